@@ -1,0 +1,1 @@
+"""pylet: a whole Kubernetes in one asyncio Python program."""
