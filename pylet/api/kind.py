@@ -1,0 +1,132 @@
+"""What a kind is: its names, scope and subresources, and the pure rules it adds to the generic registry.
+
+One file in `pylet.api.kinds` declares one `KIND`. A kind without rules of its own writes no Strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pylet.api.errors import Cause
+from pylet.api.object import Object
+
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of `kubectl get`; priority 1 shows only with `-o wide`."""
+
+    name: str
+    type: str = "string"
+    format: str = ""
+    description: str = ""
+    priority: int = 0
+
+
+class Strategy:
+    """A kind's own rules on the write path; every hook has the behaviour most kinds want.
+
+    `obj` is always the registry's private copy: prepare hooks change it in place. `old` is shared and never changed.
+    `subresource` is "" for the object itself, else "status", "resize", …. Order, on every write: default → prepare →
+    admission → validate → compare-and-swap.
+    """
+
+    def prepare_create(self, obj: Object) -> None:
+        """Drop what a client may not set; upstream's PrepareForCreate."""
+        if self.has_status:
+            obj.pop("status", None)
+        if self.has_generation:
+            obj["metadata"]["generation"] = 1
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        """Keep what this (sub)resource may not change; upstream's PrepareForUpdate."""
+        if subresource == "status":
+            status = obj.get("status")
+            meta = obj["metadata"]
+            obj.clear()
+            obj |= old
+            # Metadata of a status write: managed fields move on, everything else stays (registry's rule for all kinds).
+            obj["metadata"] = {**old["metadata"], **{k: meta[k] for k in ("managedFields",) if k in meta}}
+            obj.pop("status", None)
+            if status is not None:
+                obj["status"] = status
+        elif self.has_status:
+            obj.pop("status", None)
+            if "status" in old:
+                obj["status"] = old["status"]
+        if self.has_generation:
+            meta = obj["metadata"]
+            meta["generation"] = old["metadata"].get("generation", 1) + (
+                not subresource and self.spec_changed(obj, old)
+            )
+
+    def spec_changed(self, obj: Object, old: Object) -> bool:
+        """Whether this update raises `metadata.generation`."""
+        return bool(obj.get("spec") != old.get("spec"))
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        return ()
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        return self.validate(obj)
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        """Texts for the `Warning` header of a create or update."""
+        return ()
+
+    def delete_grace_seconds(self, obj: Object, asked: int | None) -> int | None:
+        """Seconds between deletionTimestamp and removal; None for a kind that is removed at once.
+
+        `asked` is DeleteOptions.gracePeriodSeconds. Only Pods wait (upstream's RESTGracefulDeleteStrategy).
+        """
+        return None
+
+    has_status: bool = False
+    has_generation: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """One served kind; identity is object identity (`POD is POD`), so a Kind is a dictionary key.
+
+    `definition` names its schema (`io.k8s.api.core.v1.Pod`). `fields` are the selectable fields beyond metadata.name
+    and metadata.namespace, each with how to read it ("" when absent). `subresources` name those it has beside itself.
+    `cells` gives one value for each of `columns`, from the object and the time; a kind without them shows Name and Age.
+    `stored_as` points to another Kind when this is only another version or group of the same storage.
+    """
+
+    group: str
+    version: str
+    name: str
+    plural: str
+    definition: str
+    namespaced: bool = True
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[str, ...] = ()
+    verbs: tuple[str, ...] = ALL_VERBS
+    strategy: Strategy = field(default_factory=Strategy)
+    columns: tuple[Column, ...] = ()
+    cells: Callable[[Object, datetime], list[Any]] | None = None
+    fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
+    stored_as: Kind | None = None
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def singular(self) -> str:
+        return self.name.lower()
+
+    @property
+    def resource(self) -> str:
+        """The qualified resource, as messages name it: `pods`, `deployments.apps`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def __repr__(self) -> str:
+        return f"<Kind {self.name} {self.api_version}>"

@@ -1,0 +1,195 @@
+"""Pictures of the cluster that deciding code reads: a Table per kind, a View over the tables. No I/O.
+
+A Table is filled by an informer over HTTP, or is the server's own watch cache: both look the same to a reader. Entries
+keep the encoded bytes and what is needed to select; decoding is lazy, shared and bounded (10,000 pods are 263 MB as
+dicts and 53 MB as bytes). Objects that come out are shared: nobody changes them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object
+
+_EMPTY: dict[str, str] = {}
+_DECODED_BOUND_BYTES = 4 << 20  # of JSON; as dicts about five times that
+
+
+class Entry:
+    """One object at one revision: bytes, selection data, and the decoded object when somebody asked for it."""
+
+    __slots__ = ("_object", "fields", "key", "labels", "owner_uids", "raw", "revision", "uid")
+
+    def __init__(
+        self,
+        key: Key,
+        revision: int,
+        raw: bytes,
+        uid: str,
+        labels: Mapping[str, str],
+        fields: tuple[str, ...],
+        owner_uids: tuple[str, ...],
+    ) -> None:
+        self.key = key
+        self.revision = revision
+        self.raw = raw
+        self.uid = uid
+        self.labels = labels
+        self.fields = fields
+        self.owner_uids = owner_uids
+        self._object: Object | None = None
+
+    @classmethod
+    def of(cls, kind: Kind, obj: Object, raw: bytes | None = None) -> Entry:
+        """An entry for `obj`, whose JSON is `raw`; `obj` itself is not kept."""
+        meta = obj["metadata"]
+        return cls(
+            Key(meta.get("namespace", ""), meta["name"]),
+            int(meta.get("resourceVersion") or 0),
+            orjson.dumps(obj) if raw is None else raw,
+            meta.get("uid", ""),
+            meta.get("labels") or _EMPTY,
+            tuple([read(obj) for read in kind.fields.values()]),
+            tuple([owner["uid"] for owner in meta.get("ownerReferences") or ()]),
+        )
+
+    @property
+    def object(self) -> Object:
+        """The decoded object, shared by all readers: never change it."""
+        found = self._object
+        if found is None:
+            found = self._object = orjson.loads(self.raw)
+            _decoded.add(self)
+        return found
+
+
+class _Decoded:
+    """The entries that hold a decoded object: first in, first out, so that what is cold does not stay."""
+
+    def __init__(self) -> None:
+        self._entries: deque[Entry] = deque()
+        self._bytes = 0
+
+    def add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._bytes += len(entry.raw)
+        while self._bytes > _DECODED_BOUND_BYTES and len(self._entries) > 1:
+            oldest = self._entries.popleft()
+            self._bytes -= len(oldest.raw)
+            oldest._object = None
+
+
+_decoded = _Decoded()
+
+
+Listener = Callable[[Entry | None, Entry | None], None]
+"""Called with (before, after) on each change, in revision order, synchronously: it must be quick and not raise."""
+
+
+class Table:
+    """All objects of one kind (or a selection of them), indexed by key, namespace, owner uid and selectable field."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self.revision = 0
+        self.entries: dict[Key, Entry] = {}
+        self._namespaces: dict[str, dict[Key, Entry]] = {}
+        self._owned: dict[str, dict[Key, Entry]] = {}
+        self._fields: dict[tuple[int, str], dict[Key, Entry]] = {}
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Hear of every later change; returns how to stop."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def put(self, entry: Entry) -> None:
+        before = self.entries.get(entry.key)
+        if before is not None:
+            self._unindex(before)
+        self.entries[entry.key] = entry
+        self._index(entry)
+        self.revision = max(self.revision, entry.revision)
+        for listener in self._listeners:
+            listener(before, entry)
+
+    def remove(self, key: Key, revision: int = 0) -> Entry | None:
+        before = self.entries.pop(key, None)
+        self.revision = max(self.revision, revision)
+        if before is not None:
+            self._unindex(before)
+            for listener in self._listeners:
+                listener(before, None)
+        return before
+
+    def replace(self, entries: Iterable[Entry], revision: int) -> None:
+        """Become exactly `entries`, telling listeners only what differs: what a re-list does."""
+        fresh = {entry.key: entry for entry in entries}
+        for key in [key for key in self.entries if key not in fresh]:
+            self.remove(key)
+        for key, entry in fresh.items():
+            old = self.entries.get(key)
+            if old is None or old.revision != entry.revision or old.uid != entry.uid:
+                self.put(entry)
+        self.revision = max(self.revision, revision)
+
+    def in_namespace(self, namespace: str) -> Mapping[Key, Entry]:
+        return self._namespaces.get(namespace, {}) if namespace else self.entries
+
+    def owned_by(self, uid: str) -> Mapping[Key, Entry]:
+        return self._owned.get(uid, {})
+
+    def with_field(self, field: str, value: str) -> Mapping[Key, Entry]:
+        """Entries whose selectable field (one declared in `kind.fields`) has that value."""
+        return self._fields.get((list(self.kind.fields).index(field), value), {})
+
+    def _indexes(self, entry: Entry) -> Iterator[tuple[dict[Any, dict[Key, Entry]], Any]]:
+        if entry.key.namespace:
+            yield self._namespaces, entry.key.namespace
+        for uid in entry.owner_uids:
+            yield self._owned, uid
+        for position, value in enumerate(entry.fields):
+            yield self._fields, (position, value)
+
+    def _index(self, entry: Entry) -> None:
+        for index, term in self._indexes(entry):
+            index.setdefault(term, {})[entry.key] = entry
+
+    def _unindex(self, entry: Entry) -> None:
+        for index, term in self._indexes(entry):
+            rows = index[term]
+            del rows[entry.key]
+            if not rows:
+                del index[term]
+
+
+class View:
+    """What a deciding function may know of the cluster. Kinds nobody gave a table for read as empty."""
+
+    def __init__(self, tables: Mapping[Kind, Table]) -> None:
+        self._tables = tables
+
+    def get(self, kind: Kind, key: Key) -> Object | None:
+        entry = self.table(kind).entries.get(key)
+        return None if entry is None else entry.object
+
+    def select(
+        self, kind: Kind, namespace: str = "", matches: Callable[[Mapping[str, str]], bool] | None = None
+    ) -> list[Object]:
+        """Objects of a namespace ("" for all) whose labels match; a compiled selector is such a predicate."""
+        rows = self.table(kind).in_namespace(namespace).values()
+        return [entry.object for entry in rows if matches is None or matches(entry.labels)]
+
+    def owned_by(self, kind: Kind, uid: str) -> list[Object]:
+        return [entry.object for entry in self.table(kind).owned_by(uid).values()]
+
+    def with_field(self, kind: Kind, field: str, value: str) -> list[Object]:
+        return [entry.object for entry in self.table(kind).with_field(field, value).values()]
+
+    def table(self, kind: Kind) -> Table:
+        return self._tables[kind] if kind in self._tables else Table(kind)

@@ -1,0 +1,1 @@
+"""The control plane: API, registry, controllers and scheduler in one process."""
