@@ -1,0 +1,44 @@
+"""What an agent is told at its start: plain data, built by the command line, read by `pylet.agent.run`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConfig:
+    """Field names are the flags' names with underscores; `pylet/cli/options.py` has their meaning and their checks.
+
+    `cluster_cidr`, `service_cidr`, `cluster_dns` and `cluster_domain` must be what the server was given.
+    """
+
+    server: str
+    """`https://host:port` of the API server."""
+    data_dir: Path = Path("/var/lib/pylet")
+    token: str | None = None
+    """Needed for the first start alone: afterwards the agent has a certificate. See `pylet.api.jointoken`."""
+    node_name: str
+    node_ip: str | None = None
+    """None means: the address of the link that has the default route, or the one that reaches the server."""
+    node_label: tuple[str, ...] = ()
+    """`key=value` each, for registration."""
+    node_taint: tuple[str, ...] = ()
+    """`key[=value]:Effect` each, for registration."""
+    bind_address: str | None = None
+    """Where the kubelet listens; None is every address of the machine."""
+    kubelet_port: int = 10250
+    container_runtime_endpoint: str = "unix:///run/containerd/containerd.sock"
+    cluster_cidr: str = "10.42.0.0/16"
+    service_cidr: str = "10.43.0.0/16"
+    cluster_dns: str = "10.43.0.10"
+    cluster_domain: str = "cluster.local"
+    service_node_port_range: tuple[int, int] = (30000, 32767)
+    network_backend: str = "host-gw"
+    """host-gw, vxlan or none."""
+    resolv_conf: Path = Path("/etc/resolv.conf")
+    """Where pods' search list and the resolver's upstreams come from."""
+    cgroup_root: str = "/"
+    """The cgroup below which `kubepods` is made."""
+    cni_bin_dir: Path = Path("/usr/lib/cni")
+    cni_conf_dir: Path = Path("/etc/cni/net.d")
+    log_level: str = "info"
+    """debug, info, warning or error."""

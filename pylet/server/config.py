@@ -1,0 +1,38 @@
+"""What a server is told at its start: plain data, built by the command line, read by `pylet.server.run`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerConfig:
+    """Field names are the flags' names with underscores; `pylet/cli/options.py` has their meaning and their checks."""
+
+    data_dir: Path = Path("/var/lib/pylet")
+    bind_address: str | None = None
+    """None listens on every address of the machine."""
+    https_listen_port: int = 6443
+    advertise_address: str | None = None
+    """The address members of the cluster reach the API under; None means: the address of the default route."""
+    tls_san: tuple[str, ...] = ()
+    write_kubeconfig: Path = Path("/etc/pylet/pylet.yaml")
+    write_kubeconfig_mode: int = 0o600
+    token: str | None = None
+    """The secret agents join with, bare or in the `K10…` form; None lets the server make one and keep it."""
+    agent_token: str | None = None
+    cluster_cidr: str = "10.42.0.0/16"
+    service_cidr: str = "10.43.0.0/16"
+    cluster_dns: str = "10.43.0.10"
+    cluster_domain: str = "cluster.local"
+    service_node_port_range: tuple[int, int] = (30000, 32767)
+    """First and last port, both included."""
+    disable: tuple[str, ...] = ()
+    """Names of the add-ons a fresh cluster does not start with."""
+    disable_agent: bool = False
+    agent: Any = None
+    """The embedded agent's `AgentConfig`, None under `disable_agent`. Opaque here: the server must not know the agent."""
+    datastore_endpoint: str | None = None
+    """None is SQLite in `data_dir/server/db.sqlite`."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
