@@ -128,5 +128,15 @@ class Kind:
         """The qualified resource, as messages name it: `pods`, `deployments.apps`."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
+    def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
+        """The URL path of the collection (no `name`) or of one object; `namespace` "" spans all namespaces."""
+        parts = ["/apis", self.group] if self.group else ["/api"]
+        parts.append(self.version)
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts.append(self.plural)
+        parts += [part for part in (name, subresource) if part]
+        return "/".join(parts)
+
     def __repr__(self) -> str:
         return f"<Kind {self.name} {self.api_version}>"

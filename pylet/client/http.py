@@ -1,0 +1,196 @@
+"""The Client protocol over HTTPS: what agents use to reach a server.
+
+One session keeps its connections; a connection that dies raises Unreachable and the caller decides. Which server, which
+trust and which credentials come from `connect`, called anew for each connection's TLS context, so that a renewed
+certificate is used without a restart.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from pylet.api import errors
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object, key_of
+from pylet.client.interface import Changed, Changes, Listing, PatchType, Unreachable
+from pylet.version import VERSION
+
+_REQUEST_SECONDS = 60
+_IDLE_SECONDS = 90  # bookmarks come each minute: a watch silent for longer is a dead connection
+_WATCH_SECONDS = 3600
+
+
+class HttpClient:
+    """A Client for the API server at `url`.
+
+    `tls` gives the SSL context to connect with; it is asked again after `renewed()`. `token` is sent as a bearer token.
+    """
+
+    def __init__(self, url: str, tls: Callable[[], ssl.SSLContext], *, token: str = "", agent: str = "pylet") -> None:
+        self.url = url.rstrip("/")
+        self._tls = tls
+        self._headers = {"User-Agent": f"{agent}/{VERSION}", "Accept": "application/json"}
+        if token:
+            self._headers["Authorization"] = f"Bearer {token}"
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.renewed()
+
+    async def renewed(self) -> None:
+        """Drop all connections: the next request connects with fresh credentials. Watches end and resume."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def get(self, kind: Kind, key: Key, *, subresource: str = "") -> Object:
+        return await self.request("GET", kind.path(*key, subresource))
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
+        more: str = "",
+        revision: str = "",
+    ) -> Listing:
+        query = _given(
+            labelSelector=labels, fieldSelector=fields, limit=limit, resourceVersion=revision, **{"continue": more}
+        )
+        found = await self.request("GET", kind.path(namespace), query=query)
+        meta = found["metadata"]
+        return Listing(found.get("items") or [], meta["resourceVersion"], meta.get("continue", ""))
+
+    async def create(self, kind: Kind, obj: Object, *, key: Key | None = None, subresource: str = "") -> Object:
+        path = kind.path(obj["metadata"].get("namespace", "")) if key is None else kind.path(*key, subresource)
+        return await self.request("POST", path, obj)
+
+    async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:
+        return await self.request("PUT", kind.path(*key_of(obj), subresource), obj)
+
+    async def patch(
+        self,
+        kind: Kind,
+        key: Key,
+        patch: Any,
+        *,
+        type_: PatchType = PatchType.MERGE,
+        subresource: str = "",
+        manager: str = "",
+        force: bool = False,
+    ) -> Object:
+        query = _given(fieldManager=manager, force="true" if force else "")
+        return await self.request("PATCH", kind.path(*key, subresource), patch, query=query, content_type=type_)
+
+    async def delete(
+        self,
+        kind: Kind,
+        key: Key,
+        *,
+        uid: str = "",
+        revision: str = "",
+        grace_seconds: int | None = None,
+        propagation: str = "",
+    ) -> Object:
+        options: Object = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if preconditions := _given(uid=uid, resourceVersion=revision):
+            options["preconditions"] = preconditions
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        if propagation:
+            options["propagationPolicy"] = propagation
+        return await self.request("DELETE", kind.path(*key), options)
+
+    async def watch(
+        self, kind: Kind, namespace: str = "", *, since: str, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[Changes]:
+        query = _given(
+            watch="1",
+            resourceVersion=since,
+            allowWatchBookmarks="true",
+            timeoutSeconds=_WATCH_SECONDS,
+            labelSelector=labels,
+            fieldSelector=fields,
+        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_IDLE_SECONDS)
+        try:
+            async with self._http().get(self.url + kind.path(namespace), params=query, timeout=timeout) as answer:
+                if answer.status != 200:
+                    raise _refusal(answer.status, await answer.read())
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    if lines:
+                        yield [_change(line) for line in lines]
+        except (aiohttp.ClientError, OSError, TimeoutError) as lost:
+            raise Unreachable(f"watch {kind.plural} at {self.url}: {_why(lost)}") from lost
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        """One exchange of JSON. Raises: ApiError as the server's Status says, Unreachable."""
+        data = None if body is None else orjson.dumps(body)
+        headers = {} if data is None else {"Content-Type": str(content_type)}
+        try:
+            async with self._http().request(
+                method, self.url + path, data=data, headers=headers, params=query
+            ) as answer:
+                found = await answer.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as lost:
+            raise Unreachable(f"{method} {path} at {self.url}: {_why(lost)}") from lost
+        if answer.status >= 400:
+            raise _refusal(answer.status, found)
+        answered: Object = orjson.loads(found)
+        return answered
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=self._tls(), limit=64, keepalive_timeout=120),
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=10),
+                read_bufsize=1 << 18,
+            )
+        return self._session
+
+
+def _given(**options: str | int) -> dict[str, str]:
+    return {name: str(value) for name, value in options.items() if value}
+
+
+def _refusal(code: int, body: bytes) -> errors.ApiError:
+    try:
+        return errors.from_status(orjson.loads(body))
+    except orjson.JSONDecodeError:
+        return errors.RemoteError({"code": code, "message": body[:500].decode(errors="replace")})
+
+
+def _change(line: bytes) -> Changed:
+    event = orjson.loads(line)
+    if event["type"] == "ERROR":
+        raise errors.from_status(event["object"])
+    return Changed(event["type"], event["object"])
+
+
+def _why(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,120 @@
+"""Informers keep Tables equal to what the API has: list, then watch, then resume; nobody polls.
+
+States of one informer: listing → watching → (Expired → listing | Unreachable → watching again after a back-off).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterable
+
+import orjson
+
+from pylet.api.errors import ApiError, Expired
+from pylet.api.kind import Kind
+from pylet.api.object import Key, key_of, revision_of
+from pylet.client.interface import Changed, Client, Unreachable
+from pylet.client.view import Entry, Table
+
+log = logging.getLogger(__name__)
+
+_BACKOFF_SECONDS = (0.2, 30.0)
+_PAGE = 500
+
+
+class Informer:
+    """Keeps `table` equal to one selection of one kind, for as long as `run` runs."""
+
+    def __init__(
+        self, client: Client, table: Table, *, namespace: str = "", labels: str = "", fields: str = ""
+    ) -> None:
+        self.table = table
+        self._client = client
+        self._selection = {"namespace": namespace, "labels": labels, "fields": fields}
+        self._synced = asyncio.Event()
+
+    async def synced(self) -> None:
+        """Wait until the table has been filled once."""
+        await self._synced.wait()
+
+    async def run(self) -> None:
+        revision, delay = "", _BACKOFF_SECONDS[0]
+        while True:
+            try:
+                if not revision:
+                    revision = await self._list()
+                    self._synced.set()
+                async for changes in self._client.watch(self.table.kind, since=revision, **self._selection):
+                    revision = self._apply(changes) or revision
+                    delay = _BACKOFF_SECONDS[0]
+                continue
+            except Expired:
+                revision = ""
+            except Unreachable as lost:
+                log.warning("%s; trying again in %.1f s", lost.message, delay)
+            except ApiError as refused:
+                log.warning("watch %s: %s; listing again in %.1f s", self.table.kind.plural, refused.message, delay)
+                revision = ""
+            await asyncio.sleep(delay * random.uniform(0.8, 1.2))
+            delay = min(delay * 2, _BACKOFF_SECONDS[1])
+
+    async def _list(self) -> str:
+        kind, entries, more = self.table.kind, [], ""
+        while True:
+            page = await self._client.list(kind, limit=_PAGE, more=more, **self._selection)
+            entries += [self._entry(kind, item) for item in page.items]
+            more = page.more
+            if not more:
+                self.table.replace(entries, int(page.revision))
+                return page.revision
+
+    def _apply(self, changes: Iterable[Changed]) -> str:
+        revision = ""
+        for change in changes:
+            revision = change.object["metadata"]["resourceVersion"]
+            if change.type == "DELETED":
+                self.table.remove(key_of(change.object), revision_of(change.object))
+            elif change.type != "BOOKMARK":
+                self.table.put(self._entry(self.table.kind, change.object))
+        return revision
+
+    @staticmethod
+    def _entry(kind: Kind, obj: dict[str, object]) -> Entry:
+        # A list's items carry no kind of their own; readers expect every object to say what it is.
+        obj.setdefault("apiVersion", kind.api_version)
+        obj.setdefault("kind", kind.name)
+        return Entry.of(kind, obj, orjson.dumps(obj))
+
+
+class Informers:
+    """Tables on demand, each kept by one informer that lives in `group`.
+
+    The same selection asked for twice is the same table. A `key` selects one object, as the kubelet does with the
+    ConfigMaps and Secrets of its pods; `release` ends such a watch when its last reader is gone.
+    """
+
+    def __init__(self, client: Client, group: asyncio.TaskGroup) -> None:
+        self._client = client
+        self._group = group
+        self._running: dict[tuple[Kind, str, str], tuple[Informer, asyncio.Task[None]]] = {}
+
+    async def table(self, kind: Kind, *, namespace: str = "", fields: str = "") -> Table:
+        """The filled table of that selection; waits for the first list."""
+        which = (kind, namespace, fields)
+        if which not in self._running:
+            informer = Informer(self._client, Table(kind), namespace=namespace, fields=fields)
+            self._running[which] = informer, self._group.create_task(informer.run(), name=f"informer {kind.plural}")
+        informer = self._running[which][0]
+        await informer.synced()
+        return informer.table
+
+    async def object_table(self, kind: Kind, key: Key) -> Table:
+        """The table that holds just the object `key`, or nothing while it does not exist."""
+        return await self.table(kind, namespace=key.namespace, fields=f"metadata.name={key.name}")
+
+    def release(self, kind: Kind, key: Key) -> None:
+        running = self._running.pop((kind, key.namespace, f"metadata.name={key.name}"), None)
+        if running is not None:
+            running[1].cancel()
