@@ -67,7 +67,7 @@ class Member:
         return done.stdout
 
     def start(self, *command: str, stdout: IO[str] | int = subprocess.DEVNULL, **options: Any) -> subprocess.Popen[str]:
-        """Start a process that the lab ends at the latest when it closes; its output is dropped unless told otherwise."""
+        """Start a process that the lab ends at the latest when it closes; its output is dropped unless told."""
         process = subprocess.Popen(
             self.argv(*command), stdout=stdout, stderr=subprocess.STDOUT, text=True, start_new_session=True, **options
         )
