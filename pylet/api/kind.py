@@ -89,6 +89,10 @@ class Strategy:
     has_generation: bool = False
 
 
+def _same(obj: Object) -> Object:
+    return obj
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """One served kind; identity is object identity (`POD is POD`), so a Kind is a dictionary key.
@@ -96,7 +100,8 @@ class Kind:
     `definition` names its schema (`io.k8s.api.core.v1.Pod`). `fields` are the selectable fields beyond metadata.name
     and metadata.namespace, each with how to read it ("" when absent). `subresources` name those it has beside itself.
     `cells` gives one value for each of `columns`, from the object and the time; a kind without them shows Name and Age.
-    `stored_as` points to another Kind when this is only another version or group of the same storage.
+    `stored_as` points to another Kind when this is only another version or group of the same storage; `to_stored` and
+    `from_stored` then turn this kind's objects into that one's and back (new objects, never in place).
     """
 
     group: str
@@ -114,6 +119,8 @@ class Kind:
     cells: Callable[[Object, datetime], list[Any]] | None = None
     fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     stored_as: Kind | None = None
+    to_stored: Callable[[Object], Object] = _same
+    from_stored: Callable[[Object], Object] = _same
 
     @property
     def api_version(self) -> str:

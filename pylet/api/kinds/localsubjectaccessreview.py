@@ -1,0 +1,14 @@
+"""LocalSubjectAccessReview: answered at once, never stored."""
+
+from __future__ import annotations
+
+from pylet.api.kind import Kind
+
+KIND = Kind(
+    group="authorization.k8s.io",
+    version="v1",
+    name="LocalSubjectAccessReview",
+    plural="localsubjectaccessreviews",
+    definition="io.k8s.api.authorization.v1.LocalSubjectAccessReview",
+    verbs=("create",),
+)

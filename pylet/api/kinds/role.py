@@ -1,0 +1,13 @@
+"""Roles."""
+
+from __future__ import annotations
+
+from pylet.api.kind import Kind
+
+KIND = Kind(
+    group="rbac.authorization.k8s.io",
+    version="v1",
+    name="Role",
+    plural="roles",
+    definition="io.k8s.api.rbac.v1.Role",
+)

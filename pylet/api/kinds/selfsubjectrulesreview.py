@@ -1,0 +1,15 @@
+"""SelfSubjectRulesReview: answered at once, never stored."""
+
+from __future__ import annotations
+
+from pylet.api.kind import Kind
+
+KIND = Kind(
+    group="authorization.k8s.io",
+    version="v1",
+    name="SelfSubjectRulesReview",
+    plural="selfsubjectrulesreviews",
+    definition="io.k8s.api.authorization.v1.SelfSubjectRulesReview",
+    namespaced=False,
+    verbs=("create",),
+)

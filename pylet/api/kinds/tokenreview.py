@@ -1,0 +1,15 @@
+"""TokenReview: answered at once, never stored."""
+
+from __future__ import annotations
+
+from pylet.api.kind import Kind
+
+KIND = Kind(
+    group="authentication.k8s.io",
+    version="v1",
+    name="TokenReview",
+    plural="tokenreviews",
+    definition="io.k8s.api.authentication.v1.TokenReview",
+    namespaced=False,
+    verbs=("create",),
+)
