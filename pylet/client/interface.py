@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
+from pylet.client.view import Table
 
 
 class Unreachable(ApiError):
@@ -104,4 +105,23 @@ class Client(Protocol):
         self, kind: Kind, namespace: str = "", *, since: str, labels: str = "", fields: str = ""
     ) -> AsyncIterator[Changes]:
         """Changes after revision `since`, in order, in the batches they arrived in. Raises: Expired (list again)."""
+        ...
+
+
+class Tables(Protocol):
+    """Where the tables of a View come from: informers over HTTP, or the server's own watch cache.
+
+    A table may hold more than was selected (the watch cache always does), so readers look up by index and key.
+    """
+
+    async def table(self, kind: Kind, *, namespace: str = "", fields: str = "") -> Table:
+        """The filled table of that selection; waits until it has been filled once."""
+        ...
+
+    async def object_table(self, kind: Kind, key: Key) -> Table:
+        """A table that holds the object `key` while it exists."""
+        ...
+
+    def release(self, kind: Kind, key: Key) -> None:
+        """The last reader of `object_table(kind, key)` is gone."""
         ...
