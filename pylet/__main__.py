@@ -1,0 +1,5 @@
+"""`python -m pylet` is `pylet`."""
+
+from pylet.cli import main
+
+main()

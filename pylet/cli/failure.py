@@ -1,0 +1,10 @@
+"""How a verb ends with anything but success."""
+
+
+class Failure(Exception):
+    """Ends the program: `message` goes to stderr as it is, `status` is the exit status."""
+
+    def __init__(self, message: str = "", status: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status

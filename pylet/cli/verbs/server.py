@@ -1,0 +1,36 @@
+"""`pylet server`: the API, scheduler and controllers, and a node unless told otherwise."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pylet.cli.configuration import load_server
+from pylet.cli.failure import Failure
+from pylet.cli.flags import given, parameters, require_writable
+from pylet.cli.options import BadOption
+
+
+def _run(config_file: Path | None, **params: Any) -> None:
+    try:
+        config = load_server(given("server", params), config_file, os.environ)
+    except BadOption as error:
+        raise Failure(f"pylet server: {error}", 2) from None
+    places = ((config.data_dir, "data-dir"), (config.write_kubeconfig.parent, "write-kubeconfig"))
+    for trouble in (require_writable(folder, flag) for folder, flag in places):
+        if trouble:
+            raise Failure(f"pylet server: {trouble}", 2)
+    try:
+        from pylet.server import run
+    except ModuleNotFoundError as error:
+        raise Failure(f"pylet server: the Python package {error.name} is missing: install pylet again", 2) from None
+    run.main(config)
+
+
+VERB = click.Command(
+    "server",
+    callback=_run,
+    params=parameters("server"),
+    help="Run the control plane, and a node in the same process.",
+)
