@@ -1,0 +1,38 @@
+"""The generic read and write path: everything the API stores goes in and comes out here.
+
+Reads answer from the watch cache, with the bytes a write encoded once; writes are one loop (`Registry.change`).
+"""
+
+from pylet.server.registry.answers import (
+    JSON,
+    Batch,
+    Change,
+    Deleted,
+    Deliver,
+    Form,
+    Page,
+    Subscription,
+    Written,
+    error_frame,
+)
+from pylet.server.registry.interface import Registry
+from pylet.server.registry.request import LOOPBACK, DeleteOptions, ListOptions, Request, User
+
+__all__ = [
+    "JSON",
+    "LOOPBACK",
+    "Batch",
+    "Change",
+    "DeleteOptions",
+    "Deleted",
+    "Deliver",
+    "Form",
+    "ListOptions",
+    "Page",
+    "Registry",
+    "Request",
+    "Subscription",
+    "User",
+    "Written",
+    "error_frame",
+]

@@ -1,0 +1,92 @@
+"""What is asked of the registry and by whom: one API request as authorization and admission see it.
+
+The HTTP room builds one Request per call and gives it to the authorizer and to the registry; loopback builds its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pylet.api.errors import BadRequest
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who asks, as authentication found out."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+LOOPBACK = User("system:apiserver", ("system:masters", "system:authenticated"))
+"""The server itself; the only group admission and authorization let through unseen is system:masters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call on one kind.
+
+    `verb` is the authorizer's word: get list watch create update patch delete deletecollection. `key.name` is "" for a
+    collection and for a create; `key.namespace` is "" for cluster scope and for all namespaces. `kind` is the version
+    the client asked for (`kind.stored_as` may be another). `field_validation` is Strict, Warn, Ignore or "" (Warn).
+    `warnings` collects texts for `Warning` headers while the request runs.
+    """
+
+    verb: str
+    kind: Kind
+    key: Key
+    subresource: str = ""
+    user: User = LOOPBACK
+    dry_run: bool = False
+    field_manager: str = ""
+    field_validation: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListOptions:
+    """The query of a list or a watch, still as text: the registry parses and refuses it.
+
+    `revision` "" means: as fresh as can be; "0": whatever the cache has. `match` is resourceVersionMatch. `more` is the
+    continue token. `bookmarks` and `initial_events` concern watches (allowWatchBookmarks, sendInitialEvents).
+    """
+
+    labels: str = ""
+    fields: str = ""
+    limit: int = 0
+    more: str = ""
+    revision: str = ""
+    match: str = ""
+    bookmarks: bool = False
+    initial_events: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteOptions:
+    """`propagation` is Background, Foreground, Orphan or "" (the kind's default); `uid`, `revision`: preconditions."""
+
+    grace_seconds: int | None = None
+    propagation: str = ""
+    uid: str = ""
+    revision: str = ""
+
+    @classmethod
+    def of(cls, body: Object) -> DeleteOptions:
+        """From a decoded DeleteOptions body. Raises: BadRequest."""
+        preconditions = body.get("preconditions") or {}
+        propagation = body.get("propagationPolicy") or ""
+        if (orphan := body.get("orphanDependents")) is not None:
+            if propagation:
+                raise BadRequest("orphanDependents and deletionPropagation cannot be both set")
+            propagation = "Orphan" if orphan else "Background"
+        return cls(
+            grace_seconds=body.get("gracePeriodSeconds"),
+            propagation=propagation,
+            uid=preconditions.get("uid") or "",
+            revision=preconditions.get("resourceVersion") or "",
+        )
