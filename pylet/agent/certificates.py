@@ -1,0 +1,76 @@
+"""Keys and certificate requests of a node. `cryptography` is imported only when a key or a date is needed."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and its key in one PEM file each; written together, the key for root alone."""
+
+    certificate: Path
+    key: Path
+
+    def exists(self) -> bool:
+        return self.certificate.exists() and self.key.exists()
+
+    def write(self, certificate: bytes, key: bytes) -> None:
+        _write(self.key, key)
+        _write(self.certificate, certificate)
+
+    def validity(self) -> tuple[datetime, datetime]:
+        """From when until when the certificate is valid. Raises: ValueError for a broken file."""
+        from cryptography import x509
+
+        certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
+
+
+def new_request(name: str, organization: str, *, addresses: Sequence[str] = ()) -> tuple[bytes, bytes]:
+    """A fresh P-256 key and a certificate request for it, both PEM; `addresses` are host names or IPs to serve as."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+            x509.NameAttribute(NameOID.COMMON_NAME, name),
+        ]
+    )
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    if addresses:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_general_name(address) for address in addresses]), critical=False
+        )
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return private, builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _general_name(address: str) -> object:
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(address))
+    except ValueError:
+        return x509.DNSName(address)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_suffix(path.suffix + ".new")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)

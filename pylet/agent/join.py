@@ -1,0 +1,220 @@
+"""How a machine becomes a node: pin the CA, trade the token for a certificate, then keep the certificates fresh.
+
+The token's secret is sent only over a connection whose certificate the pinned CA signed. After the first start the
+token is not needed any more: the node's own certificate asks for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from pylet.agent.certificates import Pair, new_request
+from pylet.aio.clock import Clock
+from pylet.api import jointoken
+from pylet.api.errors import ApiError, Unauthorized
+from pylet.api.kinds.certificatesigningrequest import KIND as CSR
+from pylet.api.object import Key, Object, condition_of, dig
+from pylet.client.http import HttpClient
+from pylet.client.interface import Client, Unreachable
+from pylet.version import VERSION
+
+log = logging.getLogger(__name__)
+
+CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
+SERVING_SIGNER = "kubernetes.io/kubelet-serving"
+_RENEW_AT = 0.75  # of a certificate's life
+_APPROVAL_SECONDS = 60
+_RETRY_SECONDS = 30
+
+
+class JoinError(Exception):
+    """The machine cannot join; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Where a node keeps what it proves itself with, below `<data-dir>/agent`."""
+
+    directory: Path
+
+    @property
+    def ca(self) -> Path:
+        return self.directory / "server-ca.crt"
+
+    @property
+    def client(self) -> Pair:
+        return Pair(self.directory / "client-kubelet.crt", self.directory / "client-kubelet.key")
+
+    @property
+    def serving(self) -> Pair:
+        return Pair(self.directory / "serving-kubelet.crt", self.directory / "serving-kubelet.key")
+
+    def tls(self) -> ssl.SSLContext:
+        """A context to reach the API server with, as this node when it has a certificate."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        if self.client.exists():
+            context.load_cert_chain(self.client.certificate, self.client.key)
+        return context
+
+
+async def join(server: str, token: str | None, node_name: str, credentials: Credentials) -> None:
+    """Make sure the node has a client certificate. Raises: JoinError, Unreachable (the caller may try again)."""
+    if credentials.client.exists() and credentials.ca.exists():
+        return
+    if not token:
+        raise JoinError(
+            "this node has not joined yet: give --token with what `pylet token create` prints on the server"
+        )
+    try:
+        parsed = jointoken.parse(token)
+    except jointoken.BadToken as bad:
+        raise JoinError(str(bad)) from bad
+    await _pin_ca(server, parsed, credentials)
+    async with HttpClient(server, credentials.tls, token=parsed.secret) as client:
+        try:
+            await request_certificate(
+                client,
+                CLIENT_SIGNER,
+                credentials.client,
+                f"system:node:{node_name}",
+                "system:nodes",
+                usage="client auth",
+            )
+        except Unauthorized as refused:
+            raise JoinError(
+                f"{server} does not know this token, or it has expired: "
+                "make a new one with `pylet token create` on the server"
+            ) from refused
+
+
+async def _pin_ca(server: str, token: jointoken.JoinToken, credentials: Credentials) -> None:
+    pem = await asyncio.to_thread(_fetch_ca, server)
+    try:
+        found = jointoken.ca_hash(pem)
+    except jointoken.BadToken as bad:
+        raise JoinError(f"{server} answers, but not as a pylet server does: {bad}") from bad
+    if token.ca_hash is None:
+        log.warning("the token pins no CA: trusting the one %s shows (SHA-256 %s)", server, found)
+    elif found != token.ca_hash:
+        raise JoinError(
+            f"the CA of {server} is not the one this token was made for (its SHA-256 is {found}, the token pins "
+            f"{token.ca_hash}): check --server, or make a new token with `pylet token create` on that server"
+        )
+    credentials.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    credentials.ca.write_bytes(pem)
+
+
+def _fetch_ca(server: str) -> bytes:
+    # Unverified on purpose: what comes is public, and is trusted only after its hash has been compared.
+    import urllib.error
+    import urllib.request
+
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        request = urllib.request.Request(f"{server}/cacerts", headers={"User-Agent": f"pylet/{VERSION}"})
+        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+            pem: bytes = answer.read(1 << 20)
+            return pem
+    except urllib.error.HTTPError as refused:
+        raise JoinError(f"{server}/cacerts answers {refused.code}: is that a pylet server?") from refused
+    except OSError as failed:
+        raise Unreachable(f"cannot reach {server}: {failed}") from failed
+
+
+async def request_certificate(
+    client: Client,
+    signer: str,
+    pair: Pair,
+    name: str,
+    organization: str,
+    *,
+    usage: str,
+    addresses: Sequence[str] = (),
+) -> None:
+    """Ask `signer` through the CSR API and store what it signs. Raises: ApiError, JoinError."""
+    key, request = await asyncio.to_thread(new_request, name, organization, addresses=addresses)
+    obj: Object = {
+        "apiVersion": CSR.api_version,
+        "kind": CSR.name,
+        "metadata": {"name": f"csr-{secrets.token_hex(8)}"},
+        "spec": {
+            "request": base64.b64encode(request).decode(),
+            "signerName": signer,
+            "usages": ["digital signature", usage],
+        },
+    }
+    created = await client.create(CSR, obj)
+    try:
+        async with asyncio.timeout(_APPROVAL_SECONDS):
+            signed = await _signed(client, created)
+    except TimeoutError:
+        raise JoinError(
+            f"certificate request {obj['metadata']['name']} was not approved within {_APPROVAL_SECONDS} s: "
+            "look at it with `pylet kubectl get csr`"
+        ) from None
+    pair.write(base64.b64decode(signed), key)
+
+
+async def _signed(client: Client, request: Object) -> str:
+    key = Key("", request["metadata"]["name"])
+    while True:
+        found = await client.get(CSR, key)
+        if certificate := _outcome(found):
+            return certificate
+        since = found["metadata"]["resourceVersion"]
+        async for changes in client.watch(CSR, since=since, fields=f"metadata.name={key.name}"):
+            for change in changes:
+                if certificate := _outcome(change.object):
+                    return certificate
+
+
+def _outcome(request: Object) -> str:
+    """The certificate, base64, or "" while nobody has decided. Raises: JoinError when it was refused."""
+    for refusal in ("Denied", "Failed"):
+        if condition := condition_of(request, refusal):
+            name, why = request["metadata"]["name"], condition.get("message") or condition.get("reason")
+            raise JoinError(f"certificate request {name} was {refusal.lower()}: {why}")
+    return str(dig(request, "status", "certificate", default=""))
+
+
+class Renewal:
+    """Replaces one certificate before it expires, for as long as `run` runs; `renewed` is called after each."""
+
+    def __init__(
+        self,
+        pair: Pair,
+        clock: Clock,
+        request: Callable[[], Awaitable[None]],
+        renewed: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._pair = pair
+        self._clock = clock
+        self._request = request
+        self._renewed = renewed
+
+    async def run(self) -> None:
+        while True:
+            if (wait := self._due_in()) > timedelta():
+                await self._clock.sleep(wait.total_seconds())
+            try:
+                await self._request()
+                await self._renewed()
+            except (ApiError, JoinError) as failed:
+                log.warning("renew %s: %s; trying again in %d s", self._pair.certificate.name, failed, _RETRY_SECONDS)
+                await self._clock.sleep(_RETRY_SECONDS)
+
+    def _due_in(self) -> timedelta:
+        if not self._pair.exists():
+            return timedelta()
+        start, end = self._pair.validity()
+        return start + (end - start) * _RENEW_AT - self._clock.now()

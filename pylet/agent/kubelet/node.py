@@ -1,0 +1,163 @@
+"""This machine as a Node: registers it, keeps its lease and reports its status when there is something to report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pylet.agent.kubelet import node_status
+from pylet.agent.kubelet.machine import read_load, read_machine
+from pylet.agent.kubelet.node_status import Identity, RuntimeFacts
+from pylet.aio.clock import Clock
+from pylet.api import timestamps
+from pylet.api.errors import AlreadyExists, ApiError, NotFound
+from pylet.api.kinds.lease import KIND as LEASE
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.object import Key, Object, labels_of, uid_of
+from pylet.client.interface import Client, PatchType
+from pylet.cri.interface import CriError, Runtime
+
+log = logging.getLogger(__name__)
+
+LEASE_NAMESPACE = "kube-node-lease"
+_LEASE_SECONDS = 40
+_RENEW_SECONDS = 10
+_REPORT_EVERY = timedelta(minutes=5)
+_WHILE_NOT_READY_SECONDS = 0.2
+_RUNTIME_SECONDS = 10
+
+
+class NodeReporter:
+    """Registers the node, then runs its heartbeat. `addresses` is asked each time: they may change while it runs."""
+
+    def __init__(
+        self,
+        client: Client,
+        runtime: Runtime,
+        clock: Clock,
+        data_dir: Path,
+        identity: Callable[[], Identity],
+    ) -> None:
+        self._client = client
+        self._runtime = runtime
+        self._clock = clock
+        self._data_dir = data_dir
+        self._identity = identity
+        self._machine = read_machine(data_dir)
+        self._reported: Object = {}
+        self._reported_at = datetime.min.replace(tzinfo=self._clock.now().tzinfo)
+        self._lease: Object | None = None
+        self._uid = ""
+
+    async def register(self) -> Object:
+        """The Node as the API has it, created if it was not there. Raises: ApiError."""
+        wanted = node_status.registration(self._identity(), self._machine)
+        key = Key("", wanted["metadata"]["name"])
+        try:
+            node = await self._client.get(NODE, key)
+        except NotFound:
+            try:
+                node = await self._client.create(NODE, wanted)
+            except AlreadyExists:
+                node = await self._client.get(NODE, key)
+        missing = {name: value for name, value in labels_of(wanted).items() if labels_of(node).get(name) != value}
+        if missing:
+            node = await self._client.patch(NODE, key, {"metadata": {"labels": missing}})
+        self._uid, self._reported = uid_of(node), node.get("status") or {}
+        return node
+
+    async def run(self) -> None:
+        """Heartbeats until cancelled. An API server that is away is logged once per outage."""
+        failing = ""
+        while True:
+            try:
+                ready = await self._report()
+                await self._renew_lease()
+                failing = ""
+            except NotFound:
+                log.warning("node %s was deleted: registering it again", self._identity().name)
+                ready = await self._register_again()
+            except ApiError as failed:
+                ready = True
+                if failed.message != failing:
+                    log.warning("heartbeat of node %s: %s", self._identity().name, failed.message)
+                failing = failed.message
+            await self._clock.sleep(_RENEW_SECONDS if ready else _WHILE_NOT_READY_SECONDS)
+
+    async def _register_again(self) -> bool:
+        self._lease = None
+        try:
+            await self.register()
+        except ApiError as failed:
+            log.warning("register node: %s", failed.message)
+        return False
+
+    async def _report(self) -> bool:
+        """Report the status if it changed or it is time; whether the node is ready."""
+        now = self._clock.now()
+        runtime = await self._runtime_facts()
+        identity = self._identity()
+        status = node_status.status(identity, self._machine, read_load(self._data_dir), runtime, self._reported, now)
+        changed = node_status.is_worth_reporting(self._reported, status)
+        if changed or now - self._reported_at >= _REPORT_EVERY:
+            await self._client.patch(
+                NODE, Key("", identity.name), {"status": status}, type_=PatchType.STRATEGIC, subresource="status"
+            )
+            self._reported, self._reported_at = status, now
+        return not runtime.problem
+
+    async def _runtime_facts(self) -> RuntimeFacts:
+        try:
+            async with asyncio.timeout(_RUNTIME_SECONDS):
+                version = await self._runtime.version()
+                conditions = await self._runtime.conditions()
+                images = await self._runtime.list_images()
+        except (CriError, TimeoutError) as failed:
+            return RuntimeFacts(
+                self._reported.get("nodeInfo", {}).get("containerRuntimeVersion", ""),
+                f"container runtime is down: {str(failed) or 'it does not answer'}",
+            )
+        problems = [
+            f"{_RUNTIME_WORDS.get(c.type, c.type)} not ready: {c.type}=false reason:{c.reason} message:{c.message}"
+            for c in conditions
+            if not c.status
+        ]
+        return RuntimeFacts(
+            f"{version.runtime_name}://{version.runtime_version.removeprefix('v')}",
+            ", ".join(problems),
+            tuple(((*image.repo_tags, *image.repo_digests), image.size) for image in images),
+        )
+
+    async def _renew_lease(self) -> None:
+        identity = self._identity()
+        renewed = timestamps.render_micro(self._clock.now())
+        if self._lease is None:
+            self._lease = await self._adopt_lease(identity.name, renewed)
+        lease = {**self._lease, "spec": {**self._lease["spec"], "renewTime": renewed}}
+        try:
+            self._lease = await self._client.update(LEASE, lease)
+        except ApiError:
+            self._lease = None
+            raise
+
+    async def _adopt_lease(self, name: str, renewed: str) -> Object:
+        lease: Object = {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.name,
+            "metadata": {
+                "name": name,
+                "namespace": LEASE_NAMESPACE,
+                "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": name, "uid": self._uid}],
+            },
+            "spec": {"holderIdentity": name, "leaseDurationSeconds": _LEASE_SECONDS, "renewTime": renewed},
+        }
+        try:
+            return await self._client.create(LEASE, lease)
+        except AlreadyExists:
+            return await self._client.get(LEASE, Key(LEASE_NAMESPACE, name))
+
+
+_RUNTIME_WORDS = {"NetworkReady": "container runtime network", "RuntimeReady": "container runtime status"}

@@ -1,0 +1,1 @@
+"""The asyncio kit: clock, services, work queue, fan-out. It knows nothing of Kubernetes."""

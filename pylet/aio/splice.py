@@ -1,0 +1,78 @@
+"""Join two connections so that each gets the other's bytes, with back-pressure both ways and no task in between.
+
+Used where an HTTP Upgrade passes through: whatever is spoken after it (WebSocket, SPDY/3.1) is not looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+
+
+class _Side(asyncio.Protocol):
+    """One end: what arrives here is written to `peer`."""
+
+    def __init__(self, ended: asyncio.Event) -> None:
+        self.peer: asyncio.Transport | None = None
+        self._ended = ended
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Nothing is read before the other side is there to take it.
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+
+    def data_received(self, data: bytes) -> None:
+        assert self.peer is not None
+        self.peer.write(data)
+
+    def eof_received(self) -> bool:
+        if self.peer is not None and self.peer.can_write_eof():
+            self.peer.write_eof()
+            return True
+        return False
+
+    def pause_writing(self) -> None:
+        if self.peer is not None:
+            self.peer.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.peer is not None and not self.peer.is_closing():
+            self.peer.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._ended.set()
+        if self.peer is not None:
+            self.peer.close()
+
+
+async def splice(
+    near: asyncio.Transport,
+    host: str,
+    port: int,
+    head: bytes,
+    *,
+    tls: ssl.SSLContext | None = None,
+    server_hostname: str | None = None,
+) -> None:
+    """Connect to `host:port`, send `head`, then join that connection with `near` until either ends.
+
+    `near` gives up the protocol it had; both are closed at the end. Raises: OSError when connecting fails, while `near`
+    is still as it was.
+    """
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    far, far_side = await loop.create_connection(
+        lambda: _Side(ended), host, port, ssl=tls, server_hostname=server_hostname
+    )
+    near_side = _Side(ended)
+    near_side.peer, far_side.peer = far, near
+    near.set_protocol(near_side)
+    try:
+        far.write(head)
+        far.resume_reading()
+        if not near.is_reading():
+            near.resume_reading()
+        await ended.wait()
+    finally:
+        near.close()
+        far.close()
