@@ -53,7 +53,7 @@ def compile_schema() -> Path:
         rows.append(f"{json.dumps(name)}:{json.dumps(definition, separators=(',', ':'), sort_keys=True)}")
     target = SCHEMA / f"{minor}.json.gz"
     # mtime=0: the same input gives the same bytes.
-    target.write_bytes(gzip.compress(("{" + ",\n".join(rows) + "}\n").encode(), 9, mtime=0))
+    target.write_bytes(gzip.compress(("{\n" + ",\n".join(rows) + "\n}\n").encode(), 9, mtime=0))
     return target
 
 

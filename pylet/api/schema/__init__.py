@@ -1,0 +1,14 @@
+"""What the published schema says of every kind, and the operations on objects it makes possible.
+
+`of(kind.definition)` is a Struct: its `decode` checks and canonicalises what came in, `child` walks for patches;
+`default(kind.definition, obj)` adds what Go's SetDefaults_* functions add. Compiled on first use; nothing here does I/O
+but one read of the definitions.
+"""
+
+from __future__ import annotations
+
+from pylet.api.schema.defaulting import default
+from pylet.api.schema.definitions import definition
+from pylet.api.schema.node import Mismatch, Node, Struct, of
+
+__all__ = ["Mismatch", "Node", "Struct", "default", "definition", "of"]

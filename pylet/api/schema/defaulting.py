@@ -1,0 +1,73 @@
+"""Fills objects with what Go would: the fields it prints in any case, default values, default rules (defaults.py).
+
+Each definition has a plan, made on first use; parts of an object whose definitions default nothing are not visited.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pylet.api.object import Object
+from pylet.api.schema.defaults import RULES, VALUES, Rule
+from pylet.api.schema.node import List, Map, Node, Ref, Struct, of
+
+
+class Plan:
+    """What to fill in objects of one definition; `children` name the fields to go on with, and their plans."""
+
+    __slots__ = ("children", "objects", "rule", "values")
+
+    def __init__(self, struct: Struct) -> None:
+        short = struct.name.removeprefix("io.k8s.api.")
+        always = dict(struct.always)
+        self.objects = tuple(field for field, zero in always.items() if zero == {})
+        self.values: tuple[tuple[str, Any], ...] = tuple(
+            {**{field: zero for field, zero in always.items() if zero != {}}, **VALUES.get(short, {})}.items()
+        )
+        self.rule: Rule | None = RULES.get(short)
+        self.children: tuple[tuple[str, type[Node], Plan], ...] = ()
+
+    def apply(self, obj: Object) -> None:
+        for name in self.objects:
+            if name not in obj:
+                obj[name] = {}
+        for name, value in self.values:
+            if name not in obj:
+                obj[name] = value
+        if self.rule is not None:
+            self.rule(obj)
+        for name, shape, plan in self.children:
+            value = obj.get(name)
+            if not value and value != {}:
+                continue
+            if shape is Ref:
+                plan.apply(value)
+            else:
+                for item in value if shape is List else value.values():
+                    plan.apply(item)
+
+
+_plans: dict[str, Plan] = {}
+
+
+def plan_of(name: str) -> Plan:
+    """The plan for a definition's full name; one per definition, shared by all that hold it."""
+    plan = _plans.get(name)
+    if plan is not None:
+        return plan
+    struct = of(name)
+    plan = _plans[name] = Plan(struct)
+    children = []
+    for field, check in struct.fields.items():
+        inner = check.items if isinstance(check, List | Map) else check
+        if isinstance(check, Node) and isinstance(inner, Ref):
+            child = plan_of(inner.definition)
+            if child.objects or child.values or child.rule or child.children:
+                children.append((field, type(check), child))
+    plan.children = tuple(children)
+    return plan
+
+
+def default(name: str, obj: Object) -> None:
+    """Fill `obj`, which was decoded, in place."""
+    plan_of(name).apply(obj)

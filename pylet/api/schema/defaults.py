@@ -1,0 +1,259 @@
+"""Go's SetDefaults_* behaviour, by definition: plain values first, then rules for what depends on other fields.
+
+Objects arrive decoded (schema.node), so an absent field is an unset one. A definition's rule runs before those of the
+fields inside it. Sources: pkg/apis/*/v1/defaults.go, zz_generated.defaults.go, and conversion.go where v1 has two names
+for one thing (serviceAccount, podIP, podCIDR, stringData).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pylet.api.object import Object
+
+Rule = Callable[[Object], None]
+_RBAC: Final = "rbac.authorization.k8s.io"
+_MODE: Final = 0o644
+
+VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "apps.v1.ReplicaSetSpec": {"replicas": 1},
+    "apps.v1.DeploymentSpec": {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600},
+    "apps.v1.DaemonSetSpec": {"revisionHistoryLimit": 10},
+    "apps.v1.StatefulSetSpec": {"podManagementPolicy": "OrderedReady", "replicas": 1, "revisionHistoryLimit": 10},
+    "apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
+    "authentication.v1.TokenRequestSpec": {"expirationSeconds": 3600},
+    "batch.v1.CronJobSpec": {
+        "concurrencyPolicy": "Allow",
+        "suspend": False,
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 1,
+    },
+    "batch.v1.PodFailurePolicyOnPodConditionsPattern": {"status": "True"},
+    "core.v1.AzureDiskVolumeSource": {
+        "cachingMode": "ReadWrite",
+        "fsType": "ext4",
+        "kind": "Shared",
+        "readOnly": False,
+    },
+    "core.v1.ConfigMapVolumeSource": {"defaultMode": _MODE},
+    "core.v1.ContainerPort": {"protocol": "TCP"},
+    "core.v1.DownwardAPIVolumeSource": {"defaultMode": _MODE},
+    "core.v1.EndpointPort": {"protocol": "TCP"},
+    "core.v1.FileKeySelector": {"optional": False},
+    "core.v1.GRPCAction": {"service": ""},
+    "core.v1.HTTPGetAction": {"path": "/", "scheme": "HTTP"},
+    "core.v1.HostPathVolumeSource": {"type": ""},
+    "core.v1.ISCSIVolumeSource": {"iscsiInterface": "default"},
+    "core.v1.NamespaceStatus": {"phase": "Active"},
+    "core.v1.ObjectFieldSelector": {"apiVersion": "v1"},
+    "core.v1.PersistentVolumeClaimSpec": {"volumeMode": "Filesystem"},
+    "core.v1.PersistentVolumeClaimStatus": {"phase": "Pending"},
+    "core.v1.PersistentVolumeSpec": {"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"},
+    "core.v1.PersistentVolumeStatus": {"phase": "Pending"},
+    "core.v1.PodSpec": {
+        "dnsPolicy": "ClusterFirst",
+        "restartPolicy": "Always",
+        "schedulerName": "default-scheduler",
+        "terminationGracePeriodSeconds": 30,
+    },
+    "core.v1.Probe": {"failureThreshold": 3, "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1},
+    "core.v1.ProjectedVolumeSource": {"defaultMode": _MODE},
+    "core.v1.RBDVolumeSource": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
+    "core.v1.ScaleIOVolumeSource": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
+    "core.v1.Secret": {"type": "Opaque"},
+    "core.v1.SecretVolumeSource": {"defaultMode": _MODE},
+    "core.v1.ServiceAccountTokenProjection": {"expirationSeconds": 3600},
+    "core.v1.ServicePort": {"protocol": "TCP"},
+    "discovery.v1.EndpointPort": {"name": "", "protocol": "TCP"},
+    "networking.v1.NetworkPolicyPort": {"protocol": "TCP"},
+    "scheduling.v1.PriorityClass": {"preemptionPolicy": "PreemptLowerPriority"},
+    "storage.v1.StorageClass": {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"},
+}
+
+
+def _pod(pod: Object) -> None:
+    spec = pod["spec"]
+    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    for container in containers:
+        resources = container.get("resources") or {}
+        if "limits" in resources:
+            requests = resources.setdefault("requests", {})
+            for name, amount in resources["limits"].items():
+                requests.setdefault(name, amount)
+    spec.setdefault("enableServiceLinks", True)
+    if spec.get("hostNetwork"):
+        for container in containers:
+            for port in container.get("ports") or ():
+                port.setdefault("hostPort", port.get("containerPort", 0))
+
+
+def _pod_spec(spec: Object) -> None:
+    spec.setdefault("securityContext", {})
+    account = spec.get("serviceAccountName") or spec.get("serviceAccount")
+    if account:
+        spec["serviceAccountName"] = spec["serviceAccount"] = account
+
+
+def _pod_status(status: Object) -> None:
+    ip, ips = status.get("podIP"), status.get("podIPs")
+    if ip and (not ips or ips[0].get("ip") != ip):
+        status["podIPs"] = [{"ip": ip}]
+    elif ips and not ip:
+        status["podIP"] = ips[0].get("ip", "")
+
+
+def _container(container: Object) -> None:
+    if "imagePullPolicy" not in container:
+        container["imagePullPolicy"] = pull_policy(container.get("image", ""))
+    container.setdefault("terminationMessagePath", "/dev/termination-log")
+    container.setdefault("terminationMessagePolicy", "File")
+
+
+def pull_policy(image: str) -> str:
+    """Always for the tag `latest`, written or implied; IfNotPresent for any other tag or a digest."""
+    name, at, _digest = image.partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    return "Always" if tag == "latest" or (name and not tag and not at) else "IfNotPresent"
+
+
+def _volume(volume: Object) -> None:
+    if not any(source != "name" for source in volume):
+        volume["emptyDir"] = {}
+    image = volume.get("image")
+    if image is not None and "pullPolicy" not in image:
+        image["pullPolicy"] = pull_policy(image.get("reference", ""))
+
+
+def _service(service: Object) -> None:
+    spec = service["spec"]
+    type_ = spec.setdefault("type", "ClusterIP")
+    match spec.setdefault("sessionAffinity", "None"):
+        case "None":
+            spec.pop("sessionAffinityConfig", None)
+        case "ClientIP":
+            client = (spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}
+            if "timeoutSeconds" not in client:
+                spec["sessionAffinityConfig"] = {"clientIP": {"timeoutSeconds": 10800}}
+    for port in spec.get("ports") or ():
+        if not port.get("targetPort"):
+            port["targetPort"] = port.get("port", 0)
+    external = type_ in ("NodePort", "LoadBalancer") or (type_ == "ClusterIP" and spec.get("externalIPs"))
+    if external:
+        spec.setdefault("externalTrafficPolicy", "Cluster")
+    if type_ in ("ClusterIP", "NodePort", "LoadBalancer"):
+        spec.setdefault("internalTrafficPolicy", "Cluster")
+    if type_ == "LoadBalancer":
+        spec.setdefault("allocateLoadBalancerNodePorts", True)
+        for ingress in service["status"].get("loadBalancer", {}).get("ingress") or ():
+            if ingress.get("ip"):
+                ingress.setdefault("ipMode", "VIP")
+
+
+def _namespace(namespace: Object) -> None:
+    name = namespace["metadata"].get("name")
+    if name:
+        namespace["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+
+
+def _node_spec(spec: Object) -> None:
+    cidr, cidrs = spec.get("podCIDR"), spec.get("podCIDRs")
+    if cidr and (not cidrs or cidrs[0] != cidr):
+        spec["podCIDRs"] = [cidr]
+    elif cidrs and not cidr:
+        spec["podCIDR"] = cidrs[0]
+
+
+def _node_status(status: Object) -> None:
+    if "capacity" in status and "allocatable" not in status:
+        status["allocatable"] = dict(status["capacity"])
+
+
+def _secret(secret: Object) -> None:
+    written = secret.pop("stringData", None)
+    if written:
+        data = secret.setdefault("data", {})
+        for name, text in written.items():
+            data[name] = base64.b64encode(text.encode()).decode()
+
+
+def _deployment_strategy(strategy: Object) -> None:
+    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", "25%")
+        rolling.setdefault("maxSurge", "25%")
+
+
+def _daemonset_strategy(strategy: Object) -> None:
+    if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
+        rolling = strategy.setdefault("rollingUpdate", {})
+        rolling.setdefault("maxUnavailable", 1)
+        rolling.setdefault("maxSurge", 0)
+
+
+def _statefulset_spec(spec: Object) -> None:
+    strategy = spec["updateStrategy"]
+    if "type" not in strategy:
+        strategy["type"] = "RollingUpdate"
+        strategy.setdefault("rollingUpdate", {})
+    if strategy["type"] == "RollingUpdate" and "rollingUpdate" in strategy:
+        strategy["rollingUpdate"].setdefault("partition", 0)
+    spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
+
+
+def _job(job: Object) -> None:
+    labels = job["spec"]["template"]["metadata"].get("labels")
+    if labels and not job["metadata"].get("labels"):
+        job["metadata"]["labels"] = dict(labels)
+    _job_spec(job["spec"])
+
+
+def _job_spec(spec: Object) -> None:
+    if "completions" not in spec and "parallelism" not in spec:
+        spec["completions"] = 1
+    spec.setdefault("parallelism", 1)
+    spec.setdefault("backoffLimit", 2**31 - 1 if "backoffLimitPerIndex" in spec else 6)
+    spec.setdefault("completionMode", "NonIndexed")
+    spec.setdefault("suspend", False)
+    spec.setdefault("podReplacementPolicy", "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed")
+    spec.setdefault("manualSelector", False)
+
+
+def _role_binding(binding: Object) -> None:
+    if not binding["roleRef"].get("apiGroup"):
+        binding["roleRef"]["apiGroup"] = _RBAC
+
+
+def _subject(subject: Object) -> None:
+    if subject.get("kind") in ("User", "Group"):
+        subject.setdefault("apiGroup", _RBAC)
+
+
+def _network_policy(policy: Object) -> None:
+    spec = policy["spec"]
+    if not spec.get("policyTypes"):
+        spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
+
+
+RULES: Final[Mapping[str, Rule]] = {
+    "apps.v1.DaemonSetUpdateStrategy": _daemonset_strategy,
+    "apps.v1.DeploymentStrategy": _deployment_strategy,
+    "apps.v1.StatefulSetSpec": _statefulset_spec,
+    "batch.v1.Job": _job,
+    "core.v1.Container": _container,
+    "core.v1.EphemeralContainer": _container,
+    "core.v1.Namespace": _namespace,
+    "core.v1.NodeSpec": _node_spec,
+    "core.v1.NodeStatus": _node_status,
+    "core.v1.Pod": _pod,
+    "core.v1.PodSpec": _pod_spec,
+    "core.v1.PodStatus": _pod_status,
+    "core.v1.Secret": _secret,
+    "core.v1.Service": _service,
+    "core.v1.Volume": _volume,
+    "networking.v1.NetworkPolicy": _network_policy,
+    "rbac.v1.ClusterRoleBinding": _role_binding,
+    "rbac.v1.RoleBinding": _role_binding,
+    "rbac.v1.Subject": _subject,
+}

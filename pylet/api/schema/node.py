@@ -1,0 +1,463 @@
+"""The compiled schema: a Struct for each definition, a Node for each field; checking, canonicalising and walking.
+
+`Struct.decode` treats an object as Go's JSON decoder and encoder together would: unknown fields go (and are reported),
+nulls and zero values that Go omits go, times and quantities take their one spelling, a wrong type is the one error. It
+runs on every write of every object, so one pass does all of it, problems are reported as relative paths that callers
+prefix while unwinding, and fields of the two commonest types are checked without a call.
+
+Sources: sigs.k8s.io/json (strict decoding), encoding/json (errors and paths), go_types.txt here.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Final, TypeAlias
+
+from pylet.api.object import Object
+from pylet.api.quantity import canonical as canonical_quantity
+from pylet.api.quantity import canonical_milli
+from pylet.api.schema.definitions import definition
+from pylet.api.timestamps import canonical as canonical_time
+from pylet.api.timestamps import canonical_micro
+
+Check: TypeAlias = "Node | type"
+Defaulter: TypeAlias = Callable[[Object], None]
+_DROP: Final = object()
+_JSON_WORDS = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
+
+
+class Mismatch(ValueError):
+    """A value of the wrong type, worded as Go's UnmarshalTypeError; `fields` is filled while unwinding."""
+
+    def __init__(self, value: Any, go_type: str) -> None:
+        super().__init__(value, go_type)
+        self.value = f"number {value}" if isinstance(value, float) else _JSON_WORDS[type(value)]
+        self.go_type = go_type
+        self.struct = ""
+        self.fields: list[str] = []
+
+    def __str__(self) -> str:
+        where = f"Go struct field {self.struct}.{'.'.join(self.fields)}" if self.struct else "Go value"
+        return f"json: cannot unmarshal {self.value} into {where} of type {self.go_type}"
+
+
+class Node:
+    """One field, list item or map value: its type, and what patches must know of it.
+
+    `merge_key`, `patch_strategy`, `list_type`, `map_keys`, `map_type` carry the x-kubernetes-* words, "" or () when
+    absent. A Node of an untyped value (RawExtension, FieldsV1) has no children.
+    """
+
+    __slots__ = ("go_type", "keeps_zero", "list_type", "map_keys", "map_type", "merge_key", "patch_strategy")
+
+    def __init__(self, go_type: str = "", *, keeps_zero: bool = True) -> None:
+        self.go_type = go_type
+        self.keeps_zero = keeps_zero
+        self.merge_key = ""
+        self.patch_strategy: tuple[str, ...] = ()
+        self.list_type = ""
+        self.map_keys: tuple[str, ...] = ()
+        self.map_type = ""
+
+    @property
+    def items(self) -> Node | None:
+        """The schema of a list's items or a map's values."""
+        return None
+
+    def child(self, name: str) -> Node | None:
+        """The schema of one field of an object; None for an unknown one."""
+        return None
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        """The canonical form of `value` (often `value` itself, changed in place), or `_DROP` for a zero Go omits."""
+        return value
+
+
+class Scalar(Node):
+    __slots__ = ("type",)
+
+    def __init__(self, type_: type, go_type: str, *, keeps_zero: bool) -> None:
+        super().__init__(go_type, keeps_zero=keeps_zero)
+        self.type = type_
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        if value.__class__ is not self.type:
+            raise Mismatch(value, self.go_type)
+        return value if value or self.keeps_zero else _DROP
+
+
+class Integer(Node):
+    __slots__ = ("bound",)
+
+    def __init__(self, go_type: str, *, keeps_zero: bool) -> None:
+        super().__init__(go_type, keeps_zero=keeps_zero)
+        self.bound = 1 << (31 if go_type == "int32" else 63)
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        if value.__class__ is float and value.is_integer():
+            value = int(value)
+        if value.__class__ is not int:
+            raise Mismatch(value, self.go_type)
+        if not -self.bound <= value < self.bound:
+            mismatch = Mismatch(value, self.go_type)
+            mismatch.value = f"number {value}"
+            raise mismatch
+        return value if value or self.keeps_zero else _DROP
+
+
+class Number(Node):
+    __slots__ = ()
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        if value.__class__ is not int and value.__class__ is not float:
+            raise Mismatch(value, self.go_type)
+        return value if value or self.keeps_zero else _DROP
+
+
+class Text(Node):
+    """A string of its own spelling: a quantity, a time. `canonical` raises ValueError with Go's message."""
+
+    __slots__ = ("canonical",)
+
+    def __init__(self, go_type: str, canonical: Callable[[Any], str]) -> None:
+        super().__init__(go_type)
+        self.canonical = canonical
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        return self.canonical(value)
+
+
+class IntOrString(Node):
+    __slots__ = ()
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        if value.__class__ is not str and (value.__class__ is not int or not -(1 << 31) <= value < 1 << 31):
+            mismatch = Mismatch(value, "int32")
+            raise ValueError(f"json: cannot unmarshal {mismatch.value} into Go value of type int32")
+        return value
+
+
+class Bytes(Node):
+    """[]byte, which JSON carries as base64."""
+
+    __slots__ = ()
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        if value.__class__ is not str:
+            raise Mismatch(value, "[]uint8")
+        try:
+            binascii.a2b_base64(value.replace("\n", "").replace("\r", ""), strict_mode=True)
+        except ValueError as bad:
+            raise ValueError(f"illegal base64 data at input byte {_bad_base64(value)}") from bad
+        return value if value or self.keeps_zero else _DROP
+
+
+def _bad_base64(text: str) -> int:
+    """The offset Go's decoder would name: the first byte that is no base64, else the text's last full quantum."""
+    for offset, char in enumerate(text):
+        if not (char.isalnum() and char.isascii()) and char not in "+/\r\n" and not (char == "=" and offset % 4 >= 2):
+            return offset
+    return len(text) - len(text) % 4
+
+
+class List(Node):
+    __slots__ = ("item",)
+
+    def __init__(self, item: Check, *, keeps_zero: bool) -> None:
+        super().__init__("[]" + _go_name(item), keeps_zero=keeps_zero)
+        self.item = item
+
+    @property
+    def items(self) -> Node | None:
+        return _node(self.item)
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        if value.__class__ is not list:
+            raise Mismatch(value, self.go_type)
+        if not value and not self.keeps_zero:
+            return _DROP
+        item = self.item
+        if item.__class__ is type:
+            for position, entry in enumerate(value):
+                if entry.__class__ is not item:
+                    if entry is not None:
+                        raise Mismatch(entry, _go_name(item))
+                    value[position] = item()
+            return value
+        decode = _node(item).decode
+        before = len(unknown)
+        for position, entry in enumerate(value):
+            if entry is None:
+                entry = value[position] = {}
+            decoded = decode(entry, unknown)
+            if decoded is not entry:
+                value[position] = decoded
+            if len(unknown) != before:
+                unknown[before:] = [f"[{position}].{path}" for path in unknown[before:]]
+                before = len(unknown)
+        return value
+
+
+class Map(Node):
+    __slots__ = ("item",)
+
+    def __init__(self, item: Check, *, keeps_zero: bool) -> None:
+        go_type = f"map[string]{_go_name(item)}"
+        if go_type == "map[string]resource.Quantity":
+            # Amounts in a ResourceList round up to thousandths: SetDefaults_ResourceList.
+            go_type, item = "v1.ResourceList", Text("resource.Quantity", canonical_milli)
+        super().__init__(go_type, keeps_zero=keeps_zero)
+        self.item = item
+
+    @property
+    def items(self) -> Node | None:
+        return _node(self.item)
+
+    def child(self, name: str) -> Node | None:
+        return _node(self.item)
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        if value.__class__ is not dict:
+            raise Mismatch(value, self.go_type)
+        if not value and not self.keeps_zero:
+            return _DROP
+        item = self.item
+        if item is str:
+            for name, entry in value.items():
+                if entry.__class__ is not str:
+                    if entry is not None:
+                        raise Mismatch(entry, "string")
+                    value[name] = ""
+            return value
+        node = _node(item)
+        before = len(unknown)
+        for name, entry in value.items():
+            if entry is None:
+                value[name] = "0" if isinstance(node, Text) else ""
+                continue
+            decoded = node.decode(entry, unknown)
+            if decoded is not entry:
+                value[name] = decoded
+            if len(unknown) != before:
+                unknown[before:] = [f"{name}.{path}" for path in unknown[before:]]
+                before = len(unknown)
+        return value
+
+
+class Any_(Node):  # noqa: N801 - `Any` is taken
+    """JSON of any shape that Kubernetes does not look into."""
+
+    __slots__ = ()
+
+
+class Ref(Node):
+    """A field that holds another definition; compiled when first needed, since definitions are recursive."""
+
+    __slots__ = ("_struct", "definition")
+
+    def __init__(self, name: str) -> None:
+        super().__init__(_go_type(name))
+        self.definition = name
+        self._struct: Struct | None = None
+
+    @property
+    def struct(self) -> Struct:
+        struct = self._struct
+        if struct is None:
+            struct = self._struct = of(self.definition)
+        return struct
+
+    def child(self, name: str) -> Node | None:
+        return self.struct.child(name)
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        if value.__class__ is not dict:
+            raise Mismatch(value, self.go_type)
+        struct = self._struct
+        (self.struct if struct is None else struct).decode_into(value, unknown)
+        return value
+
+
+class Struct:
+    """One definition. `fields` maps a field's name to `str` or `bool`, or to a Node when there is more to say."""
+
+    __slots__ = ("always", "fields", "go_name", "keeps_zero", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.go_name = name.rpartition(".")[2]
+        self.fields: dict[str, Check] = {}
+        self.keeps_zero: frozenset[str] = frozenset()
+        self.always: tuple[tuple[str, Any], ...] = ()
+
+    def decode(self, obj: Object) -> list[str]:
+        """Make `obj` canonical in place; answers the unknown fields it lost, as in `spec.containers[0].foo`.
+
+        Raises: Mismatch or another ValueError, with Go's message, for the first value that cannot be decoded.
+        """
+        unknown: list[str] = []
+        try:
+            self.decode_into(obj, unknown)
+        except RecursionError as deep:
+            raise ValueError("exceeded max depth") from deep
+        return unknown
+
+    def decode_into(self, obj: Object, unknown: list[str]) -> None:
+        fields = self.fields
+        drops: list[str] | None = None
+        name = ""
+        try:
+            for name, value in obj.items():
+                check = fields.get(name)
+                if check is value.__class__:
+                    if value or name in self.keeps_zero:
+                        continue
+                elif check is None:
+                    unknown.append(name)
+                elif value is None:
+                    pass
+                elif check.__class__ is type:
+                    raise Mismatch(value, _go_name(check))
+                else:
+                    before = len(unknown)
+                    decoded = check.decode(value, unknown)  # type: ignore[union-attr]
+                    if len(unknown) != before:
+                        unknown[before:] = [name + p if p[0] == "[" else f"{name}.{p}" for p in unknown[before:]]
+                    if decoded is value:
+                        continue
+                    if decoded is not _DROP:
+                        obj[name] = decoded
+                        continue
+                if drops is None:
+                    drops = [name]
+                else:
+                    drops.append(name)
+        except Mismatch as mismatch:
+            mismatch.fields.insert(0, name)
+            mismatch.struct = mismatch.struct or self.go_name
+            raise
+        if drops is not None:
+            for name in drops:
+                del obj[name]
+
+    def child(self, name: str) -> Node | None:
+        check = self.fields.get(name)
+        return None if check is None else _node(check)
+
+
+_STRING = Scalar(str, "string", keeps_zero=True)
+_BOOL = Scalar(bool, "bool", keeps_zero=True)
+
+
+def _node(check: Check) -> Node:
+    if isinstance(check, Node):
+        return check
+    return _STRING if check is str else _BOOL
+
+
+def _go_name(check: Check) -> str:
+    return _node(check).go_type
+
+
+def _go_type(name: str) -> str:
+    """`io.k8s.api.core.v1.Container` is Go's `v1.Container`."""
+    return ".".join(name.rsplit(".", 2)[1:])
+
+
+_TEXTS: dict[str, Callable[[], Node]] = {
+    "io.k8s.apimachinery.pkg.api.resource.Quantity": lambda: Text("resource.Quantity", canonical_quantity),
+    "io.k8s.apimachinery.pkg.apis.meta.v1.Time": lambda: Text("v1.Time", canonical_time),
+    "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": lambda: Text("v1.MicroTime", canonical_micro),
+    "io.k8s.apimachinery.pkg.util.intstr.IntOrString": lambda: IntOrString("intstr.IntOrString"),
+}
+_ZEROS: dict[type[Node], Any] = {List: None, Map: None, Any_: None, Bytes: None, Number: 0, Integer: 0, IntOrString: 0}
+
+
+@cache
+def of(name: str) -> Struct:
+    """The compiled definition of that full name. Raises: KeyError."""
+    schema = definition(name)
+    struct = Struct(name)
+    required = set(schema.get("required", ()))
+    marks = dict(_marks(schema.get("x-go", "")))
+    keeps, always = [], []
+    for field, property_ in schema.get("properties", {}).items():
+        default_mark = "{" if field in ("metadata", "spec", "status") and "$ref" in property_ else ""
+        mark, go_type = marks.get(field, (default_mark, ""))
+        printed = mark in ("!", "*!", "{") or (mark == "" and field in required)
+        keeps_zero = printed or mark == "*"
+        node = _compile(property_, go_type, keeps_zero=keeps_zero)
+        _annotate(node, property_)
+        is_reference = not isinstance(node, Scalar | Integer | Number | List | Map | Bytes)
+        if printed and (not is_reference or mark != ""):
+            always.append((field, None if mark == "*!" else _zero(node)))
+        if keeps_zero:
+            keeps.append(field)
+        struct.fields[field] = node.type if isinstance(node, Scalar) and node.go_type in ("string", "bool") else node
+    struct.keeps_zero = frozenset(keeps)
+    struct.always = tuple(always)
+    return struct
+
+
+def _marks(encoding: str) -> list[tuple[str, tuple[str, str]]]:
+    """What go_types.txt says of each field: its mark and its Go type."""
+    found = []
+    for entry in encoding.split():
+        marked, _, go_type = entry.partition(":")
+        field = marked.rstrip("*!{?&0")
+        found.append((field, (marked[len(field) :], go_type)))
+    return found
+
+
+def _compile(schema: Object, go_type: str, *, keeps_zero: bool) -> Node:
+    reference = schema.get("$ref", "").removeprefix("#/definitions/")
+    if reference:
+        if reference in _TEXTS:
+            return _TEXTS[reference]()
+        return Ref(reference) if "properties" in definition(reference) else Any_(_go_type(reference))
+    match schema.get("type"), schema.get("format"):
+        case "string", "byte":
+            return Bytes("[]uint8", keeps_zero=keeps_zero)
+        case "string", "date-time":
+            return Text("v1.Time", canonical_time)
+        case "string", _:
+            return Scalar(str, go_type or "string", keeps_zero=keeps_zero)
+        case "boolean", _:
+            return Scalar(bool, go_type or "bool", keeps_zero=keeps_zero)
+        case "integer", width:
+            return Integer(go_type or width or "int64", keeps_zero=keeps_zero)
+        case "number", _:
+            return Number("float64", keeps_zero=keeps_zero)
+        case "array", _:
+            return List(_item(schema["items"]), keeps_zero=keeps_zero)
+        case "object", _ if "additionalProperties" in schema:
+            return Map(_item(schema["additionalProperties"]), keeps_zero=keeps_zero)
+    return Any_()
+
+
+def _item(schema: Object) -> Check:
+    node = _compile(schema, "", keeps_zero=True)
+    return node.type if isinstance(node, Scalar) else node
+
+
+def _annotate(node: Node, schema: Object) -> None:
+    word = schema.get
+    node.merge_key = word("x-kubernetes-patch-merge-key", "")
+    node.patch_strategy = tuple(filter(None, word("x-kubernetes-patch-strategy", "").split(",")))
+    node.list_type = word("x-kubernetes-list-type", "")
+    node.map_keys = tuple(word("x-kubernetes-list-map-keys", ()))
+    node.map_type = word("x-kubernetes-map-type", "")
+    if isinstance(node, Ref) and not node.map_type:
+        node.map_type = definition(node.definition).get("x-kubernetes-map-type", "")
+
+
+def _zero(node: Node) -> Any:
+    if isinstance(node, Ref):
+        return {}
+    if isinstance(node, Scalar):
+        return node.type()
+    if isinstance(node, Text):
+        return "0" if node.go_type == "resource.Quantity" else None
+    return _ZEROS[type(node)]
