@@ -6,7 +6,6 @@ Source: upstream `pkg/fieldpath/fieldpath.go`, `pkg/api/v1/resource/helpers.go` 
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Decimal
 
 from pylet.api import quantity
 from pylet.api.object import Object, dig
@@ -60,8 +59,8 @@ def resource_text(ref: Object, pod: Object, node: Object, container: Object | No
     value = dig(container, "resources", bound, resource)
     if value is None and bound == "limits":
         value = dig(node, "status", "allocatable", resource)
-    divisor = quantity.parse(str(ref.get("divisor") or "0")) or Decimal(1)
-    return str(int((quantity.parse(str(value or "0")) / divisor).to_integral_value(ROUND_CEILING)))
+    divisor = quantity.parse(str(ref.get("divisor") or "0")).nanos or quantity.NANOS
+    return str(-(-quantity.parse(str(value or "0")).nanos // divisor))
 
 
 def _quoted(value: str) -> str:

@@ -133,7 +133,7 @@ class NodeReporter:
 
     async def _renew_lease(self) -> None:
         identity = self._identity()
-        renewed = timestamps.render_micro(self._clock.now())
+        renewed = timestamps.format_micro(self._clock.now())
         if self._lease is None:
             self._lease = await self._adopt_lease(identity.name, renewed)
         lease = {**self._lease, "spec": {**self._lease["spec"], "renewTime": renewed}}

@@ -146,7 +146,7 @@ def _pressure(type_: str, pressed: bool, bad: tuple[str, str], good: tuple[str, 
 def _condition(found: tuple[str, str, str, str], before: Object, now: datetime) -> Object:
     type_, state, reason, message = found
     old = next((c for c in before.get("conditions") or () if c["type"] == type_), None)
-    stamp = timestamps.render(now)
+    stamp = timestamps.format_time(now)
     since = old["lastTransitionTime"] if old is not None and old["status"] == state else stamp
     return {
         "type": type_,

@@ -21,7 +21,7 @@ class EmptyDir:
         directory.mkdir(parents=True, exist_ok=True)
         if source.get("medium") == "Memory":
             limit = source.get("sizeLimit")
-            mounts.mount_tmpfs(directory, size_bytes=int(quantity.parse(str(limit))) if limit else None)
+            mounts.mount_tmpfs(directory, size_bytes=quantity.value_of(limit) if limit else None)
         if fresh:
             directory.chmod(0o777)
             give_to_group(directory, place.fs_group)
