@@ -1,0 +1,76 @@
+"""What can be wrong with a field, as entries of `Status.details.causes` with upstream's reasons and messages.
+
+Source: apimachinery pkg/util/validation/field/errors.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from pylet.api.errors import Cause
+
+IMMUTABLE = "field is immutable"
+
+
+def _shown(value: Any) -> str:
+    if value.__class__ is str:
+        return quoted(value)
+    if value is None:
+        return "null"
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def quoted(text: str) -> str:
+    """As Go's %q."""
+    return orjson.dumps(text).decode()
+
+
+def _cause(reason: str, says: str, field: str, detail: str) -> Cause:
+    return Cause(reason, f"{says}: {detail}" if detail else says, field)
+
+
+def required(field: str, detail: str = "") -> Cause:
+    return _cause("FieldValueRequired", "Required value", field, detail)
+
+
+def invalid(field: str, value: Any, detail: str) -> Cause:
+    return _cause("FieldValueInvalid", f"Invalid value: {_shown(value)}", field, detail)
+
+
+def forbidden(field: str, detail: str) -> Cause:
+    return _cause("FieldValueForbidden", "Forbidden", field, detail)
+
+
+def duplicate(field: str, value: Any) -> Cause:
+    return _cause("FieldValueDuplicate", f"Duplicate value: {_shown(value)}", field, "")
+
+
+def not_found(field: str, value: Any) -> Cause:
+    return _cause("FieldValueNotFound", f"Not found: {_shown(value)}", field, "")
+
+
+def not_supported(field: str, value: Any, supported: Iterable[str]) -> Cause:
+    listed = ", ".join(map(quoted, supported))
+    return _cause("FieldValueNotSupported", f"Unsupported value: {_shown(value)}", field, f"supported values: {listed}")
+
+
+def too_long(field: str, most: int) -> Cause:
+    return _cause("FieldValueTooLong", "Too long", field, f"may not be more than {most} bytes")
+
+
+def too_many(field: str, count: int, most: int) -> Cause:
+    detail = f"must have at most {most} item{'' if most == 1 else 's'}"
+    return _cause("FieldValueTooMany", f"Too many: {count}", field, detail)
+
+
+def each(field: str, value: Any, problems: Iterable[str]) -> list[Cause]:
+    """One Invalid for every problem `pylet.api.names` found."""
+    return [invalid(field, value, problem) for problem in problems]
+
+
+def immutable(field: str, value: Any, old: Any, detail: str = IMMUTABLE) -> list[Cause]:
+    """Invalid when the value changed."""
+    return [] if value == old else [invalid(field, value, detail)]

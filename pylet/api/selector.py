@@ -1,0 +1,285 @@
+"""Label selectors, as text and as LabelSelector objects, and field selectors: parsed once, asked often.
+
+Source: apimachinery pkg/labels/selector.go, pkg/fields/selector.go; the ValueErrors bear their messages.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+from pylet.api import causes, names
+from pylet.api.errors import Cause
+from pylet.api.object import Object
+
+Labels = Mapping[str, str]
+_TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
+_BINARY = {"in": "in", "notin": "notin", "=": "=", "==": "==", "!=": "!=", ">": "gt", "<": "lt"}
+_SPECIAL = frozenset(("==", "!=", "=", "!", "<", ">", "(", ")", ","))
+_WORDS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
+
+
+class Requirement(NamedTuple):
+    """One term; the operator is one of in notin = == != exists ! gt lt."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+    def matches(self, labels: Labels) -> bool:
+        value = labels.get(self.key)
+        match self.operator:
+            case "in" | "=" | "==":
+                return value is not None and value in self.values
+            case "notin" | "!=":
+                return value is None or value not in self.values
+            case "exists":
+                return value is not None
+            case "!":
+                return value is None
+        try:
+            # gt and lt
+            return value is not None and (int(value) > int(self.values[0])) == (self.operator == "gt")
+        except ValueError:
+            return False
+
+    def __str__(self) -> str:
+        listed = ",".join(sorted(self.values))
+        match self.operator:
+            case "exists":
+                return self.key
+            case "!":
+                return f"!{self.key}"
+            case "in" | "notin":
+                return f"{self.key} {self.operator} ({listed})"
+            case "gt" | "lt":
+                return f"{self.key}{'>' if self.operator == 'gt' else '<'}{listed}"
+        return f"{self.key}{self.operator}{listed}"
+
+
+class LabelSelector:
+    """All requirements must hold; without any it selects everything, unless it is NOTHING."""
+
+    __slots__ = ("_equal", "_others", "requirements")
+
+    def __init__(self, requirements: Iterable[Requirement]) -> None:
+        self.requirements = tuple(sorted(requirements))
+        self._equal = tuple(
+            (r.key, r.values[0]) for r in self.requirements if r.operator in ("=", "==", "in") and len(r.values) == 1
+        )
+        self._others = tuple(r for r in self.requirements if r.operator not in ("=", "==", "in") or len(r.values) != 1)
+
+    def __call__(self, labels: Labels) -> bool:
+        for key, value in self._equal:
+            if labels.get(key) != value:
+                return False
+        return all(other.matches(labels) for other in self._others) if self._others else True
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.requirements))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LabelSelector) and self.requirements == other.requirements
+
+    def __hash__(self) -> int:
+        return hash(self.requirements)
+
+    @property
+    def is_everything(self) -> bool:
+        return not self.requirements
+
+
+EVERYTHING = LabelSelector(())
+NOTHING = LabelSelector((Requirement("", "in"),))
+
+
+def from_labels(labels: Labels | None) -> LabelSelector:
+    """Selects what bears all these labels: a Service's or a ReplicationController's selector."""
+    return LabelSelector(Requirement(key, "=", (value,)) for key, value in (labels or {}).items())
+
+
+def from_object(selector: Object | None) -> LabelSelector:
+    """A `metav1.LabelSelector`: None selects nothing, {} everything. Raises: ValueError."""
+    if selector is None:
+        return NOTHING
+    found = [Requirement(key, "in", (value,)) for key, value in (selector.get("matchLabels") or {}).items()]
+    for expression in selector.get("matchExpressions") or ():
+        operator = _WORDS.get(expression.get("operator", ""))
+        if operator is None:
+            raise ValueError(f'"{expression.get("operator", "")}" is not a valid label selector operator')
+        found.append(Requirement(expression["key"], operator, tuple(expression.get("values") or ())))
+    return LabelSelector(found)
+
+
+def validate_object(selector: Object | None, field: str) -> list[Cause]:
+    """What is wrong with a `metav1.LabelSelector`; source: metav1 validation.ValidateLabelSelector."""
+    found: list[Cause] = []
+    for key, value in ((selector or {}).get("matchLabels") or {}).items():
+        found += causes.each(f"{field}.matchLabels", key, names.qualified_name(key))
+        found += causes.each(f"{field}.matchLabels", value, names.label_value(value))
+    for position, expression in enumerate((selector or {}).get("matchExpressions") or ()):
+        where = f"{field}.matchExpressions[{position}]"
+        operator, values = expression.get("operator", ""), expression.get("values") or ()
+        if operator in ("In", "NotIn"):
+            if not values:
+                says = "must be specified when `operator` is 'In' or 'NotIn'"
+                found.append(causes.required(f"{where}.values", says))
+        elif operator in ("Exists", "DoesNotExist"):
+            if values:
+                says = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+                found.append(causes.forbidden(f"{where}.values", says))
+        else:
+            found.append(causes.invalid(f"{where}.operator", operator, "not a valid selector operator"))
+        key = expression.get("key", "")
+        found += causes.each(f"{where}.key", key, names.qualified_name(key))
+        for index, value in enumerate(values):
+            found += causes.each(f"{where}.values[{index}]", value, names.label_value(value))
+    return found
+
+
+def parse_labels(text: str) -> LabelSelector:
+    """The form in URLs and on command lines: `a=b,c!=d,e in (f,g),!h`. Raises: ValueError."""
+    return _Parser(text).parse()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._tokens = _TOKEN.findall(text)
+        self._at = 0
+
+    def parse(self) -> LabelSelector:
+        found: list[Requirement] = []
+        while True:
+            token = self._peek()
+            if not token:
+                break
+            if token != "!" and token in _SPECIAL:
+                raise ValueError(f"found '{token}', expected: !, identifier, or 'end of string'")
+            try:
+                found.append(self._requirement())
+            except ValueError as bad:
+                raise ValueError(f"unable to parse requirement: {bad}") from bad
+            token = self._take()
+            if not token:
+                break
+            if token != ",":
+                raise ValueError(f"found '{token}', expected: ',' or 'end of string'")
+            after = self._peek()
+            if not after or (after != "!" and after in _SPECIAL):
+                raise ValueError(f"found '{after}', expected: identifier after ','")
+        return LabelSelector(found)
+
+    def _peek(self) -> str:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ""
+
+    def _take(self) -> str:
+        token = self._peek()
+        self._at += 1
+        return token
+
+    def _requirement(self) -> Requirement:
+        key = self._take()
+        absent = key == "!"
+        if absent:
+            key = self._take()
+        if not key or key in _SPECIAL:
+            raise ValueError(f"found '{key}', expected: identifier")
+        _refuse("key", key, names.qualified_name(key))
+        if self._peek() in ("", ","):
+            return Requirement(key, "!" if absent else "exists")
+        if absent:
+            return Requirement(key, "!")
+        word = self._take()
+        operator = _BINARY.get(word)
+        if operator is None:
+            raise ValueError(f"found '{word}', expected: {', '.join(_BINARY.values())}")
+        values = self._values() if operator in ("in", "notin") else (self._exact_value(),)
+        for index, value in enumerate(values):
+            if operator in ("gt", "lt") and not re.fullmatch(r"[+-]?\d+", value):
+                says = "for 'Gt', 'Lt' operators, the value must be an integer"
+                raise ValueError(str(causes.invalid(f"values[{index}]", value, says)))
+            _refuse(f"values[{index}][{key}]", value, names.label_value(value))
+        return Requirement(key, operator, values)
+
+    def _exact_value(self) -> str:
+        if self._peek() in ("", ","):
+            return ""
+        token = self._take()
+        if token in _SPECIAL:
+            raise ValueError(f"found '{token}', expected: identifier")
+        return token
+
+    def _values(self) -> tuple[str, ...]:
+        token = self._take()
+        if token != "(":
+            raise ValueError(f"found '{token}' expected: '('")
+        found: set[str] = set()
+        value = ""
+        while True:
+            token = self._take()
+            if token in (",", ")"):
+                found.add(value)
+                value = ""
+                if token == ")":
+                    return tuple(sorted(found))
+            elif not token or token in _SPECIAL:
+                raise ValueError(f"found '{token}', expected: ',', or identifier")
+            elif value:
+                raise ValueError(f"found '{token}', expected: ',' or ')'")
+            else:
+                value = token
+
+
+def _refuse(field: str, value: str, problems: names.Problems) -> None:
+    if problems:
+        raise ValueError(str(causes.invalid(field, value, "; ".join(problems))))
+
+
+class FieldTerm(NamedTuple):
+    field: str
+    value: str
+    equal: bool = True
+
+
+class FieldSelector(NamedTuple):
+    """All terms must hold; without any it selects everything."""
+
+    terms: tuple[FieldTerm, ...] = ()
+
+    def matches(self, read: Callable[[str], Any]) -> bool:
+        """`read` gives a field's value by its name."""
+        return all((read(term.field) == term.value) is term.equal for term in self.terms)
+
+    def value_of(self, field: str) -> str | None:
+        """What this field must equal, if this selector says so."""
+        return next((term.value for term in self.terms if term.equal and term.field == field), None)
+
+    def __str__(self) -> str:
+        return ",".join(f"{t.field}{'=' if t.equal else '!='}{_escaped(t.value)}" for t in self.terms)
+
+
+def parse_fields(text: str) -> FieldSelector:
+    """`metadata.name=a,spec.nodeName!=b`. Raises: ValueError."""
+    terms = []
+    for part in sorted(re.findall(r"(?:\\.|[^,\\])+|\\$", text, re.DOTALL)):
+        match = re.match(r"(.*?)(!=|==|=)(.*)", part, re.DOTALL)
+        if match is None:
+            raise ValueError(f"invalid selector: '{text}'; can't understand '{part}'")
+        terms.append(FieldTerm(match[1], _unescaped(match[3]), equal=match[2] != "!="))
+    return FieldSelector(tuple(terms))
+
+
+def _unescaped(value: str) -> str:
+    plain = re.sub(r"\\([\\,=])", "", value)
+    if "\\" in plain:
+        sequence = plain[plain.index("\\") :][:2]
+        raise ValueError(f"invalid field selector: invalid escape sequence: {sequence}")
+    if "=" in plain or "," in plain:
+        bad = "=" if "=" in plain else ","
+        raise ValueError(f"invalid field selector: unescaped character in value: {bad}")
+    return re.sub(r"\\([\\,=])", r"\1", value)
+
+
+def _escaped(value: str) -> str:
+    return re.sub(r"([\\,=])", r"\\\1", value)

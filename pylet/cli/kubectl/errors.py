@@ -1,0 +1,84 @@
+"""What kubectl prints on stderr for an error. Source: kubectl `pkg/cmd/util/helpers.go`, checkErr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pylet.api.errors import ApiError
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl.http import ConnectionFailed
+from pylet.client.kubeconfig import KubeconfigError
+
+HANDLED = (ApiError, ConnectionFailed, KubeconfigError)
+
+
+def text_of(error: Exception, *, context: str = "") -> str:
+    """The line for one error; `context` is what was being done, as in `error when creating "x.yaml"`."""
+    prefix = f"{context}: " if context else ""
+    if isinstance(error, ApiError):
+        if error.reason == "Unauthorized":
+            return f"error: You must be logged in to the server ({prefix}{error})"
+        return f"Error from server{f' ({error.reason})' if error.reason else ''}: {prefix}{error}"
+    if isinstance(error, Failure | ConnectionFailed):
+        return str(error)
+    return f"error: {prefix}{error}"
+
+
+def as_failure(error: Exception, *, context: str = "") -> Failure:
+    """The end of a command on that error alone."""
+    if isinstance(error, Failure):
+        return error
+    if isinstance(error, ApiError) and error.reason == "Invalid" and not context:
+        return Failure(_invalid(error))
+    return Failure(text_of(error, context=context))
+
+
+def _invalid(error: ApiError) -> str:
+    details: dict[str, Any] = error.details or {}
+    causes = list(dict.fromkeys(f"{c.get('field')}: {c.get('message')}" for c in details.get("causes") or ()))
+    text = "The request is invalid"
+    if details.get("kind") or details.get("name"):
+        text = f"The {details.get('kind', '')} {json.dumps(details.get('name', ''))} is invalid"
+    elif error.message and not causes:
+        text += f": {error.message}"
+    if len(causes) == 1:
+        return f"{text}: {causes[0]}"
+    return "\n".join([f"{text}: ", *(f"* {cause}" for cause in causes)]) if causes else text
+
+
+@contextmanager
+def as_kubectl() -> Iterator[None]:
+    """What goes wrong inside ends the command the way kubectl ends it."""
+    try:
+        yield
+    except HANDLED as error:
+        raise as_failure(error) from None
+
+
+class Collected:
+    """Errors of several independent steps: all are tried, and all failures told at the end."""
+
+    def __init__(self) -> None:
+        self.failures: list[Failure] = []
+
+    def attempt(self, step: Callable[[], Any], *, context: str = "") -> Any:
+        """The step's result; None when it failed."""
+        try:
+            return step()
+        except (Failure, *HANDLED) as error:
+            self.add(error, context=context)
+            return None
+
+    def add(self, error: Exception, *, context: str = "") -> None:
+        self.failures.append(
+            as_failure(error, context=context) if not context else Failure(text_of(error, context=context))
+        )
+
+    def finish(self) -> None:
+        """Raises: Failure when there was any."""
+        lines: Iterable[str] = dict.fromkeys(failure.message.rstrip("\n") for failure in self.failures)
+        if self.failures:
+            raise Failure("\n".join(lines))

@@ -1,0 +1,196 @@
+"""A thin blocking HTTP client for one API server: starts in milliseconds, keeps one connection, knows Status.
+
+Built on http.client because aiohttp's import alone takes longer than all of `kubectl get pods` should.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from pylet.api.errors import ApiError, RemoteError, from_status
+from pylet.client.kubeconfig import Endpoint, ssl_context
+
+JSON = "application/json"
+_REASONS = {
+    401: ("Unauthorized", "the server has asked for the client to provide credentials"),
+    403: ("Forbidden", "the server does not allow access to the requested resource"),
+    404: ("NotFound", "the server could not find the requested resource"),
+    405: ("MethodNotAllowed", "the server does not allow this method on the requested resource"),
+    406: ("NotAcceptable", "the server was unable to respond with a content type that the client supports"),
+    409: ("Conflict", "the server reported a conflict"),
+    415: ("UnsupportedMediaType", "the server was unable to respond with a content type that the client supports"),
+    429: ("TooManyRequests", "the server has received too many requests and has asked us to try again later"),
+    503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
+    504: ("Timeout", "the server was unable to return a response in the time allotted, but may still be processing"),
+}
+
+
+class ConnectionFailed(Exception):
+    """No answer came from the server; worded as kubectl words it."""
+
+
+@dataclass
+class Api:
+    """`timeout_seconds` None waits for ever, as kubectl does by default."""
+
+    endpoint: Endpoint
+    timeout_seconds: float | None = None
+    _kept: http.client.HTTPConnection | None = None
+    _warned: set[str] = field(default_factory=set)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> Any:
+        """The decoded JSON answer, or its text when it is something else. Raises: ApiError, ConnectionFailed."""
+        response = self._exchange(method, path, query, body, content_type, accept, kept=True)
+        return _decode(response, response.read())
+
+    def stream(
+        self, path: str, *, query: Mapping[str, Any] | None = None, accept: str = JSON
+    ) -> http.client.HTTPResponse:
+        """A response to read from while it grows, on a connection of its own. Raises: ApiError, ConnectionFailed."""
+        return self._exchange("GET", path, query, None, "", accept, kept=False)
+
+    def watch(self, path: str, query: Mapping[str, Any], *, accept: str = JSON) -> Iterator[Any]:
+        """The watch events as they come, until the server ends the watch. Raises: ApiError, ConnectionFailed."""
+        response = self.stream(path, query={**query, "watch": "true"}, accept=accept)
+        try:
+            while line := response.readline():
+                if line.strip():
+                    yield json.loads(line)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._failed(error) from None
+        finally:
+            response.close()
+
+    def target(self, path: str, query: Mapping[str, Any] | None = None) -> str:
+        """The request target: path with its query, empty values left out."""
+        pairs = {key: value for key, value in (query or {}).items() if value not in ("", None, [])}
+        return self.endpoint.path + path + (f"?{urlencode(pairs, doseq=True)}" if pairs else "")
+
+    def connect(self) -> socket.socket:
+        """A connected socket of its own, TLS done. Raises: ConnectionFailed."""
+        connection = self._open()
+        assert connection.sock is not None
+        return connection.sock
+
+    def _open(self) -> http.client.HTTPConnection:
+        target = self.endpoint
+        try:
+            if target.server.startswith("https://"):
+                context = ssl_context(target)
+                raw = socket.create_connection((target.host, target.port), self.timeout_seconds)
+                name = target.tls_server_name or target.host
+                connection: http.client.HTTPConnection = http.client.HTTPSConnection(target.host, target.port)
+                connection.sock = context.wrap_socket(raw, server_hostname=name)
+            else:
+                connection = http.client.HTTPConnection(target.host, target.port, timeout=self.timeout_seconds)
+                connection.connect()
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as error:
+            raise self._failed(error) from None
+        return connection
+
+    def headers(self) -> dict[str, str]:
+        from pylet.version import KUBERNETES
+
+        headers = {"User-Agent": f"pylet-kubectl/{KUBERNETES}"}
+        if self.endpoint.token:
+            headers["Authorization"] = f"Bearer {self.endpoint.token}"
+        return headers
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None,
+        body: Any,
+        content_type: str,
+        accept: str,
+        *,
+        kept: bool,
+    ) -> http.client.HTTPResponse:
+        headers = self.headers() | {"Accept": accept}
+        data = None
+        if body is not None:
+            data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+            headers["Content-Type"] = content_type
+        fresh = self._kept is None
+        connection = self._kept if kept and self._kept else self._open()
+        try:
+            connection.request(method, self.target(path, query), data, headers)
+            response = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            self._kept = None
+            # A kept connection that the server closed between two requests is no failure; nothing was answered.
+            if kept and not fresh and isinstance(error, http.client.RemoteDisconnected | BrokenPipeError):
+                return self._exchange(method, path, query, body, content_type, accept, kept=True)
+            raise self._failed(error) from None
+        if kept:
+            self._kept = connection
+        self._warn(response)
+        if response.status >= 400:
+            raise _error(response, response.read())
+        return response
+
+    def _warn(self, response: http.client.HTTPResponse) -> None:
+        """Prints each `Warning` once, as client-go's deduplicating writer does."""
+        for value in response.headers.get_all("Warning") or ():
+            text = value.split('"', 1)[-1].rsplit('"', 1)[0].replace('\\"', '"').replace("\\\\", "\\")
+            if text not in self._warned:
+                self._warned.add(text)
+                print(f"Warning: {text}", file=sys.stderr)
+
+    def _failed(self, error: Exception) -> ConnectionFailed:
+        host = f"{self.endpoint.host}:{self.endpoint.port}"
+        match error:
+            case ConnectionRefusedError():
+                text = f"The connection to the server {host} was refused - did you specify the right host or port?"
+            case ssl.SSLCertVerificationError():
+                text = f"Unable to connect to the server: tls: failed to verify certificate: {error.verify_message}"
+            case socket.gaierror():
+                text = f"Unable to connect to the server: dial tcp: lookup {self.endpoint.host}: no such host"
+            case TimeoutError():
+                text = f"Unable to connect to the server: dial tcp {host}: i/o timeout"
+            case http.client.RemoteDisconnected() | http.client.IncompleteRead():
+                text = "Unable to connect to the server: EOF"
+            case _:
+                text = f"Unable to connect to the server: {getattr(error, 'strerror', None) or error}"
+        return ConnectionFailed(text)
+
+
+def _decode(response: http.client.HTTPResponse, data: bytes) -> Any:
+    if response.headers.get_content_type() == JSON:
+        return json.loads(data)
+    return data.decode(errors="replace")
+
+
+def _error(response: http.client.HTTPResponse, data: bytes) -> ApiError:
+    answer = None
+    with contextlib.suppress(ValueError):
+        answer = json.loads(data)
+    if isinstance(answer, dict) and answer.get("kind") == "Status":
+        return from_status(answer)
+    code = response.status
+    text = data.decode(errors="replace").strip()
+    reason, message = _REASONS.get(code, ("InternalError" if code == 500 else "", ""))
+    if code == 500 or not message:
+        quoted = json.dumps(text or "unknown")
+        message = f"an error on the server ({quoted}) has prevented the request from succeeding"
+    return RemoteError({"message": message, "reason": reason, "code": code})

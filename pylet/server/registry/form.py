@@ -1,0 +1,63 @@
+"""The form objects have in the store: their JSON without resourceVersion, which the store's revision is.
+
+`metadata` always comes right after kind and apiVersion, which are plain words, so the version is spliced in and out at a
+place that a search finds at once: 0.2 µs against 14 µs for decoding and encoding a pod.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object
+from pylet.client.view import Entry
+
+_META = b'"metadata":{'
+_VERSION = b'"metadata":{"resourceVersion":"'
+
+
+def stored(kind: Kind, obj: Object) -> bytes:
+    """The bytes to store; `obj` bears no resourceVersion."""
+    head = {"kind": kind.name, "apiVersion": kind.api_version, "metadata": obj["metadata"]}
+    return orjson.dumps(head | obj)
+
+
+def served(value: bytes, revision: int) -> bytes:
+    """The bytes clients get: `stored` with resourceVersion as the first field of metadata."""
+    at = value.index(_META) + len(_META)
+    return b'%b"resourceVersion":"%d",%b' % (value[:at], revision, value[at:])
+
+
+def bare(raw: bytes) -> bytes:
+    """`served` undone."""
+    at = raw.index(_VERSION)
+    end = raw.index(b'"', at + len(_VERSION)) + 2
+    return raw[: at + len(_META)] + raw[end:]
+
+
+def entry_of(kind: Kind, value: bytes, revision: int) -> Entry:
+    """The cache's entry of what the store holds."""
+    obj = orjson.loads(value)
+    obj["metadata"]["resourceVersion"] = str(revision)
+    return Entry.of(kind, obj, served(value, revision))
+
+
+def at_revision(entry: Entry, revision: int) -> Entry:
+    """The same object bearing another revision: what a DELETED event shows."""
+    return Entry(
+        entry.key, revision, served(bare(entry.raw), revision), entry.uid, entry.labels, entry.fields, entry.owner_uids
+    )
+
+
+class Layout:
+    """Where objects are kept: `/registry/<group>/<plural>/<namespace>/<name>`, the core group as `core`."""
+
+    ROOT = "/registry/"
+
+    @classmethod
+    def prefix(cls, kind: Kind) -> str:
+        return f"{cls.ROOT}{kind.group or 'core'}/{kind.plural}/"
+
+    @classmethod
+    def place(cls, kind: Kind, key: Key) -> str:
+        return f"{cls.prefix(kind)}{key.namespace}/{key.name}" if key.namespace else f"{cls.prefix(kind)}{key.name}"
