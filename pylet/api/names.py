@@ -70,7 +70,7 @@ _is_config_key = re.compile(_CONFIG_KEY).fullmatch
 @lru_cache(1024)
 def dns_label(text: str) -> Problems:
     """An RFC 1123 label: namespaces, containers, volumes."""
-    found = [_too_many_bytes(LABEL_BYTES)] if len(text) > LABEL_BYTES else []
+    found = [too_long(LABEL_BYTES)] if len(text) > LABEL_BYTES else []
     if not _is_label_1123(text):
         # A text that would do as a subdomain has dots in it.
         found.append(
@@ -84,7 +84,7 @@ def dns_label(text: str) -> Problems:
 @lru_cache(1024)
 def dns_subdomain(text: str) -> Problems:
     """An RFC 1123 subdomain: the names of most objects."""
-    found = [_too_many_bytes(SUBDOMAIN_BYTES)] if len(text) > SUBDOMAIN_BYTES else []
+    found = [too_long(SUBDOMAIN_BYTES)] if len(text) > SUBDOMAIN_BYTES else []
     if not _is_subdomain_1123(text):
         found.append(_unlike(_SUBDOMAIN_1123_SAYS, _SUBDOMAIN_1123, "example.com"))
     return tuple(found)
