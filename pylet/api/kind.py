@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pylet.api import names
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 
@@ -68,7 +69,12 @@ class Strategy:
         """Whether this update raises `metadata.generation`."""
         return bool(obj.get("spec") != old.get("spec"))
 
+    def name_problems(self, name: str) -> Sequence[str]:
+        """What is wrong with `metadata.name`; most kinds take a DNS subdomain."""
+        return names.dns_subdomain(name)
+
     def validate(self, obj: Object) -> Sequence[Cause]:
+        """What is wrong with anything but `metadata`, which the registry judges."""
         return ()
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:

@@ -1,0 +1,149 @@
+"""Bodies of requests become objects: strict JSON and YAML, with upstream's words for what cannot be understood.
+
+Duplicate fields are found at next to no cost: what JSON decoding drops is missing from an encoding of the result, and the
+number of quotation marks tells; only then is the text read again, slowly, to name them.
+
+Sources: apimachinery pkg/runtime/serializer/json, apiserver pkg/endpoints/handlers/{create,rest}.go.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from pylet.api import schema
+from pylet.api.errors import BadRequest
+from pylet.api.kind import Kind
+from pylet.api.object import Object
+
+YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
+_MOST_STRICT_ERRORS = 100
+
+
+class Document(NamedTuple):
+    """Decoded JSON or YAML, and the fields that were written twice (`metadata.labels.app`)."""
+
+    value: Any
+    duplicates: Sequence[str] = ()
+
+
+def parse(raw: bytes, content_type: str = "application/json") -> Document:
+    """Raises: BadRequest."""
+    if content_type in YAML_TYPES:
+        from pylet.api.wire import yaml
+
+        return Document(*yaml.load(raw))
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError as bad:
+        raise BadRequest(_go_words(raw, bad)) from bad
+    return Document(value, _duplicates(raw, value))
+
+
+def of_kind(
+    kind: Kind, raw: bytes, content_type: str = "application/json", validation: str = WARN
+) -> tuple[Object, list[str]]:
+    """A request's body as a canonical object of that kind, and texts for `Warning` headers.
+
+    `validation` is the query's fieldValidation: Strict, Warn, Ignore, or "" for Warn. Raises: BadRequest.
+    """
+    document = parse(raw, content_type)
+    obj = document.value
+    if not isinstance(obj, dict):
+        raise BadRequest(f"couldn't get version/kind; json parse error: {schema.Mismatch(obj, _TYPE_META)}")
+    named, version = obj.setdefault("kind", kind.name), obj.setdefault("apiVersion", kind.api_version)
+    if (named, version) != (kind.name, kind.api_version):
+        raise BadRequest(_wrong_kind(kind, named, version))
+    return obj, canonicalize(kind, obj, validation, document.duplicates)
+
+
+def canonicalize(kind: Kind, obj: Object, validation: str = WARN, duplicates: Sequence[str] = ()) -> list[str]:
+    """Decode `obj` by its kind's schema, in place (`schema.Struct.decode`); what patches do with their result.
+
+    Answers texts for `Warning` headers. Raises: BadRequest, for the wrong types and, with Strict, for unknown fields.
+    """
+    cannot = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
+    try:
+        unknown = schema.of(kind.definition).decode(obj)
+    except ValueError as bad:
+        raise BadRequest(cannot + str(bad)) from bad
+    if validation == IGNORE or not (unknown or duplicates):
+        return []
+    problems = [*(f'duplicate field "{path}"' for path in duplicates), *(f'unknown field "{path}"' for path in unknown)]
+    if validation == STRICT:
+        raise BadRequest(f"{cannot}strict decoding error: {', '.join(problems[:_MOST_STRICT_ERRORS])}")
+    return problems[:_MOST_STRICT_ERRORS]
+
+
+_TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+
+
+def _wrong_kind(kind: Kind, named: Any, version: Any) -> str:
+    if version != kind.api_version:
+        return f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
+    wanted = f"{kind.group}/{kind.version}, Kind={kind.name}"
+    return f'{named} in version "{kind.version}" cannot be handled as a {kind.name}: kind {named} is not {wanted}'
+
+
+def _duplicates(raw: bytes, value: Any) -> Sequence[str]:
+    if orjson.dumps(value).count(b'"') == raw.count(b'"') and rb"\u0022" not in raw:
+        return ()
+    found: list[str] = []
+    _walk(json.loads(raw, object_pairs_hook=_Pairs), "", found)
+    return found
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object as written."""
+
+
+def _walk(value: Any, path: str, found: list[str]) -> None:
+    if isinstance(value, _Pairs):
+        seen: set[str] = set()
+        for name, inner in value:
+            where = f"{path}.{name}" if path else name
+            if name in seen:
+                found.append(where)
+            seen.add(name)
+            _walk(inner, where, found)
+    elif isinstance(value, list):
+        for position, inner in enumerate(value):
+            _walk(inner, f"{path}[{position}]", found)
+
+
+def _go_words(raw: bytes, bad: orjson.JSONDecodeError) -> str:
+    """What Go's scanner says, as far as where it stops agrees with where orjson does."""
+    prefix = "couldn't get version/kind; json parse error: "
+    text = raw.decode(errors="replace")
+    at = bad.pos
+    if not text.strip() or at >= len(text.rstrip()):
+        return prefix + "unexpected end of JSON input"
+    return f"{prefix}invalid character {_quoted(text[at])} {_expected(text[:at].rstrip())}"
+
+
+def _quoted(char: str) -> str:
+    return r"'\''" if char == "'" else "'\"'" if char == '"' else f"'{char}'" if char.isprintable() else repr(char)
+
+
+def _expected(before: str) -> str:
+    last = before[-1:]
+    match last:
+        case "":
+            return "looking for beginning of value"
+        case "{":
+            return "looking for beginning of object key string"
+        case ":" | "[":
+            return "looking for beginning of value"
+        case ",":
+            inside_object = before.rfind("{") > before.rfind("[")
+            return "looking for beginning of " + ("object key string" if inside_object else "value")
+        case _:
+            return (
+                "after top-level value"
+                if before[0] != "{" or before.count("{") == before.count("}")
+                else "after object key:value pair"
+            )

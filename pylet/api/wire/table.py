@@ -1,0 +1,73 @@
+"""Answers as tables, which is how kubectl gets its columns: meta.k8s.io/v1 Table.
+
+Sources: pkg/printers/tablegenerator.go, apiserver pkg/endpoints/handlers/response.go (asTable) and
+pkg/registry/rest/table.go for kinds without columns of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from pylet.api.kind import Column, Kind
+from pylet.api.object import Object
+from pylet.api.wire.metadata import partial
+
+NONE, METADATA, OBJECT = "None", "Metadata", "Object"
+"""The query's includeObject: what each row carries; "" is Metadata."""
+
+_FALLBACK = (
+    Column("Name", format="name", description="Name must be unique within a namespace."),
+    Column("Created At", "date", description="When the server created the object."),
+)
+
+
+def table(
+    kind: Kind,
+    objects: Iterable[Object],
+    list_meta: Object,
+    now: datetime,
+    *,
+    include: str = "",
+    headers: bool = True,
+    api_version: str = "meta.k8s.io/v1",
+) -> Object:
+    """`list_meta` is the list's metadata, or that of the one object; `headers` False on all watch events but the first."""
+    version = list_meta.get("resourceVersion")
+    wanted = {name: list_meta[name] for name in ("continue", "remainingItemCount") if name in list_meta}
+    if version is not None:
+        wanted = {"resourceVersion": version, **wanted}
+    return {
+        "kind": "Table",
+        "apiVersion": api_version,
+        "metadata": wanted,
+        "columnDefinitions": [_definition(column) for column in kind.columns or _FALLBACK] if headers else None,
+        "rows": [row(kind, obj, now, include=include) for obj in objects],
+    }
+
+
+def row(kind: Kind, obj: Object, now: datetime, *, include: str = "") -> Object:
+    cells = kind.cells(obj, now) if kind.cells is not None else _name_and_creation(obj)
+    match include:
+        case "None":
+            carried: Any = None
+        case "Object":
+            carried = obj
+        case _:
+            carried = partial(obj)
+    return {"cells": cells, "object": carried}
+
+
+def _definition(column: Column) -> Object:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "format": column.format,
+        "description": column.description,
+        "priority": column.priority,
+    }
+
+
+def _name_and_creation(obj: Object) -> list[Any]:
+    return [obj["metadata"]["name"], obj["metadata"].get("creationTimestamp", "<unknown>")]
