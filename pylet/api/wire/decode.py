@@ -1,6 +1,6 @@
 """Bodies of requests become objects: strict JSON and YAML, with upstream's words for what cannot be understood.
 
-Duplicate fields are found at next to no cost: what JSON decoding drops is missing from an encoding of the result, and the
+Duplicate fields are found at next to no cost: what decoding drops is missing when the result is encoded again, and the
 number of quotation marks tells; only then is the text read again, slowly, to name them.
 
 Sources: apimachinery pkg/runtime/serializer/json, apiserver pkg/endpoints/handlers/{create,rest}.go.
@@ -51,13 +51,17 @@ def of_kind(
 
     `validation` is the query's fieldValidation: Strict, Warn, Ignore, or "" for Warn. Raises: BadRequest.
     """
-    document = parse(raw, content_type)
-    obj = document.value
-    if not isinstance(obj, dict):
-        raise BadRequest(f"couldn't get version/kind; json parse error: {schema.Mismatch(obj, _TYPE_META)}")
+    try:
+        document = parse(raw, content_type)
+        obj = document.value
+        if not isinstance(obj, dict):
+            raise BadRequest(f"{_NO_KIND}{schema.Mismatch(obj, _TYPE_META)}")
+    except BadRequest as bad:
+        unrecognized = f"the object provided is unrecognized (must be of type {kind.name})"
+        raise BadRequest(f"{unrecognized}: {bad.message} ({_summary(raw)})") from bad
     named, version = obj.setdefault("kind", kind.name), obj.setdefault("apiVersion", kind.api_version)
     if (named, version) != (kind.name, kind.api_version):
-        raise BadRequest(_wrong_kind(kind, named, version))
+        raise BadRequest(_wrong_kind(kind, str(named), str(version)))
     return obj, canonicalize(kind, obj, validation, document.duplicates)
 
 
@@ -79,14 +83,24 @@ def canonicalize(kind: Kind, obj: Object, validation: str = WARN, duplicates: Se
     return problems[:_MOST_STRICT_ERRORS]
 
 
+_NO_KIND = "couldn't get version/kind; json parse error: "
 _TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 
 
-def _wrong_kind(kind: Kind, named: Any, version: Any) -> str:
-    if version != kind.api_version:
+def _summary(raw: bytes) -> str:
+    if not raw:
+        return "<empty>"
+    head = raw[:30]
+    return (head.decode(errors="replace") if raw[:1] == b"{" else head.hex()) + (" ..." if len(raw) > 30 else "")
+
+
+def _wrong_kind(kind: Kind, named: str, version: str) -> str:
+    if named == kind.name:
         return f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
-    wanted = f"{kind.group}/{kind.version}, Kind={kind.name}"
-    return f'{named} in version "{kind.version}" cannot be handled as a {kind.name}: kind {named} is not {wanted}'
+    given = version.rpartition("/")[2]
+    wanted = f"{kind.group.partition('.')[0] or 'core'}.{kind.name}"
+    why = f"converting ({given}.{named}) to ({wanted}): unknown conversion"
+    return f'{named} in version "{given}" cannot be handled as a {kind.name}: {why}'
 
 
 def _duplicates(raw: bytes, value: Any) -> Sequence[str]:
@@ -117,33 +131,21 @@ def _walk(value: Any, path: str, found: list[str]) -> None:
 
 def _go_words(raw: bytes, bad: orjson.JSONDecodeError) -> str:
     """What Go's scanner says, as far as where it stops agrees with where orjson does."""
-    prefix = "couldn't get version/kind; json parse error: "
     text = raw.decode(errors="replace")
-    at = bad.pos
-    if not text.strip() or at >= len(text.rstrip()):
-        return prefix + "unexpected end of JSON input"
-    return f"{prefix}invalid character {_quoted(text[at])} {_expected(text[:at].rstrip())}"
-
-
-def _quoted(char: str) -> str:
-    return r"'\''" if char == "'" else "'\"'" if char == '"' else f"'{char}'" if char.isprintable() else repr(char)
+    if bad.pos >= len(text.rstrip()):
+        return _NO_KIND + "unexpected end of JSON input"
+    char = text[bad.pos]
+    shown = {"'": r"'\''", '"': "'\"'"}.get(char, f"'{char}'" if char.isprintable() else repr(char))
+    return f"{_NO_KIND}invalid character {shown} {_expected(text[: bad.pos].rstrip())}"
 
 
 def _expected(before: str) -> str:
-    last = before[-1:]
-    match last:
-        case "":
-            return "looking for beginning of value"
+    match before[-1:]:
         case "{":
             return "looking for beginning of object key string"
-        case ":" | "[":
+        case "" | ":" | "[":
             return "looking for beginning of value"
         case ",":
-            inside_object = before.rfind("{") > before.rfind("[")
-            return "looking for beginning of " + ("object key string" if inside_object else "value")
-        case _:
-            return (
-                "after top-level value"
-                if before[0] != "{" or before.count("{") == before.count("}")
-                else "after object key:value pair"
-            )
+            in_object = before.rfind("{") > before.rfind("[")
+            return "looking for beginning of " + ("object key string" if in_object else "value")
+    return "after object key:value pair" if before.count("{") > before.count("}") else "after top-level value"

@@ -33,15 +33,12 @@ def table(
     headers: bool = True,
     api_version: str = "meta.k8s.io/v1",
 ) -> Object:
-    """`list_meta` is the list's metadata, or that of the one object; `headers` False on all watch events but the first."""
-    version = list_meta.get("resourceVersion")
-    wanted = {name: list_meta[name] for name in ("continue", "remainingItemCount") if name in list_meta}
-    if version is not None:
-        wanted = {"resourceVersion": version, **wanted}
+    """`list_meta` is the metadata of the list or of the one object; `headers` False on a watch's later events."""
+    carried = ("resourceVersion", "continue", "remainingItemCount")
     return {
         "kind": "Table",
         "apiVersion": api_version,
-        "metadata": wanted,
+        "metadata": {name: list_meta[name] for name in carried if name in list_meta},
         "columnDefinitions": [_definition(column) for column in kind.columns or _FALLBACK] if headers else None,
         "rows": [row(kind, obj, now, include=include) for obj in objects],
     }

@@ -90,9 +90,5 @@ class _Reader:
         return text
 
 
-def _spelled(value: Any) -> str:
-    return (
-        {True: "true", False: "false", None: "null"}.get(value, str(value))
-        if value.__class__ is not int
-        else str(value)
-    )
+def _spelled(key: Any) -> str:
+    return str(key).lower() if key is True or key is False else "null" if key is None else str(key)
