@@ -20,9 +20,9 @@ def run(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
         import uvloop
     except ImportError:
         # Without uvloop a TLS connection costs 286 kB, most of it this buffer; with it 46 kB.
-        import asyncio.sslproto
+        from asyncio import sslproto
 
-        asyncio.sslproto.SSLProtocol.max_size = _TLS_READ_BYTES
+        sslproto.SSLProtocol.max_size = _TLS_READ_BYTES
         factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     else:
         factory = uvloop.new_event_loop
