@@ -1,0 +1,321 @@
+"""The cluster's keys: one CA that signs servers and clients, the service-account key, and what is made from them.
+
+Everything lives below `<data-dir>/server/tls` in PEM files, keys readable by their owner alone. `cryptography` is
+imported only when something has to be made or is near its end: a start with good files does without. P-256 throughout,
+because making an RSA key costs up to a second.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+_CA_DAYS = 3650
+_LEAF_DAYS = 365
+_RENEW_DAYS = 90
+_BACKDATE = timedelta(minutes=5)  # clocks of a cluster differ
+
+_USAGES = {"client auth": "CLIENT_AUTH", "server auth": "SERVER_AUTH"}
+
+
+class BadRequest(ValueError):
+    """A certificate request nobody can sign; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and its key, or a public and a private key: two PEM files with one stem."""
+
+    certificate: Path
+    key: Path
+
+    def exists(self) -> bool:
+        return self.certificate.exists() and self.key.exists()
+
+    def write(self, certificate: bytes, key: bytes) -> None:
+        write_private(self.key, key)
+        write_private(self.certificate, certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class Pki:
+    """Where the files are."""
+
+    directory: Path
+
+    def _pair(self, stem: str) -> Pair:
+        return Pair(self.directory / f"{stem}.crt", self.directory / f"{stem}.key")
+
+    @property
+    def ca(self) -> Pair:
+        return self._pair("ca")
+
+    @property
+    def serving(self) -> Pair:
+        return self._pair("serving-apiserver")
+
+    @property
+    def admin(self) -> Pair:
+        return self._pair("client-admin")
+
+    @property
+    def kubelet_client(self) -> Pair:
+        """What the API server proves itself with to kubelets."""
+        return self._pair("client-apiserver-kubelet")
+
+    @property
+    def service_account(self) -> Pair:
+        """The key tokens are signed with; `certificate` is its public half."""
+        return Pair(self.directory / "service-account.pub", self.directory / "service-account.key")
+
+    def ensure(self, names: Sequence[str], now: datetime) -> None:
+        """Make what is missing, about to expire or not valid for `names` (host names and IPs). Raises: OSError."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self.ca.exists():
+            self.ca.write(*_new_ca(now))
+        if not self.service_account.exists():
+            self.service_account.write(*_new_key_pair())
+        if not _is_good(self.serving, now, names):
+            self._sign(self.serving, "pylet-apiserver", "", now, "server auth", names)
+        if not _is_good(self.admin, now):
+            self._sign(self.admin, "system:admin", "system:masters", now, "client auth")
+        if not _is_good(self.kubelet_client, now):
+            self._sign(self.kubelet_client, "kube-apiserver", "system:masters", now, "client auth")
+
+    def server_context(self) -> ssl.SSLContext:
+        """TLS for the API: a client certificate is asked for and may be missing."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.verify_mode = ssl.CERT_OPTIONAL
+        context.set_alpn_protocols(["http/1.1"])
+        context.load_cert_chain(self.serving.certificate, self.serving.key)
+        context.load_verify_locations(self.ca.certificate)
+        return context
+
+    def kubelet_context(self) -> ssl.SSLContext:
+        """TLS to a kubelet, whose certificate the CA signed for the node's addresses."""
+        context = ssl.create_default_context(cafile=str(self.ca.certificate))
+        context.load_cert_chain(self.kubelet_client.certificate, self.kubelet_client.key)
+        return context
+
+    def authority(self, clock: Callable[[], datetime]) -> Authority:
+        return Authority(self.ca, clock)
+
+    def _sign(
+        self, pair: Pair, name: str, organization: str, now: datetime, usage: str, names: Sequence[str] = ()
+    ) -> None:
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        alternatives = x509.SubjectAlternativeName([_general_name(n) for n in names]) if names else None
+        certificate = _issue(
+            _Issuer.of(self.ca),
+            _subject(name, organization),
+            key.public_key(),
+            alternatives,
+            (usage,),
+            now,
+            now + timedelta(days=_LEAF_DAYS),
+        )
+        pair.write(certificate, _private_pem(key))
+
+
+class Authority:
+    """Signs certificate requests with the cluster's CA: what the CSR signer is given."""
+
+    def __init__(self, ca: Pair, clock: Callable[[], datetime]) -> None:
+        self._ca = ca
+        self._clock = clock
+        self._issuer: _Issuer | None = None
+
+    def sign(self, request: bytes, usages: Iterable[str], life: timedelta = timedelta(days=_LEAF_DAYS)) -> bytes:
+        """The PEM certificate for a PEM request, subject and alternative names as asked. Raises: BadRequest."""
+        from cryptography import x509
+
+        try:
+            asked = x509.load_pem_x509_csr(request)
+        except ValueError as bad:
+            raise BadRequest(f"the request is not a PEM certificate request: {bad}") from bad
+        if not asked.is_signature_valid:
+            raise BadRequest("the request's signature does not match its key")
+        if self._issuer is None:
+            self._issuer = _Issuer.of(self._ca)
+        try:
+            alternatives = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            alternatives = None
+        now = self._clock()
+        end = min(now + life, self._issuer.certificate.not_valid_after_utc)
+        return _issue(self._issuer, asked.subject, asked.public_key(), alternatives, usages, now, end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Issuer:
+    certificate: x509.Certificate
+    key: Any
+
+    @classmethod
+    def of(cls, pair: Pair) -> _Issuer:
+        from cryptography import x509
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        certificate = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
+        return cls(certificate, load_pem_private_key(pair.key.read_bytes(), None))
+
+
+def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that appears whole or not at all, readable by its owner alone from its first byte."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        os.fchmod(file.fileno(), mode)
+    fresh.replace(path)
+
+
+def _is_good(pair: Pair, now: datetime, names: Sequence[str] = ()) -> bool:
+    """Whether the pair is there, stays valid for a while and covers `names`. Costs no import: `ssl` reads it."""
+    if not pair.exists():
+        return False
+    try:
+        found: dict[str, Any] = ssl._ssl._test_decode_cert(str(pair.certificate))  # type: ignore[attr-defined]
+    except ssl.SSLError:
+        return False
+    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
+    if end - now < timedelta(days=_RENEW_DAYS):
+        return False
+    covered = {value.lower() for _, value in found.get("subjectAltName", ())}
+    return all(_decoded_name(name) in covered for name in names)
+
+
+def _decoded_name(name: str) -> str:
+    """A name as `ssl` shows it in a decoded certificate: IPv6 in full, upper-case hexadecimal groups."""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name.lower()
+    if address.version == 4:
+        return str(address)
+    return ":".join(f"{int(group, 16):x}" for group in address.exploded.split(":"))
+
+
+def _new_ca(now: datetime) -> tuple[bytes, bytes]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = _subject(f"pylet-ca@{int(now.timestamp())}", "")
+    certificate = (
+        _builder(name, name, key.public_key(), now, now + timedelta(days=_CA_DAYS))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), _private_pem(key)
+
+
+def _new_key_pair() -> tuple[bytes, bytes]:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return public, _private_pem(key)
+
+
+def _issue(
+    issuer: _Issuer,
+    subject: x509.Name,
+    public_key: Any,
+    alternatives: x509.SubjectAlternativeName | None,
+    usages: Iterable[str],
+    now: datetime,
+    end: datetime,
+) -> bytes:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    builder = (
+        _builder(subject, issuer.certificate.subject, public_key, now, end)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
+    )
+    extended = [getattr(ExtendedKeyUsageOID, _USAGES[usage]) for usage in usages if usage in _USAGES]
+    if extended:
+        builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
+    if alternatives is not None:
+        builder = builder.add_extension(alternatives, critical=False)
+    return builder.sign(issuer.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, public_key: Any, now: datetime, end: datetime
+) -> x509.CertificateBuilder:
+    from cryptography import x509
+
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _BACKDATE)
+        .not_valid_after(end)
+    )
+
+
+def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=not signs_certificates,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _subject(name: str, organization: str) -> x509.Name:
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization)] if organization else []
+    return x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, name)])
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    from cryptography import x509
+
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
