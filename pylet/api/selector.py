@@ -103,7 +103,7 @@ def from_object(selector: Object | None) -> LabelSelector:
     """A `metav1.LabelSelector`: None selects nothing, {} everything. Raises: ValueError."""
     if selector is None:
         return NOTHING
-    found = [Requirement(key, "in", (value,)) for key, value in (selector.get("matchLabels") or {}).items()]
+    found = [Requirement(key, "=", (value,)) for key, value in (selector.get("matchLabels") or {}).items()]
     for expression in selector.get("matchExpressions") or ():
         operator = _WORDS.get(expression.get("operator", ""))
         if operator is None:

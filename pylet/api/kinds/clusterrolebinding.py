@@ -1,8 +1,19 @@
-"""ClusterRoleBindings."""
+"""ClusterRoleBindings: a role given to subjects everywhere."""
 
 from __future__ import annotations
 
-from pylet.api.kind import Kind
+from datetime import datetime
+from typing import Any
+
+from pylet.api import columns
+from pylet.api.kind import Column, Kind
+from pylet.api.object import Object
+from pylet.api.rbac import BindingStrategy, binding_cells
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    return binding_cells(obj, columns.age(obj, now))
+
 
 KIND = Kind(
     group="rbac.authorization.k8s.io",
@@ -11,4 +22,14 @@ KIND = Kind(
     plural="clusterrolebindings",
     definition="io.k8s.api.rbac.v1.ClusterRoleBinding",
     namespaced=False,
+    strategy=BindingStrategy(roles=("ClusterRole",)),
+    columns=(
+        columns.NAME,
+        Column("Role", description="The role that is given."),
+        columns.AGE,
+        Column("Users", priority=1, description="Users in the clusterRoleBinding"),
+        Column("Groups", priority=1, description="Groups in the clusterRoleBinding"),
+        Column("ServiceAccounts", priority=1, description="ServiceAccounts in the clusterRoleBinding"),
+    ),
+    cells=_cells,
 )

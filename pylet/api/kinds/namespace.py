@@ -1,8 +1,40 @@
-"""Namespaces."""
+"""Namespaces: deleted in two steps, the second by the namespace controller through `finalize`."""
 
 from __future__ import annotations
 
-from pylet.api.kind import Kind
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pylet.api import columns, names
+from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.object import Object, dig
+
+
+class NamespaceStrategy(Strategy):
+    has_status = True
+
+    def name_problems(self, name: str) -> Sequence[str]:
+        return names.dns_label(name)
+
+    def prepare_create(self, obj: Object) -> None:
+        obj["status"] = {"phase": "Active"}
+        finalizers = obj["spec"].setdefault("finalizers", [])
+        if "kubernetes" not in finalizers:
+            finalizers.append("kubernetes")
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        if subresource == "finalize":
+            obj["status"] = old.get("status", {})
+            return
+        super().prepare_update(obj, old, subresource)
+        # Finalizers in spec change through `finalize` alone.
+        obj["spec"] = {**obj.get("spec", {}), "finalizers": old.get("spec", {}).get("finalizers", [])}
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    return [obj["metadata"]["name"], dig(obj, "status", "phase", default=""), columns.age(obj, now)]
+
 
 KIND = Kind(
     group="",
@@ -14,4 +46,8 @@ KIND = Kind(
     short_names=("ns",),
     subresources=("finalize", "status"),
     verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
+    strategy=NamespaceStrategy(),
+    columns=(columns.NAME, Column("Status", description="The status of the namespace"), columns.AGE),
+    cells=_cells,
+    fields={"status.phase": lambda obj: dig(obj, "status", "phase", default="")},
 )

@@ -2,7 +2,85 @@
 
 from __future__ import annotations
 
-from pylet.api.kind import Kind
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pylet.api import causes, columns, names
+from pylet.api.errors import Cause
+from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.object import Object, condition_of, dig, labels_of
+
+_ROLE = "node-role.kubernetes.io/"
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+
+class NodeStrategy(Strategy):
+    """Status may come with a node's creation: the kubelet registers itself that way."""
+
+    has_status = True
+
+    def prepare_create(self, obj: Object) -> None:
+        pass
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        found: list[Cause] = []
+        seen: set[tuple[str, str]] = set()
+        for position, taint in enumerate(dig(obj, "spec", "taints", default=())):
+            where = f"spec.taints[{position}]"
+            key, value, effect = taint.get("key", ""), taint.get("value", ""), taint.get("effect", "")
+            found += causes.each(f"{where}.key", key, names.qualified_name(key))
+            found += causes.each(f"{where}.value", value, names.label_value(value))
+            if not effect:
+                found.append(causes.required(f"{where}.effect"))
+            elif effect not in _EFFECTS:
+                found.append(causes.not_supported(f"{where}.effect", effect, _EFFECTS))
+            if (key, effect) in seen:
+                found.append(causes.duplicate(where, taint))
+            seen.add((key, effect))
+        return found
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        found = list(self.validate(obj))
+        for field in ("podCIDR", "podCIDRs", "providerID"):
+            before = dig(old, "spec", field)
+            if before and dig(obj, "spec", field) != before:
+                says = "node updates may not change " + field + ' except from "" to valid'
+                found.append(causes.forbidden(f"spec.{field}", says))
+        return found
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    ready = condition_of(obj, "Ready")
+    status = "Unknown" if ready is None else "Ready" if ready.get("status") == "True" else "NotReady"
+    if dig(obj, "spec", "unschedulable"):
+        status += ",SchedulingDisabled"
+    labels = labels_of(obj)
+    roles = {key.removeprefix(_ROLE) for key in labels if key.startswith(_ROLE)} | {
+        labels.get("kubernetes.io/role", "")
+    }
+    info = dig(obj, "status", "nodeInfo", default={})
+    kernel = info.get("kernelVersion") or columns.UNKNOWN
+    if info.get("architecture"):
+        kernel += f" ({info['architecture']})"
+    return [
+        obj["metadata"]["name"],
+        status,
+        ",".join(sorted(filter(None, roles))) or "<none>",
+        columns.age(obj, now),
+        info.get("kubeletVersion", ""),
+        _address(obj, "InternalIP"),
+        _address(obj, "ExternalIP"),
+        info.get("osImage") or columns.UNKNOWN,
+        kernel,
+        info.get("containerRuntimeVersion") or columns.UNKNOWN,
+    ]
+
+
+def _address(obj: Object, type_: str) -> str:
+    addresses = dig(obj, "status", "addresses", default=())
+    return next((address["address"] for address in addresses if address.get("type") == type_), "<none>")
+
 
 KIND = Kind(
     group="",
@@ -13,4 +91,19 @@ KIND = Kind(
     namespaced=False,
     short_names=("no",),
     subresources=("proxy", "status"),
+    strategy=NodeStrategy(),
+    columns=(
+        columns.NAME,
+        Column("Status", description="The status of the node"),
+        Column("Roles", description="The roles of the node"),
+        columns.AGE,
+        Column("Version", description="Kubelet Version reported by the node."),
+        Column("Internal-IP", priority=1, description="List of addresses reachable to the node."),
+        Column("External-IP", priority=1, description="List of addresses reachable to the node."),
+        Column("OS-Image", priority=1, description="OS Image reported by the node."),
+        Column("Kernel-Version", priority=1, description="Kernel Version reported by the node."),
+        Column("Container-Runtime", priority=1, description="ContainerRuntime Version reported by the node."),
+    ),
+    cells=_cells,
+    fields={"spec.unschedulable": lambda obj: "true" if dig(obj, "spec", "unschedulable") else "false"},
 )

@@ -1,8 +1,19 @@
-"""RoleBindings."""
+"""RoleBindings: a role given to subjects in one namespace."""
 
 from __future__ import annotations
 
-from pylet.api.kind import Kind
+from datetime import datetime
+from typing import Any
+
+from pylet.api import columns
+from pylet.api.kind import Column, Kind
+from pylet.api.object import Object
+from pylet.api.rbac import BindingStrategy, binding_cells
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    return binding_cells(obj, columns.age(obj, now))
+
 
 KIND = Kind(
     group="rbac.authorization.k8s.io",
@@ -10,4 +21,14 @@ KIND = Kind(
     name="RoleBinding",
     plural="rolebindings",
     definition="io.k8s.api.rbac.v1.RoleBinding",
+    strategy=BindingStrategy(roles=("ClusterRole", "Role")),
+    columns=(
+        columns.NAME,
+        Column("Role", description="The role that is given."),
+        columns.AGE,
+        Column("Users", priority=1, description="Users in the roleBinding"),
+        Column("Groups", priority=1, description="Groups in the roleBinding"),
+        Column("ServiceAccounts", priority=1, description="ServiceAccounts in the roleBinding"),
+    ),
+    cells=_cells,
 )
