@@ -1,0 +1,186 @@
+"""JSON Patch (RFC 6902), with the limits and the leniences of the library kube-apiserver uses (evanphx/json-patch).
+
+`remove` of an absent path fails, `add` to an absent parent fails, indices may be negative, null documents are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+from pylet.api.object import Object
+from pylet.api.patch import BadPatch, Unprocessable
+
+_MOST_OPERATIONS = 10_000
+_MOST_COPIED_BYTES = 3 << 20  # upstream bounds what `copy` may multiply to
+_MISSING = object()
+
+
+def apply(obj: Object, patch: Any) -> Object:
+    """Raises: BadPatch, Unprocessable."""
+    if not isinstance(patch, list):
+        raise BadPatch("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+    if len(patch) > _MOST_OPERATIONS:
+        raise Unprocessable(f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(patch)}")
+    document = _Document(deepcopy(obj))
+    for operation in patch:
+        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
+            raise BadPatch("each operation of a JSON patch needs a path")
+        perform = _OPERATIONS.get(operation.get("op", ""))
+        if perform is None:
+            raise Unprocessable(f"Unexpected kind: {operation.get('op')}")
+        perform(document, operation)
+    if not isinstance(document.root, dict):
+        raise Unprocessable("the patch leaves something that is not an object")
+    return document.root
+
+
+class _Document:
+    def __init__(self, root: Any) -> None:
+        self.root = root
+        self.copied_bytes = 0
+
+    def get(self, path: str) -> Any:
+        value = self.root
+        for token in _tokens(path):
+            value = _member(value, token, path)
+        return value
+
+    def add(self, path: str, value: Any) -> None:
+        tokens = _tokens(path)
+        if not tokens:
+            self.root = value
+            return
+        parent = self._parent(tokens, path)
+        if isinstance(parent, list):
+            index = len(parent) if tokens[-1] == "-" else _index(tokens[-1], len(parent) + 1, path)
+            parent.insert(index, value)
+        else:
+            parent[tokens[-1]] = value
+
+    def remove(self, path: str) -> Any:
+        tokens = _tokens(path)
+        if not tokens:
+            raise Unprocessable("remove operation does not apply: the whole document cannot be removed")
+        parent = self._parent(tokens, path)
+        _member(parent, tokens[-1], path)
+        if isinstance(parent, list):
+            return parent.pop(_index(tokens[-1], len(parent), path))
+        return parent.pop(tokens[-1])
+
+    def replace(self, path: str, value: Any) -> None:
+        tokens = _tokens(path)
+        if not tokens:
+            self.root = value
+            return
+        parent = self._parent(tokens, path)
+        _member(parent, tokens[-1], path)
+        if isinstance(parent, list):
+            parent[_index(tokens[-1], len(parent), path)] = value
+        else:
+            parent[tokens[-1]] = value
+
+    def _parent(self, tokens: list[str], path: str) -> Any:
+        parent = self.root
+        for token in tokens[:-1]:
+            parent = _member(parent, token, path)
+        if not isinstance(parent, dict | list):
+            raise Unprocessable(f"{path}: doc is missing path: missing value")
+        return parent
+
+
+def _add(document: _Document, operation: Object) -> None:
+    document.add(operation["path"], deepcopy(_value(operation)))
+
+
+def _remove(document: _Document, operation: Object) -> None:
+    document.remove(operation["path"])
+
+
+def _replace(document: _Document, operation: Object) -> None:
+    document.replace(operation["path"], deepcopy(_value(operation)))
+
+
+def _move(document: _Document, operation: Object) -> None:
+    source = _source(operation)
+    if operation["path"].startswith(source + "/"):
+        raise Unprocessable(f"move: {source} cannot be moved into itself")
+    document.add(operation["path"], document.remove(source))
+
+
+def _copy(document: _Document, operation: Object) -> None:
+    value = document.get(_source(operation))
+    document.copied_bytes += len(repr(value))
+    if document.copied_bytes > _MOST_COPIED_BYTES:
+        raise Unprocessable(f"accumulated size of copy operations exceeds {_MOST_COPIED_BYTES} bytes")
+    document.add(operation["path"], deepcopy(value))
+
+
+def _test(document: _Document, operation: Object) -> None:
+    try:
+        found = document.get(operation["path"])
+    except Unprocessable:
+        found = None
+    if not _equal(found, operation.get("value")):
+        raise Unprocessable(f"testing value {operation['path']} failed: test failed")
+
+
+_OPERATIONS: dict[str, Callable[[_Document, Object], None]] = {
+    "add": _add,
+    "remove": _remove,
+    "replace": _replace,
+    "move": _move,
+    "copy": _copy,
+    "test": _test,
+}
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """JSON equality: true is not 1, which Python thinks it is."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_equal(left[name], right[name]) for name in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_equal, left, right))
+    return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
+
+
+def _value(operation: Object) -> Any:
+    if "value" not in operation:
+        raise BadPatch(f"operation {operation['op']} on {operation['path']} needs a value")
+    return operation["value"]
+
+
+def _source(operation: Object) -> str:
+    source = operation.get("from")
+    if not isinstance(source, str):
+        raise BadPatch(f"operation {operation['op']} on {operation['path']} needs a from")
+    return source
+
+
+def _tokens(path: str) -> list[str]:
+    if not path:
+        return []
+    if not path.startswith("/"):
+        raise Unprocessable(f"{path}: doc is missing path: missing value")
+    return [token.replace("~1", "/").replace("~0", "~") for token in path[1:].split("/")]
+
+
+def _member(parent: Any, token: str, path: str) -> Any:
+    if isinstance(parent, dict):
+        value = parent.get(token, _MISSING)
+        if value is not _MISSING:
+            return value
+    elif isinstance(parent, list):
+        return parent[_index(token, len(parent), path)]
+    raise Unprocessable(f"{path}: doc is missing key: {token}: missing value")
+
+
+def _index(token: str, size: int, path: str) -> int:
+    try:
+        index = int(token)
+    except ValueError:
+        raise Unprocessable(f"{path}: value was not a proper array index: {token!r}") from None
+    if not -size <= index < size:
+        raise Unprocessable(f"{path}: Unable to access invalid index: {index}: invalid index referenced")
+    return index + size if index < 0 else index

@@ -1,0 +1,43 @@
+"""JSON merge patch (RFC 7386), and the three-way one that `kubectl apply` makes for kinds without a schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pylet.api.object import Object
+from pylet.api.patch import BadPatch
+
+
+def apply(obj: Object, patch: Any) -> Object:
+    """Raises: BadPatch."""
+    if not isinstance(patch, dict):
+        raise BadPatch("a merge patch must be a JSON object")
+    merged: Object = _merge(obj, patch)
+    return merged
+
+
+def three_way(last_applied: Object, wanted: Object, current: Object) -> Object:
+    """Makes `current` what is `wanted` and drops what only `last_applied` had; {} when nothing differs."""
+    patch: Object = {}
+    for name, value in wanted.items():
+        now = current.get(name)
+        if isinstance(value, dict) and isinstance(now, dict):
+            before = last_applied.get(name)
+            if inner := three_way(before if isinstance(before, dict) else {}, value, now):
+                patch[name] = inner
+        elif name not in current or now != value:
+            patch[name] = value
+    patch |= {name: None for name in last_applied if name not in wanted and name in current}
+    return patch
+
+
+def _merge(target: Any, patch: Any) -> Any:
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = _merge(merged.get(name), value)
+    return merged
