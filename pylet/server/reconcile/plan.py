@@ -1,0 +1,133 @@
+"""What a controller is and what it may ask for. A controller decides from a key and a View; it never acts.
+
+A plan is idempotent and level-based: the plan of a settled picture is `NOTHING`. Planning again after any write is what
+makes progress, so a plan need only say what should happen next, not all that will.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object, controller_of, key_of
+from pylet.client.view import Entry, View
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Tell users: an Event about an object. `type` is Normal or Warning."""
+
+    about: Object
+    reason: str
+    message: str
+    type: str = "Normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """`told` and `failed` are emitted after success and failure; `{name}` and `{error}` in them are filled in."""
+
+    kind: Kind
+    object: Object
+    told: Emit | None = None
+    failed: Emit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Compare-and-swap: `object` carries the resourceVersion it was made from."""
+
+    kind: Kind
+    object: Object
+    subresource: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A merge patch. `told` is emitted after success."""
+
+    kind: Kind
+    key: Key
+    patch: Any
+    subresource: str = ""
+    told: Emit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """`uid` guards against a namesake; an object that is gone already is a success."""
+
+    kind: Kind
+    key: Key
+    uid: str = ""
+    propagation: str = ""
+    grace_seconds: int | None = None
+    told: Emit | None = None
+
+
+Action: TypeAlias = Create | Update | Patch | Delete | Emit
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Actions in order, a run of Creates or of Deletes in slow-start batches; then look again after a while."""
+
+    actions: tuple[Action, ...] = ()
+    again_after: timedelta | None = None
+
+
+NOTHING = Plan()
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Changes of `kind` concern the keys `keys(entry, view)`, asked of the object as it was and as it is."""
+
+    kind: Kind
+    keys: Callable[[Entry, View], Iterable[Key]]
+
+
+@dataclass(frozen=True, slots=True)
+class Controller:
+    """`plan` is pure: what to do for `key`, seen from `view`, at `now`. The first watch is the kind it is about."""
+
+    name: str
+    watches: tuple[Watch, ...]
+    plan: Callable[[Key, View, datetime], Plan]
+
+
+def itself(entry: Entry, view: View) -> Iterable[Key]:
+    """A change of an object concerns the object."""
+    yield entry.key
+
+
+def its_controller(kind: Kind) -> Callable[[Entry, View], Iterable[Key]]:
+    """A change of an object concerns the controller of that kind that owns it."""
+
+    def keys(entry: Entry, view: View) -> Iterable[Key]:
+        if entry.owner_uids:
+            owner = controller_of(entry.object)
+            if owner is not None and owner["kind"] == kind.name:
+                yield Key(entry.key.namespace, owner["name"])
+
+    return keys
+
+
+def soonest(*waits: timedelta | None) -> timedelta | None:
+    return min((wait for wait in waits if wait is not None), default=None)
+
+
+def patch_status(kind: Kind, obj: Object, status: Object) -> tuple[Action, ...]:
+    """The write that makes `obj.status` what it should be; none when it is. Fields at zero count as absent."""
+    current = obj.get("status") or {}
+    if _settled(current) == _settled(status):
+        return ()
+    gone = {name: None for name in current if name not in status}
+    return (Patch(kind, key_of(obj), {"status": {**gone, **status}}, subresource="status"),)
+
+
+def _settled(status: Object) -> Object:
+    return {name: value for name, value in status.items() if value or value is False}

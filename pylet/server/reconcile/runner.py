@@ -1,0 +1,177 @@
+"""Carries out the plans of all controllers: one queue, a bounded number of workers, nothing while nothing changes.
+
+The client must be one whose writes are visible in `tables` when they return (the loopback is): then a plan made after a
+write has seen it, which is all that expectations are for elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+
+from pylet.aio.clock import Clock
+from pylet.aio.workqueue import WorkQueue
+from pylet.api.errors import AlreadyExists, ApiError, Conflict, NotFound
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object
+from pylet.client.events import Recorder
+from pylet.client.interface import Client, PatchType
+from pylet.client.view import Entry, Table, View
+from pylet.server.reconcile.plan import Action, Controller, Create, Delete, Emit, Patch, Update, Watch
+
+log = logging.getLogger(__name__)
+
+_WORKERS = 16
+_Item = tuple[int, Key]
+
+
+class Runner:
+    """`run` until cancelled. `counts` are the metrics: (controller, what happened) → how often."""
+
+    def __init__(
+        self,
+        client: Client,
+        tables: Mapping[Kind, Table],
+        clock: Clock,
+        controllers: Sequence[Controller],
+    ) -> None:
+        self._client = client
+        self._view = View(tables)
+        self._clock = clock
+        self._controllers = tuple(controllers)
+        self._queue: WorkQueue[_Item] = WorkQueue(clock)
+        self._recorders: dict[str, Recorder] = {}
+        self.counts: Counter[tuple[str, str]] = Counter()
+
+    async def run(self) -> None:
+        silence = [self._listen(index, watch) for index, c in enumerate(self._controllers) for watch in c.watches]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for controller in self._controllers:
+                    recorder = Recorder(self._client, self._clock, f"{controller.name}-controller")
+                    self._recorders[controller.name] = recorder
+                    group.create_task(recorder.run())
+                for _ in range(_WORKERS):
+                    group.create_task(self._work())
+        finally:
+            for stop in silence:
+                stop()
+
+    @property
+    def depth(self) -> int:
+        """Keys that wait."""
+        return len(self._queue)
+
+    def _listen(self, index: int, watch: Watch) -> Callable[[], None]:
+        table = self._view.table(watch.kind)
+        for entry in list(table.entries.values()):
+            self._add(index, watch, entry)
+
+        def hear(before: Entry | None, after: Entry | None) -> None:
+            for entry in (before, after):
+                if entry is not None:
+                    self._add(index, watch, entry)
+
+        return table.listen(hear)
+
+    def _add(self, index: int, watch: Watch, entry: Entry) -> None:
+        for key in watch.keys(entry, self._view):
+            self._queue.add((index, key))
+
+    async def _work(self) -> None:
+        while True:
+            async with self._queue.take() as item:
+                await self._reconcile(item)
+
+    async def _reconcile(self, item: _Item) -> None:
+        index, key = item
+        controller = self._controllers[index]
+        try:
+            plan = controller.plan(key, self._view, self._clock.now())
+            for step in _steps(plan.actions):
+                await self._carry_out(controller, step)
+        except (Conflict, AlreadyExists):
+            self.counts[controller.name, "conflict"] += 1
+            self._queue.retry(item)
+            return
+        except ApiError as failed:
+            wait = self._queue.retry(item)
+            self.counts[controller.name, "error"] += 1
+            log.warning("%s %s: %s; again in %.1f s", controller.name, key, failed.message, wait)
+            return
+        except Exception:  # a supervisor: one broken plan must not stop the others
+            wait = self._queue.retry(item)
+            self.counts[controller.name, "bug"] += 1
+            log.exception("%s %s: again in %.1f s", controller.name, key, wait)
+            return
+        self.counts[controller.name, "success"] += 1
+        self._queue.forget(item)
+        if plan.again_after is not None:
+            self._queue.add(item, plan.again_after.total_seconds())
+
+    async def _carry_out(self, controller: Controller, step: Sequence[Action]) -> None:
+        """One step: a single action, or a run of creates or deletes, slowly at first: 1, 2, 4, … at a time.
+
+        The first failure ends it, so that what the API refuses is asked once, not a thousand times.
+        """
+        size, rest = 1, list(step)
+        while rest:
+            batch, rest = rest[:size], rest[size:]
+            results = await asyncio.gather(*(self._act(controller, action) for action in batch), return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+            size *= 2
+
+    async def _act(self, controller: Controller, action: Action) -> None:
+        client = self._client
+        recorder = self._recorders[controller.name]
+        match action:
+            case Create():
+                try:
+                    made = await client.create(action.kind, action.object)
+                except ApiError as refused:
+                    _emit(recorder, action.failed, error=refused.message)
+                    raise
+                _emit(recorder, action.told, made)
+            case Update():
+                await client.update(action.kind, action.object, subresource=action.subresource)
+            case Patch():
+                await client.patch(
+                    action.kind, action.key, action.patch, type_=PatchType.MERGE, subresource=action.subresource
+                )
+                _emit(recorder, action.told)
+            case Delete():
+                try:
+                    await client.delete(
+                        action.kind,
+                        action.key,
+                        uid=action.uid,
+                        propagation=action.propagation,
+                        grace_seconds=action.grace_seconds,
+                    )
+                except (NotFound, Conflict):
+                    return  # gone, or a namesake that was not meant
+                _emit(recorder, action.told)
+            case Emit():
+                _emit(recorder, action)
+
+
+def _emit(recorder: Recorder, emit: Emit | None, made: Object | None = None, error: str = "") -> None:
+    if emit is not None:
+        name = made["metadata"]["name"] if made is not None else ""
+        recorder.tell(emit.about, emit.type, emit.reason, emit.message.format(name=name, error=error))
+
+
+def _steps(actions: Sequence[Action]) -> list[list[Action]]:
+    """Runs of creates and runs of deletes together, every other action alone."""
+    steps: list[list[Action]] = []
+    for kind, run in groupby(actions, type):
+        if kind in (Create, Delete):
+            steps.append(list(run))
+        else:
+            steps += [[action] for action in run]
+    return steps
