@@ -15,7 +15,7 @@ from pylet.server.registry.answers import (
     Written,
     error_frame,
 )
-from pylet.server.registry.interface import Registry
+from pylet.server.registry.registry import Registry
 from pylet.server.registry.request import LOOPBACK, DeleteOptions, ListOptions, Request, User
 
 __all__ = [

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import orjson
 
+from pylet.api import causes
 from pylet.api.errors import Cause, InternalError, Invalid
 from pylet.api.object import Object
 from pylet.client.view import Entry, Table
@@ -122,15 +123,17 @@ class Addresses:
             if position >= len(families):
                 if family != self.family:
                     field = f"spec.clusterIPs[{position}]"
-                    wrong.append(_invalid(field, spec["clusterIPs"], f"{family} is not configured on this cluster"))
+                    wrong.append(
+                        causes.invalid(field, spec["clusterIPs"], f"{family} is not configured on this cluster")
+                    )
                 else:
                     families.append(family)
         if policy == "SingleStack":
             must = "must be 'RequireDualStack' or 'PreferDualStack' when multiple {} are specified"
             if len(spec.get("clusterIPs") or ()) == 2:
-                wrong.append(_invalid("spec.ipFamilyPolicy", policy, must.format("cluster IPs")))
+                wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, must.format("cluster IPs")))
             if len(families) == 2:
-                wrong.append(_invalid("spec.ipFamilyPolicy", policy, must.format("IP families")))
+                wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, must.format("IP families")))
         if not wrong and headless_manual:
             families[:] = families or [self.family]
             if len(families) < 2 and policy != "SingleStack":
@@ -139,10 +142,12 @@ class Addresses:
         if not wrong:
             if policy == "RequireDualStack":
                 why = "this cluster is not configured for dual-stack services"
-                wrong.append(_invalid("spec.ipFamilyPolicy", policy, why))
+                wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, why))
             for position, family in enumerate(families):
                 if family != self.family:
-                    wrong.append(_invalid(f"spec.ipFamilies[{position}]", family, "not configured on this cluster"))
+                    wrong.append(
+                        causes.invalid(f"spec.ipFamilies[{position}]", family, "not configured on this cluster")
+                    )
         if wrong:
             raise Invalid("", "Service", service["metadata"]["name"], wrong)
         families[:] = families or [self.family]
@@ -160,7 +165,7 @@ class Addresses:
                 number = int(ip_address(asked))
                 self._check_ip(asked, number)
             except (Refused, ValueError) as why:
-                cause = _invalid("spec.clusterIPs", ips, f"failed to allocate IP {asked}: {why}")
+                cause = causes.invalid("spec.clusterIPs", ips, f"failed to allocate IP {asked}: {why}")
                 raise Invalid("", "Service", service["metadata"]["name"], (cause,)) from why
         else:
             try:
@@ -192,8 +197,8 @@ class Addresses:
             try:
                 spec["healthCheckNodePort"] = self._take_port(asked, set(), held)
             except (Refused, Full) as why:
-                what = f"allocate requested HealthCheck NodePort {asked}" if asked else "allocate a HealthCheck NodePort 0"
-                raise InternalError(f"failed to {what}: {why}") from why
+                what = f"requested HealthCheck NodePort {asked}" if asked else "a HealthCheck NodePort 0"
+                raise InternalError(f"failed to allocate {what}: {why}") from why
 
     def _ports_of(self, service: Object, had: set[int], held: Held, *, is_new: bool) -> None:
         spec = service["spec"]
@@ -208,7 +213,7 @@ class Addresses:
             try:
                 number = self._take_port(asked, mine, held)
             except Refused as why:
-                cause = _invalid(f"spec.ports[{position}].nodePort", asked, str(why))
+                cause = causes.invalid(f"spec.ports[{position}].nodePort", asked, str(why))
                 raise Invalid("", "Service", service["metadata"]["name"], (cause,)) from why
             except Full as full:
                 raise InternalError(f"failed to allocate a nodePort: {full}") from full
@@ -220,8 +225,8 @@ class Addresses:
     def _take_port(self, asked: int | None, mine: set[int], held: Held) -> int:
         """The port asked for, or a free one; those in `mine` the Service has already."""
         pool = self._ports
-        if asked in mine:
-            return asked  # type: ignore[return-value]
+        if asked and asked in mine:
+            return asked
         if not asked:
             asked = pool.choose()
         elif not pool.first <= asked <= pool.last:
@@ -259,11 +264,7 @@ def _family_of(ip: str, position: int) -> str:
         return f"IPv{ip_address(ip).version}"
     except ValueError as bad:
         why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-        raise Invalid("", "Service", "", (_invalid(f"spec.clusterIPs[{position}]", ip, why),)) from bad
-
-
-def _invalid(field: str, value: object, why: str) -> Cause:
-    return Cause("FieldValueInvalid", f"Invalid value: {orjson.dumps(value).decode()}: {why}", field)
+        raise Invalid("", "Service", "", (causes.invalid(f"spec.clusterIPs[{position}]", ip, why),)) from bad
 
 
 def _numbers(spec: Object) -> set[int]:
@@ -302,8 +303,7 @@ def _agree_on_ips(spec: Object, old: Object | None) -> None:
 
 def _keep_allocated(spec: Object, old: Object) -> None:
     """Fill in what the server once chose and the client left out; upstream's patchAllocatedValues."""
-    external: Callable[[Object], bool] = lambda s: s.get("type") == "ExternalName"  # noqa: E731
-    if not external(spec) and not external(old):
+    if "ExternalName" not in (spec.get("type"), old.get("type")):
         for name in ("clusterIP", "clusterIPs"):
             if not spec.get(name) and old.get(name):
                 spec[name] = old[name]

@@ -1,8 +1,9 @@
 """The watch cache of one stored kind: its current state, a bounded history, and who watches it.
 
-The current state is a `client.view.Table`, the same thing an informer fills, so in-process readers share it. The history
-answers watches that resume and lists that continue; what it no longer holds is Expired. Watchers of one selection form a
-group: an event is judged once per group, framed once per form, and what one loop tick brought is delivered as one Batch.
+The current state is a `client.view.Table`, the same thing an informer fills, so in-process readers share it. The
+history answers watches that resume and lists that continue; what it no longer holds is Expired. Watchers of one
+selection form a group: an event is judged once per group and framed once per form; what one loop tick brought is a
+Batch.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ class Event:
 class Watch:
     """One subscription; see `answers.Subscription` for its use."""
 
-    def __init__(self, cache: Cache, selection: Selection, since: int, initial: Iterator[Batch], *, bookmarks: bool) -> None:
+    def __init__(
+        self, cache: Cache, selection: Selection, since: int, initial: Iterator[Batch], *, bookmarks: bool
+    ) -> None:
         self.initial = initial
         self.selection = selection
         self.bookmarks = bookmarks
@@ -99,7 +102,7 @@ class Cache:
         self._history: deque[Event] = deque()
         self._history_bytes = 0
         self._groups: dict[Selection, dict[Watch, None]] = {}
-        self._near: dict[tuple[str, str], list[Selection]] = {}  # where (namespace, name) pin a selection to: its groups
+        self._near: dict[tuple[str, str], list[Selection]] = {}  # groups by what pins their selections
         self._pending: list[Event] = []
         self._sorted: list[Key] | None = None
 

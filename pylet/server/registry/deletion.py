@@ -45,6 +45,8 @@ def decide(kind: Kind, obj: Object, options: DeleteOptions, revision: int, now: 
     """`obj` is a private copy and is changed for Mark. Raises: Conflict, Invalid."""
     meta = obj["metadata"]
     _check(kind, meta, options, revision)
+    if kind.name == "Namespace":
+        return _decide_namespace(obj, options, now)
     waits = _grace(kind, obj, options, now)
     if isinstance(waits, Pending):
         return waits
@@ -61,14 +63,34 @@ def decide(kind: Kind, obj: Object, options: DeleteOptions, revision: int, now: 
     return Remove()
 
 
-def is_finished(obj: Object, old: Object) -> bool:
+def is_finished(kind: Kind, obj: Object, old: Object) -> bool:
     """Whether this update emptied the finalizers of an object whose deletion nothing else delays."""
     before = old["metadata"]
     return (
         not obj["metadata"].get("finalizers")
         and "deletionTimestamp" in before
         and not before.get("deletionGracePeriodSeconds")
+        and not (kind.name == "Namespace" and obj["spec"].get("finalizers"))
     )
+
+
+def _decide_namespace(obj: Object, options: DeleteOptions, now: datetime) -> Outcome:
+    """A namespace goes through its phase Terminating; its controller empties it and then `spec.finalizers`.
+
+    Source: pkg/registry/core/namespace/storage/storage.go, Delete.
+    """
+    meta = obj["metadata"]
+    if "deletionTimestamp" not in meta:
+        meta["deletionTimestamp"] = format_time(now)
+        obj.setdefault("status", {})["phase"] = "Terminating"
+        if finalizers := _finalizers(meta, options):
+            meta["finalizers"] = finalizers
+        else:
+            meta.pop("finalizers", None)
+        return Mark(obj)
+    if (obj.get("spec") or {}).get("finalizers") or meta.get("finalizers"):
+        return Pending()
+    return Remove()
 
 
 def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> None:
@@ -88,8 +110,8 @@ def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> N
         raise Conflict(kind.group, kind.name, meta["name"], why)
     if options.revision and options.revision != str(revision):
         why = (
-            f"the ResourceVersion in the precondition ({options.revision}) does not match the ResourceVersion in record "
-            f"({revision}). The object might have been modified"
+            f"the ResourceVersion in the precondition ({options.revision}) does not match the ResourceVersion in "
+            f"record ({revision}). The object might have been modified"
         )
         raise Conflict(kind.group, kind.name, meta["name"], why)
 

@@ -1,7 +1,7 @@
 """The form objects have in the store: their JSON without resourceVersion, which the store's revision is.
 
-`metadata` always comes right after kind and apiVersion, which are plain words, so the version is spliced in and out at a
-place that a search finds at once: 0.2 µs against 14 µs for decoding and encoding a pod.
+`metadata` always comes right after kind and apiVersion, which are plain words, so the version is spliced in and out at
+a place that a search finds at once: 0.2 µs against 14 µs for decoding and encoding a pod.
 """
 
 from __future__ import annotations
@@ -61,3 +61,6 @@ class Layout:
     @classmethod
     def place(cls, kind: Kind, key: Key) -> str:
         return f"{cls.prefix(kind)}{key.namespace}/{key.name}" if key.namespace else f"{cls.prefix(kind)}{key.name}"
+
+    VOLATILE = ("/registry/core/events/", "/registry/coordination.k8s.io/leases/kube-node-lease/")
+    """What the store keeps in memory only: heartbeats, and Events, which expire within the hour anyway."""

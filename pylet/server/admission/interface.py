@@ -1,0 +1,57 @@
+"""What an admission plugin is: it sees every write of the resources it names, and completes the object or refuses.
+
+Plugins run in CHAIN's order, after decoding and defaulting, before the kind's own rules. A plugin that only decides on
+what it is given is a plain function inside an `async` shell; only some have to wait for something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pylet.api.errors import Forbidden
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object
+from pylet.client.view import Table
+
+if TYPE_CHECKING:
+    from pylet.server.registry.request import User
+
+CREATE = "create"
+UPDATE = "update"
+DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """One write. `obj` is private and may be changed (None when deleting); `old` is shared (None when creating).
+
+    `name` is the object's, or its generateName while it has none. `table` reads the cluster; kinds by their names, as
+    `table("Pod")`.
+    """
+
+    operation: str
+    kind: Kind
+    key: Key
+    name: str
+    subresource: str
+    user: User
+    obj: Object | None
+    old: Object | None
+    table: Callable[[str], Table]
+    dry_run: bool = False
+
+    def forbidden(self, why: str) -> Forbidden:
+        """The refusal, worded as upstream's admission.NewForbidden."""
+        return Forbidden(self.kind.group, self.kind.plural, self.name or "Unknown", why)
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """`name` is upstream's. `resources` are the operations it sees, by `plural` or `plural/subresource`; "*" stands for
+    all. `admit` raises ApiError."""
+
+    name: str
+    resources: Mapping[str, frozenset[str]]
+    admit: Callable[[Attributes], Awaitable[None]]

@@ -1,0 +1,187 @@
+"""A kubelet changes its own Node and what runs on it, and nothing else.
+
+Source: plugin/pkg/admission/noderestriction; labels: staging/src/k8s.io/kubelet/pkg/apis/well_known_labels.go.
+"""
+
+from __future__ import annotations
+
+from pylet.api.errors import NotFound
+from pylet.api.object import Key, Object, annotations_of, labels_of, owners_of
+from pylet.client.view import Entry
+from pylet.server.admission.interface import CREATE, DELETE, UPDATE, Attributes, Plugin
+
+_ALL = frozenset((CREATE, UPDATE, DELETE))
+_USER_PREFIX = "system:node:"
+_GROUP = "system:nodes"
+_MIRROR = "kubernetes.io/config.mirror"
+_LEASE_NAMESPACE = "kube-node-lease"
+_KUBELET_LABELS = frozenset(
+    (
+        "kubernetes.io/hostname",
+        "kubernetes.io/arch",
+        "kubernetes.io/os",
+        "beta.kubernetes.io/arch",
+        "beta.kubernetes.io/instance-type",
+        "beta.kubernetes.io/os",
+        "failure-domain.beta.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone",
+        "node.kubernetes.io/instance-type",
+        "node.kubernetes.io/windows-build",
+        "topology.kubernetes.io/region",
+        "topology.kubernetes.io/zone",
+    )
+)
+_KUBELET_LABEL_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
+_RESTRICTED_DOMAIN = "node-restriction.kubernetes.io"
+
+
+async def admit(write: Attributes) -> None:
+    if _GROUP not in write.user.groups or not write.user.name.startswith(_USER_PREFIX):
+        return
+    node = write.user.name.removeprefix(_USER_PREFIX)
+    if not node:
+        raise write.forbidden(f'could not determine node from user "{write.user.name}"')
+    match write.kind.plural, write.subresource:
+        case "pods", "":
+            _admit_pod(write, node)
+        case "pods", "status":
+            _admit_pod_status(write, node)
+        case "pods", "eviction":
+            if _pod(write).object["spec"].get("nodeName") != node:
+                raise write.forbidden(f"node {node} can only evict pods with spec.nodeName set to itself")
+        case "pods", other:
+            raise write.forbidden(f"unexpected pod subresource \"{other}\", only 'status' and 'eviction' are allowed")
+        case "nodes", _:
+            _admit_node(write, node)
+        case "leases", _:
+            _admit_lease(write, node)
+        case "serviceaccounts", "token":
+            _admit_token(write, node)
+
+
+def _pod(write: Attributes) -> Entry:
+    entry = write.table("Pod").entries.get(write.key)
+    if entry is None:
+        raise NotFound("", "pods", write.key.name)
+    return entry
+
+
+def _admit_pod(write: Attributes, node: str) -> None:
+    if write.operation == DELETE:
+        if _pod(write).object["spec"].get("nodeName") != node:
+            raise write.forbidden(f'node "{node}" can only delete pods with spec.nodeName set to itself')
+        return
+    if write.operation != CREATE:
+        why = f'unexpected operation "{write.operation.upper()}", node "{node}" can only create and delete mirror pods'
+        raise write.forbidden(why)
+    pod = write.obj
+    assert pod is not None
+    if _MIRROR not in annotations_of(pod):
+        raise write.forbidden(f'pod does not have "{_MIRROR}" annotation, node "{node}" can only create mirror pods')
+    if pod["spec"].get("nodeName") != node:
+        raise write.forbidden(f'node "{node}" can only create pods with spec.nodeName set to itself')
+    _check_owner(write, node, owners_of(pod))
+
+
+def _check_owner(write: Attributes, node: str, owners: list[Object]) -> None:
+    if len(owners) > 1:
+        raise write.forbidden(f'node "{node}" can only create pods with a single owner reference set to itself')
+    if not owners or (owners[0].get("apiVersion"), owners[0].get("kind"), owners[0].get("name")) != (
+        "v1",
+        "Node",
+        node,
+    ):
+        raise write.forbidden(f'node "{node}" can only create pods with an owner reference set to itself')
+    owner = owners[0]
+    if not owner.get("controller"):
+        raise write.forbidden(f'node "{node}" can only create pods with a controller owner reference set to itself')
+    if owner.get("blockOwnerDeletion"):
+        raise write.forbidden(f'node "{node}" must not set blockOwnerDeletion on an owner reference')
+    entry = write.table("Node").entries.get(Key("", node))
+    if entry is None:
+        raise NotFound("", "nodes", node)
+    if owner.get("uid") != entry.uid:
+        raise write.forbidden(f"node {node} UID mismatch: expected {owner.get('uid')} got {entry.uid}")
+
+
+def _admit_pod_status(write: Attributes, node: str) -> None:
+    assert write.obj is not None
+    assert write.old is not None
+    if write.old["spec"].get("nodeName") != node:
+        raise write.forbidden(f'node "{node}" can only update pod status for pods with spec.nodeName set to itself')
+    if labels_of(write.obj) != labels_of(write.old):
+        raise write.forbidden(f'node "{node}" cannot update labels through pod status')
+
+
+def _admit_node(write: Attributes, node: str) -> None:
+    if write.key.name != node:
+        raise write.forbidden(f'node "{node}" is not allowed to modify node "{write.key.name}"')
+    if write.obj is None:
+        return
+    old = write.old
+    if old is not None:
+        if (write.obj.get("spec") or {}).get("taints") != (old.get("spec") or {}).get("taints"):
+            raise write.forbidden(f'node "{node}" is not allowed to modify taints')
+        if owners_of(write.obj) != owners_of(old):
+            raise write.forbidden(f'node "{node}" is not allowed to modify ownerReferences')
+    before = labels_of(old) if old is not None else {}
+    after = labels_of(write.obj)
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    refused = ", ".join(sorted(name for name in changed if _is_refused_label(name)))
+    if refused and old is None:
+        raise write.forbidden(f'node "{node}" is not allowed to set the following labels: {refused}')
+    if refused:
+        raise write.forbidden(f"is not allowed to modify labels: {refused}")
+
+
+def _is_refused_label(name: str) -> bool:
+    domain = name.partition("/")[0] if "/" in name else ""
+    if _within(domain, _RESTRICTED_DOMAIN):
+        return True
+    if not (_within(domain, "kubernetes.io") or _within(domain, "k8s.io")) or name in _KUBELET_LABELS:
+        return False
+    return not any(_within(domain, allowed) for allowed in _KUBELET_LABEL_DOMAINS)
+
+
+def _within(domain: str, parent: str) -> bool:
+    return domain == parent or domain.endswith("." + parent)
+
+
+def _admit_lease(write: Attributes, node: str) -> None:
+    if write.key.namespace != _LEASE_NAMESPACE:
+        raise write.forbidden(f'can only access leases in the "{_LEASE_NAMESPACE}" system namespace')
+    if write.key.name != node:
+        raise write.forbidden("can only access node lease with the same name as the requesting node")
+
+
+def _admit_token(write: Attributes, node: str) -> None:
+    assert write.obj is not None
+    bound = (write.obj.get("spec") or {}).get("boundObjectRef") or {}
+    if (bound.get("apiVersion"), bound.get("kind")) != ("v1", "Pod") or not bound.get("name"):
+        raise write.forbidden("node requested token not bound to a pod")
+    if not bound.get("uid"):
+        raise write.forbidden("node requested token with a pod binding without a uid")
+    entry = write.table("Pod").entries.get(Key(write.key.namespace, bound["name"]))
+    if entry is None:
+        raise NotFound("", "pods", bound["name"])
+    if entry.uid != bound["uid"]:
+        raise write.forbidden(
+            f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record. "
+            "The object might have been deleted and then recreated"
+        )
+    if entry.object["spec"].get("nodeName") != node:
+        raise write.forbidden("node requested token bound to a pod scheduled on a different node")
+
+
+PLUGIN = Plugin(
+    "NodeRestriction",
+    {
+        "pods": _ALL,
+        "pods/*": _ALL,
+        "nodes": _ALL,
+        "nodes/*": _ALL,
+        "leases": _ALL,
+        "serviceaccounts/token": frozenset((CREATE,)),
+    },
+    admit,
+)

@@ -1,0 +1,108 @@
+"""Every pod runs as a ServiceAccount that exists, and finds its token, the cluster's CA and its namespace mounted.
+
+Source: plugin/pkg/admission/serviceaccount.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from pylet.api.object import Key, Object, annotations_of
+from pylet.client.view import Entry, Table
+from pylet.server.admission.interface import CREATE, Attributes, Plugin
+from pylet.server.suffix import random_suffix
+
+_VOLUME = "kube-api-access-"
+_MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+_TOKEN_SECONDS = 3607  # upstream's mark for tokens whose age is only warned about
+_MIRROR = "kubernetes.io/config.mirror"
+_WAIT_SECONDS = 1.5  # the controller that makes `default` in a new namespace may still be at it
+
+
+async def admit(write: Attributes) -> None:
+    pod = write.obj
+    assert pod is not None
+    spec = pod["spec"]
+    if _MIRROR in annotations_of(pod):
+        _check_mirror_pod(write, spec)
+        return
+    name = spec.get("serviceAccountName") or "default"
+    spec["serviceAccountName"] = spec["serviceAccount"] = name
+    key = Key(write.key.namespace, name)
+    entry = await _find(write.table("ServiceAccount"), key)
+    if entry is None:
+        raise write.forbidden(f'error looking up service account {key}: serviceaccount "{name}" not found')
+    account = entry.object
+    if _wants_token(account, spec):
+        mount_token(spec)
+    if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
+        spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
+
+
+def _check_mirror_pod(write: Attributes, spec: Object) -> None:
+    if spec.get("serviceAccountName"):
+        raise write.forbidden("a mirror pod may not reference service accounts")
+    for volume in spec.get("volumes") or ():
+        if "secret" in volume:
+            raise write.forbidden("a mirror pod may not reference secrets")
+        for source in (volume.get("projected") or {}).get("sources") or ():
+            if "serviceAccountToken" in source:
+                raise write.forbidden("a mirror pod may not use ServiceAccountToken volume projections")
+
+
+async def _find(accounts: Table, key: Key) -> Entry | None:
+    entry = accounts.entries.get(key)
+    if entry is not None or key.name != "default":
+        return entry
+    made: asyncio.Future[Entry] = asyncio.get_running_loop().create_future()
+
+    def heard(_: Entry | None, after: Entry | None) -> None:
+        if after is not None and after.key == key and not made.done():
+            made.set_result(after)
+
+    stop = accounts.listen(heard)
+    try:
+        async with asyncio.timeout(_WAIT_SECONDS):
+            return await made
+    except TimeoutError:
+        return None
+    finally:
+        stop()
+
+
+def _wants_token(account: Object, spec: Object) -> bool:
+    for holder in (spec, account):
+        wants: bool | None = holder.get("automountServiceAccountToken")
+        if wants is not None:
+            return wants
+    return True
+
+
+def mount_token(spec: Object) -> None:
+    """Mount the token volume into every container that has nothing at its path."""
+    volumes: list[Object] = spec.get("volumes") or []
+    present = next((volume["name"] for volume in volumes if volume["name"].startswith(_VOLUME)), "")
+    name = present or _VOLUME + random_suffix()
+    mounted = False
+    for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
+        mounts: list[Object] = container.get("volumeMounts") or []
+        if not any(mount.get("mountPath") == _MOUNT_PATH for mount in mounts):
+            container["volumeMounts"] = [*mounts, {"name": name, "readOnly": True, "mountPath": _MOUNT_PATH}]
+            mounted = True
+    if mounted and not present:
+        spec["volumes"] = [*volumes, {"name": name, "projected": _token_volume()}]
+
+
+def _token_volume() -> Object:
+    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    return {
+        "defaultMode": 0o644,
+        "sources": [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+            {"downwardAPI": {"items": [namespace]}},
+        ],
+    }
+
+
+PLUGIN = Plugin("ServiceAccount", {"pods": frozenset((CREATE,))}, admit)

@@ -1,0 +1,60 @@
+"""Where kinds differ on the write path in ways that upstream's storage objects, not their strategies, decide.
+
+Source: AllowCreateOnUpdate, AllowUnconditionalUpdate and ReturnDeletedObject in pkg/registry.
+"""
+
+from __future__ import annotations
+
+from pylet.api.kind import Kind
+
+_CREATED_BY_UPDATE = {
+    "clusterrolebindings.rbac.authorization.k8s.io",
+    "clusterroles.rbac.authorization.k8s.io",
+    "endpoints",
+    "events",
+    "leases.coordination.k8s.io",
+    "limitranges",
+    "rolebindings.rbac.authorization.k8s.io",
+    "roles.rbac.authorization.k8s.io",
+    "runtimeclasses.node.k8s.io",
+    "services",
+}
+_UPDATED_WITH_VERSION = {
+    "csidrivers.storage.k8s.io",
+    "csinodes.storage.k8s.io",
+    "csistoragecapacities.storage.k8s.io",
+    "customresourcedefinitions.apiextensions.k8s.io",
+    "leases.coordination.k8s.io",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io",
+    "poddisruptionbudgets.policy",
+    "runtimeclasses.node.k8s.io",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io",
+    "volumeattachments.storage.k8s.io",
+}
+_ANSWERED_WHEN_DELETED = {
+    "namespaces",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "podtemplates",
+    "resourcequotas",
+    "serviceaccounts",
+    "services",
+    "storageclasses.storage.k8s.io",
+    "volumeattachments.storage.k8s.io",
+}
+
+
+def is_created_by_update(kind: Kind) -> bool:
+    """Whether a PUT of a missing object creates it."""
+    return kind.resource in _CREATED_BY_UPDATE
+
+
+def needs_version(kind: Kind) -> bool:
+    """Whether an update must carry a resourceVersion."""
+    return kind.resource in _UPDATED_WITH_VERSION
+
+
+def answers_deleted(kind: Kind) -> bool:
+    """Whether deleting answers the object itself; other kinds answer a Status."""
+    return kind.resource in _ANSWERED_WHEN_DELETED

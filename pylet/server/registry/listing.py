@@ -1,0 +1,202 @@
+"""Pages of a list, in key order, at the revision the client may ask for.
+
+Source: apiserver pkg/storage/continue.go, etcd3/errors.go, cacher; apimachinery metainternalversion validation.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from pylet.api import causes
+from pylet.api.errors import BadRequest, Cause, Expired, Invalid
+from pylet.api.object import Key, Object
+from pylet.client.view import Entry
+from pylet.server.registry.answers import Page
+from pylet.server.registry.cache import Cache
+from pylet.server.registry.request import ListOptions
+from pylet.server.registry.selection import Selection
+
+EXACT = "Exact"
+NOT_OLDER = "NotOlderThan"
+_TOKEN_VERSION = "meta.k8s.io/v1"
+_FROM_NOW = -1  # in a token: the rest of the list as it is now
+_INCONSISTENT = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without "
+    "the continue parameter, or use the continue token in this response to retrieve the remainder of the results. "
+    "Continuing with the provided token results in an inconsistent list - objects that were created, modified, or "
+    "deleted between the time the first chunk was returned and now may show up in the list."
+)
+_LIST_TOO_OLD = "The resourceVersion for the provided list is too old."
+
+
+class ContinueExpired(Expired):
+    """The token's revision is gone; `token` goes on from the same place in the present."""
+
+    def __init__(self, token: str) -> None:
+        super().__init__(_INCONSISTENT)
+        self.token = token
+
+    def status(self) -> Object:
+        return super().status() | {"metadata": {"continue": self.token}}
+
+
+class Token(NamedTuple):
+    """A continue token: the list at `revision`, after the object `after`."""
+
+    revision: int
+    after: Key
+
+    def __str__(self) -> str:
+        start = f"{'/'.join(part for part in self.after if part)}\0"
+        body = orjson.dumps({"v": _TOKEN_VERSION, "rv": self.revision, "start": start})
+        return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Token:
+        """Raises: BadRequest."""
+        try:
+            body = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            if body["v"] != _TOKEN_VERSION:
+                raise BadRequest(f"continue key is not valid: unrecognized encoded version {body['v']}")
+            namespace, _, name = body["start"].rstrip("\0").rpartition("/")
+            revision = int(body["rv"])
+        except (binascii.Error, orjson.JSONDecodeError, ValueError, KeyError, TypeError, AttributeError) as bad:
+            raise BadRequest(f"continue key is not valid: {bad}") from bad
+        if not revision:
+            raise BadRequest(
+                "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"
+            )
+        return cls(revision, Key(namespace, name))
+
+
+def validate(options: ListOptions) -> None:
+    """Raises: Invalid."""
+    match = options.match
+    found: list[Cause] = []
+    if options.initial_events is not None:
+        found.append(causes.forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
+    if match:
+        if not options.revision:
+            why = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+            found.append(causes.forbidden("resourceVersionMatch", why))
+        if options.more:
+            why = "resourceVersionMatch is forbidden when continue is provided"
+            found.append(causes.forbidden("resourceVersionMatch", why))
+        if match not in (EXACT, NOT_OLDER):
+            found.append(causes.not_supported("resourceVersionMatch", match, (EXACT, NOT_OLDER, "")))
+        if match == EXACT and options.revision == "0":
+            why = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+            found.append(causes.forbidden("resourceVersionMatch", why))
+    _refuse(found)
+
+
+def validate_watch(options: ListOptions) -> None:
+    """Raises: Invalid."""
+    match = options.match
+    found: list[Cause] = []
+    if options.initial_events is not None and match != NOT_OLDER:
+        why = f"sendInitialEvents requires setting resourceVersionMatch to {NOT_OLDER}"
+        found.append(causes.forbidden("resourceVersionMatch", why))
+    if match:
+        if options.initial_events is None:
+            why = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            found.append(causes.forbidden("resourceVersionMatch", why))
+        if match != NOT_OLDER:
+            found.append(causes.not_supported("resourceVersionMatch", match, (NOT_OLDER,)))
+        if options.more:
+            why = "resourceVersionMatch is forbidden when continue is provided"
+            found.append(causes.forbidden("resourceVersionMatch", why))
+    _refuse(found)
+
+
+def _refuse(found: Sequence[Cause]) -> None:
+    if found:
+        raise Invalid("meta.k8s.io", "ListOptions", "", found)
+
+
+def revision_number(text: str) -> int:
+    """A client's resourceVersion; "" is 0. Raises: BadRequest."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit()):
+        raise BadRequest(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+    return int(text)
+
+
+def asked_revision(options: ListOptions) -> tuple[int, bool]:
+    """The revision a list must show or exceed, and whether it must show exactly that one. Raises: BadRequest."""
+    if options.more:
+        if options.revision not in ("", "0"):
+            raise BadRequest("specifying resource version is not allowed when using continue")
+        revision = Token.parse(options.more).revision
+        return (0, False) if revision == _FROM_NOW else (revision, True)
+    revision = revision_number(options.revision)
+    # Without a match, a limited list at a revision has always meant exactly that revision.
+    return revision, bool(revision) and (options.match == EXACT or (not options.match and options.limit > 0))
+
+
+def page(cache: Cache, selection: Selection, options: ListOptions, current: int) -> Page:
+    """One page; `current` is the revision the cache has reached. Raises: Expired, BadRequest."""
+    revision, exactly = asked_revision(options)
+    after = Token.parse(options.more).after if options.more else None
+    rows: Mapping[Key, Entry] = cache.table.entries
+    if exactly:
+        try:
+            rows = cache.at(revision)
+        except Expired as gone:
+            if after is not None:
+                raise ContinueExpired(str(Token(_FROM_NOW, after))) from gone
+            raise Expired(_LIST_TOO_OLD) from gone
+    else:
+        revision = current
+    if rows is cache.table.entries and selection.is_indexed and not options.limit and after is None:
+        found = [entry for entry in selection.candidates(cache.table) if selection.matches(entry)]
+        found.sort(key=lambda entry: entry.key)
+        return Page(found, revision)
+    keys = cache.sorted_keys() if rows is cache.table.entries else sorted(rows)
+    first, last = _span(keys, selection, after)
+    if not options.limit:
+        return Page(_chosen(rows, keys, first, last, selection), revision)
+    return _limited(rows, keys, first, last, selection, options.limit, revision)
+
+
+def _chosen(rows: Mapping[Key, Entry], keys: list[Key], first: int, last: int, selection: Selection) -> list[Entry]:
+    if selection.is_plain:
+        return [rows[key] for key in keys[first:last]]
+    matches = selection.matches
+    return [entry for key in keys[first:last] if matches(entry := rows[key])]
+
+
+def _limited(
+    rows: Mapping[Key, Entry], keys: list[Key], first: int, last: int, selection: Selection, limit: int, revision: int
+) -> Page:
+    found: list[Entry] = []
+    for position in range(first, last):
+        entry = rows[keys[position]]
+        if not selection.matches(entry):
+            continue
+        if len(found) == limit:
+            remaining = last - position if selection.is_plain else None
+            return Page(found, revision, str(Token(revision, found[-1].key)), remaining)
+        found.append(entry)
+    return Page(found, revision)
+
+
+def _span(keys: list[Key], selection: Selection, after: Key | None) -> tuple[int, int]:
+    """Where in the sorted keys the selected ones lie."""
+    first, last = 0, len(keys)
+    if namespace := selection.namespace:
+        first = bisect_left(keys, Key(namespace, ""))
+        last = bisect_left(keys, Key(namespace + "\0", ""), first)
+    if selection.name is not None and (namespace or not keys or not keys[0].namespace):
+        first = bisect_left(keys, Key(namespace, selection.name), first, last)
+        last = min(last, first + 1)
+    if after is not None:
+        first = max(first, bisect_left(keys, Key(after.namespace, after.name + "\0")))
+    return first, max(first, last)

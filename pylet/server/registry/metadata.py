@@ -1,0 +1,183 @@
+"""The rules of `metadata`, the same for every kind.
+
+Source: apiserver pkg/registry/rest/{meta,create,update}.go, apimachinery pkg/api/validation/objectmeta.go.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pylet.api import causes, names
+from pylet.api.errors import BadRequest, Cause
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object
+from pylet.server import suffix
+
+_GENERATED_BASE = 63 - suffix.LENGTH
+_ANNOTATIONS_BYTES = 256 << 10
+_SYSTEM_FIELDS = ("creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
+NAMESPACE_MISMATCH = "the namespace of the provided object does not match the namespace sent on the request"
+
+
+def begin_create(kind: Kind, obj: Object, namespace: str, *, uid: str, now: str) -> None:
+    """Give a new object what only the server may: uid and creation time. Raises: BadRequest."""
+    meta = obj["metadata"]
+    for field in _SYSTEM_FIELDS:
+        meta.pop(field, None)
+    meta.pop("managedFields", None)
+    if meta.pop("resourceVersion", ""):
+        raise BadRequest("resourceVersion should not be set on objects to be created")
+    place_in(kind, meta, namespace)
+    meta["uid"] = uid
+    meta["creationTimestamp"] = now
+
+
+def generate_name(base: str) -> str:
+    return base[:_GENERATED_BASE] + suffix.random_suffix()
+
+
+def place_in(kind: Kind, meta: Object, namespace: str) -> None:
+    """Make the object's namespace the request's. Raises: BadRequest."""
+    if not kind.namespaced:
+        meta.pop("namespace", None)
+    elif meta.setdefault("namespace", namespace) != namespace:
+        raise BadRequest(NAMESPACE_MISMATCH)
+
+
+def check_name(kind: Kind, meta: Object, key: Key) -> None:
+    """Whether an update is about the object its URL names. Raises: BadRequest."""
+    place_in(kind, meta, key.namespace)
+    name = meta.get("name") or ""
+    if name != key.name:
+        raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({key.name})")
+
+
+def carry_over(meta: Object, old: Object) -> None:
+    """Keep what an update can neither change nor drop."""
+    for field in ("uid", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        if field in old and field not in meta:
+            meta[field] = old[field]
+    for field in ("creationTimestamp", "deletionTimestamp"):
+        if field in old:
+            meta[field] = old[field]
+    meta.pop("selfLink", None)
+    meta.pop("managedFields", None)
+
+
+def dedupe_owners(meta: Object, warnings: list[str]) -> None:
+    owners: list[Object] = meta.get("ownerReferences") or []
+    if len(owners) < 2:
+        return
+    kept: list[Object] = []
+    doubled: list[str] = []
+    for owner in owners:
+        if owner in kept:
+            doubled.append(owner.get("uid", ""))
+        else:
+            kept.append(owner)
+    if doubled:
+        meta["ownerReferences"] = kept
+        warnings.append(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, "
+            "and may reject such requests as early as 1.24; please fix your requests; "
+            f"duplicate UID(s) observed: {', '.join(doubled)}"
+        )
+
+
+def validate_create(kind: Kind, meta: Object) -> list[Cause]:
+    """As `validate`, and whether the name suits the kind, which later nobody can change."""
+    found = validate(kind, meta)
+    name = meta.get("name") or ""
+    if name and not found:
+        found += causes.each("metadata.name", name, kind.strategy.name_problems(name))
+    return found
+
+
+def validate(kind: Kind, meta: Object) -> list[Cause]:
+    found: list[Cause] = []
+    if generated := meta.get("generateName"):
+        problems = tuple(f"may not contain '{char}'" for char in "/%" if char in generated)
+        found += causes.each("metadata.generateName", generated, problems)
+    if not meta.get("name"):
+        found.append(causes.required("metadata.name", "name or generateName is required"))
+    else:
+        found += causes.each("metadata.name", meta["name"], kind.strategy.name_problems(meta["name"]))
+    if kind.namespaced:
+        namespace = meta.get("namespace") or ""
+        if not namespace:
+            found.append(causes.required("metadata.namespace"))
+        else:
+            found += causes.each("metadata.namespace", namespace, names.dns_label(namespace))
+    if labels := meta.get("labels"):
+        for key, value in labels.items():
+            found += causes.each("metadata.labels", key, names.qualified_name(key))
+            found += causes.each("metadata.labels", value, names.label_value(value))
+    if annotations := meta.get("annotations"):
+        found += _annotations(annotations)
+    if owners := meta.get("ownerReferences"):
+        found += _owners(owners)
+    if finalizers := meta.get("finalizers"):
+        found += _finalizers(finalizers)
+    return found
+
+
+def validate_update(meta: Object, old: Object) -> list[Cause]:
+    """What changed and must not; to be asked beside `validate`."""
+    found: list[Cause] = []
+    if "deletionTimestamp" in old:
+        extra = sorted(set(meta.get("finalizers") or ()) - set(old.get("finalizers") or ()))
+        if extra:
+            listed = "[]string{" + ", ".join(map(causes.quoted, extra)) + "}"
+            why = "no new finalizers can be added if the object is being deleted, found new finalizers " + listed
+            found.append(causes.forbidden("metadata.finalizers", why))
+    for field in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        found += causes.immutable(f"metadata.{field}", meta.get(field), old.get(field))
+    return found
+
+
+def _annotations(annotations: dict[str, str]) -> list[Cause]:
+    found: list[Cause] = []
+    size = 0
+    for key, value in annotations.items():
+        found += causes.each("metadata.annotations", key, names.qualified_name(key.lower()))
+        size += len(key) + len(value)
+    if size > _ANNOTATIONS_BYTES // 4:  # characters are at most four bytes: count exactly only when it may matter
+        size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
+        if size > _ANNOTATIONS_BYTES:
+            found.append(causes.too_long("metadata.annotations", _ANNOTATIONS_BYTES))
+    return found
+
+
+def _owners(owners: list[Object]) -> list[Cause]:
+    found: list[Cause] = []
+    controller = ""
+    for owner in owners:
+        where = "metadata.ownerReferences"
+        api_version: Any = owner.get("apiVersion") or ""
+        if not api_version.rpartition("/")[2]:
+            found.append(causes.invalid(f"{where}.apiVersion", api_version, "version must not be empty"))
+        for field in ("kind", "name", "uid"):
+            if not owner.get(field):
+                found.append(causes.invalid(f"{where}.{field}", owner.get(field) or "", "must not be empty"))
+        if (api_version, owner.get("kind")) == ("v1", "Event"):
+            found.append(causes.invalid(where, owner, "/v1, Kind=Event is disallowed from being an owner"))
+        if owner.get("controller"):
+            named = f"{owner.get('kind')}/{owner.get('name')}"
+            if controller:
+                why = (
+                    "Only one reference can have Controller set to true. "
+                    f'Found "true" in references for {controller} and {named}'
+                )
+                found.append(causes.invalid(where, owners, why))
+            controller = controller or named
+    return found
+
+
+def _finalizers(finalizers: list[str]) -> list[Cause]:
+    found: list[Cause] = []
+    for finalizer in finalizers:
+        found += causes.each("metadata.finalizers", finalizer, names.qualified_name(finalizer))
+    if "orphan" in finalizers and "foregroundDeletion" in finalizers:
+        why = "finalizer orphan and foregroundDeletion cannot be both set"
+        found.append(causes.invalid("metadata.finalizers", finalizers, why))
+    return found

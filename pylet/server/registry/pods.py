@@ -1,0 +1,69 @@
+"""What binding and eviction do to a pod.
+
+Source: pkg/registry/core/pod/storage/{storage,eviction}.go.
+"""
+
+from __future__ import annotations
+
+from pylet.api import causes
+from pylet.api.errors import BadRequest, Conflict, Invalid
+from pylet.api.object import Object, condition_of
+from pylet.server.registry.request import DeleteOptions
+
+
+def bound(pod: Object, binding: Object) -> Object:
+    """`pod` (private, changed in place) on the node that `binding` names. Raises: Conflict."""
+    name = pod["metadata"]["name"]
+    spec = pod["spec"]
+    refused = ""
+    if "deletionTimestamp" in pod["metadata"]:
+        refused = f"pod {name} is being deleted, cannot be assigned to a host"
+    elif spec.get("nodeName"):
+        refused = f'pod {name} is already assigned to node "{spec["nodeName"]}"'
+    elif spec.get("schedulingGates"):
+        refused = f"pod {name} has non-empty .spec.schedulingGates"
+    if refused:
+        raise Conflict("", "pods/binding", name, refused)
+    spec["nodeName"] = binding["target"]["name"]
+    for field in ("annotations", "labels"):
+        if added := binding["metadata"].get(field):
+            pod["metadata"][field] = {**(pod["metadata"].get(field) or {}), **added}
+    status = pod.setdefault("status", {})
+    status.pop("nominatedNodeName", None)
+    return pod
+
+
+def check_binding(binding: Object, name: str) -> None:
+    """Raises: BadRequest, Invalid."""
+    if binding["metadata"].get("name") != name:
+        raise BadRequest("name in URL does not match name in Binding object")
+    target = binding.get("target") or {}
+    if target.get("kind") not in (None, "", "Node"):
+        why = causes.not_supported("target.kind", target["kind"], ("Node", "<empty>"))
+        raise Invalid("", "Binding", name, (why,))
+    if not target.get("name"):
+        raise Invalid("", "Binding", name, (causes.required("target.name"),))
+
+
+def set_condition(pod: Object, condition: Object, now: str) -> Object:
+    """`pod` (private, changed in place) with that condition; its transition time moves only when the status does."""
+    status = pod.setdefault("status", {})
+    conditions: list[Object] = status.setdefault("conditions", [])
+    found = condition_of(pod, condition["type"])
+    fresh = {**condition, "lastTransitionTime": now, "observedGeneration": pod["metadata"].get("generation")}
+    if fresh["observedGeneration"] is None:
+        del fresh["observedGeneration"]
+    if found is None:
+        conditions.append({"lastProbeTime": None, **fresh})
+        return pod
+    if found.get("status") == condition["status"]:
+        fresh["lastTransitionTime"] = found.get("lastTransitionTime", now)
+    found.update(fresh)
+    return pod
+
+
+def eviction_options(eviction: Object, name: str) -> DeleteOptions:
+    """Raises: BadRequest."""
+    if eviction["metadata"].get("name") != name:
+        raise BadRequest("name in URL does not match name in Eviction object")
+    return DeleteOptions.of(eviction.get("deleteOptions") or {})

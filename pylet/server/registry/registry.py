@@ -1,0 +1,280 @@
+"""What the registry does for its callers: the HTTP room, loopback and the embedded parts.
+
+Objects given to it are canonical (`wire.decode`), of the version the request names, and become the registry's. Entries
+it answers carry the final bytes of the *stored* version with resourceVersion in place; other versions, Tables, metadata
+and protobuf are the caller's business. All methods raise ApiError.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from pylet.api import kinds
+from pylet.api.errors import ApiError, Conflict, MethodNotAllowed, NotFound
+from pylet.api.kind import Kind
+from pylet.api.kinds.scale import KIND as SCALE
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object
+from pylet.api.timestamps import format_time
+from pylet.client.interface import PatchType
+from pylet.client.view import Entry, Table
+from pylet.server.admission.interface import CREATE, Plugin
+from pylet.server.registry import listing, pods
+from pylet.server.registry.addresses import Addresses
+from pylet.server.registry.answers import Deleted, Page, Subscription, Written
+from pylet.server.registry.patching import patched
+from pylet.server.registry.request import DeleteOptions, ListOptions, Request
+from pylet.server.registry.scale import scale_of, scaled
+from pylet.server.registry.selection import selection_of
+from pylet.server.registry.state import State
+from pylet.server.registry.writing import Allocate, Writer, private_copy, success
+from pylet.store.interface import Store
+
+_COLLECTION_AT_ONCE = 64  # deletes of one deletecollection that share commits
+
+
+class Registry:
+    """Make one, `load` it, then let `run` live as long as it is used."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        chain: Sequence[Plugin] = (),
+        service_cidr: str = "10.43.0.0/16",
+        node_ports: tuple[int, int] = (30000, 32767),
+        served: Iterable[Kind] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        stored = [kind for kind in (kinds.all_kinds() if served is None else served) if is_stored(kind)]
+        self._state = State(store, stored)
+        self._now = now
+        self._service_network = service_cidr
+        self._node_ports = node_ports
+        self._allocators: dict[Kind, Allocate] = {}
+        self._writer = Writer(self._state, chain, allocators=self._allocators, now=now)
+
+    async def load(self) -> None:
+        """Fill the caches; nothing works before. Raises: StoreError."""
+        await self._state.load()
+        if SERVICE in self._state.caches:
+            addresses = Addresses(self.table(SERVICE), self._service_network, self._node_ports)
+            self._allocators[SERVICE] = addresses.allocate
+
+    async def run(self) -> None:
+        """Follow the store until cancelled."""
+        await self._state.run()
+
+    # ---- reading
+
+    @property
+    def revision(self) -> int:
+        """The revision the caches have reached, for all kinds together."""
+        return self._state.revision
+
+    def table(self, kind: Kind) -> Table:
+        """The watch cache's current state: live, shared, read-only."""
+        return self._state.caches[kind.stored_as or kind].table
+
+    async def get(self, request: Request, revision: str = "") -> Entry:
+        """Subresources read here are `status` and `scale`, whose entry is made on demand."""
+        await self._state.fresh(listing.revision_number(revision))
+        entry = self._entry(request)
+        if request.subresource == "scale":
+            return Entry.of(SCALE, scale_of(entry.object))
+        return entry
+
+    async def list(self, request: Request, options: ListOptions) -> Page:
+        listing.validate(options)
+        cache = self._state.caches[request.kind.stored_as or request.kind]
+        selection = selection_of(cache.kind, request.key.namespace, options.labels, options.fields)
+        await self._state.fresh(listing.asked_revision(options)[0])
+        return listing.page(cache, selection, options, self.revision)
+
+    async def watch(self, request: Request, options: ListOptions) -> Subscription:
+        """Raises: Expired, which a watch answers as an ERROR event of a 200 stream; others are plain refusals."""
+        listing.validate_watch(options)
+        cache = self._state.caches[request.kind.stored_as or request.kind]
+        selection = selection_of(cache.kind, request.key.namespace, options.labels, options.fields)
+        since = listing.revision_number(options.revision)
+        if options.initial_events or (not since and options.initial_events is None):
+            await self._state.fresh(since)
+            mark_end = bool(options.initial_events) and options.bookmarks
+            return cache.watch_from_now(selection, self.revision, bookmarks=options.bookmarks, mark_end=mark_end)
+        if options.initial_events is False and not since:
+            since = self.revision
+        return cache.watch(selection, since, bookmarks=options.bookmarks)
+
+    # ---- writing
+
+    async def create(self, request: Request, obj: Object) -> Written:
+        """With a subresource (binding, eviction), `request.key` names the parent and the answer is a Status."""
+        match request.kind.plural, request.subresource:
+            case "pods", "binding":
+                return await self._bind(request, obj)
+            case "pods", "eviction":
+                return await self._evict(request, obj)
+            case "bindings", "":
+                pod = kinds.by_kind("", "v1", "Pod")
+                assert pod is not None
+                key = Key(request.key.namespace, obj["metadata"].get("name") or "")
+                return await self._bind(_for(request, pod, key, "binding"), obj)
+            case _, "":
+                return await self._writer.create(request, _to_stored(request.kind, obj))
+        raise MethodNotAllowed("the server does not allow this method on the requested resource")
+
+    async def update(self, request: Request, obj: Object) -> Written:
+        """PUT, of the object or of a subresource (status, scale, finalize, …)."""
+        again = orjson.dumps(obj)  # the write loop changes what it is given, and may need it again
+        first = [obj]
+
+        def fresh() -> Object:
+            return _to_stored(request.kind, first.pop() if first else orjson.loads(again))
+
+        match request.subresource:
+            case "scale":
+                return await self._scale(request, lambda _: fresh())
+            case "finalize":
+                return await self._writer.change(request, lambda entry: _finalized(entry, fresh()))
+        return await self._writer.change(request, lambda _: fresh(), create=None if request.subresource else fresh)
+
+    async def patch(self, request: Request, patch: Any, type_: PatchType) -> Written:
+        """`patch` is decoded JSON. Raises: UnsupportedMediaType for APPLY, until field ownership is kept."""
+        again = orjson.dumps(patch)
+        kind = SCALE if request.subresource == "scale" else request.kind
+
+        def changed(current: Object) -> Object:
+            obj, warnings = patched(kind, current, orjson.loads(again), type_, request.field_validation)
+            request.warnings[:] = warnings
+            return obj
+
+        if request.subresource == "scale":
+            return await self._scale(request, changed)
+        if request.kind.stored_as is None:
+            return await self._writer.change(request, lambda entry: changed(_with_version(entry)))
+        return await self._writer.change(
+            request, lambda entry: _to_stored(kind, changed(kind.from_stored(_with_version(entry))))
+        )
+
+    async def delete(self, request: Request, options: DeleteOptions) -> Deleted:
+        return await self._writer.delete(request, options)
+
+    async def delete_collection(self, request: Request, selection: ListOptions, options: DeleteOptions) -> Page:
+        """The objects it found, as the list they are answered as."""
+        found = await self.list(request, selection)
+
+        async def delete(key: Key) -> None:
+            with suppress(NotFound):  # somebody was faster
+                await self._writer.delete(_for(request, request.kind, key, ""), options)
+
+        for start in range(0, len(found.entries), _COLLECTION_AT_ONCE):
+            keys = [entry.key for entry in found.entries[start : start + _COLLECTION_AT_ONCE]]
+            results = await asyncio.gather(*map(delete, keys), return_exceptions=True)
+            for failed in results:
+                if failed is not None:
+                    raise failed
+        return found
+
+    async def admit(self, request: Request, obj: Object) -> None:
+        """Ask admission about a create that stores nothing: token requests, reviews."""
+        await self._writer.admit(request, CREATE, request.kind, request.key, obj, None)
+
+    # ---- inside
+
+    def _entry(self, request: Request) -> Entry:
+        kind = request.kind.stored_as or request.kind
+        key = request.key if kind.namespaced else Key("", request.key.name)
+        entry = self.table(kind).entries.get(key)
+        if entry is None:
+            raise NotFound(request.kind.group, request.kind.plural, key.name)
+        return entry
+
+    async def _scale(self, request: Request, changed: Callable[[Object], Object]) -> Written:
+        def scale(entry: Entry) -> Object:
+            return scaled(request.kind, private_copy(entry), changed(scale_of(entry.object)))
+
+        plain = _for(request, request.kind, request.key, "")
+        written = await self._writer.change(plain, scale)
+        return Written(Entry.of(SCALE, scale_of(orjson.loads(written.entry.raw))))
+
+    async def _bind(self, request: Request, binding: Object) -> Written:
+        pods.check_binding(binding, request.key.name)
+        await self._writer.admit(request, CREATE, request.kind, request.key, binding, None)
+        scheduled = {"type": "PodScheduled", "status": "True"}
+        now = format_time(self._now())
+
+        def bound(entry: Entry) -> Object:
+            uid = binding["metadata"].get("uid")
+            if uid and uid != entry.uid:
+                raise _other_uid(request, uid, entry)
+            return pods.set_condition(pods.bound(private_copy(entry), binding), scheduled, now)
+
+        await self._writer.put(request, bound)
+        return _status()
+
+    async def _evict(self, request: Request, eviction: Object) -> Written:
+        options = pods.eviction_options(eviction, request.key.name)
+        await self._writer.admit(request, CREATE, request.kind, request.key, eviction, None)
+        entry = self._entry(request)
+        if "deletionTimestamp" not in entry.object["metadata"] and not options.revision:
+            reason = {"reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}
+            disrupted = {"type": "DisruptionTarget", "status": "True", **reason}
+            now = format_time(self._now())
+            await self._writer.put(request, lambda entry: pods.set_condition(private_copy(entry), disrupted, now))
+        await self._writer.delete(_for(request, request.kind, request.key, ""), options)
+        return _status()
+
+
+def is_stored(kind: Kind) -> bool:
+    """Whether objects of this kind are kept: not those answered at once, nor other versions of another kind."""
+    return "get" in kind.verbs and kind.stored_as is None
+
+
+def _for(request: Request, kind: Kind, key: Key, subresource: str) -> Request:
+    """The same caller and options, about something else."""
+    return Request(
+        verb=request.verb,
+        kind=kind,
+        key=key,
+        subresource=subresource,
+        user=request.user,
+        dry_run=request.dry_run,
+        field_manager=request.field_manager,
+        field_validation=request.field_validation,
+        warnings=request.warnings,
+    )
+
+
+def _to_stored(kind: Kind, obj: Object) -> Object:
+    obj.setdefault("metadata", {})
+    return obj if kind.stored_as is None else kind.to_stored(obj)
+
+
+def _with_version(entry: Entry) -> Object:
+    obj: Object = orjson.loads(entry.raw)
+    return obj
+
+
+def _finalized(entry: Entry, namespace: Object) -> Object:
+    """The namespace with the `spec.finalizers` of the one that was put."""
+    obj = private_copy(entry)
+    obj["metadata"]["resourceVersion"] = namespace["metadata"].get("resourceVersion", "")
+    obj.setdefault("spec", {})["finalizers"] = (namespace.get("spec") or {}).get("finalizers") or []
+    if not obj["spec"]["finalizers"]:
+        del obj["spec"]["finalizers"]
+    return obj
+
+
+def _status() -> Written:
+    return Written(Entry(Key("", ""), 0, success(), "", {}, (), ()), created=True)
+
+
+def _other_uid(request: Request, uid: str, entry: Entry) -> ApiError:
+    why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {entry.uid}"
+    return Conflict(request.kind.group, request.kind.plural, request.key.name, why)

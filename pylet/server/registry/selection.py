@@ -1,0 +1,93 @@
+"""What a list or a watch selects: a namespace, a label selector, a field selector; parsed once per wording.
+
+A Selection is hashable, so that watchers of the same selection share what they are told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from pylet.api import selector
+from pylet.api.errors import BadRequest
+from pylet.api.kind import Kind
+from pylet.client.view import Entry, Table
+
+_NAME = "metadata.name"
+_NAMESPACE = "metadata.namespace"
+
+
+class Selection:
+    """Compared by identity: `selection_of` gives one object per wording."""
+
+    __slots__ = ("_index", "_labels", "_terms", "is_plain", "name", "namespace", "pinned")
+
+    def __init__(self, kind: Kind, namespace: str, labels: str, fields: str) -> None:
+        try:
+            parsed = selector.parse_labels(labels)
+        except ValueError as bad:
+            raise BadRequest(str(bad)) from bad
+        self._labels = None if parsed.is_everything else parsed
+        self.namespace = namespace
+        self.name: str | None = None
+        self._terms: list[tuple[int, str, bool]] = []
+        self._index: tuple[str, str] | None = None
+        self._read_fields(kind, fields)
+        self.is_plain = self._labels is None and not self._terms and self.name is None
+        self.pinned = (self.namespace, self.name or "")
+        """Where all that is selected lies; "" is anywhere."""
+
+    def _read_fields(self, kind: Kind, text: str) -> None:
+        try:
+            terms = selector.parse_fields(text).terms
+        except ValueError as bad:
+            raise BadRequest(str(bad)) from bad
+        positions = {_NAME: -1, _NAMESPACE: -2} | {name: at for at, name in enumerate(kind.fields)}
+        for field, value, equal in terms:
+            position = positions.get(field)
+            if position is None:
+                raise BadRequest(_unknown_field(kind, field))
+            if position == -1 and equal and self.name is None:
+                self.name = value
+            elif position == -2 and equal and self.namespace in ("", value):
+                self.namespace = value
+            else:
+                self._terms.append((position, value, equal))
+                if position >= 0 and equal:
+                    self._index = (field, value)
+
+    def matches(self, entry: Entry) -> bool:
+        key = entry.key
+        if self.namespace and key.namespace != self.namespace:
+            return False
+        if self.name is not None and key.name != self.name:
+            return False
+        for position, value, equal in self._terms:
+            found = entry.fields[position] if position >= 0 else key.name if position == -1 else key.namespace
+            if (found == value) is not equal:
+                return False
+        return self._labels is None or self._labels(entry.labels)
+
+    def candidates(self, table: Table) -> Iterable[Entry]:
+        """What may match, narrowed by an index where there is one."""
+        if self._index is not None:
+            return table.with_field(*self._index).values()
+        return table.in_namespace(self.namespace).values()
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether an index leads to far fewer candidates than the whole namespace."""
+        return self._index is not None
+
+
+@lru_cache(1024)
+def selection_of(kind: Kind, namespace: str, labels: str, fields: str) -> Selection:
+    """Raises: BadRequest."""
+    return Selection(kind, namespace, labels, fields)
+
+
+def _unknown_field(kind: Kind, field: str) -> str:
+    # Source: runtime.DefaultMetaV1FieldSelectorConversion; kinds with fields of their own word it their own way.
+    if kind.fields:
+        return f"field label not supported: {field}"
+    return f'"{field}" is not a known field selector: only "{_NAME}", "{_NAMESPACE}"'

@@ -1,0 +1,316 @@
+"""The one write path: PUT, every patch, status, scale, binding, eviction and create all end here.
+
+current → change → default → admit → allocate → prepare → validate → encode once → compare-and-swap; again on a lost
+race. A client that names a resourceVersion loses its race with 409 at the next turn, because the version is checked
+against what is current then. A write that changes nothing writes nothing.
+Source: apiserver pkg/registry/generic/registry/store.go, pkg/registry/rest/{create,update}.go.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import orjson
+
+from pylet.api import causes, schema
+from pylet.api.errors import AlreadyExists, ApiError, Conflict, InternalError, Invalid, NotFound
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object
+from pylet.api.timestamps import format_time
+from pylet.client.view import Entry
+from pylet.server.admission.interface import CREATE, DELETE, UPDATE, Attributes, Plugin
+from pylet.server.registry import customs, deletion, metadata
+from pylet.server.registry.answers import Deleted, Written
+from pylet.server.registry.cache import Cache
+from pylet.server.registry.form import Layout, entry_of, stored
+from pylet.server.registry.request import DeleteOptions, Request
+from pylet.server.registry.state import State
+from pylet.store import interface as store
+
+Changing: TypeAlias = Callable[[Entry], Object]
+"""Makes the new object out of the current one: a private copy, canonical, of the stored version."""
+Allocate: TypeAlias = Callable[[Object, Object | None], AbstractContextManager[None]]
+"""Completes an object with what the server hands out, and holds it until the write is decided."""
+
+_NAME_ATTEMPTS = 8
+
+
+class GenerateNameConflict(AlreadyExists):
+    wording = '{resource} "{name}" already exists, the server was not able to generate a unique name for the object'
+
+
+class Writer:
+    def __init__(
+        self,
+        state: State,
+        chain: Sequence[Plugin],
+        *,
+        allocators: Mapping[Kind, Allocate],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._state = state
+        self._store = state.store
+        self._chain = chain
+        self._allocators = allocators
+        self._now = now
+        self._kinds = {kind.name: kind for kind in state.caches}
+        self._plugins: dict[tuple[str, str, str], list[Plugin]] = {}
+
+    # ---- create
+
+    async def create(self, request: Request, obj: Object) -> Written:
+        kind, cache = self._stored_kind(request)
+        meta = obj.setdefault("metadata", {})
+        now = format_time(self._now())
+        metadata.begin_create(kind, obj, request.key.namespace, uid=str(uuid.uuid4()), now=now)
+        metadata.dedupe_owners(meta, request.warnings)
+        generates = not meta.get("name") and bool(meta.get("generateName"))
+        key = Key(meta.get("namespace", ""), meta.get("name", ""))
+        schema.default(kind.definition, obj)
+        await self.admit(request, CREATE, kind, key, obj, None)
+        for attempt in range(1, _NAME_ATTEMPTS + 1):
+            if generates:
+                meta["name"] = metadata.generate_name(meta["generateName"])
+                key = Key(key.namespace, meta["name"])
+            try:
+                return Written(await self._create(request, kind, cache, key, obj), created=True)
+            except store.KeyExists as taken:
+                if not generates:
+                    raise self._exists(kind, cache, key) from taken
+                if attempt == _NAME_ATTEMPTS:
+                    raise GenerateNameConflict(kind.group, kind.plural, key.name) from taken
+        raise AssertionError("unreachable")
+
+    async def _create(self, request: Request, kind: Kind, cache: Cache, key: Key, obj: Object) -> Entry:
+        with self._allocation(kind, obj, None):
+            kind.strategy.prepare_create(obj)
+            found = [*kind.strategy.validate(obj), *metadata.validate_create(kind, obj["metadata"])]
+            if found:
+                raise Invalid(kind.group, kind.name, key.name, found)
+            request.warnings.extend(kind.strategy.warnings(obj))
+            value = stored(kind, obj)
+            if request.dry_run:
+                if key in cache.table.entries:
+                    raise store.KeyExists(key.name)
+                return Entry.of(kind, obj, value)
+            try:
+                revision = await self._store.create(Layout.place(kind, key), value)
+            except store.WriteFailed as failed:
+                raise _not_written(failed) from failed
+            return await self._written(cache, key, value, revision)
+
+    @staticmethod
+    def _exists(kind: Kind, cache: Cache, key: Key) -> ApiError:
+        error = AlreadyExists(kind.group, kind.plural, key.name)
+        entry = cache.table.entries.get(key)
+        if entry is not None and "deletionTimestamp" in entry.object["metadata"]:
+            error.message = f"object is being deleted: {error.message}"
+        return error
+
+    # ---- change
+
+    async def change(
+        self, request: Request, changing: Changing, *, create: Callable[[], Object] | None = None
+    ) -> Written:
+        """Change one object; `create` makes it where the kind allows a PUT to, and there is none."""
+        kind, cache = self._stored_kind(request)
+        key = request.key if kind.namespaced else Key("", request.key.name)
+        while True:
+            entry = cache.table.entries.get(key)
+            if entry is None:
+                if create is None or not customs.is_created_by_update(kind):
+                    raise NotFound(kind.group, kind.plural, key.name)
+                return await self.create(request, create())
+            try:
+                return Written(await self._change(request, kind, cache, entry, changing(entry)))
+            except store.Conflict as lost:
+                await self._state.reached(lost.current)
+            except store.KeyMissing as gone:
+                raise NotFound(kind.group, kind.plural, key.name) from gone
+            except store.WriteFailed as failed:
+                raise _not_written(failed) from failed
+
+    async def _change(self, request: Request, kind: Kind, cache: Cache, entry: Entry, obj: Object) -> Entry:
+        key, old = entry.key, entry.object
+        meta = obj["metadata"]
+        metadata.check_name(kind, meta, key)
+        self._check_version(kind, meta, entry)
+        metadata.dedupe_owners(meta, request.warnings)
+        schema.default(kind.definition, obj)
+        await self.admit(request, UPDATE, kind, key, obj, old)
+        with self._allocation(kind, obj, old):
+            if "generation" in old["metadata"]:
+                obj["metadata"]["generation"] = old["metadata"]["generation"]
+            else:
+                obj["metadata"].pop("generation", None)
+            kind.strategy.prepare_update(obj, old, request.subresource)
+            meta = obj["metadata"]
+            metadata.carry_over(meta, old["metadata"])
+            meta["resourceVersion"] = old["metadata"]["resourceVersion"]
+            if _is_same(obj, old):
+                return entry
+            del meta["resourceVersion"]
+            found = [*metadata.validate(kind, meta), *metadata.validate_update(meta, old["metadata"])]
+            found += kind.strategy.validate_update(obj, old, request.subresource)
+            if found:
+                raise Invalid(kind.group, kind.name, key.name, found)
+            request.warnings.extend(kind.strategy.warnings(obj))
+            value = stored(kind, obj)
+            place = Layout.place(kind, key)
+            if deletion.is_finished(kind, obj, old):
+                if not request.dry_run:
+                    await self._state.reached(await self._store.delete(place, expect=entry.revision))
+                return entry_of(kind, value, entry.revision)
+            if request.dry_run:
+                return entry_of(kind, value, entry.revision)
+            revision = await self._store.update(place, value, expect=entry.revision)
+            return await self._written(cache, key, value, revision)
+
+    async def put(self, request: Request, changing: Changing) -> Entry:
+        """Write what `changing` makes, past admission and the kind's rules: for what the server itself decides."""
+        kind, cache = self._stored_kind(request)
+        while True:
+            entry = cache.table.entries.get(request.key)
+            if entry is None:
+                raise NotFound(kind.group, kind.plural, request.key.name)
+            value = stored(kind, changing(entry))
+            if request.dry_run:
+                return entry_of(kind, value, entry.revision)
+            try:
+                revision = await self._store.update(Layout.place(kind, entry.key), value, expect=entry.revision)
+                return await self._written(cache, entry.key, value, revision)
+            except store.Conflict as lost:
+                await self._state.reached(lost.current)
+            except store.KeyMissing as gone:
+                raise NotFound(kind.group, kind.plural, request.key.name) from gone
+            except store.WriteFailed as failed:
+                raise _not_written(failed) from failed
+
+    @staticmethod
+    def _check_version(kind: Kind, meta: Object, entry: Entry) -> None:
+        given = meta.pop("resourceVersion", "")
+        if not given or given == "0":
+            if customs.needs_version(kind):
+                why = causes.invalid("metadata.resourceVersion", 0, "must be specified for an update")
+                raise Invalid(kind.group, kind.plural, entry.key.name, (why,))
+        elif given != str(entry.revision):
+            raise Conflict(kind.group, kind.plural, entry.key.name, Conflict.STALE)
+        uid = meta.get("uid")
+        if uid and uid != entry.uid:
+            why_uid = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {entry.uid}"
+            raise Conflict(kind.group, kind.plural, entry.key.name, why_uid)
+
+    # ---- delete
+
+    async def delete(self, request: Request, options: DeleteOptions) -> Deleted:
+        kind, cache = self._stored_kind(request)
+        key = request.key if kind.namespaced else Key("", request.key.name)
+        while True:
+            entry = cache.table.entries.get(key)
+            if entry is None:
+                raise NotFound(kind.group, kind.plural, key.name)
+            await self.admit(request, DELETE, kind, key, None, entry.object)
+            obj = private_copy(entry)
+            outcome = deletion.decide(kind, obj, options, entry.revision, self._now())
+            try:
+                match outcome:
+                    case deletion.Mark(marked):
+                        return Deleted((await self._mark(request, kind, cache, entry, marked)).raw)
+                    case deletion.Remove() if not request.dry_run:
+                        place = Layout.place(kind, key)
+                        await self._state.reached(await self._store.delete(place, expect=entry.revision))
+                return Deleted(entry.raw if customs.answers_deleted(kind) else _success(request.kind, entry))
+            except store.Conflict as lost:
+                await self._state.reached(lost.current)
+            except store.KeyMissing as gone:
+                raise NotFound(kind.group, kind.plural, key.name) from gone
+            except store.WriteFailed as failed:
+                raise _not_written(failed) from failed
+
+    async def _mark(self, request: Request, kind: Kind, cache: Cache, entry: Entry, obj: Object) -> Entry:
+        value = stored(kind, obj)
+        if request.dry_run:
+            return entry_of(kind, value, entry.revision)
+        revision = await self._store.update(Layout.place(kind, entry.key), value, expect=entry.revision)
+        return await self._written(cache, entry.key, value, revision)
+
+    # ---- inside
+
+    async def admit(
+        self, request: Request, operation: str, kind: Kind, key: Key, obj: Object | None, old: Object | None
+    ) -> None:
+        """Ask the plugins that see this; writes that store nothing (reviews, tokens) may be asked about, too."""
+        which = (kind.plural, request.subresource, operation)
+        plugins = self._plugins.get(which)
+        if plugins is None:
+            plugins = self._plugins[which] = [plugin for plugin in self._chain if _sees(plugin, *which)]
+        if not plugins:
+            return
+        meta = (obj or old or {}).get("metadata") or {}
+        write = Attributes(
+            operation=operation,
+            kind=kind,
+            key=key,
+            name=key.name or meta.get("generateName", ""),
+            subresource=request.subresource,
+            user=request.user,
+            obj=obj,
+            old=old,
+            table=lambda name: self._state.caches[self._kinds[name]].table,
+            dry_run=request.dry_run,
+        )
+        for plugin in plugins:
+            await plugin.admit(write)
+
+    async def _written(self, cache: Cache, key: Key, value: bytes, revision: int) -> Entry:
+        await self._state.reached(revision)
+        entry = cache.table.entries.get(key)
+        if entry is not None and entry.revision == revision:
+            return entry
+        return entry_of(cache.kind, value, revision)  # somebody has written again since
+
+    def _allocation(self, kind: Kind, obj: Object, old: Object | None) -> AbstractContextManager[None]:
+        allocate = self._allocators.get(kind)
+        return nullcontext() if allocate is None else allocate(obj, old)
+
+    def _stored_kind(self, request: Request) -> tuple[Kind, Cache]:
+        kind = request.kind.stored_as or request.kind
+        return kind, self._state.caches[kind]
+
+
+def private_copy(entry: Entry) -> Object:
+    """The entry's object to change freely, without its resourceVersion."""
+    obj: Object = orjson.loads(entry.raw)
+    del obj["metadata"]["resourceVersion"]
+    return obj
+
+
+def _is_same(obj: Object, old: Object) -> bool:
+    # == takes True for 1 and 1 for 1.0, so what looks the same is compared again as JSON; that is rare.
+    if obj != old:
+        return False
+    return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS) == orjson.dumps(old, option=orjson.OPT_SORT_KEYS)
+
+
+def _sees(plugin: Plugin, plural: str, subresource: str, operation: str) -> bool:
+    names = (plural, "*") if not subresource else (f"{plural}/{subresource}", f"{plural}/*", "*")
+    return any(operation in plugin.resources.get(name, ()) for name in names)
+
+
+def _not_written(failed: store.WriteFailed) -> ApiError:
+    return InternalError(f"the store refused the write: {failed}")
+
+
+def _success(kind: Kind, entry: Entry) -> bytes:
+    details = {"name": entry.key.name, "group": kind.group, "kind": kind.plural, "uid": entry.uid}
+    return success({name: value for name, value in details.items() if value})
+
+
+def success(details: Object | None = None) -> bytes:
+    """A Status that says that all went well."""
+    status: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    return orjson.dumps(status | ({"details": details} if details else {}))
