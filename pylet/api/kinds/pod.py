@@ -2,7 +2,210 @@
 
 from __future__ import annotations
 
-from pylet.api.kind import Kind
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pylet.api import causes, columns, names, podspec
+from pylet.api.errors import Cause
+from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.object import Object, condition_of, dig, is_terminating
+from pylet.api.podspec.update import changes
+from pylet.api.qos import qos_class
+
+
+class PodStrategy(Strategy):
+    """Source: pkg/registry/core/pod/strategy.go."""
+
+    has_status = True
+    has_generation = True
+
+    def prepare_create(self, obj: Object) -> None:
+        obj["metadata"]["generation"] = 1
+        obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
+        if obj["spec"].get("schedulingGates"):
+            obj["status"]["conditions"] = [
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "SchedulingGated",
+                    "message": "Scheduling is blocked due to non-empty scheduling gates",
+                    "lastProbeTime": None,
+                    "lastTransitionTime": None,
+                }
+            ]
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_update(obj, old, subresource)
+        if subresource == "status" and "qosClass" in old.get("status", {}):
+            obj["status"].setdefault("qosClass", old["status"]["qosClass"])
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        found = podspec.validate(obj["spec"], "spec")
+        if obj["spec"].get("ephemeralContainers"):
+            says = "cannot be set on create"
+            found.append(causes.forbidden("spec.ephemeralContainers", says))
+        return found
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        match subresource:
+            case "status":
+                return _status_changes(obj, old)
+            case "":
+                if obj["spec"] == old["spec"]:
+                    return ()
+                return [*podspec.validate(obj["spec"], "spec"), *changes(obj["spec"], old["spec"])]
+        return podspec.validate(obj["spec"], "spec")
+
+    def delete_grace_seconds(self, obj: Object, asked: int | None) -> int | None:
+        spec = obj["spec"]
+        seconds = spec.get("terminationGracePeriodSeconds", 0) if asked is None else asked
+        if not spec.get("nodeName") or dig(obj, "status", "phase") in ("Failed", "Succeeded"):
+            return 0
+        return 1 if seconds < 0 else seconds
+
+
+def _status_changes(obj: Object, old: Object) -> list[Cause]:
+    """Which node runs a pod and how its containers ended cannot be undone: ValidatePodStatusUpdate."""
+    found: list[Cause] = []
+    nominated = dig(obj, "status", "nominatedNodeName", default="")
+    if nominated:
+        found += causes.each("status.nominatedNodeName", nominated, names.dns_subdomain(nominated))
+    if dig(obj, "spec", "restartPolicy") == "Always":
+        return found
+    before = {status["name"]: status for status in dig(old, "status", "containerStatuses", default=())}
+    for position, status in enumerate(dig(obj, "status", "containerStatuses", default=())):
+        was = dig(before.get(status.get("name", "")), "state", "terminated")
+        ended_well = was is not None and was.get("exitCode") == 0
+        forever = was is not None and dig(obj, "spec", "restartPolicy") == "Never"
+        if (ended_well or forever) and dig(status, "state", "terminated") is None:
+            where = f"status.containerStatuses[{position}].state"
+            found.append(causes.forbidden(where, "may not be transitioned to non-terminated state"))
+    return found
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    spec, status = obj["spec"], obj.get("status") or {}
+    progress = _Progress(obj)
+    restarts = str(progress.restarts)
+    if progress.restarts and progress.last_restart:
+        restarts += f" ({columns.since(progress.last_restart, now)} ago)"
+    ips = status.get("podIPs") or ()
+    return [
+        obj["metadata"]["name"],
+        f"{progress.ready}/{progress.total}",
+        progress.reason,
+        restarts,
+        columns.age(obj, now),
+        (ips[0].get("ip") if ips else "") or "<none>",
+        spec.get("nodeName") or "<none>",
+        status.get("nominatedNodeName") or "<none>",
+        _gates(obj),
+    ]
+
+
+class _Progress:
+    """What the STATUS column says, and the counts beside it; source: printers.go, printPod."""
+
+    def __init__(self, pod: Object) -> None:
+        spec, status = pod["spec"], pod.get("status") or {}
+        self.restarts = 0
+        self.last_restart = ""
+        self.ready = 0
+        inits = spec.get("initContainers") or ()
+        self._sidecars = {container["name"] for container in inits if container.get("restartPolicy") == "Always"}
+        self.total = len(spec.get("containers") or ()) + len(self._sidecars)
+        self.reason = status.get("reason") or status.get("phase", "")
+        scheduled = condition_of(pod, "PodScheduled")
+        if scheduled is not None and scheduled.get("reason") == "SchedulingGated":
+            self.reason = "SchedulingGated"
+        waits = self._initializing(status.get("initContainerStatuses") or (), len(inits))
+        if not waits or _is_true(pod, "Initialized"):
+            self._running(pod, status)
+        phase = status.get("phase")
+        if is_terminating(pod):
+            if status.get("reason") == "NodeLost":
+                self.reason = "Unknown"
+            elif phase not in ("Succeeded", "Failed"):
+                self.reason = "Terminating"
+
+    def _initializing(self, statuses: Sequence[Object], count: int) -> bool:
+        sidecar_restarts, sidecar_last = 0, ""
+        for position, status in enumerate(statuses):
+            sidecar = status["name"] in self._sidecars
+            self._count(status)
+            if sidecar:
+                sidecar_restarts += status.get("restartCount", 0)
+                sidecar_last = max(sidecar_last, _last_end(status))
+            state = status.get("state") or {}
+            ended, waiting = state.get("terminated"), state.get("waiting") or {}
+            if ended is not None and not ended.get("exitCode"):
+                continue
+            if sidecar and status.get("started"):
+                self.ready += bool(status.get("ready"))
+                continue
+            if ended is not None:
+                self.reason = "Init:" + _end_reason(ended)
+            elif waiting.get("reason") and waiting["reason"] != "PodInitializing":
+                self.reason = "Init:" + waiting["reason"]
+            else:
+                self.reason = f"Init:{position}/{count}"
+            self._sidecar_restarts = (sidecar_restarts, sidecar_last)
+            return True
+        self._sidecar_restarts = (sidecar_restarts, sidecar_last)
+        return False
+
+    def _running(self, pod: Object, status: Object) -> None:
+        self.restarts, self.last_restart = self._sidecar_restarts
+        running, error = False, ""
+        for container in reversed(status.get("containerStatuses") or ()):
+            self._count(container)
+            state = container.get("state") or {}
+            waiting, ended = state.get("waiting") or {}, state.get("terminated")
+            if waiting.get("reason"):
+                self.reason = waiting["reason"]
+            elif ended is not None:
+                self.reason = _end_reason(ended)
+                if ended.get("exitCode"):
+                    error = self.reason
+            elif container.get("ready") and state.get("running") is not None:
+                running = True
+                self.ready += 1
+        if self.reason == "Completed":
+            if running and _is_true(pod, "Ready"):
+                self.reason = "Running"
+            elif error:
+                self.reason = error
+            elif running:
+                self.reason = "NotReady"
+
+    def _count(self, status: Object) -> None:
+        self.restarts += status.get("restartCount", 0)
+        self.last_restart = max(self.last_restart, _last_end(status))
+
+
+def _last_end(status: Object) -> str:
+    ended: str = dig(status, "lastState", "terminated", "finishedAt", default="")
+    return ended
+
+
+def _end_reason(ended: Object) -> str:
+    if ended.get("reason"):
+        return str(ended["reason"])
+    return f"Signal:{ended['signal']}" if ended.get("signal") else f"ExitCode:{ended.get('exitCode', 0)}"
+
+
+def _is_true(pod: Object, condition: str) -> bool:
+    found = condition_of(pod, condition)
+    return found is not None and found.get("status") == "True"
+
+
+def _gates(pod: Object) -> str:
+    gates = pod["spec"].get("readinessGates") or ()
+    if not gates:
+        return "<none>"
+    return f"{sum(_is_true(pod, gate['conditionType']) for gate in gates)}/{len(gates)}"
+
 
 KIND = Kind(
     group="",
@@ -24,4 +227,29 @@ KIND = Kind(
         "resize",
         "status",
     ),
+    strategy=PodStrategy(),
+    columns=(
+        columns.NAME,
+        Column("Ready", description="The aggregate readiness state of this pod for accepting traffic."),
+        Column("Status", description="The aggregate status of the containers in this pod."),
+        Column("Restarts", description="How often the containers in this pod restarted, and when the last one did."),
+        columns.AGE,
+        Column("IP", priority=1, description="The pod's primary address."),
+        Column("Node", priority=1, description="The node this pod runs on."),
+        Column("Nominated Node", priority=1, description="The node this pod is expected to run on after preemption."),
+        Column(
+            "Readiness Gates", priority=1, description="The conditions that readiness waits for besides containers."
+        ),
+    ),
+    cells=_cells,
+    fields={
+        "spec.nodeName": lambda obj: obj["spec"].get("nodeName", ""),
+        "spec.restartPolicy": lambda obj: obj["spec"].get("restartPolicy", ""),
+        "spec.schedulerName": lambda obj: obj["spec"].get("schedulerName", ""),
+        "spec.serviceAccountName": lambda obj: obj["spec"].get("serviceAccountName", ""),
+        "spec.hostNetwork": lambda obj: "true" if obj["spec"].get("hostNetwork") else "false",
+        "status.phase": lambda obj: dig(obj, "status", "phase", default=""),
+        "status.podIP": lambda obj: dig(obj, "status", "podIP", default=""),
+        "status.nominatedNodeName": lambda obj: dig(obj, "status", "nominatedNodeName", default=""),
+    },
 )

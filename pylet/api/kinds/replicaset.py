@@ -2,7 +2,57 @@
 
 from __future__ import annotations
 
-from pylet.api.kind import Kind
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pylet.api import causes, columns, podtemplate
+from pylet.api.errors import Cause
+from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.object import Object
+
+_COUNTS = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration")
+
+
+class ReplicaSetStrategy(Strategy):
+    has_status = True
+    has_generation = True
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        spec = obj["spec"]
+        return [*podtemplate.not_negative(spec, "replicas", "minReadySeconds"), *podtemplate.validate_replicated(spec)]
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        if subresource == "status":
+            return validate_counts(obj.get("status") or {})
+        changed = causes.immutable("spec.selector", obj["spec"].get("selector"), old["spec"].get("selector"))
+        if subresource == "scale" or obj["spec"] == old["spec"]:
+            return [*podtemplate.not_negative(obj["spec"], "replicas"), *changed]
+        return [*self.validate(obj), *changed]
+
+
+def validate_counts(status: Object) -> list[Cause]:
+    found = podtemplate.not_negative(status, *_COUNTS, field="status")
+    replicas, available = status.get("replicas", 0), status.get("availableReplicas", 0)
+    for name in ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"):
+        if status.get(name, 0) > replicas:
+            found.append(causes.invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))
+    if available > status.get("readyReplicas", 0):
+        found.append(causes.invalid("status.availableReplicas", available, "cannot be greater than readyReplicas"))
+    return found
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    spec, status = obj["spec"], obj.get("status") or {}
+    return [
+        obj["metadata"]["name"],
+        spec.get("replicas", 0),
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        columns.age(obj, now),
+        *columns.template_cells(spec),
+    ]
+
 
 KIND = Kind(
     group="apps",
@@ -13,4 +63,17 @@ KIND = Kind(
     short_names=("rs",),
     categories=("all",),
     subresources=("scale", "status"),
+    strategy=ReplicaSetStrategy(),
+    columns=(
+        columns.NAME,
+        Column("Desired", "integer", description="The number of desired pods."),
+        Column("Current", "integer", description="The number of pods there are."),
+        Column("Ready", "integer", description="The number of ready pods."),
+        columns.AGE,
+        columns.CONTAINERS,
+        columns.IMAGES,
+        columns.SELECTOR,
+    ),
+    cells=_cells,
+    fields={"status.replicas": lambda obj: str((obj.get("status") or {}).get("replicas", 0))},
 )

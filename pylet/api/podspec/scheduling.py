@@ -1,0 +1,161 @@
+"""What a pod may ask of the scheduler: node selector, affinity, tolerations, spreading, gates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pylet.api import causes, names, selector
+from pylet.api.errors import Cause
+from pylet.api.object import Object, dig
+
+_EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_UNSATISFIABLE = ("DoNotSchedule", "ScheduleAnyway")
+
+
+def validate(spec: Object, field: str) -> list[Cause]:
+    found: list[Cause] = []
+    for key, value in (spec.get("nodeSelector") or {}).items():
+        found += causes.each(f"{field}.nodeSelector", key, names.qualified_name(key))
+        found += causes.each(f"{field}.nodeSelector", value, names.label_value(value))
+    if affinity := spec.get("affinity"):
+        found += _affinity(affinity, f"{field}.affinity")
+    if tolerations := spec.get("tolerations"):
+        found += validate_tolerations(tolerations, f"{field}.tolerations")
+    if constraints := spec.get("topologySpreadConstraints"):
+        found += _spreading(constraints, f"{field}.topologySpreadConstraints")
+    for position, gate in enumerate(spec.get("readinessGates") or ()):
+        type_ = gate.get("conditionType", "")
+        found += causes.each(f"{field}.readinessGates[{position}].conditionType", type_, names.qualified_name(type_))
+    taken = set()
+    for position, gate in enumerate(spec.get("schedulingGates") or ()):
+        name = gate.get("name", "")
+        found += causes.each(f"{field}.schedulingGates[{position}]", name, names.qualified_name(name))
+        if name in taken:
+            found.append(causes.duplicate(f"{field}.schedulingGates[{position}]", name))
+        taken.add(name)
+    return found
+
+
+def validate_tolerations(tolerations: Iterable[Object], field: str) -> list[Cause]:
+    found: list[Cause] = []
+    for position, toleration in enumerate(tolerations):
+        where = f"{field}[{position}]"
+        get = toleration.get
+        key, value, operator, effect = get("key", ""), get("value", ""), get("operator", ""), get("effect", "")
+        if key:
+            found += causes.each(f"{where}.key", key, names.qualified_name(key))
+        elif operator != "Exists":
+            says = 'operator must be Exists when `key` is empty, which means "match all values and all keys"'
+            found.append(causes.invalid(f"{where}.operator", operator, says))
+        if "tolerationSeconds" in toleration and effect != "NoExecute":
+            says = "effect must be 'NoExecute' when `tolerationSeconds` is set"
+            found.append(causes.invalid(f"{where}.effect", effect, says))
+        match operator:
+            case "" | "Equal":
+                if problems := names.label_value(value):
+                    found.append(causes.invalid(f"{where}.operator", value, ";".join(problems)))
+            case "Exists":
+                if value:
+                    says = "value must be empty when `operator` is 'Exists'"
+                    found.append(causes.invalid(f"{where}.operator", value, says))
+            case _:
+                found.append(causes.not_supported(f"{where}.operator", operator, ("Equal", "Exists")))
+        if effect and effect not in _EFFECTS:
+            found.append(causes.not_supported(f"{where}.effect", effect, _EFFECTS))
+    return found
+
+
+def _affinity(affinity: Object, field: str) -> list[Cause]:
+    found: list[Cause] = []
+    node = affinity.get("nodeAffinity") or {}
+    where = f"{field}.nodeAffinity"
+    if _REQUIRED in node:
+        terms = node[_REQUIRED].get("nodeSelectorTerms") or ()
+        at = f"{where}.{_REQUIRED}.nodeSelectorTerms"
+        if not terms:
+            found.append(causes.required(at, "must have at least one node selector term"))
+        for position, term in enumerate(terms):
+            found += _node_term(term, f"{at}[{position}]")
+    for position, preferred in enumerate(node.get(_PREFERRED) or ()):
+        at = f"{where}.{_PREFERRED}[{position}]"
+        found += _weight(preferred, at)
+        found += _node_term(preferred.get("preference") or {}, f"{at}.preference")
+    for kind in ("podAffinity", "podAntiAffinity"):
+        for position, term in enumerate(dig(affinity, kind, _REQUIRED, default=())):
+            found += _pod_term(term, f"{field}.{kind}.{_REQUIRED}[{position}]")
+        for position, weighted in enumerate(dig(affinity, kind, _PREFERRED, default=())):
+            at = f"{field}.{kind}.{_PREFERRED}[{position}]"
+            found += _weight(weighted, at)
+            found += _pod_term(weighted.get("podAffinityTerm") or {}, f"{at}.podAffinityTerm")
+    return found
+
+
+def _weight(weighted: Object, field: str) -> list[Cause]:
+    weight = weighted.get("weight", 0)
+    return [] if 1 <= weight <= 100 else [causes.invalid(f"{field}.weight", weight, "must be in the range 1-100")]
+
+
+def _node_term(term: Object, field: str) -> list[Cause]:
+    found: list[Cause] = []
+    for position, expression in enumerate(term.get("matchExpressions") or ()):
+        where = f"{field}.matchExpressions[{position}]"
+        key, operator, values = (
+            expression.get("key", ""),
+            expression.get("operator", ""),
+            expression.get("values") or (),
+        )
+        found += causes.each(f"{where}.key", key, names.qualified_name(key))
+        match operator:
+            case "In" | "NotIn":
+                if not values:
+                    says = "must be specified when `operator` is 'In' or 'NotIn'"
+                    found.append(causes.required(f"{where}.values", says))
+            case "Exists" | "DoesNotExist":
+                if values:
+                    says = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+                    found.append(causes.forbidden(f"{where}.values", says))
+            case "Gt" | "Lt":
+                if len(values) != 1:
+                    says = "must be specified single value when `operator` is 'Lt' or 'Gt'"
+                    found.append(causes.required(f"{where}.values", says))
+            case _:
+                found.append(causes.invalid(f"{where}.operator", operator, "not a valid selector operator"))
+    return found
+
+
+def _pod_term(term: Object, field: str) -> list[Cause]:
+    found = selector.validate_object(term.get("labelSelector"), f"{field}.labelSelector")
+    found += selector.validate_object(term.get("namespaceSelector"), f"{field}.namespaceSelector")
+    for position, name in enumerate(term.get("namespaces") or ()):
+        found += causes.each(f"{field}.namespaces[{position}]", name, names.dns_label(name))
+    key = term.get("topologyKey", "")
+    if not key:
+        found.append(causes.required(f"{field}.topologyKey", "can not be empty"))
+    else:
+        found += causes.each(f"{field}.topologyKey", key, names.qualified_name(key))
+    return found
+
+
+def _spreading(constraints: Iterable[Object], field: str) -> list[Cause]:
+    found: list[Cause] = []
+    taken: set[tuple[str, str]] = set()
+    for position, constraint in enumerate(constraints):
+        where = f"{field}[{position}]"
+        skew, key = constraint.get("maxSkew", 0), constraint.get("topologyKey", "")
+        unsatisfiable = constraint.get("whenUnsatisfiable", "")
+        if skew <= 0:
+            found.append(causes.invalid(f"{where}.maxSkew", skew, "must be greater than zero"))
+        if not key:
+            found.append(causes.required(f"{where}.topologyKey", "can not be empty"))
+        else:
+            found += causes.each(f"{where}.topologyKey", key, names.qualified_name(key))
+        if unsatisfiable not in _UNSATISFIABLE:
+            found.append(causes.not_supported(f"{where}.whenUnsatisfiable", unsatisfiable, _UNSATISFIABLE))
+        if (key, unsatisfiable) in taken:
+            pair = f"{{{key}, {unsatisfiable}}}"
+            found.append(causes.duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", pair))
+        taken.add((key, unsatisfiable))
+        found += selector.validate_object(constraint.get("labelSelector"), f"{where}.labelSelector")
+    return found
