@@ -1,59 +1,88 @@
-"""What the pod template of a workload must look like. Source: ValidatePodTemplateSpecForReplicaSet and its callers."""
+"""Pods as workloads see them: made from a template, active, ready, available. Pure.
+
+Source: upstream `pkg/controller/controller_utils.go`, `pkg/api/v1/pod/util.go`.
+"""
 
 from __future__ import annotations
 
-from pylet.api import causes, names, podspec, selector
-from pylet.api.errors import Cause
-from pylet.api.object import Object
+import hashlib
+from datetime import datetime, timedelta
+from typing import Any
 
-_NOT_NEGATIVE = "must be greater than or equal to 0"
+import orjson
 
+from pylet.api import timestamps
+from pylet.api.kind import Kind
+from pylet.api.object import Object, condition_of, dig, is_terminating, uid_of
 
-def validate(template: Object, field: str) -> list[Cause]:
-    found: list[Cause] = []
-    meta, spec = template.get("metadata") or {}, template.get("spec") or {}
-    for key, value in (meta.get("labels") or {}).items():
-        found += causes.each(f"{field}.labels", key, names.qualified_name(key))
-        found += causes.each(f"{field}.labels", value, names.label_value(value))
-    for key in meta.get("annotations") or ():
-        found += causes.each(f"{field}.annotations", key, names.qualified_name(key.lower()))
-    found += podspec.validate(spec, f"{field}.spec")
-    if spec.get("ephemeralContainers"):
-        says = "ephemeral containers not allowed in pod template"
-        found.append(causes.forbidden(f"{field}.spec.ephemeralContainers", says))
-    return found
+# Consonants and digits that form no words, as Kubernetes' own suffixes.
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
 
-def validate_replicated(spec: Object) -> list[Cause]:
-    """A Deployment's or ReplicaSet's selector and template, which must fit; its pods must restart for ever."""
-    found: list[Cause] = []
-    chosen, template = spec.get("selector"), spec.get("template") or {}
-    if chosen is None:
-        found.append(causes.required("spec.selector"))
-    else:
-        found += selector.validate_object(chosen, "spec.selector")
-        if not chosen.get("matchLabels") and not chosen.get("matchExpressions"):
-            found.append(causes.invalid("spec.selector", chosen, "empty selector is invalid for deployment"))
-    labels = (template.get("metadata") or {}).get("labels") or {}
-    try:
-        matches = selector.from_object(chosen)
-    except (ValueError, KeyError):
-        return [*found, causes.invalid("spec.selector", chosen, "invalid label selector")]
-    if not matches.is_everything and not matches(labels):
-        says = "`selector` does not match template `labels`"
-        found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
-    found += validate(template, "spec.template")
-    pod = template.get("spec") or {}
-    if pod.get("restartPolicy") != "Always":
-        where = "spec.template.spec.restartPolicy"
-        found.append(causes.not_supported(where, pod.get("restartPolicy", ""), ("Always",)))
-    if "activeDeadlineSeconds" in pod:
-        says = "activeDeadlineSeconds in ReplicaSet is not Supported"
-        found.append(causes.forbidden("spec.template.spec.activeDeadlineSeconds", says))
-    return found
+def template_hash(template: Object, collisions: int) -> str:
+    """A short stable name for a pod template; another one for each count of collisions."""
+    data = orjson.dumps(template, option=orjson.OPT_SORT_KEYS) + str(collisions or "").encode()
+    number = int.from_bytes(hashlib.blake2b(data, digest_size=6).digest(), "big")
+    digits = ""
+    for _ in range(10):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits += _ALPHABET[digit]
+    return digits
 
 
-def not_negative(holder: Object, *fields: str, field: str = "spec") -> list[Cause]:
-    return [
-        causes.invalid(f"{field}.{name}", holder[name], _NOT_NEGATIVE) for name in fields if holder.get(name, 0) < 0
-    ]
+def owner_reference(owner: Object, kind: Kind) -> Object:
+    """The reference by which `owner` controls what it made."""
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.name,
+        "name": owner["metadata"]["name"],
+        "uid": uid_of(owner),
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def pod_of(template: Object, owner: Object, kind: Kind) -> Object:
+    """A new pod of `owner`, named by the API server."""
+    meta: Object = template.get("metadata") or {}
+    made: Object = {
+        "generateName": owner["metadata"]["name"] + "-",
+        "namespace": owner["metadata"]["namespace"],
+        "ownerReferences": [owner_reference(owner, kind)],
+    }
+    made |= {name: dict(meta[name]) for name in ("labels", "annotations") if meta.get(name)}
+    if meta.get("finalizers"):
+        made["finalizers"] = list(meta["finalizers"])
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": made, "spec": template["spec"]}
+
+
+def is_finished(pod: Object) -> bool:
+    return dig(pod, "status", "phase") in ("Succeeded", "Failed")
+
+
+def is_active(pod: Object) -> bool:
+    return not is_finished(pod) and not is_terminating(pod)
+
+
+def is_ready(pod: Object) -> bool:
+    condition = condition_of(pod, "Ready")
+    return condition is not None and condition["status"] == "True"
+
+
+def available_in(pod: Object, min_ready_seconds: int, now: datetime) -> timedelta | None:
+    """How long until a pod counts as available: zero when it does, None while it is not ready."""
+    condition = condition_of(pod, "Ready")
+    if condition is None or condition["status"] != "True":
+        return None
+    if not min_ready_seconds or not condition.get("lastTransitionTime"):
+        return timedelta()
+    since = timestamps.parse(condition["lastTransitionTime"])
+    return max(timedelta(), since + timedelta(seconds=min_ready_seconds) - now)
+
+
+def scaled_value(value: Any, total: int, *, round_up: bool) -> int:
+    """An int-or-percent field as a number of `total` (intstr.GetScaledValueFromIntOrPercent)."""
+    if isinstance(value, str) and value.endswith("%"):
+        product = int(value[:-1]) * total
+        return -(-product // 100) if round_up else product // 100
+    return int(value or 0)

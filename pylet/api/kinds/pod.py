@@ -38,7 +38,7 @@ class PodStrategy(Strategy):
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
         super().prepare_update(obj, old, subresource)
         if subresource == "status" and "qosClass" in old.get("status", {}):
-            obj["status"].setdefault("qosClass", old["status"]["qosClass"])
+            obj.setdefault("status", {}).setdefault("qosClass", old["status"]["qosClass"])
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         found = podspec.validate(obj["spec"], "spec")
@@ -55,7 +55,9 @@ class PodStrategy(Strategy):
                 if obj["spec"] == old["spec"]:
                     return ()
                 return [*podspec.validate(obj["spec"], "spec"), *changes(obj["spec"], old["spec"])]
-        return podspec.validate(obj["spec"], "spec")
+            case "ephemeralcontainers" | "resize":
+                return podspec.validate(obj["spec"], "spec")
+        return ()
 
     def delete_grace_seconds(self, obj: Object, asked: int | None) -> int | None:
         spec = obj["spec"]

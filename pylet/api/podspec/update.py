@@ -21,18 +21,17 @@ def changes(spec: Object, old: Object) -> list[Cause]:
     found: list[Cause] = []
     for kind in ("containers", "initContainers"):
         if len(spec.get(kind) or ()) != len(old.get(kind) or ()):
-            return [*found, causes.forbidden(f"spec.{kind}", f"pod updates may not add or remove containers")]
+            return [*found, causes.forbidden(f"spec.{kind}", "pod updates may not add or remove containers")]
     found += _deadline(spec.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds"))
     found += _tolerations(spec.get("tolerations") or [], old.get("tolerations") or [])
+    gated = bool(old.get("schedulingGates"))
     gates = [gate for gate in spec.get("schedulingGates") or () if gate not in (old.get("schedulingGates") or ())]
     if gates:
         where = "spec.schedulingGates[0]"
         found.append(
             causes.forbidden(where, f"only deletion is allowed, but found new scheduling gate '{gates[0].get('name')}'")
         )
-    if _fixed(spec, old, gated=bool(old.get("schedulingGates"))) != _fixed(
-        old, old, gated=bool(old.get("schedulingGates"))
-    ):
+    if _fixed(spec, old, gated=gated) != _fixed(old, old, gated=gated):
         found.append(causes.forbidden("spec", _SAYS))
     return found
 
