@@ -163,7 +163,8 @@ class Runner:
 def _emit(recorder: Recorder, emit: Emit | None, made: Object | None = None, error: str = "") -> None:
     if emit is not None:
         name = made["metadata"]["name"] if made is not None else ""
-        recorder.tell(emit.about, emit.type, emit.reason, emit.message.format(name=name, error=error))
+        message = emit.message.replace("{name}", name).replace("{error}", error)
+        recorder.tell(emit.about, emit.type, emit.reason, message)
 
 
 def _steps(actions: Sequence[Action]) -> list[list[Action]]:

@@ -1,0 +1,131 @@
+"""Endpoints: the older picture of what stands behind a Service, kept for clients that still read it.
+
+Source: upstream `pkg/controller/endpoint/endpoints_controller.go` and `pkg/api/v1/endpoints` (subsets by equal ports).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pylet.api import selector
+from pylet.api.kinds.endpoints import KIND as ENDPOINTS
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object, annotations_of, dig, is_terminating, labels_of, uid_of
+from pylet.api.podtemplate import is_finished, is_ready
+from pylet.client.view import Entry, View
+from pylet.server.reconcile.plan import NOTHING, Controller, Create, Delete, Plan, Update, Watch, itself
+
+_MANAGED_BY = ("endpoints.kubernetes.io/managed-by", "endpoint-controller")
+_HEADLESS = "service.kubernetes.io/headless"
+_OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
+_MOST = 1000
+
+
+def plan(key: Key, view: View, now: datetime) -> Plan:
+    service, found = view.get(SERVICE, key), view.get(ENDPOINTS, key)
+    if service is None or is_terminating(service):
+        ours = found is not None and labels_of(found).get(_MANAGED_BY[0]) == _MANAGED_BY[1]
+        return Plan((Delete(ENDPOINTS, key, uid_of(found)),)) if found is not None and ours else NOTHING
+    if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+        return NOTHING
+    labels = {**labels_of(service), _MANAGED_BY[0]: _MANAGED_BY[1]}
+    labels.pop(_HEADLESS, None)
+    if service["spec"].get("clusterIP") == "None":
+        labels[_HEADLESS] = ""
+    subsets, truncated = _subsets(service, view)
+    if found is None:
+        meta: Object = {"name": key.name, "namespace": key.namespace, "labels": labels}
+        if truncated:
+            meta["annotations"] = {_OVER_CAPACITY: "truncated"}
+        made = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": subsets}
+        return Plan((Create(ENDPOINTS, made),))
+    was_truncated = _OVER_CAPACITY in annotations_of(found)
+    if (found.get("subsets") or []) == subsets and labels_of(found) == labels and was_truncated == truncated:
+        return NOTHING
+    annotations = {name: value for name, value in annotations_of(found).items() if name != _OVER_CAPACITY}
+    if truncated:
+        annotations[_OVER_CAPACITY] = "truncated"
+    meta = {**found["metadata"], "labels": labels, "annotations": annotations}
+    return Plan((Update(ENDPOINTS, {**found, "metadata": meta, "subsets": subsets}),))
+
+
+def _subsets(service: Object, view: View) -> tuple[list[Object], bool]:
+    """Addresses grouped by the ports they have, in a stable order; and whether some were left out."""
+    matches = selector.from_labels(service["spec"]["selector"])
+    publish = bool(service["spec"].get("publishNotReadyAddresses"))
+    family = (service["spec"].get("ipFamilies") or ["IPv4"])[0]
+    groups: dict[tuple[tuple[tuple[str, object], ...], ...], dict[bool, list[Object]]] = {}
+    count = 0
+    pods = sorted(
+        view.select(POD, service["metadata"]["namespace"], matches), key=lambda pod: str(pod["metadata"]["name"])
+    )
+    for pod in pods:
+        if is_finished(pod) or (is_terminating(pod) and not publish):
+            continue
+        address = next(
+            (ip["ip"] for ip in dig(pod, "status", "podIPs", default=()) if _family(ip["ip"]) == family), None
+        )
+        if address is None:
+            continue
+        count += 1
+        if count <= _MOST:
+            ready = publish or is_ready(pod)
+            groups.setdefault(_ports(service, pod), {}).setdefault(ready, []).append(_address(service, pod, address))
+    subsets = []
+    for ports, addresses in sorted(groups.items(), key=lambda group: str(group[0])):
+        subset: Object = {}
+        if True in addresses:
+            subset["addresses"] = addresses[True]
+        if False in addresses:
+            subset["notReadyAddresses"] = addresses[False]
+        subsets.append({**subset, "ports": [dict(port) for port in ports]} if ports else subset)
+    return subsets, count > _MOST
+
+
+def _address(service: Object, pod: Object, ip: str) -> Object:
+    meta, spec = pod["metadata"], pod["spec"]
+    address: Object = {
+        "ip": ip,
+        "nodeName": spec["nodeName"],
+        "targetRef": {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+    }
+    if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]:
+        address["hostname"] = spec["hostname"]
+    return address
+
+
+def _ports(service: Object, pod: Object) -> tuple[tuple[tuple[str, object], ...], ...]:
+    ports = []
+    for port in service["spec"].get("ports") or ():
+        target = port.get("targetPort") or port["port"]
+        if not isinstance(target, int):
+            target = _named(target, port.get("protocol", "TCP"), pod)
+        if target is not None:
+            fields = {"port": target, "protocol": port.get("protocol", "TCP")}
+            fields |= {name: port[name] for name in ("name", "appProtocol") if port.get(name)}
+            ports.append(tuple(sorted(fields.items())))
+    return tuple(ports)
+
+
+def _named(name: str, protocol: str, pod: Object) -> int | None:
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports") or ():
+            if port.get("name") == name and port.get("protocol", "TCP") == protocol:
+                return int(port["containerPort"])
+    return None
+
+
+def _family(address: str) -> str:
+    return "IPv6" if ":" in address else "IPv4"
+
+
+def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
+    for service in view.table(SERVICE).in_namespace(entry.key.namespace).values():
+        wanted = service.object["spec"].get("selector")
+        if wanted and wanted.items() <= entry.labels.items():
+            yield service.key
+
+
+CONTROLLER = Controller("endpoint", (Watch(SERVICE, itself), Watch(POD, _of_pod), Watch(ENDPOINTS, itself)), plan)

@@ -1,0 +1,208 @@
+"""EndpointSlice: which pods stand behind a Service, and how they fare.
+
+Changes go into the slices there are: an endpoint stays where it is while it exists, so that one pod's change rewrites
+one slice. Source: upstream `staging/src/k8s.io/endpointslice/reconciler.go`, `utils.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pylet.api import selector
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object, dig, is_terminating, key_of, labels_of, uid_of
+from pylet.api.podtemplate import is_finished, is_ready, owner_reference
+from pylet.client.view import Entry, View
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Plan, Update, Watch, itself
+
+SERVICE_NAME = "kubernetes.io/service-name"
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+MANAGER = "endpointslice-controller.k8s.io"
+_HEADLESS = "service.kubernetes.io/headless"
+_MOST_ENDPOINTS = 100
+
+_Ports = tuple[tuple[tuple[str, object], ...], ...]
+
+
+def plan(key: Key, view: View, now: datetime) -> Plan:
+    service = view.get(SERVICE, key)
+    mine = [
+        entry.object
+        for entry in view.table(ENDPOINT_SLICE).in_namespace(key.namespace).values()
+        if entry.labels.get(SERVICE_NAME) == key.name and entry.labels.get(MANAGED_BY) == MANAGER
+    ]
+    if service is None or is_terminating(service):
+        return Plan(tuple(Delete(ENDPOINT_SLICE, key_of(gone), uid_of(gone)) for gone in mine)) if mine else NOTHING
+    if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+        return NOTHING
+    wanted = _endpoints(service, view)
+    actions: list[Action] = []
+    for family in service["spec"].get("ipFamilies") or ["IPv4"]:
+        groups: dict[_Ports, dict[str, Object]] = {}
+        for pod_uid, (ports, endpoint) in wanted.get(family, {}).items():
+            groups.setdefault(ports, {})[pod_uid] = endpoint
+        if not groups:
+            groups[()] = {}  # a Service without pods still has one slice, which says so
+        there = [found for found in mine if found["addressType"] == family]
+        actions += _fit(service, family, groups, there)
+    return Plan(tuple(actions)) if actions else NOTHING
+
+
+def _endpoints(service: Object, view: View) -> dict[str, dict[str, tuple[_Ports, Object]]]:
+    """Address family → pod uid → (ports, endpoint)."""
+    matches = selector.from_labels(service["spec"]["selector"])
+    publish = bool(service["spec"].get("publishNotReadyAddresses"))
+    found: dict[str, dict[str, tuple[_Ports, Object]]] = {}
+    for pod in view.select(POD, service["metadata"]["namespace"], matches):
+        if is_finished(pod) or not dig(pod, "spec", "nodeName"):
+            continue
+        for address in dig(pod, "status", "podIPs", default=()):
+            family = "IPv6" if ":" in address["ip"] else "IPv4"
+            ports = _ports(service, pod)
+            found.setdefault(family, {})[uid_of(pod)] = (
+                ports,
+                _endpoint(service, pod, address["ip"], view, publish=publish),
+            )
+    return found
+
+
+def _endpoint(service: Object, pod: Object, address: str, view: View, *, publish: bool) -> Object:
+    serving, terminating = is_ready(pod), is_terminating(pod)
+    meta, spec = pod["metadata"], pod["spec"]
+    endpoint: Object = {
+        "addresses": [address],
+        "conditions": {
+            "ready": publish or (serving and not terminating),
+            "serving": serving,
+            "terminating": terminating,
+        },
+        "nodeName": spec["nodeName"],
+        "targetRef": {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+    }
+    if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]:
+        endpoint["hostname"] = spec["hostname"]
+    node = view.get(NODE, Key("", spec["nodeName"]))
+    if node is not None and (zone := labels_of(node).get("topology.kubernetes.io/zone")):
+        endpoint["zone"] = zone
+    return endpoint
+
+
+def _ports(service: Object, pod: Object) -> _Ports:
+    """The Service's ports as this pod has them; a named target that the pod lacks is left out."""
+    ports = []
+    for port in service["spec"].get("ports") or ():
+        number = _target(port, pod)
+        if number is None:
+            continue
+        fields = {"name": port.get("name", ""), "protocol": port.get("protocol", "TCP"), "port": number}
+        if "appProtocol" in port:
+            fields["appProtocol"] = port["appProtocol"]
+        ports.append(tuple(sorted(fields.items())))
+    return tuple(ports)
+
+
+def _target(port: Object, pod: Object) -> int | None:
+    target = port.get("targetPort") or port["port"]
+    if isinstance(target, int):
+        return target
+    containers = pod["spec"]["containers"] + [
+        container for container in pod["spec"].get("initContainers") or () if container.get("restartPolicy") == "Always"
+    ]
+    for container in containers:
+        for declared in container.get("ports") or ():
+            if declared.get("name") == target and declared.get("protocol", "TCP") == port.get("protocol", "TCP"):
+                return int(declared["containerPort"])
+    return None
+
+
+def _fit(
+    service: Object, family: str, groups: dict[_Ports, dict[str, Object]], there: list[Object]
+) -> Iterable[Action]:
+    """Bring the slices of one family to hold exactly `groups`, touching as few as possible."""
+    for ports, wanted in groups.items():
+        left = dict(wanted)
+        matching = [found for found in there if _ports_of(found) == ports]
+        kept: list[tuple[Object, list[Object]]] = []
+        for found in matching:
+            uids = [_uid_of(endpoint) for endpoint in found.get("endpoints") or ()]
+            kept.append((found, [left.pop(uid) for uid in uids if uid in left]))
+        for _, endpoints in kept:
+            while left and len(endpoints) < _MOST_ENDPOINTS:
+                endpoints.append(left.pop(next(iter(left))))
+        for found, endpoints in kept:
+            there.remove(found)
+            if not endpoints and wanted:
+                yield Delete(ENDPOINT_SLICE, key_of(found), uid_of(found))
+            else:
+                fresh = _slice(service, family, ports, endpoints)
+                if (found.get("endpoints") or []) != endpoints or not _has_labels(found, fresh):
+                    yield Update(
+                        ENDPOINT_SLICE, {**found, "metadata": _relabelled(found, fresh), "endpoints": endpoints}
+                    )
+        rest = list(left.values())
+        if not kept and not rest:
+            yield Create(ENDPOINT_SLICE, _slice(service, family, ports, []))
+        for start in range(0, len(rest), _MOST_ENDPOINTS):
+            yield Create(ENDPOINT_SLICE, _slice(service, family, ports, rest[start : start + _MOST_ENDPOINTS]))
+    for found in there:
+        yield Delete(ENDPOINT_SLICE, key_of(found), uid_of(found))
+
+
+def _slice(service: Object, family: str, ports: _Ports, endpoints: list[Object]) -> Object:
+    meta = service["metadata"]
+    labels = {name: value for name, value in labels_of(service).items() if name != _HEADLESS}
+    labels |= {SERVICE_NAME: meta["name"], MANAGED_BY: MANAGER}
+    if service["spec"].get("clusterIP") == "None":
+        labels[_HEADLESS] = ""
+    return {
+        "apiVersion": ENDPOINT_SLICE.api_version,
+        "kind": ENDPOINT_SLICE.name,
+        "metadata": {
+            "generateName": f"{meta['name']}-",
+            "namespace": meta["namespace"],
+            "labels": labels,
+            "ownerReferences": [owner_reference(service, SERVICE)],
+        },
+        "addressType": family,
+        "endpoints": endpoints,
+        "ports": [dict(port) for port in ports],
+    }
+
+
+def _has_labels(found: Object, fresh: Object) -> bool:
+    return labels_of(found) == labels_of(fresh)
+
+
+def _relabelled(found: Object, fresh: Object) -> Object:
+    return {**found["metadata"], "labels": labels_of(fresh)}
+
+
+def _ports_of(found: Object) -> _Ports:
+    return tuple(tuple(sorted({"name": "", **port}.items())) for port in found.get("ports") or ())
+
+
+def _uid_of(endpoint: Object) -> str:
+    return str(dig(endpoint, "targetRef", "uid", default=""))
+
+
+def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
+    for service in view.table(SERVICE).in_namespace(entry.key.namespace).values():
+        wanted = service.object["spec"].get("selector")
+        if wanted and wanted.items() <= entry.labels.items():
+            yield service.key
+
+
+def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
+    if entry.labels.get(MANAGED_BY) == MANAGER:
+        yield Key(entry.key.namespace, entry.labels.get(SERVICE_NAME, ""))
+
+
+CONTROLLER = Controller(
+    "endpointslice",
+    (Watch(SERVICE, itself), Watch(POD, _of_pod), Watch(ENDPOINT_SLICE, _of_slice)),
+    plan,
+)

@@ -1,0 +1,53 @@
+"""Root CA publisher: every namespace has a ConfigMap with what to trust the API server by.
+
+Source: upstream `pkg/controller/certificates/rootcacertpublisher/publisher.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pylet.api.kinds.configmap import KIND as CONFIG_MAP
+from pylet.api.kinds.namespace import KIND as NAMESPACE
+from pylet.api.object import Key, is_terminating
+from pylet.client.view import Entry, View
+from pylet.server.reconcile.plan import NOTHING, Controller, Create, Patch, Plan, Watch, itself
+
+NAME = "kube-root-ca.crt"
+_DESCRIPTION = (
+    "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
+    "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
+    "clusters."
+)
+
+
+def controller(ca_pem: str) -> Controller:
+    data = {"ca.crt": ca_pem}
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        namespace = view.get(NAMESPACE, key)
+        if namespace is None or is_terminating(namespace):
+            return NOTHING
+        found = view.get(CONFIG_MAP, Key(key.name, NAME))
+        if found is None:
+            meta = {
+                "name": NAME,
+                "namespace": key.name,
+                "annotations": {"kubernetes.io/description": _DESCRIPTION},
+            }
+            made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
+            return Plan((Create(CONFIG_MAP, made),))
+        if found.get("data") != data:
+            gone = {name: None for name in found.get("data") or {}}
+            return Plan((Patch(CONFIG_MAP, Key(key.name, NAME), {"data": {**gone, **data}}),))
+        return NOTHING
+
+    return Controller(
+        "root-ca-certificate-publisher", (Watch(NAMESPACE, itself), Watch(CONFIG_MAP, _of_namespace)), plan
+    )
+
+
+def _of_namespace(entry: Entry, view: View) -> Iterable[Key]:
+    if entry.key.name == NAME:
+        yield Key("", entry.key.namespace)
