@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, names, podtemplate
+from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
+from pylet.api.podspec import template
 
 _COUNTS = (
     "observedGeneration",
@@ -34,8 +35,8 @@ class DeploymentStrategy(Strategy):
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
-        found = podtemplate.not_negative(spec, *_NOT_NEGATIVE)
-        found += podtemplate.validate_replicated(spec)
+        found = template.not_negative(spec, *_NOT_NEGATIVE)
+        found += template.validate_replicated(spec)
         found += _strategy(spec.get("strategy") or {})
         deadline = spec.get("progressDeadlineSeconds")
         if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
@@ -48,7 +49,7 @@ class DeploymentStrategy(Strategy):
             return _status(obj.get("status") or {})
         changed = causes.immutable("spec.selector", obj["spec"].get("selector"), old["spec"].get("selector"))
         if subresource == "scale" or obj["spec"] == old["spec"]:
-            return [*podtemplate.not_negative(obj["spec"], "replicas"), *changed]
+            return [*template.not_negative(obj["spec"], "replicas"), *changed]
         return [*self.validate(obj), *changed]
 
 
@@ -90,7 +91,7 @@ def _number(value: int | str) -> int:
 
 
 def _status(status: Object) -> list[Cause]:
-    found = podtemplate.not_negative(status, *_COUNTS, field="status")
+    found = template.not_negative(status, *_COUNTS, field="status")
     for name in ("updatedReplicas", "readyReplicas", "availableReplicas"):
         if status.get(name, 0) > status.get("replicas", 0):
             found.append(causes.invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, podtemplate
+from pylet.api import causes, columns
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
+from pylet.api.podspec import template
 
 _COUNTS = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration")
 
@@ -20,19 +21,19 @@ class ReplicaSetStrategy(Strategy):
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
-        return [*podtemplate.not_negative(spec, "replicas", "minReadySeconds"), *podtemplate.validate_replicated(spec)]
+        return [*template.not_negative(spec, "replicas", "minReadySeconds"), *template.validate_replicated(spec)]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         if subresource == "status":
             return validate_counts(obj.get("status") or {})
         changed = causes.immutable("spec.selector", obj["spec"].get("selector"), old["spec"].get("selector"))
         if subresource == "scale" or obj["spec"] == old["spec"]:
-            return [*podtemplate.not_negative(obj["spec"], "replicas"), *changed]
+            return [*template.not_negative(obj["spec"], "replicas"), *changed]
         return [*self.validate(obj), *changed]
 
 
 def validate_counts(status: Object) -> list[Cause]:
-    found = podtemplate.not_negative(status, *_COUNTS, field="status")
+    found = template.not_negative(status, *_COUNTS, field="status")
     replicas, available = status.get("replicas", 0), status.get("availableReplicas", 0)
     for name in ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"):
         if status.get(name, 0) > replicas:
