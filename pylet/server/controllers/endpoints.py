@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pylet.api import selector
+from pylet.api.backends import hostname_under, target_port
 from pylet.api.kinds.endpoints import KIND as ENDPOINTS
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object, annotations_of, dig, is_terminating, labels_of, uid_of
+from pylet.api.object import Key, Object, annotations_of, is_terminating, labels_of, uid_of
 from pylet.api.podtemplate import is_finished, is_ready
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.plan import NOTHING, Controller, Create, Delete, Plan, Update, Watch, itself
@@ -91,34 +92,20 @@ def _address(service: Object, pod: Object, ip: str) -> Object:
         "nodeName": spec["nodeName"],
         "targetRef": {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
     }
-    if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]:
-        address["hostname"] = spec["hostname"]
+    if hostname := hostname_under(service, pod):
+        address["hostname"] = hostname
     return address
 
 
 def _ports(service: Object, pod: Object) -> tuple[tuple[tuple[str, object], ...], ...]:
     ports = []
     for port in service["spec"].get("ports") or ():
-        target = port.get("targetPort") or port["port"]
-        if not isinstance(target, int):
-            target = _named(target, port.get("protocol", "TCP"), pod)
+        target = target_port(port, pod)
         if target is not None:
             fields = {"port": target, "protocol": port.get("protocol", "TCP")}
             fields |= {name: port[name] for name in ("name", "appProtocol") if port.get(name)}
             ports.append(tuple(sorted(fields.items())))
     return tuple(ports)
-
-
-def _named(name: str, protocol: str, pod: Object) -> int | None:
-    for container in pod["spec"]["containers"]:
-        for port in container.get("ports") or ():
-            if port.get("name") == name and port.get("protocol", "TCP") == protocol:
-                return int(port["containerPort"])
-    return None
-
-
-def _family(address: str) -> str:
-    return "IPv6" if ":" in address else "IPv4"
 
 
 def _of_pod(entry: Entry, view: View) -> Iterable[Key]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pylet.api import selector
+from pylet.api.backends import hostname_under, target_port
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
@@ -83,8 +84,8 @@ def _endpoint(service: Object, pod: Object, address: str, view: View, *, publish
         "nodeName": spec["nodeName"],
         "targetRef": {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
     }
-    if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]:
-        endpoint["hostname"] = spec["hostname"]
+    if hostname := hostname_under(service, pod):
+        endpoint["hostname"] = hostname
     node = view.get(NODE, Key("", spec["nodeName"]))
     if node is not None and (zone := labels_of(node).get("topology.kubernetes.io/zone")):
         endpoint["zone"] = zone
@@ -95,7 +96,7 @@ def _ports(service: Object, pod: Object) -> _Ports:
     """The Service's ports as this pod has them; a named target that the pod lacks is left out."""
     ports = []
     for port in service["spec"].get("ports") or ():
-        number = _target(port, pod)
+        number = target_port(port, pod)
         if number is None:
             continue
         fields = {"name": port.get("name", ""), "protocol": port.get("protocol", "TCP"), "port": number}
@@ -103,20 +104,6 @@ def _ports(service: Object, pod: Object) -> _Ports:
             fields["appProtocol"] = port["appProtocol"]
         ports.append(tuple(sorted(fields.items())))
     return tuple(ports)
-
-
-def _target(port: Object, pod: Object) -> int | None:
-    target = port.get("targetPort") or port["port"]
-    if isinstance(target, int):
-        return target
-    containers = pod["spec"]["containers"] + [
-        container for container in pod["spec"].get("initContainers") or () if container.get("restartPolicy") == "Always"
-    ]
-    for container in containers:
-        for declared in container.get("ports") or ():
-            if declared.get("name") == target and declared.get("protocol", "TCP") == port.get("protocol", "TCP"):
-                return int(declared["containerPort"])
-    return None
 
 
 def _fit(
@@ -171,14 +158,6 @@ def _slice(service: Object, family: str, ports: _Ports, endpoints: list[Object])
         "endpoints": endpoints,
         "ports": [dict(port) for port in ports],
     }
-
-
-def _has_labels(found: Object, fresh: Object) -> bool:
-    return labels_of(found) == labels_of(fresh)
-
-
-def _relabelled(found: Object, fresh: Object) -> Object:
-    return {**found["metadata"], "labels": labels_of(fresh)}
 
 
 def _ports_of(found: Object) -> _Ports:

@@ -1,18 +1,19 @@
 """Node IPAM: give every node its own range of pod addresses out of the cluster's.
 
-The range is free when no node has it; nodes are served in the order of their names, so a plan needs no memory.
+A range is free when no node has it; nodes are served in the order of their names, so a plan needs no memory.
 Source: upstream `pkg/controller/nodeipam/ipam/range_allocator.go`.
 """
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
 from datetime import datetime
 
 from pylet.api.kinds.node import KIND as NODE
-from pylet.api.object import Key
-from pylet.client.view import View
-from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Patch, Plan, Watch, itself
+from pylet.api.object import Key, Object, key_of
+from pylet.client.view import Entry, View
+from pylet.server.reconcile.plan import Action, Controller, Emit, Patch, Plan, Watch
 
 _NODE_PREFIX = {4: 24, 6: 64}
 
@@ -22,15 +23,20 @@ def controller(cluster_cidr: str) -> Controller:
     prefix = max(cluster.prefixlen, _NODE_PREFIX[cluster.version])
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
-        node = view.get(NODE, key)
-        if node is None or node["spec"].get("podCIDR"):
-            return NOTHING
-        taken = {entry.object["spec"].get("podCIDR") for entry in view.table(NODE).entries.values()}
-        for candidate in cluster.subnets(new_prefix=prefix):
-            if str(candidate) not in taken:
-                cidr = str(candidate)
-                return Plan((Patch(NODE, key, {"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}}),))
-        words = f"Node {key.name} status is now: CIDRNotAvailable"
-        return Plan((Emit(node, "CIDRNotAvailable", words),))
+        nodes = sorted(view.select(NODE), key=lambda node: str(node["metadata"]["name"]))
+        taken = {node["spec"].get("podCIDR") for node in nodes}
+        free = (str(candidate) for candidate in cluster.subnets(new_prefix=prefix) if str(candidate) not in taken)
+        return Plan(tuple(_give(node, next(free, None)) for node in nodes if not node["spec"].get("podCIDR")))
 
-    return Controller("node-ipam", (Watch(NODE, itself),), plan)
+    return Controller("node-ipam", (Watch(NODE, _all_nodes),), plan)
+
+
+def _give(node: Object, cidr: str | None) -> Action:
+    if cidr is None:
+        return Emit(node, "CIDRNotAvailable", f"Node {node['metadata']['name']} status is now: CIDRNotAvailable")
+    return Patch(NODE, key_of(node), {"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}})
+
+
+def _all_nodes(entry: Entry, view: View) -> Iterable[Key]:
+    """All nodes are one key: two planned at the same time would be given the same range."""
+    yield Key("", "")

@@ -1,0 +1,43 @@
+"""How a Service finds what stands behind it: which pods it selects and under which port numbers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pylet.api.object import Object, dig
+
+
+def target_port(port: Object, pod: Object) -> int | None:
+    """The number a Service port has in `pod`; None when it names a port the pod does not declare."""
+    target = port.get("targetPort") or port["port"]
+    if isinstance(target, int):
+        return target
+    for container in _serving_containers(pod):
+        for declared in container.get("ports") or ():
+            if declared.get("name") == target and declared.get("protocol", "TCP") == port.get("protocol", "TCP"):
+                return int(declared["containerPort"])
+    return None
+
+
+def address_in(pod: Object, family: str) -> str | None:
+    """The pod's address of a family (IPv4, IPv6), if it has one."""
+    addresses = (entry["ip"] for entry in dig(pod, "status", "podIPs", default=()))
+    return next((address for address in addresses if family_of(address) == family), None)
+
+
+def family_of(address: str) -> str:
+    return "IPv6" if ":" in address else "IPv4"
+
+
+def hostname_under(service: Object, pod: Object) -> str:
+    """The name DNS gives the pod below a headless Service; "" when it asked for none."""
+    spec = pod["spec"]
+    return (
+        str(spec["hostname"]) if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"] else ""
+    )
+
+
+def _serving_containers(pod: Object) -> Iterable[Object]:
+    """Containers that run as long as the pod does: sidecars are among them."""
+    yield from pod["spec"]["containers"]
+    yield from (c for c in pod["spec"].get("initContainers") or () if c.get("restartPolicy") == "Always")
