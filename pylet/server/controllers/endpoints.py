@@ -65,9 +65,7 @@ def _subsets(service: Object, view: View) -> tuple[list[Object], bool]:
     for pod in pods:
         if is_finished(pod) or (is_terminating(pod) and not publish):
             continue
-        address = next(
-            (ip["ip"] for ip in dig(pod, "status", "podIPs", default=()) if _family(ip["ip"]) == family), None
-        )
+        address = address_in(pod, family)
         if address is None:
             continue
         count += 1

@@ -62,12 +62,8 @@ def _endpoints(service: Object, view: View) -> dict[str, dict[str, tuple[_Ports,
         if is_finished(pod) or not dig(pod, "spec", "nodeName"):
             continue
         for address in dig(pod, "status", "podIPs", default=()):
-            family = "IPv6" if ":" in address["ip"] else "IPv4"
-            ports = _ports(service, pod)
-            found.setdefault(family, {})[uid_of(pod)] = (
-                ports,
-                _endpoint(service, pod, address["ip"], view, publish=publish),
-            )
+            endpoint = _endpoint(service, pod, address["ip"], view, publish=publish)
+            found.setdefault(family_of(address["ip"]), {})[uid_of(pod)] = _ports(service, pod), endpoint
     return found
 
 
@@ -126,10 +122,9 @@ def _fit(
                 yield Delete(ENDPOINT_SLICE, key_of(found), uid_of(found))
             else:
                 fresh = _slice(service, family, ports, endpoints)
-                if (found.get("endpoints") or []) != endpoints or not _has_labels(found, fresh):
-                    yield Update(
-                        ENDPOINT_SLICE, {**found, "metadata": _relabelled(found, fresh), "endpoints": endpoints}
-                    )
+                if (found.get("endpoints") or []) != endpoints or labels_of(found) != labels_of(fresh):
+                    meta = {**found["metadata"], "labels": labels_of(fresh)}
+                    yield Update(ENDPOINT_SLICE, {**found, "metadata": meta, "endpoints": endpoints})
         rest = list(left.values())
         if not kept and not rest:
             yield Create(ENDPOINT_SLICE, _slice(service, family, ports, []))

@@ -1,4 +1,4 @@
-"""ServiceAccount: every namespace that is not ending has its `default` one (upstream `serviceaccounts_controller.go`)."""
+"""ServiceAccount: every namespace that is not ending has its `default` one."""
 
 from __future__ import annotations
 
