@@ -65,7 +65,7 @@ def parse(text: str) -> Quantity:
         form = Format.DECIMAL_SI
         if exponent is None:
             if not re.fullmatch(r"[eE][+-]?[0-9]{1,3}", suffix):
-                wrong_shape = re.match(_PATTERN, text) is None
+                wrong_shape = re.fullmatch(r"[eEinumkKMGTP]*[-+]?[0-9]*", suffix) is None
                 raise ValueError(
                     f"quantities must match the regular expression '{_PATTERN}'"
                     if wrong_shape

@@ -39,10 +39,10 @@ class Requirement(NamedTuple):
             case "!":
                 return value is None
         try:
-            # gt and lt
-            return value is not None and (int(value) > int(self.values[0])) == (self.operator == "gt")
+            number, bound = int(value or ""), int(self.values[0])
         except ValueError:
             return False
+        return number > bound if self.operator == "gt" else number < bound
 
     def __str__(self) -> str:
         listed = ",".join(sorted(self.values))

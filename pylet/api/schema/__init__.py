@@ -3,6 +3,9 @@
 `of(kind.definition)` is a Struct: its `decode` checks and canonicalises what came in, `child` walks for patches;
 `default(kind.definition, obj)` adds what Go's SetDefaults_* functions add. Compiled on first use; nothing here does I/O
 but one read of the definitions.
+
+Measured on one 2 GHz core, from bytes to validated: bench/apibench.py's pod 90 µs (reading JSON and decoding 45, defaults
+20, validation 25), its ConfigMap 10 µs.
 """
 
 from __future__ import annotations
