@@ -84,15 +84,6 @@ def dedupe_owners(meta: Object, warnings: list[str]) -> None:
         )
 
 
-def validate_create(kind: Kind, meta: Object) -> list[Cause]:
-    """As `validate`, and whether the name suits the kind, which later nobody can change."""
-    found = validate(kind, meta)
-    name = meta.get("name") or ""
-    if name and not found:
-        found += causes.each("metadata.name", name, kind.strategy.name_problems(name))
-    return found
-
-
 def validate(kind: Kind, meta: Object) -> list[Cause]:
     found: list[Cause] = []
     if generated := meta.get("generateName"):

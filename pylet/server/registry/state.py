@@ -18,6 +18,7 @@ from pylet.server.registry.cache import Cache
 from pylet.server.registry.form import Layout, entry_of
 from pylet.store.interface import Progress, Put, Store
 
+_FRESH_SECONDS = 3  # how long a client may be ahead of the cache
 _BOOKMARK_SECONDS = 60
 _COMPACT_MINUTES = 5  # upstream's etcd compaction interval: how long continue tokens live
 
@@ -56,12 +57,12 @@ class State:
             heapq.heappush(self._waiting, (revision, next(self._order), future))
             await future
 
-    async def fresh(self, revision: int, *, within_seconds: float = 3.0) -> None:
+    async def fresh(self, revision: int) -> None:
         """As `reached`, for a revision a client named. Raises: Timeout when it lies in the future."""
         if revision <= self.revision:
             return
         try:
-            async with asyncio.timeout(within_seconds):
+            async with asyncio.timeout(_FRESH_SECONDS):
                 await self.reached(revision)
         except TimeoutError as late:
             cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}

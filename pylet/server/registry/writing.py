@@ -88,7 +88,7 @@ class Writer:
     async def _create(self, request: Request, kind: Kind, cache: Cache, key: Key, obj: Object) -> Entry:
         with self._allocation(kind, obj, None):
             kind.strategy.prepare_create(obj)
-            found = [*kind.strategy.validate(obj), *metadata.validate_create(kind, obj["metadata"])]
+            found = [*kind.strategy.validate(obj), *metadata.validate(kind, obj["metadata"])]
             if found:
                 raise Invalid(kind.group, kind.name, key.name, found)
             request.warnings.extend(kind.strategy.warnings(obj))

@@ -1,0 +1,60 @@
+"""Make the cluster have some objects: create what is missing, correct what differs, write nothing else.
+
+A merge patch of the wanted object does it, because a write that changes nothing is none. What RBAC objects grant beyond
+what is wanted stays, and one annotated `autoupdate: "false"` is left alone, as in upstream's bootstrap reconciliation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+
+from pylet.api import kinds
+from pylet.api.errors import AlreadyExists, NotFound
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object, annotations_of
+from pylet.client.interface import Client
+
+_AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
+_GRANTS = ("rules", "subjects")
+
+
+async def ensure(client: Client, objects: Iterable[Object]) -> None:
+    """All at once, so that they share commits. Raises: ApiError."""
+    async with asyncio.TaskGroup() as group:
+        for obj in objects:
+            group.create_task(_ensure(client, obj))
+
+
+async def _ensure(client: Client, obj: Object) -> None:
+    kind = _kind_of(obj)
+    meta = obj["metadata"]
+    key = Key(meta.get("namespace", ""), meta["name"])
+    try:
+        current = await client.get(kind, key)
+    except NotFound:
+        with suppress(AlreadyExists):
+            await client.create(kind, obj)
+        return
+    if annotations_of(current).get(_AUTOUPDATE) == "false":
+        return
+    await client.patch(kind, key, obj | _with_extra_grants(obj, current))
+
+
+def _with_extra_grants(wanted: Object, current: Object) -> Object:
+    """The grants of both, in the order they have now, so that an unchanged object stays unchanged."""
+    merged: Object = {}
+    for field in _GRANTS:
+        if field in wanted:
+            has = current.get(field) or []
+            merged[field] = [*has, *(grant for grant in wanted[field] if grant not in has)]
+    return merged
+
+
+def _kind_of(obj: Object) -> Kind:
+    group, _, version = obj["apiVersion"].rpartition("/")
+    kind = kinds.by_kind(group, version, obj["kind"])
+    if kind is None:
+        raise NotFound(group, obj["kind"], obj["metadata"]["name"])
+    return kind

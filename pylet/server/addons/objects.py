@@ -1,0 +1,126 @@
+"""The objects themselves: the system's namespaces, the API's and the DNS's Services, the system's priority classes.
+
+Sources: pkg/controlplane/controller/{systemnamespaces,kubernetesservice}, pkg/controlplane/reconcilers,
+pkg/apis/scheduling/types.go, cluster/addons/dns/coredns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_address, ip_network
+
+from pylet.api.object import Object
+
+_SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_DNS_PORTS = (("dns", "UDP"), ("dns-tcp", "TCP"))
+
+
+def namespaces() -> list[Object]:
+    return [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in _SYSTEM_NAMESPACES]
+
+
+def objects(
+    *, service_cidr: str, advertise_address: str, port: int, cluster_dns: str, disable: Sequence[str] = ()
+) -> list[Object]:
+    """All that comes after the namespaces; `disable` may name `dns`. An empty `cluster_dns` does without, too."""
+    found = [*_priority_classes(), *kubernetes_service(service_cidr, advertise_address, port)]
+    if cluster_dns and "dns" not in disable:
+        found.append(_dns_service(cluster_dns))
+    return found
+
+
+def kubernetes_service(service_cidr: str, advertise_address: str, port: int) -> list[Object]:
+    """`default/kubernetes`, at the service network's first address, and where it leads."""
+    family = f"IPv{ip_address(advertise_address).version}"
+    service: Object = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": str(ip_network(service_cidr)[1]),
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
+        },
+    }
+    endpoints: Object = {
+        "apiVersion": "v1",
+        "kind": "Endpoints",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
+        },
+        "subsets": [
+            {
+                "addresses": [{"ip": advertise_address}],
+                "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+            }
+        ],
+    }
+    piece: Object = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "name": "kubernetes",
+            "namespace": "default",
+            "labels": {"kubernetes.io/service-name": "kubernetes"},
+        },
+        "addressType": family,
+        "endpoints": [{"addresses": [advertise_address], "conditions": {"ready": True}}],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }
+    return [service, endpoints, piece]
+
+
+def _dns_service(address: str) -> Object:
+    """The Service whose address pods ask; every node's agent answers there itself, so it has no endpoints."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "kube-dns",
+            "namespace": "kube-system",
+            "labels": {
+                "k8s-app": "kube-dns",
+                "kubernetes.io/cluster-service": "true",
+                "kubernetes.io/name": "CoreDNS",
+            },
+        },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": address,
+            "ports": [
+                {"name": name, "port": 53, "protocol": protocol, "targetPort": 53} for name, protocol in _DNS_PORTS
+            ],
+        },
+    }
+
+
+def _priority_classes() -> list[Object]:
+    classes = (
+        (
+            "system-node-critical",
+            2000001000,
+            "Used for system critical pods that must not be moved from their current node.",
+        ),
+        (
+            "system-cluster-critical",
+            2000000000,
+            "Used for system critical pods that must run in the cluster, "
+            "but can be moved to another node if necessary.",
+        ),
+    )
+    return [
+        {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": name},
+            "value": value,
+            "description": description,
+        }
+        for name, value, description in classes
+    ]

@@ -1,0 +1,163 @@
+"""The Client protocol straight onto the registry, and its tables: how the server's own parts reach the API.
+
+The same admission and the same rules as over HTTP; no authorization, no bytes on a wire. Tables are the watch caches
+themselves, so a write is in them when it returns, and an object is decoded once for all readers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeAlias
+
+import orjson
+
+from pylet.api import kinds
+from pylet.api.errors import BadRequest, Expired
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object, key_of
+from pylet.api.wire import decode
+from pylet.client.interface import Changed, Changes, Listing, PatchType
+from pylet.client.view import Entry, Table
+from pylet.server.registry import LOOPBACK, Batch, DeleteOptions, ListOptions, Registry, Request, User
+
+Answer: TypeAlias = Callable[[Request, Object], Awaitable[Object]]
+"""Answers a create that stores nothing, such as a token request."""
+
+_MOST_PENDING = 10_000  # changes a slow reader may leave behind before it has to list again
+
+
+class Loopback:
+    """A Client for `user`. `answers` are creates that are not the registry's, by plural and subresource."""
+
+    def __init__(
+        self, registry: Registry, *, user: User = LOOPBACK, answers: Mapping[tuple[str, str], Answer] | None = None
+    ) -> None:
+        self._registry = registry
+        self._user = user
+        self._answers = answers or {}
+
+    # ---- Client
+
+    async def get(self, kind: Kind, key: Key, *, subresource: str = "") -> Object:
+        return _shown(kind, await self._registry.get(self._request("get", kind, key, subresource)))
+
+    async def list(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        *,
+        labels: str = "",
+        fields: str = "",
+        limit: int = 0,
+        more: str = "",
+        revision: str = "",
+    ) -> Listing:
+        options = ListOptions(labels=labels, fields=fields, limit=limit, more=more, revision=revision)
+        page = await self._registry.list(self._request("list", kind, Key(namespace, "")), options)
+        return Listing([_shown(kind, entry) for entry in page.entries], str(page.revision), page.more)
+
+    async def create(self, kind: Kind, obj: Object, *, key: Key | None = None, subresource: str = "") -> Object:
+        body = _canonical(kind, obj)
+        meta = body.setdefault("metadata", {})
+        request = self._request("create", kind, key or Key(meta.get("namespace", ""), ""), subresource)
+        if (answer := self._answers.get((kind.plural, subresource))) is not None:
+            return await answer(request, body)
+        return _shown(kind, (await self._registry.create(request, body)).entry)
+
+    async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:
+        body = _canonical(kind, obj)
+        return _shown(
+            kind, (await self._registry.update(self._request("update", kind, key_of(obj), subresource), body)).entry
+        )
+
+    async def patch(
+        self,
+        kind: Kind,
+        key: Key,
+        patch: Any,
+        *,
+        type_: PatchType = PatchType.MERGE,
+        subresource: str = "",
+        manager: str = "",
+        force: bool = False,
+    ) -> Object:
+        request = self._request("patch", kind, key, subresource)
+        return _shown(kind, (await self._registry.patch(request, patch, type_)).entry)
+
+    async def delete(
+        self,
+        kind: Kind,
+        key: Key,
+        *,
+        uid: str = "",
+        revision: str = "",
+        grace_seconds: int | None = None,
+        propagation: str = "",
+    ) -> Object:
+        options = DeleteOptions(uid=uid, revision=revision, grace_seconds=grace_seconds, propagation=propagation)
+        deleted: Object = orjson.loads((await self._registry.delete(self._request("delete", kind, key), options)).body)
+        return deleted
+
+    async def watch(
+        self, kind: Kind, namespace: str = "", *, since: str, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[Changes]:
+        options = ListOptions(labels=labels, fields=fields, revision=since, bookmarks=True)
+        subscription = await self._registry.watch(self._request("watch", kind, Key(namespace, "")), options)
+        pending: Changes = []
+        came = asyncio.Event()
+
+        def deliver(batch: Batch) -> None:
+            pending.extend(Changed(change.type, _shown(kind, change.entry)) for change in batch.changes)
+            came.set()
+
+        try:
+            for batch in subscription.initial:
+                deliver(batch)
+            subscription.follow(deliver)
+            while True:
+                await came.wait()
+                came.clear()
+                if len(pending) > _MOST_PENDING:
+                    raise Expired(f"watch {kind.plural}: more than {_MOST_PENDING} changes are waiting; list again")
+                changes, pending = pending, []
+                yield changes
+        finally:
+            subscription.close()
+
+    # ---- Tables
+
+    async def table(self, kind: Kind, *, namespace: str = "", fields: str = "") -> Table:
+        return self._registry.table(kind)
+
+    async def object_table(self, kind: Kind, key: Key) -> Table:
+        return self._registry.table(kind)
+
+    def release(self, kind: Kind, key: Key) -> None:
+        """Nothing to let go of: the table is the cache."""
+
+    # ---- inside
+
+    def _request(self, verb: str, kind: Kind, key: Key, subresource: str = "") -> Request:
+        return Request(
+            verb=verb, kind=kind, key=key, subresource=subresource, user=self._user, field_validation=decode.IGNORE
+        )
+
+
+def _shown(kind: Kind, entry: Entry) -> Object:
+    return entry.object if kind.stored_as is None else kind.from_stored(entry.object)
+
+
+def _canonical(kind: Kind, obj: Object) -> Object:
+    """A private copy as the registry wants it, canonical by the schema of the body's own kind: that of a subresource
+    (Binding, Scale) is not its resource's."""
+    body: Object = orjson.loads(orjson.dumps(obj))
+    name, version = body.setdefault("kind", kind.name), body.setdefault("apiVersion", kind.api_version)
+    if (name, version) != (kind.name, kind.api_version):
+        group, _, bare = version.rpartition("/")
+        found = kinds.by_kind(group, bare, name)
+        if found is None:
+            raise BadRequest(f'no kind "{name}" is registered for version "{version}"')
+        kind = found
+    decode.canonicalize(kind, body, decode.IGNORE)
+    return body

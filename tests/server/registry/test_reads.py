@@ -1,0 +1,212 @@
+"""Lists, pages, revisions and watches."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+from pylet.api.errors import Expired
+from pylet.api.kinds.configmap import KIND as CONFIGMAP
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Object
+from pylet.server.registry import Batch, ListOptions, Subscription
+from pylet.store.drivers.memory import MemoryStore
+from tests.server.conftest import Api, configmap, pod, refused, running
+
+
+class Watcher:
+    """Collects what a watch tells, as `TYPE name`."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self.told: list[str] = []
+        self.frames: list[bytes] = []
+        self.subscription = subscription
+        for batch in subscription.initial:
+            self.hear(batch)
+        subscription.follow(self.hear)
+
+    def hear(self, batch: Batch) -> None:
+        self.frames.append(batch.encoded())
+        for line in batch.encoded().splitlines():
+            event = orjson.loads(line)
+            self.told.append(f"{event['type']} {event['object']['metadata'].get('name', '')}".strip())
+
+
+async def watch(api: Api, namespace: str = "a", **options: Any) -> Watcher:
+    request = api.request("watch", CONFIGMAP, namespace)
+    return Watcher(await api.registry.watch(request, ListOptions(**options)))
+
+
+def labelled(name: str, **labels: str) -> Object:
+    obj = configmap(name)
+    obj["metadata"]["labels"] = labels
+    return obj
+
+
+async def test_lists_are_in_order_and_selected(api: Api) -> None:
+    await api.namespace("b")
+    for name, namespace in (("z", "a"), ("x", "a"), ("y", "b")):
+        obj = configmap(name, namespace)
+        obj["metadata"]["labels"] = {"n": name}
+        await api.create(obj)
+    assert await api.names(CONFIGMAP) == ["x", "z", "y"]
+    assert await api.names(CONFIGMAP, "a") == ["x", "z"]
+    assert await api.names(CONFIGMAP, labels="n in (x,y)") == ["x", "y"]
+    assert await api.names(CONFIGMAP, fields="metadata.name=y") == ["y"]
+    assert await api.names(CONFIGMAP, fields="metadata.namespace!=a") == ["y"]
+    assert await api.names(CONFIGMAP, "a", fields="metadata.name=y") == []
+
+
+async def test_pods_are_found_by_their_node(api: Api) -> None:
+    await api.create(pod("p", nodeName="n1"))
+    await api.create(pod("q", nodeName="n2"))
+    await api.create(pod("r"))
+    assert await api.names(POD, fields="spec.nodeName=n1") == ["p"]
+    assert await api.names(POD, fields="spec.nodeName=") == ["r"]
+    assert await api.names(POD, fields="spec.nodeName!=n1,metadata.name!=r") == ["q"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"fields": "spec.color=red"},
+            '"spec.color" is not a known field selector: only "metadata.name", "metadata.namespace"',
+        ),
+        ({"labels": "a in b"}, "unable to parse requirement"),
+        ({"match": "Exact"}, "resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        ({"more": "%%%"}, "continue key is not valid"),
+        ({"revision": "x"}, 'strconv.ParseUint: parsing "x": invalid syntax'),
+    ],
+    ids=["field", "label", "match", "continue", "revision"],
+)
+async def test_lists_that_are_refused(api: Api, options: Object, message: str) -> None:
+    assert message in (await refused(api.list(CONFIGMAP, "a", **options)))["message"]
+
+
+async def test_pages_show_one_revision(api: Api) -> None:
+    for name in "vwxyz":
+        await api.create(configmap(name))
+    first = await api.list(CONFIGMAP, "a", limit=2)
+    assert ([entry.key.name for entry in first.entries], first.remaining) == (["v", "w"], 3)
+    await api.delete(CONFIGMAP, "a", "x")
+    await api.create(configmap("xx"))
+    await api.update(configmap("y", changed="later"))
+    second = await api.list(CONFIGMAP, "a", limit=2, more=first.more)
+    assert [entry.key.name for entry in second.entries] == ["x", "y"]
+    assert "data" not in second.entries[1].object
+    assert second.revision == first.revision
+    last = await api.list(CONFIGMAP, "a", limit=2, more=second.more)
+    assert ([entry.key.name for entry in last.entries], last.more) == (["z"], "")
+
+
+async def test_a_token_whose_revision_is_gone_offers_the_rest_as_it_is_now(api: Api) -> None:
+    for name in "vwxyz":
+        await api.create(configmap(name))
+    first = await api.list(CONFIGMAP, "a", limit=2)
+    await api.create(configmap("xx"))
+    api.registry._state.caches[CONFIGMAP].compact(api.registry.revision)
+    status = await refused(api.list(CONFIGMAP, "a", limit=2, more=first.more))
+    assert (status["code"], status["reason"]) == (410, "Expired")
+    assert status["message"].startswith("The provided continue parameter is too old")
+    rest = await api.list(CONFIGMAP, "a", more=status["metadata"]["continue"])
+    assert [entry.key.name for entry in rest.entries] == ["x", "xx", "y", "z"]
+
+
+async def test_an_older_revision_can_be_listed_exactly(api: Api) -> None:
+    await api.create(configmap("x"))
+    then = api.registry.revision
+    await api.create(configmap("y"))
+    assert await api.names(CONFIGMAP, "a", revision=str(then), match="Exact") == ["x"]
+    assert await api.names(CONFIGMAP, "a", revision=str(then), match="NotOlderThan") == ["x", "y"]
+
+
+async def test_the_future_is_too_large(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead = api.registry.revision + 1
+    arriving = asyncio.create_task(api.list(CONFIGMAP, "a", revision=str(ahead)))
+    await asyncio.sleep(0)
+    await api.create(configmap("x"))
+    assert len((await arriving).entries) == 1
+    monkeypatch.setattr("pylet.server.registry.state._FRESH_SECONDS", 0)
+    status = await refused(api.list(CONFIGMAP, "a", revision="1000"))
+    assert (status["code"], status["message"]) == (504, "Too large resource version: 1000, current: " + str(ahead))
+    assert status["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+
+
+async def test_a_watch_tells_what_its_selector_sees(api: Api) -> None:
+    since = str(api.registry.revision)
+    everything = await watch(api, revision=since)
+    red = await watch(api, revision=since, labels="color=red")
+    await api.create(labelled("x", color="red"))
+    await api.update(labelled("x", color="blue"))
+    await api.update(labelled("x", color="red"))
+    await api.update(labelled("x", color="red", size="l"))
+    await api.delete(CONFIGMAP, "a", "x")
+    await asyncio.sleep(0)
+    assert everything.told == ["ADDED x", "MODIFIED x", "MODIFIED x", "MODIFIED x", "DELETED x"]
+    assert red.told == ["ADDED x", "DELETED x", "ADDED x", "MODIFIED x", "DELETED x"]
+    assert (await watch(api, revision=since, labels="color=red")).told == red.told
+    gone = orjson.loads(red.frames[-1].splitlines()[-1])["object"]
+    assert int(gone["metadata"]["resourceVersion"]) == api.registry.revision
+
+
+async def test_watchers_of_one_selection_share_their_bytes(api: Api) -> None:
+    since = str(api.registry.revision)
+    first, second = await watch(api, revision=since), await watch(api, revision=since)
+    await api.create(configmap("x"))
+    await asyncio.sleep(0)
+    assert first.frames[0] is second.frames[0]
+
+
+async def test_a_watch_of_one_object_hears_of_that_one(api: Api) -> None:
+    watcher = await watch(api, revision=str(api.registry.revision), fields="metadata.name=x")
+    await api.create(configmap("x"))
+    await api.create(configmap("y"))
+    await asyncio.sleep(0)
+    assert watcher.told == ["ADDED x"]
+
+
+async def test_nothing_is_lost_or_doubled_between_the_initial_state_and_the_rest(api: Api) -> None:
+    await api.create(configmap("x"))
+    request = api.request("watch", CONFIGMAP, "a")
+    options = ListOptions(initial_events=True, match="NotOlderThan", bookmarks=True)
+    subscription = await api.registry.watch(request, options)
+    await api.create(configmap("y"))
+    watcher = Watcher(subscription)
+    await api.create(configmap("z"))
+    await asyncio.sleep(0)
+    assert watcher.told == ["ADDED x", "BOOKMARK", "ADDED y", "ADDED z"]
+    mark = orjson.loads(watcher.frames[0].splitlines()[1])["object"]["metadata"]
+    assert mark["annotations"] == {"k8s.io/initial-events-end": "true"}
+
+
+async def test_bookmarks_go_to_those_who_asked(api: Api) -> None:
+    since = str(api.registry.revision)
+    asked, silent = await watch(api, revision=since, bookmarks=True), await watch(api, revision=since)
+    api.registry._state.caches[CONFIGMAP].bookmark(api.registry.revision)
+    assert (asked.told, silent.told) == (["BOOKMARK"], [])
+
+
+async def test_a_closed_watch_is_silent(api: Api) -> None:
+    watcher = await watch(api, revision=str(api.registry.revision))
+    watcher.subscription.close()
+    await api.create(configmap("x"))
+    await asyncio.sleep(0)
+    assert watcher.told == []
+
+
+async def test_after_a_restart_old_revisions_are_expired_and_nothing_is_written() -> None:
+    store = MemoryStore()
+    async with running(store) as api:
+        await api.namespace("a")
+        made = await api.create(configmap("x"))
+    revision = store.revision
+    async with running(store) as api:
+        assert await api.get(CONFIGMAP, "a", "x") == made
+        with pytest.raises(Expired, match="too old resource version: 1"):
+            await watch(api, revision="1")
+        assert (await watch(api, revision=str(revision))).told == []
+    assert store.revision == revision

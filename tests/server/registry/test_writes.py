@@ -1,0 +1,201 @@
+"""Create, update and patch: what the server fills in, keeps, refuses, and does not write."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pylet.api.kinds.configmap import KIND as CONFIGMAP
+from pylet.api.kinds.deployment import KIND as DEPLOYMENT
+from pylet.api.kinds.lease import KIND as LEASE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Object
+from pylet.client.interface import PatchType
+from tests.server.conftest import Api, configmap, pod, refused
+
+STALE = (
+    'Operation cannot be fulfilled on configmaps "x": the object has been modified; '
+    "please apply your changes to the latest version and try again"
+)
+
+
+async def test_create_fills_in_what_only_the_server_knows(api: Api) -> None:
+    made = await api.create(
+        configmap("x") | {"metadata": {"name": "x", "namespace": "a", "uid": "mine", "managedFields": []}}
+    )
+    meta = made["metadata"]
+    assert meta["creationTimestamp"] == "2026-01-02T03:04:05Z"
+    assert meta["uid"] not in ("", "mine")
+    assert int(meta["resourceVersion"]) == api.registry.revision
+    assert await api.get(CONFIGMAP, "a", "x") == made
+
+
+async def test_a_name_is_generated_from_its_prefix(api: Api) -> None:
+    made = await api.create(
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "x" * 70, "namespace": "a"}}
+    )
+    name = made["metadata"]["name"]
+    assert name.startswith("x" * 58)
+    assert len(name) == 63
+
+
+@pytest.mark.parametrize(
+    ("meta", "code", "message"),
+    [
+        pytest.param({"name": "x"}, 409, 'configmaps "x" already exists', id="a name that is taken"),
+        pytest.param(
+            {},
+            422,
+            'ConfigMap "" is invalid: metadata.name: Required value: name or generateName is required',
+            id="no name at all",
+        ),
+        pytest.param(
+            {"name": "a/b"},
+            422,
+            None,
+            id="a slash",
+        ),
+        pytest.param({"name": "y", "labels": {"a b": "c"}}, 422, None, id="a label key with a space"),
+        pytest.param(
+            {"name": "y", "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": ""}]},
+            422,
+            'ConfigMap "y" is invalid: metadata.ownerReferences.uid: Invalid value: "": must not be empty',
+            id="an owner without uid",
+        ),
+        pytest.param(
+            {"name": "y", "namespace": "none"}, 404, 'namespaces "none" not found', id="a namespace that is not there"
+        ),
+    ],
+)
+async def test_create_refuses(api: Api, meta: Object, code: int, message: str | None) -> None:
+    await api.create(configmap("x"))
+    status = await refused(api.create(configmap("") | {"metadata": {"namespace": "a", **meta}}))
+    assert status["code"] == code
+    assert message is None or status["message"] == message
+
+
+async def test_update_without_version_wins_and_with_an_old_one_loses(api: Api) -> None:
+    first = await api.create(configmap("x", k="1"))
+    second = await api.update(configmap("x", k="2"))
+    assert second["data"] == {"k": "2"}
+    assert second["metadata"]["uid"] == first["metadata"]["uid"]
+    assert second["metadata"]["creationTimestamp"] == first["metadata"]["creationTimestamp"]
+    status = await refused(api.update(first | {"data": {"k": "3"}}))
+    assert (status["code"], status["reason"], status["message"]) == (409, "Conflict", STALE)
+
+
+async def test_a_write_that_changes_nothing_writes_nothing(api: Api) -> None:
+    made = await api.create(configmap("x", k="1"))
+    before = api.registry.revision
+    assert await api.update(made) == made
+    assert await api.update(configmap("x", k="1")) == made
+    assert await api.patch(CONFIGMAP, "a", "x", {"data": {"k": "1"}}) == made
+    assert api.registry.revision == before
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param({"uid": "other"}, "Precondition failed: UID in precondition: other", id="another uid"),
+        pytest.param({"name": "other"}, "does not match the name on the URL (x)", id="another name"),
+        pytest.param({"namespace": "b"}, "does not match the namespace sent on the request", id="another namespace"),
+        pytest.param({"deletionTimestamp": "2026-01-02T03:04:05Z"}, "field is immutable", id="a deletion of one's own"),
+    ],
+)
+async def test_what_an_update_cannot_change(api: Api, change: Object, message: str) -> None:
+    made = await api.create(configmap("x"))
+    request = api.request("update", CONFIGMAP, "a", "x")
+    status = await refused(api.registry.update(request, made | {"metadata": made["metadata"] | change}))
+    assert message in status["message"]
+
+
+async def test_update_of_what_is_not_there(api: Api) -> None:
+    assert (await refused(api.update(configmap("x"))))["message"] == 'configmaps "x" not found'
+    service = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "e", "namespace": "a"}}
+    assert (await api.update(service))["metadata"]["uid"]
+
+
+async def test_a_lease_is_updated_with_its_version_only(api: Api) -> None:
+    lease = {"apiVersion": LEASE.api_version, "kind": "Lease", "metadata": {"name": "l", "namespace": "a"}, "spec": {}}
+    await api.create(lease)
+    status = await refused(api.update(lease | {"spec": {"holderIdentity": "me"}}))
+    assert "metadata.resourceVersion: Invalid value: 0: must be specified for an update" in status["message"]
+
+
+@pytest.mark.parametrize(
+    ("patch", "type_", "data"),
+    [
+        pytest.param({"data": {"b": "2", "a": None}}, PatchType.MERGE, {"b": "2"}, id="merge"),
+        pytest.param({"data": {"b": "2"}}, PatchType.STRATEGIC, {"a": "1", "b": "2"}, id="strategic"),
+        pytest.param([{"op": "add", "path": "/data/b", "value": "2"}], PatchType.JSON, {"a": "1", "b": "2"}, id="json"),
+    ],
+)
+async def test_patches(api: Api, patch: Any, type_: PatchType, data: Object) -> None:
+    await api.create(configmap("x", a="1"))
+    assert (await api.patch(CONFIGMAP, "a", "x", patch, type_))["data"] == data
+
+
+async def test_patches_that_are_refused(api: Api) -> None:
+    made = await api.create(configmap("x", a="1"))
+    failed = await refused(
+        api.patch(CONFIGMAP, "a", "x", [{"op": "test", "path": "/data/a", "value": "2"}], PatchType.JSON)
+    )
+    assert failed["code"] == 422
+    stale = await refused(api.patch(CONFIGMAP, "a", "x", {"metadata": {"resourceVersion": "1"}}))
+    assert stale["message"] == STALE
+    unknown = await refused(api.patch(CONFIGMAP, "a", "x", {"dtaa": {}}, field_validation="Strict"))
+    assert 'strict decoding error: unknown field "dtaa"' in unknown["message"]
+    apply = await refused(api.patch(CONFIGMAP, "a", "x", made, PatchType.APPLY))
+    assert apply["code"] == 415
+    missing = await refused(api.patch(CONFIGMAP, "a", "y", {}))
+    assert missing["code"] == 404
+
+
+async def test_racing_patches_all_arrive(api: Api) -> None:
+    await api.create(configmap("x"))
+    await asyncio.gather(*(api.patch(CONFIGMAP, "a", "x", {"data": {f"k{i}": "v"}}) for i in range(20)))
+    assert len((await api.get(CONFIGMAP, "a", "x"))["data"]) == 20
+
+
+async def test_dry_run_answers_as_if_and_stores_nothing(api: Api) -> None:
+    before = api.registry.revision
+    assert (await api.create(configmap("x"), dry_run=True))["metadata"]["uid"]
+    made = await api.create(configmap("y", a="1"))
+    assert (await api.patch(CONFIGMAP, "a", "y", {"data": {"a": "2"}}, dry_run=True))["data"] == {"a": "2"}
+    await api.delete(CONFIGMAP, "a", "y", dry_run=True)
+    assert await api.get(CONFIGMAP, "a", "y") == made
+    assert api.registry.revision == before + 1
+
+
+async def test_scale_shows_and_sets_replicas(api: Api) -> None:
+    labels = {"app": "w"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    meta = {"name": "w", "namespace": "a"}
+    await api.create({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
+    shown = await api.get(DEPLOYMENT, "a", "w", subresource="scale")
+    assert (shown["kind"], shown["spec"], shown["status"]["selector"]) == ("Scale", {"replicas": 2}, "app=w")
+    scaled = await api.patch(DEPLOYMENT, "a", "w", {"spec": {"replicas": 5}}, subresource="scale")
+    assert scaled["spec"]["replicas"] == 5
+    assert (await api.get(DEPLOYMENT, "a", "w"))["spec"]["replicas"] == 5
+    status = await refused(api.patch(DEPLOYMENT, "a", "w", {"spec": {"replicas": -1}}, subresource="scale"))
+    assert "spec.replicas: Invalid value: -1: must be greater than or equal to 0" in status["message"]
+
+
+async def test_binding_puts_a_pod_on_a_node_once(api: Api) -> None:
+    await api.create(pod("p"))
+    binding = {
+        "apiVersion": "v1",
+        "kind": "Binding",
+        "metadata": {"name": "p", "namespace": "a"},
+        "target": {"kind": "Node", "name": "n1"},
+    }
+    assert (await api.create(binding, name="p", subresource="binding"))["status"] == "Success"
+    bound = await api.get(POD, "a", "p")
+    assert bound["spec"]["nodeName"] == "n1"
+    assert [(c["type"], c["status"]) for c in bound["status"]["conditions"]] == [("PodScheduled", "True")]
+    again = await refused(api.create(binding, name="p", subresource="binding"))
+    assert again["code"] == 409
+    assert again["message"].endswith('pod p is already assigned to node "n1"')
