@@ -1,0 +1,1 @@
+"""The scheduler: `decide` is pure, plugins say what counts, `loop` feeds it and binds."""

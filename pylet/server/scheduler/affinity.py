@@ -1,0 +1,46 @@
+"""Node selector terms: which nodes a pod's nodeSelector and node affinity allow. Pure.
+
+Source: upstream `component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pylet.api.object import Object
+from pylet.server.scheduler.model import NodeInfo
+
+
+def matches_any(terms: list[Object], node: NodeInfo) -> bool:
+    """Terms are alternatives; an empty term matches nothing."""
+    return any(matches_term(term, node) for term in terms)
+
+
+def matches_term(term: Object, node: NodeInfo) -> bool:
+    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
+    if not expressions and not fields:
+        return False
+    return all(_matches(e, node.labels.get(e["key"])) for e in expressions) and all(
+        _matches(field, node.name if field["key"] == "metadata.name" else None) for field in fields
+    )
+
+
+def _matches(expression: Object, value: str | None) -> bool:
+    return _OPERATORS[expression["operator"]](value, expression.get("values") or [])
+
+
+def _compares(value: str | None, values: list[str], is_so: Callable[[int, int], bool]) -> bool:
+    try:
+        return value is not None and is_so(int(value), int(values[0]))
+    except (ValueError, IndexError):
+        return False
+
+
+_OPERATORS: dict[str, Callable[[str | None, list[str]], bool]] = {
+    "In": lambda value, values: value in values,
+    "NotIn": lambda value, values: value not in values,
+    "Exists": lambda value, values: value is not None,
+    "DoesNotExist": lambda value, values: value is None,
+    "Gt": lambda value, values: _compares(value, values, int.__gt__),
+    "Lt": lambda value, values: _compares(value, values, int.__lt__),
+}

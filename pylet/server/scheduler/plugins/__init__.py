@@ -1,0 +1,27 @@
+"""One file per plugin, each declaring `PLUGIN`. PROFILE is ordered: filters are asked, and weighed, as it lists them.
+
+The order and the weights are upstream's (`pkg/scheduler/apis/config/v1/default_plugins.go`).
+"""
+
+from pylet.server.scheduler.decide import Profile
+from pylet.server.scheduler.plugins import (
+    balanced_allocation,
+    node_affinity,
+    node_name,
+    node_ports,
+    node_resources_fit,
+    node_unschedulable,
+    pod_topology_spread,
+    taint_toleration,
+)
+
+PROFILE: Profile = (
+    (node_unschedulable.PLUGIN, 0),
+    (node_name.PLUGIN, 0),
+    (taint_toleration.PLUGIN, 3),
+    (node_affinity.PLUGIN, 2),
+    (node_ports.PLUGIN, 0),
+    (node_resources_fit.PLUGIN, 1),
+    (pod_topology_spread.PLUGIN, 2),
+    (balanced_allocation.PLUGIN, 1),
+)
