@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pylet.api import selector
-from pylet.api.backends import hostname_under, target_port
+from pylet.api.backends import address_in, hostname_under, target_port
 from pylet.api.kinds.endpoints import KIND as ENDPOINTS
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pylet.api import selector
-from pylet.api.backends import hostname_under, target_port
+from pylet.api.backends import family_of, hostname_under, target_port
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
