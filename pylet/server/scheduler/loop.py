@@ -170,8 +170,11 @@ class Scheduler:
         wait = min(first * 2 ** min(self._tries[uid], 10), longest)
         self._tries[uid] += 1
         self._parked[uid] = self._clock.monotonic() + wait
-        seen = self._changes
-        asyncio.get_running_loop().call_later(wait, lambda: self._changes != seen and self._queue(uid))
+        asyncio.get_running_loop().call_later(wait, self._unpark, uid, self._changes)
+
+    def _unpark(self, uid: str, seen: int) -> None:
+        if self._changes != seen:
+            self._queue(uid)
 
     async def _bind(self, pod: PodInfo, node: str) -> None:
         name, namespace = pod.key.name, pod.namespace
