@@ -1,5 +1,6 @@
 """Decoding by the published schema: what Go's decoder and encoder together make of JSON."""
 
+import re
 from typing import Any
 
 import pytest
@@ -119,9 +120,8 @@ def test_unknown_fields_go_and_are_named() -> None:
     ],
 )
 def test_mismatch_in_gos_words(definition: str, written: Object, says: str) -> None:
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}$"):
         schema.of(definition).decode(written)
-    assert str(refused.value) == says
 
 
 def test_walk_for_patches() -> None:

@@ -1,5 +1,6 @@
-"""YAML as JSON: what sigs.k8s.io/yaml accepts, bounded in depth, aliases and size.
+"""YAML as JSON: what sigs.k8s.io/yaml accepts, bounded in depth and aliases.
 
+Built from the parser's events: the C loader composes nodes recursively, and a deep document would end the process.
 Imported only when somebody sends YAML. Duplicate keys are reported, not refused: the caller decides.
 """
 
@@ -7,15 +8,18 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from typing import Any, Final
 
 import yaml
 
 from pylet.api.errors import BadRequest
 
-_MOST_DEPTH: Final = 500
-_MOST_NODES: Final = 100_000  # a 3 MB document of short scalars; an alias counts as often as it is used
+_MOST_DEPTH: Final = 200
+_MOST_VALUES: Final = 200_000  # 3 MB of short scalars; what an alias stands for counts as often as it is used
 _TAG: Final = "tag:yaml.org,2002:"
+_EXPONENT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+")
+_OCTAL = re.compile("0o[0-7]+")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -24,71 +28,125 @@ def load(raw: bytes) -> tuple[Any, list[str]]:
     try:
         loader = _Loader(raw)
         try:
-            node = loader.get_single_node()
-            if node is None:
-                return None, []
-            reader = _Reader(loader)
-            return reader.value(node, "", 0), reader.duplicates
+            return _Reader(loader).document()
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as bad:
         line = f"line {bad.problem_mark.line + 1}: " if bad.problem_mark else ""
         raise BadRequest(f"error converting YAML to JSON: yaml: {line}{bad.problem}") from bad
-    except (yaml.YAMLError, ValueError, RecursionError) as bad:
+    except (yaml.YAMLError, ValueError) as bad:
         raise BadRequest(f"error converting YAML to JSON: yaml: {bad}") from bad
 
 
 class _Reader:
     def __init__(self, loader: Any) -> None:
         self._loader = loader
-        self._nodes = 0
-        self.duplicates: list[str] = []
+        self._next = loader.get_event
+        self._values = 0
+        self._anchored: dict[str, Any] = {}
+        self._duplicates: list[str] = []
 
-    def value(self, node: yaml.Node, path: str, depth: int) -> Any:
-        self._nodes += 1
-        if self._nodes > _MOST_NODES:
-            raise ValueError("document contains excessive aliasing")
+    def document(self) -> tuple[Any, list[str]]:
+        self._next()  # the stream's start
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return None, []
+        return self._value(self._next(), "", 0), self._duplicates
+
+    def _value(self, event: Any, path: str, depth: int) -> Any:
         if depth > _MOST_DEPTH:
             raise ValueError(f"exceeded max depth of {_MOST_DEPTH}")
-        if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, path, depth)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, f"{path}[{at}]", depth + 1) for at, item in enumerate(node.value)]
-        return self._scalar(node)
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchored:
+                raise ValueError(f"unknown anchor '{event.anchor}' referenced")
+            return self._copy(self._anchored[event.anchor])
+        self._count()
+        if isinstance(event, yaml.MappingStartEvent):
+            value: Any = self._mapping(path, depth)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = []
+            while not isinstance(item := self._next(), yaml.SequenceEndEvent):
+                value.append(self._value(item, f"{path}[{len(value)}]", depth + 1))
+        else:
+            value = self._scalar(event)
+        if event.anchor is not None:
+            self._anchored[event.anchor] = value
+        return value
 
-    def _mapping(self, node: yaml.MappingNode, path: str, depth: int) -> dict[str, Any]:
-        if any(key.tag == _TAG + "merge" for key, _ in node.value):
-            self._loader.flatten_mapping(node)
+    def _mapping(self, path: str, depth: int) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode):
-                raise ValueError(f"line {key_node.start_mark.line + 1}: invalid map key")
-            # As in Go, keys that are no strings become their JSON spelling.
-            key = key_node.value if key_node.tag == _TAG + "str" else _spelled(self._scalar(key_node))
+        merged: list[Any] = []
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            if not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
+                raise ValueError(f"line {_line(event)}: invalid map key")
+            name = self._value(event, path, depth + 1)
+            if isinstance(name, dict | list):
+                raise ValueError(f"line {_line(event)}: invalid map key")
+            key = name if isinstance(name, str) else _spelled(name)
             where = f"{path}.{key}" if path else key
+            value = self._value(self._next(), where, depth + 1)
+            if key == "<<" and isinstance(event, yaml.ScalarEvent) and event.implicit[0]:
+                merged += value if isinstance(value, list) else [value]
+                continue
             if key in found:
-                self.duplicates.append(where)
-            found[key] = self.value(value_node, where, depth + 1)
+                self._duplicates.append(where)
+            found[key] = value
+        for other in merged:
+            if not isinstance(other, dict):
+                raise ValueError("map merge requires map or sequence of maps as the value")
+            found = {**other, **found}
         return found
 
-    def _scalar(self, node: yaml.Node) -> Any:
-        text: str = node.value
-        match node.tag.removeprefix(_TAG):
+    def _scalar(self, event: Any) -> Any:
+        tag: str = event.tag
+        if tag is None or tag == "!":
+            tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
+            if event.implicit[0]:
+                tag = _go_tag(tag, event.value)
+        node = yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark)
+        match tag.removeprefix(_TAG):
             case "null":
                 return None
             case "bool":
                 return self._loader.construct_yaml_bool(node)
             case "int":
-                return self._loader.construct_yaml_int(node)
+                octal = event.value.startswith("0o")
+                return int(event.value, 8) if octal else self._loader.construct_yaml_int(node)
             case "float":
                 number = self._loader.construct_yaml_float(node)
                 if not math.isfinite(number):
-                    raise ValueError(f"line {node.start_mark.line + 1}: unsupported value: {text}")
+                    raise ValueError(f"line {_line(event)}: unsupported value: {event.value}")
                 return number
             case "binary":
-                return base64.b64decode(text).decode("latin-1")
-        return text
+                return base64.b64decode(event.value).decode("latin-1")
+        return event.value
+
+    def _copy(self, value: Any) -> Any:
+        """What an alias stands for, anew: objects are changed in place later."""
+        self._count()
+        if isinstance(value, dict):
+            return {name: self._copy(inner) for name, inner in value.items()}
+        return [self._copy(inner) for inner in value] if isinstance(value, list) else value
+
+    def _count(self) -> None:
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise ValueError("document contains excessive aliasing")
+
+
+def _go_tag(tag: str, text: str) -> str:
+    """Where go-yaml reads a plain scalar differently: `22:22` is no number, `1e3` and `0o17` are."""
+    if ":" in text and tag in (_TAG + "int", _TAG + "float"):
+        return _TAG + "str"
+    if tag == _TAG + "str" and _EXPONENT.fullmatch(text):
+        return _TAG + "float"
+    return _TAG + "int" if tag == _TAG + "str" and _OCTAL.fullmatch(text) else tag
+
+
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line + 1
+    return line
 
 
 def _spelled(key: Any) -> str:
+    """A key that is no string, in its JSON spelling."""
     return str(key).lower() if key is True or key is False else "null" if key is None else str(key)

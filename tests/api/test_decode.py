@@ -1,0 +1,156 @@
+"""Bodies as clients send them, and what they are told when nobody can read them."""
+
+import pytest
+
+from pylet.api.errors import BadRequest
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.wire import decode
+
+POD_YAML = b"""
+kind: Pod
+apiVersion: v1
+metadata: &meta {name: a, labels: {"on": "yes", 1: one}}
+spec:
+  priority: 0x10
+  containers:
+  - name: a
+    env: [{name: A, value: "2026-01-01"}]
+"""
+
+
+def test_json_gets_kind_and_version_from_the_request() -> None:
+    obj, warnings = decode.of_kind(POD, b'{"metadata":{"name":"a"}}')
+    assert obj == {"metadata": {"name": "a"}, "kind": "Pod", "apiVersion": "v1"}
+    assert warnings == []
+
+
+def test_yaml() -> None:
+    obj, warnings = decode.of_kind(POD, POD_YAML, "application/yaml")
+    assert obj["metadata"] == {"name": "a", "labels": {"on": "yes", "1": "one"}}
+    assert obj["spec"] == {"priority": 16, "containers": [{"name": "a", "env": [{"name": "A", "value": "2026-01-01"}]}]}
+    assert warnings == []
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        pytest.param("22:22", "22:22", id="two ports are no sexagesimal number"),
+        pytest.param("1e3", 1000.0, id="an exponent"),
+        pytest.param("0o17", 15, id="a new octal number"),
+        pytest.param("017", 15, id="an old octal number"),
+        pytest.param("yes", True, id="a YAML 1.1 bool"),
+        pytest.param("~", None, id="null"),
+        pytest.param("2026-01-01", "2026-01-01", id="a date is text"),
+        pytest.param("!!str 1", "1", id="a tag decides"),
+        pytest.param("'1'", "1", id="quotes decide"),
+        pytest.param("{<<: {a: 1, b: 2}, b: 3}", {"a": 1, "b": 3}, id="a merge"),
+        pytest.param("[&x {a: [1]}, *x]", [{"a": [1]}, {"a": [1]}], id="an alias"),
+    ],
+)
+def test_yaml_values(written: str, value: object) -> None:
+    assert decode.parse(f"v: {written}".encode(), "application/yaml").value == {"v": value}
+
+
+TWICE = b'{"metadata":{"name":"a","name":"b","labels":{"x":"\\u0022","x":"2"}},"spec":{"foo":1}}'
+
+
+@pytest.mark.parametrize(
+    ("validation", "warnings"),
+    [
+        pytest.param(
+            "Warn",
+            ['duplicate field "metadata.name"', 'duplicate field "metadata.labels.x"', 'unknown field "spec.foo"'],
+            id="warned of",
+        ),
+        pytest.param("Ignore", [], id="passed over"),
+    ],
+)
+def test_unknown_and_duplicate_fields(validation: str, warnings: list[str]) -> None:
+    obj, told = decode.of_kind(POD, TWICE, validation=validation)
+    assert obj["metadata"] == {"name": "b", "labels": {"x": "2"}}
+    assert obj["spec"] == {}
+    assert told == warnings
+
+
+BOMB = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
+    b"%c: &%c [%s]\n" % (name, name, b",".join([b"*%c" % (name - 1)] * 10)) for name in b"bcdefg"
+)
+
+
+@pytest.mark.parametrize(
+    ("raw", "content_type", "says"),
+    [
+        pytest.param(
+            TWICE,
+            "application/json",
+            'Pod in version "v1" cannot be handled as a Pod: strict decoding error: duplicate field "metadata.name", '
+            'duplicate field "metadata.labels.x", unknown field "spec.foo"',
+            id="strict",
+        ),
+        pytest.param(
+            b'{"a":1',
+            "application/json",
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: "
+            'unexpected end of JSON input ({"a":1)',
+            id="cut off",
+        ),
+        pytest.param(
+            b'{"a":x}',
+            "application/json",
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: "
+            "invalid character 'x' looking for beginning of value ({\"a\":x})",
+            id="no JSON",
+        ),
+        pytest.param(
+            b"",
+            "application/json",
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: "
+            "unexpected end of JSON input (<empty>)",
+            id="empty",
+        ),
+        pytest.param(
+            b'{"kind":"Pod","apiVersion":"v2"}',
+            "application/json",
+            "the API version in the data (v2) does not match the expected API version (v1)",
+            id="another version",
+        ),
+        pytest.param(
+            b'{"kind":"Deployment","apiVersion":"apps/v1"}',
+            "application/json",
+            'Deployment in version "v1" cannot be handled as a Pod: '
+            "converting (v1.Deployment) to (core.Pod): unknown conversion",
+            id="another kind",
+        ),
+        pytest.param(
+            b"a: b: c",
+            "application/yaml",
+            "the object provided is unrecognized (must be of type Pod): error converting YAML to JSON: yaml: line 1: "
+            "mapping values are not allowed in this context (613a20623a2063)",
+            id="no YAML",
+        ),
+    ],
+)
+def test_refused(raw: bytes, content_type: str, says: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        decode.of_kind(POD, raw, content_type, "Strict")
+    assert refused.value.message == says
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        pytest.param(BOMB, "excessive aliasing", id="an alias bomb"),
+        pytest.param(b"[" * 1_000_000, "exceeded max depth", id="deep nesting"),
+        pytest.param(b"x: &a [*a]", "unknown anchor 'a'", id="an alias inside itself"),
+        pytest.param(b"a: .inf", "unsupported value", id="no JSON number"),
+        pytest.param(b"? [a]\n: b", "invalid map key", id="a list as a key"),
+    ],
+)
+def test_hostile_yaml_is_refused(raw: bytes, says: str) -> None:
+    with pytest.raises(BadRequest, match=says):
+        decode.parse(raw, "application/yaml")
+
+
+def test_deeply_nested_json_is_refused() -> None:
+    with pytest.raises(BadRequest):
+        decode.parse(b"[" * 100_000)
