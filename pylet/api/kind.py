@@ -32,8 +32,8 @@ class Strategy:
     """A kind's own rules on the write path; every hook has the behaviour most kinds want.
 
     `obj` is always the registry's private copy: prepare hooks change it in place. `old` is shared and never changed.
-    `subresource` is "" for the object itself, else "status", "resize", …. Order, on every write: default → prepare →
-    admission → validate → compare-and-swap.
+    `subresource` is "" for the object itself, else "status", "resize", …. Order, on every write: default →
+    admission → prepare → validate → compare-and-swap.
     """
 
     def prepare_create(self, obj: Object) -> None:
@@ -46,15 +46,15 @@ class Strategy:
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
         """Keep what this (sub)resource may not change; upstream's PrepareForUpdate."""
         if subresource == "status":
-            status = obj.get("status")
-            meta = obj["metadata"]
+            # Labels, annotations and finalizers may change with the status, owners may not; the rest stays.
+            changed = {name: obj[name] for name in ("metadata", "status") if name in obj}
             obj.clear()
-            obj |= old
-            # Metadata of a status write: managed fields move on, everything else stays (registry's rule for all kinds).
-            obj["metadata"] = {**old["metadata"], **{k: meta[k] for k in ("managedFields",) if k in meta}}
-            obj.pop("status", None)
-            if status is not None:
-                obj["status"] = status
+            obj |= {name: value for name, value in old.items() if name != "status"}
+            obj |= changed
+            owners = old["metadata"].get("ownerReferences")
+            obj["metadata"].pop("ownerReferences", None)
+            if owners:
+                obj["metadata"]["ownerReferences"] = owners
         elif self.has_status:
             obj.pop("status", None)
             if "status" in old:

@@ -28,8 +28,9 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 class Api:
     """The registry as a client in a hurry sees it; objects in and out, errors raised."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, task: asyncio.Task[None]) -> None:
         self.registry = registry
+        self.task = task
 
     def request(self, verb: str, kind: Kind, namespace: str = "", name: str = "", **options: Any) -> Request:
         options.setdefault("user", LOOPBACK)
@@ -120,7 +121,7 @@ async def running(store: Store) -> AsyncIterator[Api]:
     await registry.load()
     task = asyncio.create_task(registry.run())
     try:
-        yield Api(registry)
+        yield Api(registry, task)
     finally:
         task.cancel()
 

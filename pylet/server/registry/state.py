@@ -9,17 +9,23 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
+from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 
 from pylet.api.errors import Timeout
 from pylet.api.kind import Kind
 from pylet.api.object import Key
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.form import Layout, entry_of
-from pylet.store.interface import Progress, Put, Store
+from pylet.store.interface import Compacted, Conflict, KeyMissing, Lagged, Progress, Put, Removed, Store
+
+log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 3  # how long a client may be ahead of the cache
-_BOOKMARK_SECONDS = 60
+_MINUTE_SECONDS = 60
+_EVENT_MINUTES = 60  # upstream's --event-ttl
 _COMPACT_MINUTES = 5  # upstream's etcd compaction interval: how long continue tokens live
 
 
@@ -45,7 +51,7 @@ class State:
             cache.start((entry_of(cache.kind, value, revision) for _, revision, value in rows), self.revision)
 
     async def run(self) -> None:
-        """Follow the store; bookmarks and compaction happen by the minute."""
+        """Follow the store; bookmarks, compaction and the end of Events happen by the minute."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             group.create_task(self._by_the_minute())
@@ -72,16 +78,38 @@ class State:
             ) from late
 
     async def _follow(self) -> None:
-        async for events in self.store.watch(Layout.ROOT, since=self.revision):
-            for event in events:
-                if isinstance(event, Progress):
-                    continue
-                place = self._place(event.key)
-                if place is not None:
-                    cache, key = place
-                    entry = entry_of(cache.kind, event.value, event.revision) if isinstance(event, Put) else None
-                    cache.apply(event.revision, key, entry)
-            self._advance(events[-1].revision)
+        while True:
+            try:
+                async for events in self.store.watch(Layout.ROOT, since=self.revision):
+                    for event in events:
+                        if not isinstance(event, Progress):
+                            self._take(event)
+                    self._advance(events[-1].revision)
+            except (Lagged, Compacted) as behind:
+                log.warning("the watch cache reads the store again: %s", behind)
+                await self._catch_up()
+
+    def _take(self, event: Put | Removed) -> None:
+        place = self._place(event.key)
+        if place is not None:
+            cache, key = place
+            entry = entry_of(cache.kind, event.value, event.revision) if isinstance(event, Put) else None
+            cache.apply(event.revision, key, entry)
+
+    async def _catch_up(self) -> None:
+        """Take what a scan shows instead of the events that were missed; what happened in between is not told."""
+        records, revision = await self.store.scan(Layout.ROOT)
+        present = {record.key for record in records}
+        missed: list[Put | Removed] = [
+            Put(record.key, record.value, record.revision) for record in records if record.revision > self.revision
+        ]
+        missed.sort(key=lambda event: event.revision)
+        for cache in self.caches.values():
+            gone = [key for key in cache.table.entries if Layout.place(cache.kind, key) not in present]
+            missed += [Removed(Layout.place(cache.kind, key), revision) for key in gone]
+        for event in missed:
+            self._take(event)
+        self._advance(revision)
 
     def _advance(self, revision: int) -> None:
         self.revision = revision
@@ -92,14 +120,26 @@ class State:
                 future.set_result(None)
 
     async def _by_the_minute(self) -> None:
-        past: list[int] = [self.revision]
+        past: deque[int] = deque([self.revision], maxlen=_EVENT_MINUTES + 1)  # what was reached, each minute
         while True:
-            await asyncio.sleep(_BOOKMARK_SECONDS)
-            past = [*past[-_COMPACT_MINUTES:], self.revision]
+            await asyncio.sleep(_MINUTE_SECONDS)
+            past.append(self.revision)
             for cache in self.caches.values():
                 cache.bookmark(self.revision)
                 if len(past) > _COMPACT_MINUTES:
-                    cache.compact(past[0])
+                    cache.compact(past[-1 - _COMPACT_MINUTES])
+            if len(past) > _EVENT_MINUTES:
+                await self.expire_events(past[0])
+
+    async def expire_events(self, revision: int) -> None:
+        """Remove the Events last written up to `revision`."""
+        for kind, cache in self.caches.items():
+            if kind.resource != "events":
+                continue
+            old = [entry for entry in cache.table.entries.values() if entry.revision <= revision]
+            for entry in old:
+                with suppress(KeyMissing, Conflict):  # somebody has just told it again, or deleted it
+                    await self.store.delete(Layout.place(kind, entry.key), expect=entry.revision)
 
     def _place(self, path: str) -> tuple[Cache, Key] | None:
         """Whose path it is; None for a kind nobody serves any more."""

@@ -10,6 +10,7 @@ import pytest
 
 from pylet.api.errors import Expired
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
+from pylet.api.kinds.event import KIND as EVENT
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.server.registry import Batch, ListOptions, Subscription
@@ -210,3 +211,30 @@ async def test_after_a_restart_old_revisions_are_expired_and_nothing_is_written(
             await watch(api, revision="1")
         assert (await watch(api, revision=str(revision))).told == []
     assert store.revision == revision
+
+
+async def test_events_end_after_their_hour(api: Api) -> None:
+    about = {"kind": "Pod", "name": "p", "namespace": "a"}
+    event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "a"}, "involvedObject": about}
+    await api.create(event)
+    reached = api.registry.revision
+    await api.create(event | {"metadata": {"name": "f", "namespace": "a"}})
+    await api.registry._state.expire_events(reached)
+    await asyncio.sleep(0)
+    assert await api.names(EVENT, "a") == ["f"]
+
+
+async def test_a_cache_that_fell_behind_catches_up(api: Api) -> None:
+    await api.create(configmap("x"))
+    await api.create(configmap("y"))
+    watcher = await watch(api, revision=str(api.registry.revision))
+    store = api.registry._state.store
+    api.task.cancel()
+    await asyncio.sleep(0)
+    await store.delete("/registry/core/configmaps/a/x")
+    value = (await store.get("/registry/core/configmaps/a/y")).value
+    await store.update("/registry/core/configmaps/a/y", value.replace(b"y", b"y", 1))
+    await api.registry._state._catch_up()
+    await asyncio.sleep(0)
+    assert watcher.told == ["MODIFIED y", "DELETED x"]
+    assert api.registry.revision == store.revision

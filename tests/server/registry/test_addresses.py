@@ -1,0 +1,99 @@
+"""Cluster addresses and node ports of Services: chosen, asked for, shared, refused, given back, found again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Object
+from pylet.store.drivers.memory import MemoryStore
+from tests.server.conftest import Api, refused, running, service
+
+
+async def test_a_service_gets_an_address(api: Api) -> None:
+    spec = (await api.create(service("s")))["spec"]
+    assert spec["clusterIP"].startswith("10.43.")
+    assert spec["clusterIPs"] == [spec["clusterIP"]]
+    assert (spec["ipFamilies"], spec["ipFamilyPolicy"]) == (["IPv4"], "SingleStack")
+
+
+async def test_a_put_that_leaves_allocated_values_out_keeps_them(api: Api) -> None:
+    made = await api.create(service("s", type="NodePort"))
+    assert (await api.update(service("s", type="NodePort")))["spec"] == made["spec"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "why"),
+    [
+        (
+            {"clusterIP": "10.43.0.9"},
+            "spec.clusterIPs",
+            'Invalid value: ["10.43.0.9"]: failed to allocate IP 10.43.0.9: provided IP is already allocated',
+        ),
+        (
+            {"clusterIP": "10.99.0.1"},
+            "spec.clusterIPs",
+            'Invalid value: ["10.99.0.1"]: failed to allocate IP 10.99.0.1: the provided IP (10.99.0.1) is not in the '
+            "valid range. The range of valid IPs is 10.43.0.0/16",
+        ),
+        (
+            {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30001}]},
+            "spec.ports[0].nodePort",
+            "Invalid value: 30001: provided port is already allocated",
+        ),
+        (
+            {"type": "NodePort", "ports": [{"port": 80, "nodePort": 80}]},
+            "spec.ports[0].nodePort",
+            "Invalid value: 80: provided port is not in the valid range. The range of valid ports is 30000-32767",
+        ),
+        (
+            {"ipFamilyPolicy": "RequireDualStack"},
+            "spec.ipFamilyPolicy",
+            'Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services',
+        ),
+    ],
+    ids=["a taken address", "an address outside", "a taken port", "a port outside", "two families"],
+)
+async def test_what_cannot_be_had(api: Api, spec: Object, field: str, why: str) -> None:
+    await api.create(service("first", clusterIP="10.43.0.9", type="NodePort", ports=[{"port": 80, "nodePort": 30001}]))
+    status = await refused(api.create(service("s", **spec)))
+    assert status["code"] == 422
+    assert [(cause["field"], cause["message"]) for cause in status["details"]["causes"]] == [(field, why)]
+
+
+async def test_what_is_deleted_or_refused_is_free_again(api: Api) -> None:
+    wanted = {"clusterIP": "10.43.0.9", "type": "NodePort", "ports": [{"port": 80, "nodePort": 30001}]}
+    await api.create(service("s", **wanted))
+    await refused(api.create(service("s", type="NodePort", ports=[{"port": 80, "nodePort": 30002}])))
+    await api.delete(SERVICE, "a", "s")
+    await api.create(service("t", **wanted))
+    await api.create(service("u", type="NodePort", ports=[{"port": 80, "nodePort": 30002}]))
+
+
+async def test_racing_services_never_share(api: Api) -> None:
+    asked = (api.create(service(f"s{i}", clusterIP="10.43.0.9")) for i in range(5))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(answer, dict) for answer in answers) == 1
+
+
+async def test_one_port_over_two_protocols_has_one_node_port(api: Api) -> None:
+    ports = [{"name": "udp", "port": 53, "protocol": "UDP"}, {"name": "tcp", "port": 53}]
+    made = await api.create(service("s", type="NodePort", ports=ports))
+    assert len({port["nodePort"] for port in made["spec"]["ports"]}) == 1
+
+
+async def test_headless_and_external_services_get_none(api: Api) -> None:
+    assert (await api.create(service("h", clusterIP="None")))["spec"]["clusterIPs"] == ["None"]
+    external = (await api.create(service("e", type="ExternalName", externalName="x.test", ports=[])))["spec"]
+    assert "clusterIP" not in external
+
+
+async def test_allocations_are_found_again_after_a_restart() -> None:
+    store = MemoryStore()
+    async with running(store) as api:
+        await api.namespace("a")
+        await api.create(service("s", clusterIP="10.43.0.9"))
+    async with running(store) as api:
+        assert "already allocated" in (await refused(api.create(service("t", clusterIP="10.43.0.9"))))["message"]
