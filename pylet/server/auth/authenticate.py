@@ -1,0 +1,162 @@
+"""Who sends a request: a client certificate, a ServiceAccount's token, a join or bootstrap token, or nobody known.
+
+A credential that is given and wrong is refused; only its absence makes the user anonymous. Certificates are verified by
+the TLS handshake before anything here sees them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from pylet.api.errors import Unauthorized
+from pylet.api.jointoken import bootstrap_parts
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.secret import KIND as SECRET
+from pylet.api.kinds.serviceaccount import KIND as SERVICE_ACCOUNT
+from pylet.api.object import Key, Object
+from pylet.api.timestamps import parse
+from pylet.server.auth.tokens import BadToken, Bound, Identity, Tokens
+from pylet.server.registry import Registry, User
+
+AUTHENTICATED = "system:authenticated"
+ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+BOOTSTRAPPERS = "system:bootstrappers"
+_SYSTEM = "kube-system"
+_BOUND_KINDS = {"pod": POD, "secret": SECRET, "node": NODE}
+
+Subject = tuple[tuple[tuple[str, str], ...], ...]
+"""A certificate's subject as `ssl` gives it."""
+
+
+class Authenticator:
+    """`static` are bearer tokens that never expire, by their text: the node join secret."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        tokens: Tokens,
+        audiences: Sequence[str],
+        static: Mapping[str, User],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._registry = registry
+        self._tokens = tokens
+        self._audiences = frozenset(audiences)
+        self._static = dict(static)
+        self._now = now
+
+    def user(self, subject: Subject | None, authorization: str | None) -> User:
+        """`subject` is the verified client certificate's, `authorization` the header. Raises: Unauthorized."""
+        if subject and (by_certificate := certificate_user(subject)) is not None:
+            return by_certificate
+        if not authorization:
+            return ANONYMOUS
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return ANONYMOUS
+        try:
+            return self.token_user(token.strip(), self._audiences)[0]
+        except BadToken as bad:
+            raise Unauthorized from bad
+
+    def token_user(self, token: str, audiences: frozenset[str] | None = None) -> tuple[User, tuple[str, ...]]:
+        """The user a bearer token stands for, and which of `audiences` it is meant for. Raises: BadToken."""
+        wanted = audiences or self._audiences
+        if token.count(".") == 2:
+            identity = self._tokens.verify(token)
+            meant = tuple(audience for audience in identity.audiences if audience in wanted)
+            if not meant:
+                raise BadToken(f"token audiences {list(identity.audiences)} is invalid for the target audiences")
+            return self._account(identity), meant
+        for known, user in self._static.items():
+            if hmac.compare_digest(known.encode(), token.encode()):
+                return user, tuple(wanted)
+        return self._bootstrap(token), tuple(wanted)
+
+    def _account(self, identity: Identity) -> User:
+        namespace, name = identity.account
+        account = self._registry.table(SERVICE_ACCOUNT).entries.get(identity.account)
+        if account is None or account.uid != identity.uid:
+            raise BadToken(f"service account {namespace}/{name} has been deleted")
+        extra: dict[str, Sequence[str]] = {"authentication.kubernetes.io/credential-id": (f"JTI={identity.id}",)}
+        for bound in identity.bound:
+            self._check_bound(namespace, bound, is_only=len(identity.bound) == 1)
+            if bound.kind != "secret":
+                extra[f"authentication.kubernetes.io/{bound.kind}-name"] = (bound.name,)
+                if bound.uid:
+                    extra[f"authentication.kubernetes.io/{bound.kind}-uid"] = (bound.uid,)
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
+        return User(f"system:serviceaccount:{namespace}:{name}", groups, identity.uid, extra)
+
+    def _check_bound(self, namespace: str, bound: Bound, *, is_only: bool) -> None:
+        if bound.kind == "node" and not is_only:
+            return  # says where the pod ran; only the pod binds
+        key = Key("" if bound.kind == "node" else namespace, bound.name)
+        found = self._registry.table(_BOUND_KINDS[bound.kind]).entries.get(key)
+        if found is None or found.uid != bound.uid:
+            raise BadToken("service account token has been invalidated")
+
+    def _bootstrap(self, token: str) -> User:
+        """Source: plugin/pkg/auth/authenticator/token/bootstrap/bootstrap.go."""
+        parts = bootstrap_parts(token)
+        if parts is None:
+            raise BadToken("unknown token")
+        id_, secret = parts
+        entry = self._registry.table(SECRET).entries.get(Key(_SYSTEM, f"bootstrap-token-{id_}"))
+        found = entry.object if entry is not None else {}
+        data = {name: _decoded(value) for name, value in (found.get("data") or {}).items()}
+        if (
+            found.get("type") != "bootstrap.kubernetes.io/token"
+            or data.get("token-id") != id_
+            or not hmac.compare_digest(data.get("token-secret", "").encode(), secret.encode())
+            or data.get("usage-bootstrap-authentication") != "true"
+        ):
+            raise BadToken("unknown bootstrap token")
+        if self._is_expired(data.get("expiration", "")):
+            raise BadToken("the bootstrap token has expired")
+        more = [group for group in data.get("auth-extra-groups", "").split(",") if group]
+        return User(f"system:bootstrap:{id_}", (BOOTSTRAPPERS, *more, AUTHENTICATED))
+
+    def _is_expired(self, expiration: str) -> bool:
+        if not expiration:
+            return False
+        try:
+            return parse(expiration) <= self._now()
+        except ValueError:
+            return True
+
+
+@lru_cache(1024)
+def certificate_user(subject: Subject) -> User | None:
+    """Common name and organizations; None for a certificate without a common name."""
+    names = [pair for group in subject for pair in group]
+    common = next((value for name, value in names if name == "commonName"), "")
+    if not common:
+        return None
+    groups = tuple(value for name, value in names if name == "organizationName")
+    return User(common, groups if AUTHENTICATED in groups else (*groups, AUTHENTICATED))
+
+
+def user_info(user: User) -> Object:
+    """A user as TokenReview and SelfSubjectReview show one."""
+    info: Object = {"username": user.name}
+    if user.uid:
+        info["uid"] = user.uid
+    if user.groups:
+        info["groups"] = list(user.groups)
+    if user.extra:
+        info["extra"] = {name: list(values) for name, values in user.extra.items()}
+    return info
+
+
+def _decoded(value: str) -> str:
+    try:
+        return base64.b64decode(value).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

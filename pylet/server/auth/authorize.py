@@ -1,0 +1,66 @@
+"""Whether a user may: system:masters always, then the node authorizer, then RBAC on the watch cache's roles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pylet.api.kind import Kind
+from pylet.api.kinds.clusterrole import KIND as CLUSTER_ROLE
+from pylet.api.kinds.clusterrolebinding import KIND as CLUSTER_ROLE_BINDING
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.role import KIND as ROLE
+from pylet.api.kinds.rolebinding import KIND as ROLE_BINDING
+from pylet.api.object import Object
+from pylet.client.view import Entry
+from pylet.server.auth import default_roles
+from pylet.server.auth.attributes import Attributes, Decision
+from pylet.server.auth.node import NodeAuthorizer
+from pylet.server.auth.rbac import Policy, Rule
+from pylet.server.registry import Registry
+
+MASTERS = "system:masters"
+_RBAC = (CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING)
+_BY_NODE = "spec.nodeName"
+
+
+class Authorizer:
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._policy: Policy | None = None
+        for kind in _RBAC:
+            registry.table(kind).listen(self._changed)
+        node_role = next(role for role in default_roles.objects() if role["metadata"]["name"] == "system:node")
+        self._nodes = NodeAuthorizer([Rule.of(rule) for rule in node_role["rules"]], self._pods_on)
+
+    @property
+    def policy(self) -> Policy:
+        """RBAC as it stands; compiled again when one of its objects has changed."""
+        if self._policy is None:
+            self._policy = Policy(*(self._objects(kind) for kind in _RBAC))
+        return self._policy
+
+    def decide(self, asked: Attributes) -> Decision:
+        if MASTERS in asked.user.groups:
+            return Decision(True)
+        if (by_node := self._nodes.decide(asked)).allowed:
+            return by_node
+        by_role = self.policy.decide(asked)
+        return by_role if by_role.allowed else Decision(False, by_node.reason)
+
+    def check(self, asked: Attributes) -> None:
+        """Raises: Forbidden."""
+        decision = self.decide(asked)
+        if not decision.allowed:
+            raise asked.forbidden(decision.reason)
+
+    def _changed(self, before: Entry | None, after: Entry | None) -> None:
+        self._policy = None
+
+    def _objects(self, kind: Kind) -> Iterable[Object]:
+        return [entry.object for entry in self._registry.table(kind).entries.values()]
+
+    def _pods_on(self, node: str) -> Iterable[Object]:
+        table = self._registry.table(POD)
+        if _BY_NODE in POD.fields:
+            return [entry.object for entry in table.with_field(_BY_NODE, node).values()]
+        return [e.object for e in table.entries.values() if e.object["spec"].get("nodeName") == node]

@@ -1,0 +1,229 @@
+"""RBAC as a pure decision: rules of roles, reached through bindings.
+
+A Policy is compiled from the four kinds of RBAC objects and never changes; whoever keeps it makes a new one when they
+do. Aggregated roles take their rules from the roles they select here, so nothing has to write them back first.
+Sources: plugin/pkg/auth/authorizer/rbac/rbac.go, pkg/registry/rbac/validation/{rule,policy_comparator}.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from pylet.api import selector
+from pylet.api.object import Object, labels_of
+from pylet.server.auth.attributes import Attributes, Decision
+from pylet.server.registry import User
+
+_NO_NAMES: frozenset[str] = frozenset()
+_REMEMBERED = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One PolicyRule; "*" stands for everything, `*/scale` for that subresource of any resource."""
+
+    verbs: frozenset[str]
+    groups: frozenset[str] = _NO_NAMES
+    resources: frozenset[str] = _NO_NAMES
+    names: frozenset[str] = _NO_NAMES
+    urls: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, rule: Object) -> Rule:
+        return cls(
+            frozenset(rule.get("verbs") or ()),
+            frozenset(rule.get("apiGroups") or ()),
+            frozenset(rule.get("resources") or ()),
+            frozenset(rule.get("resourceNames") or ()),
+            tuple(rule.get("nonResourceURLs") or ()),
+        )
+
+    def allows(self, asked: Attributes) -> bool:
+        verbs = self.verbs
+        if asked.verb not in verbs and "*" not in verbs:
+            return False
+        if asked.path:
+            return any(_covers_url(url, asked.path) for url in self.urls)
+        if asked.group not in self.groups and "*" not in self.groups:
+            return False
+        resources = self.resources
+        if asked.full_resource not in resources and "*" not in resources:
+            subresource = asked.subresource
+            if not subresource or f"*/{subresource}" not in resources:
+                return False
+        return not self.names or asked.name in self.names
+
+    def pieces(self) -> Iterator[Rule]:
+        """The rule as rules of one verb, group, resource and name each: what a comparison goes through."""
+        for verb in self.verbs:
+            one = frozenset((verb,))
+            for url in self.urls:
+                yield Rule(one, urls=(url,))
+            for group in self.groups:
+                for resource in self.resources:
+                    names = [frozenset((name,)) for name in self.names] or [_NO_NAMES]
+                    for name in names:
+                        yield Rule(one, frozenset((group,)), frozenset((resource,)), name)
+
+    def covers(self, piece: Rule) -> bool:
+        """Whether this grants all that a piece (see `pieces`) does."""
+        if not _has(self.verbs, piece.verbs):
+            return False
+        if piece.urls:
+            return any(_covers_url(url, piece.urls[0]) for url in self.urls)
+        if not _has(self.groups, piece.groups):
+            return False
+        if not _has(self.resources, piece.resources):
+            (resource,) = piece.resources
+            _, slash, subresource = resource.partition("/")
+            if not slash or f"*/{subresource}" not in self.resources:
+                return False
+        return not self.names or (bool(piece.names) and piece.names <= self.names)
+
+    def described(self) -> str:
+        """As upstream's refusal to escalate shows a rule."""
+        parts = {
+            "APIGroups": sorted(self.groups),
+            "Resources": sorted(self.resources),
+            "ResourceNames": sorted(self.names),
+            "NonResourceURLs": list(self.urls),
+            "Verbs": sorted(self.verbs),
+        }
+        shown = (f"{name}:{orjson.dumps(values).decode()}" for name, values in parts.items() if values)
+        return "{" + ", ".join(shown) + "}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Grant:
+    """One binding's effect for one of its subjects; `why` words it as upstream's SubjectAccessReview does."""
+
+    rules: tuple[Rule, ...]
+    why: str
+
+
+class Policy:
+    def __init__(
+        self,
+        cluster_roles: Iterable[Object] = (),
+        cluster_role_bindings: Iterable[Object] = (),
+        roles: Iterable[Object] = (),
+        role_bindings: Iterable[Object] = (),
+    ) -> None:
+        self._roles: dict[tuple[str, str], tuple[Rule, ...]] = {}
+        self._add_cluster_roles(list(cluster_roles))
+        for role in roles:
+            meta = role["metadata"]
+            self._roles[meta["namespace"], meta["name"]] = _rules(role)
+        self._granted: dict[tuple[str, str], list[_Grant]] = {}
+        """By namespace ("" for the cluster) and subject."""
+        for binding in cluster_role_bindings:
+            self._bind(binding, "")
+        for binding in role_bindings:
+            self._bind(binding, binding["metadata"]["namespace"])
+        self._decided: dict[tuple[object, ...], Decision] = {}
+
+    def decide(self, asked: Attributes) -> Decision:
+        """As `_decide`, remembered: a user asks the same few things again and again."""
+        user = asked.user
+        key = (
+            user.name,
+            user.groups,
+            asked.verb,
+            asked.group,
+            asked.resource,
+            asked.subresource,
+            asked.namespace,
+            asked.name,
+            asked.path,
+        )
+        found = self._decided.get(key)
+        if found is None:
+            if len(self._decided) >= _REMEMBERED:
+                self._decided.clear()
+            found = self._decided[key] = self._decide(asked)
+        return found
+
+    def _decide(self, asked: Attributes) -> Decision:
+        for grant in self._grants(asked.user, asked.namespace):
+            for rule in grant.rules:
+                if rule.allows(asked):
+                    return Decision(True, grant.why)
+        return Decision(False)
+
+    def rules_of(self, user: User, namespace: str) -> list[Rule]:
+        """All rules that hold for the user in the namespace ("" for cluster-wide ones alone)."""
+        return [rule for grant in self._grants(user, namespace) for rule in grant.rules]
+
+    def role(self, kind: str, namespace: str, name: str) -> tuple[Rule, ...] | None:
+        """The rules a roleRef stands for, None when there is no such role."""
+        return self._roles.get(("" if kind == "ClusterRole" else namespace, name))
+
+    def missing(self, user: User, namespace: str, wanted: Iterable[Rule]) -> list[Rule]:
+        """What of `wanted` the user does not hold."""
+        held = self.rules_of(user, namespace)
+        pieces = (piece for rule in wanted for piece in rule.pieces())
+        return [piece for piece in pieces if not any(rule.covers(piece) for rule in held)]
+
+    def _grants(self, user: User, namespace: str) -> Iterator[_Grant]:
+        subjects = [f"User:{user.name}", *(f"Group:{group}" for group in user.groups)]
+        for place in ("", namespace) if namespace else ("",):
+            for subject in subjects:
+                yield from self._granted.get((place, subject), ())
+
+    def _add_cluster_roles(self, cluster_roles: Sequence[Object]) -> None:
+        plain = [role for role in cluster_roles if not role.get("aggregationRule")]
+        for role in plain:
+            self._roles["", role["metadata"]["name"]] = _rules(role)
+        aggregated = [role for role in cluster_roles if role.get("aggregationRule")]
+        # A role may be made of roles that are made of others (admin of edit of view): few levels, each one more pass.
+        for _ in range(4):
+            for role in aggregated:
+                self._roles["", role["metadata"]["name"]] = tuple(self._aggregate(role, cluster_roles))
+
+    def _aggregate(self, role: Object, cluster_roles: Sequence[Object]) -> Iterator[Rule]:
+        own = role["metadata"]["name"]
+        seen: set[Rule] = set()
+        for labels in role["aggregationRule"].get("clusterRoleSelectors") or ():
+            matches = selector.from_object(labels)
+            for other in cluster_roles:
+                name = other["metadata"]["name"]
+                if name != own and matches(labels_of(other)):
+                    for rule in self._roles.get(("", name), ()):
+                        if rule not in seen:
+                            seen.add(rule)
+                            yield rule
+
+    def _bind(self, binding: Object, namespace: str) -> None:
+        ref = binding["roleRef"]
+        rules = self.role(ref["kind"], namespace, ref["name"])
+        if rules is None:
+            return
+        name = binding["metadata"]["name"]
+        kind, shown = ("RoleBinding", f"{name}/{namespace}") if namespace else ("ClusterRoleBinding", name)
+        for subject in binding.get("subjects") or ():
+            target, says = _subject(subject, namespace)
+            why = f'RBAC: allowed by {kind} "{shown}" of {ref["kind"]} "{ref["name"]}" to {says}'
+            self._granted.setdefault((namespace, target), []).append(_Grant(rules, why))
+
+
+def _rules(role: Object) -> tuple[Rule, ...]:
+    return tuple(Rule.of(rule) for rule in role.get("rules") or ())
+
+
+def _subject(subject: Object, namespace: str) -> tuple[str, str]:
+    kind, name = subject["kind"], subject["name"]
+    if kind != "ServiceAccount":
+        return f"{kind}:{name}", f'{kind} "{name}"'
+    where = subject.get("namespace") or namespace
+    return f"User:system:serviceaccount:{where}:{name}", f'ServiceAccount "{name}/{where}"'
+
+
+def _covers_url(pattern: str, url: str) -> bool:
+    return pattern in ("*", url) or (pattern.endswith("*") and url.startswith(pattern.rstrip("*")))
+
+
+def _has(held: frozenset[str], wanted: frozenset[str]) -> bool:
+    return "*" in held or wanted <= held

@@ -1,0 +1,125 @@
+"""The `token` subresource of ServiceAccounts: a token is asked for and given, nothing is stored.
+
+Source: pkg/registry/core/serviceaccount/storage/token.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import orjson
+
+from pylet.api.errors import BadRequest, Cause, Conflict, Invalid, NotFound
+from pylet.api.kind import Kind
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.secret import KIND as SECRET
+from pylet.api.kinds.serviceaccount import KIND as SERVICE_ACCOUNT
+from pylet.api.kinds.tokenrequest import KIND as TOKEN_REQUEST
+from pylet.api.object import Key, Object, uid_of
+from pylet.api.timestamps import format_time
+from pylet.server.auth.tokens import Tokens
+from pylet.server.registry import Registry
+
+_DEFAULT_SECONDS = 3600
+_LEAST_SECONDS = 600
+_MOST_SECONDS = 1 << 32
+_BINDING = {("v1", "Pod"): POD, ("v1", "Secret"): SECRET, ("v1", "Node"): NODE}
+
+
+class TokenRequests:
+    """`audiences` are the API server's own, for requests that name none."""
+
+    def __init__(
+        self, registry: Registry, tokens: Tokens, audiences: Sequence[str], now: Callable[[], datetime]
+    ) -> None:
+        self._registry = registry
+        self._tokens = tokens
+        self._audiences = list(audiences)
+        self._now = now
+
+    def answer(self, key: Key, asked: Object) -> Object:
+        """The request with its token. Raises: NotFound, Conflict, BadRequest, Invalid."""
+        account = self._find(SERVICE_ACCOUNT, key)
+        meta, spec = asked.get("metadata") or {}, asked.get("spec") or {}
+        _check_names(meta, key)
+        if meta.get("uid") and meta["uid"] != uid_of(account):
+            why = f"the UID in the token request ({meta['uid']}) does not match the UID of the service account"
+            why += f" ({uid_of(account)})"
+            raise Conflict(TOKEN_REQUEST.group, TOKEN_REQUEST.name, key.name, why)
+        seconds = spec.get("expirationSeconds") or _DEFAULT_SECONDS
+        _check_seconds(seconds)
+        audiences = spec.get("audiences") or self._audiences
+        bound, node = self._bound(key, spec.get("boundObjectRef"))
+        token, expires = self._tokens.mint(account, audiences, seconds, bound, node)
+        now = self._now()
+        return {
+            "kind": TOKEN_REQUEST.name,
+            "apiVersion": TOKEN_REQUEST.api_version,
+            "metadata": {
+                "name": key.name,
+                "namespace": key.namespace,
+                "uid": uid_of(account),
+                "creationTimestamp": format_time(now),
+            },
+            "spec": {
+                "audiences": audiences,
+                "expirationSeconds": seconds,
+                "boundObjectRef": spec.get("boundObjectRef"),
+            },
+            "status": {
+                "token": token,
+                "expirationTimestamp": format_time(datetime.fromtimestamp(expires, now.tzinfo)),
+            },
+        }
+
+    def _bound(self, account: Key, ref: Object | None) -> tuple[Object | None, Object | None]:
+        """The object a token is bound to, and the node of a bound Pod."""
+        if not ref:
+            return None, None
+        kind = _BINDING.get((ref.get("apiVersion") or "v1", ref.get("kind") or ""))
+        if kind is None:
+            raise BadRequest(f"cannot bind token to object of type {ref.get('apiVersion')}, Kind={ref.get('kind')}")
+        name = ref.get("name") or ""
+        bound = self._find(kind, Key(account.namespace if kind.namespaced else "", name))
+        if ref.get("uid") and ref["uid"] != uid_of(bound):
+            why = (
+                f"the UID in the bound object reference ({ref['uid']}) does not match the UID in record. "
+                "The object might have been deleted and then recreated"
+            )
+            raise Conflict(kind.group, kind.name, name, why)
+        if kind is not POD:
+            return bound, None
+        if bound["spec"].get("serviceAccountName", "default") != account.name:
+            raise BadRequest(
+                f'cannot bind token for serviceaccount "{account.name}" '
+                "to pod running with different serviceaccount name."
+            )
+        node = self._registry.table(NODE).entries.get(Key("", bound["spec"].get("nodeName") or ""))
+        return bound, node.object if node is not None else None
+
+    def _find(self, kind: Kind, key: Key) -> Object:
+        entry = self._registry.table(kind).entries.get(key)
+        if entry is None:
+            raise NotFound(kind.group, kind.plural, key.name)
+        return entry.object
+
+
+def _check_names(meta: Object, key: Key) -> None:
+    for field, wanted, what in (("name", key.name, "name"), ("namespace", key.namespace, "namespace")):
+        given = meta.get(field)
+        if given and given != wanted:
+            _refuse(key.name, f"metadata.{field}", given, f"must match the service account {what} if specified")
+
+
+def _check_seconds(seconds: int) -> None:
+    if seconds < _LEAST_SECONDS:
+        _refuse("", "spec.expirationSeconds", seconds, "may not specify a duration less than 10 minutes")
+    if seconds > _MOST_SECONDS:
+        _refuse("", "spec.expirationSeconds", seconds, "may not specify a duration larger than 2^32 seconds")
+
+
+def _refuse(name: str, field: str, value: object, why: str) -> None:
+    cause = Cause("FieldValueInvalid", f"Invalid value: {orjson.dumps(value).decode()}: {why}", field)
+    raise Invalid(TOKEN_REQUEST.group, TOKEN_REQUEST.name, name, [cause])

@@ -1,0 +1,176 @@
+"""ServiceAccount tokens: signed, verified once, and believed as long as what they are bound to exists.
+
+ES256 with the cluster's own key. A verified token is remembered by its digest, because verifying costs 0.1 ms and a
+pod's client sends the same token for an hour; what it is bound to is looked up on every use.
+Sources: pkg/serviceaccount/{claims,jwt,openidmetadata}.go.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import orjson
+
+from pylet.api.object import Key, Object, uid_of
+from pylet.server.pki import Pair
+
+_REMEMBERED = 4096
+_SIDE = 32  # bytes of each half of a P-256 signature
+
+
+class BadToken(ValueError):
+    """A token that proves nothing; the message says why, for the log and TokenReview."""
+
+
+class Bound(NamedTuple):
+    """What a token dies with, besides its ServiceAccount: a Pod, Secret or Node."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+class Identity(NamedTuple):
+    """What a verified token says."""
+
+    account: Key
+    uid: str
+    audiences: tuple[str, ...]
+    bound: tuple[Bound, ...]
+    expires: float
+    id: str
+
+
+class Tokens:
+    def __init__(self, keys: Pair, issuer: str, now: Callable[[], datetime]) -> None:
+        self.issuer = issuer
+        self._keys = keys
+        self._now = now
+        self._verified: OrderedDict[bytes, Identity] = OrderedDict()
+
+    def mint(
+        self, account: Object, audiences: Sequence[str], seconds: int, bound: Object | None, node: Object | None = None
+    ) -> tuple[str, int]:
+        """A token for a ServiceAccount and when it expires, as Unix time. `node` is the one a bound Pod runs on."""
+        now = int(self._now().timestamp())
+        namespace = account["metadata"]["namespace"]
+        private: Object = {"namespace": namespace, "serviceaccount": _named(account)}
+        if bound is not None:
+            private[bound["kind"].lower()] = _named(bound)
+        if node is not None:
+            private["node"] = _named(node)
+        claims: Object = {
+            "aud": list(audiences),
+            "exp": now + seconds,
+            "iat": now,
+            "iss": self.issuer,
+            "jti": str(uuid.uuid4()),
+            "kubernetes.io": private,
+            "nbf": now,
+            "sub": f"system:serviceaccount:{namespace}:{account['metadata']['name']}",
+        }
+        header = {"alg": "ES256", "kid": self.key_id}
+        head = _encode(orjson.dumps(header)) + b"." + _encode(orjson.dumps(claims))
+        return (head + b"." + _encode(self._sign(head))).decode(), now + seconds
+
+    def verify(self, token: str) -> Identity:
+        """Raises: BadToken."""
+        digest = hashlib.sha256(token.encode()).digest()
+        found = self._verified.get(digest)
+        if found is None:
+            found = self._verified[digest] = self._read(token)
+            if len(self._verified) > _REMEMBERED:
+                self._verified.popitem(last=False)
+        if found.expires <= self._now().timestamp():
+            raise BadToken("service account token has expired")
+        return found
+
+    def jwks(self) -> Object:
+        """The public key as RFC 7517 has it."""
+        numbers = self._public.public_numbers()
+        x, y = (_encode(part.to_bytes(_SIDE, "big")).decode() for part in (numbers.x, numbers.y))
+        return {
+            "keys": [
+                {"use": "sig", "kty": "EC", "kid": self.key_id, "crv": "P-256", "alg": "ES256", "x": x, "y": y},
+            ]
+        }
+
+    @cached_property
+    def key_id(self) -> str:
+        """As upstream derives it: the digest of the public key's DER form."""
+        from cryptography.hazmat.primitives import serialization
+
+        der = self._public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        return _encode(hashlib.sha256(der).digest()).decode()
+
+    @cached_property
+    def _public(self) -> Any:
+        return self._private.public_key()
+
+    @cached_property
+    def _private(self) -> Any:
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        return load_pem_private_key(self._keys.key.read_bytes(), None)
+
+    def _sign(self, data: bytes) -> bytes:
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+        r, s = decode_dss_signature(self._private.sign(data, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(_SIDE, "big") + s.to_bytes(_SIDE, "big")
+
+    def _read(self, token: str) -> Identity:
+        head, _, signature = token.rpartition(".")
+        try:
+            header, payload = (orjson.loads(_decode(part)) for part in head.split("."))
+            raw = _decode(signature)
+        except ValueError as bad:
+            raise BadToken("not a JSON web token") from bad
+        if header.get("alg") != "ES256" or payload.get("iss") != self.issuer:
+            raise BadToken("the token was not issued by this cluster")
+        self._check_signature(head.encode(), raw)
+        private = payload.get("kubernetes.io") or {}
+        account = private.get("serviceaccount") or {}
+        bound = tuple(
+            Bound(kind, private[kind]["name"], private[kind].get("uid", ""))
+            for kind in ("pod", "secret", "node")
+            if kind in private
+        )
+        key = Key(private.get("namespace", ""), account.get("name", ""))
+        audiences = tuple(payload.get("aud") or ())
+        return Identity(key, account.get("uid", ""), audiences, bound, float(payload["exp"]), payload.get("jti", ""))
+
+    def _check_signature(self, data: bytes, raw: bytes) -> None:
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+        if len(raw) != 2 * _SIDE:
+            raise BadToken("the signature is broken")
+        r, s = int.from_bytes(raw[:_SIDE], "big"), int.from_bytes(raw[_SIDE:], "big")
+        try:
+            self._public.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature as bad:
+            raise BadToken("the signature does not fit") from bad
+
+
+def _named(obj: Object) -> Object:
+    return {"name": obj["metadata"]["name"], "uid": uid_of(obj)}
+
+
+def _encode(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def _decode(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

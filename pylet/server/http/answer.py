@@ -1,0 +1,167 @@
+"""How answers reach a connection: whole, as one write of head and body, or as a stream with back-pressure.
+
+Hot path: aiohttp's own Response spends 14 µs of 31 per TLS GET on building headers; these write framed bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from email.utils import formatdate
+from http import HTTPStatus
+
+import orjson
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from pylet.api.errors import ApiError
+
+JSON = "application/json"
+TEXT = "text/plain; charset=utf-8"
+Headers = Iterable[tuple[str, str]]
+
+_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_DRAIN_BYTES = 64 << 10
+
+
+class Connection(RequestHandler):
+    """A client's connection; `lost` is called when it goes away while a stream is being written."""
+
+    __slots__ = ("lost",)
+
+    def connection_made(self, transport: object) -> None:
+        self.lost: Callable[[], None] | None = None
+        super().connection_made(transport)  # type: ignore[arg-type]
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self.lost is not None:
+            self.lost()
+
+
+class Listener(web.Server):
+    """aiohttp's server with connections that tell when they are lost."""
+
+    def __call__(self) -> RequestHandler:
+        return Connection(self, loop=self._loop, **self._kwargs)
+
+
+class Answer:
+    """One whole answer. aiohttp asks of a response no more than what is here."""
+
+    __slots__ = ("body", "headers", "keep_alive", "status", "type")
+
+    def __init__(self, body: bytes, status: int = 200, type_: str = JSON, headers: Headers = ()) -> None:
+        self.body = body
+        self.status = status
+        self.type = type_
+        self.headers = headers
+        self.keep_alive = True
+
+    @classmethod
+    def of(cls, value: object, status: int = 200, headers: Headers = ()) -> Answer:
+        return cls(orjson.dumps(value), status, headers=headers)
+
+    @classmethod
+    def text(cls, text: str, status: int = 200) -> Answer:
+        return cls(text.encode(), status, TEXT)
+
+    @classmethod
+    def refusal(cls, error: ApiError, headers: Headers = ()) -> Answer:
+        retry = (error.details or {}).get("retryAfterSeconds")
+        more = [("Retry-After", str(retry))] if retry else []
+        return cls.of(error.status(), error.code, [*more, *headers])
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError
+        self.keep_alive = request.keep_alive
+        sent = head(
+            self.status, self.type, self.headers, f"Content-Length: {len(self.body)}", close=not self.keep_alive
+        )
+        if request.method == "HEAD" or self.status in (204, 304):
+            transport.write(sent)
+            return
+        transport.write(sent + self.body)
+        if len(self.body) > _DRAIN_BYTES:
+            await request.writer.drain()
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """All has been written."""
+
+
+class Streamed:
+    """What a handler returns after it has written its answer itself."""
+
+    __slots__ = ("keep_alive", "status")
+
+    def __init__(self, status: int = 200, *, keep_alive: bool = True) -> None:
+        self.status = status
+        self.keep_alive = keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Nothing is left to do."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """All has been written."""
+
+
+class Stream:
+    """An answer in chunks. `write` waits while the client is slow; `write_now` does not."""
+
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        *,
+        type_: str = JSON,
+        headers: Headers = (),
+        length: int | None = None,
+        status: int = 200,
+    ) -> None:
+        if request.transport is None:
+            raise ConnectionResetError
+        self.transport = request.transport
+        self._request = request
+        self._is_chunked = length is None
+        framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
+        self.transport.write(head(status, type_, headers, framing, close=not request.keep_alive))
+
+    async def write(self, data: bytes) -> None:
+        """Raises: ConnectionResetError when the client has gone."""
+        if self.transport.is_closing():
+            raise ConnectionResetError
+        self.write_now(data)
+        await self._request.writer.drain()
+
+    def write_now(self, data: bytes) -> None:
+        self.transport.write(chunk(data) if self._is_chunked else data)
+
+    def end(self) -> Streamed:
+        if self._is_chunked and not self.transport.is_closing():
+            self.transport.write(b"0\r\n\r\n")
+        return Streamed(keep_alive=self._request.keep_alive)
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def head(status: int, type_: str, headers: Headers, framing: str, *, close: bool) -> bytes:
+    text = (
+        f"{_LINES[status]}Content-Type: {type_}\r\nDate: {_date()}\r\nCache-Control: no-cache, private\r\n{framing}\r\n"
+    )
+    for name, value in headers:
+        text += f"{name}: {value}\r\n"
+    return (text + ("Connection: close\r\n\r\n" if close else "\r\n")).encode("utf-8")
+
+
+_dated = (0, "")
+
+
+def _date() -> str:
+    global _dated
+    now = int(time.time())
+    if _dated[0] != now:
+        _dated = now, formatdate(now, usegmt=True)
+    return _dated[1]

@@ -1,0 +1,191 @@
+"""One request from its first line to its answer: authenticate, authorize, find who serves it, word what goes wrong."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from pylet.api import kinds
+from pylet.api.errors import ApiError, InternalError
+from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.authenticate import Authenticator, Subject
+from pylet.server.auth.authorize import Authorizer
+from pylet.server.auth.impersonate import impersonated
+from pylet.server.auth.tokens import Tokens
+from pylet.server.http.answer import Answer, Streamed
+from pylet.server.http.discovery import Discovery
+from pylet.server.http.health import ROOTS, Health
+from pylet.server.http.kubelet_proxy import KubeletProxy
+from pylet.server.http.request_info import RequestInfo, request_info
+from pylet.server.http.resources import Resources, not_found
+from pylet.server.http.watching import Watches
+from pylet.server.metrics import Metrics
+from pylet.server.registry import User
+from pylet.version import KUBERNETES, VERSION
+
+log = logging.getLogger(__name__)
+
+_UNPROTECTED = ("/cacerts",)  # what an agent pins before it trusts anybody
+
+
+class App:
+    def __init__(
+        self,
+        *,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        resources: Resources,
+        discovery: Discovery,
+        kubelets: KubeletProxy,
+        health: Health,
+        metrics: Metrics,
+        watches: Watches,
+        tokens: Tokens,
+        ca: bytes,
+    ) -> None:
+        self._authenticator = authenticator
+        self._authorizer = authorizer
+        self._resources = resources
+        self._discovery = discovery
+        self._kubelets = kubelets
+        self._health = health
+        self._metrics = metrics
+        self._watches = watches
+        self._tokens = tokens
+        self._ca = ca
+        self._plain: dict[str, Callable[[], Answer]] = {
+            "/version": _version,
+            "/metrics": self._metrics_text,
+            "/openid/v1/jwks": lambda: Answer(orjson.dumps(tokens.jwks()), type_="application/jwk-set+json"),
+            "/.well-known/openid-configuration": self._openid,
+            "/": self._paths,
+        }
+
+    async def handle(self, http: web.BaseRequest) -> Answer | Streamed:
+        """Never raises for what a client sends; a bug is a 500 with one logged trace."""
+        started = time.perf_counter()
+        info = request_info(http.method, http.path, http.query if http.query_string else {})
+        try:
+            answer = await self._serve(http, info)
+        except ApiError as refused:
+            answer = Answer.refusal(refused)
+        except ConnectionResetError:
+            answer = Streamed(499, keep_alive=False)
+        except Exception:
+            log.exception("%s %s failed", http.method, http.path)
+            answer = Answer.refusal(InternalError(f"Internal error occurred: {http.method} {http.path} failed"))
+        seconds = time.perf_counter() - started
+        self._metrics.count(
+            info.verb.upper(), info.group, info.version, info.resource, info.subresource, answer.status, seconds
+        )
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s %s %d %.1f ms", http.method, http.path_qs, answer.status, seconds * 1000)
+        return answer
+
+    async def _serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
+        if info.path in _UNPROTECTED:
+            return Answer(self._ca, type_="application/x-pem-file")
+        user = self._user(http)
+        self._authorizer.check(_attributes(user, http, info))
+        if not info.resource:
+            return self._no_resource(http, info)
+        if self._kubelets.serves(info):
+            return await self._kubelets.serve(http, info)
+        kind = kinds.by_resource(info.group, info.version, info.resource)
+        if kind is None or not kind.verbs:
+            if self._discovery.serves(info.group, info.version):
+                raise not_found()
+            return Answer.text("404 page not found\n", 404)
+        return await self._resources.serve(http, info, kind, user)
+
+    def _user(self, http: web.BaseRequest) -> User:
+        transport = http.transport
+        if transport is None:
+            raise ConnectionResetError
+        certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
+        subject: Subject | None = certificate.get("subject") if certificate else None
+        headers = http.headers
+        user = self._authenticator.user(subject, headers.get("Authorization"))
+        if any(name[:12].lower() == "impersonate-" for name in headers):
+            return impersonated(user, headers.items(), self._authorizer.check)
+        return user
+
+    def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer:
+        path = info.path
+        make = self._plain.get(path)
+        if make is not None:
+            return make()
+        root = path.strip("/").partition("/")[0]
+        if root in ROOTS:
+            return self._health.answer(path, http.query, http.query.getall("exclude", []))
+        found = self._discovery.document(path, http.headers.get("Accept", ""))
+        if found is None:
+            return Answer.text("404 page not found\n", 404)
+        body, type_, tag = found
+        headers = (("ETag", tag), ("Vary", "Accept"))
+        if http.headers.get("If-None-Match") == tag:
+            return Answer(b"", 304, type_, headers)
+        return Answer(body, type_=type_, headers=headers)
+
+    def _metrics_text(self) -> Answer:
+        self._metrics.watches = len(self._watches)
+        return Answer(self._metrics.text().encode(), type_="text/plain; version=0.0.4; charset=utf-8")
+
+    def _openid(self) -> Answer:
+        issuer = self._tokens.issuer
+        return Answer.of(
+            {
+                "issuer": issuer,
+                "jwks_uri": f"{issuer}/openid/v1/jwks",
+                "response_types_supported": ["id_token"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["ES256"],
+            }
+        )
+
+    def _paths(self) -> Answer:
+        paths = ["/api", "/api/v1", "/apis", *self._plain, *(f"/{root}" for root in ROOTS)]
+        return Answer.of({"paths": sorted(path for path in paths if path != "/")})
+
+
+def _attributes(user: User, http: web.BaseRequest, info: RequestInfo) -> Attributes:
+    if not info.resource:
+        return Attributes(user, "get" if info.verb == "head" else info.verb, path=info.path)
+    fields = ""
+    if info.verb in ("list", "watch", "deletecollection") and http.query_string:
+        fields = http.query.get("fieldSelector", "")
+    return Attributes(
+        user,
+        info.verb,
+        info.group,
+        info.version,
+        info.resource,
+        info.subresource,
+        info.namespace,
+        info.name,
+        fields=fields,
+    )
+
+
+def _version() -> Answer:
+    import platform
+
+    major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
+    return Answer.of(
+        {
+            "major": major,
+            "minor": minor,
+            "gitVersion": VERSION,
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "buildDate": "",
+            "goVersion": "",
+            "compiler": platform.python_implementation().lower(),
+            "platform": f"linux/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }",
+        }
+    )

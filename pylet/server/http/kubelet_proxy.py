@@ -1,0 +1,214 @@
+"""Logs, exec, attach and port-forward: what the API server passes on to the kubelet of the pod's node.
+
+Logs are copied with back-pressure; an Upgrade and all that follows is passed through byte by byte, so that WebSocket and
+SPDY/3.1 are the kubelet's business alone. Sources: pkg/registry/core/pod/strategy.go (LogLocation, streamLocation).
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from aiohttp import web
+
+from pylet.aio.splice import splice
+from pylet.api.errors import ApiError, BadRequest, InternalError, NotFound, ServiceUnavailable
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Key, Object, dig
+from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
+from pylet.server.http.request_info import RequestInfo
+from pylet.server.registry import Registry
+
+_KUBELET_PORT = 10250
+_LOG_OPTIONS = ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream")
+_PASSED = ("connection", "upgrade", "x-stream-protocol-version")
+_STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
+_ADDRESSES = ("InternalIP", "ExternalIP", "Hostname")
+
+Query = Any
+"""A multidict: `command` comes several times."""
+
+
+class KubeletProxy:
+    """`tls` is the context to reach kubelets with; asked for at the first use."""
+
+    def __init__(self, registry: Registry, tls: Callable[[], ssl.SSLContext]) -> None:
+        self._registry = registry
+        self._make_tls = tls
+        self._tls: ssl.SSLContext | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    def serves(self, info: RequestInfo) -> bool:
+        subresource = (info.resource, info.subresource)
+        return not info.group and subresource in _ROUTES
+
+    async def serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
+        """Raises: ApiError."""
+        return await _ROUTES[info.resource, info.subresource](self, http, info)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def _log(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
+        pod = self._pod(info)
+        container = _container(pod, http.query.get("container", ""))
+        if not pod["spec"].get("nodeName"):
+            return Answer(b"", type_=TEXT)  # nothing runs yet, so nothing has been logged
+        options = {name: http.query[name] for name in _LOG_OPTIONS if name in http.query}
+        return await self._copied(http, pod["spec"]["nodeName"], f"containerLogs/{_place(info)}/{container}", options)
+
+    async def _exec(self, http: web.BaseRequest, info: RequestInfo) -> Streamed:
+        return await self._streamed(http, info, "exec")
+
+    async def _attach(self, http: web.BaseRequest, info: RequestInfo) -> Streamed:
+        return await self._streamed(http, info, "attach")
+
+    async def _streamed(self, http: web.BaseRequest, info: RequestInfo, what: str) -> Streamed:
+        pod = self._pod(info)
+        container = _container(pod, http.query.get("container", ""))
+        return await self._joined(http, _host(pod), f"{what}/{_place(info)}/{container}", _stream_query(http.query))
+
+    async def _port_forward(self, http: web.BaseRequest, info: RequestInfo) -> Streamed:
+        query = [("port", port) for port in http.query.getall("ports", [])]
+        return await self._joined(http, _host(self._pod(info)), f"portForward/{_place(info)}", query)
+
+    async def _node(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
+        if http.method != "GET":
+            raise BadRequest("only GET is passed on to a node's kubelet")
+        return await self._copied(http, info.name, "/".join(info.rest), dict(http.query))
+
+    async def _copied(self, http: web.BaseRequest, node: str, path: str, query: Mapping[str, str]) -> Answer | Streamed:
+        host, port = self._address(node)
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._context(), limit=0, keepalive_timeout=30)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+        try:
+            async with self._session.get(f"https://{_in_url(host)}:{port}/{path}", params=query) as found:
+                if found.status >= 400:
+                    raise _refusal(found.status, (await found.read()).decode(errors="replace"))
+                stream = Stream(http, type_=found.headers.get("Content-Type", TEXT))
+                try:
+                    async for piece in found.content.iter_any():
+                        await stream.write(piece)
+                except ConnectionResetError:
+                    return Streamed(keep_alive=False)
+                return stream.end()
+        except (aiohttp.ClientError, OSError, TimeoutError) as failed:
+            raise _unreachable(node, path, failed) from failed
+
+    async def _joined(self, http: web.BaseRequest, node: str, path: str, query: list[tuple[str, str]]) -> Streamed:
+        if http.headers.get("Upgrade") is None:
+            raise BadRequest("Upgrade request required")
+        near = http.transport
+        if near is None:
+            raise ConnectionResetError
+        host, port = self._address(node)
+        lines = [f"{http.method} /{path}?{urlencode(query)} HTTP/1.1", f"Host: {_in_url(host)}:{port}"]
+        lines += [f"{name}: {value}" for name, value in http.headers.items() if _is_passed(name.lower())]
+        head = "\r\n".join(lines) + "\r\n\r\n"
+        try:
+            await splice(near, host, port, head.encode(), tls=self._context(), server_hostname=host)
+        except OSError as failed:
+            raise _unreachable(node, path, failed) from failed
+        http.protocol.connection_lost(None)
+        return Streamed(keep_alive=False)
+
+    def _context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = self._make_tls()
+        return self._tls
+
+    def _pod(self, info: RequestInfo) -> Object:
+        entry = self._registry.table(POD).entries.get(Key(info.namespace, info.name))
+        if entry is None:
+            raise NotFound("", "pods", info.name)
+        return entry.object
+
+    def _address(self, node: str) -> tuple[str, int]:
+        entry = self._registry.table(NODE).entries.get(Key("", node))
+        if entry is None:
+            raise NotFound("", "nodes", node)
+        status = entry.object.get("status") or {}
+        known = {address["type"]: address["address"] for address in status.get("addresses") or ()}
+        host = next((known[type_] for type_ in _ADDRESSES if type_ in known), None)
+        if host is None:
+            raise InternalError(f"no preferred addresses found; known addresses: {list(known.values())}")
+        return host, dig(status, "daemonEndpoints", "kubeletEndpoint", "Port", default=_KUBELET_PORT)
+
+
+_ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
+    ("pods", "log"): KubeletProxy._log,
+    ("pods", "exec"): KubeletProxy._exec,
+    ("pods", "attach"): KubeletProxy._attach,
+    ("pods", "portforward"): KubeletProxy._port_forward,
+    ("nodes", "proxy"): KubeletProxy._node,
+}
+
+
+def _place(info: RequestInfo) -> str:
+    return f"{info.namespace}/{info.name}"
+
+
+def _host(pod: Object) -> str:
+    node: str = pod["spec"].get("nodeName") or ""
+    if not node:
+        raise BadRequest(f"pod {pod['metadata']['name']} does not have a host assigned")
+    return node
+
+
+def _container(pod: Object, asked: str) -> str:
+    """The container meant, which only a pod of one container may leave open."""
+    spec, name = pod["spec"], pod["metadata"]["name"]
+    groups = {group: [c["name"] for c in spec.get(group) or ()] for group in ("containers", "initContainers")}
+    ephemeral = [c["name"] for c in spec.get("ephemeralContainers") or ()]
+    if asked:
+        if asked not in (*groups["containers"], *groups["initContainers"], *ephemeral):
+            raise BadRequest(f"container {asked} is not valid for pod {name}")
+        return asked
+    if len(groups["containers"]) == 1:
+        return groups["containers"][0]
+    message = f"a container name must be specified for pod {name}, choose one of: [{' '.join(groups['containers'])}]"
+    if groups["initContainers"]:
+        message += f" or one of the init containers: [{' '.join(groups['initContainers'])}]"
+    if ephemeral:
+        message += f" or one of the ephemeral containers: [{' '.join(ephemeral)}]"
+    raise BadRequest(message)
+
+
+def _stream_query(query: Query) -> list[tuple[str, str]]:
+    """The API's stream options in the kubelet's words."""
+    found = [("command", word) for word in query.getall("command", [])]
+    for name, said in _STREAMS.items():
+        if query.get(name) in ("1", "true"):
+            found.append((said, "1"))
+    return found
+
+
+def _is_passed(header: str) -> bool:
+    return header in _PASSED or header.startswith("sec-websocket-")
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _refusal(code: int, text: str) -> ApiError:
+    match code:
+        case 400:
+            return BadRequest(text)
+        case 404:
+            error: ApiError = NotFound("", "", "")
+            error.message, error.details = text, {}
+            return error
+        case _:
+            return InternalError(f"the kubelet answered {code}: {text}")
+
+
+def _unreachable(node: str, path: str, failed: BaseException) -> ApiError:
+    return ServiceUnavailable(f"cannot reach the kubelet of node {node} for {path.partition('/')[0]}: {failed}")

@@ -1,0 +1,106 @@
+"""Which form an answer takes, by the Accept header, and which form a body has, by its Content-Type. Pure.
+
+Sources: apiserver pkg/endpoints/handlers/negotiation/{negotiate,errors}.go, RFC 9110 section 12.5.1.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import lru_cache
+from typing import NamedTuple
+
+from pylet.api.errors import NotAcceptable, UnsupportedMediaType
+
+JSON_TYPE = "application/json"
+YAML_TYPE = "application/yaml"
+_SERVED = (JSON_TYPE, YAML_TYPE)
+_META = "meta.k8s.io"
+_META_VERSIONS = ("v1", "v1beta1")
+
+
+class Shape(Enum):
+    """What an answer shows of its objects."""
+
+    OBJECT = ""
+    TABLE = "Table"
+    METADATA = "PartialObjectMetadata"
+    METADATA_LIST = "PartialObjectMetadataList"
+
+
+class Media(NamedTuple):
+    """`version` is that of meta.k8s.io, for shapes other than OBJECT."""
+
+    type: str = JSON_TYPE
+    shape: Shape = Shape.OBJECT
+    version: str = ""
+
+
+class Clause(NamedTuple):
+    """One entry of an Accept header."""
+
+    type: str
+    quality: float
+    params: dict[str, str]
+
+
+PLAIN = Media()
+
+
+@lru_cache(256)
+def accepted(header: str, *, shapes: bool = True) -> Media:
+    """The best form the client takes; `shapes` False for answers that are never tables. Raises: NotAcceptable."""
+    for clause in clauses(header):
+        for served in _SERVED:
+            if not _matches(clause.type, served):
+                continue
+            media = _media(served, clause.params, shapes=shapes)
+            if media is not None:
+                return media
+    raise NotAcceptable(f"only the following media types are accepted: {', '.join(_SERVED)}")
+
+
+def clauses(header: str) -> list[Clause]:
+    """An Accept header's entries, best first; an empty header takes anything."""
+    found: list[Clause] = []
+    for part in (header or "*/*").split(","):
+        type_, *pairs = (piece.strip() for piece in part.split(";"))
+        params = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        try:
+            quality = float(params.pop("q", 1))
+        except ValueError:
+            quality = 1.0
+        if type_ and quality > 0:
+            found.append(Clause(type_.lower(), quality, params))
+    # Sorted is stable: the client's order decides between equals. A wildcard is worth less than a name.
+    return sorted(found, key=lambda clause: (-clause.quality, clause.type.count("*")))
+
+
+def content_type(header: str) -> str:
+    """The media type of a body; an absent header means JSON. Raises: UnsupportedMediaType."""
+    type_ = header.partition(";")[0].strip().lower()
+    if type_ in ("", JSON_TYPE, YAML_TYPE):
+        return type_ or JSON_TYPE
+    raise unsupported(_SERVED)
+
+
+def unsupported(types: tuple[str, ...]) -> UnsupportedMediaType:
+    known = ", ".join(types)
+    return UnsupportedMediaType(
+        f"the body of the request was in an unknown format - accepted media types include: {known}"
+    )
+
+
+def _matches(asked: str, served: str) -> bool:
+    return asked in (served, "*/*") or (asked.endswith("/*") and served.startswith(asked[:-1]))
+
+
+def _media(type_: str, params: dict[str, str], *, shapes: bool) -> Media | None:
+    asked = params.get("as", "")
+    if not asked:
+        return Media(type_)
+    if not shapes or params.get("g") != _META or params.get("v") not in _META_VERSIONS:
+        return None
+    try:
+        return Media(type_, Shape(asked), params["v"])
+    except ValueError:
+        return None

@@ -1,0 +1,373 @@
+"""The server's composition root: from its configuration to a cluster that answers, and back to nothing in order.
+
+`serve` is the server as one coroutine. What shall live in the same process, the embedded agent, is given to it as
+`beside` and gets a `Running`; the server itself knows nothing of agents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gc
+import logging
+import os
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from pylet.aio import services
+from pylet.aio.clock import Clock, SystemClock
+from pylet.api import jointoken, kinds
+from pylet.api.kind import Kind
+from pylet.api.object import Object
+from pylet.client import kubeconfig
+from pylet.client.view import Table
+from pylet.server import addons
+from pylet.server.admission import CHAIN
+from pylet.server.auth import default_roles, escalation
+from pylet.server.auth.authenticate import AUTHENTICATED, BOOTSTRAPPERS, Authenticator
+from pylet.server.auth.authorize import Authorizer
+from pylet.server.auth.reviews import Reviews
+from pylet.server.auth.token_requests import TokenRequests
+from pylet.server.auth.tokens import Tokens
+from pylet.server.config import ServerConfig
+from pylet.server.http.answer import Listener
+from pylet.server.http.app import App
+from pylet.server.http.discovery import Discovery
+from pylet.server.http.health import Health
+from pylet.server.http.kubelet_proxy import KubeletProxy
+from pylet.server.http.resources import BODY_BYTES, Resources
+from pylet.server.http.watching import Watches
+from pylet.server.loopback import Loopback
+from pylet.server.metrics import Metrics
+from pylet.server.pki import Authority, Pki, write_private
+from pylet.server.registry import Registry, Request, User
+from pylet.server.registry.registry import is_stored
+from pylet.store import open_store
+from pylet.store.interface import StoreError
+
+log = logging.getLogger(__name__)
+
+_VOLATILE = ("/registry/coordination.k8s.io/leases/kube-node-lease/",)
+_STOP_SECONDS = 5.0
+_AUDIENCE = "https://kubernetes.default.svc.{domain}"
+
+
+class Unusable(Exception):
+    """The server cannot start as it is configured; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What lives beside the server in its process may use.
+
+    `loopback` reaches the API as a user without a connection: the same admission, no authorization; it is both a
+    Client and the Tables of the watch cache. `port` is the one really listened on.
+    """
+
+    url: str
+    port: int
+    pki: Pki
+    authority: Authority
+    registry: Registry
+    loopback: Callable[[User], Loopback]
+
+    def node(self, name: str) -> Loopback:
+        """The API as a node of that name reaches it."""
+        return self.loopback(User(f"system:node:{name}", ("system:nodes", AUTHENTICATED)))
+
+
+Beside = Callable[[Running], Coroutine[Any, Any, None]]
+
+
+def main(config: ServerConfig, beside: Beside | None = None) -> None:
+    """Run until SIGTERM or SIGINT; exits with 2 and one line where the configuration cannot work."""
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
+    )
+    try:
+        services.run(lambda: services.until_signalled(serve(config, beside=beside)))
+    except* Unusable as group:
+        for problem in _leaves(group):
+            print(f"pylet server: {problem}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+async def serve(
+    config: ServerConfig,
+    ready: Callable[[Running], None] | None = None,
+    beside: Beside | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """Serve until cancelled; `ready` is called once requests are answered. Raises: Unusable."""
+    clock = clock or SystemClock()
+    pki = Pki(config.data_dir / "server" / "tls")
+    address = _advertised(config)
+    with _writable(config.data_dir):
+        pki.ensure(_names(config, address), clock.now())
+        join = _join_token(config, pki)
+    ca = pki.ca.certificate.read_bytes()
+    async with _store(config) as store, asyncio.TaskGroup() as group:
+        chain = list(CHAIN)
+        registry = Registry(
+            store,
+            chain=chain,
+            service_cidr=config.service_cidr,
+            node_ports=config.service_node_port_range,
+            now=clock.now,
+        )
+        await registry.load()
+        group.create_task(registry.run())
+        audience = _AUDIENCE.format(domain=config.cluster_domain)
+        tokens = Tokens(pki.service_account, audience, clock.now)
+        authorizer = Authorizer(registry)
+        chain.append(escalation.plugin(authorizer))
+        static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
+        authenticator = Authenticator(registry, tokens, (audience,), static, clock.now)
+        reviews = Reviews(authenticator, authorizer)
+        token_requests = TokenRequests(registry, tokens, (audience,), clock.now)
+        answers = _answers(registry, reviews, token_requests)
+
+        def loopback(user: User) -> Loopback:
+            return Loopback(registry, user=user, answers=answers)
+
+        state = _State()
+        watches, metrics = Watches(), Metrics()
+        kubelets = KubeletProxy(registry, pki.kubelet_context)
+        with _listening(config) as listening:
+            port = listening.getsockname()[1]
+            url = f"https://{_in_url(address)}:{port}"
+            app = App(
+                authenticator=authenticator,
+                authorizer=authorizer,
+                resources=Resources(registry, reviews, token_requests, watches, clock.now),
+                discovery=Discovery(kinds.all_kinds(), f"{_in_url(address)}:{port}"),
+                kubelets=kubelets,
+                health=Health(state.checks()),
+                metrics=metrics,
+                watches=watches,
+                tokens=tokens,
+                ca=ca,
+            )
+            try:
+                async with _http(app, listening, pki, watches):
+                    client = Loopback(registry, answers=answers)
+                    await addons.ensure(client, addons.namespaces())
+                    wanted = addons.objects(
+                        service_cidr=config.service_cidr,
+                        advertise_address=address,
+                        port=port,
+                        cluster_dns=config.cluster_dns,
+                        disable=config.disable,
+                    )
+                    await addons.ensure(client, [*wanted, *default_roles.objects()])
+                    _write_kubeconfig(config, pki, ca, port)
+                    authority = pki.authority(clock.now)
+                    for component in _components(config, client, registry, clock, ca.decode(), authority):
+                        group.create_task(component)
+                    state.is_ready = True
+                    gc.freeze()  # what a start leaves behind lives as long as the process: not to be looked at again
+                    services.notify("READY=1")
+                    log.info("pylet serves at %s", url)
+                    running = Running(url, port, pki, authority, registry, loopback)
+                    if ready is not None:
+                        ready(running)
+                    if beside is not None:
+                        group.create_task(beside(running))
+                    await asyncio.Event().wait()
+            finally:
+                await kubelets.close()
+
+
+class _State:
+    """What the health checks look at."""
+
+    def __init__(self) -> None:
+        self.is_ready = False
+
+    def checks(self) -> dict[str, dict[str, Callable[[], str]]]:
+        fine: dict[str, Callable[[], str]] = {"ping": lambda: "", "log": lambda: "", "etcd": lambda: ""}
+        started = {"poststarthook/rbac/bootstrap-roles": lambda: "" if self.is_ready else "not finished"}
+        return {
+            "healthz": fine | started,
+            "livez": fine | started,
+            "readyz": fine | {"informer-sync": lambda: ""} | started,
+        }
+
+
+def _components(
+    config: ServerConfig, client: Loopback, registry: Registry, clock: Clock, ca: str, authority: Authority
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """What works in the background, each until cancelled."""
+    from pylet.server.controllers import controllers, node_ipam, root_ca
+    from pylet.server.reconcile.runner import Runner
+    from pylet.server.scheduler.loop import Scheduler
+
+    tables: dict[Kind, Table] = {kind: registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)}
+    all_of_them = [*controllers(), root_ca.controller(ca), node_ipam.controller(config.cluster_cidr)]
+    yield Runner(client, tables, clock, all_of_them).run()
+    yield Scheduler(client, tables, clock).run()
+
+
+def _answers(
+    registry: Registry, reviews: Reviews, token_requests: TokenRequests
+) -> dict[tuple[str, str], Callable[[Request, Object], Awaitable[Object]]]:
+    """Creates that store nothing, as loopback clients ask for them."""
+
+    async def token(request: Request, body: Object) -> Object:
+        await registry.admit(request, body)
+        return token_requests.answer(request.key, body)
+
+    async def review(request: Request, body: Object) -> Object:
+        return reviews.answer(request.kind, body, request.user, request.key.namespace)
+
+    found = {(kind.plural, ""): review for kind in kinds.all_kinds() if kind.group in _REVIEWS and kind.verbs}
+    return {**found, ("serviceaccounts", "token"): token}
+
+
+_REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
+
+
+@asynccontextmanager
+async def _http(app: App, listening: socket.socket, pki: Pki, watches: Watches) -> AsyncIterator[None]:
+    """Serve on the socket; at the end stop listening, end watches, and let requests finish."""
+
+    def make_request(*parts: Any) -> web.BaseRequest:
+        return web.BaseRequest(*parts, asyncio.get_running_loop(), client_max_size=BODY_BYTES)
+
+    handle: Any = app.handle  # answers with less than a StreamResponse: see http/answer.py
+    listener = Listener(handle, request_factory=make_request, access_log=None, lingering_time=1.0)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(listener, sock=listening, ssl=pki.server_context(), backlog=1024)
+    try:
+        yield
+    finally:
+        server.close()
+        watches.stop()
+        await listener.shutdown(_STOP_SECONDS)
+
+
+@asynccontextmanager
+async def _store(config: ServerConfig) -> AsyncIterator[Any]:
+    asked = config.datastore_endpoint
+    if asked == "memory":
+        url = "memory://"
+    elif asked and asked.startswith("sqlite://"):
+        url = asked
+    else:
+        url = f"sqlite://{config.data_dir / 'server' / 'db.sqlite'}"
+    try:
+        async with open_store(url, volatile=_VOLATILE) as store:
+            yield store
+    except StoreError as failed:
+        raise Unusable(str(failed)) from failed
+
+
+@contextmanager
+def _listening(config: ServerConfig) -> Iterator[socket.socket]:
+    host, port = config.bind_address, config.https_listen_port
+    shown = f"{_in_url(host or '*')}:{port}"
+    try:
+        found = (
+            socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=1024)
+            if host
+            else _any_address(port)
+        )
+    except OSError as failed:
+        why = os.strerror(failed.errno or 0)
+        advice = "choose another --https-listen-port" if failed.errno == errno.EADDRINUSE else "check --bind-address"
+        raise Unusable(f"cannot listen on {shown}: {why}; {advice}") from failed
+    with found:
+        yield found
+
+
+def _any_address(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
+    return socket.create_server(("", port), backlog=1024)
+
+
+@contextmanager
+def _writable(data_dir: Path) -> Iterator[None]:
+    try:
+        (data_dir / "server").mkdir(parents=True, exist_ok=True, mode=0o700)
+        yield
+    except OSError as failed:
+        why = os.strerror(failed.errno or 0)
+        raise Unusable(f"cannot write below {data_dir}: {why}; choose another --data-dir") from failed
+
+
+def _write_kubeconfig(config: ServerConfig, pki: Pki, ca: bytes, port: int) -> None:
+    import yaml
+
+    local = "127.0.0.1" if config.bind_address in (None, "0.0.0.0", "::") else str(config.bind_address)
+    certificate, key = pki.admin.certificate.read_bytes(), pki.admin.key.read_bytes()
+    content = kubeconfig.build(f"https://{_in_url(local)}:{port}", ca, certificate=certificate, key=key)
+    try:
+        write_private(config.write_kubeconfig, yaml.safe_dump(content).encode(), config.write_kubeconfig_mode)
+    except OSError as failed:
+        why = os.strerror(failed.errno or 0)
+        raise Unusable(f"cannot write {config.write_kubeconfig}: {why}; choose another --write-kubeconfig") from failed
+
+
+def _join_token(config: ServerConfig, pki: Pki) -> list[tuple[str, str]]:
+    """The secrets agents join with, each with a name; the main one is kept in `server/token` with the CA's hash."""
+    file = config.data_dir / "server" / "token"
+    if config.token:
+        secret = jointoken.parse(config.token).secret
+    elif file.exists():
+        secret = jointoken.parse(file.read_text()).secret
+    else:
+        secret = secrets.token_hex(16)
+    pin = jointoken.ca_hash(pki.ca.certificate.read_bytes())
+    text = f"{jointoken.JoinToken(secret, pin)}\n".encode()
+    if not file.exists() or file.read_bytes() != text:
+        write_private(file, text)
+    found = [("pylet", secret)]
+    if config.agent_token:
+        found.append(("pylet-agent", jointoken.parse(config.agent_token).secret))
+    return found
+
+
+def _names(config: ServerConfig, address: str) -> list[str]:
+    """Everything the serving certificate is valid for."""
+    services_ip = str(ip_network(config.service_cidr)[1])
+    cluster = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
+    cluster.append(f"kubernetes.default.svc.{config.cluster_domain}")
+    bound = [config.bind_address] if config.bind_address and not ip_address(config.bind_address).is_unspecified else []
+    names = ["localhost", "127.0.0.1", "::1", socket.gethostname(), *cluster, services_ip, address, *bound]
+    return list(dict.fromkeys([*names, *config.tls_san]))
+
+
+def _advertised(config: ServerConfig) -> str:
+    """The address others reach the server under: as told, else as bound, else that of the default route."""
+    if config.advertise_address:
+        return config.advertise_address
+    if config.bind_address and not ip_address(config.bind_address).is_unspecified:
+        return config.bind_address
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: it only asks the routing table
+        except OSError:
+            return "127.0.0.1"
+        return str(probe.getsockname()[0])
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _leaves(group: BaseExceptionGroup[Unusable]) -> Iterator[Unusable]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
