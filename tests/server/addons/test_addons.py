@@ -1,0 +1,58 @@
+"""A fresh cluster gets its first objects; the next start writes nothing."""
+
+from __future__ import annotations
+
+from pylet.api.kinds.clusterrole import KIND as CLUSTERROLE
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object
+from pylet.server.addons import ensure, namespaces, objects
+from pylet.server.loopback import Loopback
+from pylet.store.drivers.memory import MemoryStore
+from tests.server.conftest import Api, running
+
+RULE: Object = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+EXTRA: Object = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}
+ROLE: Object = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "r", "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"}},
+    "rules": [RULE],
+}
+
+
+async def start(api: Api) -> Loopback:
+    client = Loopback(api.registry)
+    await ensure(client, namespaces())
+    wanted = objects(service_cidr="10.43.0.0/16", advertise_address="192.0.2.1", port=6443, cluster_dns="10.43.0.10")
+    await ensure(client, [*wanted, ROLE])
+    return client
+
+
+async def test_a_second_start_writes_nothing() -> None:
+    store = MemoryStore()
+    async with running(store) as api:
+        client = await start(api)
+        kubernetes = await client.get(SERVICE, Key("default", "kubernetes"))
+        dns = await client.get(SERVICE, Key("kube-system", "kube-dns"))
+        assert kubernetes["spec"]["clusterIP"] == "10.43.0.1"
+        assert (dns["spec"]["clusterIP"], [port["port"] for port in dns["spec"]["ports"]]) == ("10.43.0.10", [53, 53])
+    revision = store.revision
+    async with running(store) as api:
+        await start(api)
+    assert store.revision == revision
+
+
+async def test_grants_are_restored_and_extra_ones_stay(api: Api) -> None:
+    client = Loopback(api.registry)
+    await ensure(client, [ROLE])
+    await client.patch(CLUSTERROLE, Key("", "r"), {"rules": [EXTRA]})
+    await ensure(client, [ROLE])
+    assert (await client.get(CLUSTERROLE, Key("", "r")))["rules"] == [EXTRA, RULE]
+
+
+async def test_what_is_not_to_be_updated_is_left_alone(api: Api) -> None:
+    client = Loopback(api.registry)
+    frozen = {"rbac.authorization.kubernetes.io/autoupdate": "false"}
+    await client.create(CLUSTERROLE, {"metadata": {"name": "r", "annotations": frozen}, "rules": []})
+    await ensure(client, [ROLE])
+    assert not (await client.get(CLUSTERROLE, Key("", "r"))).get("rules")

@@ -1,0 +1,163 @@
+"""What each plugin adds and refuses, asked through the registry."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Object
+from pylet.server.registry import User
+from tests.server.conftest import Api, configmap, pod, refused
+
+KUBELET = User("system:node:n1", ("system:nodes", "system:authenticated"))
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+def node(name: str = "n1", **labels: str) -> Object:
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {}}
+
+
+async def test_a_pod_finds_its_token(api: Api) -> None:
+    spec = (await api.create(pod("p")))["spec"]
+    assert spec["serviceAccountName"] == "default"
+    (volume,) = spec["volumes"]
+    assert volume["name"].startswith("kube-api-access-")
+    assert [next(iter(source)) for source in volume["projected"]["sources"]] == [
+        "serviceAccountToken",
+        "configMap",
+        "downwardAPI",
+    ]
+    (mount,) = spec["containers"][0]["volumeMounts"]
+    assert (mount["name"], mount["mountPath"], mount["readOnly"]) == (volume["name"], TOKEN_PATH, True)
+
+
+@pytest.mark.parametrize("holder", ["pod", "account"])
+async def test_a_token_can_be_declined(api: Api, holder: str) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "quiet", "namespace": "a"}}
+    declined = {"automountServiceAccountToken": False}
+    await api.create(account | (declined if holder == "account" else {}))
+    made = await api.create(pod("p", serviceAccountName="quiet", **(declined if holder == "pod" else {})))
+    assert "volumes" not in made["spec"]
+
+
+async def test_pull_secrets_come_with_the_account(api: Api) -> None:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "puller", "namespace": "a"}}
+    await api.create(account | {"imagePullSecrets": [{"name": "s"}]})
+    assert (await api.create(pod("p", serviceAccountName="puller")))["spec"]["imagePullSecrets"] == [{"name": "s"}]
+
+
+async def test_an_account_that_is_not_there(api: Api) -> None:
+    status = await refused(api.create(pod("p", serviceAccountName="nobody")))
+    assert status["message"] == (
+        'pods "p" is forbidden: error looking up service account a/nobody: serviceaccount "nobody" not found'
+    )
+
+
+async def test_a_default_account_in_the_making_is_waited_for(api: Api) -> None:
+    await api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "new"}})
+    creating = asyncio.create_task(api.create(pod("p", "new")))
+    await asyncio.sleep(0)
+    await api.create(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "new"}}
+    )
+    assert (await creating)["spec"]["serviceAccountName"] == "default"
+
+
+async def test_pods_tolerate_a_lost_node_for_five_minutes(api: Api) -> None:
+    mine = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
+    tolerations = (await api.create(pod("p", tolerations=[mine])))["spec"]["tolerations"]
+    assert [(t["key"].partition("/")[2], t["tolerationSeconds"]) for t in tolerations] == [
+        ("not-ready", 1),
+        ("unreachable", 300),
+    ]
+
+
+async def test_priority_comes_from_the_class(api: Api) -> None:
+    high = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 9}
+    await api.create(high)
+    assert (await api.create(pod("p")))["spec"]["priority"] == 0
+    assert (await api.create(pod("q", priorityClassName="high")))["spec"]["priority"] == 9
+    await api.create(high | {"metadata": {"name": "usual"}, "value": 3, "globalDefault": True})
+    assert (await api.create(pod("r")))["spec"]["priorityClassName"] == "usual"
+    second = await refused(api.create(high | {"metadata": {"name": "also"}, "globalDefault": True}))
+    assert "PriorityClass usual is already marked as default. Only one default can exist" in second["message"]
+    missing = await refused(api.create(pod("s", priorityClassName="none")))
+    assert missing["message"] == 'pods "s" is forbidden: no PriorityClass with name none was found'
+    set_by_hand = await refused(api.create(pod("t", priority=7)))
+    assert "the integer value of priority (7) must not be provided in pod spec" in set_by_hand["message"]
+
+
+async def test_a_new_node_is_not_ready(api: Api) -> None:
+    made = await api.create(node())
+    assert made["spec"]["taints"] == [{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ({"metadata": {"labels": {"node-restriction.kubernetes.io/x": "y"}}}, "is not allowed to modify labels: "),
+        ({"metadata": {"labels": {"kubernetes.io/role": "y"}}}, "is not allowed to modify labels: kubernetes.io/role"),
+        ({"spec": {"taints": []}}, 'node "n1" is not allowed to modify taints'),
+    ],
+    ids=["restricted label", "kubernetes' label", "taints"],
+)
+async def test_what_a_kubelet_cannot_change_on_its_node(api: Api, patch: Object, message: str) -> None:
+    await api.create(node(), user=KUBELET)
+    assert message in (await refused(api.patch(NODE, "", "n1", patch, user=KUBELET)))["message"]
+
+
+async def test_a_kubelet_keeps_to_its_node_and_pods(api: Api) -> None:
+    await api.create(node("n1", **{"kubernetes.io/hostname": "n1"}), user=KUBELET)
+    await api.create(pod("mine", nodeName="n1"))
+    await api.create(pod("other", nodeName="n2"))
+    running: Any = {"status": {"phase": "Running"}}
+    await api.patch(POD, "a", "mine", running, subresource="status", user=KUBELET)
+    for refusal in (
+        api.patch(POD, "a", "other", running, subresource="status", user=KUBELET),
+        api.patch(POD, "a", "mine", {"metadata": {"labels": {"a": "b"}}}, user=KUBELET),
+        api.delete(POD, "a", "other", user=KUBELET),
+        api.create(pod("new", nodeName="n1"), user=KUBELET),
+        api.create(node("n2"), user=KUBELET),
+    ):
+        assert (await refused(refusal))["code"] == 403
+    await api.delete(POD, "a", "mine", grace_seconds=0, user=KUBELET)
+
+
+async def test_other_users_are_not_kubelets(api: Api) -> None:
+    await api.create(node("n2"))
+    await api.create(configmap("x"), user=KUBELET)
+
+
+async def test_a_certificate_request_says_who_made_it(api: Api) -> None:
+    request = {
+        "apiVersion": "certificates.k8s.io/v1",
+        "kind": "CertificateSigningRequest",
+        "metadata": {"name": "c"},
+        "spec": {"request": csr(), "signerName": "example.com/signer", "usages": ["client auth"], "username": "liar"},
+    }
+    made = await api.create(request, user=User("jane", ("dev",)))
+    assert (made["spec"]["username"], made["spec"]["groups"]) == ("jane", ["dev"])
+    request["metadata"] = {"name": "d"}
+    request["spec"] |= {"request": csr("system:masters"), "signerName": "kubernetes.io/kube-apiserver-client"}
+    assert "with system:masters group is not allowed" in (await refused(api.create(request)))["message"]
+
+
+def csr(organization: str = "dev") -> str:
+    import base64
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    names = [
+        x509.NameAttribute(NameOID.COMMON_NAME, "jane"),
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization),
+    ]
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names))
+    signed = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
