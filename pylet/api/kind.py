@@ -47,7 +47,7 @@ class Strategy:
         """Keep what this (sub)resource may not change; upstream's PrepareForUpdate."""
         if subresource == "status":
             # Labels, annotations and finalizers may change with the status, owners may not; the rest stays.
-            changed = {name: obj[name] for name in ("metadata", "status") if name in obj}
+            changed: Object = {name: obj[name] for name in ("metadata", "status") if name in obj}
             obj.clear()
             obj |= {name: value for name, value in old.items() if name != "status"}
             obj |= changed

@@ -58,7 +58,8 @@ def deployment(**spec: Any) -> Object:
 
 LABEL = (
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
-    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+    "an alphanumeric character (e.g. 'my-name',  or '123-abc', "
+    "regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
 REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K"
 
@@ -103,7 +104,8 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
             ),
             [
                 "spec.containers[0].ports[0].containerPort: Required value",
-                "spec.containers[0].ports[1].containerPort: Invalid value: 99999: must be between 1 and 65535, inclusive",
+                "spec.containers[0].ports[1].containerPort: Invalid value: 99999: must be "
+                "between 1 and 65535, inclusive",
                 'spec.containers[0].ports[2].name: Duplicate value: "http"',
             ],
             id="bad ports",
@@ -120,7 +122,8 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
             ),
             [
                 "spec.containers[0].env[0].name: Required value",
-                'spec.containers[0].env[1].valueFrom: Invalid value: "": may not be specified when `value` is not empty',
+                'spec.containers[0].env[1].valueFrom: Invalid value: "": may not be specified '
+                "when `value` is not empty",
                 'spec.containers[0].env[2].valueFrom.fieldRef.fieldPath: Invalid value: "spec.foo": '
                 "error converting fieldPath: field label not supported: spec.foo",
                 "spec.containers[0].env[3].valueFrom.configMapKeyRef.name: Required value",
@@ -149,8 +152,10 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
             POD,
             container(resources={"requests": {"cpu": "2", "foo": "1"}, "limits": {"cpu": "1", "example.com/gpu": "1"}}),
             [
-                'spec.containers[0].resources.requests: Invalid value: "foo": must be a standard resource for containers',
-                'spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
+                'spec.containers[0].resources.requests: Invalid value: "foo": must be a standard '
+                "resource for containers",
+                'spec.containers[0].resources.requests: Invalid value: "2": must be less than or '
+                "equal to cpu limit of 1",
             ],
             id="requests past limits",
         ),
@@ -160,10 +165,12 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
                 livenessProbe={"successThreshold": 2, "httpGet": {"port": 0}}, readinessProbe={"periodSeconds": -1}
             ),
             [
-                "spec.containers[0].livenessProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive",
+                "spec.containers[0].livenessProbe.httpGet.port: Invalid value: 0: must be "
+                "between 1 and 65535, inclusive",
                 "spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1",
                 "spec.containers[0].readinessProbe: Required value: must specify a handler type",
-                "spec.containers[0].readinessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
+                "spec.containers[0].readinessProbe.periodSeconds: Invalid value: -1: must be "
+                "greater than or equal to 0",
             ],
             id="bad probes",
         ),
@@ -326,7 +333,8 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
                 "spec.usages: Required value",
                 'spec.signerName: Invalid value: "x": must be a fully qualified domain and path of the form '
                 "'example.com/signer-name'",
-                "spec.expirationSeconds: Invalid value: 5: may not specify a duration less than 600 seconds (10 minutes)",
+                "spec.expirationSeconds: Invalid value: 5: may not specify a duration less than "
+                "600 seconds (10 minutes)",
             ],
             id="a bad certificate request",
         ),
@@ -335,7 +343,8 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
             {"spec": {"taints": [{"key": "a"}, {"key": "b", "effect": "Maybe"}]}},
             [
                 "spec.taints[0].effect: Required value",
-                'spec.taints[1].effect: Unsupported value: "Maybe": supported values: "NoSchedule", "PreferNoSchedule", '
+                'spec.taints[1].effect: Unsupported value: "Maybe": supported values: '
+                '"NoSchedule", "PreferNoSchedule", '
                 '"NoExecute"',
             ],
             id="bad taints",
@@ -381,7 +390,8 @@ TOLERATION = {"key": "a", "operator": "Exists"}
             deployment(selector={"matchLabels": {"app": "a", "b": "c"}}),
             [
                 'spec.selector: Invalid value: {"matchLabels":{"app":"a","b":"c"}}: field is immutable',
-                'spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not match template `labels`',
+                'spec.template.metadata.labels: Invalid value: {"app":"a"}: `selector` does not '
+                "match template `labels`",
             ],
             id="a selector stays",
         ),
