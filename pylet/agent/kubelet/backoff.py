@@ -1,0 +1,39 @@
+"""How long to wait before trying again what failed: 10 s doubling to 5 min, forgotten after 10 min without failure.
+
+Source: upstream `client-go/util/flowcontrol/backoff.go` as the kubelet uses it, for containers and for images alike.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+_FIRST = timedelta(seconds=10)
+_LONGEST = timedelta(minutes=5)
+
+
+class Backoff:
+    """Keys are whatever fails: (container, hash), an image."""
+
+    def __init__(self) -> None:
+        self._waits: dict[str, tuple[timedelta, datetime]] = {}
+
+    def until(self, key: str, failed_at: datetime) -> datetime | None:
+        """When `key`, which failed at `failed_at`, may be tried again; None for now, the first time."""
+        known = self._waits.get(key)
+        if known is None or failed_at - known[1] > 2 * _LONGEST:
+            return None
+        return failed_at + known[0]
+
+    def wait(self, key: str) -> timedelta:
+        return self._waits[key][0] if key in self._waits else timedelta()
+
+    def failed(self, key: str, now: datetime) -> None:
+        """`key` is tried again after a failure: the next failure waits longer."""
+        known = self._waits.get(key)
+        if known is None or now - known[1] > 2 * _LONGEST:
+            self._waits[key] = _FIRST, now
+        else:
+            self._waits[key] = min(known[0] * 2, _LONGEST), now
+
+    def forget(self, key: str) -> None:
+        self._waits.pop(key, None)

@@ -1,0 +1,10 @@
+"""The labels and annotations by which containers are found again: upstream's, so that crictl and others read them."""
+
+POD_NAME = "io.kubernetes.pod.name"
+POD_NAMESPACE = "io.kubernetes.pod.namespace"
+POD_UID = "io.kubernetes.pod.uid"
+CONTAINER_NAME = "io.kubernetes.container.name"
+CONTAINER_HASH = "io.kubernetes.container.hash"
+RESTART_COUNT = "io.kubernetes.container.restartCount"
+TERMINATION_PATH = "io.kubernetes.container.terminationMessagePath"
+TERMINATION_POLICY = "io.kubernetes.container.terminationMessagePolicy"

@@ -1,0 +1,103 @@
+"""What the runtime has of one pod, in the terms that deciding needs. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from pylet.agent.kubelet import labels
+from pylet.cri.messages import ContainerState, ContainerStatus, SandboxState, SandboxStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What the probes of one running container say; None where there is no such probe or no answer yet."""
+
+    started: bool | None = None
+    ready: bool | None = None
+    live: bool | None = None
+
+
+UNPROBED = Probed()
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    id: str
+    name: str
+    restarts: int
+    state: ContainerState
+    started_at: datetime | None
+    finished_at: datetime | None
+    exit_code: int
+    reason: str
+    message: str
+    image: str
+    image_ref: str
+    hash: str
+
+    @property
+    def is_running(self) -> bool:
+        return self.state is ContainerState.RUNNING
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state is ContainerState.EXITED
+
+    @classmethod
+    def of(cls, status: ContainerStatus, message: str = "") -> Container:
+        return cls(
+            status.id,
+            status.metadata.name,
+            int(status.annotations.get(labels.RESTART_COUNT, status.metadata.attempt)),
+            status.state,
+            _moment(status.started_at),
+            _moment(status.finished_at),
+            status.exit_code,
+            status.reason,
+            message or status.message,
+            status.image.user_specified_image or status.image.image,
+            status.image_ref,
+            status.annotations.get(labels.CONTAINER_HASH, ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    id: str
+    is_ready: bool
+    attempt: int
+    ips: tuple[str, ...]
+
+    @classmethod
+    def of(cls, status: SandboxStatus) -> Sandbox:
+        return cls(status.id, status.state is SandboxState.READY, status.metadata.attempt, status.ips)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """`sandboxes` newest first; `containers` newest first within a name; `probed` by container id."""
+
+    sandboxes: tuple[Sandbox, ...] = ()
+    containers: Mapping[str, tuple[Container, ...]] = field(default_factory=dict)
+    probed: Mapping[str, Probed] = field(default_factory=dict)
+
+    @property
+    def sandbox(self) -> Sandbox | None:
+        """The one the pod runs in, if it is ready."""
+        return self.sandboxes[0] if self.sandboxes and self.sandboxes[0].is_ready else None
+
+    def latest(self, name: str) -> Container | None:
+        return self.containers[name][0] if self.containers.get(name) else None
+
+    def probes(self, container: Container) -> Probed:
+        return self.probed.get(container.id, UNPROBED)
+
+    @property
+    def running(self) -> list[Container]:
+        return [container for group in self.containers.values() for container in group if container.is_running]
+
+
+def _moment(nanoseconds: int) -> datetime | None:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC) if nanoseconds > 0 else None

@@ -1,0 +1,85 @@
+"""What a pod's spec means to the node: its containers in order, its restart rules, its QoS class. Pure.
+
+Source: upstream `pkg/apis/core/v1/helper/qos/qos.go`, `pkg/kubelet/container/helpers.go`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from pylet.api import quantity
+from pylet.api.object import Object, dig
+
+
+def init_containers(pod: Object) -> list[Object]:
+    return pod["spec"].get("initContainers") or []
+
+
+def app_containers(pod: Object) -> list[Object]:
+    containers: list[Object] = pod["spec"]["containers"]
+    return containers
+
+
+def all_containers(pod: Object) -> Iterator[Object]:
+    yield from init_containers(pod)
+    yield from app_containers(pod)
+
+
+def is_sidecar(container: Object) -> bool:
+    """A restartable init container."""
+    return container.get("restartPolicy") == "Always"
+
+
+def restarts_after(pod: Object, container: Object, exit_code: int) -> bool:
+    """Whether a container that ended is started again; init containers are, while they fail, but under Never."""
+    policy = pod["spec"].get("restartPolicy", "Always")
+    if is_sidecar(container):
+        return True
+    if container in init_containers(pod):
+        return exit_code != 0 and policy != "Never"
+    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
+def container_hash(container: Object) -> str:
+    """Changes when the container has to be made anew; its image is all that may change in place."""
+    return hashlib.blake2b(orjson.dumps([container["name"], container.get("image")]), digest_size=4).hexdigest()
+
+
+def is_host_network(pod: Object) -> bool:
+    return bool(pod["spec"].get("hostNetwork"))
+
+
+def qos_class(pod: Object) -> str:
+    """Guaranteed, Burstable or BestEffort."""
+    requests: dict[str, int] = {}
+    limits: dict[str, int] = {}
+    guaranteed = True
+    for container in all_containers(pod):
+        own_limits = _amounts(container, "limits")
+        for name, amount in _amounts(container, "requests").items():
+            requests[name] = requests.get(name, 0) + amount
+        for name, amount in own_limits.items():
+            limits[name] = limits.get(name, 0) + amount
+        guaranteed = guaranteed and set(own_limits) == {"cpu", "memory"}
+    if not requests and not limits:
+        return "BestEffort"
+    return "Guaranteed" if guaranteed and requests == limits else "Burstable"
+
+
+def milli_cpu(container: Object, bound: str) -> int:
+    """Requests or limits of cpu in thousandths; 0 when not given."""
+    return quantity.milli_of(dig(container, "resources", bound, "cpu", default="0"))
+
+
+def memory_bytes(container: Object, bound: str) -> int:
+    return quantity.value_of(dig(container, "resources", bound, "memory", default="0"))
+
+
+def _amounts(container: Object, bound: str) -> dict[str, int]:
+    found: dict[str, Any] = dig(container, "resources", bound, default={})
+    amounts = {name: quantity.parse(str(found[name])).nanos for name in ("cpu", "memory") if name in found}
+    return {name: amount for name, amount in amounts.items() if amount}
