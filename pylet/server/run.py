@@ -44,19 +44,19 @@ from pylet.server.http.app import App
 from pylet.server.http.discovery import Discovery
 from pylet.server.http.health import Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
+from pylet.server.http.openapi import OpenApi
 from pylet.server.http.resources import BODY_BYTES, Resources
 from pylet.server.http.watching import Watches
 from pylet.server.loopback import Loopback
 from pylet.server.metrics import Metrics
 from pylet.server.pki import Authority, Pki, write_private
-from pylet.server.registry import Registry, Request, User
+from pylet.server.registry import VOLATILE, Registry, Request, User
 from pylet.server.registry.registry import is_stored
 from pylet.store import open_store
 from pylet.store.interface import StoreError
 
 log = logging.getLogger(__name__)
 
-_VOLATILE = ("/registry/coordination.k8s.io/leases/kube-node-lease/",)
 _STOP_SECONDS = 5.0
 _AUDIENCE = "https://kubernetes.default.svc.{domain}"
 
@@ -150,6 +150,7 @@ async def serve(
                 authorizer=authorizer,
                 resources=Resources(registry, reviews, token_requests, watches, clock.now),
                 discovery=Discovery(kinds.all_kinds(), f"{_in_url(address)}:{port}"),
+                openapi=OpenApi(kinds.all_kinds()),
                 kubelets=kubelets,
                 health=Health(state.checks()),
                 metrics=metrics,
@@ -265,7 +266,7 @@ async def _store(config: ServerConfig) -> AsyncIterator[Any]:
     else:
         url = f"sqlite://{config.data_dir / 'server' / 'db.sqlite'}"
     try:
-        async with open_store(url, volatile=_VOLATILE) as store:
+        async with open_store(url, volatile=VOLATILE) as store:
             yield store
     except StoreError as failed:
         raise Unusable(str(failed)) from failed

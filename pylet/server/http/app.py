@@ -21,6 +21,7 @@ from pylet.server.http.answer import Answer, Streamed
 from pylet.server.http.discovery import Discovery
 from pylet.server.http.health import ROOTS, Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
+from pylet.server.http.openapi import OpenApi
 from pylet.server.http.request_info import RequestInfo, request_info
 from pylet.server.http.resources import Resources, not_found
 from pylet.server.http.watching import Watches
@@ -30,6 +31,7 @@ from pylet.version import KUBERNETES, VERSION
 
 log = logging.getLogger(__name__)
 
+_GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _UNPROTECTED = ("/cacerts",)  # what an agent pins before it trusts anybody
 
 
@@ -41,6 +43,7 @@ class App:
         authorizer: Authorizer,
         resources: Resources,
         discovery: Discovery,
+        openapi: OpenApi,
         kubelets: KubeletProxy,
         health: Health,
         metrics: Metrics,
@@ -52,6 +55,7 @@ class App:
         self._authorizer = authorizer
         self._resources = resources
         self._discovery = discovery
+        self._openapi = openapi
         self._kubelets = kubelets
         self._health = health
         self._metrics = metrics
@@ -62,7 +66,7 @@ class App:
             "/version": _version,
             "/metrics": self._metrics_text,
             "/openid/v1/jwks": lambda: Answer(orjson.dumps(tokens.jwks()), type_="application/jwk-set+json"),
-            "/.well-known/openid-configuration": self._openid,
+            "/.well-known/openid-configuration": self._openid_configuration,
             "/": self._paths,
         }
 
@@ -123,6 +127,9 @@ class App:
         root = path.strip("/").partition("/")[0]
         if root in ROOTS:
             return self._health.answer(path, http.query, http.query.getall("exclude", []))
+        if root == "openapi":
+            schema = self._openapi.document(path)
+            return Answer.text("404 page not found\n", 404) if schema is None else Answer(schema)
         found = self._discovery.document(path, http.headers.get("Accept", ""))
         if found is None:
             return Answer.text("404 page not found\n", 404)
@@ -136,7 +143,7 @@ class App:
         self._metrics.watches = len(self._watches)
         return Answer(self._metrics.text().encode(), type_="text/plain; version=0.0.4; charset=utf-8")
 
-    def _openid(self) -> Answer:
+    def _openid_configuration(self) -> Answer:
         issuer = self._tokens.issuer
         return Answer.of(
             {
@@ -186,6 +193,6 @@ def _version() -> Answer:
             "buildDate": "",
             "goVersion": "",
             "compiler": platform.python_implementation().lower(),
-            "platform": f"linux/{ {'x86_64': 'amd64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }",
+            "platform": f"linux/{_GO_MACHINES.get(platform.machine(), platform.machine())}",
         }
     )

@@ -84,9 +84,8 @@ def content_type(header: str) -> str:
 
 
 def unsupported(types: tuple[str, ...]) -> UnsupportedMediaType:
-    known = ", ".join(types)
     return UnsupportedMediaType(
-        f"the body of the request was in an unknown format - accepted media types include: {known}"
+        "the body of the request was in an unknown format - accepted media types include: " + ", ".join(types)
     )
 
 
