@@ -241,12 +241,13 @@ _REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
 async def _http(app: App, listening: socket.socket, pki: Pki, watches: Watches) -> AsyncIterator[None]:
     """Serve on the socket; at the end stop listening, end watches, and let requests finish."""
 
+    loop: Any = asyncio.get_running_loop()
+
     def make_request(*parts: Any) -> web.BaseRequest:
-        return web.BaseRequest(*parts, asyncio.get_running_loop(), client_max_size=BODY_BYTES)
+        return web.BaseRequest(*parts, loop, client_max_size=BODY_BYTES)
 
     handle: Any = app.handle  # answers with less than a StreamResponse: see http/answer.py
     listener = Listener(handle, request_factory=make_request, access_log=None, lingering_time=1.0)
-    loop = asyncio.get_running_loop()
     server = await loop.create_server(listener, sock=listening, ssl=pki.server_context(), backlog=1024)
     try:
         yield

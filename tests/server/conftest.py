@@ -1,133 +1,109 @@
-"""A registry on a memory store, as whole as the server's own, and short ways to ask it things."""
+"""A real server on loopback, in this process and on the memory store, for tests that speak HTTP to it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 
-from pylet.api import kinds
-from pylet.api.errors import ApiError
-from pylet.api.kind import Kind
-from pylet.api.object import Key, Object
-from pylet.api.wire import decode
-from pylet.client.interface import PatchType
-from pylet.server.admission import CHAIN
-from pylet.server.registry import LOOPBACK, DeleteOptions, ListOptions, Page, Registry, Request, User
-from pylet.store.drivers.memory import MemoryStore
-from pylet.store.interface import Store
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+from pylet.server.config import ServerConfig
+from pylet.server.pki import Pki
+from pylet.server.run import Running, serve
 
 
-class Api:
-    """The registry as a client in a hurry sees it; objects in and out, errors raised."""
+@dataclass(frozen=True)
+class Answered:
+    status: int
+    body: bytes
+    headers: Any
 
-    def __init__(self, registry: Registry, task: asyncio.Task[None]) -> None:
-        self.registry = registry
-        self.task = task
-
-    def request(self, verb: str, kind: Kind, namespace: str = "", name: str = "", **options: Any) -> Request:
-        options.setdefault("user", LOOPBACK)
-        return Request(verb=verb, kind=kind, key=Key(namespace, name), **options)
-
-    async def create(self, obj: Object, *, name: str = "", subresource: str = "", **options: Any) -> Object:
-        body = orjson.loads(orjson.dumps(obj))
-        kind = kind_of(body)
-        decode.canonicalize(kind, body)
-        if subresource:
-            kind = kinds.by_resource("", "v1", "pods") or kind
-        request = self.request(
-            "create", kind, body["metadata"].get("namespace", ""), name, subresource=subresource, **options
-        )
-        return decoded((await self.registry.create(request, body)).entry.raw)
-
-    async def update(self, obj: Object, *, subresource: str = "", **options: Any) -> Object:
-        body = orjson.loads(orjson.dumps(obj))
-        kind, meta = kind_of(body), body["metadata"]
-        decode.canonicalize(kind, body)
-        request = self.request(
-            "update", kind, meta.get("namespace", ""), meta["name"], subresource=subresource, **options
-        )
-        return decoded((await self.registry.update(request, body)).entry.raw)
-
-    async def patch(
-        self, kind: Kind, namespace: str, name: str, patch: Any, type_: PatchType = PatchType.MERGE, **options: Any
-    ) -> Object:
-        request = self.request("patch", kind, namespace, name, **options)
-        return decoded((await self.registry.patch(request, patch, type_)).entry.raw)
-
-    async def get(self, kind: Kind, namespace: str, name: str, **options: Any) -> Object:
-        return decoded((await self.registry.get(self.request("get", kind, namespace, name, **options))).raw)
-
-    async def delete(self, kind: Kind, namespace: str, name: str, *, user: User = LOOPBACK, **options: Any) -> Object:
-        request = self.request("delete", kind, namespace, name, user=user, dry_run=options.pop("dry_run", False))
-        return decoded((await self.registry.delete(request, DeleteOptions(**options))).body)
-
-    async def list(self, kind: Kind, namespace: str = "", **options: Any) -> Page:
-        return await self.registry.list(self.request("list", kind, namespace), ListOptions(**options))
-
-    async def names(self, kind: Kind, namespace: str = "", **options: Any) -> list[str]:
-        return [entry.key.name for entry in (await self.list(kind, namespace, **options)).entries]
-
-    async def namespace(self, name: str) -> None:
-        await self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-        await self.create(
-            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": name}}
-        )
+    @property
+    def json(self) -> Any:
+        return orjson.loads(self.body)
 
 
-def decoded(raw: bytes) -> Object:
-    obj: Object = orjson.loads(raw)
-    return obj
+@dataclass
+class Cluster:
+    """The server and a session per identity."""
+
+    running: Running
+    admin: aiohttp.ClientSession
+    anyone: aiohttp.ClientSession
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = None,
+        anonymous: bool = False,
+        **headers: str,
+    ) -> Answered:
+        """`body` is JSON, or bytes as they are; header names have underscores."""
+        session = self.anyone if anonymous or token else self.admin
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token:
+            sent["Authorization"] = f"Bearer {token}"
+        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        async with session.request(method, self.running.url + path, data=data, headers=sent) as answer:
+            return Answered(answer.status, await answer.read(), answer.headers)
 
 
-def kind_of(obj: Object) -> Kind:
-    group, _, version = obj["apiVersion"].rpartition("/")
-    kind = kinds.by_kind(group, version, obj["kind"])
-    assert kind is not None, obj
-    return kind
-
-
-def configmap(name: str, namespace: str = "a", **data: str) -> Object:
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}, "data": data}
-
-
-def pod(name: str, namespace: str = "a", **spec: Any) -> Object:
-    spec.setdefault("containers", [{"name": "c", "image": "registry.test/c:1"}])
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
-
-
-def service(name: str, namespace: str = "a", **spec: Any) -> Object:
-    spec.setdefault("ports", [{"port": 80}])
-    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
-
-
-async def refused(what: Any) -> Object:
-    """The Status of a call that must fail."""
-    with pytest.raises(ApiError) as caught:
-        await what
-    return caught.value.status()
+def config(directory: Path, **changes: Any) -> ServerConfig:
+    settled: dict[str, Any] = {
+        "data_dir": directory,
+        "bind_address": "127.0.0.1",
+        "https_listen_port": 0,
+        "write_kubeconfig": directory / "admin.yaml",
+        "disable_agent": True,
+        "datastore_endpoint": "memory",
+    }
+    return ServerConfig(**(settled | changes))
 
 
 @asynccontextmanager
-async def running(store: Store) -> AsyncIterator[Api]:
-    registry = Registry(store, chain=CHAIN, now=lambda: NOW)
-    await registry.load()
-    task = asyncio.create_task(registry.run())
+async def running_server(settled: ServerConfig) -> AsyncIterator[Running]:
+    """The server as a task; a failure to start is raised here."""
+    ready: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(settled, ready.set_result))
+    done, _ = await asyncio.wait((ready, task), return_when=asyncio.FIRST_COMPLETED)
+    if task in done:
+        await task
     try:
-        yield Api(registry, task)
+        yield ready.result()
     finally:
         task.cancel()
+        await asyncio.wait((task,))
+
+
+def session(pki: Pki, *, certificate: bool) -> aiohttp.ClientSession:
+    context = ssl.create_default_context(cafile=str(pki.ca.certificate))
+    if certificate:
+        context.load_cert_chain(pki.admin.certificate, pki.admin.key)
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context))
 
 
 @pytest.fixture
-async def api() -> AsyncIterator[Api]:
-    async with running(MemoryStore()) as found:
-        await found.namespace("a")
-        yield found
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    async with (
+        running_server(config(tmp_path)) as running,
+        session(running.pki, certificate=True) as admin,
+        session(running.pki, certificate=False) as anyone,
+    ):
+        yield Cluster(running, admin, anyone)
+
+
+@pytest.fixture
+def make_config(tmp_path: Path) -> Callable[..., ServerConfig]:
+    return lambda **changes: config(tmp_path, **changes)

@@ -1,1 +1,1 @@
-"""The API over HTTPS: what a request is about, who may, and the answer's form. Stored bytes are passed on as they are."""
+"""The API over HTTPS: what a request is about, who may, and the answer's form. Stored bytes pass as they are."""

@@ -48,7 +48,8 @@ class KubeletProxy:
 
     async def serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
         """Raises: ApiError."""
-        return await _ROUTES[info.resource, info.subresource](self, http, info)
+        answer: Answer | Streamed = await _ROUTES[info.resource, info.subresource](self, http, info)
+        return answer
 
     async def close(self) -> None:
         if self._session is not None:
@@ -172,7 +173,8 @@ def _container(pod: Object, asked: str) -> str:
             raise BadRequest(f"container {asked} is not valid for pod {name}")
         return asked
     if len(groups["containers"]) == 1:
-        return groups["containers"][0]
+        only: str = groups["containers"][0]
+        return only
     message = f"a container name must be specified for pod {name}, choose one of: [{' '.join(groups['containers'])}]"
     if groups["initContainers"]:
         message += f" or one of the init containers: [{' '.join(groups['initContainers'])}]"

@@ -1,8 +1,8 @@
 """OpenAPI v3 as far as clients decide by it: which operations there are, on which kind, with which parameters.
 
-kubectl looks here whether the server validates fields itself, and then leaves it to the server. The schemas are not told
-yet. Documents are made when asked for, one a group and version.
-Source: kubectl pkg/../cli-runtime pkg/resource/query_param_verifier_v3.go, kube-openapi pkg/handler3.
+kubectl looks here whether the server validates fields itself, and then leaves it to the server. The schemas are not
+told yet. Documents are made when asked for, one a group and version.
+Source: cli-runtime pkg/resource/query_param_verifier_v3.go, kube-openapi pkg/handler3.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ class Resources:
         """Raises: ApiError."""
         if info.subresource and info.subresource not in kind.subresources:
             raise not_found()
-        if info.verb not in verbs_of(kind, info.subresource):
+        if info.verb not in verbs_of(kind, info.subresource) or not _fits(info):
             raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
         call = self._call(http, info, kind, user)
         answer = await self._verbs[info.verb](call)
@@ -310,6 +310,13 @@ def _list_options(call: Call) -> ListOptions:
 
 
 _EVERYTHING = ListOptions()
+
+
+def _fits(info: RequestInfo) -> bool:
+    """Whether the verb belongs on this path: writes of one object need its name, a plain create has none."""
+    if info.verb in ("update", "patch"):
+        return bool(info.name)
+    return info.verb != "create" or bool(info.name) == bool(info.subresource)
 
 
 def _number(query: Mapping[str, str], name: str) -> int:

@@ -1,0 +1,105 @@
+"""Who may what, over TLS on loopback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PODS = "/api/v1/namespaces/default/pods"
+RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
+
+
+async def account_token(cluster: Any, name: str = "robot", **spec: Any) -> str:
+    path = "/api/v1/namespaces/default/serviceaccounts"
+    await cluster.ask("POST", path, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})
+    made = await cluster.ask("POST", f"{path}/{name}/token", {"spec": spec})
+    assert made.status == 201, made.body
+    token: str = made.json["status"]["token"]
+    return token
+
+
+async def grant(cluster: Any, verbs: list[str], resources: list[str], account: str = "robot") -> None:
+    role = {"metadata": {"name": "r"}, "rules": [{"apiGroups": [""], "resources": resources, "verbs": verbs}]}
+    assert (await cluster.ask("POST", f"{RBAC}/roles", role)).status == 201
+    binding = {
+        "metadata": {"name": "b"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "default"}],
+    }
+    assert (await cluster.ask("POST", f"{RBAC}/rolebindings", binding)).status == 201
+
+
+async def test_nobody_known_is_refused_by_name(cluster: Any) -> None:
+    refused = await cluster.ask("GET", PODS, anonymous=True)
+    assert refused.status == 403
+    assert refused.json["message"] == (
+        'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" in the namespace "default"'
+    )
+    assert refused.json["details"] == {"kind": "pods"}
+
+
+async def test_a_wrong_token_is_not_anonymous(cluster: Any) -> None:
+    assert (await cluster.ask("GET", "/version", token="nonsense")).status == 401
+
+
+async def test_a_service_account_may_what_its_role_grants_at_once(cluster: Any) -> None:
+    token = await account_token(cluster)
+    assert (await cluster.ask("GET", PODS, token=token)).status == 403
+    await grant(cluster, ["list"], ["pods"])
+    assert (await cluster.ask("GET", PODS, token=token)).status == 200
+    assert (await cluster.ask("GET", f"{PODS}/x", token=token)).status == 403
+    assert (await cluster.ask("DELETE", f"{RBAC}/rolebindings/b")).status == 200
+    assert (await cluster.ask("GET", PODS, token=token)).status == 403
+
+
+async def test_a_token_dies_with_its_account(cluster: Any) -> None:
+    token = await account_token(cluster)
+    await cluster.ask("DELETE", "/api/v1/namespaces/default/serviceaccounts/robot")
+    assert (await cluster.ask("GET", "/version", token=token)).status == 401
+
+
+async def test_a_changed_token_proves_nothing(cluster: Any) -> None:
+    head, payload, signature = (await account_token(cluster)).split(".")
+    other = signature[:10] + ("A" if signature[10] != "A" else "B") + signature[11:]
+    assert (await cluster.ask("GET", "/version", token=f"{head}.{payload}.{other}")).status == 401
+
+
+async def test_nobody_grants_what_he_does_not_hold(cluster: Any) -> None:
+    token = await account_token(cluster)
+    role = {
+        "metadata": {"name": "r"},
+        "rules": [
+            {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["create"]}
+        ],
+    }
+    await cluster.ask("POST", f"{RBAC}/roles", role)
+    binding = {
+        "metadata": {"name": "b"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "r"},
+        "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "default"}],
+    }
+    await cluster.ask("POST", f"{RBAC}/rolebindings", binding)
+    more = {"metadata": {"name": "more"}, "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}
+    refused = await cluster.ask("POST", f"{RBAC}/roles", more, token=token)
+    assert refused.status == 403
+    assert "is attempting to grant RBAC permissions not currently held" in refused.json["message"]
+
+
+async def test_reviews_tell_what_a_user_may(cluster: Any) -> None:
+    path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    asked = {"user": "x", "groups": ["system:masters"], "resourceAttributes": {"verb": "get", "resource": "pods"}}
+    assert (await cluster.ask("POST", path, {"spec": asked})).json["status"]["allowed"] is True
+    asked["groups"] = []
+    assert (await cluster.ask("POST", path, {"spec": asked})).json["status"]["allowed"] is False
+    token = await account_token(cluster)
+    review = await cluster.ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": token}})
+    assert review.json["status"]["user"]["username"] == "system:serviceaccount:default:robot"
+
+
+async def test_impersonation_needs_its_own_right(cluster: Any) -> None:
+    me = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+    as_other = await cluster.ask("POST", me, {}, Impersonate_User="jane", Impersonate_Group="dev")
+    assert as_other.json["status"]["userInfo"] == {"username": "jane", "groups": ["dev", "system:authenticated"]}
+    token = await account_token(cluster)
+    refused = await cluster.ask("POST", me, {}, token=token, Impersonate_User="jane")
+    assert refused.status == 403
+    assert 'cannot impersonate resource "users"' in refused.json["message"]

@@ -1,0 +1,121 @@
+"""The API as a client sees it, over TLS on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+
+MAPS = "/api/v1/namespaces/default/configmaps"
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+async def test_an_object_is_created_read_changed_and_deleted(cluster: Any) -> None:
+    made = await cluster.ask("POST", MAPS, config_map("a", x="1"))
+    assert made.status == 201
+    assert made.json["metadata"]["resourceVersion"]
+    assert (await cluster.ask("GET", f"{MAPS}/a")).body == made.body
+    put = await cluster.ask("PUT", f"{MAPS}/a", config_map("a", x="2"))
+    assert (put.status, put.json["data"]) == (200, {"x": "2"})
+    patched = await cluster.ask("PATCH", f"{MAPS}/a", {"data": {"y": "3"}}, Content_Type="application/merge-patch+json")
+    assert patched.json["data"] == {"x": "2", "y": "3"}
+    assert (await cluster.ask("DELETE", f"{MAPS}/a")).json["status"] == "Success"
+    gone = await cluster.ask("GET", f"{MAPS}/a")
+    assert (gone.status, gone.json["message"]) == (404, 'configmaps "a" not found')
+
+
+async def test_a_list_streams_every_object_and_a_table_has_columns(cluster: Any) -> None:
+    for number in range(5):
+        await cluster.ask("POST", MAPS, config_map(f"m{number}", big="x" * 60_000))
+    listed = (await cluster.ask("GET", MAPS)).json
+    assert listed["kind"] == "ConfigMapList"
+    assert [item["metadata"]["name"] for item in listed["items"]][-5:] == [f"m{number}" for number in range(5)]
+    accept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
+    table = (await cluster.ask("GET", MAPS, Accept=accept)).json
+    assert table["kind"] == "Table"
+    assert [column["name"] for column in table["columnDefinitions"]][:2] == ["Name", "Data"]
+
+
+async def test_a_watch_tells_what_happens_after_the_list(cluster: Any) -> None:
+    since = (await cluster.ask("GET", MAPS)).json["metadata"]["resourceVersion"]
+    query = {"watch": "1", "resourceVersion": since, "timeoutSeconds": "30"}
+    async with cluster.admin.get(cluster.running.url + MAPS, params=query) as watch:
+        await cluster.ask("POST", MAPS, config_map("a", x="1"))
+        await cluster.ask("DELETE", f"{MAPS}/a")
+        lines = [orjson.loads(await asyncio.wait_for(watch.content.readline(), 10)) for _ in range(2)]
+    assert [(line["type"], line["object"]["metadata"]["name"]) for line in lines] == [("ADDED", "a"), ("DELETED", "a")]
+
+
+async def test_a_watch_ends_after_its_timeout_and_the_connection_serves_on(cluster: Any) -> None:
+    ended = await cluster.ask("GET", f"{MAPS}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dnone")
+    assert (ended.status, ended.body) == (200, b"")
+    assert (await cluster.ask("GET", "/version")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "headers", "status", "says"),
+    [
+        pytest.param("POST", MAPS, b"{", {}, 400, "unexpected end of JSON input", id="malformed JSON"),
+        pytest.param("POST", MAPS, b"{}", {"Content_Type": "text/xml"}, 415, "unknown format", id="an unknown body type"),
+        pytest.param("GET", MAPS, None, {"Accept": "text/xml"}, 406, "only the following media types", id="an unknown answer type"),
+        pytest.param("POST", MAPS, b" " * ((3 << 20) + 1), {}, 413, "limit is 3145728", id="a body over 3 MB"),
+        pytest.param("GET", f"{MAPS}?limit=x", None, {}, 400, "ParseInt", id="a limit that is no number"),
+        pytest.param("GET", "/api/v1/namespaces/default/nothing", None, {}, 404, "could not find the requested resource", id="an unknown resource"),
+        pytest.param("PUT", MAPS, b"{}", {}, 405, "does not allow this method", id="a verb the collection lacks"),
+        pytest.param("GET", f"{MAPS}?labelSelector=a%3D%3D%3Db", None, {}, 400, "", id="a broken selector"),
+        pytest.param("POST", f"{MAPS}?fieldValidation=Strict", {**config_map("s"), "spec": 1}, {}, 400, 'unknown field "spec"', id="an unknown field under Strict"),
+    ],
+)  # fmt: skip
+async def test_what_is_refused_is_worded_as_a_status(
+    cluster: Any, method: str, path: str, body: Any, headers: dict[str, str], status: int, says: str
+) -> None:
+    refused = await cluster.ask(method, path, body, **headers)
+    assert refused.status == status
+    assert refused.json["kind"] == "Status"
+    assert refused.json["code"] == status
+    assert says in refused.json["message"]
+
+
+async def test_unknown_fields_warn(cluster: Any) -> None:
+    made = await cluster.ask("POST", MAPS, {**config_map("w"), "spec": 1})
+    assert made.status == 201
+    assert made.headers["Warning"] == '299 - "unknown field \\"spec\\""'
+
+
+async def test_yaml_goes_in_and_out(cluster: Any) -> None:
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {k: v}\n"
+    made = await cluster.ask("POST", MAPS, body, Content_Type="application/yaml", Accept="application/yaml")
+    assert made.headers["Content-Type"] == "application/yaml"
+    assert b"\ndata:\n  k: v\n" in b"\n" + made.body
+
+
+async def test_discovery_is_told_both_ways(cluster: Any) -> None:
+    classic = (await cluster.ask("GET", "/apis/apps/v1")).json
+    assert {"deployments", "deployments/scale"} <= {entry["name"] for entry in classic["resources"]}
+    accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"
+    first = await cluster.ask("GET", "/apis", Accept=accept)
+    assert first.json["kind"] == "APIGroupDiscoveryList"
+    again = await cluster.ask("GET", "/apis", Accept=accept, If_None_Match=first.headers["ETag"])
+    assert (again.status, again.body) == (304, b"")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/livez", "/readyz", "/version"])
+async def test_health_and_version_are_public(cluster: Any, path: str) -> None:
+    assert (await cluster.ask("GET", path, anonymous=True)).status == 200
+
+
+async def test_a_dry_run_stores_nothing(cluster: Any) -> None:
+    made = await cluster.ask("POST", f"{MAPS}?dryRun=All", config_map("d"))
+    assert made.status == 201
+    assert (await cluster.ask("GET", f"{MAPS}/d")).status == 404
+
+
+async def test_the_metrics_count_requests(cluster: Any) -> None:
+    await cluster.ask("GET", MAPS)
+    text = (await cluster.ask("GET", "/metrics")).body.decode()
+    assert 'apiserver_request_total{code="200",group="",resource="configmaps",subresource="",verb="LIST"' in text
