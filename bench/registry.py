@@ -27,8 +27,7 @@ from pylet.api.object import Key, Object
 from pylet.api.wire import decode
 from pylet.client.interface import PatchType
 from pylet.server.admission import CHAIN
-from pylet.server.registry import DeleteOptions, ListOptions, Registry, Request
-from pylet.server.registry.form import Layout
+from pylet.server.registry import VOLATILE, DeleteOptions, ListOptions, Registry, Request
 from pylet.store import open_store
 
 _WRITERS = 16
@@ -146,7 +145,7 @@ async def bench(registry: Registry, count: int) -> None:
 async def main(count: int, driver: str) -> None:
     with tempfile.TemporaryDirectory() as directory:
         url = f"sqlite://{directory}/db.sqlite" if driver == "sqlite" else "memory://"
-        async with open_store(url, volatile=Layout.VOLATILE) as store:
+        async with open_store(url, volatile=VOLATILE) as store:
             registry = Registry(store, chain=CHAIN)
             await registry.load()
             following = asyncio.create_task(registry.run())

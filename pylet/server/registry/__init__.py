@@ -15,12 +15,14 @@ from pylet.server.registry.answers import (
     Written,
     error_frame,
 )
+from pylet.server.registry.form import VOLATILE
 from pylet.server.registry.registry import Registry
 from pylet.server.registry.request import LOOPBACK, DeleteOptions, ListOptions, Request, User
 
 __all__ = [
     "JSON",
     "LOOPBACK",
+    "VOLATILE",
     "Batch",
     "Change",
     "DeleteOptions",

@@ -12,6 +12,8 @@ from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry
 
+VOLATILE = ("/registry/core/events/", "/registry/coordination.k8s.io/leases/kube-node-lease/")
+"""What the store keeps in memory only: heartbeats, and Events, which expire within the hour anyway."""
 _META = b'"metadata":{'
 _VERSION = b'"metadata":{"resourceVersion":"'
 
@@ -61,6 +63,3 @@ class Layout:
     @classmethod
     def place(cls, kind: Kind, key: Key) -> str:
         return f"{cls.prefix(kind)}{key.namespace}/{key.name}" if key.namespace else f"{cls.prefix(kind)}{key.name}"
-
-    VOLATILE = ("/registry/core/events/", "/registry/coordination.k8s.io/leases/kube-node-lease/")
-    """What the store keeps in memory only: heartbeats, and Events, which expire within the hour anyway."""

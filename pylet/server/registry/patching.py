@@ -19,21 +19,25 @@ _REJECTED = "the server rejected our request due to an error in our request"
 ACCEPTED = (PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC)
 
 
+def check_type(type_: PatchType) -> None:
+    """Raises: UnsupportedMediaType."""
+    if type_ not in ACCEPTED:
+        accepted = ", ".join(ACCEPTED)
+        raise UnsupportedMediaType(
+            f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+        )
+
+
 def patched(kind: Kind, current: Object, patch: Any, type_: PatchType, validation: str) -> tuple[Object, list[str]]:
-    """The new object and texts for `Warning` headers; `current` is private. Raises: ApiError."""
+    """The new object and texts for `Warning` headers; `current` is private, `type_` checked. Raises: ApiError."""
     try:
         match type_:
             case PatchType.JSON:
                 obj = json_patch.apply(current, patch)
             case PatchType.MERGE:
                 obj = merge.apply(current, patch)
-            case PatchType.STRATEGIC:
+            case _:  # STRATEGIC: the only other that `check_type` lets pass
                 obj = strategic.apply(current, patch, schema.of(kind.definition))
-            case _:
-                accepted = ", ".join(ACCEPTED)
-                raise UnsupportedMediaType(
-                    "the body of the request was in an unknown format - accepted media types include: " + accepted
-                )
     except BadPatch as bad:
         raise BadRequest(str(bad)) from bad
     except Unprocessable as unfit:

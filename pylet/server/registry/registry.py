@@ -28,7 +28,7 @@ from pylet.server.admission.interface import CREATE, Plugin
 from pylet.server.registry import listing, pods
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written
-from pylet.server.registry.patching import patched
+from pylet.server.registry.patching import check_type, patched
 from pylet.server.registry.request import DeleteOptions, ListOptions, Request
 from pylet.server.registry.scale import scale_of, scaled
 from pylet.server.registry.selection import selection_of
@@ -146,6 +146,7 @@ class Registry:
 
     async def patch(self, request: Request, patch: Any, type_: PatchType) -> Written:
         """`patch` is decoded JSON. Raises: UnsupportedMediaType for APPLY, until field ownership is kept."""
+        check_type(type_)
         again = orjson.dumps(patch)
         kind = SCALE if request.subresource == "scale" else request.kind
 

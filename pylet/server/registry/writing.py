@@ -124,7 +124,9 @@ class Writer:
             if entry is None:
                 if create is None or not customs.is_created_by_update(kind):
                     raise NotFound(kind.group, kind.plural, key.name)
-                return await self.create(request, create())
+                obj = create()
+                metadata.check_name(kind, obj["metadata"], key)
+                return await self.create(request, obj)
             try:
                 return Written(await self._change(request, kind, cache, entry, changing(entry)))
             except store.Conflict as lost:

@@ -8,7 +8,7 @@ from pylet.api.object import Key, Object
 from pylet.server.addons import ensure, namespaces, objects
 from pylet.server.loopback import Loopback
 from pylet.store.drivers.memory import MemoryStore
-from tests.server.conftest import Api, running
+from tests.server.kit import Api, running
 
 RULE: Object = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
 EXTRA: Object = {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}

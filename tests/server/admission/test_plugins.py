@@ -11,7 +11,7 @@ from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.server.registry import User
-from tests.server.conftest import Api, configmap, pod, refused
+from tests.server.kit import Api, configmap, pod, refused
 
 KUBELET = User("system:node:n1", ("system:nodes", "system:authenticated"))
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"

@@ -9,7 +9,7 @@ import pytest
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Object
 from pylet.store.drivers.memory import MemoryStore
-from tests.server.conftest import Api, refused, running, service
+from tests.server.kit import Api, refused, running, service
 
 
 async def test_a_service_gets_an_address(api: Api) -> None:

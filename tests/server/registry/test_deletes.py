@@ -9,7 +9,7 @@ from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.server.registry import DeleteOptions, ListOptions
-from tests.server.conftest import Api, configmap, pod, refused
+from tests.server.kit import Api, configmap, pod, refused
 
 
 async def test_most_kinds_answer_a_status(api: Api) -> None:

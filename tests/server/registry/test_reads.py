@@ -15,7 +15,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.server.registry import Batch, ListOptions, Subscription
 from pylet.store.drivers.memory import MemoryStore
-from tests.server.conftest import Api, configmap, pod, refused, running
+from tests.server.kit import Api, configmap, pod, refused, running
 
 
 class Watcher:

@@ -9,11 +9,12 @@ import pytest
 
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.deployment import KIND as DEPLOYMENT
+from pylet.api.kinds.endpoints import KIND as ENDPOINTS
 from pylet.api.kinds.lease import KIND as LEASE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.client.interface import PatchType
-from tests.server.conftest import Api, configmap, pod, refused
+from tests.server.kit import Api, configmap, pod, refused
 
 STALE = (
     'Operation cannot be fulfilled on configmaps "x": the object has been modified; '
@@ -147,8 +148,8 @@ async def test_patches_that_are_refused(api: Api) -> None:
     assert stale["message"] == STALE
     unknown = await refused(api.patch(CONFIGMAP, "a", "x", {"dtaa": {}}, field_validation="Strict"))
     assert 'strict decoding error: unknown field "dtaa"' in unknown["message"]
-    apply = await refused(api.patch(CONFIGMAP, "a", "x", made, PatchType.APPLY))
-    assert apply["code"] == 415
+    for name in ("x", "missing"):
+        assert (await refused(api.patch(CONFIGMAP, "a", name, made, PatchType.APPLY)))["code"] == 415
     missing = await refused(api.patch(CONFIGMAP, "a", "y", {}))
     assert missing["code"] == 404
 
@@ -199,3 +200,31 @@ async def test_binding_puts_a_pod_on_a_node_once(api: Api) -> None:
     again = await refused(api.create(binding, name="p", subresource="binding"))
     assert again["code"] == 409
     assert again["message"].endswith('pod p is already assigned to node "n1"')
+
+
+async def test_eviction_marks_and_deletes(api: Api) -> None:
+    await api.create(pod("p", nodeName="n1"))
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": "a"}}
+    assert (await api.create(eviction, name="p", subresource="eviction"))["status"] == "Success"
+    evicted = await api.get(POD, "a", "p")
+    assert evicted["metadata"]["deletionGracePeriodSeconds"] == 30
+    (condition,) = evicted["status"]["conditions"]
+    assert (condition["type"], condition["reason"]) == ("DisruptionTarget", "EvictionByEvictionAPI")
+    other = await refused(api.create(eviction, name="q", subresource="eviction"))
+    assert other["message"] == "name in URL does not match name in Eviction object"
+
+
+async def test_a_status_write_changes_status_and_labels_only(api: Api) -> None:
+    await api.create(pod("p"))
+    change = {"metadata": {"annotations": {"a": "b"}}, "spec": {"priority": 9}, "status": {"phase": "Running"}}
+    after = await api.patch(POD, "a", "p", change, subresource="status")
+    assert (after["status"]["phase"], after["metadata"]["annotations"]) == ("Running", {"a": "b"})
+    assert after["spec"]["priority"] == 0
+    assert after["metadata"]["generation"] == 1
+
+
+async def test_a_put_can_create_some_kinds_under_its_own_name_only(api: Api) -> None:
+    endpoints = {"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "e", "namespace": "a"}}
+    request = api.request("update", ENDPOINTS, "a", "f")
+    status = await refused(api.registry.update(request, endpoints))
+    assert status["message"] == "the name of the object (e) does not match the name on the URL (f)"

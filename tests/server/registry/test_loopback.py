@@ -14,7 +14,7 @@ from pylet.api.object import Key, Object
 from pylet.client.interface import Client, Tables
 from pylet.server.loopback import Loopback
 from pylet.server.registry import Request
-from tests.server.conftest import Api, configmap, pod
+from tests.server.kit import Api, configmap, pod
 
 
 async def test_what_it_writes_is_in_the_table_when_it_returns(api: Api) -> None:

@@ -1,0 +1,3 @@
+from tests.server.kit import api
+
+__all__ = ["api"]
