@@ -40,6 +40,7 @@ from pylet.cri.messages import (
 )
 
 _PERIOD_MICROS = 100_000
+_SECCOMP_PROFILES = "/var/lib/kubelet/seccomp"
 _MASKED = (
     "/proc/asound",
     "/proc/acpi",
@@ -160,7 +161,7 @@ def _namespaces(pod: Object) -> NamespaceOption:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a container is made with beside its spec. `volumes` are host paths by volume name; `files` host → container."""
+    """What a container is made with beside its spec: `volumes` by name, `files` from host path to container path."""
 
     environment: Mapping[str, str]
     volumes: Mapping[str, Path]
@@ -277,9 +278,7 @@ def _seccomp(profile: Object | None) -> SecurityProfile:
         case "RuntimeDefault":
             return SecurityProfile(ProfileType.RUNTIME_DEFAULT)
         case "Localhost":
-            return SecurityProfile(
-                ProfileType.LOCALHOST, f"/var/lib/kubelet/seccomp/{(profile or {})['localhostProfile']}"
-            )
+            return SecurityProfile(ProfileType.LOCALHOST, f"{_SECCOMP_PROFILES}/{(profile or {})['localhostProfile']}")
         case _:
             return SecurityProfile(ProfileType.UNCONFINED)
 

@@ -116,7 +116,7 @@ def _texts(kind: str, found: Object) -> dict[str, str]:
 
 
 def service_variables(services: Iterable[Object], namespace: str, *, links: bool) -> dict[str, str]:
-    """`NAME_SERVICE_HOST` and its kin for the Services a pod is told of: kubernetes always, its namespace's by links."""
+    """`NAME_SERVICE_HOST` and its kin: for the API's Service always, for those of the pod's namespace with `links`."""
     values: dict[str, str] = {}
     for service in services:
         meta, spec = service["metadata"], service["spec"]

@@ -222,14 +222,11 @@ def _ready(pod: Object, phase: str, inits: list[Object], apps: list[Object]) -> 
     gates = [gate["conditionType"] for gate in pod["spec"].get("readinessGates") or ()]
     closed = [gate for gate in gates if (condition_of(pod, gate) or {}).get("status") != "True"]
     if closed:
-        absent = [gate for gate in closed if condition_of(pod, gate) is None]
         words = "; ".join(
-            [f'corresponding condition of pod readiness gate "{gate}" does not exist.' for gate in absent]
-            + [
-                f'the status of pod readiness gate "{gate}" is not "True", but False'
-                for gate in closed
-                if gate not in absent
-            ]
+            f'corresponding condition of pod readiness gate "{gate}" does not exist.'
+            if condition_of(pod, gate) is None
+            else f'the status of pod readiness gate "{gate}" is not "True", but False'
+            for gate in closed
         )
         return _condition("Ready", False, "ReadinessGatesNotReady", words), _condition("ContainersReady", True)
     return _condition("Ready", True), _condition("ContainersReady", True)
@@ -253,9 +250,8 @@ def differs(old: Object, new: Object) -> bool:
 
 def _without_nulls(value: object) -> object:
     if isinstance(value, dict):
-        return {
-            name: kept for name, item in value.items() if (kept := _without_nulls(item)) not in (None, {}, [], "", 0)
-        }
+        kept = {name: _without_nulls(item) for name, item in value.items()}
+        return {name: item for name, item in kept.items() if item not in (None, {}, [], "", 0)}
     if isinstance(value, list):
         return [_without_nulls(item) for item in value]
     return value

@@ -1,0 +1,118 @@
+"""What probes and hooks do to a container: run a command, ask over HTTP, TCP or gRPC. Success or why not.
+
+Source: upstream `pkg/probe`, `pkg/kubelet/lifecycle/handlers.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+from pylet.api.object import Object
+from pylet.cri.interface import CriError, DeadlineExceeded, Runtime
+from pylet.version import KUBERNETES
+
+_BODY_BYTES = 10 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`message` says what went wrong, as upstream's events word it."""
+
+    ok: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The container that is asked: its id, the pod's address, and its ports by name."""
+
+    container_id: str
+    ip: str
+    ports: dict[str, int]
+
+    def port(self, value: int | str) -> int:
+        """Raises: KeyError for a name the container does not declare."""
+        return value if isinstance(value, int) else self.ports[value] if value in self.ports else int(value)
+
+
+async def run(handler: Object, target: Target, runtime: Runtime, *, seconds: float) -> Outcome:
+    """Carry out an exec, httpGet, tcpSocket, grpc or sleep handler, taking at most `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            if "exec" in handler:
+                return await _exec(handler["exec"], target, runtime, seconds)
+            if "httpGet" in handler:
+                return await _http(handler["httpGet"], target)
+            if "tcpSocket" in handler:
+                return await _tcp(handler["tcpSocket"], target)
+            if "grpc" in handler:
+                return await _grpc(handler["grpc"], target, seconds)
+            if "sleep" in handler:
+                await asyncio.sleep(handler["sleep"]["seconds"])
+            return Outcome(True)
+    except TimeoutError:
+        late = f"command timed out after {seconds:g}s" if "exec" in handler else "context deadline exceeded"
+        return Outcome(False, late)
+    except (KeyError, ValueError) as unknown:
+        return Outcome(False, f"couldn't find port: {unknown}")
+    except OSError as failed:
+        return Outcome(False, str(failed))
+
+
+async def _exec(action: Object, target: Target, runtime: Runtime, seconds: float) -> Outcome:
+    try:
+        result = await runtime.exec_sync(target.container_id, action.get("command") or [], timeout_seconds=seconds)
+    except DeadlineExceeded:
+        return Outcome(False, f"command timed out after {seconds:g}s")
+    except CriError as failed:
+        return Outcome(False, str(failed))
+    output = (result.stdout + result.stderr)[:_BODY_BYTES].decode(errors="replace")
+    return Outcome(result.exit_code == 0, "" if result.exit_code == 0 else output)
+
+
+async def _http(action: Object, target: Target) -> Outcome:
+    host, port = action.get("host") or target.ip, target.port(action["port"])
+    scheme = action.get("scheme", "HTTP").lower()
+    headers = {"host": f"{host}:{port}", "user-agent": f"kube-probe/{KUBERNETES}", "connection": "close"}
+    headers |= {header["name"].lower(): header["value"] for header in action.get("httpHeaders") or ()}
+    path = action.get("path") or "/"
+    path = path if path.startswith("/") else f"/{path}"
+    reader, writer = await asyncio.open_connection(host, port, ssl=_trusting() if scheme == "https" else None)
+    try:
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+        writer.write("\r\n".join(lines).encode())
+        status_line = (await reader.readline()).decode(errors="replace").split(" ", 2)
+        if len(status_line) < 2 or not status_line[1].isdecimal():
+            return Outcome(False, f'Get "{scheme}://{host}:{port}{path}": malformed HTTP response')
+        code = int(status_line[1])
+    finally:
+        writer.close()
+    if 200 <= code < 400:
+        return Outcome(True)
+    return Outcome(False, f"HTTP probe failed with statuscode: {code}")
+
+
+async def _tcp(action: Object, target: Target) -> Outcome:
+    _, writer = await asyncio.open_connection(action.get("host") or target.ip, target.port(action["port"]))
+    writer.close()
+    return Outcome(True)
+
+
+async def _grpc(action: Object, target: Target, seconds: float) -> Outcome:
+    from pylet.cri.health import Unhealthy, check
+
+    try:
+        await check(f"{target.ip}:{action['port']}", action.get("service") or "", seconds=seconds)
+    except Unhealthy as unhealthy:
+        return Outcome(False, str(unhealthy))
+    return Outcome(True)
+
+
+def _trusting() -> ssl.SSLContext:
+    """A probe asks whether somebody answers, not who: as upstream, certificates are not checked."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

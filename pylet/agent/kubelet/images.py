@@ -1,0 +1,153 @@
+"""Gets a container's image onto the node as its pull policy says; concurrent asks for one image share one pull.
+
+Source: upstream `pkg/kubelet/images/image_manager.go`, reasons and messages included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import orjson
+
+from pylet.agent.kubelet.backoff import Backoff
+from pylet.aio.clock import Clock
+from pylet.api.object import Object
+from pylet.cri.interface import CriError, PullError, Runtime
+from pylet.cri.messages import AuthConfig
+
+log = logging.getLogger(__name__)
+
+Tell = Callable[[str, str, str], None]
+"""(type, reason, message) of an event about the container."""
+
+
+class ImageError(Exception):
+    """The image is not to be had (now): the container's waiting reason and message."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class Images:
+    def __init__(self, runtime: Runtime, clock: Clock) -> None:
+        self._runtime = runtime
+        self._clock = clock
+        self._backoff = Backoff()
+        self._failed_at: dict[str, tuple[datetime, str]] = {}
+        self._pulling: dict[str, asyncio.Future[str]] = {}
+
+    async def ensure(self, image: str, policy: str, auths: Sequence[AuthConfig], tell: Tell) -> str:
+        """What to create the container from. Raises: ImageError, CriError."""
+        reference = with_tag(image)
+        present = await self._runtime.image_status(reference)
+        if present is not None and policy != "Always":
+            tell("Normal", "Pulled", f'Container image "{image}" already present on machine')
+            return present.id
+        if present is None and policy == "Never":
+            words = f'Container image "{image}" is not present with pull policy of Never'
+            tell("Warning", "ErrImageNeverPull", words)
+            raise ImageError("ErrImageNeverPull", words)
+        now = self._clock.now()
+        failure = self._failed_at.get(reference)
+        if failure is not None and (until := self._backoff.until(reference, failure[0])) is not None and until > now:
+            words = f'Back-off pulling image "{image}"'
+            tell("Normal", "BackOff", words)
+            raise ImageError("ImagePullBackOff", f"{words}: {failure[1]}")
+        return await self._pull(image, reference, auths, tell)
+
+    async def _pull(self, image: str, reference: str, auths: Sequence[AuthConfig], tell: Tell) -> str:
+        running = self._pulling.get(reference)
+        if running is not None:
+            return await asyncio.shield(running)
+        tell("Normal", "Pulling", f'Pulling image "{image}"')
+        begin = self._clock.monotonic()
+        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._pulling[reference] = done
+        try:
+            pulled = await self._try_each(reference, auths)
+        except CriError as failed:
+            error = self._remember(image, reference, failed, tell)
+            done.set_exception(error)
+            done.exception()  # nobody else may be waiting
+            raise error from failed
+        except asyncio.CancelledError:
+            done.cancel()
+            raise
+        finally:
+            del self._pulling[reference]
+        self._failed_at.pop(reference, None)
+        self._backoff.forget(reference)
+        done.set_result(pulled)
+        tell("Normal", "Pulled", f'Successfully pulled image "{image}" in {self._clock.monotonic() - begin:.3f}s')
+        return pulled
+
+    async def _try_each(self, reference: str, auths: Sequence[AuthConfig]) -> str:
+        """With each credential in turn, as upstream; the last refusal counts."""
+        candidates: list[AuthConfig | None] = [*auths] or [None]
+        *first, last = candidates
+        for auth in first:
+            try:
+                return await self._runtime.pull_image(reference, auth=auth)
+            except CriError as refused:
+                log.debug("pull %s: %s", reference, refused)
+        return await self._runtime.pull_image(reference, auth=last)
+
+    def _remember(self, image: str, reference: str, failed: CriError, tell: Tell) -> ImageError:
+        now = self._clock.now()
+        self._backoff.failed(reference, now)
+        reason = failed.reason if isinstance(failed, PullError) else "ErrImagePull"
+        words = str(failed)
+        self._failed_at[reference] = now, f"{reason}: {words}"
+        tell("Warning", "Failed", f'Failed to pull image "{image}": {words}')
+        tell("Warning", "Failed", f"Error: {reason}")
+        return ImageError(reason, words)
+
+
+def with_tag(image: str) -> str:
+    """The reference with the tag it means: `latest` where it has neither tag nor digest."""
+    return image if "@" in image or ":" in image.rsplit("/", 1)[-1] else f"{image}:latest"
+
+
+def credentials(secrets: Sequence[Object], image: str) -> list[AuthConfig]:
+    """What pull secrets hold for the registry of `image`, in their order."""
+    found = []
+    registry = registry_of(image)
+    for secret in secrets:
+        data = secret.get("data") or {}
+        try:
+            if ".dockerconfigjson" in data:
+                auths = orjson.loads(base64.b64decode(data[".dockerconfigjson"])).get("auths") or {}
+            elif ".dockercfg" in data:
+                auths = orjson.loads(base64.b64decode(data[".dockercfg"]))
+            else:
+                continue
+        except (ValueError, AttributeError):
+            log.warning("pull secret %s is not a docker configuration", secret["metadata"]["name"])
+            continue
+        for host, entry in auths.items():
+            if _host(host) == registry:
+                found.append(_auth(entry))
+    return found
+
+
+def registry_of(image: str) -> str:
+    """The host an image comes from; names without one come from docker.io."""
+    first, _, rest = image.partition("/")
+    return first if rest and ("." in first or ":" in first or first == "localhost") else "docker.io"
+
+
+def _host(address: str) -> str:
+    host = address.removeprefix("https://").removeprefix("http://").split("/", 1)[0]
+    return "docker.io" if host in ("index.docker.io", "registry-1.docker.io") else host
+
+
+def _auth(entry: Object) -> AuthConfig:
+    user, password = entry.get("username", ""), entry.get("password", "")
+    if entry.get("auth") and not user:
+        user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+    return AuthConfig(username=user, password=password, identity_token=entry.get("identitytoken", ""))

@@ -1,0 +1,143 @@
+"""All pods of this node: a worker for each, started when the pod comes and ended when it has gone.
+
+Woken by the pods' table and by the runtime's events. What the runtime still has of pods that the API no longer has is
+stopped and removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+
+from pylet.agent.kubelet import cgroups, labels
+from pylet.agent.kubelet.images import Images
+from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.volumes.mounter import Volumes
+from pylet.agent.kubelet.worker import Node, Worker
+from pylet.aio.clock import Clock
+from pylet.api.kind import Kind
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Object, dig
+from pylet.client.events import Recorder
+from pylet.client.interface import Client
+from pylet.client.view import Entry, Table, View
+from pylet.cri.interface import CriError, EventType, Runtime
+
+log = logging.getLogger(__name__)
+
+_STARTS = 4  # four at a time is where containerd's rate peaks: 10-11 pods a second on two cores
+_RETRY_SECONDS = 1.0
+
+
+class Pods:
+    """Runs until cancelled; containers go on running when it stops."""
+
+    def __init__(
+        self,
+        client: Client,
+        runtime: Runtime,
+        volumes: Volumes,
+        tables: Mapping[Kind, Table],
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        self._runtime = runtime
+        self._volumes = volumes
+        self._table = tables[POD]
+        self._clock = clock
+        self._settings = settings
+        recorder = Recorder(client, clock, "kubelet", settings.node_name)
+        self._recorder = recorder
+        images = Images(runtime, clock)
+        starts = asyncio.Semaphore(_STARTS)
+        self._node = Node(client, runtime, volumes, images, View(tables), clock, recorder, settings, starts)
+        self._workers: dict[str, Worker] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    def pods(self) -> list[Object]:
+        """Those bound to this node, as the API has them."""
+        mine = self._table.with_field("spec.nodeName", self._settings.node_name).values()
+        return [entry.object for entry in mine]
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self._recorder.run())
+            await self._remove_orphans()
+            for entry in list(self._table.with_field("spec.nodeName", self._settings.node_name).values()):
+                self._changed(None, entry)
+            silence = self._table.listen(self._changed)
+            try:
+                await self._follow_runtime()
+            finally:
+                silence()
+
+    def _changed(self, before: Entry | None, after: Entry | None) -> None:
+        if before is not None and (after is None or after.uid != before.uid):
+            worker = self._workers.get(before.uid)
+            if worker is not None:
+                worker.vanish()
+        if after is None or dig(after.object, "spec", "nodeName") != self._settings.node_name:
+            return
+        worker = self._workers.get(after.uid)
+        if worker is not None:
+            worker.update(after.object)
+        elif self._group is not None:
+            self._start(Worker(after.object, self._node))
+
+    def _start(self, worker: Worker) -> None:
+        assert self._group is not None
+        uid = worker.pod["metadata"]["uid"]
+        self._workers[uid] = worker
+        task = self._group.create_task(self._supervise(worker), name=f"pod {uid}")
+        task.add_done_callback(lambda _: self._workers.pop(uid, None))
+
+    async def _supervise(self, worker: Worker) -> None:
+        """A bug in one pod's handling is logged and tried again; it must not end the others."""
+        while True:
+            try:
+                await worker.run()
+                return
+            except Exception:
+                log.exception("pod %s: trying again in %.0f s", worker.pod["metadata"]["name"], _RETRY_SECONDS)
+                await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _follow_runtime(self) -> None:
+        while True:
+            try:
+                async for event in self._runtime.events():
+                    for worker in self._concerned(event.id, everybody=event.type is EventType.RESYNC):
+                        worker.poke()
+            except CriError as lost:
+                log.warning("events of the container runtime: %s", lost)
+            await self._clock.sleep(_RETRY_SECONDS)
+
+    def _concerned(self, id_: str, *, everybody: bool) -> Iterable[Worker]:
+        return [worker for worker in self._workers.values() if everybody or id_ in worker.ids]
+
+    async def _remove_orphans(self) -> None:
+        """What is left of pods that were deleted while nobody looked: containers, sandboxes, volumes, cgroups."""
+        alive = {str(pod["metadata"]["uid"]) for pod in self.pods()}
+        gone: dict[str, list[str]] = {}
+        while True:
+            try:
+                for sandbox in await self._runtime.list_sandboxes():
+                    uid = sandbox.labels.get(labels.POD_UID, "")
+                    if uid and uid not in alive:
+                        gone.setdefault(uid, []).append(sandbox.id)
+                for uid, sandboxes in gone.items():
+                    log.info("removing what is left of pod %s", uid)
+                    for id_ in sandboxes:
+                        await self._runtime.stop_sandbox(id_)
+                        await self._runtime.remove_sandbox(id_)
+                break
+            except CriError as failed:
+                log.warning("container runtime: %s", failed)
+                await self._clock.sleep(_RETRY_SECONDS)
+        for uid in {*gone, *self._volumes.orphans(alive)}:
+            await self._volumes.unmount(uid)
+        for uid in cgroups.pods(self._settings.cgroup_root):
+            if uid not in alive:
+                for tier in ("", "/burstable", "/besteffort"):
+                    cgroups.remove(f"{self._settings.cgroup_root.rstrip('/')}/kubepods{tier}/pod{uid}")

@@ -1,0 +1,83 @@
+"""Keeps asking a running container its probes, and says when an answer changes what is known.
+
+Source: upstream `pkg/kubelet/prober/worker.go`: thresholds, the start-up probe before the others, a random first delay
+left out (it only spreads load after a restart of many pods).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+from pylet.agent.kubelet import handlers
+from pylet.agent.kubelet.handlers import Target
+from pylet.agent.kubelet.observed import UNPROBED, Probed
+from pylet.aio.clock import Clock
+from pylet.api.object import Object
+from pylet.cri.interface import Runtime
+
+_PROBES = {"startupProbe": "Startup", "livenessProbe": "Liveness", "readinessProbe": "Readiness"}
+_FACT = {"startupProbe": "started", "livenessProbe": "live", "readinessProbe": "ready"}
+
+
+def has_probes(container: Object) -> bool:
+    return any(name in container for name in _PROBES)
+
+
+class Prober:
+    """The probes of one running container: `changed` hears when `result` did, `failed` of each failure."""
+
+    def __init__(
+        self,
+        container: Object,
+        target: Target,
+        runtime: Runtime,
+        clock: Clock,
+        changed: Callable[[], None],
+        failed: Callable[[str], None],
+        known: Probed = UNPROBED,
+    ) -> None:
+        self._container = container
+        self._target = target
+        self._runtime = runtime
+        self._clock = clock
+        self._changed = changed
+        self._failed = failed
+        self.result = known
+
+    async def run(self) -> None:
+        if "startupProbe" in self._container and not self.result.started:
+            await self._probe("startupProbe")
+            if not self.result.started:
+                return  # it failed for good: the container is about to be stopped
+        async with asyncio.TaskGroup() as group:
+            for name in ("livenessProbe", "readinessProbe"):
+                if name in self._container:
+                    group.create_task(self._probe(name))
+
+    async def _probe(self, name: str) -> None:
+        """Ask until the answer is final: a start-up probe's success, a liveness or start-up probe's failure."""
+        probe = self._container[name]
+        fact = _FACT[name]
+        await self._clock.sleep(probe.get("initialDelaySeconds") or 0)
+        in_a_row, last = 0, None
+        while True:
+            outcome = await handlers.run(
+                probe, self._target, self._runtime, seconds=float(probe.get("timeoutSeconds") or 1)
+            )
+            in_a_row = in_a_row + 1 if outcome.ok == last else 1
+            last = outcome.ok
+            if not outcome.ok:
+                self._failed(f"{_PROBES[name]} probe failed: {outcome.message}")
+            threshold = probe.get("successThreshold" if outcome.ok else "failureThreshold") or (1 if outcome.ok else 3)
+            if in_a_row >= threshold:
+                self._learn(fact, outcome.ok)
+                if (name == "startupProbe") or (name == "livenessProbe" and not outcome.ok):
+                    return
+            await self._clock.sleep(probe.get("periodSeconds") or 10)
+
+    def _learn(self, fact: str, value: bool) -> None:
+        if getattr(self.result, fact) is not value:
+            self.result = replace(self.result, **{fact: value})
+            self._changed()
