@@ -1,8 +1,9 @@
-"""Compiles the published Kubernetes definitions into pylet's one schema file; a hatchling build hook and a script.
+"""Compiles the published Kubernetes definitions into pylet's schema files; a hatchling build hook and a script.
 
 The definitions come with the package `kubernetes-validate`, which alters them for JSON Schema validators (`null` beside
 every type, `oneOf` for what is int or string, an `enum` of apiVersion and kind); here they become the published ones
-again, without descriptions. Which Kubernetes it is says `KUBERNETES` in pylet/version.py, and nothing else.
+again. Descriptions, two thirds of the whole and wanted by `kubectl explain` alone, have a file of their own. Which
+Kubernetes it is says `KUBERNETES` in pylet/version.py, and nothing else.
 
 Run `python hatch_build.py` in a source checkout that was not installed with pip.
 """
@@ -31,11 +32,11 @@ ALTERED = {
 
 class SchemaHook(BuildHookInterface):  # type: ignore[misc,valid-type]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        build_data["artifacts"].append(str(compile_schema().relative_to(ROOT)))
+        build_data["artifacts"] += [str(path.relative_to(ROOT)) for path in compile_schema()]
 
 
-def compile_schema() -> Path:
-    """Write the schema file and say where: JSON with one definition on each line, so that one can be read alone."""
+def compile_schema() -> tuple[Path, Path]:
+    """Write the definitions and their descriptions and say where."""
     minor = kubernetes_minor()
     spec = importlib.util.find_spec("kubernetes_validate")
     if spec is None or spec.origin is None:
@@ -45,14 +46,26 @@ def compile_schema() -> Path:
         raise SystemExit(f"hatch_build: the installed kubernetes-validate has no definitions of Kubernetes {minor}")
     definitions = json.loads(published[-1].read_bytes())["$defs"]
     encodings = go_encodings()
-    rows = []
-    for name in sorted(definitions):
-        definition = ALTERED.get(name) or restore(definitions[name])
+    compiled, descriptions = {}, {}
+    for name, published_one in definitions.items():
+        compiled[name] = ALTERED.get(name) or restore(published_one)
         if name in encodings:
-            definition["x-go"] = encodings[name]
-        rows.append(f"{json.dumps(name)}:{json.dumps(definition, separators=(',', ':'), sort_keys=True)}")
-    target = SCHEMA / f"{minor}.json.gz"
-    # mtime=0: the same input gives the same bytes.
+            compiled[name]["x-go"] = encodings[name]
+        properties = published_one.get("properties", {})
+        texts = {
+            field: property_["description"] for field, property_ in properties.items() if "description" in property_
+        }
+        descriptions[name] = {"": published_one.get("description", ""), **texts}
+    return write(f"{minor}.json.gz", compiled), write(f"{minor}.text.json.gz", descriptions)
+
+
+def write(file: str, entries: dict[str, Any]) -> Path:
+    """JSON with one entry on each line, so that one can be read alone; the same input gives the same bytes."""
+    rows = [
+        f"{json.dumps(name)}:{json.dumps(entries[name], separators=(',', ':'), sort_keys=True)}"
+        for name in sorted(entries)
+    ]
+    target = SCHEMA / file
     target.write_bytes(gzip.compress(("{\n" + ",\n".join(rows) + "\n}\n").encode(), 9, mtime=0))
     return target
 
@@ -108,4 +121,4 @@ def restore(schema: Any, *, named: bool = False) -> Any:
 
 
 if __name__ == "__main__":
-    print(compile_schema())
+    print(*compile_schema(), sep="\n")

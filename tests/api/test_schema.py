@@ -161,3 +161,19 @@ def test_every_kinds_definition_compiles() -> None:
         obj: Object = {"kind": kind.name, "apiVersion": kind.api_version, "metadata": {"name": "a"}}
         assert schema.of(kind.definition).decode(obj) == []
         schema.default(kind.definition, obj)
+
+
+def test_openapi_components_bring_what_they_refer_to_along() -> None:
+    from pylet.api.schema.openapi import components
+
+    found = components(["io.k8s.api.core.v1.ContainerPort", "io.k8s.api.core.v1.HTTPGetAction"])
+    assert list(found) == [
+        "io.k8s.api.core.v1.ContainerPort",
+        "io.k8s.api.core.v1.HTTPGetAction",
+        "io.k8s.api.core.v1.HTTPHeader",
+        "io.k8s.apimachinery.pkg.util.intstr.IntOrString",
+    ]
+    port = found["io.k8s.api.core.v1.HTTPGetAction"]["properties"]["port"]
+    assert port["allOf"] == [{"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.util.intstr.IntOrString"}]
+    assert port["description"].startswith("Name or number of the port")
+    assert found["io.k8s.api.core.v1.ContainerPort"]["description"]

@@ -14,7 +14,8 @@ import orjson
 from pylet.api.object import Object
 from pylet.version import KUBERNETES
 
-_FILE = Path(__file__).parent / f"{KUBERNETES.rpartition('.')[0]}.json.gz"
+_FOLDER = Path(__file__).parent
+_MINOR = KUBERNETES.rpartition(".")[0]
 
 
 def definition(name: str) -> Object:
@@ -22,19 +23,26 @@ def definition(name: str) -> Object:
 
     Raises: KeyError.
     """
-    found: Object = orjson.loads(_lines()[name])
+    found: Object = orjson.loads(_definitions()[name])
     return found
 
 
-def names() -> list[str]:
-    return list(_lines())
+def descriptions() -> dict[str, bytes]:
+    """The texts of each definition, still as JSON: by field, "" for its own. Read anew each time, since few ask."""
+    return _lines(f"{_MINOR}.text.json.gz")
 
 
 @cache
-def _lines() -> dict[str, bytes]:
+def _definitions() -> dict[str, bytes]:
+    return _lines(f"{_MINOR}.json.gz")
+
+
+def _lines(file: str) -> dict[str, bytes]:
     try:
-        compressed = _FILE.read_bytes()
+        compressed = (_FOLDER / file).read_bytes()
     except FileNotFoundError as missing:
-        raise FileNotFoundError(f"{_FILE} is missing: run `python hatch_build.py` in the source checkout") from missing
+        raise FileNotFoundError(
+            f"{_FOLDER / file} is missing: run `python hatch_build.py` in the checkout"
+        ) from missing
     rows = [row.rstrip(b",").partition(b":") for row in gzip.decompress(compressed).splitlines()[1:-1]]
-    return {name[1:-1].decode(): schema for name, _, schema in rows}
+    return {name[1:-1].decode(): json for name, _, json in rows}

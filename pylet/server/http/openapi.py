@@ -1,7 +1,7 @@
 """OpenAPI v3 as far as clients decide by it: which operations there are, on which kind, with which parameters.
 
-kubectl looks here whether the server validates fields itself, and then leaves it to the server. The schemas are not
-told yet. Documents are made when asked for, one a group and version.
+kubectl looks here whether the server validates fields itself, and then leaves it to the server; `kubectl explain` reads
+the schemas. Documents are made when asked for, one a group and version.
 Source: cli-runtime pkg/resource/query_param_verifier_v3.go, kube-openapi pkg/handler3.
 """
 
@@ -14,6 +14,7 @@ import orjson
 
 from pylet.api.kind import Kind
 from pylet.api.object import Object
+from pylet.api.schema import openapi
 from pylet.version import VERSION
 
 _OPERATIONS = {
@@ -50,7 +51,12 @@ class OpenApi:
         for kind in self._kinds[name]:
             paths |= _paths(kind)
         return orjson.dumps(
-            {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": VERSION}, "paths": paths, "components": {}}
+            {
+                "openapi": "3.0.0",
+                "info": {"title": "Kubernetes", "version": VERSION},
+                "paths": paths,
+                "components": {"schemas": openapi.components(kind.definition for kind in self._kinds[name])},
+            }
         )
 
     def _url(self, root: str) -> str:
