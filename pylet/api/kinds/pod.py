@@ -36,7 +36,12 @@ class PodStrategy(Strategy):
             ]
 
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        if subresource in ("ephemeralcontainers", "resize"):
+            spec = _with_ephemeral if subresource == "ephemeralcontainers" else _resized
+            obj["spec"] = spec(old["spec"], obj["spec"])
         super().prepare_update(obj, old, subresource)
+        if subresource in ("ephemeralcontainers", "resize") and obj["spec"] != old["spec"]:
+            obj["metadata"]["generation"] += 1
         if subresource == "status" and "qosClass" in old.get("status", {}):
             obj.setdefault("status", {}).setdefault("qosClass", old["status"]["qosClass"])
 
@@ -65,6 +70,26 @@ class PodStrategy(Strategy):
         if not spec.get("nodeName") or dig(obj, "status", "phase") in ("Failed", "Succeeded"):
             return 0
         return 1 if seconds < 0 else seconds
+
+
+def _with_ephemeral(old: Object, new: Object) -> Object:
+    """The old spec with the new ephemeral containers; nothing else goes through that subresource."""
+    taken = {"ephemeralContainers": new["ephemeralContainers"]} if new.get("ephemeralContainers") else {}
+    return {**{name: value for name, value in old.items() if name != "ephemeralContainers"}, **taken}
+
+
+def _resized(old: Object, new: Object) -> Object:
+    """The old spec with the new resources of its containers."""
+    spec = dict(old)
+    for field in ("containers", "initContainers"):
+        asked = {container["name"]: container for container in new.get(field) or ()}
+        if field in old:
+            spec[field] = [_resized_container(container, asked.get(container["name"], {})) for container in old[field]]
+    return spec
+
+
+def _resized_container(old: Object, new: Object) -> Object:
+    return old | {field: new[field] for field in ("resources", "resizePolicy") if field in new}
 
 
 def _status_changes(obj: Object, old: Object) -> list[Cause]:

@@ -228,3 +228,26 @@ async def test_a_put_can_create_some_kinds_under_its_own_name_only(api: Api) -> 
     request = api.request("update", ENDPOINTS, "a", "f")
     status = await refused(api.registry.update(request, endpoints))
     assert status["message"] == "the name of the object (e) does not match the name on the URL (f)"
+
+
+@pytest.mark.parametrize(
+    ("subresource", "change", "field"),
+    [
+        (
+            "resize",
+            {"containers": [{"name": "c", "image": "evil", "resources": {"limits": {"cpu": "1"}}}]},
+            "resources",
+        ),
+        ("ephemeralcontainers", {"ephemeralContainers": [{"name": "d", "image": "debug"}]}, "ephemeralContainers"),
+    ],
+)
+async def test_a_pods_subresources_change_their_own_part_only(
+    api: Api, subresource: str, change: Object, field: str
+) -> None:
+    made = await api.create(pod("p"))
+    patch = {"spec": {"hostNetwork": True, **change}}
+    after = await api.patch(POD, "a", "p", patch, PatchType.STRATEGIC, subresource=subresource)
+    assert after["metadata"]["generation"] == 2
+    assert "hostNetwork" not in after["spec"]
+    assert after["spec"]["containers"][0]["image"] == made["spec"]["containers"][0]["image"]
+    assert f'"{field}":' in str(after).replace("'", '"')
