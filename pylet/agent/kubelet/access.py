@@ -5,7 +5,6 @@ Source: upstream `pkg/kubelet/server/auth.go`; how long an answer is kept is ups
 
 from __future__ import annotations
 
-import ssl
 from collections import OrderedDict
 from typing import Any
 
@@ -101,9 +100,9 @@ class Access:
 
 def _peer_certificate(request: web.BaseRequest) -> Object | None:
     """The user a client certificate stands for: CN and O, verified in the TLS handshake."""
-    tls: ssl.SSLObject | None = request.transport and request.transport.get_extra_info("ssl_object")
-    subject = (tls.getpeercert() or {}).get("subject", ()) if tls is not None else ()
-    names = [pair for group in subject for pair in group]
+    tls = request.transport.get_extra_info("ssl_object") if request.transport is not None else None
+    certificate: Any = (tls.getpeercert() if tls is not None else None) or {}
+    names = [pair for group in certificate.get("subject", ()) for pair in group]
     common = next((value for name, value in names if name == "commonName"), None)
     if common is None:
         return None
