@@ -8,6 +8,7 @@ Batch.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -116,14 +117,15 @@ class Cache:
         table = self.table
         before = table.entries.get(key)
         if entry is not None:
-            if before is None:
-                self._sorted = None
+            if before is None and self._sorted is not None:
+                insort(self._sorted, key)
             table.put(entry)
-        else:
-            if before is None:
-                return
-            self._sorted = None
+        elif before is not None:
+            if self._sorted is not None:
+                del self._sorted[bisect_left(self._sorted, key)]
             table.remove(key, revision)
+        else:
+            return
         event = Event(revision, key, before, entry)
         self._remember(event)
         if self._groups:
@@ -134,7 +136,7 @@ class Cache:
     # ---- reading
 
     def sorted_keys(self) -> list[Key]:
-        """All keys in list order; sorted again only when an object came or went."""
+        """All keys in list order: sorted once, kept sorted then."""
         if self._sorted is None:
             self._sorted = sorted(self.table.entries)
         return self._sorted
