@@ -68,6 +68,8 @@ def template_cells(spec: Object) -> list[Any]:
 
 
 def selector_cell(of: Object | None) -> str:
+    if of is None:
+        return "<none>"
     try:
         return str(selector.from_object(of)) or "<none>"
     except (ValueError, KeyError):

@@ -67,9 +67,10 @@ class CertificateSigningRequestStrategy(Strategy):
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
         found: list[Cause] = []
-        if not _is_request(spec.get("request", "")):
+        request = spec.get("request") or ""
+        if not _is_request(request):
             says = "PEM block type must be CERTIFICATE REQUEST"
-            found.append(causes.invalid("spec.request", spec.get("request", ""), says))
+            found.append(causes.invalid("spec.request", request, says))
         usages = spec.get("usages") or []
         if not usages:
             found.append(causes.required("spec.usages"))

@@ -94,10 +94,12 @@ def _status(status: Object) -> list[Cause]:
     found = template.not_negative(status, *_COUNTS, field="status")
     for name in ("updatedReplicas", "readyReplicas", "availableReplicas"):
         if status.get(name, 0) > status.get("replicas", 0):
-            found.append(causes.invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))
-    if status.get("availableReplicas", 0) > status.get("readyReplicas", 0):
-        says = "cannot be greater than readyReplicas"
-        found.append(causes.invalid("status.availableReplicas", status["availableReplicas"], says))
+            found.append(
+                causes.invalid(f"status.{name}", status.get(name, 0), "cannot be greater than status.replicas")
+            )
+    available = status.get("availableReplicas", 0)
+    if available > status.get("readyReplicas", 0):
+        found.append(causes.invalid("status.availableReplicas", available, "cannot be greater than readyReplicas"))
     return found
 
 

@@ -83,7 +83,7 @@ def _resized(old: Object, new: Object) -> Object:
     spec = dict(old)
     for field in ("containers", "initContainers"):
         asked = {container["name"]: container for container in new.get(field) or ()}
-        if field in old:
+        if old.get(field):
             spec[field] = [_resized_container(container, asked.get(container["name"], {})) for container in old[field]]
     return spec
 

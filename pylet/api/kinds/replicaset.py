@@ -37,7 +37,9 @@ def validate_counts(status: Object) -> list[Cause]:
     replicas, available = status.get("replicas", 0), status.get("availableReplicas", 0)
     for name in ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"):
         if status.get(name, 0) > replicas:
-            found.append(causes.invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))
+            found.append(
+                causes.invalid(f"status.{name}", status.get(name, 0), "cannot be greater than status.replicas")
+            )
     if available > status.get("readyReplicas", 0):
         found.append(causes.invalid("status.availableReplicas", available, "cannot be greater than readyReplicas"))
     return found
