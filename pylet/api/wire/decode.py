@@ -20,6 +20,7 @@ from pylet.api.kind import Kind
 from pylet.api.object import Object
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
+PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 _MOST_STRICT_ERRORS = 100
 
@@ -52,7 +53,7 @@ def of_kind(
     `validation` is the query's fieldValidation: Strict, Warn, Ignore, or "" for Warn. Raises: BadRequest.
     """
     try:
-        document = parse(raw, content_type)
+        document = _protobuf(kind, raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type)
         obj = document.value
         if not isinstance(obj, dict):
             raise BadRequest(f"{_NO_KIND}{schema.Mismatch(obj, _TYPE_META)}")
@@ -63,6 +64,12 @@ def of_kind(
     if (named, version) != (kind.name, kind.api_version):
         raise BadRequest(_wrong_kind(kind, str(named), str(version)))
     return obj, canonicalize(kind, obj, validation, document.duplicates)
+
+
+def _protobuf(kind: Kind, raw: bytes) -> Document:
+    from pylet.api.wire import protobuf
+
+    return Document(protobuf.load(raw, kind.definition))
 
 
 def canonicalize(kind: Kind, obj: Object, validation: str = WARN, duplicates: Sequence[str] = ()) -> list[str]:

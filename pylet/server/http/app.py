@@ -120,7 +120,7 @@ class App:
         return user
 
     def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer:
-        path = info.path
+        path = info.path.rstrip("/") or "/"
         make = self._plain.get(path)
         if make is not None:
             return make()

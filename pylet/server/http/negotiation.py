@@ -10,10 +10,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pylet.api.errors import NotAcceptable, UnsupportedMediaType
+from pylet.api.wire.decode import PROTOBUF_TYPE
 
 JSON_TYPE = "application/json"
 YAML_TYPE = "application/yaml"
 _SERVED = (JSON_TYPE, YAML_TYPE)
+_TAKEN = (JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE)
 _META = "meta.k8s.io"
 _META_VERSIONS = ("v1", "v1beta1")
 
@@ -78,9 +80,9 @@ def clauses(header: str) -> list[Clause]:
 def content_type(header: str) -> str:
     """The media type of a body; an absent header means JSON. Raises: UnsupportedMediaType."""
     type_ = header.partition(";")[0].strip().lower()
-    if type_ in ("", JSON_TYPE, YAML_TYPE):
+    if type_ in ("", *_TAKEN):
         return type_ or JSON_TYPE
-    raise unsupported(_SERVED)
+    raise unsupported(_TAKEN)
 
 
 def unsupported(types: tuple[str, ...]) -> UnsupportedMediaType:

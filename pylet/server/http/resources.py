@@ -33,6 +33,7 @@ from pylet.server.http.watching import Watches
 from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written
 
 BODY_BYTES = 3 << 20
+_DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _COMPRESS_BYTES = 128 << 10  # upstream's threshold
 _TRUE = ("1", "true", "t", "T", "TRUE", "True")
 _BODY_KINDS = {
@@ -221,7 +222,12 @@ class Resources:
         raw = await read(call.http) if call.http.body_exists else b""
         body: Object = {}
         if raw:
-            body = decode.parse(raw, content_type(call.http.headers.get("Content-Type", ""))).value
+            type_ = content_type(call.http.headers.get("Content-Type", ""))
+            if type_ == decode.PROTOBUF_TYPE:
+                from pylet.api.wire import protobuf
+
+                return DeleteOptions.of(protobuf.load(raw, _DELETE_OPTIONS))
+            body = decode.parse(raw, type_).value
             if not isinstance(body, dict):
                 raise BadRequest("the body is not a DeleteOptions object")
         else:

@@ -32,7 +32,8 @@ async def test_nobody_known_is_refused_by_name(cluster: Any) -> None:
     refused = await cluster.ask("GET", PODS, anonymous=True)
     assert refused.status == 403
     assert refused.json["message"] == (
-        'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" in the namespace "default"'
+        'pods is forbidden: User "system:anonymous" cannot list resource "pods" in API group "" '
+        'in the namespace "default"'
     )
     assert refused.json["details"] == {"kind": "pods"}
 

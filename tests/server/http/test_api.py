@@ -8,7 +8,10 @@ from typing import Any
 import orjson
 import pytest
 
-MAPS = "/api/v1/namespaces/default/configmaps"
+NAMESPACE = "/api/v1/namespaces/default"
+MAPS = f"{NAMESPACE}/configmaps"
+ODD = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "spec": 1}
+PROTOBUF = "application/vnd.kubernetes.protobuf"
 
 
 def config_map(name: str, **data: str) -> dict[str, Any]:
@@ -61,16 +64,21 @@ async def test_a_watch_ends_after_its_timeout_and_the_connection_serves_on(clust
     ("method", "path", "body", "headers", "status", "says"),
     [
         pytest.param("POST", MAPS, b"{", {}, 400, "unexpected end of JSON input", id="malformed JSON"),
-        pytest.param("POST", MAPS, b"{}", {"Content_Type": "text/xml"}, 415, "unknown format", id="an unknown body type"),
-        pytest.param("GET", MAPS, None, {"Accept": "text/xml"}, 406, "only the following media types", id="an unknown answer type"),
+        pytest.param(
+            "POST", MAPS, b"{}", {"Content_Type": "text/xml"}, 415, "unknown format", id="a body type nobody has"
+        ),
+        pytest.param("GET", MAPS, None, {"Accept": "text/xml"}, 406, "are accepted", id="an answer type nobody has"),
         pytest.param("POST", MAPS, b" " * ((3 << 20) + 1), {}, 413, "limit is 3145728", id="a body over 3 MB"),
         pytest.param("GET", f"{MAPS}?limit=x", None, {}, 400, "ParseInt", id="a limit that is no number"),
-        pytest.param("GET", "/api/v1/namespaces/default/nothing", None, {}, 404, "could not find the requested resource", id="an unknown resource"),
+        pytest.param("GET", f"{NAMESPACE}/nothing", None, {}, 404, "could not find", id="an unknown resource"),
         pytest.param("PUT", MAPS, b"{}", {}, 405, "does not allow this method", id="a verb the collection lacks"),
         pytest.param("GET", f"{MAPS}?labelSelector=a%3D%3D%3Db", None, {}, 400, "", id="a broken selector"),
-        pytest.param("POST", f"{MAPS}?fieldValidation=Strict", {**config_map("s"), "spec": 1}, {}, 400, 'unknown field "spec"', id="an unknown field under Strict"),
+        pytest.param(
+            "POST", f"{MAPS}?fieldValidation=Strict", ODD, {}, 400, 'field "spec"', id="an unknown field, Strict"
+        ),
+        pytest.param("POST", MAPS, b"k8s\x00\xff", {"Content_Type": PROTOBUF}, 400, "proto:", id="broken protobuf"),
     ],
-)  # fmt: skip
+)
 async def test_what_is_refused_is_worded_as_a_status(
     cluster: Any, method: str, path: str, body: Any, headers: dict[str, str], status: int, says: str
 ) -> None:
