@@ -52,6 +52,15 @@ class DeploymentStrategy(Strategy):
             return [*template.not_negative(obj["spec"], "replicas"), *changed]
         return [*self.validate(obj), *changed]
 
+    def warnings(self, obj: Object) -> Sequence[str]:
+        problems = names.dns_label(obj["metadata"].get("name", ""))
+        surprise = "which can result in surprising behavior; a DNS label is recommended"
+        return (
+            [f"metadata.name: this is used in Pod names and hostnames, {surprise}: [{' '.join(problems)}]"]
+            if problems
+            else ()
+        )
+
 
 def _strategy(strategy: Object) -> list[Cause]:
     rolling = strategy.get("rollingUpdate")

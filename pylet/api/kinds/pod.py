@@ -64,6 +64,15 @@ class PodStrategy(Strategy):
                 return podspec.validate(obj["spec"], "spec")
         return ()
 
+    def warnings(self, obj: Object) -> Sequence[str]:
+        problems = names.dns_label(obj["metadata"].get("name", ""))
+        surprise = "which can result in surprising behavior; a DNS label is recommended"
+        return (
+            [f"metadata.name: this is used in the Pod's hostname, {surprise}: [{' '.join(problems)}]"]
+            if problems
+            else ()
+        )
+
     def delete_grace_seconds(self, obj: Object, asked: int | None) -> int | None:
         spec = obj["spec"]
         seconds = spec.get("terminationGracePeriodSeconds", 0) if asked is None else asked

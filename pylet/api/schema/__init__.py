@@ -10,8 +10,9 @@ defaults 20, validation 25), its ConfigMap 10 µs.
 
 from __future__ import annotations
 
+from pylet.api.schema.compiled import of
 from pylet.api.schema.defaulting import default
 from pylet.api.schema.definitions import definition
-from pylet.api.schema.node import Mismatch, Node, Struct, of
+from pylet.api.schema.node import Mismatch, Node, Struct
 
 __all__ = ["Mismatch", "Node", "Struct", "default", "definition", "of"]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from pylet.api.object import Object
+from pylet.api.schema.compiled import of
 from pylet.api.schema.defaults import RULES, VALUES, Rule
-from pylet.api.schema.node import List, Map, Node, Ref, Struct, of
+from pylet.api.schema.node import List, Map, Node, Ref, Struct
 
 
 class Plan:
