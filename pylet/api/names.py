@@ -17,12 +17,10 @@ SUBDOMAIN_BYTES = 253
 
 _LABEL_1123 = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN_1123 = _LABEL_1123 + r"(\." + _LABEL_1123 + ")*"
-_LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _LABEL_KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_LABEL_KEY})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _HTTP_HEADER = "[-A-Za-z0-9]+"
-_C_IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 _PERCENT = "[0-9]+%"
 
 _LABEL_1123_SAYS = (
@@ -32,10 +30,6 @@ _LABEL_1123_SAYS = (
 _SUBDOMAIN_1123_SAYS = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
     "and must start and end with an alphanumeric character"
-)
-_LABEL_1035_SAYS = (
-    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
-    "start with an alphabetic character, and end with an alphanumeric character"
 )
 _LABEL_KEY_SAYS = (
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
@@ -61,7 +55,6 @@ def _unlike(says: str, pattern: str, *examples: str) -> str:
 
 _is_label_1123 = re.compile(_LABEL_1123).fullmatch
 _is_subdomain_1123 = re.compile(_SUBDOMAIN_1123).fullmatch
-_is_label_1035 = re.compile(_LABEL_1035).fullmatch
 _is_label_key = re.compile(_LABEL_KEY).fullmatch
 _is_label_value = re.compile(_LABEL_VALUE).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
@@ -87,14 +80,6 @@ def dns_subdomain(text: str) -> Problems:
     found = [too_long(SUBDOMAIN_BYTES)] if len(text) > SUBDOMAIN_BYTES else []
     if not _is_subdomain_1123(text):
         found.append(_unlike(_SUBDOMAIN_1123_SAYS, _SUBDOMAIN_1123, "example.com"))
-    return tuple(found)
-
-
-def dns_label_1035(text: str) -> Problems:
-    """An RFC 1035 label: Services."""
-    found = [too_long(LABEL_BYTES)] if len(text) > LABEL_BYTES else []
-    if not _is_label_1035(text):
-        found.append(_unlike(_LABEL_1035_SAYS, _LABEL_1035, "my-name", "abc-123"))
     return tuple(found)
 
 
@@ -157,16 +142,6 @@ def http_header_name(text: str) -> Problems:
         return ()
     says = "a valid HTTP header must consist of alphanumeric characters or '-'"
     return (_unlike(says, _HTTP_HEADER, "X-Header-Name"),)
-
-
-def c_identifier(text: str) -> Problems:
-    if re.fullmatch(_C_IDENTIFIER, text):
-        return ()
-    says = (
-        "a valid C identifier must start with alphabetic character or '_', "
-        "followed by a string of alphanumeric characters or '_'"
-    )
-    return (_unlike(says, _C_IDENTIFIER, "my_name", "MY_NAME", "MyName"),)
 
 
 def percent(text: str) -> Problems:

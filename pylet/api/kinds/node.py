@@ -42,10 +42,10 @@ class NodeStrategy(Strategy):
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         found = list(self.validate(obj))
-        for field in ("podCIDR", "podCIDRs", "providerID"):
+        for field, named in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
             before = dig(old, "spec", field)
             if before and dig(obj, "spec", field) != before:
-                says = "node updates may not change " + field + ' except from "" to valid'
+                says = f'node updates may not change {named} except from "" to valid'
                 found.append(causes.forbidden(f"spec.{field}", says))
         return found
 

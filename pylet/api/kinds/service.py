@@ -30,7 +30,7 @@ class ServiceStrategy(Strategy):
     has_status = True
 
     def name_problems(self, name: str) -> Sequence[str]:
-        return names.dns_label_1035(name)
+        return names.dns_label(name)
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {"loadBalancer": {}}
