@@ -62,7 +62,9 @@ def ports(service: Object, slices: Iterable[Object], node: str) -> tuple[Service
         return ()
     slices = list(slices)
     return tuple(
-        _port(spec, port, address, family, [item for item in slices if _FAMILIES.get(item["addressType"]) == family], node)
+        _port(
+            spec, port, address, family, [item for item in slices if _FAMILIES.get(item["addressType"]) == family], node
+        )
         for address, family in _addresses(spec)
         for port in spec.get("ports") or ()
     )

@@ -57,9 +57,8 @@ def watch_losses(table: str, lost: Callable[[], None]) -> Subscription:
     """Call `lost` when rules of the table may have gone (by whoever's hand; our own changes are heard too)."""
 
     def heard(message: Message | None) -> None:
-        if message is None:
-            lost()
-        elif message.kind in (_DELETE_TABLE, _DELETE_CHAIN, _DELETE_RULE) and _table_of(message) == table:
+        gone = message is None or message.kind in (_DELETE_TABLE, _DELETE_CHAIN, _DELETE_RULE)
+        if gone and (message is None or _table_of(message) == table):
             lost()
 
     return Subscription(netlink.NETFILTER, (_GROUP,), heard)

@@ -39,17 +39,17 @@ class Pick(NamedTuple):
     kind: str
     """service or node."""
     family: int
-    count: int
+    size: int
     is_sticky: bool
 
     @property
     def name(self) -> str:
-        return f"{'stick' if self.is_sticky else 'pick'}-{self.kind}{self.family}-{self.count}"
+        return f"{'stick' if self.is_sticky else 'pick'}-{self.kind}{self.family}-{self.size}"
 
     @property
     def rules(self) -> tuple[str, str]:
         ip = "ip" if self.family == 4 else "ip6"
-        number = f"jhash {ip} saddr mod {self.count}" if self.is_sticky else f"numgen random mod {self.count}"
+        number = f"jhash {ip} saddr mod {self.size}" if self.is_sticky else f"numgen random mod {self.size}"
         frontend = f"{ip} daddr . meta l4proto . th dport" if self.kind == "service" else "meta l4proto . th dport"
         endpoints = f"@{self.kind}-endpoint{self.family}"
         return f"meta priority set {number}", f"dnat {ip} to meta priority . {frontend} map {endpoints}"

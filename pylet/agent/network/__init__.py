@@ -1,0 +1,1 @@
+"""The pod network of a node, its ways to other nodes, and the cluster's DNS."""

@@ -1,0 +1,36 @@
+"""The CNI configuration of a node: a bridge for its pods, addresses out of its own range."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+BRIDGE = "pylet0"
+FILE = "10-pylet.conflist"
+
+
+def conflist(pod_cidr: str, *, mtu: int, data_dir: Path) -> str:
+    """The text of the configuration; `data_dir` is where host-local remembers the addresses it gave out."""
+    bridge = {
+        "type": "bridge",
+        "bridge": BRIDGE,
+        "isDefaultGateway": True,
+        "hairpinMode": True,
+        "ipMasq": False,
+        "mtu": mtu,
+        "ipam": {"type": "host-local", "ranges": [[{"subnet": pod_cidr}]], "dataDir": str(data_dir)},
+    }
+    content = {"cniVersion": "0.4.0", "name": "pylet", "plugins": [bridge]}
+    return json.dumps(content, indent=2) + "\n"
+
+
+def write(directory: Path, text: str) -> bool:
+    """Put the configuration where the runtime looks; whether it was not there already. Raises: OSError."""
+    file = directory / FILE
+    if file.exists() and file.read_text() == text:
+        return False
+    directory.mkdir(parents=True, exist_ok=True)
+    fresh = directory / f".{FILE}.new"  # the runtime reads names that end in .conflist only
+    fresh.write_text(text)
+    fresh.rename(file)
+    return True
