@@ -90,7 +90,6 @@ class LabelSelector:
         return not self.requirements
 
 
-EVERYTHING = LabelSelector(())
 NOTHING = LabelSelector((Requirement("", "in"),))
 
 

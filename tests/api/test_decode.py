@@ -24,6 +24,18 @@ def test_json_gets_kind_and_version_from_the_request() -> None:
     assert warnings == []
 
 
+@pytest.mark.parametrize(
+    ("raw", "content_type"),
+    [
+        pytest.param(b"null", "application/json", id="null"),
+        pytest.param(b"# nothing", "application/yaml", id="a document without content"),
+    ],
+)
+def test_nothing_is_an_empty_object(raw: bytes, content_type: str) -> None:
+    obj, _ = decode.of_kind(POD, raw, content_type)
+    assert obj == {"kind": "Pod", "apiVersion": "v1"}
+
+
 def test_yaml() -> None:
     obj, warnings = decode.of_kind(POD, POD_YAML, "application/yaml")
     assert obj["metadata"] == {"name": "a", "labels": {"on": "yes", "1": "one"}}

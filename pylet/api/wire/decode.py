@@ -54,7 +54,7 @@ def of_kind(
     """
     try:
         document = _protobuf(kind, raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type)
-        obj = document.value
+        obj = {} if document.value is None else document.value
         if not isinstance(obj, dict):
             raise BadRequest(f"{_NO_KIND}{schema.Mismatch(obj, _TYPE_META)}")
     except BadRequest as bad:
