@@ -17,6 +17,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -240,12 +241,8 @@ _REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
 @asynccontextmanager
 async def _http(app: App, listening: socket.socket, pki: Pki, watches: Watches) -> AsyncIterator[None]:
     """Serve on the socket; at the end stop listening, end watches, and let requests finish."""
-
     loop: Any = asyncio.get_running_loop()
-
-    def make_request(*parts: Any) -> web.BaseRequest:
-        return web.BaseRequest(*parts, loop, client_max_size=BODY_BYTES)
-
+    make_request = partial(web.BaseRequest, loop=loop, client_max_size=BODY_BYTES)
     handle: Any = app.handle  # answers with less than a StreamResponse: see http/answer.py
     listener = Listener(handle, request_factory=make_request, access_log=None, lingering_time=1.0)
     server = await loop.create_server(listener, sock=listening, ssl=pki.server_context(), backlog=1024)

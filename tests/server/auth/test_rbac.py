@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pylet.server.auth import default_roles
+from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.rbac import Policy, Rule
+from pylet.server.registry import User
+
+JANE = User("jane", ("dev", "system:authenticated"))
+POD_READER = {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list"]}
+
+
+def asked(text: str, user: User = JANE) -> Attributes:
+    """`verb group/resource[/subresource] [namespace[/name]]`, or `verb /path`."""
+    verb, what, *where = text.split(" ")
+    if what.startswith("/"):
+        return Attributes(user, verb, path=what)
+    group, resource, subresource = (*what.split("/"), "")[:3]
+    namespace, _, name = (where[0] if where else "").partition("/")
+    return Attributes(user, verb, "" if group == "core" else group, "v1", resource, subresource, namespace, name)
+
+
+@pytest.mark.parametrize(
+    ("rule", "question", "allowed"),
+    [
+        (POD_READER, "get core/pods a/x", True),
+        (POD_READER, "get core/pods/log a/x", True),
+        (POD_READER, "get core/pods/exec a/x", False),
+        (POD_READER, "delete core/pods a/x", False),
+        (POD_READER, "get apps/pods a/x", False),
+        ({**POD_READER, "resourceNames": ["x"]}, "get core/pods a/x", True),
+        ({**POD_READER, "resourceNames": ["x"]}, "get core/pods a/y", False),
+        ({**POD_READER, "resourceNames": ["x"]}, "list core/pods a", False),
+        ({"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}, "patch apps/deployments/scale a/x", True),
+        ({"apiGroups": ["*"], "resources": ["*/scale"], "verbs": ["*"]}, "patch apps/deployments/scale a/x", True),
+        ({"apiGroups": ["*"], "resources": ["*/scale"], "verbs": ["*"]}, "patch apps/deployments a/x", False),
+        ({"nonResourceURLs": ["/healthz"], "verbs": ["get"]}, "get /healthz", True),
+        ({"nonResourceURLs": ["/healthz/*"], "verbs": ["get"]}, "get /healthz/ping", True),
+        ({"nonResourceURLs": ["/healthz"], "verbs": ["get"]}, "get /healthz/ping", False),
+        ({"nonResourceURLs": ["*"], "verbs": ["*"]}, "get core/pods a/x", False),
+    ],
+)
+def test_a_rule_allows(rule: dict[str, Any], question: str, allowed: bool) -> None:
+    assert Rule.of(rule).allows(asked(question)) is allowed
+
+
+def role(name: str, *rules: dict[str, Any], namespace: str = "", **more: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": namespace}, "rules": list(rules), **more}
+
+
+def binding(name: str, kind: str, to: str, *subjects: dict[str, str], namespace: str = "") -> dict[str, Any]:
+    meta = {"name": name, "namespace": namespace}
+    return {"metadata": meta, "roleRef": {"kind": kind, "name": to}, "subjects": list(subjects)}
+
+
+def test_a_role_binding_holds_in_its_namespace_alone() -> None:
+    bound = binding("b", "ClusterRole", "reader", {"kind": "Group", "name": "dev"}, namespace="a")
+    policy = Policy([role("reader", POD_READER)], (), (), [bound])
+    decision = policy.decide(asked("get core/pods a/x"))
+    assert decision.allowed
+    assert decision.reason == 'RBAC: allowed by RoleBinding "b/a" of ClusterRole "reader" to Group "dev"'
+    assert not policy.decide(asked("get core/pods b/x")).allowed
+    assert not policy.decide(asked("list core/pods")).allowed
+
+
+def test_a_service_account_is_a_subject() -> None:
+    bound = binding("b", "Role", "reader", {"kind": "ServiceAccount", "name": "bot"}, namespace="a")
+    policy = Policy((), (), [role("reader", POD_READER, namespace="a")], [bound])
+    assert policy.decide(asked("get core/pods a/x", User("system:serviceaccount:a:bot"))).allowed
+
+
+def test_an_aggregated_role_takes_the_rules_of_those_it_selects() -> None:
+    roles = [item for item in default_roles.objects() if item["kind"] == "ClusterRole"]
+    view = binding("v", "ClusterRole", "view", {"kind": "User", "name": "jane"})
+    admin = binding("a", "ClusterRole", "admin", {"kind": "User", "name": "root"})
+    policy = Policy(roles, [view, admin])
+    assert policy.decide(asked("list apps/deployments a")).allowed
+    assert not policy.decide(asked("get core/secrets a/x")).allowed
+    assert policy.decide(asked("create rbac.authorization.k8s.io/roles a", User("root"))).allowed
+
+
+def test_what_a_user_lacks_is_named_piece_by_piece() -> None:
+    bound = binding("b", "ClusterRole", "reader", {"kind": "User", "name": "jane"})
+    policy = Policy([role("reader", POD_READER)], [bound])
+    wanted = [Rule.of({"apiGroups": [""], "resources": ["pods", "secrets"], "verbs": ["get"]})]
+    missing = policy.missing(JANE, "", wanted)
+    assert [rule.described() for rule in missing] == ['{APIGroups:[""], Resources:["secrets"], Verbs:["get"]}']
+
+
+def test_public_paths_are_open_to_all_and_discovery_to_the_authenticated() -> None:
+    found = default_roles.objects()
+    policy = Policy(
+        *([item for item in found if item["kind"] == kind] for kind in ("ClusterRole", "ClusterRoleBinding"))
+    )
+    nobody = User("system:anonymous", ("system:unauthenticated",))
+    assert policy.decide(asked("get /version", nobody)).allowed
+    assert not policy.decide(asked("get /api", nobody)).allowed
+    assert policy.decide(asked("get /api")).allowed
+
+
+@pytest.mark.parametrize(
+    ("question", "who", "where"),
+    [
+        ("list core/pods y", "pods", 'list resource "pods" in API group "" in the namespace "y"'),
+        ("get apps/scales y/x", 'scales.apps "x"', 'get resource "scales" in API group "apps" in the namespace "y"'),
+        ("create core/pods/exec y/x", 'pods "x"', 'create resource "pods/exec" in API group "" in the namespace "y"'),
+        ("list core/nodes", "nodes", 'list resource "nodes" in API group "" at the cluster scope'),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_worded_as_upstream(question: str, who: str, where: str) -> None:
+    assert asked(question).forbidden().message == f'{who} is forbidden: User "jane" cannot {where}'
+
+
+def test_a_refused_path_is_named() -> None:
+    assert asked("get /metrics").forbidden().message == 'forbidden: User "jane" cannot get path "/metrics"'

@@ -1,0 +1,66 @@
+"""A server starts, says what keeps it from starting, and finds its state again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pylet.api.kinds.configmap import KIND as CONFIG_MAP
+from pylet.api.object import Key
+from pylet.server.config import ServerConfig
+from pylet.server.registry import LOOPBACK
+from pylet.server.run import Unusable
+from tests.server.conftest import running_server
+
+Make = Callable[..., ServerConfig]
+
+
+async def test_state_outlives_a_restart(make_config: Make) -> None:
+    settled = make_config(datastore_endpoint=None)
+    async with running_server(settled) as running:
+        await running.loopback(LOOPBACK).create(CONFIG_MAP, {"metadata": {"name": "a", "namespace": "default"}})
+        token = (settled.data_dir / "server" / "token").read_text()
+    async with running_server(settled) as running:
+        assert await running.loopback(LOOPBACK).get(CONFIG_MAP, Key("default", "a"))
+    assert (settled.data_dir / "server" / "token").read_text() == token
+
+
+async def test_the_kubeconfig_leads_to_the_server(make_config: Make) -> None:
+    settled = make_config()
+    async with running_server(settled) as running:
+        written = yaml.safe_load(settled.write_kubeconfig.read_text())
+        assert written["clusters"][0]["cluster"]["server"] == running.url
+        assert settled.write_kubeconfig.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        pytest.param({"bind_address": "203.0.113.1"}, "check --bind-address", id="an address the machine lacks"),
+        pytest.param({"data_dir": Path("/proc/none")}, "choose another --data-dir", id="a folder nobody can write"),
+        pytest.param(
+            {"datastore_endpoint": "sqlite:///proc/none/db"}, "/proc/none/db", id="a database nobody can open"
+        ),
+    ],
+)
+async def test_what_cannot_work_is_one_clear_line(make_config: Make, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises((Unusable, BaseExceptionGroup)) as caught:
+        async with running_server(make_config(**changes)):
+            pass
+    error: BaseException = caught.value
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Unusable)
+    assert says in str(error)
+
+
+async def test_a_taken_port_is_said(make_config: Make) -> None:
+    async with running_server(make_config()) as running:
+        with pytest.raises(BaseExceptionGroup) as caught:
+            async with running_server(make_config(https_listen_port=running.port)):
+                pass
+    assert "choose another --https-listen-port" in str(caught.value.exceptions[0])
