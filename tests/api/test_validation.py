@@ -195,6 +195,18 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
         ),
         pytest.param(
             POD,
+            pod(
+                hostNetwork=True,
+                containers=[{"name": "a", "image": "i", "ports": [{"containerPort": 1, "hostPort": 2}]}],
+            ),
+            [
+                "spec.containers[0].ports[0].hostPort: Invalid value: 2: "
+                "must match `containerPort` when `hostNetwork` is true"
+            ],
+            id="another port on the host's network",
+        ),
+        pytest.param(
+            POD,
             pod(dnsPolicy="None"),
             ["spec.dnsConfig: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None"],
             id="no DNS at all",

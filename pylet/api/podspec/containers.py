@@ -40,7 +40,7 @@ _SIDECARS_ONLY = "may not be set for init containers without restartPolicy=Alway
 
 def validate_all(spec: Object, volumes: Collection[str], field: str) -> list[Cause]:
     """`volumes` are the names of the pod's valid volumes."""
-    found: list[Cause] = []
+    found = _on_host_network(spec, field) if spec.get("hostNetwork") else []
     regular = spec.get("containers") or ()
     if not regular:
         found.append(causes.required(f"{field}.containers"))
@@ -146,6 +146,19 @@ def _host_ports(container: Object, taken: set[tuple[str, str, int]], where: str)
                 shown = f"{protocol}/{ip}/{number}"
                 found.append(causes.duplicate(f"{where}.ports[{position}].hostPort", shown))
             taken.add((protocol, ip, number))
+    return found
+
+
+def _on_host_network(spec: Object, field: str) -> list[Cause]:
+    """There a container's port is the host's; templates may leave the latter out."""
+    found: list[Cause] = []
+    says = "must match `containerPort` when `hostNetwork` is true"
+    for position, container in enumerate(spec.get("containers") or ()):
+        for index, port in enumerate(container.get("ports") or ()):
+            host = port.get("hostPort", 0)
+            if host and host != port.get("containerPort", 0):
+                where = f"{field}.containers[{position}].ports[{index}].hostPort"
+                found.append(causes.invalid(where, host, says))
     return found
 
 
