@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ def new_request(name: str, organization: str, *, addresses: Sequence[str] = ()) 
     return private, builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def _general_name(address: str) -> object:
+def _general_name(address: str) -> x509.GeneralName:
     from cryptography import x509
 
     try:

@@ -38,6 +38,8 @@ class AgentConfig:
     """Where pods' search list and the resolver's upstreams come from."""
     cgroup_root: str = "/"
     """The cgroup below which `kubepods` is made."""
+    pod_log_dir: Path = Path("/var/log/pods")
+    """Where containers' logs go."""
     cni_bin_dir: Path = Path("/usr/lib/cni")
     cni_conf_dir: Path = Path("/etc/cni/net.d")
     log_level: str = "info"

@@ -246,6 +246,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("kubelet-port", "Port of the kubelet.", BOTH, _port, metavar="PORT"),
     Option("resolv-conf", "File the pods' resolver configuration comes from.", BOTH, _path, metavar="FILE"),
     Option("cgroup-root", "Cgroup below which the pods' are made.", BOTH, str, metavar="PATH"),
+    Option("pod-log-dir", "Folder of the containers' logs.", BOTH, _path, metavar="DIR"),
     Option("cni-bin-dir", "Folder of the CNI plugins.", BOTH, _path, metavar="DIR"),
     Option("cni-conf-dir", "Folder of the CNI configuration.", BOTH, _path, metavar="DIR"),
     Option("disable", "Add-on a fresh cluster does without.", SERVER, str, Shape.MANY, "NAME"),

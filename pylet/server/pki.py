@@ -139,6 +139,22 @@ class Authority:
         self._clock = clock
         self._issuer: _Issuer | None = None
 
+    def subject(self, request: bytes) -> tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Common name, organizations, DNS names and IP addresses of a PEM request. Raises: ValueError."""
+        from cryptography import x509
+        from cryptography.x509.oid import NameOID
+
+        asked = x509.load_pem_x509_csr(request)
+        common = [str(found.value) for found in asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+        organizations = asked.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+        try:
+            names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            dns = tuple(names.get_values_for_type(x509.DNSName))
+            ips = tuple(str(ip) for ip in names.get_values_for_type(x509.IPAddress))
+        except x509.ExtensionNotFound:
+            dns, ips = (), ()
+        return common[0] if common else "", tuple(str(found.value) for found in organizations), dns, ips
+
     def sign(self, request: bytes, usages: Iterable[str], life: timedelta = timedelta(days=_LEAF_DAYS)) -> bytes:
         """The PEM certificate for a PEM request, subject and alternative names as asked. Raises: BadRequest."""
         from cryptography import x509

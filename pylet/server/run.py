@@ -209,12 +209,17 @@ def _components(
     config: ServerConfig, client: Loopback, registry: Registry, clock: Clock, ca: str, authority: Authority
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """What works in the background, each until cancelled."""
-    from pylet.server.controllers import controllers, node_ipam, root_ca
+    from pylet.server.controllers import certificates, controllers, node_ipam, root_ca
     from pylet.server.reconcile.runner import Runner
     from pylet.server.scheduler.loop import Scheduler
 
     tables: dict[Kind, Table] = {kind: registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)}
-    all_of_them = [*controllers(), root_ca.controller(ca), node_ipam.controller(config.cluster_cidr)]
+    all_of_them = [
+        *controllers(),
+        certificates.controller(authority),
+        root_ca.controller(ca),
+        node_ipam.controller(config.cluster_cidr),
+    ]
     yield Runner(client, tables, clock, all_of_them).run()
     yield Scheduler(client, tables, clock).run()
 

@@ -141,9 +141,8 @@ def _set_sysctls() -> None:
             try:
                 file.write_text(value)
             except OSError as refused:
-                raise OSError(
-                    f"cannot set {name.replace('/', '.')} to {value}: {refused}; set it on the machine"
-                ) from refused
+                dotted = name.replace("/", ".")
+                raise OSError(f"cannot set {dotted} to {value}: {refused}; set it on the machine") from refused
 
 
 def _uplink(kernel: Rtnetlink, node_ip: str) -> tuple[int, int]:

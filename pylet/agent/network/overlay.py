@@ -42,9 +42,8 @@ def peers(nodes: Iterable[Object], own_name: str) -> list[Peer]:
     found = []
     for node in nodes:
         name, cidr = node["metadata"]["name"], node["spec"].get("podCIDR")
-        address = next(
-            (a["address"] for a in dig(node, "status", "addresses", default=()) if a["type"] == "InternalIP"), ""
-        )
+        known = dig(node, "status", "addresses", default=())
+        address = next((entry["address"] for entry in known if entry["type"] == "InternalIP"), "")
         if name != own_name and cidr and address:
             found.append(Peer(name, ipaddress.ip_network(cidr), ipaddress.ip_address(address)))
     return found

@@ -1,11 +1,13 @@
 """`pylet server`: the API, scheduler and controllers, and a node unless told otherwise."""
 
 import os
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pylet.agent.config import AgentConfig
 from pylet.cli.configuration import load_server
 from pylet.cli.failure import Failure
 from pylet.cli.flags import given, parameters, require_writable
@@ -25,7 +27,22 @@ def _run(config_file: Path | None, **params: Any) -> None:
         from pylet.server import run
     except ModuleNotFoundError as error:
         raise Failure(f"pylet server: the Python package {error.name} is missing: install pylet again", 2) from None
-    run.main(config)
+    run.main(config, None if config.agent is None else _node_of(config.agent))
+
+
+def _node_of(config: AgentConfig) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    """The embedded agent: a node like any other, that reaches the API without a connection."""
+
+    async def beside(running: Any) -> None:
+        from pylet.agent import run
+        from pylet.agent.join import Credentials
+        from pylet.aio.clock import SystemClock
+
+        loopback = running.node(config.node_name)
+        api = run.Api(loopback, loopback, running.pki.ca.certificate)
+        await run.run_node(config, api, Credentials(config.data_dir / "agent"), SystemClock())
+
+    return beside
 
 
 VERB = click.Command(

@@ -1,0 +1,271 @@
+"""The agent's composition root: from its configuration to a node, and back without touching what runs on it.
+
+An agent of its own joins over HTTPS; one embedded in a server is given the server's loopback and trust. From there on
+both are the same node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pylet.agent.config import AgentConfig
+from pylet.agent.join import (
+    CLIENT_SIGNER,
+    SERVING_SIGNER,
+    Credentials,
+    JoinError,
+    Renewal,
+    join,
+    request_certificate,
+)
+from pylet.agent.kubelet.access import Access
+from pylet.agent.kubelet.http import KubeletServer
+from pylet.agent.kubelet.machine import read_machine
+from pylet.agent.kubelet.node import NodeReporter
+from pylet.agent.kubelet.node_status import Identity
+from pylet.agent.kubelet.pods import Pods
+from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.volumes.mounter import Volumes
+from pylet.agent.network.dns import Dns
+from pylet.agent.network.loop import Network, NetworkSettings
+from pylet.agent.proxy.loop import Proxy
+from pylet.agent.proxy.ruleset import Layout
+from pylet.aio import services
+from pylet.aio.clock import Clock, SystemClock
+from pylet.api.errors import ApiError
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.namespace import KIND as NAMESPACE
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object
+from pylet.client.http import HttpClient
+from pylet.client.informer import Informers
+from pylet.client.interface import Client, Tables, Unreachable
+from pylet.cri.grpc import GrpcRuntime
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = (0.5, 15.0)
+_DNS_SERVICE = Key("kube-system", "kube-dns")
+
+
+class Unusable(Exception):
+    """The agent cannot start as it is configured; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """How this node reaches the API; `ca` is the file that says whose certificates to trust."""
+
+    client: Client
+    tables: Tables
+    ca: Path
+
+
+def main(config: AgentConfig) -> None:
+    """Run until SIGTERM or SIGINT; exits with 2 and one line where the agent cannot join."""
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
+    )
+    try:
+        services.run(lambda: services.until_signalled(serve(config)))
+    except* (Unusable, JoinError) as group:
+        for problem in group.exceptions:
+            print(f"pylet agent: {problem}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+async def serve(config: AgentConfig) -> None:
+    """A node of its own: join, then be one until cancelled. Raises: JoinError, Unusable."""
+    credentials = Credentials(config.data_dir / "agent")
+    clock = SystemClock()
+    await _insist(lambda: join(config.server, config.token, config.node_name, credentials), clock)
+    async with HttpClient(config.server, credentials.tls) as client, asyncio.TaskGroup() as group:
+        api = Api(client, Informers(client, group), credentials.ca)
+
+        async def renew() -> None:
+            user = f"system:node:{config.node_name}"
+            await request_certificate(
+                client, CLIENT_SIGNER, credentials.client, user, "system:nodes", usage="client auth"
+            )
+
+        group.create_task(Renewal(credentials.client, clock, renew, client.renewed).run())
+        await run_node(config, api, credentials, clock)
+
+
+async def run_node(config: AgentConfig, api: Api, credentials: Credentials, clock: Clock) -> None:
+    """Be a node until cancelled; what runs on it goes on running. Raises: Unusable."""
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    address = config.node_ip or _own_address(config.server)
+    nameservers, searches = _resolver(config.resolv_conf)
+    kubelet_dir = config.data_dir / "kubelet"
+    kubelet_dir.mkdir(parents=True, exist_ok=True)
+    runtime = GrpcRuntime(config.container_runtime_endpoint.removeprefix("unix://"))
+    identity = Identity(config.node_name, (address,), config.kubelet_port, config.node_label, config.node_taint)
+    reporter = NodeReporter(api.client, runtime, clock, config.data_dir, lambda: identity)
+    try:
+        await _insist(reporter.register, clock)
+        tables = {
+            POD: await api.tables.table(POD, fields=f"spec.nodeName={config.node_name}"),
+            SERVICE: await api.tables.table(SERVICE),
+            ENDPOINT_SLICE: await api.tables.table(ENDPOINT_SLICE),
+            NODE: await api.tables.table(NODE),
+            NAMESPACE: await api.tables.table(NAMESPACE),
+        }
+        settings = Settings(
+            node_name=config.node_name,
+            host_ips=(address,),
+            root=kubelet_dir,
+            log_root=config.pod_log_dir,
+            cgroup_root=config.cgroup_root,
+            cluster_dns=config.cluster_dns,
+            cluster_domain=config.cluster_domain,
+            host_nameservers=nameservers,
+            host_searches=searches,
+            memory_bytes=read_machine(config.data_dir).memory_bytes,
+        )
+        volumes = Volumes(kubelet_dir, api.client, api.tables, clock)
+        pods = Pods(api.client, runtime, volumes, tables, clock, settings)
+        network = Network(
+            tables[NODE],
+            clock,
+            NetworkSettings(
+                node_name=config.node_name,
+                node_ip=address,
+                backend=config.network_backend,
+                cni_conf_dir=config.cni_conf_dir,
+                ipam_dir=config.data_dir / "agent" / "ipam",
+            ),
+        )
+        layout = Layout(
+            cluster_cidrs=(config.cluster_cidr,),
+            service_cidrs=(config.service_cidr,),
+            masquerades_pods=config.network_backend != "none",
+        )
+        proxy = Proxy(
+            tables[SERVICE],
+            tables[ENDPOINT_SLICE],
+            clock,
+            node=config.node_name,
+            layout=layout,
+            own=frozenset({_DNS_SERVICE}),
+        )
+        dns = Dns(
+            tables[SERVICE],
+            tables[ENDPOINT_SLICE],
+            tables[NAMESPACE],
+            clock,
+            address=config.cluster_dns,
+            domain=config.cluster_domain,
+            upstreams=nameservers,
+        )
+        async with asyncio.TaskGroup() as group:
+            for component in (volumes.run(), network.run(), proxy.run(), dns.run(), reporter.run()):
+                group.create_task(component)
+            await network.ready.wait()
+            group.create_task(pods.run())
+            group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods.pods, address))
+            services.notify("READY=1")
+            log.info("node %s (%s) runs", config.node_name, address)
+    finally:
+        await runtime.close()
+
+
+async def _serve_kubelet(
+    config: AgentConfig,
+    api: Api,
+    credentials: Credentials,
+    clock: Clock,
+    runtime: GrpcRuntime,
+    pods: Callable[[], list[Object]],
+    address: str,
+) -> None:
+    """Get a serving certificate, then serve with it, anew with each renewed one."""
+
+    async def renew() -> None:
+        user = f"system:node:{config.node_name}"
+        await request_certificate(
+            api.client,
+            SERVING_SIGNER,
+            credentials.serving,
+            user,
+            "system:nodes",
+            usage="server auth",
+            addresses=(config.node_name, address),
+        )
+
+    if not credentials.serving.exists():
+        await _insist(renew, clock)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.load_verify_locations(api.ca)
+
+    async def load() -> None:
+        context.load_cert_chain(credentials.serving.certificate, credentials.serving.key)
+
+    await load()
+    server = KubeletServer(
+        runtime=runtime,
+        access=Access(api.client, clock, config.node_name),
+        clock=clock,
+        pods=pods,
+        address=config.bind_address,
+        port=config.kubelet_port,
+    )
+    async with asyncio.TaskGroup() as group:
+        group.create_task(Renewal(credentials.serving, clock, renew, load).run())
+        try:
+            await server.run(context)
+        except OSError as failed:
+            raise Unusable(f"cannot listen on port {config.kubelet_port}: {failed}; choose another") from failed
+
+
+async def _insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> None:
+    """Try until the API answers; what it refuses for good is raised by the attempt itself."""
+    delay, longest = _RETRY_SECONDS
+    while True:
+        try:
+            await attempt()
+            return
+        except Unreachable as away:
+            log.warning("%s; trying again in %.1f s", away.message, delay)
+        except ApiError as refused:
+            log.warning("the API refuses: %s; trying again in %.1f s", refused.message, delay)
+        await clock.sleep(delay)
+        delay = min(delay * 2, longest)
+
+
+def _own_address(server: str) -> str:
+    """The address this machine reaches the server from. Raises: Unusable."""
+    target = urlsplit(server)
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            # Sends nothing: it only asks the routing table.
+            probe.connect((target.hostname or "192.0.2.1", target.port or 6443))
+            address: str = probe.getsockname()[0]
+    except OSError as failed:
+        raise Unusable(f"cannot find this node's address: {failed}; give --node-ip") from failed
+    if address.startswith("127."):
+        raise Unusable("this node has no address but 127.0.0.1 towards the server: give --node-ip")
+    return address
+
+
+def _resolver(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Nameservers and search domains of a resolv.conf; none where it cannot be read."""
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except OSError as failed:
+        log.warning("%s: %s; names outside the cluster will not be found", path, failed)
+        return (), ()
+    nameservers = tuple(words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1)
+    searches = next((tuple(words[1:]) for words in reversed(lines) if words[:1] == ["search"]), ())
+    return nameservers, searches
