@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from pylet.api.object import Key
 from pylet.server.config import ServerConfig
 from pylet.server.registry import LOOPBACK
 from pylet.server.run import Unusable
-from tests.server.conftest import running_server
+from tests.server.conftest import running_server, session
 
 Make = Callable[..., ServerConfig]
 
@@ -64,3 +65,14 @@ async def test_a_taken_port_is_said(make_config: Make) -> None:
             async with running_server(make_config(https_listen_port=running.port)):
                 pass
     assert "choose another --https-listen-port" in str(caught.value.exceptions[0])
+
+
+async def test_a_stop_ends_watches_and_leaves_nothing_listening(make_config: Make) -> None:
+    async with running_server(make_config()) as running:
+        client = session(running.pki, certificate=True)
+        watch = await client.get(f"{running.url}/api/v1/namespaces?watch=1")
+        assert await watch.content.readline()
+    async with client, asyncio.timeout(5):
+        await watch.read()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", running.port)

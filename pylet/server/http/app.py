@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -32,6 +33,7 @@ from pylet.version import KUBERNETES, VERSION
 log = logging.getLogger(__name__)
 
 _GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_UPGRADED = ("attach", "exec", "portforward")
 _UNPROTECTED = ("/cacerts",)  # what an agent pins before it trusts anybody
 
 
@@ -95,10 +97,14 @@ class App:
         if info.path in _UNPROTECTED:
             return Answer(self._ca, type_="application/x-pem-file")
         user = self._user(http)
-        self._authorizer.check(_attributes(user, http, info))
+        asked = _attributes(user, http, info)
+        self._authorizer.check(asked)
         if not info.resource:
             return self._no_resource(http, info)
         if self._kubelets.serves(info):
+            if info.verb == "get" and info.subresource in _UPGRADED:
+                # WebSocket clients open with GET what SPDY clients POST: both need the same permission.
+                self._authorizer.check(replace(asked, verb="create"))
             return await self._kubelets.serve(http, info)
         kind = kinds.by_resource(info.group, info.version, info.resource)
         if kind is None or not kind.verbs:
