@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from typing import cast
 
 
 class _Side(asyncio.Protocol):
@@ -17,22 +18,21 @@ class _Side(asyncio.Protocol):
         self._ended = ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Nothing is read before the other side is there to take it.
-        assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()
+        # Nothing is read before the other side is there to take it. (uvloop's transports are no asyncio.Transport.)
+        cast(asyncio.Transport, transport).pause_reading()
 
     def data_received(self, data: bytes) -> None:
-        assert self.peer is not None
-        self.peer.write(data)
+        if self.peer is not None and not self.peer.is_closing():
+            self.peer.write(data)
 
     def eof_received(self) -> bool:
-        if self.peer is not None and self.peer.can_write_eof():
-            self.peer.write_eof()
-            return True
-        return False
+        if self.peer is None or self.peer.is_closing() or not self.peer.can_write_eof():
+            return False
+        self.peer.write_eof()
+        return True
 
     def pause_writing(self) -> None:
-        if self.peer is not None:
+        if self.peer is not None and not self.peer.is_closing():
             self.peer.pause_reading()
 
     def resume_writing(self) -> None:

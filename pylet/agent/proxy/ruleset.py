@@ -254,12 +254,8 @@ _RULES = """\
 		ip daddr @services4 fib daddr type != local reject
 		ip6 daddr @services6 fib daddr type != local reject
 	}
-	chain refuse-input {
-		type filter hook input priority filter;
-		ct state new jump refuse
-	}
-	chain refuse-forward {
-		type filter hook forward priority filter;
+	chain refuse-prerouting {
+		type filter hook prerouting priority -90;
 		ct state new jump refuse
 	}
 	chain refuse-output {
