@@ -48,8 +48,8 @@ class Metrics:
         for (verb, group, version, name), row in self._seconds.items():
             labels = f'group="{group}",resource="{name}",verb="{verb}",version="{version}"'
             total = 0.0
-            for bound, number in zip((*_BUCKETS, "+Inf"), row[:-1], strict=True):
-                total += number
+            for bound, within in zip((*_BUCKETS, "+Inf"), row[:-1], strict=True):
+                total += within
                 yield f'apiserver_request_duration_seconds_bucket{{{labels},le="{bound}"}} {total:.0f}'
             yield f"apiserver_request_duration_seconds_sum{{{labels}}} {row[-1]:.6f}"
             yield f"apiserver_request_duration_seconds_count{{{labels}}} {total:.0f}"

@@ -42,6 +42,10 @@ class Pair:
     def exists(self) -> bool:
         return self.certificate.exists() and self.key.exists()
 
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Prove oneself with this pair in the context's later connections."""
+        context.load_cert_chain(self.certificate, self.key)
+
     def write(self, certificate: bytes, key: bytes) -> None:
         write_private(self.key, key)
         write_private(self.certificate, certificate)
@@ -98,14 +102,14 @@ class Pki:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_OPTIONAL
         context.set_alpn_protocols(["http/1.1"])
-        context.load_cert_chain(self.serving.certificate, self.serving.key)
+        self.serving.load_into(context)
         context.load_verify_locations(self.ca.certificate)
         return context
 
     def kubelet_context(self) -> ssl.SSLContext:
         """TLS to a kubelet, whose certificate the CA signed for the node's addresses."""
         context = ssl.create_default_context(cafile=str(self.ca.certificate))
-        context.load_cert_chain(self.kubelet_client.certificate, self.kubelet_client.key)
+        self.kubelet_client.load_into(context)
         return context
 
     def authority(self, clock: Callable[[], datetime]) -> Authority:

@@ -13,8 +13,9 @@ import logging
 import os
 import secrets
 import socket
+import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -59,6 +60,7 @@ from pylet.store.interface import StoreError
 log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
+_DAY_SECONDS = 86400.0
 _AUDIENCE = "https://kubernetes.default.svc.{domain}"
 
 
@@ -113,7 +115,8 @@ async def serve(
     pki = Pki(config.data_dir / "server" / "tls")
     address = _advertised(config)
     with _writable(config.data_dir):
-        pki.ensure(_names(config, address), clock.now())
+        names = _names(config, address)
+        pki.ensure(names, clock.now())
         join = _join_token(config, pki)
     ca = pki.ca.certificate.read_bytes()
     async with _store(config) as store, asyncio.TaskGroup() as group:
@@ -142,7 +145,7 @@ async def serve(
 
         state = _State()
         watches, metrics = Watches(), Metrics()
-        kubelets = KubeletProxy(registry, pki.kubelet_context)
+        kubelets = KubeletProxy(registry, pki.kubelet_context())
         with _listening(config) as listening:
             port = listening.getsockname()[1]
             url = f"https://{_in_url(address)}:{port}"
@@ -160,7 +163,8 @@ async def serve(
                 ca=ca,
             )
             try:
-                async with _http(app, listening, pki, watches):
+                tls = pki.server_context()
+                async with _http(app, listening, tls, watches):
                     client = Loopback(registry, answers=answers)
                     await addons.ensure(client, addons.namespaces())
                     wanted = addons.objects(
@@ -173,6 +177,7 @@ async def serve(
                     await addons.ensure(client, [*wanted, *default_roles.objects()])
                     _write_kubeconfig(config, pki, ca, port)
                     authority = pki.authority(clock.now)
+                    group.create_task(_keep_certificates(pki, names, tls, kubelets.tls, clock))
                     for component in _components(config, client, registry, clock, ca.decode(), authority):
                         group.create_task(component)
                     state.is_ready = True
@@ -240,17 +245,32 @@ def _answers(
     return {**found, ("serviceaccounts", "token"): token}
 
 
+async def _keep_certificates(
+    pki: Pki, names: Sequence[str], serving: ssl.SSLContext, to_kubelets: ssl.SSLContext, clock: Clock
+) -> None:
+    """Renew what comes near its end, a day at a time; later connections use it, none is broken."""
+    while True:
+        await clock.sleep(_DAY_SECONDS)
+        try:
+            await asyncio.to_thread(pki.ensure, names, clock.now())
+        except OSError as failed:
+            log.error("cannot renew certificates below %s: %s", pki.directory, failed)
+            continue
+        pki.serving.load_into(serving)
+        pki.kubelet_client.load_into(to_kubelets)
+
+
 _REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
 
 
 @asynccontextmanager
-async def _http(app: App, listening: socket.socket, pki: Pki, watches: Watches) -> AsyncIterator[None]:
+async def _http(app: App, listening: socket.socket, tls: ssl.SSLContext, watches: Watches) -> AsyncIterator[None]:
     """Serve on the socket; at the end stop listening, end watches, and let requests finish."""
     loop: Any = asyncio.get_running_loop()
     make_request = partial(web.BaseRequest, loop=loop, client_max_size=BODY_BYTES)
     handle: Any = app.handle  # answers with less than a StreamResponse: see http/answer.py
     listener = Listener(handle, request_factory=make_request, access_log=None, lingering_time=1.0)
-    server = await loop.create_server(listener, sock=listening, ssl=pki.server_context(), backlog=1024)
+    server = await loop.create_server(listener, sock=listening, ssl=tls, backlog=1024)
     try:
         yield
     finally:

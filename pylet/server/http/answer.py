@@ -1,6 +1,8 @@
 """How answers reach a connection: whole, as one write of head and body, or as a stream with back-pressure.
 
-Hot path: aiohttp's own Response spends 14 µs of 31 per TLS GET on building headers; these write framed bytes.
+Hot path: aiohttp's own Response spends 14 µs of 31 per TLS GET on building headers; these write framed bytes. With
+authentication, RBAC and the registry a TLS GET costs 0.08 ms of CPU (bench/apibench.py, 16 clients), a LIST of 1,000
+pods 6 ms, a delivery to one of 100 watchers 4 µs in a burst.
 """
 
 from __future__ import annotations

@@ -34,12 +34,11 @@ Query = Any
 
 
 class KubeletProxy:
-    """`tls` is the context to reach kubelets with; asked for at the first use."""
+    """`tls` is the context to reach kubelets with."""
 
-    def __init__(self, registry: Registry, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, registry: Registry, tls: ssl.SSLContext) -> None:
+        self.tls = tls
         self._registry = registry
-        self._make_tls = tls
-        self._tls: ssl.SSLContext | None = None
         self._session: aiohttp.ClientSession | None = None
 
     def serves(self, info: RequestInfo) -> bool:
@@ -86,7 +85,7 @@ class KubeletProxy:
     async def _copied(self, http: web.BaseRequest, node: str, path: str, query: Mapping[str, str]) -> Answer | Streamed:
         host, port = self._address(node)
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._context(), limit=0, keepalive_timeout=30)
+            connector = aiohttp.TCPConnector(ssl=self.tls, limit=0, keepalive_timeout=30)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         try:
@@ -114,16 +113,11 @@ class KubeletProxy:
         lines += [f"{name}: {value}" for name, value in http.headers.items() if _is_passed(name.lower())]
         head = "\r\n".join(lines) + "\r\n\r\n"
         try:
-            await splice(near, host, port, head.encode(), tls=self._context(), server_hostname=host)
+            await splice(near, host, port, head.encode(), tls=self.tls, server_hostname=host)
         except OSError as failed:
             raise _unreachable(node, path, failed) from failed
         http.protocol.connection_lost(None)
         return Streamed(keep_alive=False)
-
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = self._make_tls()
-        return self._tls
 
     def _pod(self, info: RequestInfo) -> Object:
         entry = self._registry.table(POD).entries.get(Key(info.namespace, info.name))
