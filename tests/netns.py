@@ -100,6 +100,7 @@ class Lab:
         self.switch = Member(f"{prefix}-switch", self.GATEWAY, self.GATEWAY6)
         self.nodes = [Member(f"{prefix}-node{n}", f"10.77.0.{10 + n}", f"fd77::{10 + n}") for n in range(1, nodes + 1)]
         self.client = Member(f"{prefix}-client", "10.77.0.200", "fd77::200") if client else None
+        self._pods: list[Member] = []
         self._gateway = gateway
 
     @property
@@ -120,6 +121,27 @@ class Lab:
     ) -> None:
         self.close()
 
+    def pod(self, node: Member, address: str, *, bridge: str = "pylet0") -> Member:
+        """A namespace behind a bridge of the node, as CNI's bridge plugin makes it: a /24 whose .1 is the bridge."""
+        gateway = address.rsplit(".", 1)[0] + ".1"
+        pod = Member(f"{node.name}-{address}", address, "")
+        self._pods.append(pod)
+        if f" {bridge}:" not in _ip("-n", node.name, "-o", "link"):
+            _ip("-n", node.name, "link", "add", bridge, "type", "bridge", "forward_delay", "0")
+        if gateway not in _ip("-n", node.name, "address", "show", "dev", bridge):
+            _ip("-n", node.name, "address", "add", f"{gateway}/24", "dev", bridge)
+        _ip("-n", node.name, "link", "set", bridge, "up")
+        _ip("netns", "add", pod.name)
+        port = f"pod{len(self._pods)}"
+        _ip("-n", node.name, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", pod.name)
+        _ip("-n", node.name, "link", "set", port, "master", bridge, "up")
+        _ip("-n", node.name, "link", "set", port, "type", "bridge_slave", "hairpin", "on")
+        _ip("-n", pod.name, "link", "set", "lo", "up")
+        _ip("-n", pod.name, "address", "add", f"{address}/24", "dev", "eth0")
+        _ip("-n", pod.name, "link", "set", "eth0", "up")
+        _ip("-n", pod.name, "route", "add", "default", "via", gateway)
+        return pod
+
     def unplug(self, member: Member) -> None:
         """Take the member's cable out: it keeps its interface, which reports no carrier."""
         self._port(member, "down")
@@ -129,7 +151,7 @@ class Lab:
 
     def close(self) -> None:
         """End what was started through `start`, and remove every namespace; safe to call twice."""
-        for member in (*self.members, self.switch):
+        for member in (*self._pods, *self.members, self.switch):
             for process in member.processes:
                 if process.poll() is None:
                     process.kill()
@@ -167,10 +189,11 @@ def _join(member: Member, interface: str) -> None:
     _ip("-n", member.name, "link", "set", interface, "up")
 
 
-def _ip(*arguments: str) -> None:
+def _ip(*arguments: str) -> str:
     done = subprocess.run(["ip", *arguments], text=True, capture_output=True)
     if done.returncode:
         raise AssertionError(f"ip {' '.join(arguments)}: {done.stderr.strip()}")
+    return done.stdout
 
 
 def _setns(descriptor: int) -> None:

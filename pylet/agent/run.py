@@ -142,6 +142,7 @@ async def run_node(config: AgentConfig, api: Api, credentials: Credentials, cloc
                 node_name=config.node_name,
                 node_ip=address,
                 backend=config.network_backend,
+                service_cidrs=(config.service_cidr,),
                 cni_conf_dir=config.cni_conf_dir,
                 ipam_dir=config.data_dir / "agent" / "ipam",
             ),

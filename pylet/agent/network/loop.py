@@ -36,6 +36,7 @@ class NetworkSettings:
     node_ip: str
     backend: str
     """host-gw, vxlan or none."""
+    service_cidrs: tuple[str, ...] = ("10.43.0.0/16",)
     cni_conf_dir: Path
     ipam_dir: Path
     """Where host-local remembers addresses."""
@@ -106,10 +107,11 @@ class Network:
             networks = {address.network: index for address, index in kernel.addresses(uplink).items()}
             wanted, unreachable = overlay.host_gw(others, networks)
             self._complain({peer.name for peer in unreachable})
+        routes = wanted.routes | overlay.service_routes(self._settings.service_cidrs, uplink)
         current = set(kernel.routes())
-        for route in wanted.routes - current:
+        for route in routes - current:
             kernel.put_route(route)
-        for route in current - wanted.routes:
+        for route in current - routes:
             with contextlib.suppress(NetlinkError):
                 kernel.delete_route(route)
         return mtu

@@ -71,6 +71,15 @@ def vxlan(others: Iterable[Peer], link: int) -> Wanted:
     return Wanted(frozenset(routes), frozenset(neighbours), frozenset(forwards))
 
 
+def service_routes(cidrs: Iterable[str], uplink: int) -> frozenset[Route]:
+    """Somewhere to go for service addresses: a node without a default route could not even begin to call one.
+
+    No packet takes these routes: the proxy translates or refuses each of them first.
+    """
+    networks = [ipaddress.ip_network(cidr) for cidr in cidrs]
+    return frozenset(Route(network, uplink, metric=1024 if network.version == 6 else 0) for network in networks)
+
+
 def mac_of(pods: IPv4Network | IPv6Network) -> str:
     """A locally administered MAC for the tunnel endpoint of the node with that range."""
     low = int(pods.network_address) & 0xFFFFFFFF

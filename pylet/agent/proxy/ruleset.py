@@ -225,7 +225,9 @@ _SETS = """\
 	set hairpin{family} {{ type ipv{family}_addr . ipv{family}_addr; }}
 """
 
-# nft 1.0.6 knows priorities by name only at their usual hooks: -100 at the output hook is "dstnat".
+# nft 1.0.6 knows priorities by name only at their usual hooks: -100 at the output hook is "dstnat". What comes from
+# elsewhere is refused right behind the translation (-90), before routing: the kernel sends no ICMP error for a packet
+# that would leave by the on-link route it came in by.
 _RULES = """\
 	set masquerade-tcp { type inet_service; }
 	set masquerade-udp { type inet_service; }
