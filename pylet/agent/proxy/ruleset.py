@@ -30,7 +30,7 @@ Elements: TypeAlias = dict[str, dict[str, str]]
 
 T = TypeVar("T")
 
-_ELEMENTS_A_LINE = 1000
+_ELEMENTS_A_COMMAND = 1000
 
 
 class Pick(NamedTuple):
@@ -101,7 +101,7 @@ class Installed:
         added, deleted = diff(before.elements, after.elements)
         new_chains, dead_chains = _recount(self._picks, before.picks, after.picks)
         for elements, addresses in zip((added, deleted), _recount(self._local, before.local, after.local), strict=True):
-            for address in addresses:
+            for address in sorted(addresses):
                 elements.setdefault(f"hairpin{6 if ':' in address else 4}", {})[f"{address} . {address}"] = ""
         return Changes(added, deleted, tuple(sorted(new_chains)), tuple(sorted(dead_chains)))
 
@@ -191,8 +191,9 @@ def _element_lines(command: str, elements: Elements) -> Iterator[str]:
     for name, of in sorted(elements.items()):
         with_value = command.startswith("add")
         texts = [f"{key} : {value}" if value and with_value else key for key, value in of.items()]
-        for start in range(0, len(texts), _ELEMENTS_A_LINE):
-            yield f"{command} {name} {{ {', '.join(texts[start : start + _ELEMENTS_A_LINE])} }}"
+        for start in range(0, len(texts), _ELEMENTS_A_COMMAND):
+            elements_text = ",\n\t".join(texts[start : start + _ELEMENTS_A_COMMAND])
+            yield f"{command} {name} {{ {elements_text} }}"
 
 
 def _fixed(layout: Layout) -> str:

@@ -49,8 +49,8 @@ def cluster() -> Iterator[SimpleNamespace]:
         assert lab.client
         lab.client.run("ip", "route", "add", "10.43.0.0/16", "via", one.ip)
         for pod in (*pods, two):
-            pod.start("socat", "TCP-LISTEN:8080,fork,reuseaddr", f"SYSTEM:echo {pod.ip} $SOCAT_PEERADDR")
-        pods[0].start("socat", "UDP-LISTEN:8080,fork", "SYSTEM:echo udp $SOCAT_PEERADDR")
+            pod.start("socat", "TCP-LISTEN:8080,fork,reuseaddr", f"SYSTEM:read line; echo {pod.ip} $SOCAT_PEERADDR")
+        pods[0].start("socat", "UDP-LISTEN:8080,fork", "SYSTEM:read line; echo udp $SOCAT_PEERADDR")
         for node in lab.nodes:
             with node.entered():
                 nft.apply(render(LAYOUT, build(PORTS)))
