@@ -42,7 +42,6 @@ from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api.errors import ApiError
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
-from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
@@ -119,7 +118,6 @@ async def run_node(config: AgentConfig, api: Api, credentials: Credentials, cloc
             SERVICE: await api.tables.table(SERVICE),
             ENDPOINT_SLICE: await api.tables.table(ENDPOINT_SLICE),
             NODE: await api.tables.table(NODE),
-            NAMESPACE: await api.tables.table(NAMESPACE),
         }
         settings = Settings(
             node_name=config.node_name,
@@ -163,7 +161,6 @@ async def run_node(config: AgentConfig, api: Api, credentials: Credentials, cloc
         dns = Dns(
             tables[SERVICE],
             tables[ENDPOINT_SLICE],
-            tables[NAMESPACE],
             clock,
             address=config.cluster_dns,
             domain=config.cluster_domain,

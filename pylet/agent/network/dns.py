@@ -41,7 +41,6 @@ class Dns:
         self,
         services: Table,
         slices: Table,
-        namespaces: Table,
         clock: Clock,
         *,
         address: str,
@@ -50,13 +49,12 @@ class Dns:
     ) -> None:
         self._services = services
         self._slices = slices
-        self._namespaces = namespaces
         self._clock = clock
         self._address = address
         self._upstreams = tuple(upstream for upstream in upstreams if upstream != address)
         self._slices_of: dict[Key, dict[Key, Entry]] = {}
         self._names: dict[str, str] = {}  # cluster address → the name PTR gives
-        self._zone = Zone(domain, self._service, self._slices_for, lambda ip: self._names.get(ip, ""), self._known)
+        self._zone = Zone(domain, self._service, self._slices_for, self._name_of, self._has_services)
         self._answers: OrderedDict[tuple[bytes, bool], bytes] = OrderedDict()
         self._foreign: OrderedDict[tuple[bytes, bool], tuple[float, bytes]] = OrderedDict()
         self._asking: set[asyncio.Task[None]] = set()
@@ -69,7 +67,6 @@ class Dns:
         silence = (
             self._services.listen(self._service_changed),
             self._slices.listen(self._slice_changed),
-            self._namespaces.listen(lambda before, after: self._answers.clear()),
         )
         own_address(self._address)
         family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
@@ -97,8 +94,11 @@ class Dns:
     def _slices_for(self, key: Key) -> list[Object]:
         return [entry.object for entry in self._slices_of.get(key, {}).values()]
 
-    def _known(self) -> dict[str, object]:
-        return {key.name: None for key in self._namespaces.entries}
+    def _name_of(self, address: str) -> str:
+        return self._names.get(address, "")
+
+    def _has_services(self, namespace: str) -> bool:
+        return bool(self._services.in_namespace(namespace))
 
     def _service_changed(self, before: Entry | None, after: Entry | None) -> None:
         self._answers.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pylet.agent.network import dnswire as wire
@@ -28,7 +28,7 @@ _ABSENT = Found(exists=False)
 
 
 class Zone:
-    """Answers from live objects: `service` and `slices` look them up, `by_address` finds who has a cluster address."""
+    """Answers from live objects: `service` and `slices` look them up, `by_address` who has a cluster address."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Zone:
         service: Callable[[Key], Object | None],
         slices: Callable[[Key], Iterable[Object]],
         by_address: Callable[[str], str],
-        namespaces: Callable[[], Mapping[str, object]],
+        has_services: Callable[[str], bool],
     ) -> None:
         self.domain = domain
         self._service = service
         self._slices = slices
         self._by_address = by_address
-        self._namespaces = namespaces
+        self._has_services = has_services
 
     def is_ours(self, name: str) -> bool:
         return name == self.domain or name.endswith(f".{self.domain}")
@@ -58,11 +58,11 @@ class Zone:
             case ["svc"] | ["pod"]:
                 return Found()
             case ["svc", namespace]:
-                return Found(exists=namespace in self._namespaces())
-            case ["pod", namespace]:
-                return Found(exists=namespace in self._namespaces())
-            case ["pod", namespace, address]:
-                return self._pod(name, namespace, address, type_)
+                return Found(exists=self._has_services(namespace))
+            case ["pod", _]:
+                return Found()
+            case ["pod", _, address]:
+                return self._pod(name, address, type_)
             case ["svc", namespace, service, *rest]:
                 return self._of_service(name, Key(namespace, service), rest, type_)
         return _ABSENT
@@ -73,14 +73,12 @@ class Zone:
         target = self._by_address(address) if address else ""
         return Found([wire.pointer(name, target, TTL)]) if target else None
 
-    def _pod(self, name: str, namespace: str, label: str, type_: int) -> Found:
+    def _pod(self, name: str, label: str, type_: int) -> Found:
         for separator in (".", ":"):
             try:
                 address = ipaddress.ip_address(label.replace("-", separator))
             except ValueError:
                 continue
-            if namespace not in self._namespaces():
-                return _ABSENT
             return Found(_of_type([wire.address(name, str(address), TTL)], type_))
         return _ABSENT
 
