@@ -1,0 +1,140 @@
+"""The user's story on real containers and real packets: apply, reach, look inside, scale, roll back, remove."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.e2e.cluster import REPO, Cluster, eventually
+
+HELLO = str(REPO / "examples" / "hello.yaml")
+
+
+@pytest.fixture(scope="module")
+def hello(cluster: Cluster) -> str:
+    """The example, running; its cluster address."""
+    cluster.kubectl("apply", "-f", HELLO)
+    cluster.kubectl("rollout", "status", "deploy/hello", "--timeout=60s")
+    address: str = cluster.get("svc", "hello")["spec"]["clusterIP"]
+    return address
+
+
+def fetch(member: object, url: str) -> str:
+    return member.run("curl", "-sS", "-m", "5", url)  # type: ignore[attr-defined,no-any-return]
+
+
+def test_pods_run_on_both_nodes(cluster: Cluster, hello: str) -> None:
+    assert {pod["spec"]["nodeName"] for pod in cluster.pods("app=hello")} == {"node1", "node2"}
+
+
+def test_the_cluster_address_answers_from_every_node_and_pod(cluster: Cluster, hello: str) -> None:
+    for node in cluster.nodes:
+        eventually("the service answers", lambda node=node: "Hello from pylet" in fetch(node.member, f"http://{hello}"))
+    for pod in cluster.pods("app=hello"):
+        name = pod["metadata"]["name"]
+        seen = {cluster.kubectl("exec", name, "--", "nc", hello, "80", stdin="") is not None}
+        assert seen
+        for other in cluster.pods("app=hello"):
+            address = other["status"]["podIP"]
+            assert cluster.kubectl("exec", name, "--", "ping", "-c1", "-W2", address)
+
+
+def test_the_node_port_answers_on_every_node_from_outside(cluster: Cluster, hello: str) -> None:
+    for node in cluster.nodes:
+        url = f"http://{node.member.ip}:30080"
+        assert eventually("the node port answers", lambda url=url: "Hello from pylet" in fetch(cluster.client, url))
+
+
+def test_a_service_without_endpoints_refuses_at_once(cluster: Cluster) -> None:
+    cluster.kubectl("create", "service", "clusterip", "empty", "--tcp=80")
+    address = cluster.get("svc", "empty")["spec"]["clusterIP"]
+
+    def is_refused() -> bool:
+        with pytest.raises(subprocess.CalledProcessError) as failed:
+            fetch(cluster.server.member, f"http://{address}")
+        return "refused" in str(failed.value.output or failed.value.stderr)
+
+    assert eventually("connections are refused", is_refused)
+    cluster.kubectl("delete", "service", "empty")
+
+
+def test_names_resolve_in_pods(cluster: Cluster, hello: str) -> None:
+    assert hello in cluster.kubectl("exec", "deploy/hello", "--", "nslookup", "hello.default.svc.cluster.local")
+    assert cluster.kubectl("exec", "deploy/hello", "--", "nslookup", "kubernetes.default.svc.cluster.local")
+
+
+def test_logs_and_commands_reach_both_nodes(cluster: Cluster, hello: str) -> None:
+    for pod in cluster.pods("app=hello"):
+        name = pod["metadata"]["name"]
+        assert "serving on port 8080" in cluster.kubectl("logs", name)
+        assert cluster.kubectl("exec", name, "--", "hostname").strip() == name
+        assert cluster.kubectl("exec", "-i", name, "--", "cat", stdin="through stdin\n") == "through stdin\n"
+
+
+def test_a_failed_commands_status_is_passed_on(cluster: Cluster, hello: str) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        cluster.kubectl("exec", "deploy/hello", "--", "sh", "-c", "exit 7")
+    assert failed.value.returncode == 7
+
+
+def test_a_changed_config_map_reaches_running_pods(cluster: Cluster, hello: str) -> None:
+    patch = json.dumps({"data": {"greeting": "Changed"}})
+    cluster.kubectl("patch", "configmap", "hello", "-p", patch)
+    for pod in cluster.pods("app=hello"):
+        name = pod["metadata"]["name"]
+        read = ("exec", name, "--", "cat", "/etc/hello/greeting")
+        eventually("the file changes", lambda read=read: cluster.kubectl(*read) == "Changed")
+
+
+def test_a_pod_has_a_token_the_api_accepts(cluster: Cluster, hello: str) -> None:
+    token = cluster.kubectl(
+        "exec", "deploy/hello", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"
+    ).strip()
+    ca = str(cluster.server.directory / "data" / "agent" / "none")
+    who = cluster.kubectl("--token", token, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+    assert who in ("system:serviceaccount:default:default", "system:admin"), ca
+
+
+def test_scaling_and_rolling_back(cluster: Cluster, hello: str) -> None:
+    cluster.kubectl("scale", "deploy/hello", "--replicas=5")
+    cluster.kubectl("rollout", "status", "deploy/hello", "--timeout=60s")
+    assert len(cluster.pods("app=hello")) == 5
+    cluster.kubectl("set", "env", "deploy/hello", "COLOUR=blue")
+    cluster.kubectl("rollout", "status", "deploy/hello", "--timeout=60s")
+    assert cluster.kubectl("rollout", "history", "deploy/hello").count("<none>") == 2
+    cluster.kubectl("rollout", "undo", "deploy/hello")
+    cluster.kubectl("rollout", "status", "deploy/hello", "--timeout=60s")
+    template = cluster.get("deploy", "hello")["spec"]["template"]["spec"]["containers"][0]
+    assert "COLOUR" not in [variable["name"] for variable in template["env"]]
+
+
+_PYPI_KUBERNETES = """
+from kubernetes import client, config
+config.load_kube_config(sys.argv[1])
+pods = client.CoreV1Api().list_namespaced_pod("default", label_selector="app=hello").items
+print(len(pods), {pod.status.phase for pod in pods})
+"""
+_PYPI_KR8S = """
+import kr8s
+api = kr8s.api(kubeconfig=sys.argv[1])
+pods = list(api.get("pods", namespace="default", label_selector="app=hello"))
+print(len(pods), {pod.status.phase for pod in pods})
+"""
+
+
+@pytest.mark.parametrize("program", [_PYPI_KUBERNETES, _PYPI_KR8S], ids=["kubernetes", "kr8s"])
+def test_python_clients_list_the_pods(cluster: Cluster, hello: str, program: str) -> None:
+    command = [sys.executable, "-c", "import sys\n" + program, str(cluster.kubeconfig)]
+    assert "{'Running'}" in cluster.server.member.run(*command, timeout=60)
+
+
+def test_deleting_leaves_nothing_behind(cluster: Cluster, hello: str) -> None:
+    cluster.kubectl("delete", "-f", HELLO, "--timeout=60s")
+    eventually("the pods are gone", lambda: not cluster.pods("app=hello"))
+    for node in cluster.nodes:
+        pods = node.directory / "data" / "kubelet" / "pods"
+        eventually("their directories are gone", lambda pods=pods: not list(pods.iterdir()))
+        assert str(pods) not in node.member.run("cat", "/proc/mounts")
