@@ -214,7 +214,7 @@ def _components(
     config: ServerConfig, client: Loopback, registry: Registry, clock: Clock, ca: str, authority: Authority
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """What works in the background, each until cancelled."""
-    from pylet.server.controllers import certificates, controllers, node_ipam, root_ca
+    from pylet.server.controllers import certificates, controllers, garbage, namespace, node_ipam, root_ca
     from pylet.server.reconcile.runner import Runner
     from pylet.server.scheduler.loop import Scheduler
 
@@ -222,6 +222,8 @@ def _components(
     all_of_them = [
         *controllers(),
         certificates.controller(authority),
+        garbage.controller(tables),
+        namespace.controller(tables),
         root_ca.controller(ca),
         node_ipam.controller(config.cluster_cidr),
     ]

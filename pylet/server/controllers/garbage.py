@@ -1,0 +1,159 @@
+"""The garbage collector: what lost its owners goes, foreground deletion waits for dependents, orphaning frees them.
+
+One controller for all kinds: its keys name the kind too (see `_place`). The watch cache it decides from is the server's
+own and complete, so an owner that is not in it does not exist; upstream has to ask again.
+Source: upstream `pkg/controller/garbagecollector/garbagecollector.go` (attemptToDeleteItem and its neighbours).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from enum import Enum, auto
+
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object, is_terminating, key_of, owners_of, uid_of
+from pylet.client.view import Entry, View
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Delete, Patch, Plan, Watch
+
+_FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
+_TERMINATING = b'"deletionTimestamp"'
+
+
+class _Owner(Enum):
+    SOLID = auto()
+    """It is there and stays, or nobody can say."""
+    ABSENT = auto()
+    WAITING = auto()
+    """It is being deleted and waits for its dependents."""
+
+
+def controller(kinds: Iterable[Kind]) -> Controller:
+    """For the stored kinds."""
+    stored = {kind.resource: kind for kind in kinds}
+    owners = {(kind.group, kind.name): kind for kind in stored.values()}
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        kind, where = _read(stored, key)
+        obj = view.get(kind, where)
+        if obj is None:
+            return NOTHING
+        if is_terminating(obj):
+            finalizers = obj["metadata"].get("finalizers") or ()
+            dependents = list(_dependents(stored.values(), view, uid_of(obj)))
+            if _ORPHAN in finalizers:
+                return Plan(_orphan(kind, obj, dependents))
+            return Plan(_await(kind, obj, dependents, stored.values(), view)) if _FOREGROUND in finalizers else NOTHING
+        return Plan(_judge(kind, obj, owners, stored.values(), view)) if owners_of(obj) else NOTHING
+
+    return Controller(
+        "garbage-collector", tuple(Watch(kind, _concerned(kind, stored)) for kind in stored.values()), plan
+    )
+
+
+def _judge(
+    kind: Kind, obj: Object, owners: dict[tuple[str, str], Kind], stored: Iterable[Kind], view: View
+) -> tuple[Action, ...]:
+    """What becomes of an object, by the state of its owners."""
+    found = [(owner, _state(owner, obj, owners, view)) for owner in owners_of(obj)]
+    states = {state for _, state in found}
+    if _Owner.SOLID in states:
+        if len(states) == 1:
+            return ()
+        return (_with_owners(kind, obj, [owner for owner, state in found if state is _Owner.SOLID]),)
+    has_dependents = next(_dependents(stored, view, uid_of(obj)), None) is not None
+    propagation = "Foreground" if _Owner.WAITING in states and has_dependents else "Background"
+    return (Delete(kind, key_of(obj), uid_of(obj), propagation=propagation),)
+
+
+def _state(owner: Object, obj: Object, owners: dict[tuple[str, str], Kind], view: View) -> _Owner:
+    kind = owners.get((owner["apiVersion"].rpartition("/")[0], owner["kind"]))
+    namespace = obj["metadata"].get("namespace", "")
+    if kind is None or (kind.namespaced and not namespace):
+        return _Owner.SOLID
+    found = view.get(kind, Key(namespace if kind.namespaced else "", owner["name"]))
+    if found is None or uid_of(found) != owner["uid"]:
+        return _Owner.ABSENT
+    if is_terminating(found) and _FOREGROUND in (found["metadata"].get("finalizers") or ()):
+        return _Owner.WAITING
+    return _Owner.SOLID
+
+
+def _orphan(kind: Kind, obj: Object, dependents: list[tuple[Kind, Object]]) -> tuple[Action, ...]:
+    uid = uid_of(obj)
+    freed = tuple(
+        _with_owners(of, dependent, [owner for owner in owners_of(dependent) if owner["uid"] != uid])
+        for of, dependent in dependents
+    )
+    return (*freed, _without_finalizer(kind, obj, _ORPHAN))
+
+
+def _await(
+    kind: Kind, obj: Object, dependents: list[tuple[Kind, Object]], stored: Iterable[Kind], view: View
+) -> tuple[Action, ...]:
+    """Delete the dependents that are not on their way yet; let the owner go when none blocks it."""
+    uid = uid_of(obj)
+    if not any(
+        owner["uid"] == uid and owner.get("blockOwnerDeletion") for _, d in dependents for owner in owners_of(d)
+    ):
+        return (_without_finalizer(kind, obj, _FOREGROUND),)
+    actions: list[Action] = []
+    for of, dependent in dependents:
+        if not is_terminating(dependent) and len(owners_of(dependent)) == 1:
+            has_dependents = next(_dependents(stored, view, uid_of(dependent)), None) is not None
+            propagation = "Foreground" if has_dependents else "Background"
+            actions.append(Delete(of, key_of(dependent), uid_of(dependent), propagation=propagation))
+    return tuple(actions)
+
+
+def _dependents(stored: Iterable[Kind], view: View, uid: str) -> Iterator[tuple[Kind, Object]]:
+    for kind in stored:
+        for obj in view.owned_by(kind, uid):
+            yield kind, obj
+
+
+def _with_owners(kind: Kind, obj: Object, owners: list[Object]) -> Patch:
+    return Patch(kind, key_of(obj), {"metadata": {"uid": uid_of(obj), "ownerReferences": owners or None}})
+
+
+def _without_finalizer(kind: Kind, obj: Object, finalizer: str) -> Patch:
+    left = [name for name in obj["metadata"]["finalizers"] if name != finalizer]
+    return Patch(kind, key_of(obj), {"metadata": {"uid": uid_of(obj), "finalizers": left or None}})
+
+
+def _concerned(kind: Kind, stored: dict[str, Kind]) -> Callable[[Entry, View], Iterable[Key]]:
+    """A change concerns the object when it has an owner or is on its way out, and then what it owns or is owned by."""
+
+    def keys(entry: Entry, view: View) -> Iterable[Key]:
+        current = view.table(kind).entries.get(entry.key)
+        is_gone = current is None or current.uid != entry.uid
+        is_leaving = is_gone or _TERMINATING in entry.raw
+        if not is_gone and (entry.owner_uids or is_leaving):
+            yield _place(kind, entry.key)
+        if is_leaving:
+            for other in stored.values():
+                for owned in view.table(other).owned_by(entry.uid):
+                    yield _place(other, owned)
+            for uid in entry.owner_uids:  # an owner may wait for this one
+                for owner in owners_of(entry.object):
+                    if owner["uid"] == uid and owner.get("blockOwnerDeletion"):
+                        yield from _owner_place(owner, entry.key.namespace, stored)
+
+    return keys
+
+
+def _owner_place(owner: Object, namespace: str, stored: dict[str, Kind]) -> Iterator[Key]:
+    group = owner["apiVersion"].rpartition("/")[0]
+    for kind in stored.values():
+        if (kind.group, kind.name) == (group, owner["kind"]):
+            yield _place(kind, Key(namespace if kind.namespaced else "", owner["name"]))
+
+
+def _place(kind: Kind, key: Key) -> Key:
+    """The object's key with its kind: `pods/<namespace>` takes the namespace's place."""
+    return Key(f"{kind.resource}/{key.namespace}", key.name)
+
+
+def _read(stored: dict[str, Kind], place: Key) -> tuple[Kind, Key]:
+    resource, _, namespace = place.namespace.partition("/")
+    return stored[resource], Key(namespace, place.name)
