@@ -159,7 +159,7 @@ class Cluster:
         node.start("agent", "--server", self.url, "--token", token, *self._options)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, binary: str = "kubectl") -> str:
-        """Run an unmodified kubectl on the server's machine. Raises: CalledProcessError."""
+        """Run an unmodified kubectl on the server's machine; a failure raises with what it printed."""
         command = [binary, "--kubeconfig", str(self.kubeconfig), *arguments]
         return self.server.member.run(*command, stdin=stdin, timeout=120)
 
