@@ -17,7 +17,7 @@ from pylet.agent.netlink import NetlinkError
 from pylet.agent.network import dnswire as wire
 from pylet.agent.network.dnswire import Query
 from pylet.agent.network.rtnetlink import Rtnetlink
-from pylet.agent.network.zone import TTL, Found, Zone
+from pylet.agent.network.zone import TTL, Found, Zone, hosts
 from pylet.aio.clock import Clock
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
@@ -25,7 +25,8 @@ from pylet.client.view import Entry, Table
 log = logging.getLogger(__name__)
 
 _PORT = 53
-_REMEMBERED = 4096
+_REMEMBERED = 4096  # answers of either sort, so 16 MiB together when all are as large as may be
+_REMEMBERED_BYTES = 2048
 _LONGEST_SECONDS = 300
 _UPSTREAM_SECONDS = 2.0
 _AT_ONCE = 512  # questions on their way to other resolvers
@@ -107,10 +108,7 @@ class Dns:
                 continue
             name = f"{entry.key.name}.{entry.key.namespace}.svc.{self._zone.domain}"
             for address in entry.object["spec"].get("clusterIPs") or ():
-                if is_there:
-                    self._names[address] = name
-                elif self._names.get(address) == name:
-                    del self._names[address]
+                self._name_address(address, name, is_there)
 
     def _slice_changed(self, before: Entry | None, after: Entry | None) -> None:
         self._answers.clear()
@@ -118,6 +116,8 @@ class Dns:
             if entry is None or not (name := entry.labels.get(_SERVICE_NAME)):
                 continue
             service = Key(entry.key.namespace, name)
+            for address, host in hosts(entry.object):
+                self._name_address(address, f"{host}.{name}.{service.namespace}.svc.{self._zone.domain}", is_there)
             group = self._slices_of.setdefault(service, {})
             if is_there:
                 group[entry.key] = entry
@@ -125,6 +125,12 @@ class Dns:
                 group.pop(entry.key, None)
             if not group:
                 del self._slices_of[service]
+
+    def _name_address(self, address: str, name: str, is_there: bool) -> None:
+        if is_there:
+            self._names[address] = name
+        elif self._names.get(address) == name:
+            del self._names[address]
 
     # ---- serving
 
@@ -176,7 +182,8 @@ class Dns:
         found = self._find(query)
         if found is not None and not found.alias:
             reply = self._own_answer(query, found, most)
-            self._answers[packet[2:], over_udp] = reply
+            if len(packet) + len(reply) <= _REMEMBERED_BYTES:
+                self._answers[packet[2:], over_udp] = reply
             if len(self._answers) > _REMEMBERED:
                 self._answers.popitem(last=False)
             return reply
@@ -221,10 +228,16 @@ class Dns:
         records = [record]
         if self._zone.is_ours(alias):
             records += [r._replace(name=alias) for r in self._zone.lookup(alias, query.type).records]
+        elif query.type in (wire.A, wire.AAAA):
+            for upstream in self._upstreams:
+                reply = await _exchange(upstream, wire.question(alias, query.type), over_udp=True)
+                if reply is not None and wire.code_of(reply) in (wire.NOERROR, wire.NXDOMAIN):
+                    records += wire.addresses(reply, alias, query.type)
+                    break
         return wire.answer(query, records)
 
     def _remember(self, packet: bytes, reply: bytes, *, over_udp: bool) -> None:
-        if wire.is_truncated(reply):
+        if wire.is_truncated(reply) or len(packet) + len(reply) > _REMEMBERED_BYTES:
             return
         life = min(wire.least_ttl(reply), _LONGEST_SECONDS)
         if life > 0:

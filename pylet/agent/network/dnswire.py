@@ -136,6 +136,30 @@ def least_ttl(packet: bytes) -> int:
         return 0
 
 
+def question(name: str, type_: int) -> bytes:
+    """A question of our own, under no id yet."""
+    return _HEADER.pack(0, _RD, 1, 0, 0, 0) + encode_name(name) + struct.pack("!HH", type_, IN)
+
+
+def addresses(packet: bytes, name: str, type_: int) -> list[Record]:
+    """The addresses in an answer from elsewhere, whatever aliases led to them, as records of `name`."""
+    found = []
+    try:
+        _, _, questions, answers, _, _ = _HEADER.unpack_from(packet)
+        at = _HEADER.size
+        for _ in range(questions):
+            at = _skip_name(packet, at) + 4
+        for _ in range(answers):
+            at = _skip_name(packet, at)
+            kind, _, ttl, size = _FIXED.unpack_from(packet, at)
+            at += _FIXED.size + size
+            if kind == type_ and size == (4 if type_ == A else 16):
+                found.append(Record(name, kind, ttl, packet[at - size : at]))
+    except (struct.error, IndexError):
+        return []
+    return found
+
+
 def is_truncated(packet: bytes) -> bool:
     return len(packet) > 3 and bool(packet[2] & 0x02)
 

@@ -140,12 +140,22 @@ class Zone:
         """(host label, address, ports) of each endpoint that is to be found."""
         publish = bool(service["spec"].get("publishNotReadyAddresses"))
         for item in self._slices(key):
+            if item["addressType"] == "FQDN":
+                continue  # no addresses: nothing to answer with
             ports = [(p.get("name", ""), p.get("protocol", "TCP"), p.get("port", 0)) for p in item.get("ports") or ()]
             for endpoint in item.get("endpoints") or ():
                 if not publish and (endpoint.get("conditions") or {}).get("ready") is False:
                     continue
                 for ip in endpoint["addresses"]:
                     yield endpoint.get("hostname") or ip.replace(".", "-").replace(":", "-"), ip, ports
+
+
+def hosts(item: Object) -> Iterable[tuple[str, str]]:
+    """(address, host label) of the endpoints in a slice that have a name of their own."""
+    for endpoint in item.get("endpoints") or ():
+        if host := endpoint.get("hostname"):
+            for address in endpoint["addresses"]:
+                yield address, host
 
 
 def _of_type(records: list[Record], type_: int) -> list[Record]:

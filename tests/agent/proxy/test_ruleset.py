@@ -13,7 +13,7 @@ from pylet.agent.proxy.model import Backend, Endpoint, ServicePort
 from pylet.agent.proxy.ruleset import Installed, Layout, Ruleset, build, render, render_changes
 from tests.netns import Lab, needs_netns
 
-GOLDEN = Path("tests/golden/proxy.nft")
+GOLDEN = Path(__file__).parents[2] / "golden" / "proxy.nft"
 POD, NEIGHBOUR, FAR = Endpoint("10.42.1.2", 8080, True), Endpoint("10.42.1.3", 8080, True), Endpoint("10.42.2.2", 8080)
 POD6 = Endpoint("fd42:0:0:1::2", 8080, True)
 
@@ -98,7 +98,8 @@ def test_what_two_services_share_goes_with_the_last() -> None:
     one, two, installed = port("10.43.0.1", POD), port("10.43.0.2", POD), Installed()
     installed.change(Ruleset(), build([one, two]))
     first = installed.change(build([one]), build([]))
-    assert "hairpin4" not in first.deleted and not first.dead_chains
+    assert "hairpin4" not in first.deleted
+    assert not first.dead_chains
     last = installed.change(build([two]), build([]))
     assert last.deleted["hairpin4"] == {"10.42.1.2 . 10.42.1.2": ""}
     assert [pick.name for pick in last.dead_chains] == ["pick-service4-1"]
