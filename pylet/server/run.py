@@ -214,7 +214,15 @@ def _components(
     config: ServerConfig, client: Loopback, registry: Registry, clock: Clock, ca: str, authority: Authority
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """What works in the background, each until cancelled."""
-    from pylet.server.controllers import certificates, controllers, garbage, namespace, node_ipam, root_ca
+    from pylet.server.controllers import (
+        certificates,
+        controllers,
+        garbage,
+        namespace,
+        node_ipam,
+        node_lifecycle,
+        root_ca,
+    )
     from pylet.server.reconcile.runner import Runner
     from pylet.server.scheduler.loop import Scheduler
 
@@ -226,6 +234,7 @@ def _components(
         namespace.controller(tables),
         root_ca.controller(ca),
         node_ipam.controller(config.cluster_cidr),
+        node_lifecycle.controller(clock.now()),
     ]
     yield Runner(client, tables, clock, all_of_them).run()
     yield Scheduler(client, tables, clock).run()

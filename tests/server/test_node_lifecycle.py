@@ -1,0 +1,118 @@
+"""A node's conditions become taints; one that falls silent is Unknown and its pods leave in time."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from pylet.api.kind import Kind
+from pylet.api.kinds.lease import KIND as LEASE
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Key, Object
+from pylet.api.timestamps import format_micro, format_time
+from pylet.client.view import Entry, Table, View
+from pylet.server.controllers import node_lifecycle, taint_eviction
+from pylet.server.reconcile.plan import Delete, Patch, Update
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+NODE_KEY, POD_KEY = Key("", "n"), Key("a", "p")
+NOT_READY = "node.kubernetes.io/not-ready"
+UNREACHABLE = "node.kubernetes.io/unreachable"
+
+
+def view(*objects: tuple[Kind, Object]) -> View:
+    tables: dict[Kind, Table] = {}
+    for kind, obj in objects:
+        tables.setdefault(kind, Table(kind)).put(Entry.of(kind, obj))
+    return View(tables)
+
+
+def node(ready: str | None, *taints: tuple[str, str], **spec: Any) -> tuple[Kind, Object]:
+    meta = {"name": "n", "uid": "u", "creationTimestamp": format_time(START)}
+    if taints:
+        spec["taints"] = [{"key": key, "effect": effect, "timeAdded": format_time(START)} for key, effect in taints]
+    conditions = [{"type": "Ready", "status": ready}] if ready else []
+    return NODE, {"metadata": meta, "spec": spec, "status": {"conditions": conditions}}
+
+
+def lease(renewed: datetime) -> tuple[Kind, Object]:
+    meta = {"name": "n", "namespace": "kube-node-lease"}
+    return LEASE, {"metadata": meta, "spec": {"renewTime": format_micro(renewed)}}
+
+
+def pod(*tolerations: Object) -> tuple[Kind, Object]:
+    meta = {"name": "p", "namespace": "a", "uid": "pu"}
+    ready = [{"type": "Ready", "status": "True"}]
+    return POD, {
+        "metadata": meta,
+        "spec": {"nodeName": "n", "tolerations": list(tolerations)},
+        "status": {"conditions": ready},
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "taints"),
+    [
+        pytest.param(node("True", (NOT_READY, "NoSchedule")), [], id="a ready node loses its taint"),
+        pytest.param(node("True", ("mine", "NoSchedule")), None, id="a user's taint stays"),
+        pytest.param(node(None), [NOT_READY, NOT_READY], id="a new node is not ready"),
+        pytest.param(node("Unknown"), [UNREACHABLE, UNREACHABLE], id="a silent node is unreachable"),
+        pytest.param(
+            node("True", unschedulable=True),
+            ["node.kubernetes.io/unschedulable"],
+            id="a cordoned node is unschedulable",
+        ),
+    ],
+)
+def test_taints_follow_conditions(given: tuple[Kind, Object], taints: list[str] | None) -> None:
+    plan = node_lifecycle.controller(START).plan(NODE_KEY, view(given, lease(START)), START)
+    if taints is None:
+        assert plan.actions == ()
+    else:
+        (update,) = plan.actions
+        assert isinstance(update, Update)
+        assert [taint["key"] for taint in update.object["spec"]["taints"]] == taints
+    assert plan.again_after == node_lifecycle.GRACE
+
+
+def test_a_silent_node_is_unknown_and_its_pods_not_ready() -> None:
+    seen = view(node("True"), lease(START), pod())
+    plan = node_lifecycle.controller(START).plan(NODE_KEY, seen, START + timedelta(seconds=40))
+    on_node, on_pod = plan.actions
+    assert isinstance(on_node, Patch)
+    assert {c["status"] for c in on_node.patch["status"]["conditions"]} == {"Unknown"}
+    assert isinstance(on_pod, Patch)
+    assert on_pod.patch["status"]["conditions"][0]["status"] == "False"
+
+
+def test_a_server_that_just_started_waits_for_the_nodes() -> None:
+    later = START + timedelta(days=1)
+    plan = node_lifecycle.controller(later).plan(NODE_KEY, view(node("True"), lease(START)), later)
+    assert plan.actions == ()
+
+
+TOLERATED = {"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute"}
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "leaves_at"),
+    [
+        pytest.param([], 0, id="at once"),
+        pytest.param([{**TOLERATED, "tolerationSeconds": 300}], 300, id="after its toleration"),
+        pytest.param([TOLERATED], None, id="never"),
+    ],
+)
+def test_a_pod_leaves_a_tainted_node(tolerations: list[Object], leaves_at: int | None) -> None:
+    seen = view(node("Unknown", (UNREACHABLE, "NoExecute")), pod(*tolerations))
+    before = taint_eviction.plan(POD_KEY, seen, START)
+    if leaves_at is None:
+        assert (before.actions, before.again_after) == ((), None)
+        return
+    if leaves_at:
+        assert (before.actions, before.again_after) == ((), timedelta(seconds=leaves_at))
+    (delete,) = taint_eviction.plan(POD_KEY, seen, START + timedelta(seconds=leaves_at)).actions
+    assert isinstance(delete, Delete)
+    assert (delete.key, delete.uid) == (POD_KEY, "pu")
