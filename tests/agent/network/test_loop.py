@@ -1,0 +1,106 @@
+"""Two nodes make their pod network, and pods of one talk to pods of the other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pylet.agent.network.loop import Network, NetworkSettings, cleanup
+from pylet.aio.clock import SystemClock
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.object import Key, Object
+from pylet.client.view import Entry, Table
+from tests.netns import Lab, Member, needs_netns
+
+pytestmark = needs_netns
+
+
+def _node(name: str, address: str, cidr: str, revision: int = 1) -> Object:
+    return {
+        "metadata": {"name": name, "resourceVersion": str(revision)},
+        "spec": {"podCIDR": cidr},
+        "status": {"addresses": [{"type": "InternalIP", "address": address}]},
+    }
+
+
+def _network(node: Member, nodes: Table, name: str, backend: str, directory: Path) -> Network:
+    settings = NetworkSettings(
+        node_name=name, node_ip=node.ip, backend=backend, cni_conf_dir=directory, ipam_dir=directory / "ipam"
+    )
+    with node.entered():
+        return Network(nodes, SystemClock(), settings)
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("backend", "mtu"), [("host-gw", 1500), ("vxlan", 1450)])
+def test_pods_of_two_nodes_reach_each_other(backend: str, mtu: int, tmp_path: Path) -> None:
+    with Lab(nodes=2) as lab:
+        nodes = Table(NODE)
+        for number, node in enumerate(lab.nodes):
+            nodes.put(Entry.of(NODE, _node(f"n{number}", node.ip, f"10.42.{number}.0/24")))
+        pods = []
+        for number, node in enumerate(lab.nodes):
+            asyncio.run(_settle(node, nodes, f"n{number}", backend, tmp_path / node.name))
+            pods.append(lab.pod(node, f"10.42.{number}.5"))
+        for source, target in (pods, reversed(pods)):
+            assert "1 packets received" in source.run("busybox", "ping", "-c1", "-W2", target.ip)
+        assert "1 packets received" in lab.nodes[0].run("busybox", "ping", "-c1", "-W2", pods[1].ip)
+        conflist = json.loads((tmp_path / lab.nodes[0].name / "10-pylet.conflist").read_text())
+        assert conflist["plugins"][0]["mtu"] == mtu
+
+
+async def _settle(node: Member, nodes: Table, name: str, backend: str, directory: Path) -> None:
+    with node.entered():
+        running = _network(node, nodes, name, backend, directory)
+        task = asyncio.create_task(running.run())
+        await running.ready.wait()
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_routes_follow_nodes_that_come_move_and_go(tmp_path: Path) -> None:
+    with Lab(nodes=1) as lab:
+        (node,) = lab.nodes
+        nodes = Table(NODE)
+        nodes.put(Entry.of(NODE, _node("n0", node.ip, "10.42.0.0/24")))
+        with node.entered():
+            network = _network(node, nodes, "n0", "host-gw", tmp_path)
+            task = asyncio.create_task(network.run())
+            await network.ready.wait()
+
+            def routes() -> str:
+                return node.run("ip", "route", "show", "10.42.1.0/24").strip()
+
+            nodes.put(Entry.of(NODE, _node("n1", "10.77.0.50", "10.42.1.0/24", 2)))
+            await _until(lambda: "via 10.77.0.50 dev eth0" in routes())
+            nodes.put(Entry.of(NODE, _node("n1", "10.77.0.51", "10.42.1.0/24", 3)))
+            await _until(lambda: "via 10.77.0.51 dev eth0" in routes())
+            node.run("ip", "route", "del", "10.42.1.0/24")
+            await _until(lambda: "via 10.77.0.51 dev eth0" in routes())
+            nodes.remove(Key("", "n1"), 4)
+            await _until(lambda: not routes())
+            task.cancel()
+            await asyncio.wait([task])
+
+
+def test_cleanup_leaves_nothing(tmp_path: Path) -> None:
+    with Lab(nodes=1) as lab:
+        (node,) = lab.nodes
+        before = node.run("ip", "route"), node.run("ip", "-br", "link")
+        nodes = Table(NODE)
+        nodes.put(Entry.of(NODE, _node("n0", node.ip, "10.42.0.0/24")))
+        nodes.put(Entry.of(NODE, _node("n1", "10.77.0.50", "10.42.1.0/24")))
+        asyncio.run(_settle(node, nodes, "n0", "vxlan", tmp_path))
+        with node.entered():
+            cleanup(tmp_path, tmp_path / "ipam")
+        assert (node.run("ip", "route"), node.run("ip", "-br", "link")) == before
+        assert not list(tmp_path.glob("*.conflist"))
