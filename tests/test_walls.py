@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from grimp import ImportGraph
+from grimp import ImportGraph, build_graph
 from importlinter import configuration
 from importlinter.application import use_cases
 from importlinter.application.user_options import UserOptions
@@ -36,7 +36,7 @@ OFFENCES = {
         "pylet.server.admission.priority",
         "pylet.server.admission.service_account",
     ),
-    "No verb knows another": ("pylet.cli.verbs.server", "pylet.cli.verbs.token"),
+    "No verb knows another": ("pylet.cli.verbs.server", "pylet.cli.verbs.agent"),
     "Deciding is pure": ("pylet.agent.kubelet.actions", "asyncio"),
     "SQLite has one home": ("pylet.server.run", "sqlite3"),
     "gRPC has one home": ("pylet.agent.run", "grpc"),
@@ -46,19 +46,14 @@ OFFENCES = {
 
 @cache
 def options() -> UserOptions:
-    return use_cases.read_user_options()
+    found = use_cases.read_user_options()
+    use_cases._register_contract_types(found)
+    return found
 
 
 @cache
 def graph() -> ImportGraph:
-    session = options().session_options
-    return use_cases._build_graph(  # the only way to the graph import-linter itself judges
-        root_package_names=use_cases._get_root_package_names(session),
-        cache_dir=None,
-        include_external_packages=True,
-        exclude_type_checking_imports=False,
-        verbose=False,
-    )
+    return build_graph("pylet", include_external_packages=True, cache_dir=None)
 
 
 def contract(settings: dict[str, Any]) -> Contract:
