@@ -49,7 +49,6 @@ class Proxy:
         self._installed = Installed()
         self._dirty: set[Key] = set()
         self._lost = True
-        self._rules = 0
         self._wake = asyncio.Event()
         self.written = asyncio.Event()
         """Set once the table has been written."""
@@ -65,7 +64,7 @@ class Proxy:
                     try:
                         await self._write()
                         delay = _RETRY_SECONDS[0]
-                    except nft.NftError as refused:
+                    except (nft.NftError, OSError) as refused:
                         log.error("nftables: %s; writing all anew in %.1f s", refused, delay)
                         self._lost = True
                         await self._clock.sleep(delay)
@@ -110,7 +109,7 @@ class Proxy:
     # ---- acting
 
     async def _write(self) -> None:
-        if not self._lost and self._rules and await asyncio.to_thread(nft.rule_count, self._layout.table) < self._rules:
+        if not self._lost and nft.rule_count(self._layout.table) < self._installed.rule_count(self._layout):
             log.warning("somebody changed nftables table %s: writing it anew", self._layout.table)
             self._lost = True
         if self._lost:
@@ -119,7 +118,6 @@ class Proxy:
             await self._write_changes()
         else:
             return
-        self._rules = await asyncio.to_thread(nft.rule_count, self._layout.table)
         self.written.set()
 
     async def _write_all(self) -> None:

@@ -96,6 +96,12 @@ class Installed:
         self._picks: Counter[Pick] = Counter()
         self._local: Counter[str] = Counter()
 
+    def rule_count(self, layout: Layout) -> int:
+        """How many rules the table holds: fewer in the kernel means that somebody took some."""
+        lines = _fixed(layout).splitlines()
+        fixed = sum(line.startswith("\t\t") and not line.startswith("\t\ttype ") for line in lines)
+        return fixed + sum(len(pick.rules) for pick in self._picks)
+
     def change(self, before: Ruleset, after: Ruleset) -> Changes:
         """What turns the table from holding `before` (of the services that changed) to holding `after`."""
         added, deleted = diff(before.elements, after.elements)

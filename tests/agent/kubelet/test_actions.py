@@ -1,0 +1,192 @@
+"""What is done next for a pod, case by case."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pylet.agent.kubelet.actions import Action, StartContainer, StartSandbox, StopContainer, StopPod, compute
+from pylet.agent.kubelet.backoff import Backoff
+from pylet.agent.kubelet.observed import Observed, Probed
+from pylet.api.object import Object
+from pylet.cri.messages import ContainerState
+from tests.agent.kubelet.builders import NOW, container, instance, observed, pod, sidecar, terminating
+
+INIT, SIDECAR = container("init"), sidecar("side")
+PROBED_SIDECAR = sidecar("side", startupProbe={"exec": {"command": ["true"]}})
+
+
+def words(action: Action) -> str:
+    match action:
+        case StartSandbox(attempt):
+            return f"sandbox {attempt}"
+        case StartContainer(spec, restarts):
+            return f"start {spec['name']} {restarts}"
+        case StopContainer(_, name, why, grace):
+            return f"stop {name}: {why}" + (f" in {grace}" if grace is not None else "")
+        case StopPod(reason, _):
+            return f"stop pod {reason}".strip()
+
+
+def plan(of: Object, seen: Observed, backoff: Backoff | None = None) -> list[str]:
+    return [words(action) for action in compute(of, seen, backoff or Backoff(), NOW).actions]
+
+
+@pytest.mark.parametrize(
+    ("of", "seen", "expected"),
+    [
+        pytest.param(pod(), Observed(), ["sandbox 0"], id="a new pod gets a sandbox"),
+        pytest.param(pod(), observed(), ["start main 0"], id="a sandbox gets its containers"),
+        pytest.param(pod(), observed(instance()), [], id="what runs is left alone"),
+        pytest.param(pod(), observed(sandbox=False), ["sandbox 1"], id="a lost sandbox is made again"),
+        pytest.param(
+            pod(),
+            observed(instance(), sandbox=False),
+            ["stop pod", "sandbox 1"],
+            id="what outlived its sandbox is stopped first",
+        ),
+        pytest.param(
+            pod(container("a"), container("b")),
+            observed(instance("a")),
+            ["start b 0"],
+            id="each container is started by itself",
+        ),
+        pytest.param(
+            pod(),
+            observed(instance(state=ContainerState.CREATED)),
+            ["start main 1"],
+            id="a container that never started is replaced",
+        ),
+        pytest.param(pod(), observed(instance(exit_code=0)), ["start main 1"], id="Always restarts success"),
+        pytest.param(
+            pod(restartPolicy="OnFailure"), observed(instance(exit_code=1)), ["start main 1"], id="OnFailure: failure"
+        ),
+        pytest.param(
+            pod(restartPolicy="OnFailure"), observed(instance(exit_code=0)), ["stop pod"], id="OnFailure: success"
+        ),
+        pytest.param(pod(restartPolicy="Never"), observed(instance(exit_code=1)), ["stop pod"], id="Never: over"),
+        pytest.param(
+            pod(restartPolicy="Never"),
+            observed(instance(exit_code=1), sandbox=False),
+            [],
+            id="a pod that is over rests",
+        ),
+        pytest.param(
+            pod(container("a"), container("b"), restartPolicy="Never"),
+            observed(instance("a", exit_code=0), instance("b")),
+            [],
+            id="Never: one still runs",
+        ),
+        pytest.param(terminating(pod()), observed(instance()), ["stop pod"], id="a deleted pod is stopped"),
+        pytest.param(terminating(pod()), observed(sandbox=False), [], id="a deleted pod that has stopped rests"),
+        pytest.param(
+            pod(container(image="registry.example/app:2")),
+            observed(instance()),
+            ["stop main: Container main definition changed, will be restarted"],
+            id="another image replaces the container",
+        ),
+        pytest.param(pod(init=(INIT,)), observed(), ["start init 0"], id="init containers come first"),
+        pytest.param(pod(init=(INIT,)), observed(instance("init")), [], id="and are waited for"),
+        pytest.param(
+            pod(init=(INIT, container("second"))),
+            observed(instance("init", exit_code=0)),
+            ["start second 0"],
+            id="init containers run one after the other",
+        ),
+        pytest.param(
+            pod(init=(INIT,)), observed(instance("init", exit_code=0)), ["start main 0"], id="then the app's start"
+        ),
+        pytest.param(
+            pod(init=(INIT,)), observed(instance("init", exit_code=1)), ["start init 1"], id="a failed init is repeated"
+        ),
+        pytest.param(
+            pod(init=(INIT,), restartPolicy="Never"),
+            observed(instance("init", exit_code=1)),
+            ["stop pod"],
+            id="Never: a failed init ends the pod",
+        ),
+        pytest.param(pod(init=(SIDECAR,)), observed(), ["start side 0"], id="a sidecar starts before the app"),
+        pytest.param(
+            pod(init=(SIDECAR,)), observed(instance("side")), ["start main 0"], id="a running sidecar lets it start"
+        ),
+        pytest.param(
+            pod(init=(PROBED_SIDECAR,)), observed(instance("side")), [], id="a sidecar's start-up probe holds it back"
+        ),
+        pytest.param(
+            pod(init=(PROBED_SIDECAR,)),
+            observed(instance("side"), probed={"side-0": Probed(started=True)}),
+            ["start main 0"],
+            id="until it succeeds",
+        ),
+        pytest.param(
+            pod(init=(SIDECAR,)),
+            observed(instance("side", exit_code=0), instance()),
+            ["start side 1"],
+            id="a sidecar that ends is started again",
+        ),
+    ],
+)
+def test_next_actions(of: Object, seen: Observed, expected: list[str]) -> None:
+    assert plan(of, seen) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "probed", "policy", "expected"),
+    [
+        ({}, Probed(live=False), "Always", "stop main: Container main failed liveness probe, will be restarted"),
+        ({}, Probed(started=False), "Always", "stop main: Container main failed startup probe, will be restarted"),
+        ({}, Probed(live=False), "Never", "stop main: Container main failed liveness probe"),
+        (
+            {"livenessProbe": {"terminationGracePeriodSeconds": 3}},
+            Probed(live=False),
+            "Always",
+            "stop main: Container main failed liveness probe, will be restarted in 3",
+        ),
+    ],
+    ids=["liveness", "start-up", "liveness under Never", "with a grace period of its own"],
+)
+def test_a_failed_probe_stops_the_container(fields: Object, probed: Probed, policy: str, expected: str) -> None:
+    of = pod(container(**fields), restartPolicy=policy)
+    assert plan(of, observed(instance(), probed={"main-0": probed})) == [expected]
+
+
+def test_an_unready_container_is_left_running() -> None:
+    assert plan(pod(), observed(instance(), probed={"main-0": Probed(ready=False)})) == []
+
+
+def test_a_second_crash_waits_and_says_so() -> None:
+    backoff = Backoff()
+    backoff.failed("main", NOW - timedelta(seconds=5))
+    found = compute(pod(), observed(instance(exit_code=1, restarts=1, ended_ago=4)), backoff, NOW)
+    assert found.actions == ()
+    assert found.again_at == NOW + timedelta(seconds=6)
+    assert found.waiting == {
+        "main": ("CrashLoopBackOff", "back-off 10s restarting failed container=main pod=web_default(u1)")
+    }
+
+
+def test_a_crash_after_its_wait_is_restarted() -> None:
+    backoff = Backoff()
+    backoff.failed("main", NOW - timedelta(seconds=30))
+    assert plan(pod(), observed(instance(exit_code=1, restarts=1, ended_ago=11)), backoff) == ["start main 2"]
+
+
+def test_the_deadline_ends_a_pod_and_is_waited_for() -> None:
+    of = pod(activeDeadlineSeconds=10)
+    of["status"]["startTime"] = "2026-01-02T03:04:00Z"
+    assert compute(of, observed(instance()), Backoff(), NOW).again_at == NOW + timedelta(seconds=5)
+    of["status"]["startTime"] = "2026-01-02T03:03:55Z"
+    assert plan(of, observed(instance())) == ["stop pod DeadlineExceeded"]
+
+
+def test_back_off_doubles_to_five_minutes_and_is_forgotten() -> None:
+    backoff, now, waits = Backoff(), NOW, []
+    for _ in range(7):
+        now = backoff.until("main", now) or now
+        backoff.failed("main", now)
+        waits.append(int(backoff.wait("main").total_seconds()))
+    assert waits == [10, 20, 40, 80, 160, 300, 300]
+    assert backoff.until("main", now + timedelta(minutes=11)) is None
+    backoff.failed("main", now + timedelta(minutes=11))
+    assert backoff.wait("main") == timedelta(seconds=10)

@@ -1,0 +1,169 @@
+"""What the API is told of a pod, case by case."""
+
+from __future__ import annotations
+
+import pytest
+
+from pylet.agent.kubelet.observed import Observed, Probed
+from pylet.agent.kubelet.status import Circumstances, differs, pod_status
+from pylet.api.object import Object, condition_of
+from tests.agent.kubelet.builders import NOW, container, instance, observed, pod, sidecar, terminating
+
+HOST = Circumstances(("192.0.2.1",))
+READINESS = {"readinessProbe": {"exec": {"command": ["true"]}}}
+STARTUP = {"startupProbe": {"exec": {"command": ["true"]}}}
+INIT = container("init")
+
+
+def status(of: Object, seen: Observed, facts: Circumstances = HOST) -> Object:
+    return pod_status(of, seen, facts, NOW)
+
+
+@pytest.mark.parametrize(
+    ("of", "seen", "phase"),
+    [
+        pytest.param(pod(), Observed(), "Pending", id="nothing yet"),
+        pytest.param(pod(), observed(instance()), "Running", id="running"),
+        pytest.param(pod(container("a"), container("b")), observed(instance("a")), "Pending", id="one not begun"),
+        pytest.param(pod(), observed(instance(exit_code=1)), "Running", id="Always: between two runs"),
+        pytest.param(pod(restartPolicy="Never"), observed(instance(exit_code=0)), "Succeeded", id="all succeeded"),
+        pytest.param(pod(restartPolicy="Never"), observed(instance(exit_code=2)), "Failed", id="one failed"),
+        pytest.param(pod(restartPolicy="OnFailure"), observed(instance(exit_code=2)), "Running", id="to be repeated"),
+        pytest.param(
+            pod(container("a"), container("b"), restartPolicy="Never"),
+            observed(instance("a", exit_code=1), instance("b")),
+            "Running",
+            id="one failed, one runs",
+        ),
+        pytest.param(pod(init=(INIT,)), observed(instance("init")), "Pending", id="initializing"),
+        pytest.param(
+            pod(init=(INIT,), restartPolicy="Never"),
+            observed(instance("init", exit_code=1)),
+            "Failed",
+            id="Never: initialization failed",
+        ),
+        pytest.param(
+            pod(init=(sidecar("side"),), restartPolicy="Never"),
+            observed(instance("side"), instance(exit_code=0)),
+            "Succeeded",
+            id="a sidecar does not keep a pod running",
+        ),
+        pytest.param(
+            terminating(pod()), observed(instance(exit_code=137), sandbox=False), "Failed", id="deleted and killed"
+        ),
+        pytest.param(
+            terminating(pod()), observed(instance(exit_code=0), sandbox=False), "Succeeded", id="deleted, ended well"
+        ),
+        pytest.param(terminating(pod()), observed(sandbox=False), "Failed", id="deleted before it ran"),
+        pytest.param(terminating(pod()), observed(instance()), "Running", id="deleted, still ending"),
+        pytest.param(
+            {**pod(), "status": {"phase": "Failed"}}, observed(instance()), "Failed", id="terminal phases are final"
+        ),
+    ],
+)
+def test_phase(of: Object, seen: Observed, phase: str) -> None:
+    assert status(of, seen)["phase"] == phase
+
+
+@pytest.mark.parametrize(
+    ("fields", "probed", "reported", "ready", "started"),
+    [
+        pytest.param({}, None, None, True, True, id="without probes running is ready"),
+        pytest.param(READINESS, None, None, False, True, id="unasked readiness is not ready"),
+        pytest.param(READINESS, Probed(ready=True), None, True, True, id="readiness succeeded"),
+        pytest.param(READINESS, Probed(ready=False), True, False, True, id="a probe's answer beats what was reported"),
+        pytest.param(READINESS, None, True, True, True, id="a restart of pylet keeps what was reported"),
+        pytest.param(STARTUP, None, None, False, False, id="not started is not ready"),
+        pytest.param(STARTUP, Probed(started=True), None, True, True, id="started"),
+    ],
+)
+def test_readiness(fields: Object, probed: Probed | None, reported: bool | None, ready: bool, started: bool) -> None:
+    of = pod(container(**fields))
+    if reported is not None:
+        entry = {"name": "main", "containerID": "containerd://main-0", "ready": reported, "started": True}
+        of["status"] = {"containerStatuses": [entry]}
+    found = status(of, observed(instance(), probed={"main-0": probed} if probed else {}))["containerStatuses"][0]
+    assert (found["ready"], found["started"]) == (ready, started)
+
+
+def test_conditions_of_a_running_pod_keep_what_others_wrote() -> None:
+    of = pod(readinessGates=[{"conditionType": "example.com/gate"}])
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    of["status"] = {"conditions": [scheduled]}
+    found = status(of, observed(instance()))
+    kinds = {c["type"]: c["status"] for c in found["conditions"]}
+    assert kinds == {
+        "PodReadyToStartContainers": "True",
+        "Initialized": "True",
+        "Ready": "False",
+        "ContainersReady": "True",
+        "PodScheduled": "True",
+    }
+    ready = condition_of({"status": found}, "Ready")
+    assert ready is not None
+    assert ready["reason"] == "ReadinessGatesNotReady"
+    assert ready["message"] == 'corresponding condition of pod readiness gate "example.com/gate" does not exist.'
+
+
+@pytest.mark.parametrize(
+    ("of", "seen", "type_", "reason", "message"),
+    [
+        (pod(), observed(), "Ready", "ContainersNotReady", "containers with unready status: [main]"),
+        (
+            pod(init=(INIT,)),
+            observed(instance("init")),
+            "Initialized",
+            "ContainersNotInitialized",
+            "containers with incomplete status: [init]",
+        ),
+        (pod(restartPolicy="Never"), observed(instance(exit_code=0)), "Ready", "PodCompleted", ""),
+        (pod(restartPolicy="Never"), observed(instance(exit_code=1)), "ContainersReady", "PodFailed", ""),
+    ],
+    ids=["not running", "initializing", "completed", "failed"],
+)
+def test_why_a_condition_does_not_hold(of: Object, seen: Observed, type_: str, reason: str, message: str) -> None:
+    found = condition_of({"status": status(of, seen)}, type_)
+    assert found is not None
+    assert (found["status"], found["reason"], found.get("message", "")) == ("False", reason, message)
+
+
+def test_a_condition_keeps_its_transition_time_until_it_turns() -> None:
+    of = pod()
+    of["status"] = {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}
+    still = condition_of({"status": status(of, observed(instance()))}, "Ready")
+    turned = condition_of({"status": status(of, observed(instance(exit_code=1)))}, "Ready")
+    assert still is not None
+    assert turned is not None
+    assert still["lastTransitionTime"] == "2026-01-01T00:00:00Z"
+    assert turned["lastTransitionTime"] == "2026-01-02T03:04:05Z"
+
+
+def test_container_states() -> None:
+    creating = status(pod(), observed())["containerStatuses"][0]
+    assert creating["state"] == {"waiting": {"reason": "ContainerCreating"}}
+    waiting = Circumstances(("192.0.2.1",), {"main": ("CrashLoopBackOff", "back-off 10s …")})
+    crashed = status(pod(), observed(instance(exit_code=3, restarts=2)), waiting)["containerStatuses"][0]
+    assert crashed["state"] == {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s …"}}
+    assert crashed["lastState"]["terminated"]["exitCode"] == 3
+    assert crashed["restartCount"] == 2
+    again = status(pod(), observed(instance(restarts=1), instance(exit_code=3)))["containerStatuses"][0]
+    assert again["state"] == {"running": {"startedAt": "2026-01-02T03:03:05Z"}}
+    assert again["lastState"]["terminated"]["containerID"] == "containerd://main-0"
+
+
+def test_addresses() -> None:
+    inside = status(pod(), observed(instance()))
+    assert (inside["podIP"], inside["hostIP"]) == ("10.42.0.7", "192.0.2.1")
+    assert status(pod(hostNetwork=True), observed(instance()))["podIPs"] == [{"ip": "192.0.2.1"}]
+
+
+def test_a_pod_that_failed_as_a_whole_says_why() -> None:
+    facts = Circumstances(("192.0.2.1",), failure=("DeadlineExceeded", "too long"))
+    found = status(pod(), observed(instance(exit_code=137)), facts)
+    assert (found["phase"], found["reason"], found["message"]) == ("Failed", "DeadlineExceeded", "too long")
+
+
+def test_nothing_new_is_not_reported() -> None:
+    found = status(pod(), observed(instance()))
+    assert not differs({**found, "message": None}, found)
+    assert differs(found, status(pod(), observed(instance(exit_code=1))))
