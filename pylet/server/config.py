@@ -31,7 +31,7 @@ class ServerConfig:
     """Names of the add-ons a fresh cluster does not start with."""
     disable_agent: bool = False
     agent: Any = None
-    """The embedded agent's `AgentConfig`, None under `disable_agent`. Opaque here: the server must not know the agent."""
+    """The embedded agent's `AgentConfig`, None under `disable_agent`. Opaque: the server must not know the agent."""
     datastore_endpoint: str | None = None
     """None is SQLite in `data_dir/server/db.sqlite`."""
     log_level: str = "info"
