@@ -32,6 +32,7 @@ _UPSTREAM_SECONDS = 2.0
 _AT_ONCE = 512  # questions on their way to other resolvers
 _DATAGRAMS_A_WAKE = 200
 _TCP_IDLE_SECONDS = 10.0
+_RETRY_SECONDS = 5.0
 _SERVICE_NAME = "kubernetes.io/service-name"
 
 
@@ -69,22 +70,30 @@ class Dns:
             self._services.listen(self._service_changed),
             self._slices.listen(self._slice_changed),
         )
-        own_address(self._address)
-        family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
         try:
-            with socket.socket(family, socket.SOCK_DGRAM) as udp:
-                udp.setblocking(False)
-                udp.bind((self._address, _PORT))
-                server = await asyncio.start_server(self._serve_stream, self._address, _PORT, reuse_address=True)
-                async with server, asyncio.TaskGroup() as group:
-                    asyncio.get_running_loop().add_reader(udp, self._drain, udp, group)
-                    try:
-                        await asyncio.Event().wait()
-                    finally:
-                        asyncio.get_running_loop().remove_reader(udp)
+            while True:
+                try:
+                    own_address(self._address)
+                    await self._serve()
+                except OSError as failed:
+                    log.error("cluster DNS at %s port %d: %s; trying again", self._address, _PORT, failed)
+                    await self._clock.sleep(_RETRY_SECONDS)
         finally:
             for stop in silence:
                 stop()
+
+    async def _serve(self) -> None:
+        family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as udp:
+            udp.setblocking(False)
+            udp.bind((self._address, _PORT))
+            server = await asyncio.start_server(self._serve_stream, self._address, _PORT, reuse_address=True)
+            async with server, asyncio.TaskGroup() as group:
+                asyncio.get_running_loop().add_reader(udp, self._drain, udp, group)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    asyncio.get_running_loop().remove_reader(udp)
 
     # ---- what the zone reads
 

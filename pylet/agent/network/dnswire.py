@@ -189,7 +189,10 @@ def _encode(records: list[Record], query: Query) -> list[bytes]:
 
 
 def encode_name(name: str) -> bytes:
-    return b"".join(bytes([len(label)]) + label.encode("latin-1") for label in name.split(".") if label) + b"\0"
+    return (
+        b"".join(bytes([len(label)]) + label for label in name.encode("latin-1", "replace").split(b".") if label)
+        + b"\0"
+    )
 
 
 def address(name: str, ip: str, ttl: int) -> Record:

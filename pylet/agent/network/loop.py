@@ -51,6 +51,7 @@ class Network:
         self._settings = settings
         self._wake = asyncio.Event()
         self._unreachable: set[str] = set()
+        self._uplink = 0
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -76,7 +77,7 @@ class Network:
         self._wake.set()
 
     def _kernel_changed(self, message: Message | None) -> None:
-        if message is None or rtnetlink.is_own_route(message):
+        if message is None or rtnetlink.is_own_route(message) or rtnetlink.is_about_link(message, self._uplink):
             self._wake.set()
 
     def _apply(self) -> None:
@@ -97,6 +98,7 @@ class Network:
     def _connect(self, kernel: Rtnetlink, pods: IPv4Network | IPv6Network) -> int:
         """Bring routes and tunnel entries to what they should be; returns the MTU of the pods' links."""
         uplink, mtu = _uplink(kernel, self._settings.node_ip)
+        self._uplink = uplink
         others = overlay.peers((entry.object for entry in self._nodes.entries.values()), self._settings.node_name)
         if self._settings.backend == "vxlan":
             mtu -= overlay.VXLAN_BYTES
@@ -104,6 +106,7 @@ class Network:
             wanted = overlay.vxlan(others, link)
             _reconcile_tunnel(kernel, link, wanted)
         else:
+            _delete_link(kernel, overlay.VXLAN_LINK)  # of a run with another backend
             networks = {address.network: index for address, index in kernel.addresses(uplink).items()}
             wanted, unreachable = overlay.host_gw(others, networks)
             self._complain({peer.name for peer in unreachable})
@@ -131,9 +134,13 @@ def cleanup(cni_conf_dir: Path, ipam_dir: Path) -> None:
             with contextlib.suppress(NetlinkError):
                 kernel.delete_route(route)
         for name in (cni.BRIDGE, overlay.VXLAN_LINK):
-            link = kernel.link(name)
-            if link is not None:
-                kernel.delete_link(link.index)
+            _delete_link(kernel, name)
+
+
+def _delete_link(kernel: Rtnetlink, name: str) -> None:
+    link = kernel.link(name)
+    if link is not None:
+        kernel.delete_link(link.index)
 
 
 def _set_sysctls() -> None:

@@ -219,6 +219,11 @@ def is_own_route(message: Message) -> bool:
     return message.kind in (_NEWROUTE, _DELROUTE) and _ROUTE.unpack_from(message.body)[5] == PROTOCOL
 
 
+def is_about_link(message: Message, link: int) -> bool:
+    """Whether an event is about that link's state or addresses: routes go down with it, without events of their own."""
+    return message.kind in (_NEWLINK, _NEWADDR, _DELADDR) and struct.unpack_from("=i", message.body, 4)[0] == link
+
+
 def _link(message: Message) -> Link:
     _, _, index, flags, _ = _LINK.unpack_from(message.body)
     values = attributes(message.body, _LINK.size)
