@@ -23,11 +23,13 @@ from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
 from pylet.cri.interface import CriError, EventType, Runtime
+from pylet.cri.messages import ContainerState
 
 log = logging.getLogger(__name__)
 
 _STARTS = 4  # four at a time is where containerd's rate peaks: 10-11 pods a second on two cores
 _RETRY_SECONDS = 1.0
+_RELIST_SECONDS = 60.0
 
 
 class Pods:
@@ -64,6 +66,7 @@ class Pods:
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._recorder.run())
+            group.create_task(self._relist())
             await self._remove_orphans()
             for entry in list(self._table.with_field("spec.nodeName", self._settings.node_name).values()):
                 self._changed(None, entry)
@@ -108,10 +111,24 @@ class Pods:
             try:
                 async for event in self._runtime.events():
                     for worker in self._concerned(event.id, everybody=event.type is EventType.RESYNC):
-                        worker.poke()
+                        worker.poke(exited=event.id)
             except CriError as lost:
                 log.warning("events of the container runtime: %s", lost)
             await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _relist(self) -> None:
+        """The net below the events: should one be lost, one call a minute finds what it would have told."""
+        while True:
+            await self._clock.sleep(_RELIST_SECONDS)
+            try:
+                listed = await self._runtime.list_containers()
+            except CriError as failed:
+                log.warning("container runtime: %s", failed)
+                continue
+            running = {container.id for container in listed if container.state is ContainerState.RUNNING}
+            for worker in list(self._workers.values()):
+                if not worker.running <= running:
+                    worker.poke()
 
     def _concerned(self, id_: str, *, everybody: bool) -> Iterable[Worker]:
         return [worker for worker in self._workers.values() if everybody or id_ in worker.ids]

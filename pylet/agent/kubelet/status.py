@@ -20,7 +20,7 @@ from pylet.agent.kubelet.spec import (
     restarts_after,
 )
 from pylet.api import timestamps
-from pylet.api.object import Object, condition_of, conditions_of
+from pylet.api.object import Object, condition_of, conditions_of, is_terminating
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     apps = [_container_status(pod, c, observed, facts, now) for c in app_containers(pod)]
     inits = [_container_status(pod, c, observed, facts, now) for c in init_containers(pod)]
     phase = "Failed" if facts.failure is not None else _phase(pod, observed)
+    if old.get("phase") in ("Succeeded", "Failed"):
+        phase = old["phase"]  # a pod does not come back from either
     ips = facts.host_ips if is_host_network(pod) else _pod_ips(observed, old)
     status: Object = {
         "observedGeneration": pod["metadata"].get("generation", 0),
@@ -69,6 +71,11 @@ def _pod_ips(observed: Observed, old: Object) -> tuple[str, ...]:
 
 
 def _phase(pod: Object, observed: Observed) -> str:
+    if is_terminating(pod) and not observed.running and observed.sandbox is None:
+        # Nothing starts again, whatever the restart policy; what never ran counts as failed.
+        finals = [observed.latest(container["name"]) for container in app_containers(pod)]
+        good = all(last is not None and last.is_finished and last.exit_code == 0 for last in finals)
+        return "Succeeded" if good else "Failed"
     for container in init_containers(pod):
         last = observed.latest(container["name"])
         if is_sidecar(container):
@@ -152,9 +159,11 @@ def _terminated(container: Container) -> Object:
 
 def _readiness(pod: Object, container: Object, last: Container | None, observed: Observed) -> tuple[bool, bool]:
     """Whether it is ready and whether it has started. What the probes have not said yet is as it was reported last."""
+    runs_once = container in init_containers(pod) and not is_sidecar(container)
     if last is None or not last.is_running:
-        over = last is not None and last.is_finished and last.exit_code == 0
-        return over and container in init_containers(pod) and not is_sidecar(container), False
+        return runs_once and last is not None and last.is_finished and last.exit_code == 0, False
+    if runs_once:
+        return False, True
     probed, reported = observed.probes(last), _reported(pod, last)
     started = _said(probed.started, "startupProbe" in container, bool(reported.get("started")))
     ready = started and _said(probed.ready, "readinessProbe" in container, bool(reported.get("ready")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,11 +32,12 @@ from pylet.agent.kubelet.config import (
     container_config,
     host_aliases,
     hosts_file,
+    log_directory,
     sandbox_config,
 )
 from pylet.agent.kubelet.env import EnvError, environment, expand, references, service_variables
 from pylet.agent.kubelet.handlers import Target
-from pylet.agent.kubelet.images import ImageError, Images, credentials
+from pylet.agent.kubelet.images import ImageError, Images, credentials, with_tag
 from pylet.agent.kubelet.observed import UNPROBED, Container, Observed, Probed, Sandbox
 from pylet.agent.kubelet.probes import Prober, has_probes
 from pylet.agent.kubelet.settings import Settings
@@ -60,6 +62,7 @@ log = logging.getLogger(__name__)
 
 _RETRY = timedelta(seconds=10)
 _SOON = timedelta(seconds=1)
+_SETTLING = timedelta(milliseconds=10)
 _DEFAULT_GRACE_SECONDS = 30
 _MESSAGE_BYTES = 4096
 _KINDS = {"ConfigMap": CONFIG_MAP, "Secret": SECRET}
@@ -115,6 +118,9 @@ class Worker:
     _failure: tuple[str, str] | None = None
     _ended: dict[str, Container] = field(default_factory=dict)
     _watched: dict[str, _Watched] = field(default_factory=dict)
+    _exits: dict[str, int] = field(default_factory=dict)
+    running: frozenset[str] = frozenset()
+    """Ids of the containers seen running last."""
     _reported: Object | None = None
     _again_at: datetime | None = None
     _deleted: bool = False
@@ -129,8 +135,10 @@ class Worker:
         self._deleted = True
         self._wake.set()
 
-    def poke(self) -> None:
-        """Something happened to one of its containers."""
+    def poke(self, exited: str = "") -> None:
+        """Something may have happened to its containers; `exited` is known to have ended, whatever its status says."""
+        if exited:
+            self._exits[exited] = 0
         self._wake.set()
 
     async def run(self) -> None:
@@ -167,6 +175,7 @@ class Worker:
                 if plan.actions:
                     if await self._act(plan, observed):
                         continue
+                    await self._report(observed)  # why nothing could be done
                 elif (is_terminating(self.pod) or self._deleted) and not observed.running:
                     await self._remove(observed)
                     return True
@@ -215,7 +224,17 @@ class Worker:
         self._ended = {id_: ended for id_, ended in self._ended.items() if id_ in ids}
         self.ids |= ids
         probed = {id_: watched.prober.result for id_, watched in self._watched.items()}
-        return Observed(tuple(sandboxes), {name: tuple(group) for name, group in containers.items()}, probed)
+        observed = Observed(tuple(sandboxes), {name: tuple(group) for name, group in containers.items()}, probed)
+        self.running = frozenset(container.id for container in observed.running)
+        self._await_exits({*self.running, *([observed.sandbox.id] if observed.sandbox is not None else [])})
+        return observed
+
+    def _await_exits(self, alive: set[str]) -> None:
+        """containerd tells of an exit some milliseconds before its own status knows: look again until it does."""
+        self._exits = {id_: tries + 1 for id_, tries in self._exits.items() if id_ in alive}
+        if self._exits:
+            tries = min(self._exits.values())
+            self._look_again(self.node.clock.now() + min(_SETTLING * 2**tries, _SOON))
 
     def _watch_probes(self, observed: Observed, probing: asyncio.TaskGroup) -> None:
         """Every running container with probes is asked them; those of ended containers stop."""
@@ -314,8 +333,17 @@ class Worker:
         self._waiting.pop(name, None)
         if restarts:
             self._backoff.failed(name, now)
+        await self._forget(observed.containers.get(name, ())[1:])
         await self._post_start(container, id_, observed)
         return True
+
+    async def _forget(self, instances: Sequence[Container]) -> None:
+        """Of what ended before, only the last instance is kept: its status, its log and its last words."""
+        for old in instances:
+            await self.node.runtime.remove_container(old.id)
+            for log_file in (log_directory(self.pod, self.node.settings) / old.name).glob(f"{old.restarts}.log*"):
+                log_file.unlink(missing_ok=True)
+            self._words(old.name, old.restarts).unlink(missing_ok=True)
 
     async def _image(self, container: Object) -> str:
         pod = self.pod
@@ -339,6 +367,7 @@ class Worker:
             values = await self._environment(container, observed)
         except (EnvError, VolumeError) as failed:
             raise CannotRun("CreateContainerConfigError", str(failed)) from failed
+        await self._refuse_root(container)
         files = self._files(container, restarts, sandbox)
         around = Surroundings(values, volumes, files, image, restarts)
         try:
@@ -352,6 +381,25 @@ class Worker:
         self.ids.add(id_)
         self._tell(container, "Normal", "Created", f"Container created: {container['name']}")
         return id_
+
+    async def _refuse_root(self, container: Object) -> None:
+        """runAsNonRoot: neither the spec nor the image may name root. Raises: CannotRun."""
+        whole, own = dig(self.pod, "spec", "securityContext", default={}), container.get("securityContext") or {}
+        if not own.get("runAsNonRoot", whole.get("runAsNonRoot")):
+            return
+        meta = self.pod["metadata"]
+        where = f'(pod: "{meta["name"]}_{meta["namespace"]}({meta["uid"]})", container: {container["name"]})'
+        user = own.get("runAsUser", whole.get("runAsUser"))
+        why = "container's runAsUser breaks non-root policy" if user == 0 else ""
+        if user is None:
+            image = await self.node.runtime.image_status(with_tag(container["image"]))
+            if image is not None and image.username:
+                why = f"container has runAsNonRoot and image has non-numeric user ({image.username}), "
+                why += "cannot verify user is non-root"
+            elif image is None or not image.uid:
+                why = "container has runAsNonRoot and image will run as root"
+        if why:
+            raise CannotRun("CreateContainerConfigError", f"{why} {where}")
 
     async def _run_container(self, container: Object, id_: str) -> None:
         try:
@@ -391,7 +439,7 @@ class Worker:
     def _files(self, container: Object, restarts: int, sandbox: Sandbox) -> dict[Path, str]:
         """The files of the node that every container shows: its hosts file and where its last words go."""
         directory = self.node.settings.pod_dir(uid_of(self.pod))
-        words = directory / "containers" / container["name"] / str(restarts)
+        words = self._words(container["name"], restarts)
         words.parent.mkdir(parents=True, exist_ok=True)
         words.touch(mode=0o666)
         words.chmod(0o666)
@@ -458,6 +506,7 @@ class Worker:
             await node.runtime.remove_sandbox(sandbox.id)
         await node.volumes.unmount(uid)
         cgroups.remove(cgroup_parent(self.pod, node.settings))
+        await asyncio.to_thread(shutil.rmtree, log_directory(self.pod, node.settings), ignore_errors=True)
         if not self._deleted:
             try:
                 await node.client.delete(POD, key_of(self.pod), uid=uid, grace_seconds=0)
@@ -483,9 +532,10 @@ class Worker:
         self._reported = status
 
     def _message_file(self, status: ContainerStatus) -> Path:
-        restarts = status.annotations.get(labels.RESTART_COUNT, "0")
-        directory = self.node.settings.pod_dir(uid_of(self.pod))
-        return directory / "containers" / status.metadata.name / restarts
+        return self._words(status.metadata.name, int(status.annotations.get(labels.RESTART_COUNT, "0")))
+
+    def _words(self, name: str, restarts: int) -> Path:
+        return self.node.settings.pod_dir(uid_of(self.pod)) / "containers" / name / str(restarts)
 
     def _tell(self, container: Object, type_: str, reason: str, message: str) -> None:
         field_name = "initContainers" if container in (self.pod["spec"].get("initContainers") or ()) else "containers"

@@ -1,0 +1,188 @@
+"""A pod's whole life in its worker, on the simulated runtime: no API server, no container, no waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pylet.agent.kubelet.images import Images
+from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.worker import Node, Worker
+from pylet.aio.clock import SystemClock
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object, dig
+from pylet.client.view import View
+from pylet.cri.interface import EventType
+from pylet.cri.memory import MemoryRuntime
+from pylet.cri.messages import ContainerState
+from tests.agent.kubelet.builders import container, pod, terminating
+
+
+class Api:
+    """The two calls a worker makes for its own pod, kept as they came."""
+
+    def __init__(self) -> None:
+        self.status: Object = {}
+        self.deleted: list[tuple[str, int]] = []
+        self.changed = asyncio.Event()
+
+    async def patch(self, kind: Kind, key: Key, patch: Any, **_: Any) -> Object:
+        self.status |= patch["status"]
+        self.changed.set()
+        return {}
+
+    async def delete(self, kind: Kind, key: Key, *, uid: str, grace_seconds: int) -> Object:
+        self.deleted.append((uid, grace_seconds))
+        return {}
+
+
+class NoVolumes:
+    def __init__(self) -> None:
+        self.unmounted: list[str] = []
+
+    async def mount(self, of: Object) -> Mapping[str, Path]:
+        return {}
+
+    async def unmount(self, pod_uid: str) -> None:
+        self.unmounted.append(pod_uid)
+
+
+class Story:
+    """A node with one pod, and what came of it."""
+
+    def __init__(self, of: Object, root: Path) -> None:
+        self.api, self.runtime, self.volumes, self.told = Api(), MemoryRuntime(), NoVolumes(), []
+        clock = SystemClock()
+        settings = Settings(
+            node_name="n1",
+            host_ips=("192.0.2.1",),
+            root=root,
+            log_root=root / "logs",
+            cgroup_root="/pylet-absent",
+        )
+        recorder: Any = SimpleNamespace(tell=self._tell)
+        images = Images(self.runtime, clock)
+        client: Any = self.api
+        start = asyncio.Semaphore(4)
+        node = Node(client, self.runtime, self.volumes, images, View({}), clock, recorder, settings, start)
+        self.worker = Worker(of, node)
+
+    def _tell(self, about: Object, type_: str, reason: str, message: str, *, field_path: str = "") -> None:
+        self.told.append(reason)
+
+    async def until(self, holds: Callable[[Object], bool]) -> Object:
+        """Wait until the reported status is as wanted."""
+        async with asyncio.timeout(5):
+            while not holds(self.api.status):
+                self.api.changed.clear()
+                await self.api.changed.wait()
+        return self.api.status
+
+    async def follow_runtime(self) -> None:
+        async for event in self.runtime.events():
+            if event.type is EventType.EXITED:
+                self.worker.poke(exited=event.id)
+
+    async def running_id(self) -> str:
+        listed = await self.runtime.list_containers()
+        return next(c.id for c in listed if c.state is ContainerState.RUNNING)
+
+
+@asynccontextmanager
+async def told(of: Object, root: Path) -> AsyncIterator[tuple[Story, asyncio.Task[None]]]:
+    story = Story(of, root)
+    async with asyncio.TaskGroup() as group:
+        following = group.create_task(story.follow_runtime())
+        await asyncio.sleep(0)
+        working = group.create_task(story.worker.run())
+        yield story, working
+        working.cancel()
+        following.cancel()
+
+
+def is_running(status: Object) -> bool:
+    return status.get("phase") == "Running" and "running" in status["containerStatuses"][0]["state"]
+
+
+async def test_a_pod_starts_crashes_is_restarted_and_is_deleted(tmp_path: Path) -> None:
+    of = pod(container(command=["serve"]))
+    async with told(of, tmp_path) as (story, working):
+        started = await story.until(is_running)
+        assert started["podIP"].startswith("10.88.")
+        assert started["containerStatuses"][0]["ready"] is True
+        assert story.told == ["Pulling", "Pulled", "Created", "Started"]
+
+        story.runtime.crash(await story.running_id(), exit_code=3)
+        again = await story.until(lambda s: is_running(s) and s["containerStatuses"][0]["restartCount"] == 1)
+        assert again["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 3
+
+        story.worker.update(terminating(of))
+        await asyncio.wait_for(working, 5)
+    assert "Killing" in story.told
+    assert story.api.status["phase"] == "Succeeded"
+    assert story.api.deleted == [("u1", 0)]
+    assert story.volumes.unmounted == ["u1"]
+    assert await story.runtime.list_sandboxes() == ()
+    assert await story.runtime.list_containers() == ()
+    assert not list((tmp_path / "logs").glob("*"))
+
+
+async def test_a_crash_loop_waits_and_keeps_one_dead_container(tmp_path: Path) -> None:
+    async with told(pod(container(command=["false"])), tmp_path) as (story, _):
+        waiting = await story.until(
+            lambda s: (
+                dig(s, "containerStatuses", default=[{}])[0].get("state", {}).get("waiting", {}).get("reason")
+                == "CrashLoopBackOff"
+            )
+        )
+        assert waiting["phase"] == "Running"
+        assert waiting["containerStatuses"][0]["restartCount"] == 1
+        assert len(await story.runtime.list_containers()) == 2
+
+
+async def test_a_pod_that_is_over_is_reported_and_its_sandbox_stopped(tmp_path: Path) -> None:
+    async with told(pod(container(command=["false"]), restartPolicy="Never"), tmp_path) as (story, _):
+        over = await story.until(lambda s: s.get("phase") == "Failed")
+        assert over["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 1
+
+
+async def test_a_new_worker_adopts_what_runs(tmp_path: Path) -> None:
+    of = pod(container(command=["serve"]))
+    async with told(of, tmp_path) as (story, _):
+        await story.until(is_running)
+        first = await story.running_id()
+        async with asyncio.TaskGroup() as group:
+            node = story.worker.node
+            story.api.status.clear()
+            successor = group.create_task(Worker(of, node).run())
+            await story.until(is_running)
+            assert await story.running_id() == first
+            assert len(await story.runtime.list_containers()) == 1
+            successor.cancel()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"securityContext": {"runAsNonRoot": True}}, "image will run as root"),
+        ({"securityContext": {"runAsNonRoot": True, "runAsUser": 0}}, "container's runAsUser breaks non-root policy"),
+    ],
+    ids=["an image without a user", "a spec that asks for root"],
+)
+async def test_root_is_refused_where_the_pod_says_so(tmp_path: Path, fields: Object, words: str) -> None:
+    async with told(pod(container(command=["serve"], **fields)), tmp_path) as (story, _):
+        status = await story.until(
+            lambda s: bool(
+                dig(s, "containerStatuses", default=[{}])[0].get("state", {}).get("waiting", {}).get("message")
+            )
+        )
+        waiting = status["containerStatuses"][0]["state"]["waiting"]
+        assert waiting["reason"] == "CreateContainerConfigError"
+        assert words in waiting["message"]
+        assert [c for c in await story.runtime.list_containers()] == []
