@@ -167,7 +167,7 @@ async def run_node(config: AgentConfig, api: Api, credentials: Credentials, cloc
             upstreams=nameservers,
         )
         async with asyncio.TaskGroup() as group:
-            for component in (volumes.run(), network.run(), proxy.run(), dns.run(), reporter.run()):
+            for component in (volumes.run(), network.run(), proxy.run(), dns.run(), reporter.run(tables[NODE])):
                 group.create_task(component)
             await network.ready.wait()
             group.create_task(pods.run())

@@ -52,7 +52,7 @@ def test_a_service_without_endpoints_refuses_at_once(cluster: Cluster) -> None:
     address = cluster.get("svc", "empty")["spec"]["clusterIP"]
 
     def is_refused() -> bool:
-        with pytest.raises(AssertionError, match="refused"):
+        with pytest.raises(AssertionError, match="exit 7"):
             fetch(cluster.server.member, f"http://{address}")
         return True
 
@@ -92,7 +92,7 @@ def test_a_pod_has_a_token_the_api_accepts(cluster: Cluster, hello: str) -> None
         "exec", "deploy/hello", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"
     ).strip()
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
-    answer = json.loads(cluster.kubectl("create", "-o", "json", "-f", "-", stdin=json.dumps(request)))
+    answer = json.loads(cluster.kubectl("create", "--validate=false", "-o", "json", "-f", "-", stdin=json.dumps(request)))
     assert answer["status"]["user"]["username"] == "system:serviceaccount:default:default"
 
 

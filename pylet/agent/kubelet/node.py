@@ -18,6 +18,7 @@ from pylet.api.kinds.lease import KIND as LEASE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object, labels_of, uid_of
 from pylet.client.interface import Client, PatchType
+from pylet.client.view import Table
 from pylet.cri.interface import CriError, Runtime
 
 log = logging.getLogger(__name__)
@@ -69,13 +70,18 @@ class NodeReporter:
         self._uid, self._reported = uid_of(node), node.get("status") or {}
         return node
 
-    async def run(self) -> None:
-        """Heartbeats until cancelled. An API server that is away is logged once per outage."""
+    async def run(self, nodes: Table) -> None:
+        """Heartbeats until cancelled. An API server that is away is logged once per outage.
+
+        The status is compared with what `nodes` says the API has, not with what was sent: while this node was silent
+        somebody may have called it Unknown.
+        """
         failing = ""
         while True:
             try:
-                ready = await self._report()
-                await self._renew_lease()
+                await self._renew_lease()  # first: a node that is heard again must not be called silent any more
+                entry = nodes.entries.get(Key("", self._identity().name))
+                ready = await self._report((entry.object.get("status") or {}) if entry is not None else self._reported)
                 failing = ""
             except NotFound:
                 log.warning("node %s was deleted: registering it again", self._identity().name)
@@ -95,13 +101,13 @@ class NodeReporter:
             log.warning("register node: %s", failed.message)
         return False
 
-    async def _report(self) -> bool:
-        """Report the status if it changed or it is time; whether the node is ready."""
+    async def _report(self, before: Object) -> bool:
+        """Report the status if it differs from `before` or it is time; whether the node is ready."""
         now = self._clock.now()
         runtime = await self._runtime_facts()
         identity = self._identity()
-        status = node_status.status(identity, self._machine, read_load(self._data_dir), runtime, self._reported, now)
-        changed = node_status.is_worth_reporting(self._reported, status)
+        status = node_status.status(identity, self._machine, read_load(self._data_dir), runtime, before, now)
+        changed = node_status.is_worth_reporting(before, status)
         if changed or now - self._reported_at >= _REPORT_EVERY:
             await self._client.patch(
                 NODE, Key("", identity.name), {"status": status}, type_=PatchType.STRATEGIC, subresource="status"
