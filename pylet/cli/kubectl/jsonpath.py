@@ -1,7 +1,7 @@
 """kubectl's JSONPath templates: parse once, evaluate on JSON values. Pure.
 
-The dialect and its wording of errors are client-go's (`util/jsonpath`): text outside of braces, `{range}…{end}`, filters
-that compare one left with one right side, negative indexes, slices, unions, `..`. A missing key gives nothing.
+The dialect and its wording of errors are client-go's (`util/jsonpath`): text outside of braces, `{range}…{end}`,
+filters that compare one left with one right side, negative indexes, slices, unions, `..`. A missing key gives nothing.
 """
 
 from __future__ import annotations
