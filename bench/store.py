@@ -1,6 +1,6 @@
 """Durable updates of a 2 KB value by concurrent writers: rate and CPU per update.
 
-    python bench/store.py [writers] [updates]
+python bench/store.py [writers] [updates]
 """
 
 from __future__ import annotations

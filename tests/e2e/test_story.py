@@ -92,7 +92,9 @@ def test_a_pod_has_a_token_the_api_accepts(cluster: Cluster, hello: str) -> None
         "exec", "deploy/hello", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"
     ).strip()
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
-    answer = json.loads(cluster.kubectl("create", "--validate=false", "-o", "json", "-f", "-", stdin=json.dumps(request)))
+    answer = json.loads(
+        cluster.kubectl("create", "--validate=false", "-o", "json", "-f", "-", stdin=json.dumps(request))
+    )
     assert answer["status"]["user"]["username"] == "system:serviceaccount:default:default"
 
 
