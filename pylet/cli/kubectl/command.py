@@ -121,7 +121,7 @@ def canonical(
         elif arg.startswith("--"):
             name, equals, value = arg.partition("=")
             if name not in flags:
-                raise Failure(f"error: unknown flag: {name}{see}")
+                raise Failure(f"Error: unknown flag: {name}{see}")
             options.append(_long(flags[name], value if equals else None, rest, f"flag needs an argument: {name}{see}"))
         else:
             options += _cluster(flags, arg, rest, see)
@@ -136,7 +136,7 @@ def _cluster(flags: dict[str, Flag], arg: str, rest: list[str], see: str) -> lis
         letter, letters = letters[0], letters[1:]
         flag = flags.get(f"-{letter}")
         if flag is None:
-            raise Failure(f"error: unknown shorthand flag: '{letter}' in {arg}{see}")
+            raise Failure(f"Error: unknown shorthand flag: '{letter}' in {arg}{see}")
         if letters.startswith("="):
             return [*found, _long(flag, letters[1:], rest, "")]
         if flag.bare is None:
@@ -151,7 +151,7 @@ def _long(flag: Flag, value: str | None, rest: list[str], missing: str) -> str:
         value = flag.bare
     if value is None:
         if not rest:
-            raise Failure(f"error: {missing}")
+            raise Failure(f"Error: {missing}")
         value = rest.pop(0)
     return f"{flag.opts[0] if flag.opts[0].startswith('--') else flag.opts[-1]}={value}"
 

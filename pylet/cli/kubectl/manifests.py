@@ -1,0 +1,112 @@
+"""The objects in `-f`: files, folders and stdin, YAML of several documents, JSON, Lists."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pylet.api.object import Object
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl.documents import to_compact_json
+from pylet.cli.kubectl.session import Session
+from pylet.cli.kubectl.targets import Target
+
+_SUFFIXES = (".json", ".yaml", ".yml")
+
+
+def objects(filenames: Sequence[str], *, recursive: bool = False) -> Iterator[tuple[str, Object]]:
+    """Every object with the name of its source. Raises: Failure."""
+    for name in (part for filename in filenames for part in filename.split(",")):
+        if name.startswith(("http://", "https://")):
+            raise Failure(f'error: "{name}": manifests are read from files and stdin only')
+        if name == "-":
+            yield from _documents("STDIN", sys.stdin.buffer.read())
+            continue
+        path = Path(name)
+        if not path.exists():
+            raise Failure(f'error: the path "{name}" does not exist')
+        for file in _files(path, recursive=recursive) if path.is_dir() else [path]:
+            try:
+                data = file.read_bytes()
+            except OSError as error:
+                raise Failure(f"error: open {file}: {str(error.strerror).lower()}") from None
+            yield from _documents(str(file), data)
+
+
+def _files(folder: Path, *, recursive: bool) -> list[Path]:
+    found = folder.rglob("*") if recursive else folder.iterdir()
+    files = sorted(file for file in found if file.is_file() and file.suffix in _SUFFIXES)
+    if not files:
+        names = "[" + " ".join(sorted(_SUFFIXES)) + "]"
+        raise Failure(f"error: error reading {[str(folder)]}: recognized file extensions are {names}".replace("'", ""))
+    return files
+
+
+def _documents(source: str, data: bytes) -> Iterator[tuple[str, Object]]:
+    import yaml
+
+    class Loader(yaml.CSafeLoader):
+        """YAML as Kubernetes reads it: a date is a text."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
+    }
+    try:
+        for document in yaml.load_all(data, Loader):
+            if document is not None:
+                yield from _flattened(source, document)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise Failure(f"error: error parsing {source}: error converting YAML to JSON: yaml: {where}{problem}") from None
+
+
+def _flattened(source: str, document: Any) -> Iterator[tuple[str, Object]]:
+    if not isinstance(document, dict):
+        raise Failure(
+            f'error: unable to decode "{source}": json: cannot unmarshal {type(document).__name__} into Go value of type '
+            "map[string]interface {}"
+        )
+    for field in ("apiVersion", "kind"):
+        if not document.get(field):
+            text = to_compact_json(document)
+            what = "Kind" if field == "kind" else field
+            raise Failure(f"error: unable to decode \"{source}\": Object '{what}' is missing in '{text}'")
+    if document["kind"].endswith("List") and isinstance(document.get("items"), list):
+        for item in document["items"]:
+            yield from _flattened(source, item)
+    else:
+        yield source, document
+
+
+def targets(session: Session, filenames: Sequence[str], *, recursive: bool = False) -> list[Target]:
+    """Where every object belongs on the server; not asked there. Raises: Failure."""
+    return [target(session, obj, source) for source, obj in objects(filenames, recursive=recursive)]
+
+
+def target(session: Session, obj: Object, source: str) -> Target:
+    """Raises: Failure, for a kind the server has not and for a namespace that contradicts -n."""
+    meta = obj.setdefault("metadata", {}) or {}
+    obj["metadata"] = meta
+    name = str(meta.get("name") or "")
+    resource = session.catalog.of_kind(obj["apiVersion"], obj["kind"])
+    if resource is None:
+        raise Failure(
+            f'error: resource mapping not found for name: "{name}" namespace: "{meta.get("namespace") or ""}" '
+            f'from "{source}": no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"\n'
+            "ensure CRDs are installed first"
+        )
+    if not resource.namespaced:
+        return Target(resource, "", name, obj, source)
+    namespace = meta.get("namespace") or session.namespace
+    if session.namespace_given and namespace != session.namespace:
+        raise Failure(
+            f'error: the namespace from the provided object "{namespace}" does not match the namespace '
+            f"\"{session.namespace}\". You must pass '--namespace={namespace}' to perform this operation."
+        )
+    meta["namespace"] = namespace
+    return Target(resource, namespace, name, obj, source)

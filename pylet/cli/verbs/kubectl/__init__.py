@@ -1,0 +1,11 @@
+"""`pylet kubectl`: prints what kubectl prints. One file per command in here, each declaring `VERB`."""
+
+from pylet.cli.kubectl.command import KubectlGroup
+
+VERB = KubectlGroup(
+    "kubectl",
+    package=__name__,
+    options=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Control the cluster, as kubectl does.",
+)
