@@ -58,11 +58,16 @@ if [ -n "$missing" ]; then
     case "$missing" in *containerd*) [ -d /run/systemd/system ] && systemctl disable -q --now containerd 2>/dev/null || true ;; esac
 fi
 
-say "installing pylet into $prefix"
-[ -x "$prefix/bin/python" ] || python3 -m venv "$prefix"
-from=""
-[ -z "$airgap" ] || from="--no-index --find-links $airgap"
-"$prefix/bin/python" -m pip install -q --disable-pip-version-check --upgrade $from "$here"
+# A second run installs again only when the source has changed.
+stamp=$(cd "$here" && find pyproject.toml hatch_build.py pylet -type f ! -name '*.pyc' -exec sha256sum {} + | sort | sha256sum)
+if [ "$(cat "$prefix/.stamp" 2>/dev/null || true)" != "$stamp" ]; then
+    say "installing pylet into $prefix"
+    [ -x "$prefix/bin/python" ] || python3 -m venv "$prefix"
+    from=""
+    [ -z "$airgap" ] || from="--no-index --find-links $airgap"
+    "$prefix/bin/python" -m pip install -q --disable-pip-version-check --upgrade $from "$here"
+    echo "$stamp" > "$prefix/.stamp"
+fi
 ln -sf "$prefix/bin/pylet" /usr/local/bin/pylet
 
 mkdir -p "$conf" "$state"
@@ -147,6 +152,9 @@ else
     (set -a; . "$env_file"; set +a; start_plain "$role" pylet "$role")
     stop="kill \$(cat /run/pylet/$role.pid)"
 fi
-wait_for "the node" 90 pylet status --ready
+node=$(sed -n 's/^PYLET_NODE_NAME=//p' "$env_file")
+kubeconfig=$conf/pylet.yaml
+[ "$role" = server ] || kubeconfig=$state/agent/kubelet.kubeconfig
+wait_for "the node" 90 pylet status --ready --kubeconfig "$kubeconfig" ${node:+--node "$node"}
 say "this machine runs a node. Log: $log. Stop: $stop (pods go on running). Remove: pylet uninstall"
 [ "$role" = agent ] || say "try: pylet kubectl get nodes; pylet kubectl apply -f $here/examples/hello.yaml; more nodes: pylet token create"

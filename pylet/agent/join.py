@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import secrets
 import ssl
@@ -56,6 +57,23 @@ class Credentials:
     @property
     def serving(self) -> Pair:
         return Pair(self.directory / "serving-kubelet.crt", self.directory / "serving-kubelet.key")
+
+    def write_kubeconfig(self, server: str) -> None:
+        """`kubelet.kubeconfig`: how people and tools on this machine reach the API as this node."""
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "default", "cluster": {"server": server, "certificate-authority": str(self.ca)}}],
+            "users": [
+                {
+                    "name": "default",
+                    "user": {"client-certificate": str(self.client.certificate), "client-key": str(self.client.key)},
+                }
+            ],
+            "contexts": [{"name": "default", "context": {"cluster": "default", "user": "default"}}],
+            "current-context": "default",
+        }
+        (self.directory / "kubelet.kubeconfig").write_text(json.dumps(content, indent=2) + "\n")
 
     def tls(self) -> ssl.SSLContext:
         """A context to reach the API server with, as this node when it has a certificate."""

@@ -88,6 +88,7 @@ async def serve(config: AgentConfig) -> None:
     credentials = Credentials(config.data_dir / "agent")
     clock = SystemClock()
     await _insist(lambda: join(config.server, config.token, config.node_name, credentials), clock)
+    credentials.write_kubeconfig(config.server)
     async with HttpClient(config.server, credentials.tls) as client, asyncio.TaskGroup() as group:
         api = Api(client, Informers(client, group), credentials.ca)
 
