@@ -157,4 +157,4 @@ kubeconfig=$conf/pylet.yaml
 [ "$role" = server ] || kubeconfig=$state/agent/kubelet.kubeconfig
 wait_for "the node" 90 pylet status --ready --kubeconfig "$kubeconfig" ${node:+--node "$node"}
 say "this machine runs a node. Log: $log. Stop: $stop (pods go on running). Remove: pylet uninstall"
-[ "$role" = agent ] || say "try: pylet kubectl get nodes; pylet kubectl apply -f $here/examples/hello.yaml; more nodes: pylet token create"
+[ "$role" = agent ] || say "try: KUBECONFIG=$conf/pylet.yaml kubectl get nodes; more nodes: pylet token create"

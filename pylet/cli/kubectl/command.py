@@ -37,11 +37,11 @@ def many(name: str, short: str = "", help: str = "") -> Flag:
 
 
 def number(name: str, short: str = "", default: int = 0, help: str = "") -> Flag:
-    return Flag(name, short, default=default, type=_Integer(f"--{name}"), metavar="INT", help=help)
+    return Flag(name, short, default=default, type=_Integer(), metavar="INT", help=help)
 
 
 def switch(name: str, short: str = "", *, default: bool = False, help: str = "") -> Flag:
-    return Flag(name, short, default=default, type=_Boolean(f"--{name}"), bare="true", metavar="[BOOL]", help=help)
+    return Flag(name, short, default=default, type=_Boolean(), bare="true", metavar="[BOOL]", help=help)
 
 
 def arguments() -> click.Argument:
@@ -51,9 +51,6 @@ def arguments() -> click.Argument:
 class _Boolean(click.ParamType[bool]):
     name = "bool"
 
-    def __init__(self, flag: str) -> None:
-        self._flag = flag
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> bool:
         match value:
             case bool():
@@ -62,26 +59,27 @@ class _Boolean(click.ParamType[bool]):
                 return True
             case "0" | "f" | "F" | "false" | "FALSE" | "False":
                 return False
-        raise Failure(
-            f'error: invalid argument "{value}" for "{self._flag}" flag: '
-            f'strconv.ParseBool: parsing "{value}": invalid syntax'
-        )
+        raise _invalid(value, param, ctx, "ParseBool")
 
 
 class _Integer(click.ParamType[int]):
     name = "int"
 
-    def __init__(self, flag: str) -> None:
-        self._flag = flag
-
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         try:
             return int(value)
         except ValueError:
-            raise Failure(
-                f'error: invalid argument "{value}" for "{self._flag}" flag: '
-                f'strconv.ParseInt: parsing "{value}": invalid syntax'
-            ) from None
+            raise _invalid(value, param, ctx, "ParseInt") from None
+
+
+def _invalid(value: Any, param: click.Parameter | None, ctx: click.Context | None, function: str) -> Failure:
+    assert param is not None
+    assert ctx is not None
+    flag = ", ".join(sorted(param.opts, key=len))
+    return Failure(
+        f'Error: invalid argument "{value}" for "{flag}" flag: strconv.{function}: parsing "{value}": invalid syntax'
+        f"\nSee '{kubectl_path(ctx)} --help' for usage."
+    )
 
 
 _GLOBAL_FLAGS = [
@@ -197,7 +195,7 @@ class KubectlGroup(LazyGroup):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None:
-            raise Failure(f'error: unknown command "{args[0]}" for "{kubectl_path(ctx)}"')
+            raise Failure(f'Error: unknown command "{args[0]}" for "{kubectl_path(ctx)}"')
         return super().resolve_command(ctx, args)
 
 

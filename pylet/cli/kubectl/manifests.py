@@ -13,6 +13,7 @@ from pylet.cli.kubectl.documents import to_compact_json
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
+_JSON_TYPES = {str: "string", list: "array", bool: "bool"}
 _SUFFIXES = (".json", ".yaml", ".yml")
 
 
@@ -68,8 +69,8 @@ def _documents(source: str, data: bytes) -> Iterator[tuple[str, Object]]:
 def _flattened(source: str, document: Any) -> Iterator[tuple[str, Object]]:
     if not isinstance(document, dict):
         raise Failure(
-            f'error: unable to decode "{source}": json: cannot unmarshal {type(document).__name__} into Go value of type '
-            "map[string]interface {}"
+            f'error: unable to decode "{source}": json: cannot unmarshal {_JSON_TYPES.get(type(document), "number")} '
+            "into Go value of type map[string]interface {}"
         )
     for field in ("apiVersion", "kind"):
         if not document.get(field):

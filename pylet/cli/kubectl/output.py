@@ -11,7 +11,10 @@ from pylet.cli.kubectl import jsonpath
 from pylet.cli.kubectl.documents import to_json, to_yaml, without_managed_fields
 from pylet.cli.kubectl.tabs import align
 
-_FORMATS = "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,template,templatefile,wide,yaml"
+_FORMATS = (
+    "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,"
+    "name,template,templatefile,wide,yaml"
+)
 Printer = Callable[[Object], str]
 
 

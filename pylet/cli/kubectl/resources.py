@@ -63,20 +63,8 @@ v1 Namespace* namespaces ns
 v1 ServiceAccount serviceaccounts sa
 v1 Endpoints endpoints ep
 v1 Event events ev
-v1 ReplicationController replicationcontrollers rc
-v1 PersistentVolume* persistentvolumes pv
-v1 PersistentVolumeClaim persistentvolumeclaims pvc
-v1 LimitRange limitranges limits
-v1 ResourceQuota resourcequotas quota
 apps/v1 Deployment deployments deploy
 apps/v1 ReplicaSet replicasets rs
-apps/v1 StatefulSet statefulsets sts
-apps/v1 DaemonSet daemonsets ds
-apps/v1 ControllerRevision controllerrevisions -
-batch/v1 Job jobs -
-batch/v1 CronJob cronjobs cj
-networking.k8s.io/v1 Ingress ingresses ing
-networking.k8s.io/v1 NetworkPolicy networkpolicies netpol
 rbac.authorization.k8s.io/v1 Role roles -
 rbac.authorization.k8s.io/v1 RoleBinding rolebindings -
 rbac.authorization.k8s.io/v1 ClusterRole* clusterroles -
@@ -84,8 +72,6 @@ rbac.authorization.k8s.io/v1 ClusterRoleBinding* clusterrolebindings -
 coordination.k8s.io/v1 Lease leases -
 discovery.k8s.io/v1 EndpointSlice endpointslices -
 certificates.k8s.io/v1 CertificateSigningRequest* certificatesigningrequests csr
-storage.k8s.io/v1 StorageClass* storageclasses sc
-apiextensions.k8s.io/v1 CustomResourceDefinition* customresourcedefinitions crd,crds
 """
 
 

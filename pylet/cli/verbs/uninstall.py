@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -28,6 +29,7 @@ def _run(purge: bool) -> None:
         _stop(name)
     _remove_pods()
     _stop("containerd")
+    _remove_pod_namespaces()
     _remove_network()
     for top in (_DATA, _RUN):
         _unmount_below(top)
@@ -74,6 +76,17 @@ def _remove_pods() -> None:
     listed = subprocess.run([*ctr, "containers", "list", "-q"], check=False, capture_output=True, text=True).stdout
     for container in listed.split():
         subprocess.run([*ctr, "containers", "delete", container], check=False, capture_output=True)
+
+
+def _remove_pod_namespaces() -> None:
+    """Network namespaces of pods outlive their containers; CNI remembers which were made for pylet's network."""
+    for result in Path("/var/lib/cni/results").glob("pylet-*"):
+        with contextlib.suppress(OSError, ValueError):
+            namespace = Path(json.loads(result.read_text()).get("netns", ""))
+            if namespace.parent in (Path("/run/netns"), Path("/var/run/netns")):
+                subprocess.run(["umount", "--lazy", str(namespace)], check=False, capture_output=True)
+                namespace.unlink(missing_ok=True)
+        result.unlink(missing_ok=True)
 
 
 def _remove_network() -> None:

@@ -65,11 +65,11 @@ class _Get:
             return ask.resource.path(namespace, ask.name, self.options["subresource"])
         return ask.resource.path(namespace)
 
-    def table_printer(self, resource: Resource, *, several: bool) -> TablePrinter:
+    def table_printer(self, resource: Resource, *, several: bool, namespaces: bool) -> TablePrinter:
         return TablePrinter(
             wide=self.options["output"] == "wide",
             no_headers=self.options["no_headers"],
-            with_namespace=self.everywhere,
+            with_namespace=namespaces,
             prefix=resource.label if several or self.options["show_kind"] else "",
             show_labels=self.options["show_labels"],
             label_columns=[key for value in self.options["label_columns"] for key in value.split(",")],
@@ -94,10 +94,11 @@ class _Get:
             pages = self.attempted(partial(self._pages, ask, namespace), failures)
             groups.setdefault(ask.resource, []).extend(pages or ())
         filled = {resource: tables for resource, tables in groups.items() if any(map(_rows, tables))}
+        namespaces = self.everywhere and any(resource.namespaced for resource in groups)
         for number_, (resource, tables) in enumerate(filled.items()):
             if number_ and not self.options["no_headers"]:
                 print()
-            printer = self.table_printer(resource, several=len(groups) > 1)
+            printer = self.table_printer(resource, several=len(groups) > 1, namespaces=namespaces)
             print(printer.lines(self._one(tables)), end="")
         if not filled and not failures.failures and not self.options["ignore_not_found"]:
             local = not self.everywhere and all(ask.resource.namespaced for ask, _ in asks)
@@ -182,7 +183,7 @@ class _Get:
     def _watcher(self, resource: Resource) -> Callable[[str, Object], None]:
         events = self.options["output_watch_events"]
         if self.human:
-            table = self.table_printer(resource, several=False)
+            table = self.table_printer(resource, several=False, namespaces=self.everywhere and resource.namespaced)
             return lambda type_, item: print(table.lines(item, type_ if events else ""), end="", flush=True)
         show = output.printer(self.options["output"], managed_fields=self.options["show_managed_fields"])
         end = "---\n" if self.options["output"] == "yaml" else ""
