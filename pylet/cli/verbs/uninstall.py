@@ -82,10 +82,11 @@ def _remove_pod_namespaces() -> None:
     """Network namespaces of pods outlive their containers; CNI remembers which were made for pylet's network."""
     for result in Path("/var/lib/cni/results").glob("pylet-*"):
         with contextlib.suppress(OSError, ValueError):
-            namespace = Path(json.loads(result.read_text()).get("netns", ""))
-            if namespace.parent in (Path("/run/netns"), Path("/var/run/netns")):
-                subprocess.run(["umount", "--lazy", str(namespace)], check=False, capture_output=True)
-                namespace.unlink(missing_ok=True)
+            for interface in json.loads(result.read_text()).get("result", {}).get("interfaces") or ():
+                namespace = Path(interface.get("sandbox") or "/")
+                if namespace.parent.name == "netns":
+                    subprocess.run(["umount", "--lazy", str(namespace)], check=False, capture_output=True)
+                    namespace.unlink(missing_ok=True)
         result.unlink(missing_ok=True)
 
 
