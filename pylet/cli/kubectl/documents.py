@@ -33,6 +33,9 @@ _NOT_STRING = re.compile(
 )
 
 
+_PLAIN = "tag:yaml.org,2002:str"
+
+
 def to_yaml(value: Any) -> str:
     import yaml
 
@@ -42,15 +45,16 @@ def to_yaml(value: Any) -> str:
 
     def text(dumper: yaml.CSafeDumper, data: str) -> yaml.ScalarNode:
         style = "|" if "\n" in data else ('"' if _NOT_STRING.fullmatch(data) else None)
-        return dumper.represent_scalar("tag:yaml.org,2002:str", data, style)
+        return dumper.represent_scalar(_PLAIN, data, style)
 
-    def number(dumper: yaml.CSafeDumper, data: float) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:float", f"{data:g}")
+    def literal(dumper: yaml.CSafeDumper, data: object) -> yaml.ScalarNode:
+        return dumper.represent_scalar(_PLAIN, f"{data:g}" if isinstance(data, float) else json.dumps(data))
 
-    Dumper.add_representer(str, text)
-    Dumper.add_representer(float, number)
-    # go-yaml's string is the default whatever it looks like; only the regex above decides on quotes.
+    # Every scalar is a string to the emitter and nothing resolves to another tag: only the regex decides on quotes.
     Dumper.yaml_implicit_resolvers = {}
+    Dumper.add_representer(str, text)
+    for type_ in (int, float, bool, type(None)):
+        Dumper.add_representer(type_, literal)
     return yaml.dump(value, Dumper=Dumper, sort_keys=True, allow_unicode=True, default_flow_style=False, width=80)
 
 

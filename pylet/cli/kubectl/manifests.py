@@ -10,6 +10,7 @@ from typing import Any
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.documents import to_compact_json
+from pylet.cli.kubectl.resources import Resource
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
@@ -94,13 +95,7 @@ def target(session: Session, obj: Object, source: str) -> Target:
     meta = obj.setdefault("metadata", {}) or {}
     obj["metadata"] = meta
     name = str(meta.get("name") or "")
-    resource = session.catalog.of_kind(obj["apiVersion"], obj["kind"])
-    if resource is None:
-        raise Failure(
-            f'error: resource mapping not found for name: "{name}" namespace: "{meta.get("namespace") or ""}" '
-            f'from "{source}": no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"\n'
-            "ensure CRDs are installed first"
-        )
+    resource = resource_of(session, obj, source)
     if not resource.namespaced:
         return Target(resource, "", name, obj, source)
     namespace = meta.get("namespace") or session.namespace
@@ -111,3 +106,16 @@ def target(session: Session, obj: Object, source: str) -> Target:
         )
     meta["namespace"] = namespace
     return Target(resource, namespace, name, obj, source)
+
+
+def resource_of(session: Session, obj: Object, source: str) -> Resource:
+    """Raises: Failure, for a kind the server has not."""
+    resource = session.catalog.of_kind(obj["apiVersion"], obj["kind"])
+    if resource is None:
+        meta = obj.get("metadata") or {}
+        raise Failure(
+            f'error: resource mapping not found for name: "{meta.get("name") or ""}" '
+            f'namespace: "{meta.get("namespace") or ""}" from "{source}": '
+            f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"\nensure CRDs are installed first'
+        )
+    return resource

@@ -1,0 +1,112 @@
+"""How verbs choose objects and change them: the flags they share, and create, patch, delete with kubectl's queries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pylet.api.object import Object
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import targets
+from pylet.cli.kubectl.command import Flag, many, switch, text
+from pylet.cli.kubectl.output import dry_run_of
+from pylet.cli.kubectl.session import Session
+from pylet.cli.kubectl.targets import Target
+
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY = "application/apply-patch+yaml"
+
+
+def choosing() -> list[Flag]:
+    """The flags `choose` reads."""
+    return [
+        many("filename", "f", help="Files that name the objects."),
+        switch("recursive", "R", help="Folders with what is below them."),
+        text("selector", "l", help="Label selector."),
+        text("field-selector", help="Field selector."),
+        switch("all", help="All objects of the type."),
+        switch("all-namespaces", "A", help="In all namespaces."),
+    ]
+
+
+def writing() -> list[Flag]:
+    return [
+        text("output", "o", help="Print the object: yaml, json, name, jsonpath=…"),
+        text("dry-run", default="none", bare="unchanged", help="none, client or server."),
+        text("field-manager", help="Who the fields belong to."),
+    ]
+
+
+def choose(session: Session, args: Sequence[str], options: dict[str, Any]) -> list[Target]:
+    """The objects on the server that arguments, files or selectors name. Raises: Failure, ApiError."""
+    if options["filename"]:
+        from dataclasses import replace
+
+        from pylet.cli.kubectl import manifests
+
+        named = manifests.targets(session, options["filename"], recursive=options["recursive"])
+        return [replace(target, obj=session.api.request("GET", target.path)) for target in named]
+    selecting = bool(options["selector"] or options["field_selector"] or options["all"])
+    if not args:
+        raise Failure("error: one or more resources must be specified as <resource> <name> or <resource>/<name>")
+    everywhere = options["all_namespaces"]
+    asks = targets.parse(args, session.catalog, selecting=selecting, all_namespaces=everywhere)
+    return targets.fetch(
+        session,
+        asks,
+        labels=options["selector"],
+        fields=options["field_selector"],
+        all_namespaces=everywhere,
+    )
+
+
+def _query(manager: str, dry_run: str, **more: str) -> dict[str, str]:
+    return {"fieldManager": manager, "dryRun": "All" if dry_run == "server" else "", **more}
+
+
+def validation_of(value: str) -> str:
+    """What `--validate` asks of the server. Raises: Failure."""
+    names = {"true": "Strict", "strict": "Strict", "warn": "Warn", "false": "Ignore", "ignore": "Ignore"}
+    if value.lower() not in names:
+        raise Failure(f'error: invalid - validate option "{value}"')
+    return names[value.lower()]
+
+
+def create(
+    session: Session, target: Target, *, manager: str, dry_run: str = "none", validation: str = "Strict"
+) -> Object:
+    """The object as the server made it; as it is under a dry run of the client."""
+    if dry_run == "client":
+        return target.obj
+    path = target.resource.path(target.namespace)
+    query = _query(manager, dry_run, fieldValidation=validation)
+    made: Object = session.api.request("POST", path, query=query, body=target.obj)
+    return made
+
+
+def patch(
+    session: Session,
+    target: Target,
+    body: Any,
+    *,
+    type_: str = MERGE,
+    manager: str,
+    dry_run: str = "none",
+    subresource: str = "",
+    **query: str,
+) -> Object:
+    path = target.resource.path(target.namespace, target.name, subresource)
+    patched: Object = session.api.request(
+        "PATCH", path, query=_query(manager, dry_run, **query), body=body, content_type=type_
+    )
+    return patched
+
+
+def manager_of(options: dict[str, Any], default: str) -> str:
+    return options["field_manager"] or default
+
+
+def dry_run(options: dict[str, Any]) -> str:
+    return dry_run_of(options["dry_run"])

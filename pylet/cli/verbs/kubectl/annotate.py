@@ -1,0 +1,5 @@
+"""`kubectl annotate`."""
+
+from pylet.cli.kubectl.metadata import ANNOTATE, command
+
+VERB = command(ANNOTATE)

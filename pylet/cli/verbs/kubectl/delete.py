@@ -1,0 +1,181 @@
+"""`kubectl delete`. Source: cmd/delete/delete.go."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from pylet.api.errors import Expired, NotFound
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import manifests, targets, writing
+from pylet.cli.kubectl.command import KubectlCommand, arguments, number, switch, text
+from pylet.cli.kubectl.errors import HANDLED, Collected
+from pylet.cli.kubectl.session import Session, duration_seconds
+from pylet.cli.kubectl.targets import Target
+
+_POLICIES = {
+    "background": "Background",
+    "true": "Background",
+    "foreground": "Foreground",
+    "orphan": "Orphan",
+    "false": "Orphan",
+}
+
+
+def _policy(cascade: str) -> str:
+    if cascade not in _POLICIES:
+        raise Failure(f'error: invalid cascade value ({cascade}). Must be "background", "foreground", or "orphan".')
+    return _POLICIES[cascade]
+
+
+def _grace(options: dict[str, Any]) -> int:
+    """Seconds, -1 for the objects' own."""
+    grace: int = options["grace_period"]
+    if options["now"]:
+        if grace != -1:
+            raise Failure("error: --now and --grace-period cannot be specified together")
+        grace = 1
+    if options["force"] and grace > 0:
+        raise Failure("error: --force and --grace-period greater than 0 cannot be specified together")
+    if grace == 0 and not options["force"]:
+        grace = 1  # only --force deletes from the API before the node has confirmed
+    elif options["force"] and grace < 0:
+        grace = 0
+    return grace
+
+
+def _found(session: Session, args: tuple[str, ...], options: dict[str, Any]) -> Iterator[Target]:
+    if options["filename"]:
+        yield from manifests.targets(session, options["filename"], recursive=options["recursive"])
+        return
+    if not args:
+        raise Failure(
+            "error: You must provide one or more resources by argument or filename.\n"
+            "Example resource specifications include:\n"
+            "   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"
+        )
+    selecting = bool(options["selector"] or options["field_selector"] or options["all"])
+    asks = targets.parse(args, session.catalog, selecting=selecting, all_namespaces=options["all_namespaces"])
+    namespace = "" if options["all_namespaces"] else session.namespace
+    for ask in asks:
+        if isinstance(ask, targets.Named):
+            yield Target(ask.resource, namespace if ask.resource.namespaced else "", ask.name, {})
+        else:
+            yield from targets.fetch(
+                session,
+                [ask],
+                labels=options["selector"],
+                fields=options["field_selector"],
+                all_namespaces=options["all_namespaces"],
+            )
+
+
+def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
+    if options["all"] and options["selector"]:
+        raise Failure("error: cannot set --all and --selector at the same time")
+    if options["output"] not in ("", "name"):
+        raise Failure(f"error: unexpected -o output mode: {options['output']}. We only support '-o name'")
+    grace = _grace(options)
+    body: dict[str, Any] = {
+        "kind": "DeleteOptions",
+        "apiVersion": "v1",
+        "propagationPolicy": _policy(options["cascade"]),
+    }
+    if grace >= 0:
+        body["gracePeriodSeconds"] = grace
+    dry_run = writing.dry_run(options)
+    if dry_run == "server":
+        body["dryRun"] = ["All"]
+    if grace == 0 and options["force"]:
+        _warn(
+            "Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+            "The resource may continue to run on the cluster indefinitely."
+        )
+    failures = Collected()
+    deleted: list[tuple[Target, str]] = []
+    seen = 0
+    warn_scope = session.namespace_given and not options["filename"]
+    ignoring = options["ignore_not_found"] or options["all"] or bool(options["selector"])
+    for target in _found(session, args, options):
+        seen += 1
+        if warn_scope and not target.resource.namespaced:
+            _warn("deleting cluster-scoped resources, not scoped to the provided namespace")
+            warn_scope = False
+        try:
+            answer = session.api.request("DELETE", target.path, body=body) if dry_run != "client" else {}
+        except HANDLED as error:
+            if not (ignoring and isinstance(error, NotFound)):
+                context = f'error when deleting "{target.source}"' if target.source else ""
+                failures.add(error, context=context)
+            continue
+        uid = (answer.get("details") or {}).get("uid") or (answer.get("metadata") or {}).get("uid") or ""
+        deleted.append((target, uid))
+        _say(target, options, "force deleted" if grace == 0 else "deleted", dry_run)
+    if not seen:
+        print("No resources found")
+    if options["wait"] and dry_run == "none" and not failures.failures:
+        seconds = duration_seconds(options["timeout"], "--timeout") or 7 * 86400.0
+        deadline = time.monotonic() + seconds
+        for target, uid in deleted:
+            _wait(session, target, uid, deadline)
+    failures.finish()
+
+
+def _warn(text_: str) -> None:
+    print(f"Warning: {text_}", file=sys.stderr)
+
+
+def _say(target: Target, options: dict[str, Any], operation: str, dry_run: str) -> None:
+    if options["output"] == "name":
+        print(target.label)
+        return
+    suffix = {"client": " (dry run)", "server": " (server dry run)"}.get(dry_run, "")
+    print(f'{target.resource.label} "{target.name}" {operation}{suffix}', flush=True)
+
+
+def _wait(session: Session, target: Target, uid: str, deadline: float) -> None:
+    """Returns when the object is gone, or another one has its name. Raises: Failure at the deadline."""
+    path = target.resource.path(target.namespace)
+    while True:
+        try:
+            found = session.api.request("GET", target.path)
+        except NotFound:
+            return
+        if uid and found["metadata"].get("uid") != uid:
+            return
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise Failure(f"error: timed out waiting for the condition on {target.resource.plural}/{target.name}")
+        query = {
+            "fieldSelector": f"metadata.name={target.name}",
+            "resourceVersion": found["metadata"]["resourceVersion"],
+            "timeoutSeconds": max(1, min(300, int(left))),
+        }
+        try:
+            for event in session.api.watch(path, query):
+                if event["type"] in ("DELETED", "ERROR"):
+                    break
+        except Expired:
+            continue
+
+
+VERB = KubectlCommand(
+    "delete",
+    _run,
+    [
+        *writing.choosing(),
+        text("output", "o", help="name"),
+        text("dry-run", default="none", bare="unchanged", help="none, client or server."),
+        switch("now", help="A grace period of one second."),
+        switch("force", help="Delete without waiting for the node."),
+        number("grace-period", default=-1, help="Seconds to end in; -1 leaves it to the object."),
+        switch("wait", default=True, help="Wait until the objects are gone."),
+        text("timeout", default="0s", help="How long to wait; 0 for long."),
+        text("cascade", default="background", bare="background", help="background, foreground or orphan."),
+        switch("ignore-not-found", help="What is absent is no error."),
+        arguments(),
+    ],
+    help="Delete objects.",
+)

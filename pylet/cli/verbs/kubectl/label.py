@@ -1,0 +1,5 @@
+"""`kubectl label`."""
+
+from pylet.cli.kubectl.metadata import LABEL, command
+
+VERB = command(LABEL)

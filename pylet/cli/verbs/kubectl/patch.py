@@ -1,0 +1,65 @@
+"""`kubectl patch`. Source: cmd/patch/patch.go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import output, writing
+from pylet.cli.kubectl.command import KubectlCommand, arguments, text
+from pylet.cli.kubectl.session import Session
+
+_TYPES = {"json": writing.JSON_PATCH, "merge": writing.MERGE, "strategic": writing.STRATEGIC}
+
+
+def _body(patch: str, patch_file: str) -> Any:
+    import yaml
+
+    if bool(patch) == bool(patch_file):
+        raise Failure("error: must specify --patch or --patch-file containing the contents of the patch")
+    try:
+        return yaml.load(patch or Path(patch_file).read_text(), yaml.CSafeLoader)
+    except OSError as error:
+        raise Failure(f"error: unable to read patch file: open {patch_file}: {str(error.strerror).lower()}") from None
+    except yaml.YAMLError as error:
+        raise Failure(f'error: unable to parse "{patch}": {" ".join(str(error).split())}') from None
+
+
+def _run(session: Session, args: tuple[str, ...], patch: str, patch_file: str, type: str, **options: Any) -> None:
+    if type not in _TYPES:
+        raise Failure(f"error: --type must be one of [json merge strategic], not {type!r}".replace("'", '"'))
+    body = _body(patch, patch_file)
+    dry_run = writing.dry_run(options)
+    manager = writing.manager_of(options, "kubectl-patch")
+    for target in writing.choose(session, args, options):
+        obj = target.obj
+        if dry_run != "client":
+            obj = writing.patch(
+                session,
+                target,
+                body,
+                type_=_TYPES[type],
+                manager=manager,
+                dry_run=dry_run,
+                subresource=options["subresource"],
+            )
+        changed = obj["metadata"].get("resourceVersion") != target.obj["metadata"].get("resourceVersion")
+        operation = "patched" if changed or dry_run != "none" else "patched (no change)"
+        output.done(obj, operation, options["output"], dry_run=dry_run)
+
+
+VERB = KubectlCommand(
+    "patch",
+    _run,
+    [
+        text("patch", "p", help="The patch, JSON or YAML."),
+        text("patch-file", help="A file with the patch."),
+        text("type", default="strategic", help="json, merge or strategic."),
+        text("subresource", help="status, scale, …"),
+        *writing.choosing(),
+        *writing.writing(),
+        arguments(),
+    ],
+    help="Change fields of objects.",
+)
