@@ -1,0 +1,74 @@
+"""Which pods a workload stands for: what `logs deploy/x` and `exec deploy/x` mean. Source: kubectl polymorphichelpers."""
+
+from __future__ import annotations
+
+from pylet.api.object import Object, conditions_of, dig
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl.resources import Resource
+from pylet.cli.kubectl.session import Session
+
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+
+
+def selector_of(obj: Object) -> str:
+    """The label selector of a workload or service as text. Raises: Failure when it has none."""
+    selector = dig(obj, "spec", "selector")
+    if not selector:
+        raise Failure(f"error: cannot attach to {obj.get('kind', '')}: selector not found")
+    if not isinstance(selector.get("matchLabels", selector.get("matchExpressions")), dict | list):
+        return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for expression in selector.get("matchExpressions") or ():
+        key, values = expression["key"], ",".join(expression.get("values") or ())
+        match expression["operator"]:
+            case "In":
+                parts.append(f"{key} in ({values})")
+            case "NotIn":
+                parts.append(f"{key} notin ({values})")
+            case "Exists":
+                parts.append(key)
+            case "DoesNotExist":
+                parts.append(f"!{key}")
+    return ",".join(parts)
+
+
+def behind(session: Session, word: str) -> tuple[Resource, Object, list[Object]]:
+    """What `POD` or `TYPE/NAME` names, and its pods, the best to talk to first. Raises: Failure, ApiError."""
+    type_, slash, name = word.partition("/")
+    resource = session.catalog.find(type_) if slash else session.catalog.find("pods")
+    obj = session.api.request("GET", resource.path(session.namespace, name if slash else word))
+    if resource.kind == "Pod":
+        return resource, obj, [obj]
+    query = {"labelSelector": selector_of(obj)}
+    pods = (
+        session.api.request("GET", session.catalog.find("pods").path(session.namespace), query=query).get("items") or []
+    )
+    return resource, obj, sorted(pods, key=_rank)
+
+
+def _rank(pod: Object) -> tuple[bool, bool, bool, str]:
+    """Assigned before unassigned, running before others, ready before not, the longest-lived first."""
+    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions_of(pod))
+    running = dig(pod, "status", "phase") == "Running"
+    return not dig(pod, "spec", "nodeName"), not running, not ready, pod["metadata"].get("creationTimestamp", "")
+
+
+def containers_of(pod: Object) -> list[str]:
+    spec = pod["spec"]
+    groups = ("initContainers", "containers", "ephemeralContainers")
+    return [container["name"] for group in groups for container in spec.get(group) or ()]
+
+
+def default_container(pod: Object, *, quiet: bool = True) -> str:
+    """The container meant when none is named; says so on stderr when there was a choice."""
+    import sys
+
+    names = [container["name"] for container in pod["spec"]["containers"]]
+    marked = (pod["metadata"].get("annotations") or {}).get(_DEFAULT_CONTAINER)
+    if marked in names:
+        return str(marked)
+    every = containers_of(pod)
+    if len(every) > 1 and not quiet:
+        ordered = [*names, *(f"{name} (init)" for name in every if name not in names)]
+        print(f'Defaulted container "{names[0]}" out of: {", ".join(ordered)}', file=sys.stderr)
+    return str(names[0])
