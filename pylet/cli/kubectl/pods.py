@@ -1,4 +1,4 @@
-"""Which pods a workload stands for: what `logs deploy/x` and `exec deploy/x` mean. Source: kubectl polymorphichelpers."""
+"""Which pods a workload stands for: what `logs deploy/x` and `exec deploy/x` mean (kubectl's polymorphichelpers)."""
 
 from __future__ import annotations
 

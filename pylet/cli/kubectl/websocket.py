@@ -7,6 +7,7 @@ happen in two threads, each kind in one at a time.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import socket
@@ -128,12 +129,8 @@ class WebSocket:
             raise Closed from None
 
     def close(self) -> None:
-        try:
+        with contextlib.suppress(Closed):
             self._send(_CLOSE, struct.pack(">H", 1000))
-        except Closed:
-            pass
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
         self._socket.close()

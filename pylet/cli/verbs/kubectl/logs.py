@@ -87,8 +87,8 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     limit = options["max_log_requests"]
     if options["follow"] and len(streams) > limit:
         raise Failure(
-            f"error: you are attempting to follow {len(streams)} log streams, but maximum allowed concurrency is {limit}, "
-            "use --max-log-requests to increase the limit"
+            f"error: you are attempting to follow {len(streams)} log streams, "
+            f"but maximum allowed concurrency is {limit}, use --max-log-requests to increase the limit"
         )
 
     def copy(pod: Object, container: str) -> None:
