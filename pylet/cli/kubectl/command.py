@@ -28,7 +28,7 @@ class Flag(click.Option):
         self.bare = bare
 
 
-def text(name: str, short: str = "", default: str = "", help: str = "", bare: str | None = None) -> Flag:
+def text(name: str, short: str = "", default: str | None = "", help: str = "", bare: str | None = None) -> Flag:
     return Flag(name, short, default=default, help=help, bare=bare)
 
 

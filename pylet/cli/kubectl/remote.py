@@ -58,8 +58,11 @@ def _feed(socket: WebSocket) -> None:
     with contextlib.suppress(Closed):
         while data := os.read(0, 32768):
             socket.send(bytes([_STDIN]) + data)
-        if socket.protocol.startswith("v5."):
+        if socket.protocol == _PROTOCOLS[0]:
             socket.send(bytes([_CLOSE_CHANNEL, _STDIN]))
+        else:
+            told = "pylet: this node's runtime can't be told that standard input has ended (it lacks v5.channel.k8s.io)"
+            print(told, file=sys.stderr)
 
 
 def _finish(status: dict[str, Any]) -> None:

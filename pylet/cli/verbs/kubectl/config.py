@@ -1,0 +1,88 @@
+"""`kubectl config`: the parts that only look at a kubeconfig."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pylet.api.object import Object
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, switch, text
+from pylet.cli.kubectl.output import printer
+from pylet.cli.kubectl.session import Session
+from pylet.cli.kubectl.tabs import align
+
+_SECRET = {
+    "certificate-authority-data": "DATA+OMITTED",
+    "client-certificate-data": "DATA+OMITTED",
+    "client-key-data": "DATA+OMITTED",
+    "token": "REDACTED",
+    "password": "REDACTED",
+}
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _SECRET[k] if k in _SECRET and v else _redacted(v) for k, v in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, list) else value
+
+
+def _view(session: Session, output: str, raw: bool, minify: bool, flatten: bool) -> None:
+    config: Object = session.config
+    if minify:
+        config = _minified(session, config)
+    print(printer(output or "yaml")(config if raw or flatten else _redacted(config)), end="")
+
+
+def _minified(session: Session, config: Object) -> Object:
+    name = session.settings.get("context") or config["current-context"]
+    context = next((entry for entry in config["contexts"] if entry["name"] == name), None)
+    if context is None:
+        raise Failure("error: current-context must exist in order to minify")
+    kept = {"contexts": name, "clusters": context["context"]["cluster"], "users": context["context"]["user"]}
+    only = {plural: [e for e in config[plural] if e["name"] == kept_name] for plural, kept_name in kept.items()}
+    return {**config, "current-context": name, **only}
+
+
+def _current(session: Session) -> None:
+    name = session.config["current-context"]
+    if not name:
+        raise Failure("error: current-context is not set")
+    print(name)
+
+
+def _contexts(session: Session, no_headers: bool, output: str) -> None:
+    config = session.config
+    if output == "name":
+        print("\n".join(entry["name"] for entry in config["contexts"]))
+        return
+    rows = [] if no_headers else [["CURRENT", "NAME", "CLUSTER", "AUTHINFO", "NAMESPACE"]]
+    for entry in sorted(config["contexts"], key=lambda entry: str(entry["name"])):
+        content = entry["context"]
+        mark = "*" if entry["name"] == config["current-context"] else ""
+        rows.append([mark, entry["name"], content["cluster"], content["user"], content.get("namespace", "")])
+    print(align("".join("\t".join(row) + "\n" for row in rows), least=6, padding=3), end="")
+
+
+VERB = KubectlGroup("config", help="Look at kubeconfig files.")
+VERB.add_command(
+    KubectlCommand(
+        "view",
+        _view,
+        [
+            text("output", "o", help="yaml, json, jsonpath=…"),
+            switch("raw", help="With its secrets."),
+            switch("minify", help="Only what the current context uses."),
+            switch("flatten", help="With its secrets, in one file."),
+        ],
+        help="Show the merged kubeconfig.",
+    )
+)
+VERB.add_command(KubectlCommand("current-context", _current, help="Show the current context."))
+VERB.add_command(
+    KubectlCommand(
+        "get-contexts",
+        _contexts,
+        [switch("no-headers", help="No line of headers."), text("output", "o", help="name")],
+        help="List contexts.",
+    )
+)
