@@ -6,6 +6,7 @@ import sys
 import threading
 from typing import IO, Any
 
+from pylet.api.errors import NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import pods
@@ -30,7 +31,10 @@ def _streams(session: Session, args: tuple[str, ...], options: dict[str, Any]) -
     else:
         if not args or len(args) > 2:
             raise Failure(f"error: {_USAGE}")
-        _, _, found = pods.behind(session, args[0])
+        try:
+            _, _, found = pods.behind(session, args[0])
+        except NotFound as error:
+            raise Failure(f'error: error from server (NotFound): {error} in namespace "{session.namespace}"') from None
         if not found:
             raise Failure(f"error: timed out waiting for the condition: {args[0]} has no pods")
         if len(found) > 1 and not options["all_pods"]:

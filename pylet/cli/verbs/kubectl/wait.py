@@ -147,6 +147,8 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         raise Failure("error: no matching resources found")
     failures = Collected()
     for target in found:
+        if kind == "delete" and not target.obj and not _is_there(session, target):
+            continue
         try:
             obj = _until(session, target, met, deadline, absent_ok=kind in ("delete", "create"))
         except NotFound as error:
@@ -158,6 +160,14 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         shown = obj or {"apiVersion": target.resource.api_version, "kind": target.resource.kind, **_named(target)}
         output.done(shown, "condition met", options["output"])
     failures.finish()
+
+
+def _is_there(session: Session, target: Target) -> bool:
+    try:
+        session.api.request("GET", target.path)
+    except NotFound:
+        return False
+    return True
 
 
 def _named(target: Target) -> Object:

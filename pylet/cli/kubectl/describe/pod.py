@@ -1,0 +1,76 @@
+"""The description of a Pod."""
+
+from pylet.api.object import Object, dig
+from pylet.api.qos import qos_class
+from pylet.cli.kubectl.describe import podspec
+from pylet.cli.kubectl.describe.page import Page, when
+
+
+def describe(page: Page, pod: Object, *, events: bool) -> None:
+    spec, status, meta = pod["spec"], pod.get("status") or {}, pod["metadata"]
+    page.head(pod)
+    if "priority" in spec:
+        page.write(f"Priority:\t{spec['priority']}")
+    for title, field in (
+        ("Priority Class Name", "priorityClassName"),
+        ("Runtime Class Name", "runtimeClassName"),
+        ("Service Account", "serviceAccountName"),
+    ):
+        if spec.get(field):
+            page.write(f"{title}:\t{spec[field]}")
+    node = spec.get("nodeName")
+    page.write(f"Node:\t{node}/{status.get('hostIP', '')}" if node else "Node:\t<none>")
+    if status.get("startTime"):
+        page.write(f"Start Time:\t{when(status['startTime'])}")
+    page.labelled(pod)
+    phase = status.get("phase", "")
+    if meta.get("deletionTimestamp") and phase not in ("Failed", "Succeeded"):
+        page.write(f"Status:\tTerminating (lasts {page.age(meta['deletionTimestamp'])})")
+        page.write(f"Termination Grace Period:\t{meta.get('deletionGracePeriodSeconds', 0)}s")
+    else:
+        page.write(f"Status:\t{phase}")
+    for title, field in (("Reason", "reason"), ("Message", "message")):
+        if status.get(field):
+            page.write(f"{title}:\t{status[field]}")
+    if profile := dig(spec, "securityContext", "seccompProfile"):
+        page.write(f"SeccompProfile:\t{profile['type']}")
+    _addresses(page, status)
+    page.controlled_by(pod)
+    if status.get("nominatedNodeName"):
+        page.write(f"NominatedNodeName:\t{status['nominatedNodeName']}")
+    for title, field in (
+        ("Init Containers", "initContainers"),
+        ("Containers", "containers"),
+        ("Ephemeral Containers", "ephemeralContainers"),
+    ):
+        if spec.get(field):
+            statuses = status.get(field.replace("ontainers", "ontainerStatuses")) or ()
+            podspec.containers(page, title, spec[field], statuses, pod=pod)
+    _conditions(page, pod)
+    podspec.volumes(page, spec.get("volumes") or ())
+    page.write(f"QoS Class:\t{status.get('qosClass') or qos_class(pod)}")
+    page.labels("Node-Selectors", spec.get("nodeSelector"))
+    podspec.tolerations(page, "Tolerations", spec.get("tolerations") or ())
+    if events:
+        page.events(pod)
+
+
+def _addresses(page: Page, status: Object) -> None:
+    page.write(f"IP:\t{status.get('podIP', '')}")
+    addresses = status.get("podIPs") or ()
+    page.write("IPs:" if addresses else "IPs:\t<none>")
+    for address in addresses:
+        page.write(f"IP:\t{address['ip']}", 1)
+
+
+def _conditions(page: Page, pod: Object) -> None:
+    conditions = dig(pod, "status", "conditions", default=())
+    if gates := pod["spec"].get("readinessGates"):
+        known = {condition["type"]: condition["status"] for condition in conditions}
+        page.write("Readiness Gates:\n  Type\tStatus")
+        for gate in gates:
+            page.write(f"{gate['conditionType']} \t{known.get(gate['conditionType'], '<none>')} ", 1)
+    if conditions:
+        page.write("Conditions:\n  Type\tStatus")
+        for condition in conditions:
+            page.write(f"{condition['type']} \t{condition['status']} ", 1)

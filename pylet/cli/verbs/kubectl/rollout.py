@@ -1,0 +1,280 @@
+"""`kubectl rollout`: status, history, undo, restart, pause, resume. Source: cmd/rollout, polymorphichelpers."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from pylet.api import timestamps
+from pylet.api.errors import Expired
+from pylet.api.object import Object, annotations_of, condition_of, controller_of, dig
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import output, pods, targets, writing
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, number, switch, text
+from pylet.cli.kubectl.errors import Collected
+from pylet.cli.kubectl.session import Session, duration_seconds
+from pylet.cli.kubectl.tabs import align
+from pylet.cli.kubectl.targets import Target
+
+_REVISION = "deployment.kubernetes.io/revision"
+_CAUSE = "kubernetes.io/change-cause"
+_HASH = "pod-template-hash"
+_KEPT = (
+    "kubectl.kubernetes.io/last-applied-configuration",
+    _REVISION,
+    "deployment.kubernetes.io/revision-history",
+    "deployment.kubernetes.io/desired-replicas",
+    "deployment.kubernetes.io/max-replicas",
+    "deprecated.deployment.rollback.to",
+)
+
+
+def deployment_status(deployment: Object, revision: int = 0) -> tuple[str, bool]:
+    """What is still to wait for, and whether it is over. Raises: Failure."""
+    name = json.dumps(deployment["metadata"]["name"])
+    spec, status = deployment["spec"], deployment.get("status") or {}
+    if revision:
+        current = int(annotations_of(deployment).get(_REVISION) or 0)
+        if current != revision:
+            raise Failure(f"error: desired revision ({revision}) is different from the running revision ({current})")
+    if dig(deployment, "metadata", "generation", default=0) > status.get("observedGeneration", 0):
+        return "Waiting for deployment spec update to be observed...", False
+    progressing = condition_of(deployment, "Progressing") or {}
+    if progressing.get("reason") == "ProgressDeadlineExceeded":
+        raise Failure(f"error: deployment {name} exceeded its progress deadline")
+    updated, wanted = status.get("updatedReplicas", 0), spec.get("replicas", 1)
+    total, available = status.get("replicas", 0), status.get("availableReplicas", 0)
+    waiting = f"Waiting for deployment {name} rollout to finish: "
+    if updated < wanted:
+        return f"{waiting}{updated} out of {wanted} new replicas have been updated...", False
+    if total > updated:
+        return f"{waiting}{total - updated} old replicas are pending termination...", False
+    if available < updated:
+        return f"{waiting}{available} of {updated} updated replicas are available...", False
+    return f"deployment {name} successfully rolled out", True
+
+
+def _status(session: Session, args: tuple[str, ...], watch: bool, timeout: str, revision: int, **options: Any) -> None:
+    found = _chosen(session, args, options)
+    seconds = duration_seconds(timeout, "--timeout")
+    deadline = time.monotonic() + seconds if seconds else None
+    failures = Collected()
+    for target in found:
+        _deployment_only(target, "status viewer")
+        failures.attempt(partial(_follow, session, target, watch, revision, deadline))
+    failures.finish()
+
+
+def _follow(session: Session, target: Target, watch: bool, revision: int, deadline: float | None) -> None:
+    for obj in _versions(session, target, deadline):
+        said, over = deployment_status(obj, revision)
+        print(said, flush=True)
+        if over or not watch:
+            return
+
+
+def _versions(session: Session, target: Target, deadline: float | None) -> Iterator[Object]:
+    """The object as it is and becomes. Raises: Failure when it is deleted or the time is up."""
+    obj = target.obj
+    yield obj
+    while True:
+        left = 300 if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            raise Failure("error: timed out waiting for the condition")
+        query = {
+            "fieldSelector": f"metadata.name={target.name}",
+            "resourceVersion": obj["metadata"]["resourceVersion"],
+            "timeoutSeconds": max(1, min(300, int(left))),
+        }
+        try:
+            for event in session.api.watch(target.resource.path(target.namespace), query):
+                if event["type"] == "DELETED":
+                    raise Failure("error: object has been deleted")
+                if event["type"] == "ERROR":
+                    raise Expired("")
+                if event["type"] != "BOOKMARK":
+                    obj = event["object"]
+                    yield obj
+        except Expired:
+            obj = session.api.request("GET", target.path)
+            yield obj
+
+
+def _chosen(session: Session, args: tuple[str, ...], options: dict[str, Any]) -> list[Target]:
+    if not args and not options["filename"]:
+        raise Failure("error: required resource not specified")
+    if len(args) == 1 and "/" not in args[0] and not options["selector"]:
+        asks = targets.parse(args, session.catalog, everything=True)
+        return targets.fetch(session, asks)
+    return writing.choose(session, args, options)
+
+
+def _deployment_only(target: Target, what: str) -> None:
+    if target.resource.kind != "Deployment":
+        kind = f"{target.resource.kind}.{target.resource.group}".rstrip(".")
+        shown = kind if what == "status viewer" else json.dumps(kind)
+        raise Failure(f"error: no {what} has been implemented for {shown}")
+
+
+def _revisions(session: Session, deployment: Target) -> dict[int, Object]:
+    """The ReplicaSets of a Deployment by revision."""
+    path = session.catalog.find("replicasets").path(deployment.namespace)
+    found = session.api.request("GET", path, query={"labelSelector": pods.selector_of(deployment.obj)})["items"]
+    uid = deployment.obj["metadata"]["uid"]
+    owned = [rs for rs in found or () if (controller_of(rs) or {}).get("uid") == uid]
+    return {int(annotations_of(rs).get(_REVISION) or 0): rs for rs in owned}
+
+
+def _history(session: Session, args: tuple[str, ...], revision: int, **options: Any) -> None:
+    for target in _chosen(session, args, options):
+        _deployment_only(target, "history viewer")
+        revisions = _revisions(session, target)
+        if not revision:
+            rows = ["REVISION\tCHANGE-CAUSE"]
+            rows += [f"{n}\t{annotations_of(revisions[n]).get(_CAUSE) or '<none>'}" for n in sorted(revisions)]
+            print(f"{output.label_of(target.obj)} ")
+            print(align("\n".join(rows), least=0, padding=2) + "\n")
+            continue
+        if revision not in revisions:
+            raise Failure("error: unable to find the specified revision")
+        if options["output"]:
+            print(output.printer(options["output"])(revisions[revision]), end="")
+        else:
+            print(f"{output.label_of(target.obj)} with revision #{revision}")
+            print(_template_text(session, revisions[revision]))
+
+
+def _template_text(session: Session, replica_set: Object) -> str:
+    from pylet.cli.kubectl.describe.page import Page
+    from pylet.cli.kubectl.describe.podspec import template
+
+    page = Page(session.api, datetime.now(UTC))
+    shown = dict(replica_set["spec"]["template"])
+    if cause := annotations_of(replica_set).get(_CAUSE):
+        meta = dict(shown.get("metadata") or {})
+        shown["metadata"] = {**meta, "annotations": {**(meta.get("annotations") or {}), _CAUSE: cause}}
+    template(page, shown)
+    return page.raw()
+
+
+def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: Any) -> None:
+    dry_run = writing.dry_run(options)
+    failures = Collected()
+
+    def undo(target: Target) -> None:
+        _deployment_only(target, "rollbacker")
+        revisions = _revisions(session, target)
+        chosen = to_revision or _previous(revisions)
+        if chosen not in revisions:
+            if to_revision:
+                raise Failure(f"error: unable to find specified revision {to_revision} in history")
+            raise Failure(f"error: no rollout history found for deployment {json.dumps(target.name)}")
+        if target.obj["spec"].get("paused"):
+            raise Failure(
+                "error: you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' "
+                "and try again"
+            )
+        template = _without_hash(revisions[chosen]["spec"]["template"])
+        if template == _without_hash(target.obj["spec"]["template"]):
+            skipped = f"skipped rollback (current template already matches revision {to_revision})"
+            output.done(target.obj, skipped, options["output"])
+            return
+        now, then = annotations_of(target.obj), annotations_of(revisions[chosen])
+        annotations = {key: now[key] for key in _KEPT if key in now}
+        annotations |= {key: value for key, value in then.items() if key not in _KEPT}
+        obj = target.obj
+        if dry_run != "client":
+            body = [
+                {"op": "replace", "path": "/spec/template", "value": template},
+                {"op": "replace", "path": "/metadata/annotations", "value": annotations},
+            ]
+            manager = writing.manager_of(options, "kubectl-rollout")
+            obj = writing.patch(session, target, body, type_=writing.JSON_PATCH, manager=manager, dry_run=dry_run)
+        output.done(obj, "rolled back", options["output"], dry_run=dry_run)
+
+    for target in _chosen(session, args, options):
+        failures.attempt(partial(undo, target))
+    failures.finish()
+
+
+def _previous(revisions: dict[int, Object]) -> int:
+    """The revision before the latest; 0 when there is none."""
+    return sorted(revisions)[-2] if len(revisions) > 1 else 0
+
+
+def _without_hash(template: Object) -> Object:
+    meta = {key: value for key, value in (template.get("metadata") or {}).items() if key != "creationTimestamp"}
+    labels = {key: value for key, value in (meta.get("labels") or {}).items() if key != _HASH}
+    return {**template, "metadata": {**meta, "labels": labels}}
+
+
+def _changing(change: Callable[[Object], tuple[Object | None, str]]) -> Callable[..., None]:
+    """A command that patches every chosen object; no patch means there is nothing to do but say so."""
+
+    def run(session: Session, args: tuple[str, ...], **options: Any) -> None:
+        dry_run = writing.dry_run(options)
+        failures = Collected()
+
+        def one(target: Target) -> None:
+            body, operation = change(target.obj)
+            if body is None:
+                raise Failure(f"error: {target.resource.qualified} {json.dumps(target.name)} {operation}")
+            obj = target.obj
+            if dry_run != "client":
+                manager = writing.manager_of(options, "kubectl-rollout")
+                obj = writing.patch(session, target, body, type_=writing.STRATEGIC, manager=manager, dry_run=dry_run)
+            output.done(obj, operation, options["output"], dry_run=dry_run)
+
+        for target in _chosen(session, args, options):
+            failures.attempt(partial(one, target))
+        failures.finish()
+
+    return run
+
+
+def _restart(obj: Object) -> tuple[Object | None, str]:
+    if "template" not in obj.get("spec", {}) or obj.get("kind") == "ReplicaSet":
+        return None, "can't be restarted"
+    if obj["spec"].get("paused"):
+        return None, "can't restart paused deployment (run rollout resume first)"
+    restarted = {"kubectl.kubernetes.io/restartedAt": timestamps.format_time(datetime.now(UTC))}
+    return {"spec": {"template": {"metadata": {"annotations": restarted}}}}, "restarted"
+
+
+def _pause(obj: Object) -> tuple[Object | None, str]:
+    if obj.get("kind") != "Deployment":
+        return None, "pausing is not supported"
+    return (None, "is already paused") if obj["spec"].get("paused") else ({"spec": {"paused": True}}, "paused")
+
+
+def _resume(obj: Object) -> tuple[Object | None, str]:
+    if obj.get("kind") != "Deployment":
+        return None, "resuming is not supported"
+    return ({"spec": {"paused": None}}, "resumed") if obj["spec"].get("paused") else (None, "is not paused")
+
+
+def _command(name: str, run: Callable[..., None], help_: str, *flags: Any) -> KubectlCommand:
+    return KubectlCommand(name, run, [*flags, *writing.choosing(), *writing.writing(), arguments()], help=help_)
+
+
+VERB = KubectlGroup("rollout", help="Follow and steer roll-outs.")
+for _each in (
+    _command(
+        "status",
+        _status,
+        "Wait until a roll-out is over.",
+        switch("watch", "w", default=True, help="Until it is over."),
+        text("timeout", default="0s", help="How long; 0 for ever."),
+        number("revision", help="Only while this revision is rolled out."),
+    ),
+    _command("history", _history, "List revisions.", number("revision", help="Show this one in detail.")),
+    _command("undo", _undo, "Go back to an earlier revision.", number("to-revision", help="0 is the one before.")),
+    _command("restart", _changing(_restart), "Replace all pods."),
+    _command("pause", _changing(_pause), "Hold a roll-out."),
+    _command("resume", _changing(_resume), "Go on with a roll-out."),
+):
+    VERB.add_command(_each)
