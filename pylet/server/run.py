@@ -28,10 +28,8 @@ from aiohttp import web
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import jointoken, kinds
-from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.client import kubeconfig
-from pylet.client.view import Table
 from pylet.server import addons
 from pylet.server.admission import CHAIN
 from pylet.server.auth import default_roles, escalation
@@ -40,6 +38,7 @@ from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.reviews import Reviews
 from pylet.server.auth.token_requests import TokenRequests
 from pylet.server.auth.tokens import Tokens
+from pylet.server.components import components
 from pylet.server.config import ServerConfig
 from pylet.server.http.answer import Listener
 from pylet.server.http.app import App
@@ -178,7 +177,11 @@ async def serve(
                     _write_kubeconfig(config, pki, ca, port)
                     authority = pki.authority(clock.now)
                     group.create_task(_keep_certificates(pki, names, tls, kubelets.tls, clock))
-                    for component in _components(config, client, registry, clock, ca.decode(), authority):
+                    tables = {kind: registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)}
+                    working = components(
+                        client, tables, clock, cluster_cidr=config.cluster_cidr, ca=ca.decode(), authority=authority
+                    )
+                    for component in working:
                         group.create_task(component)
                     state.is_ready = True
                     gc.freeze()  # what a start leaves behind lives as long as the process: not to be looked at again
@@ -208,36 +211,6 @@ class _State:
             "livez": fine | started,
             "readyz": fine | {"informer-sync": lambda: ""} | started,
         }
-
-
-def _components(
-    config: ServerConfig, client: Loopback, registry: Registry, clock: Clock, ca: str, authority: Authority
-) -> Iterator[Coroutine[Any, Any, None]]:
-    """What works in the background, each until cancelled."""
-    from pylet.server.controllers import (
-        certificates,
-        controllers,
-        garbage,
-        namespace,
-        node_ipam,
-        node_lifecycle,
-        root_ca,
-    )
-    from pylet.server.reconcile.runner import Runner
-    from pylet.server.scheduler.loop import Scheduler
-
-    tables: dict[Kind, Table] = {kind: registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)}
-    all_of_them = [
-        *controllers(),
-        certificates.controller(authority),
-        garbage.controller(tables),
-        namespace.controller(tables),
-        root_ca.controller(ca),
-        node_ipam.controller(config.cluster_cidr),
-        node_lifecycle.controller(clock.now()),
-    ]
-    yield Runner(client, tables, clock, all_of_them).run()
-    yield Scheduler(client, tables, clock).run()
 
 
 def _answers(

@@ -1,0 +1,47 @@
+"""What works in the background of a server, with no connection of its own: the controllers and the scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any
+
+from pylet.aio.clock import Clock
+from pylet.api.kind import Kind
+from pylet.client.interface import Client
+from pylet.client.view import Table
+from pylet.server.pki import Authority
+
+
+def components(
+    client: Client,
+    tables: Mapping[Kind, Table],
+    clock: Clock,
+    *,
+    cluster_cidr: str,
+    ca: str,
+    authority: Authority,
+) -> Iterator[Coroutine[Any, Any, None]]:
+    """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved."""
+    from pylet.server.controllers import (
+        certificates,
+        controllers,
+        garbage,
+        namespace,
+        node_ipam,
+        node_lifecycle,
+        root_ca,
+    )
+    from pylet.server.reconcile.runner import Runner
+    from pylet.server.scheduler.loop import Scheduler
+
+    all_of_them = [
+        *controllers(),
+        certificates.controller(authority),
+        garbage.controller(tables),
+        namespace.controller(tables),
+        root_ca.controller(ca),
+        node_ipam.controller(cluster_cidr),
+        node_lifecycle.controller(clock.now()),
+    ]
+    yield Runner(client, tables, clock, all_of_them).run()
+    yield Scheduler(client, tables, clock).run()
