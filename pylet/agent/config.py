@@ -8,7 +8,8 @@ from pathlib import Path
 class AgentConfig:
     """Field names are the flags' names with underscores; `pylet/cli/options.py` has their meaning and their checks.
 
-    `cluster_cidr`, `service_cidr`, `cluster_dns` and `cluster_domain` must be what the server was given.
+    What all members must agree on (`pylet.api.clustersettings`) is None where no flag says it: the agent reads it from
+    the server, and refuses to start where a flag says otherwise.
     """
 
     server: str
@@ -27,13 +28,12 @@ class AgentConfig:
     """Where the kubelet listens; None is every address of the machine."""
     kubelet_port: int = 10250
     container_runtime_endpoint: str = "unix:///run/containerd/containerd.sock"
-    cluster_cidr: str = "10.42.0.0/16"
-    service_cidr: str = "10.43.0.0/16"
-    cluster_dns: str = "10.43.0.10"
-    cluster_domain: str = "cluster.local"
-    service_node_port_range: tuple[int, int] = (30000, 32767)
-    network_backend: str = "host-gw"
-    """host-gw, vxlan or none."""
+    cluster_cidr: str | None = None
+    service_cidr: str | None = None
+    cluster_dns: str | None = None
+    cluster_domain: str | None = None
+    service_node_port_range: tuple[int, int] | None = None
+    network_backend: str | None = None
     resolv_conf: Path = Path("/etc/resolv.conf")
     """Where pods' search list and the resolver's upstreams come from."""
     cgroup_root: str = "/"

@@ -12,10 +12,11 @@ import socket
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from pylet.agent import remembered
 from pylet.agent.config import AgentConfig
 from pylet.agent.join import (
     CLIENT_SIGNER,
@@ -40,7 +41,10 @@ from pylet.agent.proxy.loop import Proxy
 from pylet.agent.proxy.ruleset import Layout
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
+from pylet.api import clustersettings
+from pylet.api.clustersettings import ClusterSettings
 from pylet.api.errors import ApiError
+from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
@@ -78,7 +82,7 @@ def main(config: AgentConfig) -> None:
     try:
         services.run(lambda: services.until_signalled(serve(config)))
     except* (Unusable, JoinError) as group:
-        for problem in group.exceptions:
+        for problem in services.leaves(group):
             print(f"pylet agent: {problem}", file=sys.stderr)
         raise SystemExit(2) from None
 
@@ -99,12 +103,20 @@ async def serve(config: AgentConfig) -> None:
             )
 
         group.create_task(Renewal(credentials.client, clock, renew, client.renewed).run())
-        await run_node(config, api, credentials, clock)
+        cluster = await _cluster(client, config.data_dir, clock)
+        try:
+            clustersettings.insist(cluster, asdict(config))
+        except clustersettings.Contradiction as contradiction:
+            raise Unusable(str(contradiction)) from contradiction
+        await run_node(config, cluster, api, credentials, clock)
 
 
-async def run_node(config: AgentConfig, api: Api, credentials: Credentials, clock: Clock) -> None:
+async def run_node(
+    config: AgentConfig, cluster: ClusterSettings, api: Api, credentials: Credentials, clock: Clock
+) -> None:
     """Be a node until cancelled; what runs on it goes on running. Raises: Unusable."""
     config.data_dir.mkdir(parents=True, exist_ok=True)
+    remembered.write(config.data_dir, cluster)
     address = config.node_ip or _own_address(config.server)
     nameservers, searches = _resolver(config.resolv_conf)
     kubelet_dir = config.data_dir / "kubelet"
@@ -126,8 +138,8 @@ async def run_node(config: AgentConfig, api: Api, credentials: Credentials, cloc
             root=kubelet_dir,
             log_root=config.pod_log_dir,
             cgroup_root=config.cgroup_root,
-            cluster_dns=config.cluster_dns,
-            cluster_domain=config.cluster_domain,
+            cluster_dns=cluster.cluster_dns,
+            cluster_domain=cluster.cluster_domain,
             host_nameservers=nameservers,
             host_searches=searches,
             memory_bytes=read_machine(config.data_dir).memory_bytes,
@@ -140,16 +152,16 @@ async def run_node(config: AgentConfig, api: Api, credentials: Credentials, cloc
             NetworkSettings(
                 node_name=config.node_name,
                 node_ip=address,
-                backend=config.network_backend,
-                service_cidrs=(config.service_cidr,),
+                backend=cluster.network_backend,
+                service_cidrs=(cluster.service_cidr,),
                 cni_conf_dir=config.cni_conf_dir,
                 ipam_dir=config.data_dir / "agent" / "ipam",
             ),
         )
         layout = Layout(
-            cluster_cidrs=(config.cluster_cidr,),
-            service_cidrs=(config.service_cidr,),
-            masquerades_pods=config.network_backend != "none",
+            cluster_cidrs=(cluster.cluster_cidr,),
+            service_cidrs=(cluster.service_cidr,),
+            masquerades_pods=cluster.network_backend != "none",
         )
         proxy = Proxy(
             tables[SERVICE],
@@ -163,8 +175,8 @@ async def run_node(config: AgentConfig, api: Api, credentials: Credentials, cloc
             tables[SERVICE],
             tables[ENDPOINT_SLICE],
             clock,
-            address=config.cluster_dns,
-            domain=config.cluster_domain,
+            address=cluster.cluster_dns,
+            domain=cluster.cluster_domain,
             upstreams=nameservers,
         )
         async with asyncio.TaskGroup() as group:
@@ -226,6 +238,24 @@ async def _serve_kubelet(
             await server.run(context)
         except OSError as failed:
             raise Unusable(f"cannot listen on port {config.kubelet_port}: {failed}; choose another") from failed
+
+
+async def _cluster(client: Client, data_dir: Path, clock: Clock) -> ClusterSettings:
+    """What the cluster's members agree on: the server says it, or did so at an earlier start."""
+    found: list[ClusterSettings] = []
+
+    async def ask() -> None:
+        try:
+            answer = await client.get(CONFIG_MAP, clustersettings.KEY)
+        except Unreachable:
+            if (earlier := remembered.read(data_dir)) is None:
+                raise
+            found.append(earlier)
+        else:
+            found.append(clustersettings.from_data(answer.get("data") or {}))
+
+    await _insist(ask, clock)
+    return found[0]
 
 
 async def _insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> None:

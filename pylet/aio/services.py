@@ -6,10 +6,11 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
 
 _TLS_READ_BYTES = 16384
 
@@ -49,6 +50,15 @@ async def until_signalled(main: Awaitable[None]) -> None:
 def _stop(task: asyncio.Future[None]) -> None:
     notify("STOPPING=1")
     task.cancel()
+
+
+def leaves(group: BaseExceptionGroup[E]) -> Iterator[E]:
+    """The exceptions themselves, out of groups within groups."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
 
 
 def notify(state: str) -> None:

@@ -326,7 +326,7 @@ def _parsed(option: Option, source: Given, text: str) -> Any:
 
 def agent_config(settled: Mapping[str, Any], *, hostname: str) -> AgentConfig:
     """Raises: BadOption."""
-    values = _with_network(settled)
+    values = dict(settled)
     if not values.get("server"):
         raise BadOption("--server: the address of the server to join is needed, as in --server https://10.0.0.1:6443")
     values.setdefault("node_name", _node_name(hostname))
@@ -335,7 +335,8 @@ def agent_config(settled: Mapping[str, Any], *, hostname: str) -> AgentConfig:
 
 def server_config(settled: Mapping[str, Any], *, hostname: str) -> ServerConfig:
     """The server's configuration, with its embedded agent's unless that is disabled. Raises: BadOption."""
-    values = _with_network(settled)
+    values = dict(settled)
+    values.setdefault("cluster_dns", str(_service_network(values)[10]))
     config = ServerConfig(**_only(ServerConfig, values))
     if config.disable_agent:
         return config
@@ -359,9 +360,8 @@ def _only(config: type[ServerConfig] | type[AgentConfig], values: Mapping[str, A
     return {name: value for name, value in values.items() if name in names}
 
 
-def _with_network(settled: Mapping[str, Any]) -> dict[str, Any]:
-    """The values with a cluster DNS address that fits them. Raises: BadOption where networks contradict each other."""
-    values = dict(settled)
+def _service_network(values: Mapping[str, Any]) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """The network of the services. Raises: BadOption where what is given contradicts itself."""
     defaults = ServerConfig()
     pods = ipaddress.ip_network(values.get("cluster_cidr", defaults.cluster_cidr))
     services = ipaddress.ip_network(values.get("service_cidr", defaults.service_cidr))
@@ -369,8 +369,6 @@ def _with_network(settled: Mapping[str, Any]) -> dict[str, Any]:
         raise BadOption(f"--cluster-cidr {pods} and --service-cidr {services} overlap: choose separate networks")
     if services.num_addresses < 16:
         raise BadOption(f"--service-cidr: {services} is too small: it needs room for 16 addresses at least")
-    if "cluster_dns" not in values:
-        values["cluster_dns"] = str(services[10])
-    elif ipaddress.ip_address(values["cluster_dns"]) not in services:
-        raise BadOption(f"--cluster-dns: {values['cluster_dns']} is not in --service-cidr {services}")
-    return values
+    if (dns := values.get("cluster_dns")) and ipaddress.ip_address(dns) not in services:
+        raise BadOption(f"--cluster-dns: {dns} is not in --service-cidr {services}")
+    return services

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pylet.api.clustersettings import NAMES, ClusterSettings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig:
@@ -27,6 +29,8 @@ class ServerConfig:
     cluster_domain: str = "cluster.local"
     service_node_port_range: tuple[int, int] = (30000, 32767)
     """First and last port, both included."""
+    network_backend: str = "host-gw"
+    """host-gw, vxlan or none; what agents do, the server only tells them."""
     disable: tuple[str, ...] = ()
     """Names of the add-ons a fresh cluster does not start with."""
     disable_agent: bool = False
@@ -36,3 +40,8 @@ class ServerConfig:
     """None is SQLite in `data_dir/server/db.sqlite`."""
     log_level: str = "info"
     """debug, info, warning or error."""
+
+    @property
+    def cluster(self) -> ClusterSettings:
+        """What agents are told."""
+        return ClusterSettings(**{name: getattr(self, name) for name in NAMES})

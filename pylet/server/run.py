@@ -98,7 +98,7 @@ def main(config: ServerConfig, beside: Beside | None = None) -> None:
     try:
         services.run(lambda: services.until_signalled(serve(config, beside=beside)))
     except* Unusable as group:
-        for problem in _leaves(group):
+        for problem in services.leaves(group):
             print(f"pylet server: {problem}", file=sys.stderr)
         raise SystemExit(2) from None
 
@@ -167,11 +167,7 @@ async def serve(
                     client = Loopback(registry, answers=answers)
                     await addons.ensure(client, addons.namespaces())
                     wanted = addons.objects(
-                        service_cidr=config.service_cidr,
-                        advertise_address=address,
-                        port=port,
-                        cluster_dns=config.cluster_dns,
-                        disable=config.disable,
+                        config.cluster, advertise_address=address, port=port, disable=config.disable
                     )
                     await addons.ensure(client, [*wanted, *default_roles.objects()])
                     _write_kubeconfig(config, pki, ca, port)
@@ -371,11 +367,3 @@ def _advertised(config: ServerConfig) -> str:
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _leaves(group: BaseExceptionGroup[Unusable]) -> Iterator[Unusable]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error

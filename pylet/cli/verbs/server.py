@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pylet.agent.config import AgentConfig
+from pylet.api.clustersettings import ClusterSettings
 from pylet.cli.configuration import load_server
 from pylet.cli.failure import Failure
 from pylet.cli.flags import given, parameters, require_writable
@@ -27,20 +28,26 @@ def _run(config_file: Path | None, **params: Any) -> None:
         from pylet.server import run
     except ModuleNotFoundError as error:
         raise Failure(f"pylet server: the Python package {error.name} is missing: install pylet again", 2) from None
-    run.main(config, None if config.agent is None else _node_of(config.agent))
+    run.main(config, None if config.agent is None else _node_of(config.agent, config.cluster))
 
 
-def _node_of(config: AgentConfig) -> Callable[[Any], Coroutine[Any, Any, None]]:
+def _node_of(config: AgentConfig, cluster: ClusterSettings) -> Callable[[Any], Coroutine[Any, Any, None]]:
     """The embedded agent: a node like any other, that reaches the API without a connection."""
 
     async def beside(running: Any) -> None:
         from pylet.agent import run
-        from pylet.agent.join import Credentials
+        from pylet.agent.join import Credentials, JoinError
+        from pylet.aio import services
         from pylet.aio.clock import SystemClock
+        from pylet.server.run import Unusable
 
         loopback = running.node(config.node_name)
         api = run.Api(loopback, loopback, running.pki.ca.certificate)
-        await run.run_node(config, api, Credentials(config.data_dir / "agent"), SystemClock())
+        try:
+            await run.run_node(config, cluster, api, Credentials(config.data_dir / "agent"), SystemClock())
+        except* (run.Unusable, JoinError) as group:
+            problems = "; ".join(str(problem) for problem in services.leaves(group))
+            raise Unusable(problems) from None
 
     return beside
 

@@ -9,31 +9,53 @@ import shutil
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from pylet.agent import remembered
+from pylet.agent.config import AgentConfig
+from pylet.api.clustersettings import ClusterSettings
+from pylet.cli.configuration import load_agent, load_server
 from pylet.cli.failure import Failure
+from pylet.cli.options import BadOption
 
+_CONF = Path("/etc/pylet")
 _DATA = Path("/var/lib/pylet")
+_DATA_FOLDERS = ("server", "agent", "kubelet", "containerd")
 _RUN = Path("/run/pylet")
 _SOCKET = _RUN / "containerd.sock"
 _SERVICES = ("server", "agent", "containerd")
 _STOP_SECONDS = 20
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where this machine's pylet was told to keep things."""
+
+    data_dir: Path
+    cni_conf_dir: Path
+    pod_log_dir: Path
+    cgroup_root: str
+    kubeconfig: Path | None
+    cluster: ClusterSettings
+
+
 def _run(purge: bool) -> None:
     if os.geteuid() != 0:
         raise Failure("pylet uninstall: must run as root", 2)
+    places = _places()
     for name in ("server", "agent"):
         _stop(name)
     _remove_pods()
     _stop("containerd")
     _remove_pod_namespaces()
-    _remove_network()
-    for top in (_DATA, _RUN):
+    for place in places:
+        _remove_network(place)
+        _remove_cgroups(place.cgroup_root)
+    for top in {_DATA, _RUN, *(place.data_dir for place in places)}:
         _unmount_below(top)
-    _remove_cgroups()
     for name in _SERVICES:
         Path(f"/etc/systemd/system/pylet-{name}.service").unlink(missing_ok=True)
     if _has_systemd():
@@ -41,10 +63,54 @@ def _run(purge: bool) -> None:
     shutil.rmtree(_RUN, ignore_errors=True)
     Path("/usr/local/bin/pylet").unlink(missing_ok=True)
     if purge:
-        for folder in (_DATA, Path("/etc/pylet"), Path("/var/log/pylet")):
+        for place in places:
+            _purge(place)
+        for folder in (_CONF, Path("/var/log/pylet")):
             shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree("/opt/pylet", ignore_errors=True)
-    print("pylet is removed" + ("" if purge else f"; {_DATA} and /etc/pylet are kept (--purge removes them, too)"))
+    kept = sorted({str(place.data_dir) for place in places})
+    print(
+        "pylet is removed" + ("" if purge else f"; {', '.join(kept)} and {_CONF} are kept (--purge removes them, too)")
+    )
+
+
+def _places() -> list[_Places]:
+    """One for each role that was installed; the defaults where none was, or where its settings are broken."""
+    found = []
+    for role in ("server", "agent"):
+        with contextlib.suppress(OSError, BadOption):
+            lines = (_CONF / f"{role}.env").read_text().splitlines()
+            environ = {name: value for name, _, value in (line.partition("=") for line in lines)}
+            if role == "server":
+                server = load_server({}, None, environ)
+                agent = server.agent or AgentConfig(server="", node_name="", data_dir=server.data_dir)
+                found.append(_places_of(agent, server.write_kubeconfig))
+            else:
+                found.append(_places_of(load_agent({}, None, environ)))
+    return found or [_places_of(AgentConfig(server="", node_name=""))]
+
+
+def _places_of(agent: AgentConfig, kubeconfig: Path | None = None) -> _Places:
+    return _Places(
+        agent.data_dir,
+        agent.cni_conf_dir,
+        agent.pod_log_dir,
+        agent.cgroup_root,
+        kubeconfig,
+        remembered.read(agent.data_dir) or ClusterSettings(),
+    )
+
+
+def _purge(place: _Places) -> None:
+    """Only what pylet keeps there: the folders were chosen by a person, who may have other things in them."""
+    for top in {place.data_dir, _DATA}:
+        for name in _DATA_FOLDERS:
+            shutil.rmtree(top / name, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            top.rmdir()
+    shutil.rmtree(place.pod_log_dir, ignore_errors=True)
+    if place.kubeconfig is not None:
+        place.kubeconfig.unlink(missing_ok=True)
 
 
 def _has_systemd() -> bool:
@@ -90,18 +156,16 @@ def _remove_pod_namespaces() -> None:
         result.unlink(missing_ok=True)
 
 
-def _remove_network() -> None:
-    from pylet.agent.config import AgentConfig
+def _remove_network(place: _Places) -> None:
     from pylet.agent.network import dns, loop
     from pylet.agent.proxy import nft
 
-    defaults = AgentConfig(server="", node_name="")
     with contextlib.suppress(nft.NftError):
         nft.remove("pylet")
     with contextlib.suppress(OSError):
-        loop.cleanup(defaults.cni_conf_dir, _DATA / "agent" / "ipam")
+        loop.cleanup(place.cni_conf_dir, place.data_dir / "agent" / "ipam")
     with contextlib.suppress(OSError):
-        dns.give_up_address(defaults.cluster_dns)
+        dns.give_up_address(place.cluster.cluster_dns)
 
 
 def _unmount_below(top: Path) -> None:
@@ -111,10 +175,11 @@ def _unmount_below(top: Path) -> None:
             subprocess.run(["umount", "--lazy", point], check=False, capture_output=True)
 
 
-def _remove_cgroups() -> None:
+def _remove_cgroups(root: str) -> None:
     for tree in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
-        if (tree / "kubepods").is_dir():
-            for folder, _, _ in os.walk(tree / "kubepods", topdown=False):
+        pods = tree / root.strip("/") / "kubepods"
+        if pods.is_dir():
+            for folder, _, _ in os.walk(pods, topdown=False):
                 with contextlib.suppress(OSError):
                     os.rmdir(folder)
 

@@ -1,4 +1,5 @@
-"""The objects themselves: the system's namespaces, the API's and the DNS's Services, the system's priority classes.
+"""The objects themselves: the system's namespaces, what agents read of the cluster's settings, the API's and the DNS's
+Services, the system's priority classes.
 
 Sources: pkg/controlplane/controller/{systemnamespaces,kubernetesservice}, pkg/controlplane/reconcilers,
 pkg/apis/scheduling/types.go, cluster/addons/dns/coredns.
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
+from pylet.api import clustersettings
+from pylet.api.clustersettings import ClusterSettings
 from pylet.api.object import Object
 
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -20,13 +23,46 @@ def namespaces() -> list[Object]:
 
 
 def objects(
-    *, service_cidr: str, advertise_address: str, port: int, cluster_dns: str, disable: Sequence[str] = ()
+    settings: ClusterSettings, *, advertise_address: str, port: int, disable: Sequence[str] = ()
 ) -> list[Object]:
-    """All that comes after the namespaces; `disable` may name `dns`. An empty `cluster_dns` does without, too."""
-    found = [*_priority_classes(), *kubernetes_service(service_cidr, advertise_address, port)]
-    if cluster_dns and "dns" not in disable:
-        found.append(_dns_service(cluster_dns))
+    """All that comes after the namespaces; `disable` may name `dns`."""
+    found = [
+        *_cluster_settings(settings),
+        *_priority_classes(),
+        *kubernetes_service(settings.service_cidr, advertise_address, port),
+    ]
+    if "dns" not in disable:
+        found.append(_dns_service(settings.cluster_dns))
     return found
+
+
+def _cluster_settings(settings: ClusterSettings) -> list[Object]:
+    """The ConfigMap, and what lets nodes, and machines about to become nodes, read it."""
+    namespace, name = clustersettings.KEY
+    role = "pylet:cluster-settings"
+    group = "rbac.authorization.k8s.io"
+    readers = ("system:bootstrappers", "system:nodes")
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": namespace},
+            "data": clustersettings.to_data(settings),
+        },
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "Role",
+            "metadata": {"name": role, "namespace": namespace},
+            "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["get"]}],
+        },
+        {
+            "apiVersion": f"{group}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": role, "namespace": namespace},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": role},
+            "subjects": [{"apiGroup": group, "kind": "Group", "name": reader} for reader in readers],
+        },
+    ]
 
 
 def kubernetes_service(service_cidr: str, advertise_address: str, port: int) -> list[Object]:

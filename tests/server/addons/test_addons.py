@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pylet.api.clustersettings import ClusterSettings
 from pylet.api.kinds.clusterrole import KIND as CLUSTERROLE
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object
@@ -23,7 +24,7 @@ ROLE: Object = {
 async def start(api: Api) -> Loopback:
     client = Loopback(api.registry)
     await ensure(client, namespaces())
-    wanted = objects(service_cidr="10.43.0.0/16", advertise_address="192.0.2.1", port=6443, cluster_dns="10.43.0.10")
+    wanted = objects(ClusterSettings(), advertise_address="192.0.2.1", port=6443)
     await ensure(client, [*wanted, ROLE])
     return client
 
