@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pylet.api import names
 from pylet.api.errors import Cause
 from pylet.api.object import Object
+
+if TYPE_CHECKING:
+    from pylet.api.schema.node import Node
 
 ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -48,6 +51,9 @@ class Strategy:
         if subresource == "status":
             # Labels, annotations and finalizers may change with the status, owners may not; the rest stays.
             changed: Object = {name: obj[name] for name in ("metadata", "status") if name in obj}
+            if self.status_keeps_metadata:
+                kept = {name: obj["metadata"][name] for name in ("managedFields",) if name in obj["metadata"]}
+                changed["metadata"] = {**old["metadata"], **kept}
             obj.clear()
             obj |= {name: value for name, value in old.items() if name != "status"}
             obj |= changed
@@ -93,6 +99,44 @@ class Strategy:
 
     has_status: bool = False
     has_generation: bool = False
+    status_keeps_metadata: bool = False
+    """Whether writes of the status leave labels, annotations and finalizers alone; ResetObjectMetaForStatus."""
+
+
+class Schema(Protocol):
+    """What a kind without a published definition brings itself; `schema.node.Struct` says what the methods do."""
+
+    def decode(self, obj: Object) -> list[str]: ...
+
+    def child(self, name: str) -> Node | None: ...
+
+    def default(self, obj: Object) -> None: ...
+
+
+class Storage(Protocol):
+    """How a version of a custom resource is kept: all versions share their place in the store, and each is a Kind with
+    a cache of its own. `conversion` is the webhook that converts between versions, None where renaming does."""
+
+    version: str
+    """The version new objects are stored in."""
+    conversion: Object | None
+
+    def load(self, obj: Object) -> bool:
+        """Make what the store held, already converted, an object of this version, in place; True when that changed it."""
+        ...
+
+    def renamed(self, obj: Object) -> Object:
+        """`obj` as it is stored: of the stored version, by renaming and that version's schema."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScalePaths:
+    """Where a custom resource keeps what its `scale` subresource shows: field names from the object down."""
+
+    spec: tuple[str, ...]
+    status: tuple[str, ...]
+    selector: tuple[str, ...] = ()
 
 
 def _same(obj: Object) -> Object:
@@ -108,6 +152,9 @@ class Kind:
     `cells` gives one value for each of `columns`, from the object and the time; a kind without them shows Name and Age.
     `stored_as` points to another Kind when this is only another version or group of the same storage; `to_stored` and
     `from_stored` then turn this kind's objects into that one's and back (new objects, never in place).
+
+    Custom resources (`api.crd`) bring `schema` and `storage` of their own, may name singular and list as they like, have
+    `scale` where they have that subresource, and `warning` where the version is deprecated.
     """
 
     group: str
@@ -127,6 +174,12 @@ class Kind:
     stored_as: Kind | None = None
     to_stored: Callable[[Object], Object] = _same
     from_stored: Callable[[Object], Object] = _same
+    schema: Schema | None = None
+    storage: Storage | None = None
+    singular_name: str = ""
+    list_name: str = ""
+    scale: ScalePaths | None = None
+    warning: str = ""
 
     @property
     def api_version(self) -> str:
@@ -134,7 +187,11 @@ class Kind:
 
     @property
     def singular(self) -> str:
-        return self.name.lower()
+        return self.singular_name or self.name.lower()
+
+    @property
+    def list_kind(self) -> str:
+        return self.list_name or f"{self.name}List"
 
     @property
     def resource(self) -> str:

@@ -20,28 +20,40 @@ _CREATED_BY_UPDATE = {
     "services",
 }
 _UPDATED_WITH_VERSION = {
+    "apiservices.apiregistration.k8s.io",
     "csidrivers.storage.k8s.io",
     "csinodes.storage.k8s.io",
     "csistoragecapacities.storage.k8s.io",
     "customresourcedefinitions.apiextensions.k8s.io",
     "leases.coordination.k8s.io",
+    "mutatingadmissionpolicies.admissionregistration.k8s.io",
+    "mutatingadmissionpolicybindings.admissionregistration.k8s.io",
     "mutatingwebhookconfigurations.admissionregistration.k8s.io",
     "poddisruptionbudgets.policy",
     "runtimeclasses.node.k8s.io",
+    "validatingadmissionpolicies.admissionregistration.k8s.io",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io",
     "validatingwebhookconfigurations.admissionregistration.k8s.io",
     "volumeattachments.storage.k8s.io",
 }
 _ANSWERED_WHEN_DELETED = {
+    "csidrivers.storage.k8s.io",
+    "csinodes.storage.k8s.io",
+    "deviceclasses.resource.k8s.io",
     "namespaces",
     "persistentvolumeclaims",
     "persistentvolumes",
     "pods",
     "podtemplates",
+    "resourceclaims.resource.k8s.io",
+    "resourceclaimtemplates.resource.k8s.io",
     "resourcequotas",
+    "resourceslices.resource.k8s.io",
     "serviceaccounts",
     "services",
     "storageclasses.storage.k8s.io",
     "volumeattachments.storage.k8s.io",
+    "volumeattributesclasses.storage.k8s.io",
 }
 
 

@@ -1,0 +1,28 @@
+"""ResourceClaimTemplates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pylet.api import columns
+from pylet.api.kind import Kind
+from pylet.api.object import Object
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    return [obj["metadata"]["name"], columns.age(obj, now)]
+
+
+KIND = Kind(
+    group="resource.k8s.io",
+    version="v1",
+    name="ResourceClaimTemplate",
+    plural="resourceclaimtemplates",
+    definition="io.k8s.api.resource.v1.ResourceClaimTemplate",
+    columns=(
+        columns.NAME,
+        columns.AGE,
+    ),
+    cells=_cells,
+)

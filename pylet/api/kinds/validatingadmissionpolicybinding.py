@@ -1,0 +1,49 @@
+"""ValidatingAdmissionPolicyBindings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pylet.api import columns
+from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.object import Object
+
+
+class ValidatingAdmissionPolicyBindingStrategy(Strategy):
+    has_generation = True
+
+
+def _parameters(of: Object) -> str:
+    if of.get("name"):
+        return f"{of.get('namespace') or '*'}/{of['name']}"
+    return columns.selector_cell(of["selector"]) if "selector" in of else "<unset>"
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    spec = obj["spec"]
+    return [
+        obj["metadata"]["name"],
+        spec.get("policyName", ""),
+        _parameters(spec.get("paramRef") or {}),
+        columns.age(obj, now),
+    ]
+
+
+KIND = Kind(
+    group="admissionregistration.k8s.io",
+    version="v1",
+    name="ValidatingAdmissionPolicyBinding",
+    plural="validatingadmissionpolicybindings",
+    definition="io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding",
+    namespaced=False,
+    categories=("api-extensions",),
+    strategy=ValidatingAdmissionPolicyBindingStrategy(),
+    columns=(
+        columns.NAME,
+        Column("PolicyName", description="The policy that is bound."),
+        Column("ParamRef", description="The parameters it gets."),
+        columns.AGE,
+    ),
+    cells=_cells,
+)

@@ -1,0 +1,39 @@
+"""ValidatingWebhookConfigurations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pylet.api import columns
+from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.object import Object
+
+
+class ValidatingWebhookConfigurationStrategy(Strategy):
+    has_generation = True
+
+    def spec_changed(self, obj: Object, old: Object) -> bool:
+        return bool(obj.get("webhooks") != old.get("webhooks"))
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    return [obj["metadata"]["name"], len(obj.get("webhooks") or ()), columns.age(obj, now)]
+
+
+KIND = Kind(
+    group="admissionregistration.k8s.io",
+    version="v1",
+    name="ValidatingWebhookConfiguration",
+    plural="validatingwebhookconfigurations",
+    definition="io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration",
+    namespaced=False,
+    categories=("api-extensions",),
+    strategy=ValidatingWebhookConfigurationStrategy(),
+    columns=(
+        columns.NAME,
+        Column("Webhooks", "integer", description="How many webhooks it has."),
+        columns.AGE,
+    ),
+    cells=_cells,
+)
