@@ -40,6 +40,11 @@ def invalid(field: str, value: Any, detail: str) -> Cause:
     return _cause("FieldValueInvalid", f"Invalid value: {_shown(value)}", field, detail)
 
 
+def invalid_omitted(field: str, detail: str) -> Cause:
+    """Invalid without showing the value: what is wrong is how values go together."""
+    return _cause("FieldValueInvalid", "Invalid value", field, detail)
+
+
 def forbidden(field: str, detail: str) -> Cause:
     return _cause("FieldValueForbidden", "Forbidden", field, detail)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from pylet.api import causes, names, podspec, selector
 from pylet.api.errors import Cause
 from pylet.api.object import Object
@@ -9,9 +11,16 @@ from pylet.api.object import Object
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 
 
-def validate(template: Object, field: str) -> list[Cause]:
+def validate(template: Object, field: str, *, claims: Collection[str] = ()) -> list[Cause]:
+    """`claims` name volumes that the pods have besides those of the template."""
     found: list[Cause] = []
     meta, spec = template.get("metadata") or {}, template.get("spec") or {}
+    if claims:
+        kept = [volume for volume in spec.get("volumes") or () if volume.get("name") not in claims]
+        spec = {
+            **spec,
+            "volumes": [*kept, *({"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims)],
+        }
     for key, value in (meta.get("labels") or {}).items():
         found += causes.each(f"{field}.labels", key, names.qualified_name(key))
         found += causes.each(f"{field}.labels", value, names.label_value(value))
@@ -24,8 +33,13 @@ def validate(template: Object, field: str) -> list[Cause]:
     return found
 
 
-def validate_replicated(spec: Object) -> list[Cause]:
-    """A Deployment's or ReplicaSet's selector and template, which must fit; its pods must restart for ever."""
+def validate_replicated(
+    spec: Object, kind: str = "ReplicaSet", *, selected: str = "deployment", claims: Collection[str] = ()
+) -> list[Cause]:
+    """A workload's selector and template, which must fit; its pods must restart for ever.
+
+    `kind` and `selected` are upstream's words in messages; `claims` name volumes that come from claim templates.
+    """
     found: list[Cause] = []
     chosen, template = spec.get("selector"), spec.get("template") or {}
     if chosen is None:
@@ -33,7 +47,7 @@ def validate_replicated(spec: Object) -> list[Cause]:
     else:
         found += selector.validate_object(chosen, "spec.selector")
         if not chosen.get("matchLabels") and not chosen.get("matchExpressions"):
-            found.append(causes.invalid("spec.selector", chosen, "empty selector is invalid for deployment"))
+            found.append(causes.invalid("spec.selector", chosen, f"empty selector is invalid for {selected}"))
     labels = (template.get("metadata") or {}).get("labels") or {}
     try:
         matches = selector.from_object(chosen)
@@ -42,18 +56,33 @@ def validate_replicated(spec: Object) -> list[Cause]:
     if not matches.is_everything and not matches(labels):
         says = "`selector` does not match template `labels`"
         found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
-    found += validate(template, "spec.template")
+    found += validate(template, "spec.template", claims=claims)
+    return [*found, *restarts_always(template, kind)]
+
+
+def restarts_always(template: Object, kind: str) -> list[Cause]:
+    found: list[Cause] = []
     pod = template.get("spec") or {}
     if pod.get("restartPolicy") != "Always":
         where = "spec.template.spec.restartPolicy"
         found.append(causes.not_supported(where, pod.get("restartPolicy", ""), ("Always",)))
     if "activeDeadlineSeconds" in pod:
-        says = "activeDeadlineSeconds in ReplicaSet is not Supported"
+        says = f"activeDeadlineSeconds in {kind} is not Supported"
         found.append(causes.forbidden("spec.template.spec.activeDeadlineSeconds", says))
     return found
 
 
+def collisions_grow(status: Object, old: Object) -> list[Cause]:
+    """A status' collisionCount, which only ever grows."""
+    count = status.get("collisionCount", 0)
+    if count >= old.get("collisionCount", 0):
+        return []
+    return [causes.invalid("status.collisionCount", count, "cannot be decremented")]
+
+
 def not_negative(holder: Object, *fields: str, field: str = "spec") -> list[Cause]:
+    """`field` is where `holder` lies, "" for the object itself."""
+    prefix = f"{field}." if field else ""
     return [
-        causes.invalid(f"{field}.{name}", holder[name], _NOT_NEGATIVE) for name in fields if holder.get(name, 0) < 0
+        causes.invalid(f"{prefix}{name}", holder[name], _NOT_NEGATIVE) for name in fields if holder.get(name, 0) < 0
     ]

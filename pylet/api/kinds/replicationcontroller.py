@@ -1,0 +1,87 @@
+"""ReplicationControllers. Source: core validation.go, ValidateReplicationController; their strategy.go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pylet.api import causes, columns, selector
+from pylet.api.errors import Cause
+from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.kinds.replicaset import validate_counts
+from pylet.api.object import Object
+from pylet.api.podspec import template
+
+
+class ReplicationControllerStrategy(Strategy):
+    has_status = True
+    has_generation = True
+
+    def prepare_create(self, obj: Object) -> None:
+        super().prepare_create(obj)
+        obj["status"] = {"replicas": 0}
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        spec = obj["spec"]
+        found = template.not_negative(spec, "minReadySeconds")
+        chosen = spec.get("selector")
+        if not chosen:
+            found.append(causes.required("spec.selector"))
+        if "replicas" not in spec:
+            found.append(causes.required("spec.replicas"))
+        found += template.not_negative(spec, "replicas")
+        pods = spec.get("template")
+        if pods is None:
+            return [*found, causes.required("spec.template")]
+        labels = pods["metadata"].get("labels") or {}
+        if chosen and not selector.from_labels(chosen)(labels):
+            says = "`selector` does not match template `labels`"
+            found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
+        found += template.validate(pods, "spec.template")
+        return [*found, *template.restarts_always(pods, "ReplicationController")]
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        if subresource == "status":
+            return validate_counts(obj.get("status") or {})
+        if subresource == "scale" or obj["spec"] == old["spec"]:
+            return template.not_negative(obj["spec"], "replicas")
+        return self.validate(obj)
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    spec, status = obj["spec"], obj.get("status") or {}
+    return [
+        obj["metadata"]["name"],
+        spec.get("replicas", 0),
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        columns.age(obj, now),
+        *columns.template_cells(spec)[:2],
+        columns.labels_cell(spec.get("selector")),
+    ]
+
+
+KIND = Kind(
+    group="",
+    version="v1",
+    name="ReplicationController",
+    plural="replicationcontrollers",
+    definition="io.k8s.api.core.v1.ReplicationController",
+    short_names=("rc",),
+    categories=("all",),
+    subresources=("scale", "status"),
+    strategy=ReplicationControllerStrategy(),
+    columns=(
+        columns.NAME,
+        Column("Desired", "integer", description="The number of desired pods."),
+        Column("Current", "integer", description="The number of pods there are."),
+        Column("Ready", "integer", description="The number of ready pods."),
+        columns.AGE,
+        columns.CONTAINERS,
+        columns.IMAGES,
+        columns.SELECTOR,
+    ),
+    cells=_cells,
+    fields={"status.replicas": lambda obj: str((obj.get("status") or {}).get("replicas", 0))},
+)

@@ -1,0 +1,149 @@
+"""StatefulSets. Source: pkg/apis/apps/validation/validation.go, pkg/registry/apps/statefulset/strategy.go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pylet.api import causes, columns, names
+from pylet.api.errors import Cause
+from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.object import Object
+from pylet.api.podspec import template
+from pylet.api.podspec.rolling import int_or_percent, is_zero
+
+_COUNTS = ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
+_CHANGING = (
+    "replicas",
+    "template",
+    "updateStrategy",
+    "minReadySeconds",
+    "ordinals",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+)
+_FIXED = (
+    "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', "
+    "'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden"
+)
+_KEPT_FOR_EVER = "a negative value retains all historical revisions; a value >= 0 is recommended"
+
+
+class StatefulSetStrategy(Strategy):
+    has_status = True
+    has_generation = True
+
+    def name_problems(self, name: str) -> Sequence[str]:
+        return names.dns_label(name)
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        spec = obj["spec"]
+        found = _spec(spec)
+        if spec.get("serviceName"):
+            found += causes.each("spec.serviceName", spec["serviceName"], names.dns_label(spec["serviceName"]))
+        return found
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        if subresource == "status":
+            return _status(obj.get("status") or {}, old.get("status") or {})
+        if obj["spec"] == old["spec"]:
+            return ()
+        found = _spec(obj["spec"])
+        if _fixed(obj["spec"]) != _fixed(old["spec"]):
+            found.append(causes.forbidden("spec", _FIXED))
+        return found
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        limit = obj["spec"].get("revisionHistoryLimit")
+        return (f"spec.revisionHistoryLimit: {_KEPT_FOR_EVER}",) if limit is not None and limit < 0 else ()
+
+
+def _fixed(spec: Object) -> Object:
+    return {name: value for name, value in spec.items() if name not in _CHANGING}
+
+
+def _spec(spec: Object) -> list[Cause]:
+    found: list[Cause] = []
+    management = spec.get("podManagementPolicy") or ""
+    if not management:
+        found.append(causes.required("spec.podManagementPolicy"))
+    elif management not in ("OrderedReady", "Parallel"):
+        says = "must be 'OrderedReady' or 'Parallel'"
+        found.append(causes.invalid("spec.podManagementPolicy", management, says))
+    found += _update_strategy(spec.get("updateStrategy") or {})
+    for name, policy in (spec.get("persistentVolumeClaimRetentionPolicy") or {}).items():
+        if policy not in ("Retain", "Delete"):
+            where = f"spec.persistentVolumeClaimRetentionPolicy.{name}"
+            found.append(causes.not_supported(where, policy, ("Retain", "Delete")))
+    found += template.not_negative(spec, "replicas", "minReadySeconds")
+    found += template.not_negative(spec.get("ordinals") or {}, "start", field="spec.ordinals")
+    claims = {claim["metadata"].get("name", "") for claim in spec.get("volumeClaimTemplates") or ()}
+    found += template.validate_replicated(spec, "StatefulSet", selected="statefulset", claims=claims)
+    return found
+
+
+def _update_strategy(strategy: Object) -> list[Cause]:
+    where, rolling = "spec.updateStrategy", strategy.get("rollingUpdate")
+    match strategy.get("type") or "":
+        case "":
+            return [causes.required(where)]
+        case "OnDelete":
+            says = "only allowed for updateStrategy 'RollingUpdate'"
+            return [] if rolling is None else [causes.invalid(f"{where}.rollingUpdate", rolling, says)]
+        case "RollingUpdate":
+            return _rolling(rolling or {}, f"{where}.rollingUpdate")
+    return [causes.invalid(where, strategy, "must be 'RollingUpdate' or 'OnDelete'")]
+
+
+def _rolling(rolling: Object, field: str) -> list[Cause]:
+    found = template.not_negative(rolling, "partition", field=field)
+    most = rolling.get("maxUnavailable")
+    if most is not None:
+        found += int_or_percent(most, f"{field}.maxUnavailable")
+        if is_zero(most):
+            found.append(causes.invalid(f"{field}.maxUnavailable", most, "cannot be 0"))
+    return found
+
+
+def _status(status: Object, old: Object) -> list[Cause]:
+    found = template.not_negative(status, *_COUNTS, "observedGeneration", "collisionCount", field="status")
+    for name in _COUNTS[1:]:
+        if status.get(name, 0) > status.get("replicas", 0):
+            found.append(causes.invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))
+    available = status.get("availableReplicas", 0)
+    if available > status.get("readyReplicas", 0):
+        says = "cannot be greater than status.readyReplicas"
+        found.append(causes.invalid("status.availableReplicas", available, says))
+    return [*found, *template.collisions_grow(status, old)]
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    spec, status = obj["spec"], obj.get("status") or {}
+    return [
+        obj["metadata"]["name"],
+        f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}",
+        columns.age(obj, now),
+        *columns.template_cells(spec)[:2],
+    ]
+
+
+KIND = Kind(
+    group="apps",
+    version="v1",
+    name="StatefulSet",
+    plural="statefulsets",
+    definition="io.k8s.api.apps.v1.StatefulSet",
+    short_names=("sts",),
+    categories=("all",),
+    subresources=("scale", "status"),
+    strategy=StatefulSetStrategy(),
+    columns=(
+        columns.NAME,
+        Column("Ready", description="Number of the pod with ready state"),
+        columns.AGE,
+        columns.CONTAINERS,
+        columns.IMAGES,
+    ),
+    cells=_cells,
+)
