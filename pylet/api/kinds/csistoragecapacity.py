@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
-from pylet.api.kind import Kind
+from collections.abc import Sequence
+
+from pylet.api import causes, names, quantity, selector
+from pylet.api.errors import Cause
+from pylet.api.kind import Kind, Strategy
+from pylet.api.object import Object
+
+
+class CSIStorageCapacityStrategy(Strategy):
+    """Source: pkg/apis/storage/validation, ValidateCSIStorageCapacity."""
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        found = selector.validate_object(obj.get("nodeTopology"), "nodeTopology")
+        name, capacity = obj.get("storageClassName", ""), obj.get("capacity")
+        found += causes.each("storageClassName", name, names.dns_subdomain(name))
+        if capacity is not None and quantity.milli_of(capacity) < 0:
+            found.append(causes.invalid("capacity", capacity, "must be greater than or equal to 0"))
+        return found
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        found = list(self.validate(obj))
+        for name in ("nodeTopology", "storageClassName"):
+            found += causes.immutable(name, obj.get(name), old.get(name))
+        return found
+
 
 KIND = Kind(
     group="storage.k8s.io",
@@ -10,4 +34,5 @@ KIND = Kind(
     name="CSIStorageCapacity",
     plural="csistoragecapacities",
     definition="io.k8s.api.storage.v1.CSIStorageCapacity",
+    strategy=CSIStorageCapacityStrategy(),
 )
