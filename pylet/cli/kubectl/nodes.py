@@ -1,0 +1,67 @@
+"""Nodes by name or selector, and closing them to new pods: what `cordon`, `uncordon` and `drain` share.
+
+Source: kubectl `pkg/drain/cordon.go`, `cmd/drain/drain.go`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import output, targets, writing
+from pylet.cli.kubectl.command import KubectlCommand, arguments, text
+from pylet.cli.kubectl.errors import HANDLED
+from pylet.cli.kubectl.session import Session
+from pylet.cli.kubectl.targets import Listed, Named, Target
+
+
+def chosen(session: Session, args: Sequence[str], selector: str, verb: str) -> list[Target]:
+    """Raises: Failure, ApiError."""
+    see = f"\nSee 'kubectl {verb} -h' for help and examples"
+    if not args and not selector:
+        raise Failure(f"error: USAGE: {verb} NODE [flags]{see}")
+    if args and selector:
+        raise Failure(f"error: cannot specify both a node name and a --selector option{see}")
+    nodes = session.catalog.find("nodes")
+    names = [name.removeprefix("nodes/").removeprefix("node/").removeprefix("no/") for name in args]
+    asks: list[targets.Ask] = [Named(nodes, name) for name in names] if names else [Listed(nodes)]
+    return targets.fetch(session, asks, labels=selector)
+
+
+def mark(session: Session, nodes: Sequence[Target], *, unschedulable: bool, dry_run: str) -> None:
+    """Patches those that are not yet so, and says for each what was done."""
+    word = "cordoned" if unschedulable else "uncordoned"
+    for node in nodes:
+        done = word
+        if bool(node.obj.get("spec", {}).get("unschedulable")) == unschedulable:
+            done = f"already {word}"
+        elif dry_run != "client":
+            body = {"spec": {"unschedulable": True if unschedulable else None}}
+            try:
+                writing.patch(session, node, body, type_=writing.STRATEGIC, manager="kubectl", dry_run=dry_run)
+            except HANDLED as error:
+                verb = word.removesuffix("ed")
+                print(f"error: unable to {verb} node {json.dumps(node.name)}: {error}", file=sys.stderr)
+                continue
+        output.done(node.obj, done, dry_run=dry_run)
+
+
+def flags() -> list[Any]:
+    return [
+        text("selector", "l", help="Label selector."),
+        text("dry-run", default="none", bare="unchanged", help="none, client or server."),
+        arguments(),
+    ]
+
+
+def command(verb: str, *, unschedulable: bool) -> KubectlCommand:
+    def run(session: Session, args: tuple[str, ...], selector: str, dry_run: str) -> None:
+        found = chosen(session, args, selector, verb)
+        mark(session, found, unschedulable=unschedulable, dry_run=output.dry_run_of(dry_run))
+
+    return KubectlCommand(
+        verb, run, flags(), help=f"Mark nodes as {'un' if unschedulable else ''}schedulable for new pods."
+    )

@@ -1,0 +1,5 @@
+"""`kubectl uncordon`."""
+
+from pylet.cli.kubectl.nodes import command
+
+VERB = command("uncordon", unschedulable=False)
