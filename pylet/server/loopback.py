@@ -19,7 +19,7 @@ from pylet.api.object import Key, Object, key_of
 from pylet.api.wire import decode
 from pylet.client.interface import Changed, Changes, Listing, PatchType
 from pylet.client.view import Entry, Table
-from pylet.server.registry import LOOPBACK, Batch, DeleteOptions, ListOptions, Registry, Request, User
+from pylet.server.registry import END, LOOPBACK, Batch, DeleteOptions, ListOptions, Registry, Request, User
 
 Answer: TypeAlias = Callable[[Request, Object], Awaitable[Object]]
 """Answers a create that stores nothing, such as a token request."""
@@ -106,8 +106,11 @@ class Loopback:
         subscription = await self._registry.watch(self._request("watch", kind, Key(namespace, "")), options)
         pending: Changes = []
         came = asyncio.Event()
+        is_over = False
 
         def deliver(batch: Batch) -> None:
+            nonlocal is_over
+            is_over = is_over or batch is END
             pending.extend(Changed(change.type, _shown(kind, change.entry)) for change in batch.changes)
             came.set()
 
@@ -121,7 +124,10 @@ class Loopback:
                 if len(pending) > _MOST_PENDING:
                     raise Expired(f"watch {kind.plural}: more than {_MOST_PENDING} changes are waiting; list again")
                 changes, pending = pending, []
-                yield changes
+                if changes:
+                    yield changes
+                if is_over:
+                    return
         finally:
             subscription.close()
 

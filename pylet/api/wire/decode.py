@@ -79,7 +79,7 @@ def canonicalize(kind: Kind, obj: Object, validation: str = WARN, duplicates: Se
     """
     cannot = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
     try:
-        unknown = schema.of(kind.definition).decode(obj)
+        unknown = schema.of_kind(kind).decode(obj)
     except ValueError as bad:
         raise BadRequest(cannot + str(bad)) from bad
     if validation == IGNORE or not (unknown or duplicates):

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from pylet.api import kinds
 from pylet.api.errors import ApiError, InternalError
 from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.authenticate import Authenticator, Subject
@@ -106,7 +105,7 @@ class App:
                 # WebSocket clients open with GET what SPDY clients POST: both need the same permission.
                 self._authorizer.check(replace(asked, verb="create"))
             return await self._kubelets.serve(http, info)
-        kind = kinds.by_resource(info.group, info.version, info.resource)
+        kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
         if kind is None or not kind.verbs:
             if self._discovery.serves(info.group, info.version):
                 raise not_found()

@@ -99,6 +99,7 @@ class Resources:
         now: Callable[[], datetime],
     ) -> None:
         self._registry = registry
+        self.kinds = registry.kinds
         self._reviews = reviews
         self._token_requests = token_requests
         self._watches = watches

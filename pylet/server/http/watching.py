@@ -14,7 +14,7 @@ from aiohttp import web
 
 from pylet.api.errors import ApiError, Expired
 from pylet.server.http.answer import Connection, Stream, Streamed, chunk
-from pylet.server.registry import Batch, Form, Subscription, error_frame
+from pylet.server.registry import END, Batch, Form, Subscription, error_frame
 
 _MOST_BUFFERED_BYTES = 8 << 20
 _LEAST_SECONDS = 1800  # upstream's --min-request-timeout; the end is spread so that not all come back at once
@@ -84,6 +84,9 @@ class Watches:
 
         def deliver(batch: Batch) -> None:
             nonlocal form
+            if batch is END:
+                end()
+                return
             if transport.get_write_buffer_size() > _MOST_BUFFERED_BYTES:
                 transport.abort()
                 end()

@@ -4,6 +4,7 @@ Reads answer from the watch cache, with the bytes a write encoded once; writes a
 """
 
 from pylet.server.registry.answers import (
+    END,
     JSON,
     Batch,
     Change,
@@ -20,6 +21,7 @@ from pylet.server.registry.registry import Registry
 from pylet.server.registry.request import LOOPBACK, DeleteOptions, ListOptions, Request, User
 
 __all__ = [
+    "END",
     "JSON",
     "LOOPBACK",
     "VOLATILE",

@@ -92,6 +92,9 @@ class Batch:
         return found
 
 
+END = Batch(())
+"""The last batch of a watch whose kind is not served any more, or changed: its reader ends the watch."""
+
 Deliver = Callable[[Batch], None]
 """Called synchronously from the loop: it must be quick and must not raise; it may close the subscription."""
 

@@ -16,7 +16,7 @@ from pylet.api.errors import Expired
 from pylet.api.kind import Kind
 from pylet.api.object import Key
 from pylet.client.view import Entry, Table
-from pylet.server.registry.answers import Batch, Change, Deliver, bookmark
+from pylet.server.registry.answers import END, Batch, Change, Deliver, bookmark
 from pylet.server.registry.form import at_revision
 from pylet.server.registry.selection import Selection
 
@@ -81,6 +81,9 @@ class Watch:
 
     def follow(self, deliver: Deliver) -> None:
         missed = self._cache.since(self._since, self.selection)
+        if self._cache.is_closed:
+            deliver(END)
+            return
         self.deliver = deliver
         self._cache.join(self)
         if missed:
@@ -98,6 +101,7 @@ class Cache:
         self.table = Table(kind)
         self.oldest = 0
         """Watches resume from this revision on; below it they are Expired."""
+        self.is_closed = False
         self._compacted = 0
         self._soon = soon
         self._history: deque[Event] = deque()
@@ -221,6 +225,15 @@ class Cache:
                         watch.deliver(batch)
         for event in events:
             event.delivered()
+
+    def close(self) -> None:
+        """End all watches; none begins any more."""
+        self.flush()
+        self.is_closed = True
+        for group in list(self._groups.values()):
+            for watch in list(group):
+                if watch.deliver is not None:
+                    watch.deliver(END)
 
     def bookmark(self, revision: int) -> None:
         """Tell those who asked for bookmarks that they have seen everything up to `revision`."""

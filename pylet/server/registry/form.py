@@ -40,6 +40,8 @@ def bare(raw: bytes) -> bytes:
 def entry_of(kind: Kind, value: bytes, revision: int) -> Entry:
     """The cache's entry of what the store holds."""
     obj = orjson.loads(value)
+    if kind.storage is not None and kind.storage.load(obj):
+        value = stored(kind, obj)
     obj["metadata"]["resourceVersion"] = str(revision)
     return Entry.of(kind, obj, served(value, revision))
 

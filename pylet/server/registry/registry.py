@@ -28,10 +28,12 @@ from pylet.server.admission.interface import CREATE, Plugin
 from pylet.server.registry import listing, pods
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written
+from pylet.server.registry.feed import Convert
 from pylet.server.registry.patching import check_type, patched
 from pylet.server.registry.request import DeleteOptions, ListOptions, Request
 from pylet.server.registry.scale import scale_of, scaled
 from pylet.server.registry.selection import selection_of
+from pylet.server.registry.served import Served
 from pylet.server.registry.state import State
 from pylet.server.registry.writing import Allocate, Writer, private_copy, success
 from pylet.store.interface import Store
@@ -51,9 +53,13 @@ class Registry:
         node_ports: tuple[int, int] = (30000, 32767),
         served: Iterable[Kind] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        convert: Convert | None = None,
     ) -> None:
-        stored = [kind for kind in (kinds.all_kinds() if served is None else served) if is_stored(kind)]
-        self._state = State(store, stored)
+        """`convert` has a webhook convert between the versions of custom resources."""
+        self.kinds = Served(served)
+        """What is served now; custom resources come and go."""
+        self._state = State(store, [kind for kind in self.kinds if is_stored(kind)], convert)
+        self.kinds.listen(self._replaced)
         self._now = now
         self._service_network = service_cidr
         self._node_ports = node_ports
@@ -82,17 +88,23 @@ class Registry:
         """The watch cache's current state: live, shared, read-only."""
         return self._state.caches[kind.stored_as or kind].table
 
+    async def load_table(self, kind: Kind) -> Table:
+        """As `table`, of a custom kind that may not have been used yet. Raises: ApiError."""
+        return (await self._state.cache_of(kind)).table
+
     async def get(self, request: Request, revision: str = "") -> Entry:
         """Subresources read here are `status` and `scale`, whose entry is made on demand."""
         await self._state.fresh(listing.revision_number(revision))
+        if request.kind.storage is not None:
+            await self._state.cache_of(request.kind)
         entry = self._entry(request)
         if request.subresource == "scale":
-            return Entry.of(SCALE, scale_of(entry.object))
+            return Entry.of(SCALE, scale_of(request.kind, entry.object))
         return entry
 
     async def list(self, request: Request, options: ListOptions) -> Page:
         listing.validate(options)
-        cache = self._state.caches[request.kind.stored_as or request.kind]
+        cache = await self._state.cache_of(request.kind.stored_as or request.kind)
         selection = selection_of(cache.kind, request.key.namespace, options.labels, options.fields)
         await self._state.fresh(listing.asked_revision(options)[0])
         return listing.page(cache, selection, options, self.revision)
@@ -100,7 +112,7 @@ class Registry:
     async def watch(self, request: Request, options: ListOptions) -> Subscription:
         """Raises: Expired, which a watch answers as an ERROR event of a 200 stream; others are plain refusals."""
         listing.validate_watch(options)
-        cache = self._state.caches[request.kind.stored_as or request.kind]
+        cache = await self._state.cache_of(request.kind.stored_as or request.kind)
         selection = selection_of(cache.kind, request.key.namespace, options.labels, options.fields)
         since = listing.revision_number(options.revision)
         if options.initial_events or (not since and options.initial_events is None):
@@ -120,7 +132,7 @@ class Registry:
                 return await self._bind(request, obj)
             case "pods", "eviction":
                 return await self._evict(request, obj)
-            case "bindings", "":
+            case "bindings", "" if not request.kind.group:
                 pod = kinds.by_kind("", "v1", "Pod")
                 assert pod is not None
                 key = Key(request.key.namespace, obj["metadata"].get("name") or "")
@@ -188,6 +200,10 @@ class Registry:
 
     # ---- inside
 
+    def _replaced(self, gone: Sequence[Kind], fresh: Sequence[Kind]) -> None:
+        for kind in gone:
+            self._state.drop(kind)
+
     def _entry(self, request: Request) -> Entry:
         kind = request.kind.stored_as or request.kind
         key = request.key if kind.namespaced else Key("", request.key.name)
@@ -198,11 +214,11 @@ class Registry:
 
     async def _scale(self, request: Request, changed: Callable[[Object], Object]) -> Written:
         def scale(entry: Entry) -> Object:
-            return scaled(request.kind, private_copy(entry), changed(scale_of(entry.object)))
+            return scaled(request.kind, private_copy(entry), changed(scale_of(request.kind, entry.object)))
 
         plain = _for(request, request.kind, request.key, "")
         written = await self._writer.change(plain, scale)
-        return Written(Entry.of(SCALE, scale_of(orjson.loads(written.entry.raw))))
+        return Written(Entry.of(SCALE, scale_of(request.kind, orjson.loads(written.entry.raw))))
 
     async def _bind(self, request: Request, binding: Object) -> Written:
         pods.check_binding(binding, request.key.name)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from pylet.api import causes, selector
 from pylet.api.errors import Invalid
-from pylet.api.kind import Kind
+from pylet.api.kind import Kind, ScalePaths
 from pylet.api.object import Object, dig
 
 _SHOWN = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
-def scale_of(workload: Object) -> Object:
+def scale_of(kind: Kind, workload: Object) -> Object:
     meta = workload["metadata"]
+    if kind.scale is not None:
+        return _custom(kind.scale, workload)
     chosen = dig(workload, "spec", "selector")
     # A ReplicationController's selector is a plain map of labels.
     is_plain = chosen is not None and not chosen.keys() & {"matchLabels", "matchExpressions"}
@@ -28,6 +30,25 @@ def scale_of(workload: Object) -> Object:
     }
 
 
+def _custom(paths: ScalePaths, obj: Object) -> Object:
+    """Source: apiextensions-apiserver pkg/registry/customresource/etcd.go (scaleFromCustomResource)."""
+    meta = obj["metadata"]
+    status: Object = {"replicas": _count(dig(obj, *paths.status))}
+    if paths.selector and (chosen := dig(obj, *paths.selector, default="")):
+        status["selector"] = chosen
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {name: meta[name] for name in _SHOWN if name in meta},
+        "spec": {"replicas": _count(dig(obj, *paths.spec))},
+        "status": status,
+    }
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
 def scaled(kind: Kind, workload: Object, scale: Object) -> Object:
     """`workload` (private, changed in place) with the replicas of `scale`, whose version and uid must fit later.
 
@@ -37,7 +58,11 @@ def scaled(kind: Kind, workload: Object, scale: Object) -> Object:
     if replicas < 0:
         why = causes.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise Invalid("autoscaling", "Scale", workload["metadata"]["name"], (why,))
-    workload["spec"]["replicas"] = replicas
+    *way, last = ("spec", "replicas") if kind.scale is None else kind.scale.spec
+    holder = workload
+    for name in way:
+        holder = holder.setdefault(name, {})
+    holder[last] = replicas
     if version := scale["metadata"].get("resourceVersion"):
         workload["metadata"]["resourceVersion"] = version
     return workload

@@ -11,50 +11,103 @@ import heapq
 import itertools
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
-from pylet.api.errors import Timeout
+from pylet.api.errors import ApiError, Timeout
 from pylet.api.kind import Kind
-from pylet.api.object import Key
+from pylet.api.object import Key, Object
 from pylet.server.registry.cache import Cache
-from pylet.server.registry.form import Layout, entry_of
-from pylet.store.interface import Compacted, Conflict, KeyMissing, Lagged, Progress, Put, Removed, Store
+from pylet.server.registry.feed import Convert, Feed
+from pylet.server.registry.form import Layout, stored
+from pylet.store.interface import Compacted, Conflict, KeyMissing, Lagged, Progress, Put, Record, Removed, Store
 
 log = logging.getLogger(__name__)
 
 _FRESH_SECONDS = 3  # how long a client may be ahead of the cache
 _MINUTE_SECONDS = 60
 _EVENT_MINUTES = 60  # upstream's --event-ttl
+_RETRY_SECONDS = 1  # after a conversion that failed
 _COMPACT_MINUTES = 5  # upstream's etcd compaction interval: how long continue tokens live
 
 
 class State:
-    def __init__(self, store: Store, kinds: Iterable[Kind]) -> None:
+    """`caches` are those of the built-in kinds, and of custom ones from their first use on."""
+
+    def __init__(self, store: Store, kinds: Iterable[Kind], convert: Convert | None = None) -> None:
         self.store = store
         self.revision = 0
-        loop = asyncio.get_running_loop()
-        self.caches = {kind: Cache(kind, loop.call_soon) for kind in kinds}
-        self._by_prefix = {Layout.prefix(kind): cache for kind, cache in self.caches.items()}
+        self.caches: dict[Kind, Cache] = {}
+        self._convert = convert
+        self._feeds: dict[Kind, Feed] = {}
+        self._by_prefix: dict[str, list[Feed]] = {}
+        self._behind = asyncio.Event()
+        self._loading: dict[Kind, asyncio.Lock] = {}
+        for kind in kinds:
+            self.caches[kind] = self._feed(kind).cache
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
     async def load(self) -> None:
         """Fill the caches with what the store holds."""
-        found: dict[Cache, list[tuple[Key, int, bytes]]] = {cache: [] for cache in self.caches.values()}
+        found: dict[Feed, list[tuple[Key, Record]]] = {feed: [] for feed in self._feeds.values()}
         records, self.revision = await self.store.scan(Layout.ROOT)
         for record in records:
-            if (place := self._place(record.key)) is not None:
-                cache, key = place
-                found[cache].append((key, record.revision, record.value))
-        for cache, rows in found.items():
-            cache.start((entry_of(cache.kind, value, revision) for _, revision, value in rows), self.revision)
+            feeds, key = self._place(record.key)
+            for feed in feeds:
+                found[feed].append((key, record))
+        for feed, rows in found.items():
+            await feed.fill(rows, self.revision)
+
+    async def cache_of(self, kind: Kind) -> Cache:
+        """The kind's cache, up to date; a custom kind's is filled now if it was not yet. Raises: ApiError."""
+        cache = self.caches.get(kind)
+        if cache is None:
+            async with self._loading.setdefault(kind, asyncio.Lock()):
+                cache = self.caches.get(kind) or await self._fill(kind)
+        if kind.storage is not None and kind in self._feeds:
+            await self._feeds[kind].settle()
+        return cache
+
+    async def _fill(self, kind: Kind) -> Cache:
+        feed = self._feed(kind)
+        try:
+            records, revision = await self.store.scan(Layout.prefix(kind))
+            await feed.fill(((self._place(record.key)[1], record) for record in records), revision)
+        except BaseException:
+            self.drop(kind)
+            raise
+        await self.reached(revision)
+        self.caches[kind] = feed.cache
+        return feed.cache
+
+    def drop(self, kind: Kind) -> None:
+        """Forget a custom kind that is not served any more, and end its watches."""
+        feed = self._feeds.pop(kind, None)
+        self._loading.pop(kind, None)
+        if feed is not None:
+            self.caches.pop(kind, None)
+            feeds = self._by_prefix[Layout.prefix(kind)]
+            feeds.remove(feed)
+            if not feeds:
+                del self._by_prefix[Layout.prefix(kind)]
+            feed.cache.close()
+
+    async def encoded(self, kind: Kind, obj: Object) -> bytes:
+        """The bytes to store of an object of that kind: of the version its definition stores. Raises: ApiError."""
+        storage = kind.storage
+        if storage is None or storage.version == kind.version:
+            return stored(kind, obj)
+        if storage.conversion is not None and self._convert is not None:
+            obj = (await self._convert(kind, storage.version, [obj]))[0]
+        return stored(kind, storage.renamed(obj))
 
     async def run(self) -> None:
         """Follow the store; bookmarks, compaction and the end of Events happen by the minute."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
             group.create_task(self._by_the_minute())
+            group.create_task(self._settle())
 
     async def reached(self, revision: int) -> None:
         """Wait until the caches have taken everything up to `revision`."""
@@ -90,11 +143,25 @@ class State:
                 await self._catch_up()
 
     def _take(self, event: Put | Removed) -> None:
-        place = self._place(event.key)
-        if place is not None:
-            cache, key = place
-            entry = entry_of(cache.kind, event.value, event.revision) if isinstance(event, Put) else None
-            cache.apply(event.revision, key, entry)
+        feeds, key = self._place(event.key)
+        for feed in feeds:
+            feed.take(event, key)
+            if feed.is_behind:
+                self._behind.set()
+
+    async def _settle(self) -> None:
+        """Have conversions done that nobody waits for: watchers do not ask."""
+        while True:
+            await self._behind.wait()
+            self._behind.clear()
+            for feed in list(self._feeds.values()):
+                try:
+                    await feed.settle()
+                except ApiError as failed:
+                    log.warning("%s: %s; again in %d s", feed.cache.kind, failed.message, _RETRY_SECONDS)
+                    self._behind.set()
+            if self._behind.is_set():
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def _catch_up(self) -> None:
         """Take what a scan shows instead of the events that were missed; what happened in between is not told."""
@@ -141,11 +208,13 @@ class State:
                 with suppress(KeyMissing, Conflict):  # somebody has just told it again, or deleted it
                     await self.store.delete(Layout.place(kind, entry.key), expect=entry.revision)
 
-    def _place(self, path: str) -> tuple[Cache, Key] | None:
-        """Whose path it is; None for a kind nobody serves any more."""
+    def _feed(self, kind: Kind) -> Feed:
+        feed = self._feeds[kind] = Feed(Cache(kind, asyncio.get_running_loop().call_soon), self._convert)
+        self._by_prefix.setdefault(Layout.prefix(kind), []).append(feed)
+        return feed
+
+    def _place(self, path: str) -> tuple[Sequence[Feed], Key]:
+        """Whose path it is; nobody's when its kind is not served."""
         _, _, group, plural, rest = path.split("/", 4)
-        cache = self._by_prefix.get(f"/registry/{group}/{plural}/")
-        if cache is None:
-            return None
         namespace, _, name = rest.rpartition("/")
-        return cache, Key(namespace, name)
+        return self._by_prefix.get(f"/registry/{group}/{plural}/", ()), Key(namespace, name)

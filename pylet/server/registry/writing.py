@@ -63,14 +63,14 @@ class Writer:
     # ---- create
 
     async def create(self, request: Request, obj: Object) -> Written:
-        kind, cache = self._stored_kind(request)
+        kind, cache = await self._stored_kind(request)
         meta = obj.setdefault("metadata", {})
         now = format_time(self._now())
         metadata.begin_create(kind, obj, request.key.namespace, uid=str(uuid.uuid4()), now=now)
         metadata.dedupe_owners(meta, request.warnings)
         generates = not meta.get("name") and bool(meta.get("generateName"))
         key = Key(meta.get("namespace", ""), meta.get("name", ""))
-        schema.default(kind.definition, obj)
+        schema.default_kind(kind, obj)
         await self.admit(request, CREATE, kind, key, obj, None)
         for attempt in range(1, _NAME_ATTEMPTS + 1):
             if generates:
@@ -93,12 +93,13 @@ class Writer:
                 raise Invalid(kind.group, kind.name, key.name, found)
             request.warnings.extend(kind.strategy.warnings(obj))
             value = stored(kind, obj)
+            kept = value if kind.storage is None else await self._state.encoded(kind, obj)
             if request.dry_run:
                 if key in cache.table.entries:
                     raise store.KeyExists(key.name)
                 return Entry.of(kind, obj, value)
             try:
-                revision = await self._store.create(Layout.place(kind, key), value)
+                revision = await self._store.create(Layout.place(kind, key), kept)
             except store.WriteFailed as failed:
                 raise _not_written(failed) from failed
             return await self._written(cache, key, value, revision)
@@ -117,7 +118,7 @@ class Writer:
         self, request: Request, changing: Changing, *, create: Callable[[], Object] | None = None
     ) -> Written:
         """Change one object; `create` makes it where the kind allows a PUT to, and there is none."""
-        kind, cache = self._stored_kind(request)
+        kind, cache = await self._stored_kind(request)
         key = request.key if kind.namespaced else Key("", request.key.name)
         while True:
             entry = cache.table.entries.get(key)
@@ -142,7 +143,7 @@ class Writer:
         metadata.check_name(kind, meta, key)
         self._check_version(kind, meta, entry)
         metadata.dedupe_owners(meta, request.warnings)
-        schema.default(kind.definition, obj)
+        schema.default_kind(kind, obj)
         await self.admit(request, UPDATE, kind, key, obj, old)
         with self._allocation(kind, obj, old):
             if "generation" in old["metadata"]:
@@ -169,12 +170,13 @@ class Writer:
                 return entry_of(kind, value, entry.revision)
             if request.dry_run:
                 return entry_of(kind, value, entry.revision)
-            revision = await self._store.update(place, value, expect=entry.revision)
+            kept = value if kind.storage is None else await self._state.encoded(kind, obj)
+            revision = await self._store.update(place, kept, expect=entry.revision)
             return await self._written(cache, key, value, revision)
 
     async def put(self, request: Request, changing: Changing) -> Entry:
         """Write what `changing` makes, past admission and the kind's rules: for what the server itself decides."""
-        kind, cache = self._stored_kind(request)
+        kind, cache = await self._stored_kind(request)
         while True:
             entry = cache.table.entries.get(request.key)
             if entry is None:
@@ -209,7 +211,7 @@ class Writer:
     # ---- delete
 
     async def delete(self, request: Request, options: DeleteOptions) -> Deleted:
-        kind, cache = self._stored_kind(request)
+        kind, cache = await self._stored_kind(request)
         key = request.key if kind.namespaced else Key("", request.key.name)
         while True:
             entry = cache.table.entries.get(key)
@@ -237,7 +239,8 @@ class Writer:
         value = stored(kind, obj)
         if request.dry_run:
             return entry_of(kind, value, entry.revision)
-        revision = await self._store.update(Layout.place(kind, entry.key), value, expect=entry.revision)
+        kept = value if kind.storage is None else await self._state.encoded(kind, obj)
+        revision = await self._store.update(Layout.place(kind, entry.key), kept, expect=entry.revision)
         return await self._written(cache, entry.key, value, revision)
 
     # ---- inside
@@ -246,7 +249,8 @@ class Writer:
         self, request: Request, operation: str, kind: Kind, key: Key, obj: Object | None, old: Object | None
     ) -> None:
         """Ask the plugins that see this; writes that store nothing (reviews, tokens) may be asked about, too."""
-        which = (kind.plural, request.subresource, operation)
+        # A custom resource may be called as a built-in one is; only what sees everything sees it.
+        which = (kind.plural if kind.storage is None else "", request.subresource, operation)
         plugins = self._plugins.get(which)
         if plugins is None:
             plugins = self._plugins[which] = [plugin for plugin in self._chain if _sees(plugin, *which)]
@@ -279,9 +283,9 @@ class Writer:
         allocate = self._allocators.get(kind)
         return nullcontext() if allocate is None else allocate(obj, old)
 
-    def _stored_kind(self, request: Request) -> tuple[Kind, Cache]:
+    async def _stored_kind(self, request: Request) -> tuple[Kind, Cache]:
         kind = request.kind.stored_as or request.kind
-        return kind, self._state.caches[kind]
+        return kind, await self._state.cache_of(kind)
 
 
 def private_copy(entry: Entry) -> Object:

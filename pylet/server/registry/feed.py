@@ -1,0 +1,90 @@
+"""What brings the store's changes to one watch cache: at once, or after a webhook has converted them.
+
+Each served version of a custom resource has a cache of its own and they share their place in the store. Where versions
+are converted by a webhook, changes wait in `_backlog` until somebody reads (`settle`) or the state's task gets to them,
+and go to the webhook together; the order of changes is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import orjson
+
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object
+from pylet.server.registry.cache import Cache
+from pylet.server.registry.form import entry_of, stored
+from pylet.store.interface import Put, Record, Removed
+
+Convert: TypeAlias = Callable[[Kind, str, Sequence[Object]], Awaitable[list[Object]]]
+"""Objects of a kind in the version of that name, by the definition's webhook. Raises: ApiError."""
+
+
+class Feed:
+    def __init__(self, cache: Cache, convert: Convert | None) -> None:
+        self.cache = cache
+        self._convert = convert
+        storage = cache.kind.storage
+        self._is_converted = storage is not None and storage.conversion is not None and convert is not None
+        self._head = b'{"kind":"%b","apiVersion":"%b"' % (cache.kind.name.encode(), cache.kind.api_version.encode())
+        self._backlog: deque[tuple[Put | Removed, Key]] = deque()
+        self._since: int | None = None  # None: not filled yet, so that changes have to wait
+        self._settling = asyncio.Lock()
+
+    @property
+    def is_behind(self) -> bool:
+        return bool(self._backlog) and self._since is not None
+
+    async def fill(self, records: Iterable[tuple[Key, Record]], revision: int) -> None:
+        """Begin with what a scan at `revision` found, and go on with what came since. Raises: ApiError."""
+        rows = list(records)
+        values = await self._converted([record.value for _, record in rows])
+        kind = self.cache.kind
+        entries = [entry_of(kind, value, row.revision) for (_, row), value in zip(rows, values, strict=True)]
+        self.cache.start(entries, revision)
+        self._since = revision
+        while self._backlog and not self._must_wait(self._backlog[0][0]):
+            self._apply(*self._backlog.popleft())
+
+    def take(self, event: Put | Removed, key: Key) -> None:
+        if self._backlog or self._since is None or self._must_wait(event):
+            self._backlog.append((event, key))
+        else:
+            self._apply(event, key)
+
+    async def settle(self) -> None:
+        """Take all that waits. Raises: ApiError, when the webhook fails; what waits then waits on."""
+        if not self._backlog:
+            return
+        async with self._settling:
+            while self._backlog:
+                batch = list(self._backlog)
+                puts = [event.value for event, _ in batch if isinstance(event, Put)]
+                values = iter(await self._converted(puts))
+                for event, key in batch:
+                    fresh = Put(event.key, next(values), event.revision) if isinstance(event, Put) else event
+                    self._apply(fresh, key)
+                    self._backlog.popleft()
+
+    def _must_wait(self, event: Put | Removed) -> bool:
+        return self._is_converted and isinstance(event, Put) and not event.value.startswith(self._head)
+
+    def _apply(self, event: Put | Removed, key: Key) -> None:
+        if self._since is not None and event.revision > self._since:
+            entry = entry_of(self.cache.kind, event.value, event.revision) if isinstance(event, Put) else None
+            self.cache.apply(event.revision, key, entry)
+
+    async def _converted(self, values: list[bytes]) -> list[bytes]:
+        if not self._is_converted or self._convert is None:
+            return values
+        kind = self.cache.kind
+        strange = {at: orjson.loads(value) for at, value in enumerate(values) if not value.startswith(self._head)}
+        if strange:
+            fresh = await self._convert(kind, kind.version, list(strange.values()))
+            for at, obj in zip(strange, fresh, strict=True):
+                values[at] = stored(kind, obj)
+        return values
