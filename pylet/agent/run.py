@@ -58,6 +58,7 @@ from pylet.cri.grpc import GrpcRuntime
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = (0.5, 15.0)
+_ELSEWHERE = "192.0.2.1"  # an address of RFC 5737, that no machine has
 _DNS_SERVICE = Key("kube-system", "kube-dns")
 
 
@@ -79,12 +80,15 @@ def main(config: AgentConfig) -> None:
     logging.basicConfig(
         level=config.log_level.upper(), format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
     )
+    problems: list[Unusable | JoinError] = []
     try:
         services.run(lambda: services.until_signalled(serve(config)))
     except* (Unusable, JoinError) as group:
-        for problem in services.leaves(group):
-            print(f"pylet agent: {problem}", file=sys.stderr)
-        raise SystemExit(2) from None
+        problems = list(services.leaves(group))  # what is raised in here would leave as a group
+    for problem in problems:
+        print(f"pylet agent: {problem}", file=sys.stderr)
+    if problems:
+        raise SystemExit(2)
 
 
 async def serve(config: AgentConfig) -> None:
@@ -274,17 +278,17 @@ async def _insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> Non
 
 
 def _own_address(server: str) -> str:
-    """The address this machine reaches the server from. Raises: Unusable."""
+    """The address this machine reaches the server from; beside the server, that of the default route. Raises: Unusable."""
     target = urlsplit(server)
+    host = target.hostname or ""
+    beside = host == "localhost" or host.startswith("127.") or host == "::1"
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             # Sends nothing: it only asks the routing table.
-            probe.connect((target.hostname or "192.0.2.1", target.port or 6443))
+            probe.connect((_ELSEWHERE if beside else host, target.port or 6443))
             address: str = probe.getsockname()[0]
     except OSError as failed:
         raise Unusable(f"cannot find this node's address: {failed}; give --node-ip") from failed
-    if address.startswith("127."):
-        raise Unusable("this node has no address but 127.0.0.1 towards the server: give --node-ip")
     return address
 
 

@@ -95,12 +95,15 @@ def main(config: ServerConfig, beside: Beside | None = None) -> None:
     logging.basicConfig(
         level=config.log_level.upper(), format="%(asctime)s %(levelname).1s %(name)s: %(message)s", stream=sys.stderr
     )
+    problems: list[Unusable] = []
     try:
         services.run(lambda: services.until_signalled(serve(config, beside=beside)))
     except* Unusable as group:
-        for problem in services.leaves(group):
-            print(f"pylet server: {problem}", file=sys.stderr)
-        raise SystemExit(2) from None
+        problems = list(services.leaves(group))  # what is raised in here would leave as a group
+    for problem in problems:
+        print(f"pylet server: {problem}", file=sys.stderr)
+    if problems:
+        raise SystemExit(2)
 
 
 async def serve(
