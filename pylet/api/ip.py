@@ -2,25 +2,90 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+import re
+from ipaddress import IPv6Address, ip_address, ip_network
 
 from pylet.api.names import Problems
 
 _NO_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _NO_NETWORK = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+_LEADING = re.compile(r"(?<![0-9a-fA-F:])0+(?=[0-9])")
 
 
 def problems_of(text: str) -> Problems:
+    """What is wrong with an address that need not be written canonically."""
     try:
-        ip_address(text)
+        address = ip_address(text)
     except ValueError:
+        return ("must not have leading 0s",) if _is_address(_LEADING.sub("", text)) else (_NO_ADDRESS,)
+    if "%" in text:
         return (_NO_ADDRESS,)
-    return ()
+    return ("must not be an IPv4-mapped IPv6 address",) if _is_mapped(address) else ()
+
+
+def canonical_problems_of(text: str) -> Problems:
+    """What is wrong with an address in a field of the newer kind, which takes one spelling only."""
+    found = problems_of(text)
+    if found or str(ip_address(text)) == text:
+        return found
+    return (f'must be in canonical form ("{ip_address(text)}")',)
 
 
 def network_problems_of(text: str) -> Problems:
+    """What is wrong with a network that need not be written canonically: bits may be set beyond its prefix."""
+    base, slash, length = text.partition("/")
+    if not slash or not length.isascii() or not length.isdigit() or not _is_network(text):
+        return ("must not have leading 0s in IP or prefix length",) if _has_zeros(base, length) else (_NO_NETWORK,)
+    if len(length) > 1 and length[0] == "0":
+        return ("must not have leading 0s in IP or prefix length",)
+    return ("must not have an IPv4-mapped IPv6 address",) if _is_mapped(ip_address(base)) else ()
+
+
+def canonical_network_problems_of(text: str) -> Problems:
+    found = network_problems_of(text)
+    if found or str(ip_network(text, strict=False)) == text:
+        return found
+    return (f'must be in canonical form ("{ip_network(text, strict=False)}")',)
+
+
+def network_warnings(field: str, text: str) -> list[str]:
+    """Texts about a valid network that may not mean what it says; source: GetWarningsForCIDR."""
+    network, base = ip_network(text, strict=False), ip_address(text.partition("/")[0])
+    if base != network.network_address:
+        single = f"{base}/{network.max_prefixlen}"
+        return [f'{field}: CIDR value "{text}" is ambiguous in this context (should be "{network}" or "{single}"?)']
+    if network.version == 6 and str(network) != text:
+        return [f'{field}: IPv6 CIDR value "{text}" should be in RFC 5952 canonical format ("{network}")']
+    return []
+
+
+def address_warnings(field: str, text: str) -> list[str]:
+    """The same for an address; source: GetWarningsForIP."""
+    address = ip_address(text)
+    if address.version == 6 and str(address) != text:
+        return [f'{field}: IPv6 address "{text}" should be in RFC 5952 canonical format ("{address}")']
+    return []
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_network(text: str) -> bool:
     try:
         ip_network(text, strict=False)
     except ValueError:
-        return (_NO_NETWORK,)
-    return () if "/" in text else (_NO_NETWORK,)
+        return False
+    return "%" not in text
+
+
+def _has_zeros(base: str, length: str) -> bool:
+    return _is_network(f"{_LEADING.sub('', base)}/{length}")
+
+
+def _is_mapped(address: object) -> bool:
+    return isinstance(address, IPv6Address) and address.ipv4_mapped is not None

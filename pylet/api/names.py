@@ -17,6 +17,8 @@ SUBDOMAIN_BYTES = 253
 
 _LABEL_1123 = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN_1123 = _LABEL_1123 + r"(\." + _LABEL_1123 + ")*"
+_LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
+_WILDCARD = r"\*\." + _SUBDOMAIN_1123
 _LABEL_KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_LABEL_KEY})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
@@ -31,6 +33,14 @@ _LABEL_1123_SAYS = (
 _SUBDOMAIN_1123_SAYS = (
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', "
     "and must start and end with an alphanumeric character"
+)
+_LABEL_1035_SAYS = (
+    "a DNS-1035 label must consist of lower case alphanumeric characters or '-', "
+    "start with an alphabetic character, and end with an alphanumeric character"
+)
+_WILDCARD_SAYS = (
+    "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
+    "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
 )
 _LABEL_KEY_SAYS = (
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
@@ -93,6 +103,22 @@ def domain_prefixed_path(text: str) -> Problems:
     if problems := dns_subdomain(host):
         return problems
     return () if re.fullmatch(_HTTP_PATH, path) else (_unlike("Invalid path", _HTTP_PATH),)
+
+
+def dns_1035_label(text: str) -> Problems:
+    """An RFC 1035 label, which starts with a letter: API versions and kinds in lower case."""
+    found = [too_long(LABEL_BYTES)] if len(text) > LABEL_BYTES else []
+    if not re.fullmatch(_LABEL_1035, text):
+        found.append(_unlike(_LABEL_1035_SAYS, _LABEL_1035, "my-name", "abc-123"))
+    return tuple(found)
+
+
+def wildcard_subdomain(text: str) -> Problems:
+    """A subdomain whose first label is `*`: hosts of Ingresses."""
+    found = [too_long(SUBDOMAIN_BYTES)] if len(text) > SUBDOMAIN_BYTES else []
+    if not re.fullmatch(_WILDCARD, text):
+        found.append(_unlike(_WILDCARD_SAYS, _WILDCARD, "*.example.com"))
+    return tuple(found)
 
 
 def path_segment(text: str) -> Problems:

@@ -2,12 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import columns
-from pylet.api.kind import Column, Kind
+from pylet.api import causes, columns, names
+from pylet.api.errors import Cause
+from pylet.api.ip import canonical_problems_of
+from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
+from pylet.api.references import validate_segment
+
+
+class IPAddressStrategy(Strategy):
+    """Source: pkg/apis/networking/validation, ValidateIPAddress."""
+
+    def name_problems(self, name: str) -> Sequence[str]:
+        return canonical_problems_of(name)
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        parent, where = obj["spec"].get("parentRef"), "spec.parentRef"
+        if parent is None:
+            return [causes.required(where)]
+        found: list[Cause] = []
+        if parent.get("group"):
+            found += causes.each(f"{where}.group", parent["group"], names.dns_subdomain(parent["group"]))
+        for name in ("resource", "name"):
+            found += validate_segment(parent.get(name, ""), f"{where}.{name}")
+        namespace = parent.get("namespace", "")
+        return [*found, *causes.each(f"{where}.namespace", namespace, names.path_segment(namespace))]
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        changed = causes.immutable("spec.parentRef", obj["spec"].get("parentRef"), old["spec"].get("parentRef"))
+        return [*self.validate(obj), *changed]
 
 
 def _parent(of: Object | None) -> str:
@@ -29,6 +56,7 @@ KIND = Kind(
     definition="io.k8s.api.networking.v1.IPAddress",
     namespaced=False,
     short_names=("ip",),
+    strategy=IPAddressStrategy(),
     columns=(
         columns.NAME,
         Column("ParentRef", description="Whose address it is."),

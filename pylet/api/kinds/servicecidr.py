@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import columns
+from pylet.api import causes, columns
+from pylet.api.errors import Cause
+from pylet.api.ip import canonical_network_problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 
 
 class ServiceCIDRStrategy(Strategy):
+    """Source: pkg/apis/networking/validation, ValidateServiceCIDR*."""
+
     has_status = True
     status_keeps_metadata = True
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        cidrs = obj["spec"].get("cidrs") or []
+        if not cidrs:
+            return [causes.required("spec.cidrs", "at least one CIDR required")]
+        if len(cidrs) > 2:
+            return [causes.invalid("spec.cidrs", obj["spec"], "may only hold up to 2 values")]
+        found: list[Cause] = []
+        for position, cidr in enumerate(cidrs):
+            found += causes.each(f"spec.cidrs[{position}]", cidr, canonical_network_problems_of(cidr))
+        if len(cidrs) == 2 and not found and (":" in cidrs[0]) == (":" in cidrs[1]):
+            says = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
+            found.append(causes.invalid("spec.cidrs", cidrs, says))
+        return found
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        if subresource == "status":
+            return ()
+        before, after = old["spec"].get("cidrs") or [], obj["spec"].get("cidrs") or []
+        widened = (len(before), len(after)) == (1, 2)  # to dual-stack
+        if len(before) != len(after) and not widened:
+            return causes.immutable("spec.cidrs", after, before)
+        found: list[Cause] = []
+        for position, cidr in enumerate(before):
+            found += causes.immutable(f"spec.cidrs[{position}]", after[position], cidr)
+        return [*found, *self.validate(obj)] if widened else found
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:
