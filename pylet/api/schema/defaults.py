@@ -17,7 +17,16 @@ Rule = Callable[[Object], None]
 _RBAC: Final = "rbac.authorization.k8s.io"
 _MODE: Final = 0o644
 
+_WEBHOOK: Final = {"failurePolicy": "Fail", "matchPolicy": "Equivalent", "timeoutSeconds": 10}
+
 VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "admissionregistration.v1.MutatingAdmissionPolicySpec": {"failurePolicy": "Fail"},
+    "admissionregistration.v1.MutatingWebhook": {**_WEBHOOK, "reinvocationPolicy": "Never"},
+    "admissionregistration.v1.NamedRuleWithOperations": {"scope": "*"},
+    "admissionregistration.v1.RuleWithOperations": {"scope": "*"},
+    "admissionregistration.v1.ServiceReference": {"port": 443},
+    "admissionregistration.v1.ValidatingAdmissionPolicySpec": {"failurePolicy": "Fail"},
+    "admissionregistration.v1.ValidatingWebhook": _WEBHOOK,
     "apps.v1.ReplicaSetSpec": {"replicas": 1},
     "apps.v1.DeploymentSpec": {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600},
     "apps.v1.DaemonSetSpec": {"revisionHistoryLimit": 10},
@@ -67,8 +76,20 @@ VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "core.v1.ServiceAccountTokenProjection": {"expirationSeconds": 3600},
     "core.v1.ServicePort": {"protocol": "TCP"},
     "discovery.v1.EndpointPort": {"name": "", "protocol": "TCP"},
+    "flowcontrol.v1.ExemptPriorityLevelConfiguration": {"nominalConcurrencyShares": 0, "lendablePercent": 0},
+    "flowcontrol.v1.LimitedPriorityLevelConfiguration": {"nominalConcurrencyShares": 30, "lendablePercent": 0},
+    "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference": {"port": 443},
+    "networking.v1.IngressClassParametersReference": {"scope": "Cluster"},
     "networking.v1.NetworkPolicyPort": {"protocol": "TCP"},
     "scheduling.v1.PriorityClass": {"preemptionPolicy": "PreemptLowerPriority"},
+    "storage.v1.CSIDriverSpec": {
+        "attachRequired": True,
+        "fsGroupPolicy": "ReadWriteOnceWithFSType",
+        "podInfoOnMount": False,
+        "requiresRepublish": False,
+        "seLinuxMount": False,
+        "storageCapacity": False,
+    },
     "storage.v1.StorageClass": {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"},
 }
 
@@ -236,7 +257,43 @@ def _network_policy(policy: Object) -> None:
         spec["policyTypes"] = ["Ingress", "Egress"] if spec.get("egress") else ["Ingress"]
 
 
+def _selectors(of: Object) -> None:
+    of.setdefault("namespaceSelector", {})
+    of.setdefault("objectSelector", {})
+
+
+def _match_resources(of: Object) -> None:
+    of.setdefault("matchPolicy", "Equivalent")
+    _selectors(of)
+
+
+def _device_request(request: Object) -> None:
+    if not request.get("allocationMode"):
+        request["allocationMode"] = "ExactCount"
+    if request["allocationMode"] == "ExactCount" and not request.get("count"):
+        request["count"] = 1
+
+
+def _flow_schema(spec: Object) -> None:
+    if not spec.get("matchingPrecedence"):
+        spec["matchingPrecedence"] = 1000
+
+
+def _queuing(of: Object) -> None:
+    for name, value in (("handSize", 8), ("queues", 64), ("queueLengthLimit", 50)):
+        if not of.get(name):
+            of[name] = value
+
+
+def _csi_driver(spec: Object) -> None:
+    if not spec.get("volumeLifecycleModes"):
+        spec["volumeLifecycleModes"] = ["Persistent"]
+
+
 RULES: Final[Mapping[str, Rule]] = {
+    "admissionregistration.v1.MatchResources": _match_resources,
+    "admissionregistration.v1.MutatingWebhook": _selectors,
+    "admissionregistration.v1.ValidatingWebhook": _selectors,
     "apps.v1.DaemonSetUpdateStrategy": _daemonset_strategy,
     "apps.v1.DeploymentStrategy": _deployment_strategy,
     "apps.v1.StatefulSetSpec": _statefulset_spec,
@@ -252,8 +309,13 @@ RULES: Final[Mapping[str, Rule]] = {
     "core.v1.Secret": _secret,
     "core.v1.Service": _service,
     "core.v1.Volume": _volume,
+    "flowcontrol.v1.FlowSchemaSpec": _flow_schema,
+    "flowcontrol.v1.QueuingConfiguration": _queuing,
     "networking.v1.NetworkPolicy": _network_policy,
     "rbac.v1.ClusterRoleBinding": _role_binding,
     "rbac.v1.RoleBinding": _role_binding,
     "rbac.v1.Subject": _subject,
+    "resource.v1.DeviceSubRequest": _device_request,
+    "resource.v1.ExactDeviceRequest": _device_request,
+    "storage.v1.CSIDriverSpec": _csi_driver,
 }
