@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
 
-from pylet.api import kinds
+from pylet.api import flowcontrol, kinds
 from pylet.api.errors import AlreadyExists, NotFound
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, annotations_of
@@ -37,9 +37,26 @@ async def _ensure(client: Client, obj: Object) -> None:
         with suppress(AlreadyExists):
             await client.create(kind, obj)
         return
-    if annotations_of(current).get(_AUTOUPDATE) == "false":
-        return
-    await client.patch(kind, key, obj | _with_extra_grants(obj, current))
+    wanted = _wanted(obj, current)
+    if wanted is not None:
+        await client.patch(kind, key, wanted)
+
+
+def _wanted(obj: Object, current: Object) -> Object | None:
+    """The patch that makes `current` what it shall be; None where its owner said that it be left alone."""
+    annotations = annotations_of(current)
+    if annotations.get(_AUTOUPDATE) == "false" or annotations.get(flowcontrol.AUTO_UPDATE) == "false":
+        return None
+    if flowcontrol.AUTO_UPDATE in annotations_of(obj):
+        return _flow_control(obj, current)
+    return obj | _with_extra_grants(obj, current)
+
+
+def _flow_control(obj: Object, current: Object) -> Object:
+    """Source: registry/flowcontrol/ensurer. What somebody changed without saying so becomes theirs."""
+    if flowcontrol.AUTO_UPDATE not in annotations_of(current) and current["metadata"].get("generation", 1) != 1:
+        return {"metadata": {"annotations": {flowcontrol.AUTO_UPDATE: "false"}}}
+    return {**obj, "spec": {name: value for name, value in obj["spec"].items() if name != "exempt"}}
 
 
 def _with_extra_grants(wanted: Object, current: Object) -> Object:

@@ -1,5 +1,5 @@
 """The objects themselves: the system's namespaces, what agents read of the cluster's settings, the API's and the DNS's
-Services, the system's priority classes.
+Services, the system's priority classes, what flow control starts with.
 
 Sources: pkg/controlplane/controller/{systemnamespaces,kubernetesservice}, pkg/controlplane/reconcilers,
 pkg/apis/scheduling/types.go, cluster/addons/dns/coredns.
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
-from pylet.api import clustersettings
+from pylet.api import clustersettings, flowcontrol
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.object import Object
 
@@ -29,6 +29,7 @@ def objects(
     found = [
         *_cluster_settings(settings),
         *_priority_classes(),
+        *flowcontrol.objects(),
         *kubernetes_service(settings.service_cidr, advertise_address, port),
     ]
     if "dns" not in disable:
