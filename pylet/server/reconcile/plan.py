@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
+from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, controller_of, key_of
 from pylet.client.view import Entry, View
@@ -28,12 +29,12 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Create:
-    """`told` and `failed` are emitted after success and failure; `{name}` and `{error}` in them are filled in."""
+    """`told` is emitted after success, `{name}` in it filled in; `refused` are the actions its failure calls for."""
 
     kind: Kind
     object: Object
     told: Emit | None = None
-    failed: Emit | None = None
+    refused: Callable[[ApiError], tuple[Action, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,8 @@ class Runner:
                 try:
                     made = await client.create(action.kind, action.object)
                 except ApiError as refused:
-                    _emit(recorder, action.failed, error=refused.message)
+                    for answer in action.refused(refused) if action.refused is not None else ():
+                        await self._act(controller, answer)
                     raise
                 _emit(recorder, action.told, made)
             case Update():
@@ -160,11 +161,10 @@ class Runner:
                 _emit(recorder, action)
 
 
-def _emit(recorder: Recorder, emit: Emit | None, made: Object | None = None, error: str = "") -> None:
+def _emit(recorder: Recorder, emit: Emit | None, made: Object | None = None) -> None:
     if emit is not None:
         name = made["metadata"]["name"] if made is not None else ""
-        message = emit.message.replace("{name}", name).replace("{error}", error)
-        recorder.tell(emit.about, emit.type, emit.reason, message)
+        recorder.tell(emit.about, emit.type, emit.reason, emit.message.replace("{name}", name))
 
 
 def _steps(actions: Sequence[Action]) -> list[list[Action]]:

@@ -55,21 +55,21 @@ def pod(name: str, owner: dict[str, Any], *, ready: bool = True, node: str = "n"
 
 def test_a_replica_set_creates_what_is_missing() -> None:
     owner = replica_set(3)
-    plan = replicaset.plan(KEY, view(owner, pod("a", owner)), NOW)
+    plan = replicaset.CONTROLLER.plan(KEY, view(owner, pod("a", owner)), NOW)
     assert [type(action) for action in plan.actions] == [Patch, Create, Create]
 
 
 def test_a_replica_set_deletes_first_what_is_missed_least() -> None:
     owner = replica_set(1)
     pods = [pod("good", owner), pod("unready", owner, ready=False), pod("unassigned", owner, node="")]
-    plan = replicaset.plan(KEY, view(owner, *pods), NOW)
+    plan = replicaset.CONTROLLER.plan(KEY, view(owner, *pods), NOW)
     assert [action.key.name for action in plan.actions if isinstance(action, Delete)] == ["unassigned", "unready"]
 
 
 def test_the_plan_of_a_settled_replica_set_is_empty() -> None:
     counts = {name: 2 for name in ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")}
     owner = replica_set(2, **counts, observedGeneration=1)
-    assert replicaset.plan(KEY, view(owner, pod("a", owner), pod("b", owner)), NOW).actions == ()
+    assert replicaset.CONTROLLER.plan(KEY, view(owner, pod("a", owner), pod("b", owner)), NOW).actions == ()
 
 
 def web(replicas: int, **strategy: Any) -> dict[str, Any]:

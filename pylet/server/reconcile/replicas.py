@@ -1,0 +1,163 @@
+"""Keep as many pods of a template as a workload asks for: what ReplicaSet and ReplicationController do. Pure.
+
+Source: upstream `pkg/controller/replicaset`, and ActivePodsWithRanks of `pkg/controller/controller_utils.go` for which
+pods go first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from pylet.api import timestamps
+from pylet.api.errors import ApiError
+from pylet.api.kind import Kind
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import (
+    Key,
+    Object,
+    annotations_of,
+    condition_of,
+    conditions_of,
+    dig,
+    is_terminating,
+    key_of,
+    labels_of,
+    uid_of,
+)
+from pylet.api.podtemplate import available_in, is_active, is_finished, is_ready, pod_of
+from pylet.client.view import View
+from pylet.server.reconcile.ownership import SelectorOf, claim, of_pod
+from pylet.server.reconcile.plan import (
+    NOTHING,
+    Action,
+    Controller,
+    Create,
+    Delete,
+    Emit,
+    Patch,
+    Plan,
+    Watch,
+    itself,
+    patch_status,
+    soonest,
+)
+
+_BURST = 500  # upstream's BurstReplicas: creations or deletions of one plan
+_PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
+_FAILURE = "ReplicaFailure"
+
+
+def controller(name: str, kind: Kind, selector_of: SelectorOf) -> Controller:
+    watches = (Watch(kind, itself), Watch(POD, of_pod(kind, selector_of)))
+    return Controller(name, watches, partial(_plan, kind, selector_of))
+
+
+def _plan(kind: Kind, selector_of: SelectorOf, key: Key, view: View, now: datetime) -> Plan:
+    workload = view.get(kind, key)
+    if workload is None:
+        return NOTHING
+    pods, claims = claim(workload, kind, view, selector_of)
+    if claims:
+        return Plan(claims)
+    active = [pod for pod in pods if is_active(pod)]
+    missing = 0 if is_terminating(workload) else workload["spec"].get("replicas", 1) - len(active)
+    scaling: tuple[Action, ...] = ()
+    if missing > 0:
+        scaling = _create(workload, kind, missing, now)
+    elif missing < 0:
+        scaling = _delete(workload, active, -missing)
+    status, again_after = _status(workload, kind, pods, now)
+    failed = condition_of(workload, _FAILURE)
+    others = [condition for condition in conditions_of(workload) if condition is not failed]
+    kept = [*others, failed] if failed is not None and missing > 0 else others  # it goes when nothing is missing
+    if kept:
+        status["conditions"] = kept
+    return Plan((*patch_status(kind, workload, status), *scaling), again_after)
+
+
+def _create(workload: Object, kind: Kind, missing: int, now: datetime) -> tuple[Action, ...]:
+    pod = pod_of(workload["spec"]["template"], workload, kind)
+    told = Emit(workload, "SuccessfulCreate", "Created pod: {name}")
+    create = Create(POD, pod, told, partial(_refused, workload, kind, now))
+    return (create,) * min(missing, _BURST)
+
+
+def _refused(workload: Object, kind: Kind, now: datetime, error: ApiError) -> tuple[Action, ...]:
+    """An event and, as long as it is so, a condition."""
+    told = Emit(workload, "FailedCreate", f"Error creating: {error.message}", "Warning")
+    current = condition_of(workload, _FAILURE)
+    if current is not None and current["message"] == error.message:
+        return (told,)
+    condition = {
+        "type": _FAILURE,
+        "status": "True",
+        "reason": "FailedCreate",
+        "message": error.message,
+        "lastTransitionTime": timestamps.format_time(now),
+    }
+    others = [other for other in conditions_of(workload) if other["type"] != _FAILURE]
+    return told, Patch(kind, key_of(workload), {"status": {"conditions": [*others, condition]}}, "status")
+
+
+def _delete(workload: Object, active: list[Object], surplus: int) -> tuple[Action, ...]:
+    crowd = Counter(dig(pod, "spec", "nodeName", default="") for pod in active)
+    ranked = sorted(active, key=lambda pod: _value(pod, crowd))
+    return tuple(
+        Delete(
+            POD,
+            key_of(pod),
+            uid_of(pod),
+            told=Emit(workload, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}"),
+        )
+        for pod in ranked[: min(surplus, _BURST)]
+    )
+
+
+def _value(pod: Object, crowd: Counter[str]) -> tuple[Any, ...]:
+    """What would be missed less comes first."""
+    node = dig(pod, "spec", "nodeName", default="")
+    ready = condition_of(pod, "Ready") if is_ready(pod) else None
+    statuses = dig(pod, "status", "containerStatuses", default=())
+    return (
+        bool(node),
+        _PHASE_RANK.get(dig(pod, "status", "phase"), 0),
+        ready is not None,
+        _deletion_cost(pod),
+        -crowd[node],
+        _newest_first(ready.get("lastTransitionTime") if ready else ""),
+        -max((status.get("restartCount", 0) for status in statuses), default=0),
+        _newest_first(pod["metadata"].get("creationTimestamp")),
+    )
+
+
+def _deletion_cost(pod: Object) -> int:
+    try:
+        return int(annotations_of(pod).get("controller.kubernetes.io/pod-deletion-cost", "0"))
+    except ValueError:
+        return 0
+
+
+def _newest_first(stamp: str | None) -> tuple[int, ...]:
+    """A sort key that puts later RFC 3339 times first."""
+    return tuple(-ord(char) for char in stamp or "")
+
+
+def _status(workload: Object, kind: Kind, pods: Iterable[Object], now: datetime) -> tuple[Object, timedelta | None]:
+    spec = workload["spec"]
+    wanted = (dig(spec, "template", "metadata", "labels", default={})).items()
+    active = [pod for pod in pods if is_active(pod)]
+    waits = [available_in(pod, spec.get("minReadySeconds", 0), now) for pod in active]
+    status: Object = {
+        "replicas": len(active),
+        "fullyLabeledReplicas": sum(wanted <= labels_of(pod).items() for pod in active),
+        "readyReplicas": sum(is_ready(pod) for pod in active),
+        "availableReplicas": sum(wait == timedelta() for wait in waits),
+        "observedGeneration": workload["metadata"].get("generation", 0),
+    }
+    if kind.group:  # the core group's ReplicationController has no such field
+        status["terminatingReplicas"] = sum(is_terminating(pod) and not is_finished(pod) for pod in pods)
+    return status, soonest(*(wait for wait in waits if wait))
