@@ -4,95 +4,155 @@
 #   ./install.sh                                            a server that is a node, too
 #   ./install.sh agent --server https://HOST:6443 --token K10…   one more node
 #   ./install.sh [server|agent] [--FLAG VALUE …]            any flag of `pylet server` or `pylet agent`
+#   ./install.sh --make-airgap DIR                          all that a machine without internet needs, into DIR
 #
-# Flags are kept in /etc/pylet/<role>.env and survive a second run; a flag given again replaces its old value.
+# Run again, from a newer clone, to upgrade: pods go on running. Flags are kept in /etc/pylet/<role>.env and survive
+# that; a flag given again replaces its old value.
 #   --demo-image     also load the image of examples/hello.yaml (built here, no registry needed)
-#   --airgap DIR     take Python packages from DIR (wheels), and import every image archive (*.tar) found there
+#   --airgap DIR     download nothing: take packages (*.deb, *.whl) from DIR, and import the image archives (*.tar) there
 #   --no-start       install only
 set -eu
 
 say() { echo "install.sh: $*"; }
-die() { echo "install.sh: $*" >&2; exit 2; }
+die() { echo "install.sh: $*" >&2; exit 2; }   # what was asked for cannot be
+fail() { echo "install.sh: $*" >&2; exit 1; }  # it was tried
 
 here=$(cd "$(dirname "$0")" && pwd)
-role=server
+prefix=/opt/pylet conf=/etc/pylet state=/var/lib/pylet run=/run/pylet
+packages="containerd runc nftables containernetworking-plugins conntrack busybox-static iproute2 python3-venv"
+role=server demo="" airgap="" make_airgap="" start=yes bare=""
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+settings=$scratch/settings
+: > "$settings"
+
+# --- what is asked for: --node-name x, --node-name=x and --disable-agent become PYLET_NODE_NAME=x, PYLET_DISABLE_AGENT=true
 case "${1:-}" in server|agent) role=$1; shift ;; esac
-[ "$(id -u)" = 0 ] || die "must run as root (containers, networks and cgroups need it)"
-command -v apt-get >/dev/null || die "this machine has no apt-get: install containerd, runc, nftables, the CNI plugins, \
-conntrack, busybox-static and python3-venv by hand, then run 'pip install $here'"
-
-prefix=/opt/pylet conf=/etc/pylet state=/var/lib/pylet
-demo="" airgap="" start=yes
-settings=$(mktemp)
-trap 'rm -f "$settings"' EXIT
-
-# --node-name x, --node-name=x and --disable-agent become PYLET_NODE_NAME=x and PYLET_DISABLE_AGENT=true.
 while [ $# -gt 0 ]; do
     case $1 in
+        -h|--help) sed -n '2,/^set /s/^# \{0,1\}//p' "$0"; exit 0 ;;
         --demo-image) demo=yes; shift; continue ;;
         --no-start) start=""; shift; continue ;;
         --airgap) [ $# -gt 1 ] || die "--airgap needs a directory"; airgap=$2; shift 2; continue ;;
-        --*=*) name=${1%%=*}; value=${1#*=}; shift ;;
-        --*) name=$1; shift
-             if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then value=$1; shift; else value=true; fi ;;
-        *) die "unexpected argument '$1': flags begin with --" ;;
+        --make-airgap) [ $# -gt 1 ] || die "--make-airgap needs a directory"; make_airgap=$2; shift 2; continue ;;
+        --*=*) flag=${1%%=*}; value=${1#*=}; shift ;;
+        --*) flag=$1; shift
+             if [ $# -gt 0 ] && [ "${1#--}" = "$1" ]; then value=$1; shift; else value=true; bare="$bare $flag"; fi ;;
+        *) die "unexpected argument '$1': flags begin with --; see ./install.sh --help" ;;
     esac
-    name=$(echo "${name#--}" | tr 'a-z-' 'A-Z_')
-    grep -q "^PYLET_$name=" "$settings" && value="$(sed -n "s/^PYLET_$name=//p" "$settings"),$value"
-    grep -v "^PYLET_$name=" "$settings" > "$settings.new" || true
-    echo "PYLET_$name=$value" >> "$settings.new"
-    mv "$settings.new" "$settings"
+    case $value in *[!]A-Za-z0-9_.,:=/@%+[-]*)
+        die "$flag: a settings file cannot hold '$value': put it into $conf/config.yaml instead" ;;
+    esac
+    name=PYLET_$(echo "${flag#--}" | tr 'a-z-' 'A-Z_')
+    earlier=$(sed -n "s/^$name=//p" "$settings")
+    sed -i "/^$name=/d" "$settings"
+    echo "$name=${earlier:+$earlier,}$value" >> "$settings"
 done
-[ -z "$airgap" ] || [ -d "$airgap" ] || die "--airgap: $airgap is not a directory"
 
-packages="containerd runc nftables containernetworking-plugins conntrack busybox-static iproute2 python3-venv"
+installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q '^install ok installed'; }
+
+# --- the directory for machines without internet
+if [ -n "$make_airgap" ]; then
+    mkdir -p "$make_airgap"
+    make_airgap=$(cd "$make_airgap" && pwd)
+    rm -f "$make_airgap"/pylet-*.whl
+    python3 -m venv "$scratch/venv" || fail "install the package python3-venv first"
+    "$scratch/venv/bin/python" -m pip wheel -q --disable-pip-version-check -w "$make_airgap" "$here" \
+        || fail "the Python packages could not be had: is the index reachable?"
+    if command -v apt-get >/dev/null; then
+        # With nothing called installed, apt fetches everything that the packages need on any machine.
+        mkdir -p "$scratch/apt/partial"
+        : > "$scratch/status"
+        apt-get install -q -y --no-install-recommends --download-only -o "Dir::State::status=$scratch/status" \
+            -o "Dir::Cache::archives=$scratch/apt" -o Debug::NoLocking=1 -o APT::Sandbox::User=root $packages >/dev/null \
+            || fail "the packages could not be had: run 'apt-get update' first"
+        cp "$scratch"/apt/*.deb "$make_airgap"
+    fi
+    say "$make_airgap has packages for $(uname -m); put image archives (*.tar) there, too, then: ./install.sh --airgap DIR"
+    exit 0
+fi
+
+[ "$(id -u)" = 0 ] || die "must run as root (containers, networks and cgroups need it)"
+command -v apt-get >/dev/null || die "this machine has no apt-get: install containerd, runc, nftables, the CNI plugins, \
+conntrack, busybox-static and python3-venv by hand, then run 'pip install $here'"
+[ -z "$airgap" ] || [ -d "$airgap" ] || die "--airgap: $airgap is not a directory"
+other=agent; [ "$role" = server ] || other=server
+[ ! -e "$conf/$other.env" ] || die "this machine is set up as pylet $other: run 'pylet uninstall --purge' first"
+
+# --- the distribution's packages
 missing=""
-for package in $packages; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $package"
-done
+for package in $packages; do installed "$package" || missing="$missing $package"; done
 if [ -n "$missing" ]; then
     say "installing$missing"
-    [ -n "$airgap" ] || apt-get update -q >/dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing >/dev/null
+    if [ -z "$airgap" ]; then
+        apt-get update -q >/dev/null || true  # an old list may do: the next line says when it does not
+        from=$missing
+    else
+        # Only what is wanted and what this machine lacks of what that needs; never another version of what it has.
+        from=""
+        for file in "$airgap"/*.deb; do
+            [ -e "$file" ] || die "--airgap: $airgap has no *.deb: make it with './install.sh --make-airgap DIR', or install$missing"
+            installed "$(dpkg-deb -f "$file" Package)" || from="$from $(realpath "$file")"
+        done
+        from="--no-download $from"
+    fi
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $from >"$scratch/apt.log" 2>&1 \
+        || { grep '^E:' "$scratch/apt.log" >&2 || true; fail "apt-get could not install$missing"; }
     # The distribution's own instance is not needed beside pylet's when nothing used it before.
     case "$missing" in *containerd*) [ -d /run/systemd/system ] && systemctl disable -q --now containerd 2>/dev/null || true ;; esac
 fi
 
-# A second run installs again only when the source has changed.
-stamp=$(cd "$here" && find pyproject.toml hatch_build.py pylet -type f ! -name '*.pyc' -exec sha256sum {} + | sort | sha256sum)
-if [ "$(cat "$prefix/.stamp" 2>/dev/null || true)" != "$stamp" ]; then
-    say "installing pylet into $prefix"
-    [ -x "$prefix/bin/python" ] || python3 -m venv "$prefix"
-    from=""
-    [ -z "$airgap" ] || from="--no-index --find-links $airgap"
-    "$prefix/bin/python" -m pip install -q --disable-pip-version-check --upgrade $from "$here"
-    echo "$stamp" > "$prefix/.stamp"
+# --- pylet itself, in a directory of its own for each version: a run that is cut off leaves the one in use as it was
+source=$here from=""
+if [ -n "$airgap" ]; then
+    from="--no-index --find-links $airgap"
+    for file in "$airgap"/pylet-*.whl; do [ ! -e "$file" ] || source=$file; done
 fi
-ln -sf "$prefix/bin/pylet" /usr/local/bin/pylet
+if [ -d "$source" ]; then inputs="pyproject.toml hatch_build.py pylet"; else inputs=$source; fi
+id=$({ python3 --version; cd "$here" && find $inputs -type f ! -name '*.pyc' -exec sha256sum {} + | sort; } | sha256sum | cut -c1-12)
+home=$prefix/$id
+if [ ! -e "$home/.complete" ]; then
+    say "installing pylet into $home"
+    rm -rf "$home"
+    python3 -m venv "$home"
+    "$home/bin/python" -m pip install -q --disable-pip-version-check $from "$source" \
+        || { rm -rf "$home"; fail "pip could not install pylet: is the Python package index reachable? without one: --airgap DIR"; }
+    touch "$home/.complete"
+fi
 
+# --- settings: checked before anything is replaced or started, so that a wrong one is said here, not in a log
+"$home/bin/pylet" "$role" --help > "$scratch/help"
+while IFS='=' read -r name value; do
+    flag=--$(echo "${name#PYLET_}" | tr 'A-Z_' 'a-z-')
+    grep -q -e "$flag\( \|$\)" "$scratch/help" || die "$flag: pylet $role has no such flag; see pylet $role --help"
+    case "$bare " in *" $flag "*)
+        grep -q -e "$flag \[BOOL\]" "$scratch/help" || die "$flag needs a value" ;;
+    esac
+done < "$settings"
 mkdir -p "$conf" "$state"
 chmod 700 "$state"
 env_file=$conf/$role.env
-[ -e "$env_file" ] || (umask 077; : > "$env_file")
+(umask 077; cat "$env_file" > "$scratch/env" 2>/dev/null || : > "$scratch/env")
 while IFS= read -r line; do
-    grep -v "^${line%%=*}=" "$env_file" > "$env_file.new" || true
-    echo "$line" >> "$env_file.new"
-    chmod 600 "$env_file.new"
-    mv "$env_file.new" "$env_file"
+    sed -i "/^${line%%=*}=/d" "$scratch/env"
+    echo "$line" >> "$scratch/env"
 done < "$settings"
-grep -q '^PYLET_CONTAINER_RUNTIME_ENDPOINT=' "$env_file" \
-    || echo 'PYLET_CONTAINER_RUNTIME_ENDPOINT=unix:///run/pylet/containerd.sock' >> "$env_file"
+grep -q '^PYLET_CONTAINER_RUNTIME_ENDPOINT=' "$scratch/env" \
+    || echo "PYLET_CONTAINER_RUNTIME_ENDPOINT=unix://$run/containerd.sock" >> "$scratch/env"
+(set -a; . "$scratch/env"; set +a; "$home/bin/pylet" check-config --role "$role") > "$scratch/findings" \
+    || { grep -v '^ok' "$scratch/findings" >&2; die "fix what was said above, then run this again"; }
+cp "$scratch/env" "$env_file.new" && chmod 600 "$env_file.new" && mv "$env_file.new" "$env_file"
 
-# Settings are checked before anything is started: a wrong one is said here, not in a log.
-(set -a; . "$env_file"; set +a; pylet check-config --role "$role") || die "fix what was said above, then run this again"
+ln -sfn "$home/bin/pylet" "$scratch/link"
+mv -T "$scratch/link" /usr/local/bin/pylet
 
-cat > "$conf/containerd.toml" <<EOF
+cat > "$scratch/containerd.toml" <<EOT
 # Written by install.sh: the containerd that belongs to pylet.
 version = 2
 root = "$state/containerd"
-state = "/run/pylet/containerd"
+state = "$run/containerd"
 [grpc]
-  address = "/run/pylet/containerd.sock"
+  address = "$run/containerd.sock"
 [plugins."io.containerd.internal.v1.opt"]
   path = "$state/containerd/opt"
 [plugins."io.containerd.grpc.v1.cri"]
@@ -103,58 +163,77 @@ state = "/run/pylet/containerd"
     conf_dir = "/etc/cni/net.d"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "$conf/certs.d"
-EOF
+EOT
+changed=""
+cmp -s "$scratch/containerd.toml" "$conf/containerd.toml" || { changed=yes; cp "$scratch/containerd.toml" "$conf/containerd.toml"; }
 
-started() { [ -e "/run/pylet/$1.pid" ] && kill -0 "$(cat "/run/pylet/$1.pid")" 2>/dev/null; }
+# --- the two ways to run things: systemd, or the same programs in the background
+if [ -d /run/systemd/system ]; then
+    log="journalctl -u pylet-$role" stop="systemctl stop pylet-$role"
+    for unit in pylet-containerd "pylet-$role"; do
+        cmp -s "$here/systemd/$unit.service" "/etc/systemd/system/$unit.service" && continue
+        [ "$unit" != pylet-containerd ] || changed=yes
+        cp "$here/systemd/$unit.service" /etc/systemd/system/
+    done
+    systemctl daemon-reload
+    systemctl enable -q pylet-containerd "pylet-$role"
+    is_running() { systemctl is-active -q "pylet-$1"; }
+    has_ended() { case $(systemctl show -p SubState --value "pylet-$1") in auto-restart|failed) ;; *) false ;; esac; }
+    launch() {
+        systemctl stop "pylet-$1"
+        systemctl reset-failed "pylet-$1" 2>/dev/null || true
+        began=$(date +%s)
+        systemctl start --no-block "pylet-$1"
+    }
+    logged() { journalctl --since "@$began" -u "pylet-$1" _SYSTEMD_UNIT="pylet-$1.service" -o cat --no-pager; }
+else
+    log=/var/log/pylet/$role.log stop="kill \$(cat $run/$role.pid)"
+    is_running() { [ -e "$run/$1.pid" ] && kill -0 "$(cat "$run/$1.pid")" 2>/dev/null; }
+    has_ended() { ! is_running "$1"; }
+    launch() {
+        if is_running "$1"; then
+            kill "$(cat "$run/$1.pid")"
+            while is_running "$1"; do sleep 0.1; done
+        fi
+        if [ "$1" = containerd ]; then set -- "$1" containerd --config "$conf/containerd.toml"; else set -- "$1" pylet "$1"; fi
+        name=$1; shift
+        touch "/var/log/pylet/$name.log"
+        began=$(stat -c %s "/var/log/pylet/$name.log")
+        (set -a; . "$env_file"; set +a; exec setsid "$@" >> "/var/log/pylet/$name.log" 2>&1 < /dev/null) &
+        echo $! > "$run/$name.pid"
+    }
+    logged() { tail -c "+$((began + 1))" "/var/log/pylet/$1.log"; }
+fi
 
-# Without systemd: the same programs in the background. start NAME COMMAND…
-start_plain() {
-    name=$1; shift
-    started "$name" && { kill "$(cat "/run/pylet/$name.pid")"; while started "$name"; do sleep 0.1; done; }
-    setsid "$@" >> "/var/log/pylet/$name.log" 2>&1 < /dev/null &
-    echo $! > "/run/pylet/$name.pid"
+last_words() { # NAME: what it said of its end, else its last line
+    logged "$1" > "$scratch/log"
+    grep "^pylet $1: " "$scratch/log" | tail -1 | grep . || tail -1 "$scratch/log"
 }
 
-wait_for() { # WHAT SECONDS COMMAND…
-    what=$1 left=$(($2 * 5)); shift 2
-    until "$@" >/dev/null 2>&1; do
+wait_for() { # NAME SECONDS COMMAND…
+    name=$1 left=$(($2 * 5)); shift 2
+    until "$@" >"$scratch/seen" 2>&1; do
         left=$((left - 1))
-        [ "$left" -gt 0 ] || die "$what did not come up; look at $log"
+        ! has_ended "$name" || fail "$(last_words "$name" | grep . || echo "$name has ended"); more in: $log"
+        [ "$left" -gt 0 ] || fail "$(tail -1 "$scratch/seen"); last said: $(last_words "$name"); it goes on trying: $log"
         sleep 0.2
     done
 }
 
 [ -n "$start" ] || { say "installed; not started"; exit 0; }
-mkdir -p /run/pylet /var/log/pylet
-if [ -d /run/systemd/system ]; then
-    log="'journalctl -u pylet-$role'"
-    cp "$here"/systemd/pylet-containerd.service "$here/systemd/pylet-$role.service" /etc/systemd/system/
-    systemctl daemon-reload
-    systemctl enable -q pylet-containerd "pylet-$role"
-    systemctl restart pylet-containerd
-else
-    log="/var/log/pylet/$role.log"
-    started containerd || start_plain containerd containerd --config "$conf/containerd.toml"
-fi
-ctr="ctr --address /run/pylet/containerd.sock"
+mkdir -p "$run" /var/log/pylet
+if [ -n "$changed" ] || ! is_running containerd; then launch containerd; fi
+ctr="ctr --address $run/containerd.sock"
 wait_for containerd 30 $ctr version
 pylet image build-pause | $ctr -n k8s.io images import - >/dev/null
 [ -z "$demo" ] || pylet image build-demo | $ctr -n k8s.io images import - >/dev/null
 if [ -n "$airgap" ]; then
     for archive in "$airgap"/*.tar; do
-        [ -e "$archive" ] && $ctr -n k8s.io images import "$archive" >/dev/null
+        [ ! -e "$archive" ] || $ctr -n k8s.io images import "$archive" >/dev/null || fail "$archive could not be imported"
     done
 fi
-if [ -d /run/systemd/system ]; then
-    systemctl restart "pylet-$role"
-    stop="systemctl stop pylet-$role"
-else
-    (set -a; . "$env_file"; set +a; start_plain "$role" pylet "$role")
-    stop="kill \$(cat /run/pylet/$role.pid)"
-fi
-node=$(sed -n 's/^PYLET_NODE_NAME=//p' "$env_file")
-kubeconfig=$conf/pylet.yaml
-[ "$role" = server ] || kubeconfig=$state/agent/kubelet.kubeconfig
-wait_for "the node" 90 pylet status --ready --kubeconfig "$kubeconfig" ${node:+--node "$node"}
+launch "$role"
+(set -a; . "$env_file"; set +a; wait_for "$role" 90 pylet status --ready --role "$role")
+find "$prefix" -mindepth 1 -maxdepth 1 ! -name "$id" -exec rm -rf {} +
 say "this machine runs a node. Log: $log. Stop: $stop (pods go on running). Remove: pylet uninstall"
-[ "$role" = agent ] || say "try: KUBECONFIG=$conf/pylet.yaml kubectl get nodes; more nodes: pylet token create"
+[ "$role" = agent ] || say "try: pylet kubectl get nodes; another machine joins with what 'pylet token create' prints"

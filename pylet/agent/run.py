@@ -278,7 +278,7 @@ async def _insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> Non
 
 
 def _own_address(server: str) -> str:
-    """The address this machine reaches the server from; beside the server, that of the default route. Raises: Unusable."""
+    """Where this machine reaches the server from; beside the server, where its default route is. Raises: Unusable."""
     target = urlsplit(server)
     host = target.hostname or ""
     beside = host == "localhost" or host.startswith("127.") or host == "::1"
