@@ -56,6 +56,11 @@ def row(kind: Kind, obj: Object, now: datetime, *, include: str = "") -> Object:
     return {"cells": cells, "object": carried}
 
 
+def blank(kind: Kind, obj: Object) -> Object:
+    """The row of an object that only says where a watch is."""
+    return {"cells": [""] * len(kind.columns or _FALLBACK), "object": partial(obj)}
+
+
 def _definition(column: Column) -> Object:
     return {
         "name": column.name,

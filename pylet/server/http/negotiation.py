@@ -14,8 +14,8 @@ from pylet.api.wire.decode import PROTOBUF_TYPE
 
 JSON_TYPE = "application/json"
 YAML_TYPE = "application/yaml"
-_SERVED = (JSON_TYPE, YAML_TYPE)
-_TAKEN = (JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE)
+_SERVED = (JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE)
+_STREAMED = (JSON_TYPE, PROTOBUF_TYPE)
 _META = "meta.k8s.io"
 _META_VERSIONS = ("v1", "v1beta1")
 
@@ -30,11 +30,12 @@ class Shape(Enum):
 
 
 class Media(NamedTuple):
-    """`version` is that of meta.k8s.io, for shapes other than OBJECT."""
+    """`version` is that of meta.k8s.io, for shapes other than OBJECT; `is_pretty` where the header asks for it."""
 
     type: str = JSON_TYPE
     shape: Shape = Shape.OBJECT
     version: str = ""
+    is_pretty: bool = False
 
 
 class Clause(NamedTuple):
@@ -49,16 +50,22 @@ PLAIN = Media()
 
 
 @lru_cache(256)
-def accepted(header: str, *, shapes: bool = True) -> Media:
-    """The best form the client takes; `shapes` False for answers that are never tables. Raises: NotAcceptable."""
+def accepted(header: str, *, shapes: bool = True, streams: bool = False, has_protobuf: bool = True) -> Media:
+    """The best form the client takes; `shapes` False for answers that are never tables, `streams` for watches.
+
+    `has_protobuf` False is for objects that have no such form, whose metadata alone then does. Raises: NotAcceptable.
+    """
     for clause in clauses(header):
-        for served in _SERVED:
+        for served in _STREAMED if streams else _SERVED:
             if not _matches(clause.type, served):
                 continue
             media = _media(served, clause.params, shapes=shapes)
-            if media is not None:
+            if media is not None and (has_protobuf or media.type != PROTOBUF_TYPE or media.shape is not Shape.OBJECT):
                 return media
-    raise NotAcceptable(f"only the following media types are accepted: {', '.join(_SERVED)}")
+    raise NotAcceptable(
+        "only the following media types are accepted: "
+        + ", ".join([f"{type_};stream=watch" for type_ in _STREAMED] if streams else _SERVED)
+    )
 
 
 def clauses(header: str) -> list[Clause]:
@@ -80,9 +87,9 @@ def clauses(header: str) -> list[Clause]:
 def content_type(header: str) -> str:
     """The media type of a body; an absent header means JSON. Raises: UnsupportedMediaType."""
     type_ = header.partition(";")[0].strip().lower()
-    if type_ in ("", *_TAKEN):
+    if type_ in ("", *_SERVED):
         return type_ or JSON_TYPE
-    raise unsupported(_TAKEN)
+    raise unsupported(_SERVED)
 
 
 def unsupported(types: tuple[str, ...]) -> UnsupportedMediaType:
@@ -96,12 +103,17 @@ def _matches(asked: str, served: str) -> bool:
 
 
 def _media(type_: str, params: dict[str, str], *, shapes: bool) -> Media | None:
-    asked = params.get("as", "")
-    if not asked:
-        return Media(type_)
+    is_pretty = params.get("pretty") == "1"
+    if params.get("stream", "") not in ("", "watch") or params.get("sv"):
+        return None
+    if params.keys().isdisjoint(("as", "g", "v")):
+        return Media(type_, is_pretty=is_pretty)
     if not shapes or params.get("g") != _META or params.get("v") not in _META_VERSIONS:
         return None
     try:
-        return Media(type_, Shape(asked), params["v"])
+        shape = Shape(params.get("as", ""))
     except ValueError:
         return None
+    if shape is Shape.OBJECT or (shape is Shape.TABLE and type_ == PROTOBUF_TYPE):
+        return None
+    return Media(type_, shape, params["v"], is_pretty)

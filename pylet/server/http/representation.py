@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -13,30 +13,38 @@ from pylet.api.errors import NotAcceptable
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.wire import metadata, table
+from pylet.api.wire.decode import PROTOBUF_TYPE
 from pylet.client.view import Entry
-from pylet.server.http.negotiation import YAML_TYPE, Media, Shape
-from pylet.server.registry import JSON, Form, Page
+from pylet.server.http.negotiation import JSON_TYPE, YAML_TYPE, Media, Shape
+from pylet.server.registry import JSON, Form, Page, error_frame
 
 _CHUNK_BYTES = 128 << 10
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_STATUS = f"{_META}Status"
+_PARTIAL = f"{_META}PartialObjectMetadata"
 
 
 def one(kind: Kind, entry: Entry, media: Media, now: datetime, include: str = "") -> bytes:
-    """The JSON of one object."""
+    """One object as the media type has it."""
     match media.shape:
         case Shape.OBJECT:
-            return raw(kind, entry)
+            return encoded(raw(kind, entry), media, definition=kind.definition)
         case Shape.TABLE:
             found = obj(kind, entry)
             made = table.table(kind, [found], found["metadata"], now, include=include, api_version=_meta_version(media))
         case Shape.METADATA:
             made = metadata.partial(obj(kind, entry), _meta_version(media))
         case Shape.METADATA_LIST:
-            raise NotAcceptable("you requested PartialObjectMetadataList, but the requested object is not a list")
-    return orjson.dumps(made)
+            go_type = f"*{kind.group.partition('.')[0] or 'core'}.{kind.name}"
+            raise NotAcceptable(
+                f"you requested PartialObjectMetadataList, but the requested object is not a list ({go_type})"
+            )
+    return encoded(orjson.dumps(made), media, definition=_PARTIAL)
 
 
-def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "") -> list[bytes]:
-    """The JSON of a list, in pieces of about 128 KB; the pieces of plain objects are joins of stored bytes."""
+def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "") -> Iterator[bytes]:
+    """A list in pieces of about 128 KB; those of plain objects are joins of stored bytes, the others take time to
+    make, and an empty piece is a place to do something else."""
     meta: Object = {"resourceVersion": str(page.revision)}
     if page.more:
         meta["continue"] = page.more
@@ -44,15 +52,22 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
         meta["remainingItemCount"] = page.remaining
     match media.shape:
         case Shape.OBJECT:
-            head = {"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": meta}
-            return list(_joined(orjson.dumps(head)[:-1], kind, page))
+            head: Object = {"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": meta}
+            if media.type == JSON_TYPE:
+                return _joined(head, "items", (raw(kind, entry) for entry in page.entries))
+            objects = (obj(kind, entry) for entry in page.entries)
         case Shape.TABLE:
-            objects = (obj(kind, entry) for entry in page.entries)
-            made = table.table(kind, objects, meta, now, include=include, api_version=_meta_version(media))
+            head = table.table(kind, (), meta, now, api_version=_meta_version(media))
+            del head["rows"]
+            rows = (table.row(kind, obj(kind, entry), now, include=include) for entry in page.entries)
+            return _written(head, "rows", rows, media)
         case Shape.METADATA_LIST | Shape.METADATA:
-            objects = (obj(kind, entry) for entry in page.entries)
-            made = metadata.partial_list(objects, meta, _meta_version(media))
-    return [orjson.dumps(made)]
+            head = metadata.partial_list((), meta, _meta_version(media))
+            del head["items"]
+            objects = (metadata.partial(obj(kind, entry), _meta_version(media)) for entry in page.entries)
+    if media.type == PROTOBUF_TYPE:
+        return _protobuf(head, objects, kind.definition if media.shape is Shape.OBJECT else _PARTIAL)
+    return _written(head, "items", objects, media)
 
 
 def raw(kind: Kind, entry: Entry) -> bytes:
@@ -67,34 +82,51 @@ def pretty(body: bytes) -> bytes:
     return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def as_yaml(body: bytes) -> bytes:
+def as_yaml(value: Any) -> bytes:
     import yaml
 
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(
-        orjson.loads(body), Dumper=dumper, default_flow_style=False, sort_keys=True, allow_unicode=True
-    )
+    text: str = yaml.dump(value, Dumper=dumper, default_flow_style=False, sort_keys=True, allow_unicode=True)
     return text.encode()
 
 
-def encoded(body: bytes, media: Media, *, indent: bool) -> bytes:
-    """JSON as the media type wants it."""
+def encoded(body: bytes, media: Media, *, definition: str = _STATUS) -> bytes:
+    """JSON as the media type wants it; `definition` is that of the object."""
     if media.type == YAML_TYPE:
-        return as_yaml(body)
-    return pretty(body) if indent else body
+        return as_yaml(orjson.loads(body))
+    if media.type == PROTOBUF_TYPE:
+        from pylet.api.wire import protobuf
+
+        return protobuf.dump(orjson.loads(body), definition)
+    return pretty(body) if media.is_pretty else body
+
+
+class Frames(NamedTuple):
+    """How a watch is written: what comes first, what comes later, and why it ended."""
+
+    first: Form = JSON
+    later: Form = JSON
+    error: Callable[[Object], bytes] = error_frame
+    type: str = JSON_TYPE
 
 
 @lru_cache(256)
-def form(kind: Kind, media: Media, include: str, *, headers: bool = False) -> Form:
-    """How a watch shows its events; the same instance each time, so that watchers share frames."""
+def frames(kind: Kind, media: Media, include: str) -> Frames:
+    """The same instances each time, so that watchers share frames."""
+    if media.type == PROTOBUF_TYPE:
+        binary = _ProtobufForm(kind, media)
+        return Frames(binary, binary, _protobuf_error, f"{PROTOBUF_TYPE};stream=watch")
     match media.shape:
         case Shape.TABLE:
-            return _TableForm(kind, media, include, headers=headers)
+            first, later = (_TableForm(kind, media, include, headers=headers) for headers in (True, False))
+            return Frames(first, later)
         case Shape.METADATA | Shape.METADATA_LIST:
-            return _MetadataForm(kind, media)
+            form: Form = _MetadataForm(kind, media)
+            return Frames(form, form)
         case Shape.OBJECT if kind.stored_as is not None:
-            return _ConvertedForm(kind)
-    return JSON
+            form = _ConvertedForm(kind)
+            return Frames(form, form)
+    return Frames()
 
 
 class _ConvertedForm:
@@ -102,11 +134,7 @@ class _ConvertedForm:
         self._kind = kind
 
     def frame(self, type_: str, entry: Entry) -> bytes:
-        if type_ == "BOOKMARK":
-            found: Object = {**entry.object, "kind": self._kind.name, "apiVersion": self._kind.api_version}
-        else:
-            found = obj(self._kind, entry)
-        return _framed(type_, found)
+        return _framed(type_, _shown(self._kind, type_, entry))
 
 
 class _MetadataForm:
@@ -116,6 +144,19 @@ class _MetadataForm:
 
     def frame(self, type_: str, entry: Entry) -> bytes:
         return _framed(type_, metadata.partial(entry.object, self._version))
+
+
+class _ProtobufForm:
+    def __init__(self, kind: Kind, media: Media) -> None:
+        self._kind = kind
+        self._partial = "" if media.shape is Shape.OBJECT else _meta_version(media)
+
+    def frame(self, type_: str, entry: Entry) -> bytes:
+        from pylet.api.wire import protobuf
+
+        if self._partial:
+            return protobuf.frame(type_, protobuf.dump(metadata.partial(entry.object, self._partial), _PARTIAL))
+        return protobuf.frame(type_, protobuf.dump(_shown(self._kind, type_, entry), self._kind.definition))
 
 
 class _TableForm:
@@ -128,30 +169,66 @@ class _TableForm:
         self._headers = headers
 
     def frame(self, type_: str, entry: Entry) -> bytes:
-        objects = [] if type_ == "BOOKMARK" else [obj(self._kind, entry)]
-        made = table.table(
-            self._kind,
-            objects,
-            entry.object["metadata"],
-            datetime.now().astimezone(),
-            include=self._include,
-            headers=self._headers,
-            api_version=self._version,
-        )
+        meta, kind = entry.object["metadata"], self._kind
+        made = table.table(kind, (), meta, _now(), headers=self._headers, api_version=self._version)
+        if type_ == "BOOKMARK":
+            made["rows"] = [table.blank(kind, entry.object)]
+        else:
+            made["rows"] = [table.row(kind, obj(kind, entry), _now(), include=self._include)]
         return _framed(type_, made)
 
 
-def _joined(head: bytes, kind: Kind, page: Page) -> Iterator[bytes]:
+def _now() -> datetime:
+    return datetime.now().astimezone()
+
+
+def _shown(kind: Kind, type_: str, entry: Entry) -> Object:
+    """A bookmark holds no object to convert, only what says where the watch is."""
+    if type_ == "BOOKMARK":
+        return {**entry.object, "kind": kind.name, "apiVersion": kind.api_version}
+    return obj(kind, entry)
+
+
+def _joined(head: Object, name: str, items: Iterable[bytes]) -> Iterator[bytes]:
     pieces: list[bytes] = []
-    size, before = 0, head + b',"items":['
-    for entry in page.entries:
-        found = raw(kind, entry)
-        pieces.append(found)
-        size += len(found)
+    size, before = 0, b'%b,"%b":[' % (orjson.dumps(head)[:-1], name.encode())
+    for item in items:
+        pieces.append(item)
+        size += len(item)
         if size > _CHUNK_BYTES:
             yield before + b",".join(pieces)
             pieces, size, before = [], 0, b","
-    yield (before if pieces or not page.entries else b"") + b",".join(pieces) + b"]}\n"
+    yield (before if pieces or before != b"," else b"") + b",".join(pieces) + b"]}\n"
+
+
+def _written(head: Object, name: str, items: Iterable[Object], media: Media) -> Iterator[bytes]:
+    if media.type == YAML_TYPE:
+        before = {word: value for word, value in head.items() if word < name}
+        after = {word: value for word, value in head.items() if word > name}
+        yield (as_yaml(before) if before else b"") + name.encode()
+        empty = b": []\n"
+        for item in items:
+            yield (b":\n" if empty else b"") + as_yaml([item])
+            empty = b""
+        yield empty + as_yaml(after)
+        return
+    yield from _joined(head, name, map(orjson.dumps, items))
+
+
+def _protobuf(head: Object, objects: Iterable[Object], definition: str) -> Iterator[bytes]:
+    from pylet.api.wire import protobuf
+
+    listed = protobuf.List(head, definition)
+    for one in objects:
+        if listed.add(one):
+            yield b""
+    yield from listed.pieces()
+
+
+def _protobuf_error(status: Object) -> bytes:
+    from pylet.api.wire import protobuf
+
+    return protobuf.frame("ERROR", protobuf.dump(status, _STATUS))
 
 
 def _framed(type_: str, made: Object) -> bytes:

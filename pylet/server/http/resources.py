@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,14 +28,26 @@ from pylet.server.auth.reviews import Reviews
 from pylet.server.auth.token_requests import TokenRequests
 from pylet.server.http import representation as form
 from pylet.server.http.answer import Answer, Headers, Stream, Streamed
-from pylet.server.http.negotiation import PLAIN, YAML_TYPE, Media, accepted, content_type, unsupported
+from pylet.server.http.negotiation import (
+    JSON_TYPE,
+    PLAIN,
+    YAML_TYPE,
+    Media,
+    Shape,
+    accepted,
+    content_type,
+    unsupported,
+)
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.watching import Watches
 from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written
 
 BODY_BYTES = 3 << 20
+_GZIPPED = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
+_STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _COMPRESS_BYTES = 128 << 10  # upstream's threshold
+_HUMAN = ("curl", "Wget", "Mozilla/5.0")
 _TRUE = ("1", "true", "t", "T", "TRUE", "True")
 _BODY_KINDS = {
     ("", "Binding"): "binding",
@@ -69,9 +82,9 @@ class Call:
     @property
     def wants_indent(self) -> bool:
         asked = self.query.get("pretty")
-        if asked is None:
-            return self.http.headers.get("User-Agent", "").startswith(("curl/", "Wget/"))
-        return asked in _TRUE or asked == ""
+        if not asked:
+            return self.http.headers.get("User-Agent", "").startswith(_HUMAN)
+        return asked in _TRUE
 
 
 def verbs_of(kind: Kind, subresource: str) -> tuple[str, ...]:
@@ -129,7 +142,10 @@ class Resources:
 
     def _call(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Call:
         query = http.query if http.query_string else _NO_QUERY
-        media = accepted(http.headers.get("Accept", ""))
+        accept = http.headers.get("Accept", "")
+        media = accepted(accept, streams=info.verb == "watch")
+        if media.type == decode.PROTOBUF_TYPE and not _has_protobuf(kind):
+            media = accepted(accept, streams=info.verb == "watch", has_protobuf=False)
         validation = query.get("fieldValidation", "")
         if validation not in ("", decode.STRICT, decode.WARN, decode.IGNORE):
             raise BadRequest(
@@ -163,13 +179,13 @@ class Resources:
     async def _watch(self, call: Call) -> Streamed:
         options = _list_options(call)
         include = call.query.get("includeObject", "")
-        first, later = (form.form(call.kind, call.media, include, headers=headers) for headers in (True, False))
+        frames = form.frames(call.kind, call.media, include)
         seconds = _number(call.query, "timeoutSeconds")
         try:
             subscription = await self._registry.watch(call.request, options)
         except Expired as gone:
-            return self._watches.refuse(call.http, gone)
-        return await self._watches.serve(call.http, subscription, first, later, seconds)
+            return self._watches.refuse(call.http, gone, frames)
+        return await self._watches.serve(call.http, subscription, frames, seconds)
 
     # ---- writing
 
@@ -178,12 +194,13 @@ class Resources:
         obj = await self._body(call, kind)
         if call.info.subresource == "token":
             await self._registry.admit(call.request, obj)
-            return Answer.of(self._token_requests.answer(call.request.key, obj), 201)
+            return self._encoded(call, kind, orjson.dumps(self._token_requests.answer(call.request.key, obj)), 201)
         if "get" not in kind.verbs and not call.info.subresource and kind.verbs and kind.plural != "bindings":
-            return Answer.of(self._reviews.answer(kind, obj, call.request.user, call.info.namespace), 201)
+            review = self._reviews.answer(kind, obj, call.request.user, call.info.namespace)
+            return self._encoded(call, kind, orjson.dumps(review), 201)
         written = await self._registry.create(call.request, obj)
         if written.entry.revision == 0 and not call.request.dry_run:
-            return Answer(written.entry.raw, 201)  # a Status: what binding and eviction answer
+            return self._encoded(call, None, written.entry.raw, 201)  # what binding and eviction answer
         return self._shown(call, written.entry, 201)
 
     async def _update(self, call: Call) -> Answer:
@@ -205,7 +222,8 @@ class Resources:
 
     async def _delete(self, call: Call) -> Answer:
         deleted = await self._registry.delete(call.request, await self._delete_options(call))
-        return Answer(form.encoded(deleted.body, call.media, indent=call.wants_indent), deleted.code, call.media.type)
+        is_status = deleted.body.startswith(b'{"kind":"Status"')
+        return self._encoded(call, None if is_status else call.kind, deleted.body, deleted.code)
 
     async def _delete_collection(self, call: Call) -> Answer | Streamed:
         options = await self._delete_options(call)
@@ -250,20 +268,45 @@ class Resources:
         kind = body_kind(call.kind, call.info.subresource) if call.info.subresource else call.kind
         if media is PLAIN or media == PLAIN:
             body = form.raw(kind, entry)
-            return Answer(form.pretty(body) if call.wants_indent else body, code)
-        body = form.one(kind, entry, media, self._now(), call.query.get("includeObject", ""))
-        return Answer(form.encoded(body, media, indent=call.wants_indent), code, media.type)
+            return self._whole(call, form.pretty(body) if call.wants_indent else body, code)
+        body = form.one(kind, entry, media, self._now(), _include(call))
+        if call.wants_indent and media.type == JSON_TYPE:
+            body = form.pretty(body)
+        return self._whole(call, body, code)
+
+    def _encoded(self, call: Call, kind: Kind | None, body: bytes, code: int) -> Answer:
+        """An answer made on the spot: JSON of that kind, or of a Status, which never becomes a table."""
+        if kind is not None and call.media.shape is not Shape.OBJECT:
+            made = Entry(Key("", ""), 0, body, "", {}, (), ())
+            return self._shown(call, made, code)
+        found = form.encoded(body, call.media, definition=_STATUS if kind is None else kind.definition)
+        if call.wants_indent and call.media.type == JSON_TYPE:
+            found = form.pretty(found)
+        return self._whole(call, found, code)
+
+    def _whole(self, call: Call, body: bytes, code: int) -> Answer:
+        if len(body) > _COMPRESS_BYTES and _takes_gzip(call.http):
+            import zlib
+
+            packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+            return Answer(packer.compress(body) + packer.flush(), code, call.media.type, _GZIPPED)
+        return Answer(body, code, call.media.type)
 
     async def _shown_list(self, call: Call, page: Page) -> Answer | Streamed:
-        pieces = form.many(call.kind, page, call.media, self._now(), call.query.get("includeObject", ""))
-        if call.media.type == YAML_TYPE or call.wants_indent:
-            return Answer(form.encoded(b"".join(pieces), call.media, indent=True), 200, call.media.type)
+        media = call.media
+        pieces: list[bytes] = []
+        for piece in form.many(call.kind, page, media, self._now(), _include(call)):
+            pieces.append(piece)
+            if media != PLAIN:
+                await asyncio.sleep(0)  # others want to be served while a long list is made
+        if media.type == JSON_TYPE and call.wants_indent:
+            pieces = [form.pretty(b"".join(pieces))]
         size = sum(map(len, pieces))
         if size > _COMPRESS_BYTES and _takes_gzip(call.http):
-            return await _compressed(call.http, pieces)
-        if len(pieces) == 1:
-            return Answer(pieces[0])
-        stream = Stream(call.http, length=size)
+            return await _compressed(call.http, pieces, media.type)
+        if size < _COMPRESS_BYTES:
+            return Answer(b"".join(pieces), type_=media.type)
+        stream = Stream(call.http, type_=media.type, length=size)
         try:
             for piece in pieces:
                 await stream.write(piece)
@@ -319,6 +362,21 @@ def _list_options(call: Call) -> ListOptions:
 _EVERYTHING = ListOptions()
 
 
+def _include(call: Call) -> str:
+    """Raises: BadRequest."""
+    asked = call.query.get("includeObject", "")
+    if asked not in ("", "None", "Metadata", "Object") and call.media.shape is Shape.TABLE:
+        why = f"includeObject: Invalid value: \"{asked}\": must be 'Metadata', 'Object', 'None', or empty"
+        raise BadRequest(f"Unable to convert to Table as requested: {why}")
+    return asked
+
+
+def _has_protobuf(kind: Kind) -> bool:
+    from pylet.api.wire import protobuf
+
+    return protobuf.has_message(kind.definition)
+
+
 def _fits(info: RequestInfo) -> bool:
     """Whether the verb belongs on this path: writes of one object need its name, a plain create has none."""
     if info.verb in ("update", "patch"):
@@ -344,10 +402,10 @@ def _takes_gzip(http: web.BaseRequest) -> bool:
     return not (isinstance(peer, tuple) and (peer[0].startswith("127.") or peer[0] == "::1"))
 
 
-async def _compressed(http: web.BaseRequest, pieces: list[bytes]) -> Streamed:
+async def _compressed(http: web.BaseRequest, pieces: list[bytes], type_: str) -> Streamed:
     import zlib
 
-    stream = Stream(http, headers=(("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding")))
+    stream = Stream(http, type_=type_, headers=_GZIPPED)
     packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     try:
         for piece in pieces:

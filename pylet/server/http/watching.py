@@ -14,7 +14,8 @@ from aiohttp import web
 
 from pylet.api.errors import ApiError, Expired
 from pylet.server.http.answer import Connection, Stream, Streamed, chunk
-from pylet.server.registry import END, Batch, Form, Subscription, error_frame
+from pylet.server.http.representation import Frames
+from pylet.server.registry import END, Batch, Form, Subscription
 
 _MOST_BUFFERED_BYTES = 8 << 20
 _LEAST_SECONDS = 1800  # upstream's --min-request-timeout; the end is spread so that not all come back at once
@@ -39,10 +40,11 @@ class Watches:
                 ended.set_result(None)
 
     async def serve(
-        self, request: web.BaseRequest, subscription: Subscription, first: Form, later: Form, timeout_seconds: int
+        self, request: web.BaseRequest, subscription: Subscription, frames: Frames, timeout_seconds: int
     ) -> Streamed:
-        """Stream until the time is over, the client goes or is too slow. `first` frames what comes at first."""
-        stream = Stream(request)
+        """Stream until the time is over, the client goes or is too slow."""
+        stream = Stream(request, type_=frames.type)
+        first, later = frames.first, frames.later
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         end = _ender(ended)
@@ -60,7 +62,7 @@ class Watches:
                 subscription.follow(self._deliver(stream, first, later, end))
                 await ended
         except Expired as gone:
-            stream.write_now(error_frame(gone.status()))
+            stream.write_now(frames.error(gone.status()))
         except ConnectionResetError:
             return Streamed(keep_alive=False)
         finally:
@@ -72,10 +74,10 @@ class Watches:
             return Streamed(keep_alive=False)
         return stream.end()
 
-    def refuse(self, request: web.BaseRequest, error: ApiError) -> Streamed:
+    def refuse(self, request: web.BaseRequest, error: ApiError, frames: Frames) -> Streamed:
         """A watch that cannot begin where it was asked to, as clients expect it: an ERROR event in a stream."""
-        stream = Stream(request)
-        stream.write_now(error_frame(error.status()))
+        stream = Stream(request, type_=frames.type)
+        stream.write_now(frames.error(error.status()))
         return stream.end()
 
     def _deliver(self, stream: Stream, first: Form, later: Form, end: Callable[[], None]) -> Callable[[Batch], None]:

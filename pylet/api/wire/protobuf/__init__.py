@@ -1,0 +1,90 @@
+"""Kubernetes' protobuf, both ways: what typed Go clients, kubectl and controller-runtime speak.
+
+An object travels as four magic bytes and a runtime.Unknown, which names its kind and carries its message; a list's
+message is written in pieces, a watch's frames follow their length. Imported when somebody speaks protobuf.
+
+Sources: apimachinery pkg/runtime/serializer/protobuf, staging/src/k8s.io/api/*/generated.proto.
+"""
+
+from __future__ import annotations
+
+from pylet.api.errors import BadRequest
+from pylet.api.object import Object
+from pylet.api.wire.protobuf.reading import Reader, raw_fields
+from pylet.api.wire.protobuf.table import BYTES, has_message, message_name
+from pylet.api.wire.protobuf.writing import delimited, varint, writer
+
+__all__ = ["List", "dump", "frame", "has_message", "load"]
+
+_MAGIC = b"k8s\x00"
+_UNKNOWN_END = delimited(3, b"") + delimited(4, b"")  # contentEncoding and contentType, which Go always writes
+_PIECE_BYTES = 128 << 10
+_EMPTY = memoryview(b"")
+
+
+def load(raw: bytes, definition: str) -> Object:
+    """The object in an envelope, read as the message of that schema definition. Raises: BadRequest."""
+    if not raw.startswith(_MAGIC):
+        raise BadRequest("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+    try:
+        envelope = _delimited(memoryview(raw)[len(_MAGIC) :])
+        head = _delimited(envelope.get(1, _EMPTY))
+        named = {"kind": str(head.get(2, _EMPTY), "utf-8"), "apiVersion": str(head.get(1, _EMPTY), "utf-8")}
+        obj: Object = Reader().message(envelope.get(2, _EMPTY), message_name(definition))
+    except (ValueError, KeyError) as bad:
+        raise BadRequest(f"proto: cannot decode the body: {bad}") from bad
+    return {name: value for name, value in named.items() if value} | obj
+
+
+def dump(obj: Object, definition: str) -> bytes:
+    """The envelope of an object that has kind and apiVersion."""
+    return _enveloped(obj, writer(message_name(definition))(obj))
+
+
+class List:
+    """The envelope of a list, item by item; `head` has all but the items, which are of that definition."""
+
+    def __init__(self, head: Object, definition: str) -> None:
+        self._head = head
+        self._write = writer(message_name(definition))
+        self._open = [delimited(1, writer("meta.v1.ListMeta")(head.get("metadata") or {}))]
+        self._open_bytes = len(self._open[0])
+        self._pieces: list[bytes] = []
+
+    def add(self, obj: Object) -> bool:
+        """Whether this completes a piece of the answer."""
+        message = delimited(2, self._write(obj))
+        self._open.append(message)
+        self._open_bytes += len(message)
+        if self._open_bytes < _PIECE_BYTES:
+            return False
+        self._close()
+        return True
+
+    def pieces(self) -> list[bytes]:
+        """All of it; the envelope tells its size, so that its beginning is known last."""
+        self._close()
+        return [_envelope_start(self._head, sum(map(len, self._pieces))), *self._pieces, _UNKNOWN_END]
+
+    def _close(self) -> None:
+        self._pieces.append(b"".join(self._open))
+        self._open, self._open_bytes = [], 0
+
+
+def frame(type_: str, enveloped: bytes) -> bytes:
+    """A watch event with its length in front of it; `enveloped` is its object, from `dump`."""
+    event = delimited(1, type_.encode()) + delimited(2, delimited(1, enveloped))
+    return len(event).to_bytes(4) + event
+
+
+def _enveloped(obj: Object, message: bytes) -> bytes:
+    return _envelope_start(obj, len(message)) + message + _UNKNOWN_END
+
+
+def _envelope_start(obj: Object, size: int) -> bytes:
+    type_meta = delimited(1, obj["apiVersion"].encode()) + delimited(2, obj["kind"].encode())
+    return _MAGIC + delimited(1, type_meta) + b"\x12" + varint(size)
+
+
+def _delimited(data: memoryview) -> dict[int, memoryview]:
+    return {number: value for number, kind, value in raw_fields(data) if kind == BYTES}
