@@ -77,7 +77,7 @@ def _invalid(value: Any, param: click.Parameter | None, ctx: click.Context | Non
     assert ctx is not None
     flag = ", ".join(sorted(param.opts, key=len))
     return Failure(
-        f'Error: invalid argument "{value}" for "{flag}" flag: strconv.{function}: parsing "{value}": invalid syntax'
+        f'error: invalid argument "{value}" for "{flag}" flag: strconv.{function}: parsing "{value}": invalid syntax'
         f"\nSee '{kubectl_path(ctx)} --help' for usage."
     )
 
@@ -119,7 +119,7 @@ def canonical(
         elif arg.startswith("--"):
             name, equals, value = arg.partition("=")
             if name not in flags:
-                raise Failure(f"Error: unknown flag: {name}{see}")
+                raise Failure(f"error: unknown flag: {name}{see}")
             options.append(_long(flags[name], value if equals else None, rest, f"flag needs an argument: {name}{see}"))
         else:
             options += _cluster(flags, arg, rest, see)
@@ -134,7 +134,7 @@ def _cluster(flags: dict[str, Flag], arg: str, rest: list[str], see: str) -> lis
         letter, letters = letters[0], letters[1:]
         flag = flags.get(f"-{letter}")
         if flag is None:
-            raise Failure(f"Error: unknown shorthand flag: '{letter}' in {arg}{see}")
+            raise Failure(f"error: unknown shorthand flag: '{letter}' in {arg}{see}")
         if letters.startswith("="):
             return [*found, _long(flag, letters[1:], rest, "")]
         if flag.bare is None:
@@ -149,7 +149,7 @@ def _long(flag: Flag, value: str | None, rest: list[str], missing: str) -> str:
         value = flag.bare
     if value is None:
         if not rest:
-            raise Failure(f"Error: {missing}")
+            raise Failure(f"error: {missing}")
         value = rest.pop(0)
     return f"{flag.opts[0] if flag.opts[0].startswith('--') else flag.opts[-1]}={value}"
 
@@ -195,7 +195,7 @@ class KubectlGroup(LazyGroup):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None:
-            raise Failure(f'Error: unknown command "{args[0]}" for "{kubectl_path(ctx)}"')
+            raise Failure(f'error: unknown command "{args[0]}" for "{kubectl_path(ctx)}"')
         return super().resolve_command(ctx, args)
 
 

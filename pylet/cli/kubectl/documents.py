@@ -8,6 +8,7 @@ from typing import Any
 
 from pylet.api.object import Object
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
@@ -70,3 +71,12 @@ def without_managed_fields(obj: Object) -> Object:
 
 def as_list(items: list[Object]) -> Object:
     return {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
+
+
+def annotated(obj: Object) -> Object:
+    """The manifest with itself as the annotation that the next apply compares with."""
+    meta = dict(obj["metadata"])
+    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != LAST_APPLIED}
+    bare = {**obj, "metadata": {**meta, "annotations": annotations}}
+    annotation = to_compact_json(bare) + "\n"
+    return {**obj, "metadata": {**meta, "annotations": {**annotations, LAST_APPLIED: annotation}}}

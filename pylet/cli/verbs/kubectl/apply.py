@@ -11,12 +11,11 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import manifests, output, writing
 from pylet.cli.kubectl.command import KubectlCommand, many, switch, text
-from pylet.cli.kubectl.documents import as_list, to_compact_json
+from pylet.cli.kubectl.documents import LAST_APPLIED, annotated, as_list
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
-_ANNOTATION = "kubectl.kubernetes.io/last-applied-configuration"
 _CONFLICT = """
 Please review the fields above--they currently have other managers. Here
 are the ways you can resolve this warning:
@@ -52,7 +51,7 @@ class _Apply:
             raise Failure(f"error: {what}")
         if self.options["server_side"]:
             return self._server_side(target), "serverside-applied"
-        wanted = _annotated(target.obj)
+        wanted = annotated(target.obj)
         try:
             current = self.session.api.request("GET", target.path)
         except NotFound:
@@ -72,15 +71,15 @@ class _Apply:
 
     def _patch(self, target: Target, current: Object, wanted: Object) -> tuple[Object, str]:
         annotations = current["metadata"].get("annotations") or {}
-        if _ANNOTATION not in annotations:
+        if LAST_APPLIED not in annotations:
             print(
-                f"Warning: resource {target.resource.plural}/{target.name} is missing the {_ANNOTATION} annotation "
+                f"Warning: resource {target.resource.plural}/{target.name} is missing the {LAST_APPLIED} annotation "
                 "which is required by kubectl apply. kubectl apply should only be used on resources created "
                 "declaratively by either kubectl create --save-config or kubectl apply. The missing annotation will be "
                 "patched automatically.",
                 file=sys.stderr,
             )
-        last = json.loads(annotations.get(_ANNOTATION) or "{}")
+        last = json.loads(annotations.get(LAST_APPLIED) or "{}")
         difference, type_ = _three_way(last, wanted, current)
         if not difference:
             return current, "unchanged"
@@ -122,15 +121,6 @@ def _context(error: ApiError, doing: str) -> Failure:
     from pylet.cli.kubectl.errors import as_failure, text_of
 
     return as_failure(error) if error.reason == "Invalid" else Failure(text_of(error, context=doing))
-
-
-def _annotated(obj: Object) -> Object:
-    """The manifest with itself as the annotation that the next apply compares with."""
-    meta = dict(obj["metadata"])
-    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != _ANNOTATION}
-    bare = {**obj, "metadata": {**meta, "annotations": annotations}}
-    annotation = to_compact_json(bare) + "\n"
-    return {**obj, "metadata": {**meta, "annotations": {**annotations, _ANNOTATION: annotation}}}
 
 
 def _without_nulls(value: Any) -> Any:

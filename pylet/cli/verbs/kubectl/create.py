@@ -12,33 +12,13 @@ import click
 from pylet.api.errors import ApiError
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import manifests, output, writing
+from pylet.cli.kubectl import making, manifests
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, number, switch, text
-from pylet.cli.kubectl.documents import to_compact_json
 from pylet.cli.kubectl.errors import HANDLED, Collected
+from pylet.cli.kubectl.making import make
 from pylet.cli.kubectl.session import Session
-from pylet.cli.kubectl.targets import Target
 
-_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-
-
-def _make(session: Session, obj: Object, options: dict[str, Any], source: str = "") -> None:
-    if options.get("save_config"):
-        annotations = obj["metadata"].setdefault("annotations", {})
-        annotations[_LAST_APPLIED] = to_compact_json(obj) + "\n"
-    if source or session.namespace_given or writing.dry_run(options) != "client":
-        target = manifests.target(session, obj, source)
-    else:
-        target = Target(manifests.resource_of(session, obj, source), "", obj["metadata"]["name"], obj)
-    dry_run = writing.dry_run(options)
-    made = writing.create(
-        session,
-        target,
-        manager=writing.manager_of(options, "kubectl-create"),
-        dry_run=dry_run,
-        validation=writing.validation_of(options["validate"]),
-    )
-    output.done(made, "created", options["output"], dry_run=dry_run)
+_MANAGER = "kubectl-create"
 
 
 def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **options: Any) -> None:
@@ -48,7 +28,7 @@ def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **
     failures = Collected()
     for source, obj in found:
         try:
-            _make(session, obj, options, source)
+            make(session, obj, options, manager=_MANAGER, source=source)
         except HANDLED as error:
             invalid = getattr(error, "reason", "") == "Invalid"
             failures.add(error, context="" if invalid else f'error when creating "{source}"')
@@ -223,9 +203,8 @@ def _token(session: Session, args: tuple[str, ...], duration: str, audience: tup
 
 def _common() -> list[click.Parameter]:
     return [
-        *writing.writing(),
+        *making.flags(),
         text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
-        switch("save-config", help="Note what was applied, for `kubectl apply`."),
         arguments(),
     ]
 
@@ -248,7 +227,7 @@ def _kind(
     def run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         obj = build(session, args, options)
         try:
-            _make(session, obj, options)
+            make(session, obj, options, manager=_MANAGER)
         except ApiError as error:
             if not failing:
                 raise

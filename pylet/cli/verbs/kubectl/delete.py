@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
-from pylet.api.errors import Expired, NotFound
+from pylet.api.errors import NotFound
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import manifests, targets, writing
+from pylet.cli.kubectl import deleting, manifests, targets, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, number, switch, text
 from pylet.cli.kubectl.errors import HANDLED, Collected
-from pylet.cli.kubectl.session import Session, duration_seconds
+from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
 _POLICIES = {
@@ -78,11 +77,7 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     if options["output"] not in ("", "name"):
         raise Failure(f"error: unexpected -o output mode: {options['output']}. We only support '-o name'")
     grace = _grace(options)
-    body: dict[str, Any] = {
-        "kind": "DeleteOptions",
-        "apiVersion": "v1",
-        "propagationPolicy": _policy(options["cascade"]),
-    }
+    body: dict[str, Any] = {"propagationPolicy": _policy(options["cascade"])}
     if grace >= 0:
         body["gracePeriodSeconds"] = grace
     dry_run = writing.dry_run(options)
@@ -104,22 +99,20 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
             _warn("deleting cluster-scoped resources, not scoped to the provided namespace")
             warn_scope = False
         try:
-            answer = session.api.request("DELETE", target.path, body=body) if dry_run != "client" else {}
+            uid = deleting.delete(session, target, body) if dry_run != "client" else ""
         except HANDLED as error:
             if not (ignoring and isinstance(error, NotFound)):
                 context = f'error when deleting "{target.source}"' if target.source else ""
                 failures.add(error, context=context)
             continue
-        uid = (answer.get("details") or {}).get("uid") or (answer.get("metadata") or {}).get("uid") or ""
         deleted.append((target, uid))
         _say(target, options, "force deleted" if grace == 0 else "deleted", dry_run)
     if not seen:
         print("No resources found")
     if options["wait"] and dry_run == "none" and not failures.failures:
-        seconds = duration_seconds(options["timeout"], "--timeout") or 7 * 86400.0
-        deadline = time.monotonic() + seconds
+        deadline = deleting.deadline(options["timeout"])
         for target, uid in deleted:
-            _wait(session, target, uid, deadline)
+            deleting.wait(session, target, uid, deadline)
     failures.finish()
 
 
@@ -132,33 +125,7 @@ def _say(target: Target, options: dict[str, Any], operation: str, dry_run: str) 
         print(target.label)
         return
     suffix = {"client": " (dry run)", "server": " (server dry run)"}.get(dry_run, "")
-    print(f'{target.resource.label} "{target.name}" {operation}{suffix}', flush=True)
-
-
-def _wait(session: Session, target: Target, uid: str, deadline: float) -> None:
-    """Returns when the object is gone, or another one has its name. Raises: Failure at the deadline."""
-    path = target.resource.path(target.namespace)
-    while True:
-        try:
-            found = session.api.request("GET", target.path)
-        except NotFound:
-            return
-        if uid and found["metadata"].get("uid") != uid:
-            return
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise Failure(f"error: timed out waiting for the condition on {target.resource.plural}/{target.name}")
-        query = {
-            "fieldSelector": f"metadata.name={target.name}",
-            "resourceVersion": found["metadata"]["resourceVersion"],
-            "timeoutSeconds": max(1, min(300, int(left))),
-        }
-        try:
-            for event in session.api.watch(path, query):
-                if event["type"] in ("DELETED", "ERROR"):
-                    break
-        except Expired:
-            continue
+    print(f'{target.resource.label} "{target.name}" {operation}{deleting.whence(target)}{suffix}', flush=True)
 
 
 VERB = KubectlCommand(

@@ -1,0 +1,158 @@
+"""`kubectl auth`: can-i and whoami. Source: cmd/auth."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from pylet.api.errors import Forbidden, NotFound
+from pylet.api.object import Object
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import rules
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, switch, text
+from pylet.cli.kubectl.output import printer
+from pylet.cli.kubectl.resources import Resource
+from pylet.cli.kubectl.session import Session
+from pylet.cli.kubectl.tabs import align
+
+_AUTHORIZATION = "/apis/authorization.k8s.io/v1"
+_VERBS = frozenset(
+    (
+        *("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"),
+        *("use", "bind", "impersonate", "*", "approve", "sign", "escalate", "attest"),
+    )
+)
+_PATH_VERBS = frozenset(("get", "put", "post", "head", "options", "delete", "patch", "*"))
+_UNDISCOVERED = {"users", "groups"}
+
+
+def _can_i(session: Session, args: tuple[str, ...], **options: Any) -> int:
+    if options["list"]:
+        if args:
+            raise Failure("error: list option must be specified with no arguments")
+        if options["quiet"] or options["all_namespaces"] or options["subresource"]:
+            told = "list option can't be specified with neither quiet, all-namespaces nor subresource options"
+            raise Failure(f"error: {told}")
+        _list(session, no_headers=options["no_headers"])
+        return 0
+    if len(args) != 2:
+        raise Failure(
+            "error: you must specify two arguments: verb resource or verb resource/resourceName.\n"
+            "See 'kubectl auth can-i -h' for help and examples."
+        )
+    if options["no_headers"]:
+        raise Failure("error: --no-headers cannot be set without --list specified")
+    status = _review(session, _question(session, args[0], args[1], options))
+    if not options["quiet"]:
+        reasons = [status[field] for field in ("reason", "evaluationError") if status.get(field)]
+        print("yes" if status.get("allowed") else " - ".join(["no", *reasons]))
+    return 0 if status.get("allowed") else 1
+
+
+def _question(session: Session, verb: str, what: str, options: dict[str, Any]) -> Object:
+    if what.startswith("/"):
+        if options["subresource"]:
+            raise Failure("error: --subresource can not be used with NonResourceURL")
+        if verb not in _PATH_VERBS:
+            _warn(f"verb '{verb}' is not a known verb\n")
+        return {"nonResourceAttributes": {"verb": verb, "path": what}}
+    type_, _, name = what.partition("/")
+    resource = _resource(session, type_)
+    namespace = "" if options["all_namespaces"] else session.namespace
+    if resource is not None and namespace and not resource.namespaced:
+        group = f" in group '{resource.group}'" if resource.group else ""
+        _warn(f"resource '{resource.plural}' is not namespace scoped{group}\n")
+    if verb not in _VERBS and namespace:
+        _warn(f"verb '{verb}' is not a known verb\n")
+    return {
+        "resourceAttributes": {
+            "namespace": namespace,
+            "verb": verb,
+            "group": resource.group if resource else "",
+            "resource": resource.plural if resource else type_,
+            "subresource": options["subresource"],
+            "name": name,
+        }
+    }
+
+
+def _resource(session: Session, type_: str) -> Resource | None:
+    if type_ == "*":
+        return None
+    try:
+        return session.catalog.find(type_)
+    except Failure:
+        if type_ not in _UNDISCOVERED:
+            plural, _, group = type_.lower().partition(".")
+            where = f" in group '{group}'" if group else ""
+            _warn(f"the server doesn't have a resource type '{plural}'{where}\n")
+        return None
+
+
+def _warn(text_: str) -> None:
+    print(f"Warning: {text_}", file=sys.stderr)
+
+
+def _review(session: Session, spec: Object) -> Object:
+    body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
+    answer = session.api.request("POST", f"{_AUTHORIZATION}/selfsubjectaccessreviews", body=body)
+    status: Object = answer.get("status") or {}
+    return status
+
+
+def _list(session: Session, *, no_headers: bool) -> None:
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": session.namespace},
+    }
+    status = session.api.request("POST", f"{_AUTHORIZATION}/selfsubjectrulesreviews", body=body)["status"]
+    if status.get("incomplete"):
+        _warn(f"the list may be incomplete: {status.get('evaluationError', '')}")
+    granted = [*(status.get("resourceRules") or ()), *(status.get("nonResourceRules") or ())]
+    rows = [line.cells() for line in rules.lines(granted)]
+    if not no_headers:
+        rows.insert(0, list(rules.HEADERS))
+    print(align("".join("\t".join(row) + "\n" for row in rows), least=6, padding=3), end="")
+
+
+def _whoami(session: Session, output: str) -> None:
+    body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+    try:
+        review = session.api.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=body)
+    except NotFound:
+        raise Failure("error: the selfsubjectreviews API is not enabled in the cluster") from None
+    except Forbidden:
+        told = "the selfsubjectreviews API is not enabled in the cluster or you do not have permission to call it"
+        raise Failure(f"error: {told}") from None
+    if output:
+        print(printer(output)(review), end="")
+        return
+    user = review["status"].get("userInfo") or {}
+    rows = [("ATTRIBUTE", "VALUE")]
+    rows += [(title, user[field]) for title, field in (("Username", "username"), ("UID", "uid")) if user.get(field)]
+    if user.get("groups"):
+        rows.append(("Groups", f"[{' '.join(user['groups'])}]"))
+    rows += [(f"Extra: {key}", f"[{' '.join(value)}]") for key, value in sorted((user.get("extra") or {}).items())]
+    print(align("".join("\t".join(row) + "\n" for row in rows), least=6, padding=3), end="")
+
+
+VERB = KubectlGroup("auth", help="Ask who you are and what you may do.")
+VERB.add_command(
+    KubectlCommand(
+        "can-i",
+        _can_i,
+        [
+            switch("all-namespaces", "A", help="In all namespaces."),
+            switch("quiet", "q", help="Only the exit status."),
+            switch("list", help="All that is allowed."),
+            switch("no-headers", help="No line of headers."),
+            text("subresource", help="log, scale, …"),
+            arguments(),
+        ],
+        help="Ask whether you may do something: VERB TYPE[/NAME] or VERB /PATH.",
+    )
+)
+VERB.add_command(
+    KubectlCommand("whoami", _whoami, [text("output", "o", help="json, yaml, …")], help="Show who you are.")
+)

@@ -1,0 +1,81 @@
+"""`kubectl replace`: put what files say in the place of what is there. Source: cmd/replace."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from pylet.api.errors import NotFound
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import deleting, manifests, output, writing
+from pylet.cli.kubectl.command import KubectlCommand, many, number, switch, text
+from pylet.cli.kubectl.documents import annotated
+from pylet.cli.kubectl.errors import Collected
+from pylet.cli.kubectl.session import Session, duration_seconds
+from pylet.cli.kubectl.targets import Target
+
+
+def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options: Any) -> None:
+    if not filename:
+        raise Failure("error: must specify one of -f and -k")
+    if options["grace_period"] >= 0 and not options["force"]:
+        raise Failure("error: --grace-period must have --force specified")
+    if duration_seconds(options["timeout"], "--timeout") and not options["force"]:
+        raise Failure("error: --timeout must have --force specified")
+    failures = Collected()
+    replace = _recreate if options["force"] else _update
+    for target in manifests.targets(session, filename, recursive=recursive):
+        failures.attempt(partial(replace, session, target, options), context=f'error when replacing "{target.source}"')
+    failures.finish()
+
+
+def _update(session: Session, target: Target, options: dict[str, Any]) -> None:
+    dry_run = writing.dry_run(options)
+    obj = annotated(target.obj) if options["save_config"] else target.obj
+    if dry_run != "client":
+        current = session.api.request("GET", target.path)
+        meta = obj["metadata"]
+        # An object that names no revision replaces whichever is there, and an unchanged one is told as replaced, too.
+        version = meta.get("resourceVersion") or current["metadata"]["resourceVersion"]
+        obj = session.api.request(
+            "PUT",
+            target.resource.path(target.namespace, target.name, options["subresource"]),
+            query={
+                "fieldManager": writing.manager_of(options, "kubectl-replace"),
+                "dryRun": "All" if dry_run == "server" else "",
+                "fieldValidation": writing.validation_of(options["validate"]),
+            },
+            body={**obj, "metadata": {**meta, "resourceVersion": version}},
+        )
+    output.done(obj, "replaced", options["output"], dry_run=dry_run)
+
+
+def _recreate(session: Session, target: Target, options: dict[str, Any]) -> None:
+    grace = max(options["grace_period"], 0)
+    try:
+        uid = deleting.delete(session, target, {"gracePeriodSeconds": grace, "propagationPolicy": "Background"})
+        print(f'{target.resource.label} "{target.name}" deleted{deleting.whence(target)}', flush=True)
+        deleting.wait(session, target, uid, deleting.deadline(options["timeout"]))
+    except NotFound:
+        pass
+    manager = writing.manager_of(options, "kubectl-replace")
+    made = writing.create(session, target, manager=manager, validation=writing.validation_of(options["validate"]))
+    output.done(made, "replaced", options["output"])
+
+
+VERB = KubectlCommand(
+    "replace",
+    _run,
+    [
+        many("filename", "f", help="Files, folders or - with the objects."),
+        switch("recursive", "R", help="Folders with what is below them."),
+        switch("force", help="Delete and create anew."),
+        number("grace-period", default=-1, help="Seconds to end in, with --force."),
+        text("timeout", default="0s", help="How long to wait with --force; 0 for long."),
+        text("subresource", help="status, scale, …"),
+        text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
+        switch("save-config", help="Note what was applied, for `kubectl apply`."),
+        *writing.writing(),
+    ],
+    help="Replace objects by what files say.",
+)
