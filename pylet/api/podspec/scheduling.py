@@ -72,12 +72,7 @@ def _affinity(affinity: Object, field: str) -> list[Cause]:
     node = affinity.get("nodeAffinity") or {}
     where = f"{field}.nodeAffinity"
     if _REQUIRED in node:
-        terms = node[_REQUIRED].get("nodeSelectorTerms") or ()
-        at = f"{where}.{_REQUIRED}.nodeSelectorTerms"
-        if not terms:
-            found.append(causes.required(at, "must have at least one node selector term"))
-        for position, term in enumerate(terms):
-            found += _node_term(term, f"{at}[{position}]")
+        found += validate_node_selector(node[_REQUIRED], f"{where}.{_REQUIRED}")
     for position, preferred in enumerate(node.get(_PREFERRED) or ()):
         at = f"{where}.{_PREFERRED}[{position}]"
         found += _weight(preferred, at)
@@ -89,6 +84,17 @@ def _affinity(affinity: Object, field: str) -> list[Cause]:
             at = f"{field}.{kind}.{_PREFERRED}[{position}]"
             found += _weight(weighted, at)
             found += _pod_term(weighted.get("podAffinityTerm") or {}, f"{at}.podAffinityTerm")
+    return found
+
+
+def validate_node_selector(chosen: Object, field: str) -> list[Cause]:
+    found: list[Cause] = []
+    terms = chosen.get("nodeSelectorTerms") or ()
+    at = f"{field}.nodeSelectorTerms"
+    if not terms:
+        found.append(causes.required(at, "must have at least one node selector term"))
+    for position, term in enumerate(terms):
+        found += _node_term(term, f"{at}[{position}]")
     return found
 
 

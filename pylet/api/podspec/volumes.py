@@ -41,8 +41,13 @@ def _source(volume: Object, where: str) -> list[Cause]:
     if not kinds:
         return [causes.required(where, "must specify a volume type")]
     found = [causes.forbidden(f"{where}.{kind}", "may not specify more than 1 volume type") for kind in kinds[1:]]
-    kind = kinds[0]
-    source, at = volume[kind], f"{where}.{kind}"
+    return [*found, *validate_source(kinds[0], volume[kinds[0]], where)]
+
+
+def validate_source(kind: str, source: Object, where: str) -> list[Cause]:
+    """A volume's one source, whose `kind` is its field in what lies at `where`."""
+    found: list[Cause] = []
+    at = f"{where}.{kind}"
     match kind:
         case "emptyDir":
             if source.get("sizeLimit", "0")[:1] == "-":
