@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, quantity, resources
+from pylet.api import causes, columns, names, quantity, resources
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig, is_terminating
@@ -133,7 +133,7 @@ def _status(status: Object) -> list[Cause]:
 
 
 def _key(name: str, field: str) -> list[Cause]:
-    problems = resources.names.qualified_name(name)
+    problems = names.qualified_name(name)
     if problems:
         return causes.each(field, name, problems)
     if resources.is_native(name) and name != "storage":

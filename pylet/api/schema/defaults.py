@@ -33,6 +33,8 @@ VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "apps.v1.StatefulSetSpec": {"podManagementPolicy": "OrderedReady", "replicas": 1, "revisionHistoryLimit": 10},
     "apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
     "authentication.v1.TokenRequestSpec": {"expirationSeconds": 3600},
+    "autoscaling.v1.HorizontalPodAutoscalerSpec": {"minReplicas": 1},
+    "autoscaling.v2.HorizontalPodAutoscalerSpec": {"minReplicas": 1},
     "batch.v1.CronJobSpec": {
         "concurrencyPolicy": "Allow",
         "suspend": False,
@@ -70,6 +72,7 @@ VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "core.v1.Probe": {"failureThreshold": 3, "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1},
     "core.v1.ProjectedVolumeSource": {"defaultMode": _MODE},
     "core.v1.RBDVolumeSource": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
+    "core.v1.ReplicationControllerSpec": {"replicas": 1},
     "core.v1.ScaleIOVolumeSource": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
     "core.v1.Secret": {"type": "Opaque"},
     "core.v1.SecretVolumeSource": {"defaultMode": _MODE},
@@ -241,6 +244,45 @@ def _job_spec(spec: Object) -> None:
     spec.setdefault("manualSelector", False)
 
 
+def _replication_controller(controller: Object) -> None:
+    spec = controller["spec"]
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    if labels:
+        if not spec.get("selector"):
+            spec["selector"] = dict(labels)
+        if not controller["metadata"].get("labels"):
+            controller["metadata"]["labels"] = dict(labels)
+
+
+def _limit_range_item(limit: Object) -> None:
+    if limit.get("type") != "Container":
+        return
+    for name, sources in (("default", ("max",)), ("defaultRequest", ("default", "min"))):
+        filled: Object = {}
+        for source in sources:
+            filled = {**(limit.get(source) or {}), **filled}
+        limit[name] = {**filled, **(limit.get(name) or {})}
+
+
+_SCALE_UP: Final = (("Pods", 4), ("Percent", 100))
+_SCALE_DOWN: Final = (("Percent", 100),)
+
+
+def _autoscaler(spec: Object) -> None:
+    if not spec.get("metrics"):
+        target = {"type": "Utilization", "averageUtilization": 80}
+        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
+    behavior = spec.get("behavior")
+    if behavior is not None:
+        for direction, policies in (("scaleUp", _SCALE_UP), ("scaleDown", _SCALE_DOWN)):
+            rules = behavior.setdefault(direction, {})
+            if direction == "scaleUp":
+                rules.setdefault("stabilizationWindowSeconds", 0)
+            rules.setdefault("selectPolicy", "Max")
+            if "policies" not in rules:
+                rules["policies"] = [{"type": kind, "value": value, "periodSeconds": 15} for kind, value in policies]
+
+
 def _role_binding(binding: Object) -> None:
     if not binding["roleRef"].get("apiGroup"):
         binding["roleRef"]["apiGroup"] = _RBAC
@@ -297,15 +339,18 @@ RULES: Final[Mapping[str, Rule]] = {
     "apps.v1.DaemonSetUpdateStrategy": _daemonset_strategy,
     "apps.v1.DeploymentStrategy": _deployment_strategy,
     "apps.v1.StatefulSetSpec": _statefulset_spec,
+    "autoscaling.v2.HorizontalPodAutoscalerSpec": _autoscaler,
     "batch.v1.Job": _job,
     "core.v1.Container": _container,
     "core.v1.EphemeralContainer": _container,
+    "core.v1.LimitRangeItem": _limit_range_item,
     "core.v1.Namespace": _namespace,
     "core.v1.NodeSpec": _node_spec,
     "core.v1.NodeStatus": _node_status,
     "core.v1.Pod": _pod,
     "core.v1.PodSpec": _pod_spec,
     "core.v1.PodStatus": _pod_status,
+    "core.v1.ReplicationController": _replication_controller,
     "core.v1.Secret": _secret,
     "core.v1.Service": _service,
     "core.v1.Volume": _volume,
