@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,15 @@ from pylet.api.ip import canonical_problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 from pylet.api.references import validate_segment
+
+FAMILY_LABEL = "ipaddress.kubernetes.io/ip-family"
+MANAGED_LABEL = "ipaddress.kubernetes.io/managed-by"
+ALLOCATOR = "ipallocator.k8s.io"
+
+
+def is_managed(labels: Mapping[str, str]) -> bool:
+    """Whether it was made for a Service, by the server itself."""
+    return labels.get(MANAGED_LABEL) == ALLOCATOR
 
 
 class IPAddressStrategy(Strategy):

@@ -1,4 +1,4 @@
-"""Cluster addresses and node ports of Services: who has which is read from the Services themselves, nothing is stored.
+"""Cluster addresses and node ports of Services: who has which is read from the Services themselves.
 
 One process writes Services, so allocating is race-free when what is being written now counts as taken: `allocate` holds
 its choices until the block ends, by when the watch cache has them or the write has failed.
@@ -7,11 +7,10 @@ Source: pkg/registry/core/service/storage/{alloc,storage}.go, ipallocator, porta
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 
 import orjson
 
@@ -19,70 +18,18 @@ from pylet.api import causes
 from pylet.api.errors import Cause, InternalError, Invalid
 from pylet.api.object import Object
 from pylet.client.view import Entry, Table
+from pylet.server.registry.networks import Networks
+from pylet.server.registry.pools import Full, Held, Pool, Refused, free, static_part
 
 NONE = "None"
 
 
-class Full(Exception):
-    """Every value of the range is taken."""
-
-
-class Refused(Exception):
-    """The value asked for cannot be had; the text is upstream's."""
-
-
-class Pool:
-    """Numbers first..last, some taken. The first `static` are handed out only when the rest is full, so that people
-    who choose their own rarely collide with the allocator (KEP-3070, KEP-3668)."""
-
-    def __init__(self, first: int, last: int, static: int) -> None:
-        self.first = first
-        self.last = last
-        self._dynamic = min(first + static, last)
-        self.taken: Counter[int] = Counter()
-
-    def choose(self) -> int:
-        """A free number. Raises: Full."""
-        start = random.randint(self._dynamic, self.last)
-        for low, high in ((start, self.last), (self._dynamic, start - 1), (self.first, self._dynamic - 1)):
-            for number in range(low, high + 1):
-                if not self.taken[number]:
-                    return number
-        raise Full("range is full")
-
-    def free(self, number: int) -> None:
-        self.taken[number] -= 1
-        if not self.taken[number]:
-            del self.taken[number]
-
-
-class Held:
-    """What one write has chosen so far."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
-        self._numbers: list[int] = []
-
-    def take(self, number: int) -> None:
-        self._pool.taken[number] += 1
-        self._numbers.append(number)
-
-    def let_go(self) -> None:
-        for number in self._numbers:
-            self._pool.free(number)
-
-
 class Addresses:
-    """The cluster's service addresses (one family) and node ports; `ports` is the first and the last."""
+    """The cluster's service addresses and node ports; `ports` is the first and the last."""
 
-    def __init__(self, services: Table, cidr: str, ports: tuple[int, int]) -> None:
-        self.network: IPv4Network | IPv6Network = ip_network(cidr)
-        self.family = f"IPv{self.network.version}"
-        size = self.network.num_addresses
-        first = int(self.network.network_address) + 1
-        last = int(self.network.broadcast_address) - (self.network.version == 4)
-        self._ips = Pool(first, min(last, first + (1 << 64)), _static(size, 16, 256))
-        self._ports = Pool(*ports, _static(ports[1] - ports[0] + 1, 32, 128))
+    def __init__(self, services: Table, networks: Networks, ports: tuple[int, int]) -> None:
+        self._networks = networks
+        self._ports = Pool(*ports, static_part(ports[1] - ports[0] + 1, 32, 128))
         for entry in services.entries.values():
             self._heard(None, entry)
         services.listen(self._heard)
@@ -93,19 +40,20 @@ class Addresses:
         if old is not None:
             _keep_allocated(service["spec"], old["spec"])
         _agree_on_ips(service["spec"], old["spec"] if old else None)
-        ips, ports = Held(self._ips), Held(self._ports)
+        held = Held()
         try:
-            self._families(service, old)
-            self._cluster_ips(service, old, ips)
-            self._node_ports(service, old, ports)
+            if old is None or not _keeps_preferred(service["spec"], old["spec"]):
+                self._families(service, old)
+                self._cluster_ips(service, old, held)
+            self._node_ports(service, old, held)
             yield
         finally:
-            ips.let_go()
-            ports.let_go()
+            held.let_go()
 
     # ---- addresses
 
     def _families(self, service: Object, old: Object | None) -> None:
+        """Source: initIPFamilyFields."""
         spec = service["spec"]
         if spec.get("type") == "ExternalName":
             return
@@ -114,76 +62,88 @@ class Addresses:
             before = old["spec"].get("ipFamilyPolicy") if old else None
             spec["ipFamilyPolicy"] = before or ("RequireDualStack" if headless_manual else "SingleStack")
         policy = spec["ipFamilyPolicy"]
-        wrong: list[Cause] = []
+        wrong: list[Cause] = _downgraded(spec, old["spec"]) if old else []
         families: list[str] = spec.setdefault("ipFamilies", [])
-        for position, ip in enumerate(spec.get("clusterIPs") or ()):
-            if ip == NONE:
-                break
-            family = _family_of(ip, position)
-            if position >= len(families):
-                if family != self.family:
-                    field = f"spec.clusterIPs[{position}]"
-                    wrong.append(
-                        causes.invalid(field, spec["clusterIPs"], f"{family} is not configured on this cluster")
-                    )
-                else:
-                    families.append(family)
-        if policy == "SingleStack":
-            must = "must be 'RequireDualStack' or 'PreferDualStack' when multiple {} are specified"
-            if len(spec.get("clusterIPs") or ()) == 2:
-                wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, must.format("cluster IPs")))
-            if len(families) == 2:
-                wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, must.format("IP families")))
+        wrong += self._inferred(spec, families)
         if not wrong and headless_manual:
-            families[:] = families or [self.family]
+            families[:] = families or [self._networks.families[0]]
             if len(families) < 2 and policy != "SingleStack":
-                families.append("IPv6" if families[0] == "IPv4" else "IPv4")
+                families.append(_other(families[0]))
             return
         if not wrong:
-            if policy == "RequireDualStack":
+            if policy == "RequireDualStack" and len(self._networks.families) < 2:
                 why = "this cluster is not configured for dual-stack services"
                 wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, why))
             for position, family in enumerate(families):
-                if family != self.family:
+                if family not in self._networks.families:
                     wrong.append(
                         causes.invalid(f"spec.ipFamilies[{position}]", family, "not configured on this cluster")
                     )
         if wrong:
             raise Invalid("", "Service", service["metadata"]["name"], wrong)
-        families[:] = families or [self.family]
+        families[:] = families or [self._networks.families[0]]
+        if policy != "SingleStack" and len(families) == 1 and len(self._networks.families) == 2:
+            families.append(_other(families[0]))
+
+    def _inferred(self, spec: Object, families: list[str]) -> list[Cause]:
+        """Families that cluster IPs name are added; how that goes wrong, and what one family alone forbids."""
+        wrong: list[Cause] = []
+        policy, ips = spec["ipFamilyPolicy"], spec.get("clusterIPs") or ()
+        if policy == "SingleStack":
+            must = "must be 'RequireDualStack' or 'PreferDualStack' when multiple {} are specified"
+            if len(ips) == 2:
+                wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, must.format("cluster IPs")))
+            if len(families) == 2:
+                wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, must.format("IP families")))
+        for position, ip in enumerate(ips):
+            if ip == NONE:
+                break
+            family = _family_of(ip, position)
+            if position < len(families):
+                continue
+            if family in self._networks.families:
+                families.append(family)
+            else:
+                why = f"{family} is not configured on this cluster"
+                wrong.append(causes.invalid(f"spec.clusterIPs[{position}]", ips, why))
+        return wrong
 
     def _cluster_ips(self, service: Object, old: Object | None, held: Held) -> None:
+        """Addresses for a new Service, for one that becomes other than ExternalName, or for its second family."""
         spec = service["spec"]
-        ips = spec.get("clusterIPs") or []
+        ips = list(spec.get("clusterIPs") or ())
         if spec.get("type") == "ExternalName" or ips[:1] == [NONE]:
             return
+        families = spec["ipFamilies"]
+        missing = range(len(families))
         if old is not None and old["spec"].get("type") != "ExternalName":
-            return
-        asked = ips[0] if ips else ""
+            had = old["spec"]
+            if (had.get("clusterIPs") or [])[:1] == [NONE] or len(had.get("ipFamilies") or ()) >= len(families):
+                return
+            missing = range(1, len(families))
+        for position in missing:
+            ips += [""] * (position + 1 - len(ips))
+            ips[position] = self._address(service, families[position], ips[position], held)
+        spec["clusterIPs"] = ips
+        spec["clusterIP"] = ips[0]
+
+    def _address(self, service: Object, family: str, asked: str, held: Held) -> str:
+        name = service["metadata"]["name"]
         if asked:
             try:
-                number = int(ip_address(asked))
-                self._check_ip(asked, number)
+                self._networks.check(asked)
             except (Refused, ValueError) as why:
+                ips = service["spec"].get("clusterIPs")
                 cause = causes.invalid("spec.clusterIPs", ips, f"failed to allocate IP {asked}: {why}")
-                raise Invalid("", "Service", service["metadata"]["name"], (cause,)) from why
+                raise Invalid("", "Service", name, (cause,)) from why
+            ip = asked
         else:
             try:
-                number = self._ips.choose()
+                ip = self._networks.choose(family)
             except Full as full:
-                name = service["metadata"]["name"]
                 raise InternalError(f'failed to allocate a serviceIP for Service "{name}": {full}') from full
-        held.take(number)
-        spec["clusterIPs"] = [str(self.network.network_address.__class__(number))]
-        spec["clusterIP"] = spec["clusterIPs"][0]
-
-    def _check_ip(self, text: str, number: int) -> None:
-        if not self._ips.first <= number <= self._ips.last or ip_address(text).version != self.network.version:
-            raise Refused(
-                f"the provided IP ({text}) is not in the valid range. The range of valid IPs is {self.network}"
-            )
-        if self._ips.taken[number]:
-            raise Refused("provided IP is already allocated")
+        held.take(*self._networks.place(ip))
+        return ip
 
     # ---- ports
 
@@ -234,29 +194,51 @@ class Addresses:
             raise Refused(f"provided port is not in the valid range. The range of valid ports is {valid}")
         elif pool.taken[asked]:
             raise Refused("provided port is already allocated")
-        held.take(asked)
+        held.take(pool.taken, asked)
         return asked
 
     def _heard(self, before: Entry | None, after: Entry | None) -> None:
-        for entry, change in ((before, Pool.free), (after, _take)):
+        for entry, change in ((before, free), (after, _take)):
             if entry is None:
                 continue
             # Not `entry.object`: what is read once here need not stay decoded.
             spec = orjson.loads(entry.raw).get("spec") or {}
             for ip in spec.get("clusterIPs") or ():
-                if ip and ip != NONE and _family_of(ip, 0) == self.family:
-                    change(self._ips, int(ip_address(ip)))
+                if ip and ip != NONE:
+                    change(*self._networks.place(ip))
             for port in _numbers(spec):
-                change(self._ports, port)
+                change(self._ports.taken, port)
 
 
-def _take(pool: Pool, number: int) -> None:
-    pool.taken[number] += 1
+def _take(taken: Counter[int], number: int) -> None:
+    taken[number] += 1
 
 
-def _static(size: int, part: int, most: int) -> int:
-    """How many of a range's first values are kept for people; upstream's calculateRangeOffset."""
-    return 0 if size < 16 else min(max(16, size // part), most)
+def _other(family: str) -> str:
+    return "IPv6" if family == "IPv4" else "IPv4"
+
+
+def _keeps_preferred(spec: Object, old: Object) -> bool:
+    """A Service that prefers two families stays as it is when the cluster gains or loses one, unless it is changed;
+    upstream's isMatchingPreferDualStackClusterIPFields."""
+    prefers = {spec.get("ipFamilyPolicy"), old.get("ipFamilyPolicy")} == {"PreferDualStack"}
+    same = all(spec.get(name) == old.get(name) for name in ("clusterIPs", "ipFamilies"))
+    return prefers and same and old.get("type") != "ExternalName"
+
+
+def _downgraded(spec: Object, old: Object) -> list[Cause]:
+    """To one family by saying so: the second address goes. Saying less without saying so is refused."""
+    policy = spec["ipFamilyPolicy"]
+    wrong: list[Cause] = []
+    for name, what in (("clusterIPs", "cluster IP"), ("ipFamilies", "IP family")):
+        now, before = spec.get(name) or [], old.get(name) or []
+        if policy == "SingleStack":
+            if now == before and len(now) > 1:
+                spec[name] = now[:1]
+        elif len(before) == 2 and len(now) == 1 and now[0] == before[0]:
+            must = f"must be 'SingleStack' to release the secondary {what}"
+            wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, must))
+    return wrong
 
 
 def _family_of(ip: str, position: int) -> str:

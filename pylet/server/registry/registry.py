@@ -18,8 +18,10 @@ import orjson
 from pylet.api import kinds
 from pylet.api.errors import ApiError, Conflict, MethodNotAllowed, NotFound
 from pylet.api.kind import Kind
+from pylet.api.kinds.ipaddress import KIND as IP_ADDRESS
 from pylet.api.kinds.scale import KIND as SCALE
 from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.kinds.servicecidr import KIND as SERVICE_CIDR
 from pylet.api.object import Key, Object
 from pylet.api.timestamps import format_time
 from pylet.client.interface import PatchType
@@ -29,6 +31,7 @@ from pylet.server.registry import listing, pods
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written
 from pylet.server.registry.feed import Convert
+from pylet.server.registry.networks import Networks
 from pylet.server.registry.patching import check_type, patched
 from pylet.server.registry.request import DeleteOptions, ListOptions, Request
 from pylet.server.registry.scale import scale_of, scaled
@@ -70,7 +73,9 @@ class Registry:
         """Fill the caches; nothing works before. Raises: StoreError."""
         await self._state.load()
         if SERVICE in self._state.caches:
-            addresses = Addresses(self.table(SERVICE), self._service_network, self._node_ports)
+            cidrs, ips = (self._state.caches[kind].table for kind in (SERVICE_CIDR, IP_ADDRESS))
+            networks = Networks(self._service_network.split(","), cidrs, ips)
+            addresses = Addresses(self.table(SERVICE), networks, self._node_ports)
             self._allocators[SERVICE] = addresses.allocate
 
     async def run(self) -> None:

@@ -35,8 +35,8 @@ async def test_a_put_that_leaves_allocated_values_out_keeps_them(api: Api) -> No
         (
             {"clusterIP": "10.99.0.1"},
             "spec.clusterIPs",
-            'Invalid value: ["10.99.0.1"]: failed to allocate IP 10.99.0.1: the provided IP (10.99.0.1) is not in the '
-            "valid range. The range of valid IPs is 10.43.0.0/16",
+            'Invalid value: ["10.99.0.1"]: failed to allocate IP 10.99.0.1: the provided network does not match the '
+            "current range",
         ),
         (
             {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30001}]},
