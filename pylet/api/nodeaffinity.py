@@ -5,23 +5,31 @@ Source: upstream `component-helpers/scheduling/corev1/nodeaffinity/nodeaffinity.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
-from pylet.api.object import Object
-from pylet.server.scheduler.model import NodeInfo
+from pylet.api.object import Object, dig
 
 
-def matches_any(terms: list[Object], node: NodeInfo) -> bool:
+def allows(pod_spec: Object, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether nodeSelector and required node affinity allow the node of that name with these labels."""
+    wanted = pod_spec.get("nodeSelector")
+    if wanted and not wanted.items() <= labels.items():
+        return False
+    required = dig(pod_spec, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    return required is None or matches_any(required.get("nodeSelectorTerms") or (), name, labels)
+
+
+def matches_any(terms: Iterable[Object], name: str, labels: Mapping[str, str]) -> bool:
     """Terms are alternatives; an empty term matches nothing."""
-    return any(matches_term(term, node) for term in terms)
+    return any(matches_term(term, name, labels) for term in terms)
 
 
-def matches_term(term: Object, node: NodeInfo) -> bool:
+def matches_term(term: Object, name: str, labels: Mapping[str, str]) -> bool:
     expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
     if not expressions and not fields:
         return False
-    return all(_matches(e, node.labels.get(e["key"])) for e in expressions) and all(
-        _matches(field, node.name if field["key"] == "metadata.name" else None) for field in fields
+    return all(_matches(e, labels.get(e["key"])) for e in expressions) and all(
+        _matches(field, name if field["key"] == "metadata.name" else None) for field in fields
     )
 
 

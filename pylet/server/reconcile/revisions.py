@@ -1,0 +1,89 @@
+"""The history of a workload: each template it had, as a numbered ControllerRevision. Pure.
+
+A template that comes back takes its old revision with a new number, so a rollback makes no new one.
+Source: upstream `pkg/controller/history`, `pkg/controller/daemon/update.go` (constructHistory).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pylet.api.kind import Kind
+from pylet.api.kinds.controllerrevision import KIND as CONTROLLER_REVISION
+from pylet.api.object import Key, Object, annotations_of, controller_of, is_terminating, key_of, labels_of, uid_of
+from pylet.api.podtemplate import owner_reference, template_hash
+from pylet.client.view import View
+from pylet.server.reconcile.ownership import by_label_selector
+from pylet.server.reconcile.plan import Action, Create, Delete, Patch
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`old` is in the order of the numbers. Without a `current`, the `missing` actions make it: do only these."""
+
+    current: Object | None
+    old: tuple[Object, ...]
+    missing: tuple[Action, ...] = ()
+
+
+def history(workload: Object, kind: Kind, view: View, hash_label: str) -> History:
+    uid, meta = uid_of(workload), workload["metadata"]
+    owned = [revision for revision in view.owned_by(CONTROLLER_REVISION, uid) if not is_terminating(revision)]
+    if adoptions := _adoptions(workload, kind, view):
+        return History(None, (), adoptions)
+    data = _snapshot(workload)
+    owned.sort(key=_number)
+    same = [revision for revision in owned if revision["data"] == data]
+    old = tuple(revision for revision in owned if revision["data"] != data)
+    number = max(map(_number, old), default=0) + 1
+    if same:
+        current = same[-1]
+        if _number(current) >= number:
+            return History(current, old)
+        renumbered = Patch(CONTROLLER_REVISION, key_of(current), {"revision": number})
+        return History(None, old, (renumbered,))
+    collisions = (workload.get("status") or {}).get("collisionCount", 0)
+    suffix = template_hash(workload["spec"]["template"], collisions)
+    key = Key(meta["namespace"], f"{meta['name']}-{suffix}")
+    if view.get(CONTROLLER_REVISION, key) is not None:
+        return History(
+            None, old, (Patch(kind, key_of(workload), {"status": {"collisionCount": collisions + 1}}, "status"),)
+        )
+    revision: Object = {
+        "apiVersion": CONTROLLER_REVISION.api_version,
+        "kind": CONTROLLER_REVISION.name,
+        "metadata": {
+            "name": key.name,
+            "namespace": key.namespace,
+            "labels": {**labels_of(workload["spec"]["template"]), hash_label: suffix},
+            "annotations": annotations_of(workload),
+            "ownerReferences": [owner_reference(workload, kind)],
+        },
+        "data": data,
+        "revision": number,
+    }
+    return History(None, old, (Create(CONTROLLER_REVISION, revision),))
+
+
+def forget(revisions: Iterable[Object]) -> tuple[Action, ...]:
+    return tuple(Delete(CONTROLLER_REVISION, key_of(gone), uid_of(gone)) for gone in revisions)
+
+
+def _adoptions(workload: Object, kind: Kind, view: View) -> tuple[Action, ...]:
+    matches = by_label_selector(workload)
+    owner = owner_reference(workload, kind)
+    return tuple(
+        Patch(CONTROLLER_REVISION, key_of(orphan), {"metadata": {"uid": uid_of(orphan), "ownerReferences": [owner]}})
+        for orphan in view.select(CONTROLLER_REVISION, workload["metadata"]["namespace"], matches)
+        if controller_of(orphan) is None and not is_terminating(orphan)
+    )
+
+
+def _snapshot(workload: Object) -> Object:
+    """A strategic merge patch that brings this template back: what `kubectl rollout undo` sends."""
+    return {"spec": {"template": {**workload["spec"]["template"], "$patch": "replace"}}}
+
+
+def _number(revision: Object) -> int:
+    return int(revision.get("revision", 0))
