@@ -16,8 +16,6 @@ import orjson
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from pylet.api.errors import ApiError
-
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 Headers = Iterable[tuple[str, str]]
@@ -67,12 +65,6 @@ class Answer:
     @classmethod
     def text(cls, text: str, status: int = 200) -> Answer:
         return cls(text.encode(), status, TEXT)
-
-    @classmethod
-    def refusal(cls, error: ApiError, headers: Headers = ()) -> Answer:
-        retry = (error.details or {}).get("retryAfterSeconds")
-        more = [("Retry-After", str(retry))] if retry else []
-        return cls.of(error.status(), error.code, [*more, *headers])
 
     async def prepare(self, request: web.BaseRequest) -> None:
         transport = request.transport

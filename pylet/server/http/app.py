@@ -22,6 +22,7 @@ from pylet.server.http.discovery import Discovery
 from pylet.server.http.health import ROOTS, Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
 from pylet.server.http.openapi import OpenApi
+from pylet.server.http.refusals import refusal
 from pylet.server.http.request_info import RequestInfo, request_info
 from pylet.server.http.resources import Resources, not_found
 from pylet.server.http.watching import Watches
@@ -78,12 +79,12 @@ class App:
         try:
             answer = await self._serve(http, info)
         except ApiError as refused:
-            answer = Answer.refusal(refused)
+            answer = refusal(http, refused)
         except ConnectionResetError:
             answer = Streamed(499, keep_alive=False)
         except Exception:
             log.exception("%s %s failed", http.method, http.path)
-            answer = Answer.refusal(InternalError(f"Internal error occurred: {http.method} {http.path} failed"))
+            answer = refusal(http, InternalError(f"Internal error occurred: {http.method} {http.path} failed"))
         seconds = time.perf_counter() - started
         self._metrics.count(
             info.verb.upper(), info.group, info.version, info.resource, info.subresource, answer.status, seconds

@@ -1,24 +1,54 @@
 """What is served, told to clients: the classic documents of each group and version, and the aggregated ones.
 
-All are made of the kinds when first asked for and kept as bytes with their ETag.
-Source: apiserver pkg/endpoints/discovery.
+All are made of the kinds when first asked for and kept as bytes with their ETag, until kinds come or go.
+Source: apiserver pkg/endpoints/discovery, pkg/controlplane/apiserver/apis.go (priorities of groups).
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Iterator
+from typing import Protocol
 
 import orjson
 
+from pylet.api.crd.versions import priority
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.server.http.negotiation import JSON_TYPE, clauses
+from pylet.server.http import representation
+from pylet.server.http.negotiation import JSON_TYPE, accepted, clauses
 from pylet.server.http.resources import body_kind, verbs_of
 
 _AGGREGATED = "apidiscovery.k8s.io"
 _AGGREGATED_TYPE = f"{JSON_TYPE};g={_AGGREGATED};v=v2;as=APIGroupDiscoveryList"
+_META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_PRIORITIES = (
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+    "resource.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+)
+"""The order upstream names its groups in; custom ones follow by name."""
+_CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
+_STORED_VERSIONS = {"MutatingAdmissionPolicy": "v1beta1", "MutatingAdmissionPolicyBinding": "v1beta1"}
+"""Where upstream still stores another version than the newest, which the hash of it tells."""
 _CONNECTED = {
     "attach": ("PodAttachOptions", ("create", "get")),
     "exec": ("PodExecOptions", ("create", "get")),
@@ -28,34 +58,64 @@ _CONNECTED = {
 }
 
 
+class Kinds(Protocol):
+    """The kinds served now; `generation` counts their changes."""
+
+    generation: int
+
+    def __iter__(self) -> Iterator[Kind]: ...
+
+
 class Discovery:
     """`address` is where clients reach the server (`host:port`), for the legacy group's document."""
 
-    def __init__(self, kinds: Iterable[Kind], address: str) -> None:
-        self._kinds = [kind for kind in kinds if kind.verbs]
+    def __init__(self, kinds: Kinds, address: str) -> None:
+        self._served = kinds
         self._address = address
+        self._generation = -1
+        self._kinds: list[Kind] = []
+        self._groups: dict[str, list[str]] = {}
         self._made: dict[str, tuple[bytes, str]] = {}
 
     def document(self, path: str, accept: str) -> tuple[bytes, str, str] | None:
-        """Body, content type and ETag for a discovery path; None when it is none."""
+        """Body, content type and ETag for a discovery path; None when it is none. Raises: NotAcceptable."""
+        self._refresh()
         parts = [part for part in path.split("/") if part]
-        if len(parts) == 1 and _wants_aggregated(accept):
-            body, tag = self._kept(f"{path} aggregated", self._aggregate(parts[0]))
+        if parts in (["api"], ["apis"]) and _wants_aggregated(accept):
+            name = f"{path} aggregated"
+            if name not in self._made:
+                self._keep(name, orjson.dumps(self._aggregate(parts[0])))
+            body, tag = self._made[name]
             return body, _AGGREGATED_TYPE, tag
         found = self._classic(parts)
         if found is None:
             return None
-        body, tag = self._kept(path, found)
-        return body, JSON_TYPE, tag
+        media = accepted(accept, shapes=False)
+        name = f"{'/'.join(parts)} {media}"
+        if name not in self._made:
+            self._keep(name, representation.encoded(orjson.dumps(found), media, definition=_META + found["kind"]))
+        body, tag = self._made[name]
+        return body, media.type, tag
 
     def serves(self, group: str, version: str) -> bool:
-        return any((kind.group, kind.version) == (group, version) for kind in self._kinds)
+        self._refresh()
+        return version in self._groups.get(group, ())
 
-    def _kept(self, name: str, document: Object) -> tuple[bytes, str]:
-        if name not in self._made:
-            body = orjson.dumps(document)
-            self._made[name] = body, f'"{hashlib.sha256(body).hexdigest().upper()}"'
-        return self._made[name]
+    def _refresh(self) -> None:
+        if self._generation == self._served.generation:
+            return
+        self._generation = self._served.generation
+        self._made.clear()
+        self._kinds = [kind for kind in self._served if kind.verbs]
+        versions: dict[str, set[str]] = {}
+        for kind in self._kinds:
+            versions.setdefault(kind.group, set()).add(kind.version)
+        self._groups = {
+            group: sorted(versions[group], key=priority, reverse=True) for group in sorted(versions, key=_place)
+        }
+
+    def _keep(self, name: str, body: bytes) -> None:
+        self._made[name] = body, f'"{hashlib.sha512(body).hexdigest().upper()}"'
 
     def _classic(self, parts: list[str]) -> Object | None:
         match parts:
@@ -66,7 +126,7 @@ class Discovery:
                 return {
                     "kind": "APIGroupList",
                     "apiVersion": "v1",
-                    "groups": [_group(*g) for g in self._groups.items()],
+                    "groups": [_group(*g) for g in self._groups.items() if g[0]],
                 }
             case ["api", version] if self.serves("", version):
                 return self._resources("", version)
@@ -76,17 +136,6 @@ class Discovery:
                 return self._resources(group, version)
         return None
 
-    @cached_property
-    def _groups(self) -> dict[str, list[str]]:
-        """Named groups and their versions, the preferred one first."""
-        found: dict[str, list[str]] = {}
-        for kind in self._kinds:
-            versions = found.setdefault(kind.group, [])
-            if kind.version not in versions:
-                versions.append(kind.version)
-        found.pop("", None)
-        return {group: sorted(versions, key=_age) for group, versions in sorted(found.items())}
-
     def _resources(self, group: str, version: str) -> Object:
         found: list[Object] = []
         for kind in self._of(group, version):
@@ -95,33 +144,33 @@ class Discovery:
                 "singularName": kind.singular,
                 "namespaced": kind.namespaced,
                 "kind": kind.name,
-                "verbs": sorted(kind.verbs),
+                "verbs": _verbs(kind),
             }
             if kind.short_names:
                 entry["shortNames"] = list(kind.short_names)
             if kind.categories:
                 entry["categories"] = list(kind.categories)
-            if "get" in kind.verbs:
+            if "watch" in kind.verbs:
                 entry["storageVersionHash"] = _storage_hash(kind)
             found.append(entry)
-            for sub in sorted(kind.subresources):
+            for sub in _subresources(kind):
                 of_kind, gv, verbs = _subresource(kind, sub)
                 entry = {"name": f"{kind.plural}/{sub}", "singularName": "", "namespaced": kind.namespaced}
                 if gv != (kind.group, kind.version):
                     entry |= {"group": gv[0], "version": gv[1]}
-                found.append({**entry, "kind": of_kind, "verbs": list(verbs)})
-        api_version = f"{group}/{version}" if group else version
-        return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": found}
+                found.append({**entry, "kind": of_kind, "verbs": sorted(verbs)})
+        head = {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": f"{group}/{version}"}
+        return {**(head if group else {"kind": head["kind"], "groupVersion": version}), "resources": found}
 
     def _of(self, group: str, version: str) -> list[Kind]:
         found = [kind for kind in self._kinds if (kind.group, kind.version) == (group, version)]
         return sorted(found, key=lambda kind: kind.plural)
 
     def _aggregate(self, root: str) -> Object:
-        groups = {"": ["v1"]} if root == "api" else self._groups
+        groups = {group: found for group, found in self._groups.items() if (root == "apis") == bool(group)}
         items = [
             {
-                "metadata": {"name": group, "creationTimestamp": None} if group else {"creationTimestamp": None},
+                "metadata": {"name": group} if group else {},
                 "versions": [
                     {
                         "version": version,
@@ -164,37 +213,49 @@ def _subresource(kind: Kind, sub: str) -> tuple[str, tuple[str, str], tuple[str,
 def _aggregated(kind: Kind) -> Object:
     entry: Object = {
         "resource": kind.plural,
-        "responseKind": {"group": kind.group, "version": kind.version, "kind": kind.name},
+        "responseKind": _response(kind, (kind.group, kind.version), kind.name),
         "scope": "Namespaced" if kind.namespaced else "Cluster",
         "singularResource": kind.singular,
-        "verbs": sorted(kind.verbs),
+        "verbs": _verbs(kind),
     }
     if kind.short_names:
         entry["shortNames"] = list(kind.short_names)
     if kind.categories:
         entry["categories"] = list(kind.categories)
     if kind.subresources:
-        entry["subresources"] = [_aggregated_subresource(kind, sub) for sub in sorted(kind.subresources)]
+        entry["subresources"] = [_aggregated_subresource(kind, sub) for sub in _subresources(kind)]
     return entry
 
 
 def _aggregated_subresource(kind: Kind, sub: str) -> Object:
-    name, (group, version), verbs = _subresource(kind, sub)
+    name, of, verbs = _subresource(kind, sub)
     return {
         "subresource": sub,
-        "responseKind": {"group": group, "version": version, "kind": name},
-        "verbs": list(verbs),
+        "responseKind": _response(kind, of, name),
+        "verbs": sorted(verbs),
     }
 
 
-def _storage_hash(kind: Kind) -> str:
-    import base64
+def _response(kind: Kind, of: tuple[str, str], name: str) -> Object:
+    """Built-in kinds leave out a group and version that are the resource's own."""
+    group, version = ("", "") if of == (kind.group, kind.version) and kind.schema is None else of
+    return {"group": group, "version": version, "kind": name}
 
+
+def _verbs(kind: Kind) -> list[str]:
+    return sorted(kind.verbs) if kind.schema is None else [verb for verb in _CUSTOM_VERBS if verb in kind.verbs]
+
+
+def _subresources(kind: Kind) -> list[str]:
+    return sorted(kind.subresources) if kind.schema is None else list(kind.subresources)
+
+
+def _storage_hash(kind: Kind) -> str:
     stored = kind.stored_as or kind
-    text = f"{stored.group}/{stored.version}/{stored.name}"
+    version = stored.storage.version if stored.storage is not None else stored.version
+    text = f"{stored.group}/{_STORED_VERSIONS.get(kind.name, version)}/{stored.name}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
-def _age(version: str) -> tuple[int, str]:
-    """Stable versions before beta before alpha."""
-    return (2 if "alpha" in version else 1 if "beta" in version else 0), version
+def _place(group: str) -> tuple[int, str]:
+    return _PRIORITIES.index(group) if group in _PRIORITIES else len(_PRIORITIES), group

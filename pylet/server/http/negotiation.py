@@ -16,6 +16,8 @@ JSON_TYPE = "application/json"
 YAML_TYPE = "application/yaml"
 _SERVED = (JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE)
 _STREAMED = (JSON_TYPE, PROTOBUF_TYPE)
+_HUMAN = ("curl", "Wget", "Mozilla/5.0")
+_TRUE = ("1", "true", "t", "T", "TRUE", "True")
 _META = "meta.k8s.io"
 _META_VERSIONS = ("v1", "v1beta1")
 
@@ -55,7 +57,10 @@ def accepted(header: str, *, shapes: bool = True, streams: bool = False, has_pro
 
     `has_protobuf` False is for objects that have no such form, whose metadata alone then does. Raises: NotAcceptable.
     """
-    for clause in clauses(header):
+    asked = clauses(header)
+    if has_protobuf and not any(clause.type in (*_SERVED, "*/*") for clause in asked):
+        raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {', '.join(_SERVED)}")
+    for clause in asked:
         for served in _STREAMED if streams else _SERVED:
             if not _matches(clause.type, served):
                 continue
@@ -78,10 +83,15 @@ def clauses(header: str) -> list[Clause]:
             quality = float(params.pop("q", 1))
         except ValueError:
             quality = 1.0
-        if type_ and quality > 0:
+        if type_:
             found.append(Clause(type_.lower(), quality, params))
     # Sorted is stable: the client's order decides between equals. A wildcard is worth less than a name.
     return sorted(found, key=lambda clause: (-clause.quality, clause.type.count("*")))
+
+
+def wants_indent(asked: str, user_agent: str) -> bool:
+    """Whether JSON is for human eyes: the query's `pretty`, else what such clients call themselves."""
+    return asked in _TRUE if asked else user_agent.startswith(_HUMAN)
 
 
 def content_type(header: str) -> str:

@@ -52,7 +52,7 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
         meta["remainingItemCount"] = page.remaining
     match media.shape:
         case Shape.OBJECT:
-            head: Object = {"kind": f"{kind.name}List", "apiVersion": kind.api_version, "metadata": meta}
+            head: Object = {"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": meta}
             if media.type == JSON_TYPE:
                 return _joined(head, "items", (raw(kind, entry) for entry in page.entries))
             objects = (obj(kind, entry) for entry in page.entries)

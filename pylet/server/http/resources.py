@@ -37,17 +37,18 @@ from pylet.server.http.negotiation import (
     accepted,
     content_type,
     unsupported,
+    wants_indent,
 )
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.watching import Watches
 from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written
+from pylet.server.registry.ownership import manager_of
 
 BODY_BYTES = 3 << 20
 _GZIPPED = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
 _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _COMPRESS_BYTES = 128 << 10  # upstream's threshold
-_HUMAN = ("curl", "Wget", "Mozilla/5.0")
 _TRUE = ("1", "true", "t", "T", "TRUE", "True")
 _BODY_KINDS = {
     ("", "Binding"): "binding",
@@ -81,10 +82,7 @@ class Call:
 
     @property
     def wants_indent(self) -> bool:
-        asked = self.query.get("pretty")
-        if not asked:
-            return self.http.headers.get("User-Agent", "").startswith(_HUMAN)
-        return asked in _TRUE
+        return wants_indent(self.query.get("pretty", ""), self.http.headers.get("User-Agent", ""))
 
 
 def verbs_of(kind: Kind, subresource: str) -> tuple[str, ...]:
@@ -161,7 +159,8 @@ class Resources:
             subresource=info.subresource,
             user=user,
             dry_run=dry_run == "All",
-            field_manager=query.get("fieldManager", ""),
+            field_manager=_manager(http, info.verb, query),
+            force=query.get("force") in _TRUE,
             field_validation=validation,
         )
         return Call(http, info, kind, request, query, media)
@@ -375,6 +374,14 @@ def _has_protobuf(kind: Kind) -> bool:
     from pylet.api.wire import protobuf
 
     return protobuf.has_message(kind.definition)
+
+
+def _manager(http: web.BaseRequest, verb: str, query: Mapping[str, str]) -> str:
+    if verb not in ("create", "update", "patch"):
+        return ""
+    applies = verb == "patch" and http.headers.get("Content-Type", "").startswith(PatchType.APPLY)
+    agent = http.headers.get("User-Agent", "")
+    return manager_of(verb, query.get("fieldManager", ""), agent, applies=applies, force=query.get("force"))
 
 
 def _fits(info: RequestInfo) -> bool:

@@ -82,7 +82,7 @@ def _enveloped(obj: Object, message: bytes) -> bytes:
 
 
 def _envelope_start(obj: Object, size: int) -> bytes:
-    type_meta = delimited(1, obj["apiVersion"].encode()) + delimited(2, obj["kind"].encode())
+    type_meta = delimited(1, obj.get("apiVersion", "v1").encode()) + delimited(2, obj["kind"].encode())
     return _MAGIC + delimited(1, type_meta) + b"\x12" + varint(size)
 
 
