@@ -17,6 +17,7 @@ from pylet.api.object import Key, Object, annotations_of
 from pylet.client.interface import Client
 
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
+_MADE_ONCE = ("ServiceCIDR",)  # its ranges are immutable, and may have been widened since
 _GRANTS = ("rules", "subjects")
 
 
@@ -45,6 +46,8 @@ async def _ensure(client: Client, obj: Object) -> None:
 def _wanted(obj: Object, current: Object) -> Object | None:
     """The patch that makes `current` what it shall be; None where its owner said that it be left alone."""
     annotations = annotations_of(current)
+    if obj["kind"] in _MADE_ONCE:
+        return None
     if annotations.get(_AUTOUPDATE) == "false" or annotations.get(flowcontrol.AUTO_UPDATE) == "false":
         return None
     if flowcontrol.AUTO_UPDATE in annotations_of(obj):

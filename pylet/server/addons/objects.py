@@ -12,6 +12,7 @@ from ipaddress import ip_address, ip_network
 
 from pylet.api import clustersettings, flowcontrol
 from pylet.api.clustersettings import ClusterSettings
+from pylet.api.kinds import servicecidr
 from pylet.api.object import Object
 
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -30,6 +31,7 @@ def objects(
         *_cluster_settings(settings),
         *_priority_classes(),
         *flowcontrol.objects(),
+        _service_cidr(settings.service_cidr),
         *kubernetes_service(settings.service_cidr, advertise_address, port),
     ]
     if "dns" not in disable:
@@ -64,6 +66,16 @@ def _cluster_settings(settings: ClusterSettings) -> list[Object]:
             "subjects": [{"apiGroup": group, "kind": "Group", "name": reader} for reader in readers],
         },
     ]
+
+
+def _service_cidr(service_cidr: str) -> Object:
+    """The range of the cluster's own flags, as an object; source: pkg/controlplane/controller/defaultservicecidr."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": {"name": servicecidr.DEFAULT},
+        "spec": {"cidrs": service_cidr.split(",")},
+    }
 
 
 def kubernetes_service(service_cidr: str, advertise_address: str, port: int) -> list[Object]:
