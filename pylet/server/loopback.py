@@ -35,6 +35,7 @@ class Loopback:
     ) -> None:
         self._registry = registry
         self._user = user
+        self._manager = "kubelet" if user.name.startswith("system:node:") else "kube-controller-manager"
         self._answers = answers or {}
 
     # ---- Client
@@ -82,7 +83,7 @@ class Loopback:
         manager: str = "",
         force: bool = False,
     ) -> Object:
-        request = self._request("patch", kind, key, subresource)
+        request = self._request("patch", kind, key, subresource, manager=manager, force=force)
         return _shown(kind, (await self._registry.patch(request, patch, type_)).entry)
 
     async def delete(
@@ -144,9 +145,18 @@ class Loopback:
 
     # ---- inside
 
-    def _request(self, verb: str, kind: Kind, key: Key, subresource: str = "") -> Request:
+    def _request(
+        self, verb: str, kind: Kind, key: Key, subresource: str = "", *, manager: str = "", force: bool = False
+    ) -> Request:
         return Request(
-            verb=verb, kind=kind, key=key, subresource=subresource, user=self._user, field_validation=decode.IGNORE
+            verb=verb,
+            kind=kind,
+            key=key,
+            subresource=subresource,
+            user=self._user,
+            field_manager=manager or self._manager,
+            force=force,
+            field_validation=decode.IGNORE,
         )
 
 

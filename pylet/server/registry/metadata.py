@@ -24,7 +24,6 @@ def begin_create(kind: Kind, obj: Object, namespace: str, *, uid: str, now: str)
     meta = obj["metadata"]
     for field in _SYSTEM_FIELDS:
         meta.pop(field, None)
-    meta.pop("managedFields", None)
     if meta.pop("resourceVersion", ""):
         raise BadRequest("resourceVersion should not be set on objects to be created")
     place_in(kind, meta, namespace)
@@ -61,7 +60,6 @@ def carry_over(meta: Object, old: Object) -> None:
         if field in old:
             meta[field] = old[field]
     meta.pop("selfLink", None)
-    meta.pop("managedFields", None)
 
 
 def dedupe_owners(meta: Object, warnings: list[str]) -> None:

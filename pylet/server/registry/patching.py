@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from pylet.api import schema
 from pylet.api.errors import ApiError, BadRequest, RemoteError, UnsupportedMediaType
 from pylet.api.kind import Kind
@@ -16,7 +18,7 @@ from pylet.api.wire import decode
 from pylet.client.interface import PatchType
 
 _REJECTED = "the server rejected our request due to an error in our request"
-ACCEPTED = (PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC)
+ACCEPTED = (PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC, PatchType.APPLY)
 
 
 def check_type(type_: PatchType) -> None:
@@ -48,6 +50,14 @@ def patched(kind: Kind, current: Object, patch: Any, type_: PatchType, validatio
     warnings = decode.canonicalize(kind, obj, validation)
     obj.setdefault("metadata", {})
     return obj, warnings
+
+
+def applied(kind: Kind, merged: Object) -> Object:
+    """What server-side apply made, decoded; it was checked before, so nothing in it is unknown. Raises: ApiError."""
+    obj: Object = orjson.loads(orjson.dumps(merged))
+    obj["kind"], obj["apiVersion"] = kind.name, kind.api_version
+    decode.canonicalize(kind, obj, decode.IGNORE)
+    return obj
 
 
 def _unprocessable(why: str) -> ApiError:

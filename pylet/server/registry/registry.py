@@ -32,7 +32,8 @@ from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written
 from pylet.server.registry.feed import Convert
 from pylet.server.registry.networks import Networks
-from pylet.server.registry.patching import check_type, patched
+from pylet.server.registry.ownership import Ownership
+from pylet.server.registry.patching import applied, check_type, patched
 from pylet.server.registry.request import DeleteOptions, ListOptions, Request
 from pylet.server.registry.scale import scale_of, scaled
 from pylet.server.registry.selection import selection_of
@@ -67,7 +68,9 @@ class Registry:
         self._service_network = service_cidr
         self._node_ports = node_ports
         self._allocators: dict[Kind, Allocate] = {}
-        self._writer = Writer(self._state, chain, allocators=self._allocators, now=now)
+        self._writer = Writer(
+            self._state, chain, allocators=self._allocators, ownership=Ownership(self.kinds.by_kind), now=now
+        )
 
     async def load(self) -> None:
         """Fill the caches; nothing works before. Raises: StoreError."""
@@ -104,7 +107,7 @@ class Registry:
             await self._state.cache_of(request.kind)
         entry = self._entry(request)
         if request.subresource == "scale":
-            return Entry.of(SCALE, scale_of(request.kind, entry.object))
+            return Entry.of(SCALE, self._shown_scale(request.kind, entry.object))
         return entry
 
     async def list(self, request: Request, options: ListOptions) -> Page:
@@ -162,8 +165,10 @@ class Registry:
         return await self._writer.change(request, lambda _: fresh(), create=None if request.subresource else fresh)
 
     async def patch(self, request: Request, patch: Any, type_: PatchType) -> Written:
-        """`patch` is decoded JSON. Raises: UnsupportedMediaType for APPLY, until field ownership is kept."""
+        """`patch` is decoded JSON. Raises: UnsupportedMediaType."""
         check_type(type_)
+        if type_ is PatchType.APPLY:
+            return await self._apply(request, patch)
         again = orjson.dumps(patch)
         kind = SCALE if request.subresource == "scale" else request.kind
 
@@ -179,6 +184,23 @@ class Registry:
         return await self._writer.change(
             request, lambda entry: _to_stored(kind, changed(kind.from_stored(_with_version(entry))))
         )
+
+    async def _apply(self, request: Request, config: Any) -> Written:
+        kind, owners = request.kind, self._writer.ownership
+        now = format_time(self._now())
+        if request.subresource == "scale":
+            return await self._scale(
+                request, lambda live: owners.applied(request, SCALE, live, config, now), is_tracked=True
+            )
+
+        def changed(live: Object | None) -> Object:
+            return _to_stored(kind, applied(kind, owners.applied(request, kind, live, config, now)))
+
+        def changing(entry: Entry) -> Object:
+            live = _with_version(entry)
+            return changed(live if kind.stored_as is None else kind.from_stored(live))
+
+        return await self._writer.apply(request, changing, lambda: changed(None))
 
     async def delete(self, request: Request, options: DeleteOptions) -> Deleted:
         return await self._writer.delete(request, options)
@@ -217,13 +239,30 @@ class Registry:
             raise NotFound(request.kind.group, request.kind.plural, key.name)
         return entry
 
-    async def _scale(self, request: Request, changed: Callable[[Object], Object]) -> Written:
-        def scale(entry: Entry) -> Object:
-            return scaled(request.kind, private_copy(entry), changed(scale_of(request.kind, entry.object)))
+    async def _scale(
+        self, request: Request, changed: Callable[[Object], Object], *, is_tracked: bool = False
+    ) -> Written:
+        """Owners of a scale are those of the replicas, seen through it."""
+        kind, owners = request.kind, self._writer.ownership
 
-        plain = _for(request, request.kind, request.key, "")
-        written = await self._writer.change(plain, scale)
-        return Written(Entry.of(SCALE, scale_of(request.kind, orjson.loads(written.entry.raw))))
+        def scale(entry: Entry) -> Object:
+            before = self._shown_scale(kind, entry.object)
+            after = changed(orjson.loads(orjson.dumps(before)))
+            if not is_tracked:
+                owners.track(request, SCALE, after, before, format_time(self._now()))
+            workload = scaled(kind, private_copy(entry), after)
+            owners.from_scale(kind, workload, after)
+            return workload
+
+        plain = _for(request, kind, request.key, "")
+        written = await self._writer.change(plain, scale, is_tracked=True)
+        return Written(Entry.of(SCALE, self._shown_scale(kind, orjson.loads(written.entry.raw))))
+
+    def _shown_scale(self, kind: Kind, workload: Object) -> Object:
+        scale = scale_of(kind, workload)
+        if entries := self._writer.ownership.of_scale(kind, workload):
+            scale["metadata"]["managedFields"] = entries
+        return scale
 
     async def _bind(self, request: Request, binding: Object) -> Written:
         pods.check_binding(binding, request.key.name)
@@ -268,6 +307,7 @@ def _for(request: Request, kind: Kind, key: Key, subresource: str) -> Request:
         user=request.user,
         dry_run=request.dry_run,
         field_manager=request.field_manager,
+        force=request.force,
         field_validation=request.field_validation,
         warnings=request.warnings,
     )

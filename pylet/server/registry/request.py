@@ -34,6 +34,7 @@ class Request:
     `verb` is the authorizer's word: get list watch create update patch delete deletecollection. `key.name` is "" for a
     collection and for a create; `key.namespace` is "" for cluster scope and for all namespaces. `kind` is the version
     the client asked for (`kind.stored_as` may be another). `field_validation` is Strict, Warn, Ignore or "" (Warn).
+    `field_manager` is who owns the fields that a write changes, `force` takes them from others when applying.
     `warnings` collects texts for `Warning` headers while the request runs.
     """
 
@@ -44,6 +45,7 @@ class Request:
     user: User = LOOPBACK
     dry_run: bool = False
     field_manager: str = ""
+    force: bool = False
     field_validation: str = ""
     warnings: list[str] = field(default_factory=list)
 

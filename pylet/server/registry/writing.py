@@ -1,8 +1,8 @@
 """The one write path: PUT, every patch, status, scale, binding, eviction and create all end here.
 
-current → change → default → admit → allocate → prepare → validate → encode once → compare-and-swap; again on a lost
-race. A client that names a resourceVersion loses its race with 409 at the next turn, because the version is checked
-against what is current then. A write that changes nothing writes nothing.
+current → change → default → note owners → admit → allocate → prepare → validate → encode once → compare-and-swap; again
+on a lost race. A client that names a resourceVersion loses its race with 409 at the next turn, because the version is
+checked against what is current then. A write that changes nothing writes nothing.
 Source: apiserver pkg/registry/generic/registry/store.go, pkg/registry/rest/{create,update}.go.
 """
 
@@ -27,6 +27,7 @@ from pylet.server.registry import customs, deletion, metadata
 from pylet.server.registry.answers import Deleted, Written
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.form import Layout, entry_of, stored
+from pylet.server.registry.ownership import Ownership, same_but_times
 from pylet.server.registry.request import DeleteOptions, Request
 from pylet.server.registry.state import State
 from pylet.store import interface as store
@@ -50,19 +51,22 @@ class Writer:
         chain: Sequence[Plugin],
         *,
         allocators: Mapping[Kind, Allocate],
+        ownership: Ownership,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._state = state
         self._store = state.store
         self._chain = chain
         self._allocators = allocators
+        self.ownership = ownership
         self._now = now
         self._kinds = {kind.name: kind for kind in state.caches}
         self._plugins: dict[tuple[str, str, str], list[Plugin]] = {}
 
     # ---- create
 
-    async def create(self, request: Request, obj: Object) -> Written:
+    async def create(self, request: Request, obj: Object, *, is_tracked: bool = False) -> Written:
+        """`is_tracked`: the object's managedFields say already who owns what."""
         kind, cache = await self._stored_kind(request)
         meta = obj.setdefault("metadata", {})
         now = format_time(self._now())
@@ -71,6 +75,8 @@ class Writer:
         generates = not meta.get("name") and bool(meta.get("generateName"))
         key = Key(meta.get("namespace", ""), meta.get("name", ""))
         schema.default_kind(kind, obj)
+        if not is_tracked:
+            self.ownership.track(request, kind, obj, None, now)
         await self.admit(request, CREATE, kind, key, obj, None)
         for attempt in range(1, _NAME_ATTEMPTS + 1):
             if generates:
@@ -115,9 +121,17 @@ class Writer:
     # ---- change
 
     async def change(
-        self, request: Request, changing: Changing, *, create: Callable[[], Object] | None = None
+        self,
+        request: Request,
+        changing: Changing,
+        *,
+        create: Callable[[], Object] | None = None,
+        is_tracked: bool = False,
     ) -> Written:
-        """Change one object; `create` makes it where the kind allows a PUT to, and there is none."""
+        """Change one object; `create` makes it where there is none, if the kind allows a PUT to.
+
+        `is_tracked`: what `changing` makes says in its managedFields already who owns what.
+        """
         kind, cache = await self._stored_kind(request)
         key = request.key if kind.namespaced else Key("", request.key.name)
         while True:
@@ -129,7 +143,8 @@ class Writer:
                 metadata.check_name(kind, obj["metadata"], key)
                 return await self.create(request, obj)
             try:
-                return Written(await self._change(request, kind, cache, entry, changing(entry)))
+                obj = changing(entry)
+                return Written(await self._change(request, kind, cache, entry, obj, is_tracked=is_tracked))
             except store.Conflict as lost:
                 await self._state.reached(lost.current)
             except store.KeyMissing as gone:
@@ -137,13 +152,32 @@ class Writer:
             except store.WriteFailed as failed:
                 raise _not_written(failed) from failed
 
-    async def _change(self, request: Request, kind: Kind, cache: Cache, entry: Entry, obj: Object) -> Entry:
+    async def apply(self, request: Request, changing: Changing, create: Callable[[], Object]) -> Written:
+        """As `change` with an object and owners that server-side apply made; `create` makes it where there is none."""
+        kind, cache = await self._stored_kind(request)
+        key = request.key if kind.namespaced else Key("", request.key.name)
+        while True:
+            if key in cache.table.entries or request.subresource:
+                return await self.change(request, changing, is_tracked=True)
+            obj = create()
+            metadata.check_name(kind, obj["metadata"], key)
+            try:
+                return await self.create(request, obj, is_tracked=True)
+            except AlreadyExists:
+                if key not in cache.table.entries:
+                    raise
+
+    async def _change(
+        self, request: Request, kind: Kind, cache: Cache, entry: Entry, obj: Object, *, is_tracked: bool
+    ) -> Entry:
         key, old = entry.key, entry.object
         meta = obj["metadata"]
         metadata.check_name(kind, meta, key)
         self._check_version(kind, meta, entry)
         metadata.dedupe_owners(meta, request.warnings)
         schema.default_kind(kind, obj)
+        if not is_tracked:
+            self.ownership.track(request, kind, obj, old, format_time(self._now()))
         await self.admit(request, UPDATE, kind, key, obj, old)
         with self._allocation(kind, obj, old):
             if "generation" in old["metadata"]:
@@ -296,6 +330,10 @@ def private_copy(entry: Entry) -> Object:
 
 
 def _is_same(obj: Object, old: Object) -> bool:
+    """Whether nothing but the time of an owner would change."""
+    meta = old["metadata"]
+    if same_but_times(obj["metadata"].get("managedFields"), meta.get("managedFields")):
+        obj = {**obj, "metadata": {**obj["metadata"], "managedFields": meta["managedFields"]}}
     # == takes True for 1 and 1 for 1.0, so what looks the same is compared again as JSON; that is rare.
     if obj != old:
         return False

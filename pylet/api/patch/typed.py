@@ -1,0 +1,418 @@
+"""Walks over objects with their Shape: what changed between two, what one sets, two merged, one without some fields.
+
+Source: sigs.k8s.io/structured-merge-diff/v6 typed (compare.go, tofieldset.go, merge.go, remove.go, validate.go). What
+Go prints of an empty object (`Shape.always`) counts as there, whether the JSON at hand says it or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from pylet.api.patch.fieldset import SELF, Set, difference, of_keys, of_value, shown, union
+from pylet.api.patch.shape import DEDUCED, Form, Shape
+
+_ABSENT: Final = object()
+
+
+class Misfit(ValueError):
+    """A value that is not of its schema, worded as upstream; several come as one."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(problems[0] if len(problems) == 1 else "\n  ".join(["errors:", *problems]))
+
+
+# ---- list items
+
+
+def element_of(item: Any, shape: Shape) -> str:
+    """The path element of an item of a SET or KEYED list. Raises: ValueError."""
+    if shape.form is Form.SET:
+        if isinstance(item, dict):
+            raise ValueError("associative list without keys has an element that's a map type")
+        if isinstance(item, list):
+            raise ValueError("not supported: associative list with lists as elements")
+        if item is None:
+            raise ValueError("associative list without keys has an element that's an explicit null")
+        return of_value(item)
+    if item is None:
+        raise ValueError("associative list with keys may not have a null element")
+    if not isinstance(item, dict):
+        raise ValueError("associative list with keys may not have non-map elements")
+    keys = {key: item[key] for key in shape.keys if key in item}
+    if len(keys) < len(shape.keys):
+        keys = {**shape.defaults, **keys}
+    if not keys:
+        listed = " ".join(f'"{key}"' for key in shape.keys)
+        raise ValueError(
+            f"associative list with keys has an element that omits all key fields [{listed}] "
+            "(and doesn't have default values for any key fields)"
+        )
+    return of_keys(keys)
+
+
+def _elements(items: list[Any], shape: Shape) -> dict[str, list[Any]]:
+    """Items by their element, in the list's order; twice the same element gives two."""
+    found: dict[str, list[Any]] = {}
+    for item in items:
+        found.setdefault(element_of(item, shape), []).append(item)
+    return found
+
+
+# ---- compare
+
+
+@dataclass(slots=True)
+class Changes:
+    """What differs between two objects, as Sets."""
+
+    removed: Set
+    modified: Set
+    added: Set
+
+    @property
+    def touched(self) -> Set:
+        return union(self.modified, self.added)
+
+    def without(self, ignored: Set) -> Changes:
+        if not ignored:
+            return self
+        return Changes(*(difference(s, ignored, recursive=True) for s in (self.removed, self.modified, self.added)))
+
+    def __bool__(self) -> bool:
+        return bool(self.removed or self.modified or self.added)
+
+
+def compare(old: Any, new: Any, shape: Shape) -> Changes:
+    """Raises: ValueError, for a list whose items cannot be told apart."""
+    changes = Changes({}, {}, {})
+    _compare(old, new, shape, changes)
+    return changes
+
+
+def _compare(old: Any, new: Any, shape: Shape, into: Changes) -> None:
+    """Both are there and differ; `into` holds the Sets below their place."""
+    match shape.form:
+        case Form.FIELDS:
+            _compare_fields(old or {}, new or {}, shape, into)
+        case Form.DEDUCED if isinstance(old, dict) or isinstance(new, dict):
+            _compare_fields(old if isinstance(old, dict) else {}, new if isinstance(new, dict) else {}, shape, into)
+        case _:
+            _compare_items(old or [], new or [], shape, into)
+
+
+def _compare_fields(old: Any, new: Any, shape: Shape, into: Changes) -> None:
+    always = shape.always
+    for name, value in new.items():
+        before = old.get(name, _ABSENT)
+        if before is _ABSENT and name in always:
+            before = always[name]
+        if before is not _ABSENT and before == value:
+            continue
+        child = shape.child(name)
+        if child is not None:
+            _compare_child("f:" + name, before, value, child, into)
+    for name, before in old.items():
+        if name not in new and (child := shape.child(name)) is not None:
+            value = always.get(name, _ABSENT)
+            if value is _ABSENT or value != before:
+                _compare_child("f:" + name, before, value, child, into)
+
+
+def _compare_items(old: list[Any], new: list[Any], shape: Shape, into: Changes) -> None:
+    before, after = _elements(old, shape), _elements(new, shape)
+    item = shape.item or DEDUCED
+    for element in {**before, **after}:
+        had, has = before.get(element, ()), after.get(element, ())
+        if len(had) < 2 and len(has) < 2:
+            was, now = had[0] if had else _ABSENT, has[0] if has else _ABSENT
+            if was != now:
+                _compare_child(element, was, now, item, into)
+        elif len(had) > 1 and len(has) > 1:
+            if had != has:
+                into.modified[element] = {}
+        elif len(had) > 1:
+            if has:
+                _compare_child(element, _ABSENT, has[0], item, into)
+            into.removed[element] = {**into.removed.get(element, {})}
+        else:
+            if had:
+                _compare_child(element, had[0], _ABSENT, item, into)
+            into.added[element] = {**into.added.get(element, {})}
+
+
+def _compare_child(element: str, old: Any, new: Any, shape: Shape, into: Changes) -> None:
+    if old is _ABSENT:
+        into.added[element] = _whole(new, shape)
+    elif new is _ABSENT:
+        into.removed[element] = _whole(old, shape)
+    elif _is_leaf(old, shape) and _is_leaf(new, shape):
+        into.modified[element] = {}
+    else:
+        below = Changes({}, {}, {})
+        _compare(old, new, shape, below)
+        if shape.form is Form.DEDUCED and not (isinstance(old, dict) and isinstance(new, dict)):
+            below.modified = {SELF: {}, **below.modified} if below.modified else {}
+            into.modified[element] = below.modified
+        elif below.modified:
+            into.modified[element] = below.modified
+        if below.added:
+            into.added[element] = below.added
+        if below.removed:
+            into.removed[element] = below.removed
+
+
+def _is_leaf(value: Any, shape: Shape) -> bool:
+    """Whether comparing ends here; what is empty is a leaf as long as the other side is, too."""
+    return not value or shape.form is Form.LEAF or (shape.form is Form.DEDUCED and not isinstance(value, dict))
+
+
+def _whole(value: Any, shape: Shape) -> Set:
+    """The node of something that is there on one side only: itself and all below it."""
+    if _is_leaf(value, shape):
+        return {}
+    node: Set = {SELF: {}}
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if (child := shape.child(name)) is not None:
+                node["f:" + name] = _whole(inner, child)
+    elif isinstance(value, list):
+        for element, items in _elements(value, shape).items():
+            node[element] = _whole(items[0], shape.item or DEDUCED) if len(items) == 1 else {}
+    return node
+
+
+# ---- the fields an object sets
+
+
+def fields_of(obj: Any, shape: Shape) -> Set:
+    """What an applied configuration claims."""
+    return _claimed(obj, shape, is_member=False) or {}
+
+
+def _claimed(value: Any, shape: Shape, *, is_member: bool) -> Set | None:
+    form = shape.form
+    if form is Form.LEAF or (form is Form.DEDUCED and not isinstance(value, dict | None)):
+        return {}
+    node: Set = {}
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if (child := shape.child(name)) is None:
+                continue
+            own = inner is None or inner == {} or shape.declared(name) is None
+            if (below := _claimed(inner, child, is_member=own)) is not None:
+                node["f:" + name] = below
+    elif isinstance(value, list):
+        for element, items in _elements(value, shape).items():
+            below = {}
+            if len(items) == 1:
+                below = _claimed(items[0], shape.item or DEDUCED, is_member=True) or {}
+            node[element] = below
+    if node and is_member:
+        node[SELF] = {}
+    return node if node or is_member else None
+
+
+def with_named(fields: Set, shape: Shape | None) -> Set:
+    """The set with every declared field that has children a member, too: EnsureNamedFieldsAreMembers."""
+    named: Set = {}
+    for element, node in fields.items():
+        if not node:
+            named[element] = node
+            continue
+        inner: Shape | None = None
+        own = SELF in node
+        if shape is not None and element[0] == "f":
+            declared = shape.declared(element[2:])
+            own = own or declared is not None
+            inner = declared or shape.item
+        elif shape is not None and element[0] == "k":
+            inner = shape.item
+        below = with_named({e: n for e, n in node.items() if e != SELF}, inner)
+        if own:
+            below[SELF] = {}
+        named[element] = below
+    return named
+
+
+# ---- merge
+
+
+def merge(live: Any, config: Any, shape: Shape) -> Any:
+    """`live` with what `config` says; the config's lists keep the config's order. Shares parts with both."""
+    merged = _merge(live, config, shape)
+    return {} if merged is _ABSENT else merged
+
+
+def _merge(live: Any, config: Any, shape: Shape) -> Any:
+    if config is _ABSENT:
+        return live
+    form = shape.form
+    if live is _ABSENT:
+        live_is, config_is = None, config
+    else:
+        live_is, config_is = live, config
+    if form is Form.LEAF or (not live_is and not config_is):
+        return config
+    if form is Form.DEDUCED and not isinstance(config_is, dict):
+        return live if config_is is None and isinstance(live_is, dict) else config
+    if form is Form.FIELDS or form is Form.DEDUCED:
+        return _merge_fields(live_is if isinstance(live_is, dict) else {}, config_is or {}, shape)
+    return _merge_items(live_is or [], config_is or [], shape)
+
+
+def _merge_fields(live: Any, config: Any, shape: Shape) -> Any:
+    merged = {name: value for name, value in live.items() if name not in config}
+    for name, value in config.items():
+        child = shape.child(name) or DEDUCED
+        out = _merge(live.get(name, shape.always.get(name, _ABSENT)), value, child)
+        merged[name] = out
+    return merged
+
+
+def _merge_items(live: list[Any], config: list[Any], shape: Shape) -> list[Any]:
+    """Items of both in one order: the config's for its own, the live list's for what stands between them."""
+    item = shape.item or DEDUCED
+    left = [element_of(one, shape) for one in live]
+    right = [element_of(one, shape) for one in config]
+    by_left = {e: _ABSENT if len(found) > 1 else found[0] for e, found in _elements(live, shape).items()}
+    by_right = dict(zip(right, config, strict=True))
+    shared = iter([element for element in right if element in by_left])
+    next_shared = next(shared, None)
+    done: set[str] = set()
+    merged: list[Any] = []
+
+    def take(element: str) -> None:
+        done.add(element)
+        merged.append(_merge(by_left.get(element, _ABSENT), by_right[element], item))
+
+    i = j = 0
+    while i < len(left) or j < len(right):
+        if i < len(left) and j < len(right):
+            element = left[i]
+            if element == right[j]:
+                take(element)
+                i, j, next_shared = i + 1, j + 1, next(shared, None)
+                continue
+            if element in by_right and next_shared is not None and next_shared != element:
+                i += 1
+                continue
+        if i < len(left):
+            element = left[i]
+            if element not in by_right:
+                merged.append(live[i])
+                i += 1
+                continue
+            if element in done:
+                i += 1
+        if j < len(right):
+            take(right[j])
+            if next_shared == right[j]:
+                next_shared = next(shared, None)
+            j += 1
+    return merged
+
+
+# ---- remove
+
+
+def remove(value: Any, gone: Set, shape: Shape) -> Any:
+    """`value` without the members of `gone`; what loses all its fields stays, empty."""
+    if isinstance(value, dict) and shape.form in (Form.FIELDS, Form.DEDUCED):
+        kept = {}
+        for name, inner in value.items():
+            node = gone.get("f:" + name)
+            if node is None:
+                kept[name] = inner
+            elif node and SELF not in node:
+                kept[name] = _remove_below(inner, node, shape.child(name) or DEDUCED)
+        return kept
+    if isinstance(value, list) and shape.form in (Form.SET, Form.KEYED):
+        items = []
+        for item in value:
+            node = gone.get(element_of(item, shape))
+            if node is None:
+                items.append(item)
+            elif node and SELF not in node:
+                items.append(_remove_below(item, node, shape.item or DEDUCED))
+        return items
+    return value if not isinstance(value, dict | list) else None
+
+
+def _remove_below(value: Any, gone: Set, shape: Shape) -> Any:
+    kept = remove(value, gone, shape)
+    return type(value)() if kept is None and isinstance(value, dict | list) else kept
+
+
+# ---- validate
+
+
+def check(obj: Any, shape: Shape) -> None:
+    """Whether an applied configuration is of its schema. Raises: Misfit."""
+    problems = list(_problems(obj, shape, ""))
+    if problems:
+        raise Misfit(problems)
+
+
+def _problems(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    if value is None or shape.takes is None:
+        return
+    match shape.takes():
+        case dict():
+            if not isinstance(value, dict):
+                yield f"{path}: expected map, got {_shown(value)}"
+            elif shape.form is Form.FIELDS:
+                yield from _field_problems(value, shape, path)
+        case list():
+            if not isinstance(value, list):
+                yield f"{path}: expected list, got {_shown(value)}"
+            elif shape.form is not Form.LEAF:
+                yield from _item_problems(value, shape, path)
+        case str():
+            if not isinstance(value, str):
+                yield f"{path}: expected string, got &value.valueUnstructured{{Value:{_go_json(value)}}}"
+        case bool():
+            if not isinstance(value, bool):
+                yield f"{path}: expected boolean, got {_shown(value)}"
+        case _:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                got = _GO_TYPES.get(type(value), "map[string]interface {}")
+                yield f"{path}: expected numeric (int or float), got {got}"
+
+
+def _field_problems(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    for name, inner in value.items():
+        child = shape.child(name)
+        if child is None:
+            yield f"{path}.{name}: field not declared in schema"
+            return
+        yield from _problems(inner, child, f"{path}.{name}")
+
+
+def _item_problems(value: list[Any], shape: Shape, path: str) -> Iterator[str]:
+    seen: set[str] = set()
+    for position, item in enumerate(value):
+        try:
+            element = element_of(item, shape)
+        except ValueError as bad:
+            yield f"{path}: element {position}: {bad}"
+            return
+        if element in seen:
+            yield f"{path}: duplicate entries for key {shown(element)}"
+        seen.add(element)
+        yield from _problems(item, shape.item or DEDUCED, path + shown(element))
+
+
+_GO_TYPES: Final = {str: "string", bool: "bool", list: "[]interface {}"}
+
+
+def _shown(value: Any) -> str:
+    """A value as Go's %v of it."""
+    return f"&{{{_go_json(value)}}}"
+
+
+def _go_json(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,297 @@
+"""Field ownership on the write path: who a request's writer is called, and what the write does to managedFields.
+
+Source: apiserver pkg/endpoints/handlers (create.go, update.go, patch.go), each kind's GetResetFields in pkg/registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+from pylet.api import causes, kinds
+from pylet.api.errors import ApiError, BadRequest, Cause, Invalid
+from pylet.api.kind import Kind
+from pylet.api.object import Object
+from pylet.api.patch import apply, managed, shape, typed
+from pylet.api.patch.fieldset import Set, difference, has, of_paths
+from pylet.api.patch.managed import APPLY, Managed, Manager, Owned
+from pylet.api.patch.shape import Shape
+from pylet.server.registry.request import Request
+
+Find = Callable[[str, str, str], Kind | None]
+"""A served kind by group, version and name."""
+
+_MANAGER_BYTES = 128
+_SCALE_VERSION = "autoscaling/v1"
+_REPLICAS = ("f:spec", "f:replicas")
+_SCALE_REPLICAS = of_paths(_REPLICAS)
+_SPEC = of_paths(("f:spec",))
+_STATUS = of_paths(("f:status",))
+_META_AND_SPEC = of_paths(("f:metadata",), ("f:spec",))
+_NOTHING: Set = {}
+_IGNORED: dict[tuple[str, str], Set] = {
+    ("certificatesigningrequests", ""): of_paths(("f:spec",), ("f:status",)),
+    ("certificatesigningrequests", "status"): of_paths(("f:spec",), ("f:status", "f:conditions")),
+    ("certificatesigningrequests", "approval"): of_paths(("f:spec",), ("f:status", "f:certificate")),
+    ("deployments", "status"): of_paths(("f:metadata", "f:labels"), ("f:spec",)),
+    ("namespaces", "finalize"): _STATUS,
+    ("pods", "status"): of_paths(
+        ("f:metadata", "f:deletionTimestamp"), ("f:metadata", "f:ownerReferences"), ("f:spec",)
+    ),
+}
+"""What a (sub)resource cannot change, where it is not status for the object and spec for the status."""
+_STATUS_ALONE = frozenset(
+    {
+        "admissionregistration.k8s.io",
+        "apiextensions.k8s.io",
+        "apiregistration.k8s.io",
+        "flowcontrol.apiserver.k8s.io",
+        "resource.k8s.io",
+        "storage.k8s.io",
+    }
+)
+"""Groups whose status subresource leaves metadata alone."""
+
+
+def manager_of(verb: str, given: str, user_agent: str, *, applies: bool = False, force: str | None = None) -> str:
+    """Who writes: the query's fieldManager, else what the user agent calls itself.
+
+    `force` is the query's. Raises: Invalid.
+    """
+    found: list[Cause] = []
+    if applies and not given:
+        found.append(causes.required("fieldManager", "is required for apply patch"))
+    if verb == "patch" and not applies and force is not None:
+        found.append(causes.forbidden("force", "may not be specified for non-apply patch"))
+    if len(given.encode()) > _MANAGER_BYTES:
+        found.append(causes.too_long("fieldManager", _MANAGER_BYTES))
+    for position, char in enumerate(given):
+        if not _is_print(char):
+            at = len(given[:position].encode())
+            why = f"invalid character U+{ord(char):04X} (at position {at})"
+            found.append(causes.invalid("fieldManager", given, why))
+    if found:
+        raise Invalid("meta.k8s.io", f"{verb.capitalize()}Options", "", found)
+    return given or _agent_name(user_agent)
+
+
+@lru_cache(maxsize=256)
+def _agent_name(user_agent: str) -> str:
+    name = "".join(filter(_is_print, user_agent.partition("/")[0]))
+    return name.encode()[:_MANAGER_BYTES].decode(errors="ignore")
+
+
+def _is_print(char: str) -> bool:
+    return char == " " or (char.isprintable() and not char.isspace())
+
+
+class OtherError(ApiError):
+    """What upstream returns as a plain Go error."""
+
+    code, reason = 500, ""
+
+
+def shape_of(kind: Kind) -> Shape:
+    if kind.schema is None:
+        return shape.of(kind.definition)
+    return _custom_shape(kind)
+
+
+@lru_cache(maxsize=256)
+def _custom_shape(kind: Kind) -> Shape:
+    root: Any = getattr(kind.schema, "root", kind.schema)
+    return shape.of_structural(root)
+
+
+class Versions:
+    """The served versions of one resource, for owners that wrote through another than the request's."""
+
+    def __init__(self, kind: Kind, find: Find) -> None:
+        self._kind = kind
+        self._find = find
+
+    def _other(self, api_version: str) -> Kind | None:
+        if api_version == self._kind.api_version:
+            return self._kind
+        group, _, version = api_version.rpartition("/")
+        found = self._find(group, version, self._kind.name)
+        if found is None or self._kind.schema is not None:
+            return found
+        # A version of something else that has the same name is none of this resource's.
+        return found if (found.stored_as or found) is (self._kind.stored_as or self._kind) else None
+
+    def shape(self, api_version: str) -> Shape | None:
+        found = self._other(api_version)
+        return None if found is None else shape_of(found)
+
+    def convert(self, obj: Object, api_version: str) -> Object:
+        if obj.get("apiVersion") == api_version:
+            return obj
+        group, _, version = obj.get("apiVersion", "").rpartition("/")
+        source, target = self._find(group, version, self._kind.name), self._other(api_version)
+        assert target is not None
+        if source is not None and source.stored_as is not None:
+            obj = source.to_stored(obj)
+        if target.stored_as is not None:
+            return target.from_stored(obj)
+        return {**obj, "apiVersion": api_version}
+
+
+class Ownership:
+    """What writes do to `metadata.managedFields`. `find` knows the served kinds."""
+
+    def __init__(self, find: Find = kinds.by_kind) -> None:
+        self._find = find
+
+    def track(self, request: Request, kind: Kind, obj: Object, old: Object | None, now: str) -> None:
+        """Note in `obj` (of the stored `kind`, private) who owns what after this create (no `old`) or update."""
+        meta = obj["metadata"]
+        claimed = meta.pop("managedFields", None)
+        owners = _current(claimed, old, is_subresource=bool(request.subresource))
+        if old is not None and not owners:
+            return  # nobody is known to own anything, so nobody begins to: upstream's skipNonAppliedManager
+        seen = request.kind if request.kind.stored_as is kind else kind
+        before: Object = {}
+        after = {**obj, "metadata": dict(meta)}
+        if old is not None:
+            before = old
+            for field in ("managedFields", "resourceVersion"):  # said by both, so that comparing need not look
+                if field in old["metadata"]:
+                    after["metadata"][field] = old["metadata"][field]
+        if seen is not kind:
+            before, after = (seen.from_stored(one) if one else one for one in (before, after))
+        try:
+            result = apply.updated(before, after, owners, self._write(request, seen, now))
+        except ValueError:
+            return  # a list whose items cannot be told apart; validation will have its say
+        if old is not None and result is owners and claimed is None:
+            meta["managedFields"] = old["metadata"]["managedFields"]
+        elif entries := managed.written(result):
+            meta["managedFields"] = entries
+
+    def applied(self, request: Request, kind: Kind, live: Object | None, config: Any, now: str) -> Object:
+        """`config` applied to `live` (of the version the request names; None: there is none yet), not decoded yet.
+
+        Raises: ApiError.
+        """
+        if not isinstance(config, dict):
+            raise BadRequest("error decoding YAML: an apply configuration must be an object")
+        _check_identity(kind, config)
+        meta = config.get("metadata") or {}
+        if not isinstance(meta, dict) or meta.get("managedFields") is not None:
+            raise BadRequest("metadata.managedFields must be nil")
+        before: Object = {} if live is None else live
+        owners = managed.read((before.get("metadata") or {}).get("managedFields"), trusted=True)
+        bare = {**before, "metadata": {**before["metadata"]}} if before else before
+        if before:
+            bare["metadata"].pop("managedFields", None)
+        write = self._write(request, kind, now)
+        try:
+            merged, result = apply.applied(bare, config, owners, write, force=request.force)
+        except typed.Misfit as misfit:
+            named = f"{meta.get('namespace') or request.key.namespace}/{meta.get('name', '')}; {_gvk(config)}"
+            raise OtherError(f"failed to create typed patch object ({named}): {misfit}") from misfit
+        except ValueError as bad:
+            raise OtherError(f"failed to merge config: {bad}") from bad
+        entries = managed.written(result)
+        merged = {**merged, "metadata": {**(merged.get("metadata") or {})}}
+        if entries:
+            merged["metadata"]["managedFields"] = entries
+        return merged
+
+    def of_scale(self, kind: Kind, workload: Object) -> list[Object]:
+        """The owners of a workload's replicas, as owners of its scale."""
+        path = _replicas(kind)
+        owners = managed.read(workload["metadata"].get("managedFields"), trusted=True)
+        return managed.written(
+            {
+                _at_version(manager, _SCALE_VERSION): Owned(_SCALE_REPLICAS, _SCALE_VERSION, owned.time)
+                for manager, owned in owners.items()
+                if has(owned.fields, path)
+            }
+        )
+
+    def from_scale(self, kind: Kind, workload: Object, scale: Object) -> None:
+        """Make the owners of `scale` those of the workload's (private) replicas."""
+        path = _replicas(kind)
+        replicas = of_paths(path)
+        owners = managed.read(workload["metadata"].get("managedFields"), trusted=True)
+        scalers = {
+            _at_version(manager, kind.api_version): owned
+            for manager, owned in managed.read(scale["metadata"].get("managedFields"), trusted=True).items()
+            if has(owned.fields, _REPLICAS)
+        }
+        result: Managed = {}
+        for manager, owned in owners.items():
+            if not has(owned.fields, path) or scalers.pop(_at_version(manager, kind.api_version), None) is not None:
+                result[manager] = owned
+            elif fields := difference(owned.fields, replicas):
+                result[manager] = owned.with_fields(fields)
+        for manager, owned in scalers.items():
+            result[manager] = Owned(replicas, kind.api_version, owned.time)
+        if entries := managed.written(result):
+            workload["metadata"]["managedFields"] = entries
+
+    def _write(self, request: Request, kind: Kind, now: str) -> apply.Write:
+        return apply.Write(
+            name=request.field_manager,
+            api_version=kind.api_version,
+            subresource=request.subresource,
+            ignored=_ignored(kind, request.subresource),
+            versions=Versions(kind, self._find),
+            now=now,
+        )
+
+
+def _replicas(kind: Kind) -> tuple[str, ...]:
+    return _REPLICAS if kind.scale is None else tuple(f"f:{name}" for name in kind.scale.spec)
+
+
+def _at_version(manager: Manager, api_version: str) -> Manager:
+    return manager if manager.operation == APPLY else manager._replace(api_version=api_version)
+
+
+def _current(claimed: Any, old: Object | None, *, is_subresource: bool) -> Managed:
+    """The owners before this write: those the request claims, else those the object has."""
+    live = None if old is None else old["metadata"].get("managedFields")
+    if claimed is not None and not is_subresource and claimed != live:
+        if managed.is_reset(claimed):
+            return {}
+        try:
+            if owners := managed.read(claimed):
+                return owners
+        except ValueError:
+            pass  # upstream falls back to what the object has, too
+    return managed.read(live, trusted=True)
+
+
+def same_but_times(new: Any, old: Any) -> bool:
+    """Whether two lists of entries say the same apart from when; such a change alone is none."""
+    if not new or not old or len(new) != len(old):
+        return False
+    return all({**a, "time": None} == {**b, "time": None} for a, b in zip(new, old, strict=True))
+
+
+def _check_identity(kind: Kind, config: Object) -> None:
+    version, name = config.get("apiVersion") or "", config.get("kind") or ""
+    if not name:
+        raise BadRequest("error decoding YAML: Object 'Kind' is missing")
+    if (version, name) != (kind.api_version, kind.name):
+        raise BadRequest(f"invalid object type: {_gvk(config)}")
+
+
+def _gvk(config: Object) -> str:
+    return f"{config.get('apiVersion', '')}, Kind={config.get('kind', '')}"
+
+
+def _ignored(kind: Kind, subresource: str) -> Set:
+    found = _IGNORED.get((kind.plural, subresource)) if kind.schema is None else None
+    if found is not None:
+        return found
+    if subresource == "status":
+        alone = kind.schema is not None or kind.strategy.status_keeps_metadata or kind.group in _STATUS_ALONE
+        return _META_AND_SPEC if alone else _SPEC
+    if not subresource and "status" in kind.subresources:
+        return _STATUS
+    return _NOTHING
