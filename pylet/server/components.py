@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
 from pylet.client.interface import Client
 from pylet.client.view import Table
+from pylet.server.crd.serving import Definitions
 from pylet.server.pki import Authority
 
 
 def components(
     client: Client,
-    tables: Mapping[Kind, Table],
+    tables: dict[Kind, Table],
     clock: Clock,
     *,
     cluster_cidr: str,
     ca: str,
     authority: Authority,
+    definitions: Definitions,
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved."""
     from pylet.server.controllers import (
         certificates,
         controllers,
+        custom_resources,
         garbage,
         namespace,
         node_ipam,
@@ -37,11 +40,15 @@ def components(
     all_of_them = [
         *controllers(),
         certificates.controller(authority),
+        custom_resources.controller(definitions.kind),
         garbage.controller(tables),
         namespace.controller(tables),
         root_ca.controller(ca),
         node_ipam.controller(cluster_cidr),
         node_lifecycle.controller(clock.now()),
     ]
-    yield Runner(client, tables, clock, all_of_them).run()
+    runner = Runner(client, tables, clock, all_of_them)
+    definitions.follow(runner.adopt, runner.abandon)
+    yield definitions.run()
+    yield runner.run()
     yield Scheduler(client, tables, clock).run()

@@ -40,6 +40,7 @@ from pylet.server.auth.token_requests import TokenRequests
 from pylet.server.auth.tokens import Tokens
 from pylet.server.components import components
 from pylet.server.config import ServerConfig
+from pylet.server.crd.serving import Definitions
 from pylet.server.http.answer import Listener
 from pylet.server.http.app import App
 from pylet.server.http.discovery import Discovery
@@ -132,6 +133,8 @@ async def serve(
         )
         await registry.load()
         group.create_task(registry.run())
+        definitions = Definitions(registry)
+        definitions.start()
         audience = _AUDIENCE.format(domain=config.cluster_domain)
         tokens = Tokens(pki.service_account, audience, clock.now)
         authorizer = Authorizer(registry)
@@ -178,7 +181,13 @@ async def serve(
                     group.create_task(_keep_certificates(pki, names, tls, kubelets.tls, clock))
                     tables = {kind: registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)}
                     working = components(
-                        client, tables, clock, cluster_cidr=config.cluster_cidr, ca=ca.decode(), authority=authority
+                        client,
+                        tables,
+                        clock,
+                        cluster_cidr=config.cluster_cidr,
+                        ca=ca.decode(),
+                        authority=authority,
+                        definitions=definitions,
                     )
                     for component in working:
                         group.create_task(component)

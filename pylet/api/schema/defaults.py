@@ -16,10 +16,12 @@ from pylet.api.object import Object
 Rule = Callable[[Object], None]
 _RBAC: Final = "rbac.authorization.k8s.io"
 _MODE: Final = 0o644
+_EXTENSIONS: Final = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 
 _WEBHOOK: Final = {"failurePolicy": "Fail", "matchPolicy": "Equivalent", "timeoutSeconds": 10}
 
 VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
+    f"{_EXTENSIONS}.ServiceReference": {"port": 443},
     "admissionregistration.v1.MutatingAdmissionPolicySpec": {"failurePolicy": "Fail"},
     "admissionregistration.v1.MutatingWebhook": {**_WEBHOOK, "reinvocationPolicy": "Never"},
     "admissionregistration.v1.NamedRuleWithOperations": {"scope": "*"},
@@ -332,7 +334,16 @@ def _csi_driver(spec: Object) -> None:
         spec["volumeLifecycleModes"] = ["Persistent"]
 
 
+def _custom_resource_definition(spec: Object) -> None:
+    names = spec.get("names") or {}
+    if kind := names.get("kind"):
+        names.setdefault("singular", kind.lower())
+        names.setdefault("listKind", f"{kind}List")
+    spec.setdefault("conversion", {"strategy": "None"})
+
+
 RULES: Final[Mapping[str, Rule]] = {
+    f"{_EXTENSIONS}.CustomResourceDefinitionSpec": _custom_resource_definition,
     "admissionregistration.v1.MatchResources": _match_resources,
     "admissionregistration.v1.MutatingWebhook": _selectors,
     "admissionregistration.v1.ValidatingWebhook": _selectors,

@@ -7,7 +7,7 @@ Source: upstream `pkg/controller/garbagecollector/garbagecollector.go` (attemptT
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from enum import Enum, auto
 
@@ -28,8 +28,8 @@ class _Owner(Enum):
     """It is being deleted and waits for its dependents."""
 
 
-def controller(kinds: Iterable[Kind]) -> Controller:
-    """For the stored kinds."""
+def controller(kinds: Collection[Kind]) -> Controller:
+    """For the stored kinds, live: an owner of a kind that is not among them (any more, yet) is left alone."""
     stored = {kind.resource: kind for kind in kinds}
     owners = {(kind.group, kind.name): kind for kind in stored.values()}
 
@@ -44,11 +44,15 @@ def controller(kinds: Iterable[Kind]) -> Controller:
             if _ORPHAN in finalizers:
                 return Plan(_orphan(kind, obj, dependents))
             return Plan(_await(kind, obj, dependents, stored.values(), view)) if _FOREGROUND in finalizers else NOTHING
-        return Plan(_judge(kind, obj, owners, stored.values(), view)) if owners_of(obj) else NOTHING
+        known = {name: owner for name, owner in owners.items() if owner in kinds}
+        return Plan(_judge(kind, obj, known, stored.values(), view)) if owners_of(obj) else NOTHING
 
-    return Controller(
-        "garbage-collector", tuple(Watch(kind, _concerned(kind, stored)) for kind in stored.values()), plan
-    )
+    def custom(kind: Kind) -> Watch:
+        stored[kind.resource] = owners[kind.group, kind.name] = kind
+        return Watch(kind, _concerned(kind, stored))
+
+    watches = tuple(Watch(kind, _concerned(kind, stored)) for kind in stored.values())
+    return Controller("garbage-collector", watches, plan, custom)
 
 
 def _judge(

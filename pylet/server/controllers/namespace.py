@@ -19,14 +19,16 @@ _TERMINATING = b'"deletionTimestamp"'
 
 
 def controller(kinds: Iterable[Kind]) -> Controller:
-    """For the stored kinds."""
-    inside = tuple(kind for kind in kinds if kind.namespaced and "delete" in kind.verbs)
+    """For the stored kinds, live."""
+
+    def inside() -> list[Kind]:
+        return [kind for kind in kinds if kind.namespaced and "delete" in kind.verbs]
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         namespace = view.get(NAMESPACE, key)
         if namespace is None or not is_terminating(namespace):
             return NOTHING
-        left = [(kind, entry) for kind in inside for entry in view.table(kind).in_namespace(key.name).values()]
+        left = [(kind, entry) for kind in inside() for entry in view.table(kind).in_namespace(key.name).values()]
         if left:
             actions: tuple[Action, ...] = tuple(
                 Delete(kind, entry.key, entry.uid, propagation="Background")
@@ -40,7 +42,8 @@ def controller(kinds: Iterable[Kind]) -> Controller:
         spec = {**namespace["spec"], "finalizers": [name for name in finalizers if name != _FINALIZER]}
         return Plan((Update(NAMESPACE, {**namespace, "spec": spec}, "finalize"),))
 
-    return Controller("namespace", (Watch(NAMESPACE, itself), *(Watch(kind, _its_namespace) for kind in inside)), plan)
+    watches = (Watch(NAMESPACE, itself), *(Watch(kind, _its_namespace) for kind in inside()))
+    return Controller("namespace", watches, plan, lambda kind: Watch(kind, _its_namespace))
 
 
 def _its_namespace(entry: Entry, view: View) -> Iterable[Key]:

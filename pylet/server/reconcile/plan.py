@@ -93,11 +93,15 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Controller:
-    """`plan` is pure: what to do for `key`, seen from `view`, at `now`. The first watch is the kind it is about."""
+    """`plan` is pure: what to do for `key`, seen from `view`, at `now`. The first watch is the kind it is about.
+
+    `custom` gives its watch on a custom kind, asked as definitions bring them; None where those do not concern it.
+    """
 
     name: str
     watches: tuple[Watch, ...]
     plan: Callable[[Key, View, datetime], Plan]
+    custom: Callable[[Kind], Watch] | None = None
 
 
 def itself(entry: Entry, view: View) -> Iterable[Key]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from pylet.aio.clock import Clock
@@ -34,11 +34,14 @@ class Runner:
     def __init__(
         self,
         client: Client,
-        tables: Mapping[Kind, Table],
+        tables: dict[Kind, Table],
         clock: Clock,
         controllers: Sequence[Controller],
     ) -> None:
+        """`tables` is the runner's to add custom kinds to."""
         self._client = client
+        self._tables = tables
+        self._custom: dict[Kind, list[Callable[[], None]]] = {}
         self._view = View(tables)
         self._clock = clock
         self._controllers = tuple(controllers)
@@ -59,6 +62,21 @@ class Runner:
         finally:
             for stop in silence:
                 stop()
+
+    def adopt(self, kind: Kind, table: Table) -> None:
+        """A custom kind has come, and its table is filled."""
+        self._tables[kind] = table
+        self._custom[kind] = [
+            self._listen(index, controller.custom(kind))
+            for index, controller in enumerate(self._controllers)
+            if controller.custom is not None
+        ]
+
+    def abandon(self, kind: Kind) -> None:
+        """That kind has gone, or makes place for another of its name."""
+        self._tables.pop(kind, None)
+        for stop in self._custom.pop(kind, ()):
+            stop()
 
     @property
     def depth(self) -> int:

@@ -12,6 +12,8 @@ from typing import TypeAlias
 
 from pylet.api.errors import Cause, Conflict, Invalid
 from pylet.api.kind import Kind
+from pylet.api.kinds.customresourcedefinition import CLEANUP
+from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.object import Object
 from pylet.api.timestamps import format_time, parse
 from pylet.server.registry.request import DeleteOptions
@@ -47,6 +49,8 @@ def decide(kind: Kind, obj: Object, options: DeleteOptions, revision: int, now: 
     _check(kind, meta, options, revision)
     if kind.name == "Namespace":
         return _decide_namespace(obj, options, now)
+    if kind is DEFINITION and "deletionTimestamp" not in meta:
+        return _begin_definition(obj, now)
     waits = _grace(kind, obj, options, now)
     if isinstance(waits, Pending):
         return waits
@@ -91,6 +95,28 @@ def _decide_namespace(obj: Object, options: DeleteOptions, now: datetime) -> Out
     if (obj.get("spec") or {}).get("finalizers") or meta.get("finalizers"):
         return Pending()
     return Remove()
+
+
+def _begin_definition(obj: Object, now: datetime) -> Outcome:
+    """What a CustomResourceDefinition defined goes first; its controller sees to it.
+
+    Source: apiextensions-apiserver pkg/registry/customresourcedefinition/etcd.go, Delete.
+    """
+    meta = obj["metadata"]
+    meta["deletionTimestamp"] = format_time(now)
+    if CLEANUP not in (meta.get("finalizers") or ()):
+        meta["finalizers"] = [*(meta.get("finalizers") or ()), CLEANUP]
+    conditions = obj["status"]["conditions"] = list(obj["status"].get("conditions") or ())
+    conditions.append(
+        {
+            "type": "Terminating",
+            "status": "True",
+            "lastTransitionTime": format_time(now),
+            "reason": "InstanceDeletionPending",
+            "message": "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon",
+        }
+    )
+    return Mark(obj)
 
 
 def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> None:

@@ -16,13 +16,14 @@ from typing import Any
 import orjson
 
 from pylet.api import kinds
-from pylet.api.errors import ApiError, Conflict, MethodNotAllowed, NotFound
+from pylet.api.errors import ApiError, Conflict, Forbidden, MethodNotAllowed, NotFound
 from pylet.api.kind import Kind
+from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.kinds.ipaddress import KIND as IP_ADDRESS
 from pylet.api.kinds.scale import KIND as SCALE
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.kinds.servicecidr import KIND as SERVICE_CIDR
-from pylet.api.object import Key, Object
+from pylet.api.object import Key, Object, is_terminating
 from pylet.api.timestamps import format_time
 from pylet.client.interface import PatchType
 from pylet.client.view import Entry, Table
@@ -146,6 +147,7 @@ class Registry:
                 key = Key(request.key.namespace, obj["metadata"].get("name") or "")
                 return await self._bind(_for(request, pod, key, "binding"), obj)
             case _, "":
+                self._check_definition(request, obj)
                 return await self._writer.create(request, _to_stored(request.kind, obj))
         raise MethodNotAllowed("the server does not allow this method on the requested resource")
 
@@ -230,6 +232,14 @@ class Registry:
     def _replaced(self, gone: Sequence[Kind], fresh: Sequence[Kind]) -> None:
         for kind in gone:
             self._state.drop(kind)
+
+    def _check_definition(self, request: Request, obj: Object) -> None:
+        """Refuse to create what a definition that is being deleted defined. Raises: Forbidden."""
+        if request.kind.storage is not None:
+            entry = self.table(DEFINITION).entries.get(Key("", request.kind.resource))
+            if entry is not None and is_terminating(entry.object):
+                why = "create not allowed while custom resource definition is terminating"
+                raise Forbidden(request.kind.group, request.kind.plural, obj["metadata"].get("name") or "", why)
 
     def _entry(self, request: Request) -> Entry:
         kind = request.kind.stored_as or request.kind
