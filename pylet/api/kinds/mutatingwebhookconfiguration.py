@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pylet.api import columns
+from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 
@@ -15,6 +17,16 @@ class MutatingWebhookConfigurationStrategy(Strategy):
 
     def spec_changed(self, obj: Object, old: Object) -> bool:
         return bool(obj.get("webhooks") != old.get("webhooks"))
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        from pylet.api.admission_rules import webhooks
+
+        return webhooks.validate(obj)
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        from pylet.api.admission_rules import webhooks
+
+        return webhooks.validate(obj, old)
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

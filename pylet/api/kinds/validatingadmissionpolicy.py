@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pylet.api import columns
+from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 
@@ -14,6 +16,16 @@ class ValidatingAdmissionPolicyStrategy(Strategy):
     has_status = True
     has_generation = True
     status_keeps_metadata = True
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        from pylet.api.admission_rules import policies
+
+        return policies.validating(obj)
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        from pylet.api.admission_rules import policies
+
+        return policies.status(obj) if subresource == "status" else policies.validating(obj)
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

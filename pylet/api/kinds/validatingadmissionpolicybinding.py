@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pylet.api import columns
+from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 
 
 class ValidatingAdmissionPolicyBindingStrategy(Strategy):
     has_generation = True
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        from pylet.api.admission_rules import policies
+
+        return policies.validating_binding(obj)
 
 
 def _parameters(of: Object) -> str:
