@@ -7,7 +7,7 @@ from typing import Any
 
 from pylet.api import selector
 from pylet.api.kind import Column
-from pylet.api.object import Object
+from pylet.api.object import Object, dig
 from pylet.api.timestamps import parse
 
 NAME = Column("Name", format="name", description="Name must be unique within a namespace.")
@@ -59,7 +59,7 @@ def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
 
 def template_cells(spec: Object) -> list[Any]:
     """Containers, Images and Selector of what has a pod template."""
-    containers = spec["template"]["spec"].get("containers") or ()
+    containers = dig(spec, "template", "spec", "containers", default=())
     return [
         ",".join(container.get("name", "") for container in containers),
         ",".join(container.get("image", "") for container in containers),

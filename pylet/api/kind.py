@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from pylet.api import names
 from pylet.api.errors import Cause
@@ -43,6 +43,8 @@ class Strategy:
         """Drop what a client may not set; upstream's PrepareForCreate."""
         if self.has_status:
             obj.pop("status", None)
+            if self.new_status is not None:
+                obj["status"] = {**self.new_status}
         if self.has_generation:
             obj["metadata"]["generation"] = 1
 
@@ -97,6 +99,8 @@ class Strategy:
         """
         return None
 
+    new_status: ClassVar[Mapping[str, Any] | None] = {}
+    """What a new object's status says, where it has one: what Go prints of the empty struct; None for nothing."""
     has_status: bool = False
     has_generation: bool = False
     status_keeps_metadata: bool = False

@@ -23,7 +23,6 @@ _LABEL_KEY = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LABEL_VALUE = f"({_LABEL_KEY})?"
 _CONFIG_KEY = "[-._a-zA-Z0-9]+"
 _HTTP_HEADER = "[-A-Za-z0-9]+"
-_HTTP_PATH = "[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+"
 _PERCENT = "[0-9]+%"
 
 _LABEL_1123_SAYS = (
@@ -61,8 +60,7 @@ def _too_many_bytes(count: int) -> str:
 
 def _unlike(says: str, pattern: str, *examples: str) -> str:
     shown = " or ".join(f"'{example}', " for example in examples)
-    shown = f"e.g. {shown}" if shown else shown
-    return f"{says} ({shown}regex used for validation is '{pattern}')"
+    return f"{says} (e.g. {shown}regex used for validation is '{pattern}')"
 
 
 _is_label_1123 = re.compile(_LABEL_1123).fullmatch
@@ -93,16 +91,6 @@ def dns_subdomain(text: str) -> Problems:
     if not _is_subdomain_1123(text):
         found.append(_unlike(_SUBDOMAIN_1123_SAYS, _SUBDOMAIN_1123, "example.com"))
     return tuple(found)
-
-
-def domain_prefixed_path(text: str) -> Problems:
-    """`example.com/path`: who manages something. A host's or path's own problems come without the whole text."""
-    host, slash, path = text.partition("/")
-    if not (host and slash and path):
-        return ('must be a domain-prefixed path (such as "acme.io/foo")',)
-    if problems := dns_subdomain(host):
-        return problems
-    return () if re.fullmatch(_HTTP_PATH, path) else (_unlike("Invalid path", _HTTP_PATH),)
 
 
 def dns_1035_label(text: str) -> Problems:

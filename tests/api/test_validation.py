@@ -90,7 +90,7 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
         pytest.param(
             POD,
             pod(restartPolicy="Sometimes"),
-            ['spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "Never", "OnFailure"'],
+            ['spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"'],
             id="an unknown restart policy",
         ),
         pytest.param(

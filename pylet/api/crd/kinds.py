@@ -222,6 +222,7 @@ class CustomStorage:
 
 class CustomStrategy(Strategy):
     has_generation = True
+    new_status = None
 
     def __init__(self, schema: CustomSchema, scale: ScalePaths | None, *, has_status: bool) -> None:
         self._schema = schema

@@ -25,10 +25,6 @@ class CronJobStrategy(Strategy):
     has_status = True
     has_generation = True
 
-    def prepare_create(self, obj: Object) -> None:
-        super().prepare_create(obj)
-        obj["status"] = {}
-
     def validate(self, obj: Object) -> Sequence[Cause]:
         found = _spec(obj["spec"], {})
         name = obj["metadata"].get("name", "")

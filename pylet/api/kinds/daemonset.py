@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pylet.api import causes, columns
 from pylet.api.errors import Cause
@@ -34,10 +34,10 @@ _ALWAYS = ("currentNumberScheduled", "desiredNumberScheduled", "numberMisschedul
 class DaemonSetStrategy(Strategy):
     has_status = True
     has_generation = True
+    new_status: ClassVar[Object] = dict.fromkeys(_ALWAYS, 0)
 
     def prepare_create(self, obj: Object) -> None:
         super().prepare_create(obj)
-        obj["status"] = dict.fromkeys(_ALWAYS, 0)
         generation = _template_generation(obj)
         _annotate(obj, max(generation, 1))
 
@@ -48,7 +48,7 @@ class DaemonSetStrategy(Strategy):
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
-        found = template.validate_replicated(spec, "DaemonSet", selected="daemonset")
+        found = template.validate_replicated(spec, "DaemonSet", selected="daemonset", required=False)
         found += template.not_negative(spec, "minReadySeconds")
         found += _update_strategy(spec.get("updateStrategy") or {})
         found += template.not_negative(spec, "revisionHistoryLimit")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pylet.api import causes, columns, names, quantity, resources
 from pylet.api.errors import Cause
@@ -27,9 +27,7 @@ _SHOWN = 2
 
 class HorizontalPodAutoscalerStrategy(Strategy):
     has_status = True
-
-    def prepare_create(self, obj: Object) -> None:
-        obj["status"] = {"currentMetrics": None, "desiredReplicas": 0}
+    new_status: ClassVar[Object] = {"currentMetrics": None, "desiredReplicas": 0}
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         return _spec(obj["spec"], {})

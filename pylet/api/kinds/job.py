@@ -9,8 +9,8 @@ from typing import Any
 from pylet.api import causes, columns, names, selector, timestamps
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
-from pylet.api.object import Object, is_terminating, uid_of
-from pylet.api.podspec import jobspec, jobstatus
+from pylet.api.object import Object, is_terminating
+from pylet.api.podspec import jobspec, jobstatus, template
 
 _NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")
 _UID_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
@@ -34,9 +34,11 @@ class JobStrategy(Strategy):
 
     def prepare_create(self, obj: Object) -> None:
         super().prepare_create(obj)
-        obj["status"] = {}
         if not obj["spec"].get("manualSelector"):
             _generate_selector(obj)
+        labels = template.labels_of(obj["spec"]["template"])
+        if labels and not obj["metadata"].get("labels"):
+            obj["metadata"]["labels"] = dict(labels)
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         found = _generated_selector(obj)
@@ -64,8 +66,8 @@ class JobStrategy(Strategy):
 
 def _generate_selector(job: Object) -> None:
     """Labels and a selector that no other job can have, unless the user wrote some: those are judged later."""
-    name, uid = job["metadata"].get("name", ""), uid_of(job)
-    labels = job["spec"]["template"]["metadata"].setdefault("labels", {})
+    name, uid = job["metadata"].get("name", ""), job["metadata"].get("uid", "")
+    labels = job["spec"]["template"].setdefault("metadata", {}).setdefault("labels", {})
     for label in _NAME_LABELS:
         labels.setdefault(label, name)
     for label in _UID_LABELS:
@@ -80,15 +82,15 @@ def _generated_selector(job: Object) -> list[Cause]:
         return []
     found: list[Cause] = []
     where = "spec.template.metadata"
-    labels = spec["template"]["metadata"].get("labels") or {}
-    name, uid = job["metadata"].get("name", ""), uid_of(job)
+    labels = template.labels_of(spec["template"])
+    name, uid = job["metadata"].get("name", ""), job["metadata"].get("uid", "")
     expected = {"controller-uid": uid, "job-name": name}
     expected |= {_UID_LABELS[1]: uid, _NAME_LABELS[1]: name}
     for label, value in expected.items():
         if label not in labels:
-            found.append(causes.required(f"{where}.labels", f"must be '{value}'"))
+            found.append(causes.required(f"{where}.labels[{label}]", f"must be '{value}'"))
         elif labels[label] != value:
-            found.append(causes.invalid(f"{where}.labels", labels, f"must be '{value}'"))
+            found.append(causes.invalid(f"{where}.labels[{label}]", labels, f"must be '{value}'"))
     try:
         fits = selector.from_object(spec["selector"])(expected)
     except (ValueError, KeyError):
@@ -100,10 +102,8 @@ def _generated_selector(job: Object) -> list[Cause]:
 
 def _selector(spec: Object) -> list[Cause]:
     chosen = spec.get("selector")
-    if chosen is None:
-        return [causes.required("spec.selector")]
-    found = selector.validate_object(chosen, "spec.selector")
-    labels = spec["template"]["metadata"].get("labels") or {}
+    found = [causes.required("spec.selector")] if chosen is None else selector.validate_object(chosen, "spec.selector")
+    labels = template.labels_of(spec["template"])
     try:
         fits = selector.from_object(chosen)(labels)
     except (ValueError, KeyError):

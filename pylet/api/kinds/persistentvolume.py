@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pylet.api import causes, columns, names, quantity
 from pylet.api.errors import Cause
@@ -15,9 +15,7 @@ from pylet.api.object import Object, is_terminating
 from pylet.api.podspec import claimspec, scheduling, volumes
 
 _POLICIES = ("Delete", "Recycle", "Retain")
-_RECYCLE = (
-    "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
-)
+_RECYCLE = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
 _SOURCES = (
     "hostPath",
     "gcePersistentDisk",
@@ -46,9 +44,10 @@ _SOURCES = (
 
 class PersistentVolumeStrategy(Strategy):
     has_status = True
+    new_status: ClassVar[Object] = {"phase": "Pending"}
 
     def prepare_create(self, obj: Object) -> None:
-        obj["status"] = {"phase": "Pending"}
+        super().prepare_create(obj)
         if created := obj["metadata"].get("creationTimestamp"):
             obj["status"]["lastPhaseTransitionTime"] = created
 

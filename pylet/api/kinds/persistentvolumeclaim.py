@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pylet.api import causes, columns, names, quantity, resources
 from pylet.api.errors import Cause
@@ -29,9 +29,10 @@ _RESIZES = (
 
 class PersistentVolumeClaimStrategy(Strategy):
     has_status = True
+    new_status: ClassVar[Object] = {"phase": "Pending"}
 
     def prepare_create(self, obj: Object) -> None:
-        obj["status"] = {"phase": "Pending"}
+        super().prepare_create(obj)
         _same_sources(obj["spec"], {})
 
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:

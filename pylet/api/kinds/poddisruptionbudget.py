@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pylet.api import causes, columns, selector
 from pylet.api.errors import Cause
@@ -20,10 +20,7 @@ _POLICIES = ("AlwaysAllow", "IfHealthyBudget")
 class PodDisruptionBudgetStrategy(Strategy):
     has_status = True
     has_generation = True
-
-    def prepare_create(self, obj: Object) -> None:
-        super().prepare_create(obj)
-        obj["status"] = dict.fromkeys(_COUNTS, 0)
+    new_status: ClassVar[Object] = dict.fromkeys(_COUNTS, 0)
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]

@@ -26,7 +26,7 @@ class PodTemplateStrategy(Strategy):
 def _cells(obj: Object, now: datetime) -> list[Any]:
     pods = obj["template"]
     names_and_images = columns.template_cells(obj)[:2]
-    return [obj["metadata"]["name"], *names_and_images, columns.labels_cell(pods["metadata"].get("labels"))]
+    return [obj["metadata"]["name"], *names_and_images, columns.labels_cell(template.labels_of(pods))]
 
 
 KIND = Kind(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pylet.api import causes, columns
 from pylet.api.errors import Cause
@@ -18,6 +18,7 @@ _COUNTS = ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplic
 class ReplicaSetStrategy(Strategy):
     has_status = True
     has_generation = True
+    new_status: ClassVar[Object] = {"replicas": 0}
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]

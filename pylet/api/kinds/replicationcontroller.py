@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pylet.api import causes, columns, selector
 from pylet.api.errors import Cause
@@ -17,10 +17,7 @@ from pylet.api.podspec import template
 class ReplicationControllerStrategy(Strategy):
     has_status = True
     has_generation = True
-
-    def prepare_create(self, obj: Object) -> None:
-        super().prepare_create(obj)
-        obj["status"] = {"replicas": 0}
+    new_status: ClassVar[Object] = {"replicas": 0}
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
@@ -34,7 +31,7 @@ class ReplicationControllerStrategy(Strategy):
         pods = spec.get("template")
         if pods is None:
             return [*found, causes.required("spec.template")]
-        labels = pods["metadata"].get("labels") or {}
+        labels = template.labels_of(pods)
         if chosen and not selector.from_labels(chosen)(labels):
             says = "`selector` does not match template `labels`"
             found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))

@@ -33,9 +33,6 @@ _MUST_EXIST = (
 class ResourceQuotaStrategy(Strategy):
     has_status = True
 
-    def prepare_create(self, obj: Object) -> None:
-        obj["status"] = {}
-
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
         found = _amounts(spec, "hard", "spec")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
-from pylet.api.object import Object
-from pylet.api.podspec import template
+from pylet.api.object import Object, dig
+from pylet.api.podspec import claimspec, template
 from pylet.api.podspec.rolling import int_or_percent, is_zero
 
 _COUNTS = ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
@@ -33,6 +33,15 @@ _KEPT_FOR_EVER = "a negative value retains all historical revisions; a value >= 
 class StatefulSetStrategy(Strategy):
     has_status = True
     has_generation = True
+    new_status: ClassVar[Object] = {"replicas": 0, "availableReplicas": 0}
+
+    def prepare_create(self, obj: Object) -> None:
+        super().prepare_create(obj)
+        _drop_gated(obj["spec"], {})
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        _drop_gated(obj["spec"], old["spec"])
+        super().prepare_update(obj, old, subresource)
 
     def name_problems(self, name: str) -> Sequence[str]:
         return names.dns_label(name)
@@ -40,6 +49,8 @@ class StatefulSetStrategy(Strategy):
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
         found = _spec(spec)
+        for position, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+            found += claimspec.validate(claim.get("spec") or {}, f"spec.volumeClaimTemplates[{position}].spec")
         if spec.get("serviceName"):
             found += causes.each("spec.serviceName", spec["serviceName"], names.dns_label(spec["serviceName"]))
         return found
@@ -57,6 +68,14 @@ class StatefulSetStrategy(Strategy):
     def warnings(self, obj: Object) -> Sequence[str]:
         limit = obj["spec"].get("revisionHistoryLimit")
         return (f"spec.revisionHistoryLimit: {_KEPT_FOR_EVER}",) if limit is not None and limit < 0 else ()
+
+
+def _drop_gated(spec: Object, old: Object) -> None:
+    """maxUnavailable lies behind a feature gate that is off; what has it already keeps it."""
+    if dig(old, "updateStrategy", "rollingUpdate", "maxUnavailable") is None:
+        rolling = dig(spec, "updateStrategy", "rollingUpdate")
+        if rolling:
+            rolling.pop("maxUnavailable", None)
 
 
 def _fixed(spec: Object) -> Object:
@@ -78,7 +97,7 @@ def _spec(spec: Object) -> list[Cause]:
             found.append(causes.not_supported(where, policy, ("Retain", "Delete")))
     found += template.not_negative(spec, "replicas", "minReadySeconds")
     found += template.not_negative(spec.get("ordinals") or {}, "start", field="spec.ordinals")
-    claims = {claim["metadata"].get("name", "") for claim in spec.get("volumeClaimTemplates") or ()}
+    claims = {dig(claim, "metadata", "name", default="") for claim in spec.get("volumeClaimTemplates") or ()}
     found += template.validate_replicated(spec, "StatefulSet", selected="statefulset", claims=claims)
     return found
 
@@ -110,7 +129,9 @@ def _status(status: Object, old: Object) -> list[Cause]:
     found = template.not_negative(status, *_COUNTS, "observedGeneration", "collisionCount", field="status")
     for name in _COUNTS[1:]:
         if status.get(name, 0) > status.get("replicas", 0):
-            found.append(causes.invalid(f"status.{name}", status[name], "cannot be greater than status.replicas"))
+            found.append(
+                causes.invalid(f"status.{name}", status.get(name, 0), "cannot be greater than status.replicas")
+            )
     available = status.get("availableReplicas", 0)
     if available > status.get("readyReplicas", 0):
         says = "cannot be greater than status.readyReplicas"

@@ -13,7 +13,7 @@ from pylet.api.ip import problems_of
 from pylet.api.object import Object
 from pylet.api.podspec import containers, scheduling, volumes
 
-_RESTART_POLICIES = ("Always", "Never", "OnFailure")
+_RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 _MOST_NAMESERVERS, _MOST_SEARCHES, _MOST_SEARCH_CHARS = 3, 32, 2048
 _INT32 = 2**31 - 1

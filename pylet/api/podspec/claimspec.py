@@ -61,9 +61,9 @@ def _sources(spec: Object, field: str) -> list[Cause]:
     if source is not None and reference is not None:
         if reference.get("namespace"):
             says = "may not be specified when dataSourceRef.namespace is specified"
-            found.append(causes.invalid(field, f"{field}.dataSource", says))
+            found.append(causes.invalid(field, {}, says))
         elif any(source.get(name) != reference.get(name) for name in ("apiGroup", "kind", "name")):
-            found.append(causes.invalid(field, f"{field}.dataSource", "must match dataSourceRef"))
+            found.append(causes.invalid(field, {}, "must match dataSourceRef"))
     return found
 
 

@@ -10,6 +10,7 @@ from pylet.api.errors import Cause
 from pylet.api.indexes import parse_indexes
 from pylet.api.object import Object, dig
 from pylet.api.podspec import template
+from pylet.api.references import domain_prefixed_path
 
 _COUNTS = (
     "parallelism",
@@ -46,7 +47,7 @@ def validate(spec: Object, field: str) -> list[Cause]:
             if name in spec:
                 found.append(causes.invalid(f"{field}.{name}", spec[name], _NEEDS_INDEXED))
     else:
-        found.append(causes.not_supported(f"{field}.completionMode", mode, ("Indexed", "NonIndexed")))
+        found.append(causes.not_supported(f"{field}.completionMode", mode, ("NonIndexed", "Indexed")))
     if "podFailurePolicy" in spec:
         found += _failure_policy(spec, f"{field}.podFailurePolicy.rules")
     if "successPolicy" in spec:
@@ -68,14 +69,14 @@ def _restart_policy(spec: Object, field: str) -> list[Cause]:
     if policy in ("", "Always"):
         return [causes.required(field, 'valid values: "OnFailure", "Never"')]
     if policy not in ("OnFailure", "Never"):
-        return [causes.not_supported(field, policy, ("Never", "OnFailure"))]
+        return [causes.not_supported(field, policy, ("OnFailure", "Never"))]
     if "podFailurePolicy" in spec and policy != "Never":
         return [causes.invalid(field, policy, 'only "Never" is supported when podFailurePolicy is specified')]
     return []
 
 
 def _managed_by(name: str, field: str) -> list[Cause]:
-    found = causes.each(field, name, names.domain_prefixed_path(name)) if name else [causes.required(field)]
+    found = domain_prefixed_path(name, field)
     return [*found, causes.too_long(field, names.LABEL_BYTES)] if len(name) > names.LABEL_BYTES else found
 
 
@@ -232,7 +233,8 @@ def template_changes(spec: Object, old: Object) -> list[Cause]:
 def _with_scheduling(old: Object, new: Object) -> Object:
     """The old template with the new one's directives to the scheduler, labels and annotations."""
     meta = {name: value for name, value in (old.get("metadata") or {}).items() if name not in ("labels", "annotations")}
-    meta |= {name: new["metadata"][name] for name in ("labels", "annotations") if name in new["metadata"]}
+    asked = new.get("metadata") or {}
+    meta |= {name: asked[name] for name in ("labels", "annotations") if name in asked}
     changing = ("nodeSelector", "tolerations", "schedulingGates")
     pod = {name: value for name, value in old["spec"].items() if name not in (*changing, "affinity")}
     pod |= {name: new["spec"][name] for name in changing if name in new["spec"]}

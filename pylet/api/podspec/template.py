@@ -34,7 +34,12 @@ def validate(template: Object, field: str, *, claims: Collection[str] = ()) -> l
 
 
 def validate_replicated(
-    spec: Object, kind: str = "ReplicaSet", *, selected: str = "deployment", claims: Collection[str] = ()
+    spec: Object,
+    kind: str = "ReplicaSet",
+    *,
+    selected: str = "deployment",
+    claims: Collection[str] = (),
+    required: bool = True,
 ) -> list[Cause]:
     """A workload's selector and template, which must fit; its pods must restart for ever.
 
@@ -43,12 +48,12 @@ def validate_replicated(
     found: list[Cause] = []
     chosen, template = spec.get("selector"), spec.get("template") or {}
     if chosen is None:
-        found.append(causes.required("spec.selector"))
+        found += [causes.required("spec.selector")] if required else []
     else:
         found += selector.validate_object(chosen, "spec.selector")
         if not chosen.get("matchLabels") and not chosen.get("matchExpressions"):
             found.append(causes.invalid("spec.selector", chosen, f"empty selector is invalid for {selected}"))
-    labels = (template.get("metadata") or {}).get("labels") or {}
+    labels = labels_of(template)
     try:
         matches = selector.from_object(chosen)
     except (ValueError, KeyError):
@@ -58,6 +63,11 @@ def validate_replicated(
         found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
     found += validate(template, "spec.template", claims=claims)
     return [*found, *restarts_always(template, kind)]
+
+
+def labels_of(template: Object) -> dict[str, str]:
+    labels: dict[str, str] = (template.get("metadata") or {}).get("labels") or {}
+    return labels
 
 
 def restarts_always(template: Object, kind: str) -> list[Cause]:

@@ -226,10 +226,12 @@ def _statefulset_spec(spec: Object) -> None:
     if strategy["type"] == "RollingUpdate" and "rollingUpdate" in strategy:
         strategy["rollingUpdate"].setdefault("partition", 0)
     spec.setdefault("persistentVolumeClaimRetentionPolicy", {})
+    for claim in spec.get("volumeClaimTemplates") or ():
+        claim |= {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
 
 
 def _job(job: Object) -> None:
-    labels = job["spec"]["template"]["metadata"].get("labels")
+    labels = (job["spec"].setdefault("template", {}).get("metadata") or {}).get("labels")
     if labels and not job["metadata"].get("labels"):
         job["metadata"]["labels"] = dict(labels)
     _job_spec(job["spec"])
