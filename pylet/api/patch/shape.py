@@ -132,7 +132,8 @@ def _loader(struct: Struct) -> Callable[[str], Shape | None]:
 def _of_node(node: Node) -> Shape:
     match node:
         case Ref():
-            return _ATOMIC_MAP if node.map_type == "atomic" else of(node.definition)
+            word = node.map_type or schema.definition(node.definition).get("x-kubernetes-map-type")
+            return _ATOMIC_MAP if word == "atomic" else of(node.definition)
         case List():
             return _of_list(node)
         case Map():
@@ -160,8 +161,10 @@ def _of_list(node: List) -> Shape:
     item = _of_node(inner)
     if not keys:
         return Shape(Form.SET, list, item=item)
-    short = inner.definition.removeprefix("io.k8s.api.") if isinstance(inner, Ref) else ""
-    defaults = {key: value for key, value in VALUES.get(short, {}).items() if key in keys}
+    known: dict[str, Any] = {}
+    if isinstance(inner, Ref):
+        known = {**dict(inner.struct.always), **VALUES.get(inner.definition.removeprefix("io.k8s.api."), {})}
+    defaults = {key: known[key] for key in keys if known.get(key) is not None}
     return Shape(Form.KEYED, list, item=item, keys=keys, defaults=defaults)
 
 

@@ -411,7 +411,7 @@ _GO_TYPES: Final = {str: "string", bool: "bool", list: "[]interface {}"}
 
 def _shown(value: Any) -> str:
     """A value as Go's %v of it."""
-    return f"&{{{_go_json(value)}}}"
+    return f"&{{{value if isinstance(value, str) else _go_json(value)}}}"
 
 
 def _go_json(value: Any) -> str:

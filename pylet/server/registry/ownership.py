@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from pylet.api import causes, kinds
-from pylet.api.errors import ApiError, BadRequest, Cause, Invalid
+from pylet.api import causes, kinds, schema
+from pylet.api.errors import ApiError, BadRequest, Cause, Conflict, Invalid
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.patch import apply, managed, shape, typed
@@ -176,12 +176,16 @@ class Ownership:
         Raises: ApiError.
         """
         if not isinstance(config, dict):
-            raise BadRequest("error decoding YAML: an apply configuration must be an object")
+            what = schema.Mismatch(config, "map[string]interface {}")
+            raise BadRequest(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {what}")
         _check_identity(kind, config)
         meta = config.get("metadata") or {}
         if not isinstance(meta, dict) or meta.get("managedFields") is not None:
             raise BadRequest("metadata.managedFields must be nil")
         before: Object = {} if live is None else live
+        if live is None and meta.get("uid"):
+            why = f"uid mismatch: the provided object specified uid {meta['uid']}, and no existing object was found"
+            raise Conflict(kind.group, kind.plural, meta.get("name", ""), why)
         owners = managed.read((before.get("metadata") or {}).get("managedFields"), trusted=True)
         bare = {**before, "metadata": {**before["metadata"]}} if before else before
         if before:
@@ -190,7 +194,7 @@ class Ownership:
         try:
             merged, result = apply.applied(bare, config, owners, write, force=request.force)
         except typed.Misfit as misfit:
-            named = f"{meta.get('namespace') or request.key.namespace}/{meta.get('name', '')}; {_gvk(config)}"
+            named = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {_gvk(config)}"
             raise OtherError(f"failed to create typed patch object ({named}): {misfit}") from misfit
         except ValueError as bad:
             raise OtherError(f"failed to merge config: {bad}") from bad
@@ -198,6 +202,8 @@ class Ownership:
         merged = {**merged, "metadata": {**(merged.get("metadata") or {})}}
         if entries:
             merged["metadata"]["managedFields"] = entries
+        if live is None:
+            merged["metadata"].pop("resourceVersion", None)
         return merged
 
     def of_scale(self, kind: Kind, workload: Object) -> list[Object]:
@@ -228,8 +234,10 @@ class Ownership:
                 result[manager] = owned
             elif fields := difference(owned.fields, replicas):
                 result[manager] = owned.with_fields(fields)
-        for manager, owned in scalers.items():
-            result[manager] = Owned(replicas, kind.api_version, owned.time)
+        for manager in scalers:
+            # Upstream asks the object, not the scale, for the time (ScaleHandler.ToParent), so mostly there is none.
+            time = owners[manager].time if manager in owners else None
+            result[manager] = Owned(replicas, kind.api_version, time)
         if entries := managed.written(result):
             workload["metadata"]["managedFields"] = entries
 
@@ -275,14 +283,13 @@ def same_but_times(new: Any, old: Any) -> bool:
 
 def _check_identity(kind: Kind, config: Object) -> None:
     version, name = config.get("apiVersion") or "", config.get("kind") or ""
-    if not name:
-        raise BadRequest("error decoding YAML: Object 'Kind' is missing")
     if (version, name) != (kind.api_version, kind.name):
         raise BadRequest(f"invalid object type: {_gvk(config)}")
 
 
 def _gvk(config: Object) -> str:
-    return f"{config.get('apiVersion', '')}, Kind={config.get('kind', '')}"
+    group, _, version = (config.get("apiVersion") or "").rpartition("/")
+    return f"{group}/{version}, Kind={config.get('kind') or ''}"
 
 
 def _ignored(kind: Kind, subresource: str) -> Set:

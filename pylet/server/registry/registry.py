@@ -108,7 +108,7 @@ class Registry:
             await self._state.cache_of(request.kind)
         entry = self._entry(request)
         if request.subresource == "scale":
-            return Entry.of(SCALE, self._shown_scale(request.kind, entry.object))
+            return Entry.of(SCALE, scale_of(request.kind, entry.object))
         return entry
 
     async def list(self, request: Request, options: ListOptions) -> Page:
@@ -256,7 +256,9 @@ class Registry:
         kind, owners = request.kind, self._writer.ownership
 
         def scale(entry: Entry) -> Object:
-            before = self._shown_scale(kind, entry.object)
+            before = scale_of(kind, entry.object)
+            if entries := owners.of_scale(kind, entry.object):
+                before["metadata"]["managedFields"] = entries
             after = changed(orjson.loads(orjson.dumps(before)))
             if not is_tracked:
                 owners.track(request, SCALE, after, before, format_time(self._now()))
@@ -266,13 +268,7 @@ class Registry:
 
         plain = _for(request, kind, request.key, "")
         written = await self._writer.change(plain, scale, is_tracked=True)
-        return Written(Entry.of(SCALE, self._shown_scale(kind, orjson.loads(written.entry.raw))))
-
-    def _shown_scale(self, kind: Kind, workload: Object) -> Object:
-        scale = scale_of(kind, workload)
-        if entries := self._writer.ownership.of_scale(kind, workload):
-            scale["metadata"]["managedFields"] = entries
-        return scale
+        return Written(Entry.of(SCALE, scale_of(kind, orjson.loads(written.entry.raw))))
 
     async def _bind(self, request: Request, binding: Object) -> Written:
         pods.check_binding(binding, request.key.name)

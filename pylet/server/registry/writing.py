@@ -94,6 +94,8 @@ class Writer:
     async def _create(self, request: Request, kind: Kind, cache: Cache, key: Key, obj: Object) -> Entry:
         with self._allocation(kind, obj, None):
             kind.strategy.prepare_create(obj)
+            if kind.strategy.has_status and "status" not in obj:
+                schema.default_kind(kind, obj)  # an empty status, as Go prints it
             found = [*kind.strategy.validate(obj), *metadata.validate(kind, obj["metadata"])]
             if found:
                 raise Invalid(kind.group, kind.name, key.name, found)
