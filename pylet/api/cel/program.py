@@ -1,0 +1,78 @@
+"""A compiled expression and the budget it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pylet.api.cel.checker import Scope, check
+from pylet.api.cel.compiler import FAILURES, compile_tree, unset
+from pylet.api.cel.errors import CelError, CompileError, CostExceeded, EvaluationError, Issue
+from pylet.api.cel.parser import parse
+from pylet.api.cel.syntax import Node
+from pylet.api.cel.types import Type
+
+PER_CALL_LIMIT = 1_000_000
+RUNTIME_BUDGET = 10_000_000
+MATCH_CONDITIONS_BUDGET = 2_500_000
+
+
+class OutOfBudget(CelError):
+    """The expressions that share a budget have spent it."""
+
+
+class Budget:
+    """What several evaluations may cost together."""
+
+    __slots__ = ("remaining",)
+
+    def __init__(self, remaining: int = RUNTIME_BUDGET) -> None:
+        self.remaining = remaining
+
+
+class Program:
+    """An expression, ready to run; `uses` names the variables it refers to, `root` is its checked tree."""
+
+    __slots__ = ("_closure", "_cost", "_places", "_size", "root", "source", "type", "uses")
+
+    def __init__(self, source: str, scope: Scope) -> None:
+        self.source = source
+        try:
+            self.root: Node = parse(source)
+            self.uses = check(source, self.root, scope)
+            self._places = {name: place for place, name in enumerate(sorted(self.uses), 1)}
+            self._closure, self._cost, self._size = compile_tree(self.root, self._places)
+        except RecursionError as deep:
+            raise CompileError(source, [Issue(0, "expression recursion limit exceeded: 250")]) from deep
+        assert self.root.type is not None
+        self.type: Type = self.root.type
+
+    def evaluate(self, bindings: Mapping[str, Any], budget: Budget | None = None) -> Any:
+        """The value; what it cost is taken from `budget`, also when it fails.
+
+        Raises: EvaluationError, CostExceeded (this call alone was too much), OutOfBudget.
+        """
+        frame: list[Any] = [None] * self._size
+        frame[0] = PER_CALL_LIMIT - self._cost
+        for name, place in self._places.items():
+            frame[place] = bindings.get(name, _UNSET)
+        try:
+            if frame[0] < 0:
+                raise CostExceeded
+            return self._closure(frame)
+        except EvaluationError:
+            raise
+        except RecursionError as deep:
+            raise CostExceeded from deep
+        except FAILURES as unfit:
+            raise EvaluationError("no such overload") from unfit
+        finally:
+            if budget is not None:
+                spent = PER_CALL_LIMIT - frame[0]
+                if spent > budget.remaining:
+                    budget.remaining = -1
+                    raise OutOfBudget("validation failed due to running out of cost budget")
+                budget.remaining -= spent
+
+
+_UNSET = unset()

@@ -1,0 +1,287 @@
+"""CEL's values as Python's: bool, int, float, str, bytes, None, list and dict are themselves; the rest is here.
+
+Equality, order, and the ranges of numbers follow cel-go with the options Kubernetes sets (numbers of different types
+compare by value).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from pylet.api.cel import types as t
+from pylet.api.cel.errors import EvaluationError, no_such_overload
+
+INT_MIN, INT_MAX, UINT_MAX = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1
+SECOND = 1_000_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MIN_TIMESTAMP, MAX_TIMESTAMP = -62135596800 * SECOND, 253402300800 * SECOND - 1
+
+
+class UInt(int):
+    """A `uint`; arithmetic on it happens in `standard`, which wraps the result again."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Timestamp:
+    """Nanoseconds since 1970, UTC."""
+
+    ns: int
+
+    def datetime(self) -> datetime:
+        """Cut to microseconds."""
+        return _EPOCH + timedelta(microseconds=self.ns // 1000)
+
+    def __str__(self) -> str:
+        whole, fraction = divmod(self.ns, SECOND)
+        text = (_EPOCH + timedelta(seconds=whole)).replace(tzinfo=None).isoformat()
+        return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + "Z"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Duration:
+    """Nanoseconds, in the range of an int64."""
+
+    ns: int
+
+    def __str__(self) -> str:
+        whole, fraction = divmod(abs(self.ns), SECOND)
+        tail = f".{fraction:09d}".rstrip("0") if fraction else ""
+        return f"{'-' if self.ns < 0 else ''}{whole}{tail}s"
+
+
+@dataclass(frozen=True, slots=True)
+class Optional:
+    """An `optional_type`: `present` is what tells `optional.of(null)` from `optional.none()`."""
+
+    value: Any = None
+    present: bool = True
+
+
+NONE = Optional(present=False)
+
+
+class Opaque(Protocol):
+    """A library's own value: its class names the CEL type."""
+
+    CEL_TYPE: t.Type
+
+
+class SetList(list[Any]):
+    """A list of `x-kubernetes-list-type: set`: equal whatever the order, `+` is the union."""
+
+    __slots__ = ()
+
+
+class MapList(list[Any]):
+    """A list of `x-kubernetes-list-type: map`: `+` merges by `keys`, equality ignores the order."""
+
+    __slots__ = ("keys",)
+
+    def __init__(self, items: list[Any], keys: tuple[str, ...]) -> None:
+        super().__init__(items)
+        self.keys = keys
+
+    def key(self, item: Any) -> tuple[str, ...]:
+        return tuple(repr(item.get(key)) if isinstance(item, dict) else "" for key in self.keys)
+
+
+class Struct(dict[str, Any]):
+    """An object built in an expression, `Object.spec{…}`, or one whose schema is known: `name` is its type's."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str, fields: dict[str, Any]) -> None:
+        super().__init__(fields)
+        self.name = name
+
+
+_TYPES: dict[type, t.Type] = {
+    bool: t.BOOL,
+    int: t.INT,
+    UInt: t.UINT,
+    float: t.DOUBLE,
+    str: t.STRING,
+    bytes: t.BYTES,
+    type(None): t.NULL,
+    list: t.Type("list"),
+    SetList: t.Type("list"),
+    MapList: t.Type("list"),
+    dict: t.Type("map"),
+    Timestamp: t.TIMESTAMP,
+    Duration: t.DURATION,
+    t.Type: t.TYPE,
+    Optional: t.Type("opaque", (), "optional_type"),
+}
+
+
+def type_of(value: Any) -> t.Type:
+    """The run-time type: lists and maps without their parameters."""
+    known = _TYPES.get(type(value))
+    if known is not None:
+        return known
+    if isinstance(value, Struct):
+        return t.Type("object", (), value.name)
+    declared: t.Type = value.CEL_TYPE
+    return declared
+
+
+def type_name(value: Any) -> str:
+    return type_of(value).type_name
+
+
+_COMPARABLE = frozenset({str, int, float, bytes, UInt, Timestamp, Duration, type(None)})
+
+
+def equal(one: Any, other: Any) -> bool:
+    """CEL's `==`, which never fails: values of different types are just not equal."""
+    kind, other_kind = type(one), type(other)
+    if kind in _COMPARABLE and other_kind in _COMPARABLE:
+        return bool(one == other)
+    if kind is bool or other_kind is bool:
+        return kind is other_kind and one == other
+    if isinstance(one, list):
+        return isinstance(other, list) and _equal_lists(one, other)
+    if isinstance(one, dict):
+        if not isinstance(other, dict) or len(one) != len(other):
+            return False
+        return all(key in other and equal(value, other[key]) for key, value in one.items())
+    if kind is Optional and other_kind is Optional:
+        return one.present == other.present and equal(one.value, other.value)
+    if kind is t.Type and other_kind is t.Type:
+        return bool(one.type_name == other.type_name)
+    return kind is other_kind and bool(one == other)
+
+
+def _equal_lists(one: list[Any], other: list[Any]) -> bool:
+    if len(one) != len(other):
+        return False
+    if isinstance(one, MapList) or isinstance(other, MapList):
+        keyed = one if isinstance(one, MapList) else other
+        assert isinstance(keyed, MapList)
+        index = {keyed.key(item): item for item in other}
+        return all(keyed.key(item) in index and equal(item, index[keyed.key(item)]) for item in one)
+    if isinstance(one, SetList) or isinstance(other, SetList):
+        return {repr(item) for item in one} == {repr(item) for item in other}
+    return all(map(equal, one, other))
+
+
+_NUMBERS = frozenset({int, UInt, float})
+_ORDERED = frozenset({str, bytes, Timestamp, Duration, bool})
+
+
+def compare(function: str, operator: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    """`<` and its like over whatever can be ordered."""
+
+    def ordered(one: Any, other: Any) -> bool:
+        kind, other_kind = type(one), type(other)
+        if kind in _NUMBERS and other_kind in _NUMBERS:
+            if one != one or other != other:
+                raise EvaluationError("NaN values cannot be ordered")
+            return operator(one, other)
+        if kind is other_kind and kind in _ORDERED:
+            return operator(one, other)
+        raise no_such_overload(function, [type_name(one), type_name(other)])
+
+    return ordered
+
+
+def to_int(value: int) -> int:
+    if INT_MIN <= value <= INT_MAX:
+        return value
+    raise EvaluationError("integer overflow")
+
+
+def to_uint(value: int) -> UInt:
+    if 0 <= value <= UINT_MAX:
+        return UInt(value)
+    raise EvaluationError("unsigned integer overflow")
+
+
+def to_duration(ns: int) -> Duration:
+    if INT_MIN <= ns <= INT_MAX:
+        return Duration(ns)
+    raise EvaluationError("integer overflow")
+
+
+def to_timestamp(ns: int) -> Timestamp:
+    if MIN_TIMESTAMP <= ns <= MAX_TIMESTAMP:
+        return Timestamp(ns)
+    raise EvaluationError("timestamp overflow")
+
+
+_RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 10**6, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
+_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
+
+
+def parse_timestamp(text: str) -> Timestamp:
+    """RFC 3339 with nanoseconds. Raises: ValueError."""
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError(f"invalid RFC3339 timestamp {text!r}")
+    *parts, fraction, zone = match.groups()
+    moment = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type]
+    seconds = (moment - _EPOCH) // timedelta(seconds=1)
+    if zone != "Z":
+        hours, minutes = int(zone[1:3]), int(zone[4:])
+        if hours > 23 or minutes > 59:
+            raise ValueError(f"invalid RFC3339 timestamp {text!r}")
+        seconds -= (hours * 3600 + minutes * 60) * (-1 if zone[0] == "-" else 1)
+    return Timestamp(seconds * SECOND + int((fraction or "0")[:9].ljust(9, "0")))
+
+
+def parse_duration(text: str) -> Duration:
+    """Go's duration syntax, `-1h30m`. Raises: ValueError."""
+    body = text[1:] if text[:1] in ("-", "+") else text
+    if body == "0":
+        return Duration(0)
+    total, at = 0, 0
+    while at < len(body) and len(body) < 128 and (match := _PART.match(body, at)):
+        whole, _, fraction = match[1].partition(".")
+        unit = _UNITS[match[2]]
+        total += int(whole or 0) * unit + (int(fraction) * unit // 10 ** len(fraction) if fraction else 0)
+        at = match.end()
+    ns = -total if text[:1] == "-" else total
+    if not body or at < len(body) or not INT_MIN <= ns <= INT_MAX:
+        raise ValueError(f'time: invalid duration "{text}"')
+    return Duration(ns)
+
+
+def format_double(value: float) -> str:
+    """Go's `%g`."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    if value == 0:
+        return "-0" if math.copysign(1, value) < 0 else "0"
+    mantissa, _, exponent = f"{value!r}".partition("e")
+    sign = "-" if mantissa.startswith("-") else ""
+    whole, _, fraction = mantissa.lstrip("-").partition(".")
+    digits = (whole + fraction).lstrip("0")
+    power = int(exponent or 0) + (len(whole) - 1 if whole != "0" else -1 - (len(fraction) - len(fraction.lstrip("0"))))
+    digits = digits.rstrip("0") or "0"
+    if -4 <= power < 6:
+        if power >= len(digits) - 1:
+            return sign + digits.ljust(power + 1, "0")
+        if power < 0:
+            return sign + "0." + "0" * (-power - 1) + digits
+        return f"{sign}{digits[: power + 1]}.{digits[power + 1 :]}"
+    tail = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{sign}{digits[0]}{tail}e{'-' if power < 0 else '+'}{abs(power):02d}"
+
+
+def size_of(value: Any) -> int:
+    """What cost is counted by: a sized value's size, 1 for the others (interpreter/runtimecost.go, actualSize)."""
+    if type(value) in (str, bytes, list, dict) or isinstance(value, (list, dict)):
+        return len(value)
+    if type(value) is Optional and value.present:
+        return size_of(value.value)
+    return 1
