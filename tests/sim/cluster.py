@@ -26,6 +26,7 @@ from pylet.client.view import Entry, Table, View
 from pylet.server import addons
 from pylet.server.admission import CHAIN
 from pylet.server.components import components
+from pylet.server.crd.serving import Definitions
 from pylet.server.loopback import Loopback
 from pylet.server.pki import Pki
 from pylet.server.registry import Registry
@@ -208,6 +209,8 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3) -> AsyncIte
     pki.ensure(["localhost"], clock.now())
     registry = Registry(MemoryStore(), chain=CHAIN, now=clock.now)
     await registry.load()
+    definitions = Definitions(registry)
+    definitions.start()
     client = Loopback(registry)
     ca, authority = pki.ca.certificate.read_text(), pki.authority(clock.now)
     async with asyncio.TaskGroup() as group:
@@ -220,7 +223,15 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3) -> AsyncIte
             for task in working:
                 task.cancel()
             await asyncio.gather(*working, return_exceptions=True)
-            found = components(client, tables, clock, cluster_cidr="10.42.0.0/16", ca=ca, authority=authority)
+            found = components(
+                client,
+                tables,
+                clock,
+                cluster_cidr="10.42.0.0/16",
+                ca=ca,
+                authority=authority,
+                definitions=definitions,
+            )
             working[:] = [group.create_task(component) for component in found]
 
         cluster = Cluster(client, tables, clock, seed, restart)

@@ -186,10 +186,10 @@ def _emit(recorder: Recorder, emit: Emit | None, made: Object | None = None) -> 
 
 
 def _steps(actions: Sequence[Action]) -> list[list[Action]]:
-    """Runs of creates and runs of deletes together, every other action alone."""
+    """Runs of creates and runs of deletes of one kind together, every other action alone."""
     steps: list[list[Action]] = []
-    for kind, run in groupby(actions, type):
-        if kind in (Create, Delete):
+    for (sort, _), run in groupby(actions, lambda action: (type(action), getattr(action, "kind", None))):
+        if sort in (Create, Delete):
             steps.append(list(run))
         else:
             steps += [[action] for action in run]
