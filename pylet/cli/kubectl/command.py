@@ -162,6 +162,7 @@ class KubectlCommand(click.Command):
         own = {opt for param in params for opt in param.opts}
         shared = [flag for flag in _GLOBAL_FLAGS if not own & set(flag.opts)]
         super().__init__(name, callback=callback, params=[*params, *shared], **kwargs)
+        self._globals = [str(flag.name) for flag in shared]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         args, ctx.meta[_DASH] = canonical(kubectl_path(ctx), self.params, args, leading=False)
@@ -169,7 +170,7 @@ class KubectlCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         settings = dict(ctx.obj or {})
-        settings |= {name: value for name in _GLOBAL_NAMES if (value := ctx.params.pop(name, None)) is not None}
+        settings |= {name: value for name in self._globals if (value := ctx.params.pop(name, None)) is not None}
         session = Session(settings, command=kubectl_path(ctx), words_before_dash=ctx.meta[_DASH])
         with as_kubectl():
             assert self.callback is not None

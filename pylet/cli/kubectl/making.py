@@ -10,7 +10,6 @@ from pylet.cli.kubectl import manifests, output, writing
 from pylet.cli.kubectl.command import Flag, switch
 from pylet.cli.kubectl.documents import annotated
 from pylet.cli.kubectl.session import Session
-from pylet.cli.kubectl.targets import Target
 
 
 def flags() -> list[Flag]:
@@ -31,20 +30,33 @@ def make(
     dry_run = writing.dry_run(options)
     if options.get("save_config"):
         obj = annotated(obj)
-    if source or session.namespace_given or dry_run != "client":
-        target = manifests.target(session, obj, source)
+    if dry_run == "client":
+        made = _placed(session, obj)
     else:
-        target = Target(manifests.resource_of(session, obj, source), "", obj["metadata"]["name"], obj)
-    made = writing.create(
-        session,
-        target,
-        manager=writing.manager_of(options, manager),
-        dry_run=dry_run,
-        validation=writing.validation_of(options.get("validate", "strict")),
-    )
+        made = writing.create(
+            session,
+            manifests.target(session, obj, source),
+            manager=writing.manager_of(options, manager),
+            dry_run=dry_run,
+            validation=writing.validation_of(options.get("validate", "strict")),
+        )
     if not quiet:
-        output.done(made, operation, options["output"], dry_run=dry_run)
+        tell(made, options, operation)
     return made
+
+
+def tell(obj: Object, options: dict[str, Any], operation: str = "created") -> None:
+    output.done(obj, operation, options["output"], dry_run=writing.dry_run(options))
+
+
+def _placed(session: Session, obj: Object) -> Object:
+    """The object in the namespace of `-n`, where that is given; the server is not asked for more than its kinds."""
+    if not session.namespace_given:
+        return obj
+    resource = session.catalog.of_kind(obj["apiVersion"], obj["kind"])
+    if resource is not None and not resource.namespaced:
+        return obj
+    return {**obj, "metadata": {**obj["metadata"], "namespace": session.namespace}}
 
 
 def patched(obj: Object, patch: Object) -> Object:

@@ -7,23 +7,38 @@ Source of the layout: kubectl `pkg/describe/describe.go`.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from datetime import UTC, datetime
 
 from pylet.cli.kubectl.describe.page import Page
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
-_WITH_GROUP = {"Deployment": "apps", "ReplicaSet": "apps"}
+_RBAC = "rbac.authorization.k8s.io"
+_FILES = {
+    ("", "Pod"): "pod",
+    ("", "Node"): "node",
+    ("", "Service"): "service",
+    ("", "ConfigMap"): "configmap",
+    ("", "Secret"): "secret",
+    ("", "Namespace"): "namespace",
+    ("", "ServiceAccount"): "serviceaccount",
+    ("", "Endpoints"): "endpoints",
+    ("apps", "Deployment"): "deployment",
+    ("apps", "ReplicaSet"): "replicaset",
+    ("discovery.k8s.io", "EndpointSlice"): "endpointslice",
+    (_RBAC, "Role"): "role",
+    (_RBAC, "ClusterRole"): "role",
+    (_RBAC, "RoleBinding"): "rolebinding",
+    (_RBAC, "ClusterRoleBinding"): "rolebinding",
+    ("certificates.k8s.io", "CertificateSigningRequest"): "certificatesigningrequest",
+    ("scheduling.k8s.io", "PriorityClass"): "priorityclass",
+}
 
 
 def text_of(session: Session, target: Target, *, events: bool) -> str:
     """Raises: ApiError, ConnectionFailed."""
     page = Page(session.api, datetime.now(UTC))
-    resource = target.resource
-    name = resource.kind.lower() if resource.group == _WITH_GROUP.get(resource.kind, "") else ""
-    module = f"{__name__}.{name}"
-    if not name or importlib.util.find_spec(module) is None:
-        module = f"{__name__}.generic"
+    file = _FILES.get((target.resource.group, target.resource.kind), "generic")
+    module = f"{__name__}.{file}"
     importlib.import_module(module).describe(page, target.obj, events=events)
     return page.text()

@@ -33,7 +33,7 @@ def describe(page: Page, node: Object, *, events: bool) -> None:
     page.write(f"Roles:\t{','.join(roles) or '<none>'}")
     page.labelled(node)
     page.write(f"CreationTimestamp:\t{when(meta['creationTimestamp'])}")
-    page.lines("Taints", [_taint(taint) for taint in spec.get("taints") or ()])
+    page.lines("Taints", [_taint(t) for t in sorted(spec.get("taints") or (), key=lambda t: (t["effect"], t["key"]))])
     page.write(f"Unschedulable:\t{'true' if spec.get('unschedulable') else 'false'}")
     _lease(page, meta["name"])
     _conditions(page, node)
@@ -48,7 +48,8 @@ def describe(page: Page, node: Object, *, events: bool) -> None:
     page.write("System Info:")
     info = status.get("nodeInfo") or {}
     for title, field in _INFO:
-        page.write(f"{title}:\t{info.get(field, '')}", 1)
+        if info.get(field) or field != "kubeProxyVersion":
+            page.write(f"{title}:\t{info.get(field, '')}", 1)
     if spec.get("podCIDR"):
         page.write(f"PodCIDR:\t{spec['podCIDR']}")
     if spec.get("podCIDRs"):

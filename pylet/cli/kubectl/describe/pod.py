@@ -2,7 +2,7 @@
 
 from pylet.api.object import Object, dig
 from pylet.api.qos import qos_class
-from pylet.cli.kubectl.describe import podspec
+from pylet.cli.kubectl.describe import podspec, volumes
 from pylet.cli.kubectl.describe.page import Page, when
 
 
@@ -47,7 +47,7 @@ def describe(page: Page, pod: Object, *, events: bool) -> None:
             statuses = status.get(field.replace("ontainers", "ontainerStatuses")) or ()
             podspec.containers(page, title, spec[field], statuses, pod=pod)
     _conditions(page, pod)
-    podspec.volumes(page, spec.get("volumes") or ())
+    volumes.write(page, spec.get("volumes") or ())
     page.write(f"QoS Class:\t{status.get('qosClass') or qos_class(pod)}")
     page.labels("Node-Selectors", spec.get("nodeSelector"))
     podspec.tolerations(page, "Tolerations", spec.get("tolerations") or ())

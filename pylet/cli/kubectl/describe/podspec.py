@@ -1,12 +1,14 @@
-"""Containers, volumes and tolerations: what the description of a pod and of a pod template have in common."""
+"""Containers and tolerations: what the description of a pod and of a pod template have in common."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from pylet.api import quantity
 from pylet.api.object import Object, dig
+from pylet.cli.kubectl.describe import volumes
 from pylet.cli.kubectl.describe.page import Page, when
 
 
@@ -139,7 +141,8 @@ def _value_from(source: Object, container: Object, pod: Object | None) -> str:
     if ref := source.get("resourceFieldRef"):
         which, _, name = ref["resource"].partition(".")
         value = dig(container, "resources", which, name, default="0")
-        shown = "node allocatable" if value == "0" and which == "limits" else value
+        zero = value == "0" and which == "limits"
+        shown = "node allocatable" if zero else _divided(name, value, ref.get("divisor", "1"))
         return f"{shown} ({ref['resource']})"
     if ref := source.get("secretKeyRef"):
         optional = _bool(ref.get("optional"))
@@ -149,6 +152,12 @@ def _value_from(source: Object, container: Object, pod: Object | None) -> str:
     return f"<set to the key '{ref['key']}' of config map '{ref['name']}'>\tOptional: {optional}"
 
 
+def _divided(name: str, value: str, divisor: str) -> int:
+    """Rounded up, as a container sees it in its variable."""
+    unit = quantity.parse(divisor).nanos or quantity.parse("1").nanos
+    return -(-quantity.parse(value).nanos // unit)
+
+
 def _field(pod: Object, path: str) -> str:
     value = dig(pod, *path.split("."), default="")
     return value if isinstance(value, str) else ""
@@ -156,64 +165,6 @@ def _field(pod: Object, path: str) -> str:
 
 def _bool(value: Any) -> str:
     return "true" if value else "false"
-
-
-_TYPES: Mapping[str, str] = {
-    "hostPath": "HostPath (bare host directory volume)",
-    "emptyDir": "EmptyDir (a temporary directory that shares a pod's lifetime)",
-    "secret": "Secret (a volume populated by a Secret)",
-    "configMap": "ConfigMap (a volume populated by a ConfigMap)",
-    "projected": "Projected (a volume that contains injected data from multiple sources)",
-    "downwardAPI": "DownwardAPI (a volume populated by information about the pod)",
-    "persistentVolumeClaim": "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same namespace)",
-}
-
-
-def volumes(page: Page, found: Sequence[Object], space: str = "") -> None:
-    page.write(f"{space}Volumes:{'' if found else chr(9) + '<none>'}")
-    for volume in found:
-        page.write(f"{' ' if space else ''}{volume['name']}:", 1)
-        kind = next((kind for kind in _TYPES if kind in volume), None)
-        if kind is None:
-            page.write("<unknown>", 1)
-            continue
-        for name, value in [("Type", _TYPES[kind]), *_volume(kind, volume[kind] or {})]:
-            page.write(f"{name}:\t{value}", 2)
-
-
-def _volume(kind: str, source: Object) -> list[tuple[str, Any]]:
-    match kind:
-        case "hostPath":
-            return [("Path", source["path"]), ("HostPathType", source.get("type", "<none>"))]
-        case "emptyDir":
-            return [("Medium", source.get("medium", "")), ("SizeLimit", source.get("sizeLimit", "<unset>"))]
-        case "secret":
-            return [("SecretName", source.get("secretName", "")), ("Optional", _bool(source.get("optional")))]
-        case "configMap":
-            return [("Name", source.get("name", "")), ("Optional", _bool(source.get("optional")))]
-        case "persistentVolumeClaim":
-            return [("ClaimName", source["claimName"]), ("ReadOnly", _bool(source.get("readOnly")))]
-        case "downwardAPI":
-            return [("Items", "")] + [
-                ("  " + i.get("path", ""), dig(i, "fieldRef", "fieldPath", default=""))
-                for i in source.get("items") or ()
-            ]
-    return [line for part in source.get("sources") or () for line in _projection(part)]
-
-
-def _projection(part: Object) -> list[tuple[str, Any]]:
-    if "downwardAPI" in part:
-        return [("DownwardAPI", "true")]
-    if "serviceAccountToken" in part:
-        return [("TokenExpirationSeconds", part["serviceAccountToken"].get("expirationSeconds", 3600))]
-    for kind, title in (("secret", "SecretName"), ("configMap", "ConfigMapName")):
-        if kind in part:
-            return [(title, part[kind].get("name", "")), ("Optional", _optional(part[kind]))]
-    return []
-
-
-def _optional(source: Object) -> str:
-    return _bool(source.get("optional"))
 
 
 def tolerations(page: Page, title: str, found: Sequence[Object]) -> None:
@@ -243,7 +194,7 @@ def template(page: Page, found: Object) -> None:
     if spec.get("initContainers"):
         containers(page, "Init Containers", spec["initContainers"], (), pod=None, space="  ")
     containers(page, "Containers", spec["containers"], (), pod=None, space="  ")
-    volumes(page, spec.get("volumes") or (), "  ")
+    volumes.write(page, spec.get("volumes") or (), "  ")
     if spec.get("priorityClassName"):
         page.write(f"Priority Class Name:\t{spec['priorityClassName']}", 1)
     page.labels("  Node-Selectors", spec.get("nodeSelector"))

@@ -9,7 +9,7 @@ from typing import Any
 from pylet.api.errors import NotFound
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import describe, manifests, targets, writing
-from pylet.cli.kubectl.command import KubectlCommand, arguments, number, switch
+from pylet.cli.kubectl.command import KubectlCommand, arguments, number, text
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Named, Target
@@ -44,7 +44,7 @@ def _beginning_with(session: Session, ask: targets.Ask) -> list[Target]:
     return [target for target in everything if target.name.startswith(ask.name)]
 
 
-def _run(session: Session, args: tuple[str, ...], show_events: bool, chunk_size: int, **options: Any) -> None:
+def _run(session: Session, args: tuple[str, ...], show_events: str | None, chunk_size: int, **options: Any) -> None:
     if not args and not options["filename"]:
         raise Failure(
             'error: You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list '
@@ -52,10 +52,11 @@ def _run(session: Session, args: tuple[str, ...], show_events: bool, chunk_size:
         )
     failures = Collected()
     found = _found(session, args, options, failures)
+    events = len(found) < 2 if show_events is None else show_events == "true"
     for position, target in enumerate(found):
-        text = failures.attempt(partial(describe.text_of, session, target, events=show_events))
-        if text is not None:
-            print(("\n\n" if position else "") + text, end="")
+        shown = failures.attempt(partial(describe.text_of, session, target, events=events))
+        if shown is not None:
+            print(("\n\n" if position else "") + shown, end="")
     if not found and not failures.failures:
         where = "" if options["all_namespaces"] else f" in {session.namespace} namespace."
         print(f"No resources found{where}", file=sys.stderr)
@@ -67,7 +68,12 @@ VERB = KubectlCommand(
     _run,
     [
         *(flag for flag in writing.choosing() if flag.name not in ("all", "field_selector")),
-        switch("show-events", default=True, help="With the events of the object."),
+        text(
+            "show-events",
+            default=None,
+            bare="true",
+            help="With events; by default when one object is shown.",
+        ),
         number("chunk-size", default=500, help="Accepted; lists come in pages anyway."),
         arguments(),
     ],

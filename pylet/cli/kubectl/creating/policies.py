@@ -1,0 +1,75 @@
+"""Namespaces and what governs them: quotas, disruption budgets, priorities."""
+
+from __future__ import annotations
+
+from pylet.api.object import Object
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl.command import number, switch, text
+from pylet.cli.kubectl.creating.maker import Maker, Request, obj, required
+from pylet.cli.kubectl.making import labels_of
+
+
+def _namespace(request: Request) -> Object:
+    return obj("v1", "Namespace", request.name, spec={}, status={})
+
+
+def _quota(request: Request) -> Object:
+    spec: Object = {}
+    if request.options["hard"]:
+        spec["hard"] = labels_of(request.options["hard"], "quota")
+    if request.options["scopes"]:
+        spec["scopes"] = request.options["scopes"].split(",")
+    return obj("v1", "ResourceQuota", request.name, spec=spec, status={})
+
+
+def _budget(request: Request) -> Object:
+    required(request, "selector")
+    limits = {"minAvailable": request.options["min_available"], "maxUnavailable": request.options["max_unavailable"]}
+    given = {field: int(value) if value.isdigit() else value for field, value in limits.items() if value}
+    if len(given) != 1:
+        raise Failure("error: exactly one of min-available or max-unavailable must be specified")
+    spec = {**given, "selector": {"matchLabels": labels_of(request.options["selector"])}}
+    status = dict.fromkeys(("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"), 0)
+    return obj("policy/v1", "PodDisruptionBudget", request.name, spec=spec, status=status)
+
+
+def _priority(request: Request) -> Object:
+    given = request.options
+    more: Object = {"value": given["value"], "preemptionPolicy": given["preemption_policy"]}
+    if given["global_default"]:
+        more["globalDefault"] = True
+    if given["description"]:
+        more["description"] = given["description"]
+    return obj("scheduling.k8s.io/v1", "PriorityClass", request.name, **more)
+
+
+MAKERS = (
+    Maker(("namespace", "ns"), _namespace),
+    Maker(
+        ("quota", "resourcequota"),
+        _quota,
+        (text("hard", help="RESOURCE=QUANTITY,…"), text("scopes", help="What it counts.")),
+        failing="failed to create quota:",
+    ),
+    Maker(
+        ("poddisruptionbudget", "pdb"),
+        _budget,
+        (
+            text("selector", help="Labels of the pods."),
+            text("min-available", help="How many there must stay, or what share."),
+            text("max-unavailable", help="How many may be missing, or what share."),
+        ),
+        failing="failed to create poddisruptionbudgets:",
+    ),
+    Maker(
+        ("priorityclass", "pc"),
+        _priority,
+        (
+            number("value", help="The priority."),
+            switch("global-default", help="For pods that name none."),
+            text("description", help="When to use it."),
+            text("preemption-policy", default="PreemptLowerPriority", help="PreemptLowerPriority or Never."),
+        ),
+        failing="failed to create priorityclass:",
+    ),
+)

@@ -1,0 +1,43 @@
+"""`kubectl attach`. Source: cmd/attach/attach.go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import attaching, pods
+from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
+from pylet.cli.kubectl.session import Session
+
+
+def _run(session: Session, args: tuple[str, ...], container: str, **options: Any) -> None:
+    see = f"\nSee '{session.command} -h' for help and examples"
+    if not args:
+        raise Failure(f"error: at least 1 argument is required for attach{see}")
+    if len(args) > 2:
+        raise Failure(
+            f"error: expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {len(args)}: {args}{see}"
+        )
+    _, _, found = pods.behind(session, "/".join(args))
+    if not found:
+        raise Failure("error: timed out waiting for the condition")
+    pod = found[0]
+    attaching.refuse_ended(pod)
+    attaching.refuse_unknown(pod, container)
+    flags = {name: options[name] for name in ("stdin", "tty", "quiet")}
+    attaching.attach(session, pod, container=container, **flags)
+
+
+VERB = KubectlCommand(
+    "attach",
+    _run,
+    [
+        text("container", "c", help="Which container."),
+        switch("stdin", "i", help="Send standard input."),
+        switch("tty", "t", help="Standard input is a terminal."),
+        switch("quiet", "q", help="Say nothing but what the container says."),
+        text("pod-running-timeout", default="1m0s", help="Accepted; the pod must be there."),
+        arguments(),
+    ],
+    help="Attach to a running container.",
+)
