@@ -1,14 +1,10 @@
-"""What binding and eviction do to a pod.
-
-Source: pkg/registry/core/pod/storage/{storage,eviction}.go.
-"""
+"""What binding does to a pod. Source: pkg/registry/core/pod/storage/storage.go."""
 
 from __future__ import annotations
 
 from pylet.api import causes
 from pylet.api.errors import BadRequest, Conflict, Invalid
 from pylet.api.object import Object, condition_of
-from pylet.server.registry.request import DeleteOptions
 
 
 def bound(pod: Object, binding: Object) -> Object:
@@ -60,10 +56,3 @@ def set_condition(pod: Object, condition: Object, now: str) -> Object:
         fresh["lastTransitionTime"] = found.get("lastTransitionTime", now)
     found.update(fresh)
     return pod
-
-
-def eviction_options(eviction: Object, name: str) -> DeleteOptions:
-    """Raises: BadRequest."""
-    if eviction["metadata"].get("name") != name:
-        raise BadRequest("name in URL does not match name in Eviction object")
-    return DeleteOptions.of(eviction.get("deleteOptions") or {})

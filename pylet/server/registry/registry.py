@@ -20,6 +20,7 @@ from pylet.api.errors import ApiError, Conflict, Forbidden, MethodNotAllowed, No
 from pylet.api.kind import Kind
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.kinds.ipaddress import KIND as IP_ADDRESS
+from pylet.api.kinds.poddisruptionbudget import KIND as BUDGET
 from pylet.api.kinds.scale import KIND as SCALE
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.kinds.servicecidr import KIND as SERVICE_CIDR
@@ -28,7 +29,7 @@ from pylet.api.timestamps import format_time
 from pylet.client.interface import PatchType
 from pylet.client.view import Entry, Table
 from pylet.server.admission.interface import CREATE, Plugin
-from pylet.server.registry import listing, pods
+from pylet.server.registry import eviction, listing, pods
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written
 from pylet.server.registry.feed import Convert
@@ -43,6 +44,7 @@ from pylet.server.registry.state import State
 from pylet.server.registry.writing import Allocate, Writer, private_copy, success
 from pylet.store.interface import Store
 
+_EVICTION_ATTEMPTS = 20
 _COLLECTION_AT_ONCE = 64  # deletes of one deletecollection that share commits
 
 
@@ -166,8 +168,8 @@ class Registry:
                 return await self._writer.change(request, lambda entry: _finalized(entry, fresh()))
         return await self._writer.change(request, lambda _: fresh(), create=None if request.subresource else fresh)
 
-    async def patch(self, request: Request, patch: Any, type_: PatchType) -> Written:
-        """`patch` is decoded JSON. Raises: UnsupportedMediaType."""
+    async def patch(self, request: Request, patch: Any, type_: PatchType, duplicates: Sequence[str] = ()) -> Written:
+        """`patch` is decoded JSON, whose text named `duplicates` twice. Raises: UnsupportedMediaType."""
         check_type(type_)
         if type_ is PatchType.APPLY:
             return await self._apply(request, patch)
@@ -175,7 +177,7 @@ class Registry:
         kind = SCALE if request.subresource == "scale" else request.kind
 
         def changed(current: Object) -> Object:
-            obj, warnings = patched(kind, current, orjson.loads(again), type_, request.field_validation)
+            obj, warnings = patched(kind, current, orjson.loads(again), type_, request.field_validation, duplicates)
             request.warnings[:] = warnings
             return obj
 
@@ -285,16 +287,18 @@ class Registry:
         await self._writer.put(request, bound)
         return _status()
 
-    async def _evict(self, request: Request, eviction: Object) -> Written:
-        options = pods.eviction_options(eviction, request.key.name)
-        await self._writer.admit(request, CREATE, request.kind, request.key, eviction, None)
-        entry = self._entry(request)
-        if "deletionTimestamp" not in entry.object["metadata"] and not options.revision:
-            reason = {"reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}
-            disrupted = {"type": "DisruptionTarget", "status": "True", **reason}
-            now = format_time(self._now())
-            await self._writer.put(request, lambda entry: pods.set_condition(private_copy(entry), disrupted, now))
-        await self._writer.delete(_for(request, request.kind, request.key, ""), options)
+    async def _evict(self, request: Request, body: Object) -> Written:
+        eviction.options_of(body, request.key.name)
+        await self._writer.admit(request, CREATE, request.kind, request.key, body, None)
+        budgets = self.table(BUDGET).entries.values() if BUDGET in self._state.caches else ()
+        for attempts_left in reversed(range(_EVICTION_ATTEMPTS)):
+            try:
+                await eviction.evict(self._writer, request, body, self._entry(request), budgets, self._now())
+                break
+            except Conflict:
+                # Somebody changed the pod meanwhile: only whoever asked for one revision hears of that.
+                if (body.get("deleteOptions") or {}).get("preconditions") or not attempts_left:
+                    raise
         return _status()
 
 
