@@ -1,1 +1,1 @@
-"""Custom resources as pure functions: a CustomResourceDefinition becomes Kinds, a structural schema rules on objects."""
+"""Custom resources as pure functions: a CustomResourceDefinition becomes Kinds, a schema rules on objects."""

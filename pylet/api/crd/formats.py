@@ -1,4 +1,7 @@
-"""Formats and patterns of strings in schemas. Source: kube-openapi pkg/validation/strfmt, apiserver/validation/formats.go."""
+"""Formats and patterns of strings in schemas.
+
+Source: kube-openapi pkg/validation/strfmt, apiextensions-apiserver pkg/apiserver/validation/formats.go.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import orjson
 
 _STEP = re.compile(
-    r"""\.\.(?P<deep>[\w\-*]*) | \.?\[\?\(\s*@(?P<where>[^=!<>)]*?)\s*(?:(?P<op>==|!=|<=|>=|<|>)\s*(?P<literal>'[^']*'|"[^"]*"|[^)]+?)\s*)?\)\]
+    r"""\.\.(?P<deep>[\w\-*]*)
+      | \.?\[\?\(\s*@(?P<where>[^=!<>)]*?)\s*
+          (?:(?P<op>==|!=|<=|>=|<|>)\s*(?P<literal>'[^']*'|"[^"]*"|[^)]+?)\s*)?\)\]
       | \.?\[(?P<quote>['"])(?P<quoted>(?:\\.|(?!(?P=quote)).)*)(?P=quote)\] | \.?\[(?P<index>-?\d+|\*)\]
       | \.?\[(?P<first>-?\d*):(?P<last>-?\d*)\] | \.(?P<name>(?:\\.|[^.\[\]\\])*) """,
     re.VERBOSE,

@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from pylet.api.object import Object, condition_of
+from pylet.api.causes import quoted
+from pylet.api.object import Object, condition_of, dig
 from pylet.api.timestamps import format_time
 
 _APPROVED = "api-approved.kubernetes.io"
@@ -31,7 +32,7 @@ def status_of(crd: Object, others: Iterable[Object], now: datetime) -> Object:
         if established is None:
             _set(conditions, "Established", False, "NotAccepted", "not all names are accepted", now)
     if _is_true(conditions, "NamesAccepted") and not _is_true(conditions, "Established"):
-        if _has_bad_ca(crd):
+        if has_bad_ca(crd["spec"]):
             _set(conditions, "Established", False, "InvalidCABundle", "The conversion webhook CABundle is invalid", now)
         else:
             _set(conditions, "Established", True, "InitialNamesAccepted", "the initial names have been accepted", now)
@@ -55,25 +56,19 @@ def approval_of(crd: Object) -> tuple[bool, str, str] | None:
     told = (crd["metadata"].get("annotations") or {}).get(_APPROVED, "")
     if not told:
         says = (
-            f"protected groups must have approval annotation {causes_quoted(_APPROVED)}, "
+            f"protected groups must have approval annotation {quoted(_APPROVED)}, "
             "see https://github.com/kubernetes/enhancements/pull/1111"
         )
         return False, "MissingAnnotation", says
     if told.startswith("unapproved"):
-        return False, "UnapprovedAnnotation", f"not approved: {causes_quoted(told)}"
+        return False, "UnapprovedAnnotation", f"not approved: {quoted(told)}"
     if "://" in told and told.partition("://")[2]:
         return True, "ApprovedAnnotation", f"approved in {told}"
     says = (
-        f"protected groups must have approval annotation {causes_quoted(_APPROVED)} with either a URL or a reason "
+        f"protected groups must have approval annotation {quoted(_APPROVED)} with either a URL or a reason "
         'starting with "unapproved", see https://github.com/kubernetes/enhancements/pull/1111'
     )
     return False, "InvalidAnnotation", says
-
-
-def causes_quoted(text: str) -> str:
-    from pylet.api.causes import quoted
-
-    return quoted(text)
 
 
 def _accepted(names: Object, had: Object, others: Iterable[Object]) -> tuple[Object, str, str]:
@@ -98,7 +93,7 @@ def _accepted(names: Object, had: Object, others: Iterable[Object]) -> tuple[Obj
         own = set(mine or ()) if field == "shortNames" else {mine or ""}
         taken_names = [name for name in listed if name not in own and name in used]
         if wanted != mine and taken_names:
-            told = [f"{causes_quoted(name)} is already in use" for name in dict.fromkeys(taken_names)]
+            told = [f"{quoted(name)} is already in use" for name in dict.fromkeys(taken_names)]
             reason, message = f"{word}Conflict", told[0] if len(told) == 1 else f"[{', '.join(told)}]"
         else:
             _put(fresh, field, wanted)
@@ -113,9 +108,9 @@ def _put(obj: Object, field: str, value: Any) -> None:
         obj.pop(field, None)
 
 
-def _has_bad_ca(crd: Object) -> bool:
-    webhook = (crd["spec"].get("conversion") or {}).get("webhook") or {}
-    bundle = (webhook.get("clientConfig") or {}).get("caBundle")
+def has_bad_ca(spec: Object) -> bool:
+    """Whether the conversion webhook's CA bundle cannot be read."""
+    bundle = dig(spec, "conversion", "webhook", "clientConfig", "caBundle")
     if not bundle:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The order of API versions: v2, v1, v1beta1, v1alpha1, then whatever else by name. Source: apimachinery util/version."""
+"""The order of API versions: v2, v1, v1beta1, v1alpha1, then the rest by name. Source: apimachinery util/version."""
 
 from __future__ import annotations
 

@@ -1,0 +1,431 @@
+"""Whether an openAPIV3Schema is one that Kubernetes takes: no forbidden words, structural, its defaults valid.
+
+Source: apiextensions-apiserver pkg/apis/apiextensions/validation (ValidateCustomResourceDefinitionOpenAPISchema) and
+pkg/apiserver/schema/{validation,complete,defaulting/validation}.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from pylet.api import causes
+from pylet.api.crd import pruning, validation
+from pylet.api.crd.structural import Structural
+from pylet.api.errors import Cause
+from pylet.api.object import Object
+
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
+_JUNCTORS = ("allOf", "anyOf", "oneOf")
+_META = ("metadata", "kind", "apiVersion")
+_REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
+_AT_ROOT = (
+    "Description", "Type", "Format", "Title", "Maximum", "ExclusiveMaximum", "Minimum", "ExclusiveMinimum",
+    "MaxLength", "MinLength", "Pattern", "MaxItems", "MinItems", "UniqueItems", "MultipleOf", "Required", "Items",
+    "Properties", "ExternalDocs", "Example", "XPreserveUnknownFields", "XValidations",
+)  # fmt: skip
+_ROOT_WORDS = frozenset(
+    [f"{name[0].lower()}{name[1:]}" for name in _AT_ROOT]
+    + ["x-kubernetes-preserve-unknown-fields", "x-kubernetes-validations"]
+)
+_INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
+_NESTED = (
+    ("type", "must be empty to be structural"),
+    ("additionalProperties", "must be undefined to be structural"),
+    ("default", "must be undefined to be structural"),
+    ("title", "must be empty to be structural"),
+    ("description", "must be empty to be structural"),
+    ("nullable", "must be false to be structural"),
+    ("x-kubernetes-preserve-unknown-fields", "must be false to be structural"),
+    ("x-kubernetes-embedded-resource", "must be false to be structural"),
+    ("x-kubernetes-int-or-string", "must be false to be structural"),
+    ("x-kubernetes-list-map-keys", "must be empty to be structural"),
+    ("x-kubernetes-list-type", "must be undefined to be structural"),
+    ("x-kubernetes-map-type", "must be undefined to be structural"),
+    ("x-kubernetes-validations", "must be empty to be structural"),
+)
+
+
+def validate(schema: Object, where: str, *, has_status: bool) -> list[Cause]:
+    """What is wrong with one version's schema."""
+    found: list[Cause] = []
+    if has_status:
+        found += _status_root(schema, where)
+    if schema.get("nullable"):
+        found.append(causes.forbidden(f"{where}.nullable", "nullable cannot be true at the root"))
+    structural = sorted([*_invariants(schema, "root", where), *_completeness(schema, schema, where, where)], key=str)
+    if not structural:
+        structural = _defaults(schema, where, inside_meta=False, is_root=True)
+    found += structural
+    words = _words(schema, where, is_root=True, inside_meta=False, defaults="")
+    found += words
+    if not found and any(inner.get("x-kubernetes-validations") for inner in nested(schema)):
+        from pylet.api.cel.rules import compile_rules
+
+        rules = compile_rules(schema)
+        for path, message in rules.errors if rules is not None else ():
+            found.append(
+                Cause("FieldValueInvalid", message, f"{where}{path}" if path[:1] in ".[" else f"{where}.{path}")
+            )
+    return found
+
+
+def nested(schema: Any) -> Iterator[Object]:
+    """The schema and all within it."""
+    if not isinstance(schema, dict):
+        return
+    yield schema
+    for word in ("items", "additionalProperties", "not"):
+        yield from nested(schema.get(word))
+    for word in _JUNCTORS:
+        for inner in schema.get(word) or ():
+            yield from nested(inner)
+    for inner in (schema.get("properties") or {}).values():
+        yield from nested(inner)
+
+
+def _status_root(schema: Object, where: str) -> list[Cause]:
+    for word, value in schema.items():
+        if word == "type":
+            if value != "object":
+                
+                return [causes.invalid(f"{where}.type", value, says)]
+        elif word not in _ROOT_WORDS and value not in (None, False, "", [], {}):
+            listed = f"[{' '.join(_AT_ROOT)}]"
+            says = f"only {listed} fields are allowed at the root of the schema if the status subresource is enabled"
+            return [causes.invalid(where, schema, says)]
+    return []
+
+
+# ---- structural form
+
+
+def _invariants(schema: Object, level: str, where: str) -> list[Cause]:
+    word = schema.get
+    found: list[Cause] = []
+    type_, properties = word("type") or "", word("properties") or {}
+    if type_ == "array" and not word("items"):
+        found.append(causes.required(f"{where}.items", "must be specified"))
+    if isinstance(word("items"), dict):
+        found += _invariants(schema["items"], "item", f"{where}.items")
+    for name, inner in properties.items():
+        found += _invariants(inner, "field", f"{where}.properties[{name}]")
+    if word("additionalProperties") is not None:
+        if level == "root":
+            found.append(causes.forbidden(f"{where}.additionalProperties", "must not be used at the root"))
+        if isinstance(word("additionalProperties"), dict):
+            found += _invariants(schema["additionalProperties"], "field", f"{where}.additionalProperties")
+    found += _extensions(schema, where)
+    found += _values(schema, where, skip_any_of=word("anyOf") == _INT_OR_STRING)
+    is_embedded = bool(word("x-kubernetes-embedded-resource"))
+    checks_meta = level == "root" or is_embedded
+    if is_embedded and type_ != "object":
+        says = "must be object if x-kubernetes-embedded-resource is true"
+        found.append(causes.invalid(f"{where}.type", type_, says) if type_ else causes.required(f"{where}.type", says))
+    elif not type_ and not word("x-kubernetes-int-or-string") and not word("x-kubernetes-preserve-unknown-fields"):
+        place = {"root": "at the root", "item": "for specified array items", "field": "for specified object fields"}
+        found.append(causes.required(f"{where}.type", f"must not be empty {place[level]}"))
+    if is_embedded and word("additionalProperties") is not None:
+        says = "must not be used if x-kubernetes-embedded-resource is set"
+        found.append(causes.forbidden(f"{where}.additionalProperties", says))
+    if level == "root" and type_ and type_ != "object":
+        found.append(causes.invalid(f"{where}.type", type_, "must be object at the root"))
+    if checks_meta:
+        found += [
+            causes.invalid(f"{where}.properties[{name}].type", properties[name].get("type") or "", "must be string")
+            for name in ("kind", "apiVersion")
+            if name in properties and properties[name].get("type") != "string"
+        ]
+    if "metadata" in properties and checks_meta:
+        found += _metadata(properties["metadata"], level, f"{where}.properties[metadata]")
+    if is_embedded and not word("x-kubernetes-preserve-unknown-fields") and not properties:
+        says = (
+            "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields"
+        )
+        found.append(causes.required(f"{where}.properties", says))
+    return found
+
+
+def _metadata(meta: Object, level: str, where: str) -> list[Cause]:
+    found: list[Cause] = []
+    if meta.get("type") != "object":
+        found.append(causes.invalid(f"{where}.type", meta.get("type") or "", "must be object"))
+    if level == "root":
+        rest = {name for name in meta if name not in ("type", "description", "default") and meta[name]}
+        only_names = not meta.get("properties", {}).keys() - {"name", "generateName"}
+        if rest - {"properties"} or not only_names:
+            says = "must not specify anything other than name and generateName, but metadata is implicitly specified"
+            found.append(causes.forbidden(where, says))
+    return found
+
+
+def _extensions(schema: Object, where: str) -> list[Cause]:
+    if not schema.get("x-kubernetes-int-or-string"):
+        return []
+    clashing = ("x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource")
+    says = "must be false if x-kubernetes-int-or-string is true"
+    return [causes.invalid(f"{where}.{word}", True, says) for word in clashing if schema.get(word)]
+
+
+def _values(schema: Object, where: str, *, skip_any_of: bool = False) -> list[Cause]:
+    """Value validations: what is nested in them may only validate."""
+    found: list[Cause] = []
+    for word in ("anyOf", "allOf", "oneOf"):
+        if word == "anyOf" and skip_any_of:
+            continue
+        for position, inner in enumerate(schema.get(word) or ()):
+            skips = word == "allOf" and position == 0 and inner.get("anyOf") == _INT_OR_STRING
+            found += _nested(inner, f"{where}.{word}[{position}]", skip_any_of=skips)
+    if isinstance(schema.get("not"), dict):
+        found += _nested(schema["not"], f"{where}.not")
+    if pattern := schema.get("pattern"):
+        from pylet.api.cel import re2
+
+        try:
+            re2.compile_pattern(pattern)
+        except re2.BadPattern as bad:
+            says = f"must be a valid regular expression, but isn't: {bad}"
+            found.append(causes.invalid(f"{where}.pattern", pattern, says))
+    return found
+
+
+def _nested(schema: Object, where: str, *, skip_any_of: bool = False) -> list[Cause]:
+    found = _values(schema, where, skip_any_of=skip_any_of)
+    if isinstance(schema.get("items"), dict):
+        found += _nested(schema["items"], f"{where}.items")
+    for name, inner in (schema.get("properties") or {}).items():
+        found += _nested(inner, f"{where}.properties[{name}]")
+    for word, says in _NESTED:
+        value = schema.get(word)
+        if value or (word in ("additionalProperties", "default") and value is not None):
+            found.append(causes.forbidden(f"{where}.{word}", says))
+    if "metadata" in (schema.get("properties") or {}):
+        says = "must not be specified in a nested context"
+        found.append(causes.forbidden(f"{where}.properties[metadata]", says))
+    return found
+
+
+def _completeness(values: Object, schema: Any, place: str, where: str) -> list[Cause]:
+    """What value validations name must be specified outside of them."""
+    found: list[Cause] = []
+    inner_values = [(values["not"], f"{where}.not")] if isinstance(values.get("not"), dict) else []
+    for word in _JUNCTORS:
+        inner_values += [(inner, f"{where}.{word}[{at}]") for at, inner in enumerate(values.get(word) or ())]
+    for inner, path in inner_values:
+        found += _nested_completeness(inner, schema, place, path)
+    if values is schema:  # only the structural part descends
+        if isinstance(schema.get("items"), dict):
+            found += _completeness(schema["items"], schema["items"], f"{place}.items", f"{where}.items")
+        for name, inner in (schema.get("properties") or {}).items():
+            path = f"properties[{name}]"
+            found += _completeness(inner, inner, f"{place}.{path}", f"{where}.{path}")
+    return found
+
+
+def _nested_completeness(values: Object, schema: Any, place: str, where: str) -> list[Cause]:
+    if not isinstance(schema, dict):
+        return [causes.required(place, f"because it is defined in {where}")]
+    found = _completeness(values, schema, place, where) if values is not schema else []
+    if isinstance(values.get("items"), dict):
+        found += _nested_completeness(values["items"], schema.get("items"), f"{place}.items", f"{where}.items")
+    for name, inner in (values.get("properties") or {}).items():
+        path = f"properties[{name}]"
+        known = (schema.get("properties") or {}).get(name)
+        found += _nested_completeness(inner, known, f"{place}.{path}", f"{where}.{path}")
+    return found
+
+
+# ---- defaults
+
+
+def _defaults(schema: Object, where: str, *, inside_meta: bool, is_root: bool = False) -> list[Cause]:
+    found: list[Cause] = []
+    is_resource = is_root or bool(schema.get("x-kubernetes-embedded-resource"))
+    value = schema.get("default")
+    if value is not None and not inside_meta:
+        found += _default(value, Structural(schema), f"{where}.default")
+    if isinstance(schema.get("items"), dict):
+        found += _defaults(schema["items"], f"{where}.items", inside_meta=inside_meta)
+    for name, inner in (schema.get("properties") or {}).items():
+        meta = inside_meta or (is_resource and name in _META)
+        found += _defaults(inner, f"{where}.properties[{name}]", inside_meta=meta)
+    return found
+
+
+def _default(value: Any, node: Structural, where: str) -> list[Cause]:
+    pruned = orjson.loads(orjson.dumps(value))
+    lost: list[str] = []
+    pruning.prune(pruned, node, "", lost)
+    found = [causes.invalid(where, value, "must not have unknown fields")] if lost else []
+    return found + validation.validate(value, node, where)
+
+
+# ---- words
+
+
+def _words(schema: Object, where: str, *, is_root: bool, inside_meta: bool, defaults: str) -> list[Cause]:
+    """`defaults` says where defaults are forbidden; "" where they are not."""
+    word = schema.get
+    found = _standard(schema, where, inside_meta=inside_meta, defaults=defaults)
+    if word("uniqueItems"):
+        says = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
+        found.append(causes.forbidden(f"{where}.uniqueItems", says))
+    more, properties = word("additionalProperties"), word("properties") or {}
+    if more is not None:
+        if properties and more is not True:
+            says = "additionalProperties and properties are mutual exclusive"
+            found.append(causes.forbidden(f"{where}.additionalProperties", says))
+        if isinstance(more, dict):
+            why = "inside additionalProperties applying to object metadata" if inside_meta else defaults
+            path = f"{where}.additionalProperties"
+            found += _words(more, path, is_root=False, inside_meta=inside_meta, defaults=why)
+    for name, inner in properties.items():
+        is_meta = (is_root or bool(word("x-kubernetes-embedded-resource"))) and name in _META
+        why = f"in top-level {name}" if is_root and is_meta else defaults
+        path = f"{where}.properties[{name}]"
+        found += _words(inner, path, is_root=False, inside_meta=inside_meta or is_meta, defaults=why)
+    inside: list[tuple[Any, str]] = [(word("not"), f"{where}.not"), (word("items"), f"{where}.items")]
+    for junctor in _JUNCTORS:
+        inside += [(inner, f"{where}.{junctor}[{at}]") for at, inner in enumerate(word(junctor) or ())]
+    for inner, path in inside:
+        if isinstance(inner, dict):
+            found += _words(inner, path, is_root=False, inside_meta=inside_meta, defaults=defaults)
+    if word("x-kubernetes-preserve-unknown-fields") is False:
+        place = f"{where}.x-kubernetes-preserve-unknown-fields"
+        found.append(causes.invalid(place, False, "must be true or undefined"))
+    found += _list_words(schema, where)
+    for position, rule in enumerate(word("x-kubernetes-validations") or ()):
+        found += _rule(rule, f"{where}.x-kubernetes-validations[{position}]")
+    return found
+
+
+def _standard(schema: Object, where: str, *, inside_meta: bool, defaults: str) -> list[Cause]:
+    word = schema.get
+    type_ = word("type") or ""
+    found: list[Cause] = []
+    if type_ and type_ not in _TYPES:
+        found.append(causes.not_supported(f"{where}.type", type_, _TYPES))
+    if word("default") is not None and defaults:
+        found.append(causes.forbidden(f"{where}.default", f"must not be set {defaults}"))
+    for name in _UNSUPPORTED:
+        if word(name):
+            found.append(causes.forbidden(f"{where}.{name}", f"{name} is not supported"))
+    if type_ == "null":
+        says = "type cannot be set to null, use nullable as an alternative"
+        found.append(causes.forbidden(f"{where}.type", says))
+    if isinstance(word("items"), list):
+        found.append(causes.forbidden(f"{where}.items", "items must be a schema object and not an array"))
+    if inside_meta and word("x-kubernetes-embedded-resource"):
+        says = "must not be used inside of resource meta"
+        found.append(causes.forbidden(f"{where}.x-kubernetes-embedded-resource", says))
+    return found
+
+
+def _list_words(schema: Object, where: str) -> list[Cause]:
+    word = schema.get
+    type_, items = word("type") or "", word("items")
+    list_type, map_type, keys = (
+        word("x-kubernetes-list-type"),
+        word("x-kubernetes-map-type"),
+        word("x-kubernetes-list-map-keys") or [],
+    )
+    found: list[Cause] = []
+    for told, wanted, name in ((map_type, "object", "map"), (list_type, "array", "list")):
+        if told is not None and type_ != wanted:
+            says = f"must be {wanted} if x-kubernetes-{name}-type is specified"
+            place = f"{where}.type"
+            found.append(causes.invalid(place, type_, says) if type_ else causes.required(place, says))
+    if map_type is not None and map_type not in ("atomic", "granular"):
+        found.append(causes.not_supported(f"{where}.x-kubernetes-map-type", map_type, ("atomic", "granular")))
+    if list_type == "set" and type_ == "array" and isinstance(items, dict):
+        says = "must be atomic as item of a list with x-kubernetes-list-type=set"
+        inner_list, inner_map = items.get("x-kubernetes-list-type"), items.get("x-kubernetes-map-type")
+        if items.get("type") == "array" and inner_list not in (None, "atomic"):
+            found.append(causes.invalid(f"{where}.items.x-kubernetes-list-type", inner_list, says))
+        if items.get("type") == "object" and inner_map != "atomic":
+            found.append(causes.invalid(f"{where}.items.x-kubernetes-map-type", inner_list, says))
+    if list_type is not None and list_type not in ("atomic", "set", "map"):
+        found.append(causes.not_supported(f"{where}.x-kubernetes-list-type", list_type, ("atomic", "set", "map")))
+    if keys and list_type != "map":
+        says, place = "must be map if x-kubernetes-list-map-keys is non-empty", f"{where}.x-kubernetes-list-type"
+        found.append(causes.required(place, says) if list_type is None else causes.invalid(place, list_type, says))
+    if list_type == "map":
+        found += _map_words(items, keys, where)
+    if list_type in ("set", "map") and isinstance(items, dict) and items.get("nullable"):
+        says = f"cannot be nullable when x-kubernetes-list-type is {list_type}"
+        found.append(causes.forbidden(f"{where}.items.nullable", says))
+    if list_type == "map" and isinstance(items, dict):
+        found += _key_words(items, keys, where)
+    return found
+
+
+def _map_words(items: Any, keys: list[str], where: str) -> list[Cause]:
+    found: list[Cause] = []
+    if not keys:
+        says = "must not be empty if x-kubernetes-list-type is map"
+        found.append(causes.required(f"{where}.x-kubernetes-list-map-keys", says))
+    if items is None:
+        return [*found, causes.required(f"{where}.items", "must have a schema if x-kubernetes-list-type is map")]
+    if not isinstance(items, dict):
+        says = "must only have a single schema if x-kubernetes-list-type is map"
+        return [*found, causes.invalid(f"{where}.items", items, says)]
+    if items.get("type") != "object":
+        says = "must be object if parent array's x-kubernetes-list-type is map"
+        return [*found, causes.invalid(f"{where}.items.type", items.get("type") or "", says)]
+    for position, key in enumerate(keys):
+        known = (items.get("properties") or {}).get(key)
+        if known is None:
+            says = "entries must all be names of item properties"
+            found.append(causes.invalid(f"{where}.x-kubernetes-list-map-keys", keys, says))
+        elif known.get("type") in ("array", "object"):
+            says = "must be a scalar type if parent array's x-kubernetes-list-type is map"
+            found.append(causes.invalid(f"{where}.items.properties[{key}].type", items["type"], says))
+        if key in keys[:position]:
+            says = "must not contain duplicate entries"
+            found.append(causes.invalid(f"{where}.x-kubernetes-list-map-keys", keys, says))
+    return found
+
+
+def _key_words(items: Object, keys: list[str], where: str) -> list[Cause]:
+    found: list[Cause] = []
+    for key in keys:
+        known = (items.get("properties") or {}).get(key)
+        if known is None:
+            continue
+        place, why = f"{where}.items.properties[{key}]", "this property is in x-kubernetes-list-map-keys, so it"
+        if key not in (items.get("required") or ()) and known.get("default") is None:
+            found.append(causes.required(f"{place}.default", f"{why} must have a default or be a required property"))
+        if known.get("nullable"):
+            found.append(causes.forbidden(f"{place}.nullable", f"{why} cannot be nullable"))
+    return found
+
+
+def _rule(rule: Object, where: str) -> list[Cause]:
+    text, message = rule.get("rule") or "", rule.get("message") or ""
+    expression, path = rule.get("messageExpression") or "", rule.get("fieldPath") or ""
+    found: list[Cause] = []
+    if not text.strip():
+        found.append(causes.required(f"{where}.rule", "rule is not specified"))
+    elif message and not message.strip():
+        found.append(causes.invalid(f"{where}.message", message, "must be non-empty if specified"))
+    elif _breaks(message.strip()):
+        found.append(causes.invalid(f"{where}.message", message, "must not contain line breaks"))
+    elif _breaks(text.strip()) and not message.strip():
+        found.append(causes.required(f"{where}.message", "message must be specified if rule contains line breaks"))
+    if expression and not expression.strip():
+        found.append(causes.required(f"{where}.messageExpression", "messageExpression must be non-empty if specified"))
+    reason = rule.get("reason")
+    if reason is not None and reason not in _REASONS:
+        found.append(causes.not_supported(f"{where}.reason", reason, _REASONS))
+    if path and not path.strip():
+        found.append(causes.invalid(f"{where}.fieldPath", path, "must be non-empty if specified"))
+    if _breaks(path):
+        found.append(causes.invalid(f"{where}.fieldPath", path, "must not contain line breaks"))
+    return found
+
+
+def _breaks(text: str) -> bool:
+    return "\n" in text or "\r" in text
