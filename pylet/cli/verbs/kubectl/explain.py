@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pylet.api.errors import NotFound
+from pylet.api.errors import ApiError
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
 from pylet.cli.kubectl.explaining import Explanation
@@ -24,7 +24,9 @@ def _run(session: Session, args: tuple[str, ...], recursive: bool, api_version: 
     root = f"apis/{resource.api_version}" if resource.group else f"api/{resource.version}"
     try:
         document = session.api.request("GET", f"/openapi/v3/{root}")
-    except NotFound:
+    except ApiError as error:
+        if error.code != 404:
+            raise
         raise Failure(f"error: couldn't find resource for {resource.api_version}, {resource.kind}") from None
     gvk = {"group": resource.group, "version": resource.version, "kind": resource.kind}
     print(Explanation(document, recursive=recursive).text(gvk, path), end="")

@@ -1,0 +1,145 @@
+"""Applying one manifest: by a three-way merge with the configuration applied last, or on the server. Source: cmd/apply.
+
+`apply` does it, `diff` does it as a dry run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+from pylet.api.errors import ApiError, Conflict, NotFound
+from pylet.api.object import Object
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import writing
+from pylet.cli.kubectl.documents import LAST_APPLIED, annotated
+from pylet.cli.kubectl.errors import as_failure, text_of
+from pylet.cli.kubectl.session import Session
+from pylet.cli.kubectl.targets import Target
+
+_CONFLICT = """
+Please review the fields above--they currently have other managers. Here
+are the ways you can resolve this warning:
+* If you intend to manage all of these fields, please re-run the apply
+  command with the `--force-conflicts` flag.
+* If you do not intend to manage all of the fields, please edit your
+  manifest to remove references to the fields that should keep their
+  current managers.
+* You may co-own fields by updating your manifest to match the existing
+  value; in this case, you'll become the manager if the other manager(s)
+  stop managing the field (remove it from their configuration).
+See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts"""
+
+
+class Applier:
+    def __init__(self, session: Session, options: dict[str, Any], *, quiet: bool = False) -> None:
+        self.session = session
+        self.options = options
+        self.quiet = quiet
+        self.dry_run = writing.dry_run(options)
+        self.validation = writing.validation_of(options["validate"])
+        server_side = options["server_side"]
+        self.manager = writing.manager_of(options, "kubectl" if server_side else "kubectl-client-side-apply")
+
+    def one(self, target: Target) -> tuple[Object, str]:
+        """The object as it is now, and what was done to it."""
+        if not target.name:
+            generated = target.obj["metadata"].get("generateName")
+            what = (
+                f"from {generated}: cannot use generate name with apply"
+                if generated
+                else "resource name may not be empty"
+            )
+            raise Failure(f"error: {what}")
+        if self.options["server_side"]:
+            return self._server_side(target), "serverside-applied"
+        wanted = annotated(target.obj)
+        try:
+            current = self.session.api.request("GET", target.path)
+        except NotFound:
+            return self._create(target, wanted), "created"
+        return self._patch(target, current, wanted)
+
+    def _create(self, target: Target, wanted: Object) -> Object:
+        made = replace(target, obj=_without_nulls(wanted))
+        try:
+            return writing.create(
+                self.session, made, manager=self.manager, dry_run=self.dry_run, validation=self.validation
+            )
+        except ApiError as error:
+            raise _context(error, f'error when creating "{target.source}"') from None
+
+    def _patch(self, target: Target, current: Object, wanted: Object) -> tuple[Object, str]:
+        annotations = current["metadata"].get("annotations") or {}
+        if LAST_APPLIED not in annotations and not self.quiet:
+            print(
+                f"Warning: resource {target.resource.plural}/{target.name} is missing the {LAST_APPLIED} annotation "
+                "which is required by kubectl apply. kubectl apply should only be used on resources created "
+                "declaratively by either kubectl create --save-config or kubectl apply. The missing annotation will be "
+                "patched automatically.",
+                file=sys.stderr,
+            )
+        last = json.loads(annotations.get(LAST_APPLIED) or "{}")
+        difference, type_ = _three_way(last, wanted, current)
+        if not difference:
+            return current, "unchanged"
+        if current["metadata"].get("deletionTimestamp"):
+            told = f"Detected changes to resource {target.name} which is currently being deleted."
+            print(f"Warning: {told}", file=sys.stderr)
+        if self.dry_run == "client":
+            return current, "configured"
+        try:
+            patched = writing.patch(
+                self.session,
+                target,
+                difference,
+                type_=type_,
+                manager=self.manager,
+                dry_run=self.dry_run,
+                fieldValidation=self.validation,
+            )
+        except ApiError as error:
+            raise _context(error, f'error when patching "{target.source}"') from None
+        same = patched["metadata"].get("resourceVersion") == current["metadata"].get("resourceVersion")
+        return patched, "unchanged" if same and self.dry_run == "none" else "configured"
+
+    def _server_side(self, target: Target) -> Object:
+        force = "true" if self.options["force_conflicts"] else "false"
+        try:
+            return writing.patch(
+                self.session,
+                target,
+                target.obj,
+                type_=writing.APPLY,
+                manager=self.manager,
+                dry_run=self.dry_run,
+                force=force,
+                fieldValidation=self.validation,
+            )
+        except Conflict as error:
+            raise Failure(f"error: {error}{_CONFLICT}") from None
+
+
+def _context(error: ApiError, doing: str) -> Failure:
+    return as_failure(error) if error.reason == "Invalid" else Failure(text_of(error, context=doing))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    return value
+
+
+def _three_way(last: Object, wanted: Object, current: Object) -> tuple[Object, str]:
+    """The patch from `current` to `wanted`, strategic where the schema knows the kind."""
+    from pylet.api import schema
+    from pylet.api.kinds import by_kind
+    from pylet.api.patch import merge, strategic
+
+    group, _, version = wanted["apiVersion"].rpartition("/")
+    kind = by_kind(group, version, wanted["kind"])
+    if kind is None:
+        return merge.three_way(last, wanted, current), writing.MERGE
+    return strategic.three_way(last, wanted, current, schema.of(kind.definition)), writing.STRATEGIC

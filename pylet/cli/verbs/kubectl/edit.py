@@ -1,0 +1,147 @@
+"""`kubectl edit`: objects in the editor, and what was changed back to the server. Source: cmd/util/editor."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pylet.api.object import Object
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import output, writing
+from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
+from pylet.cli.kubectl.documents import to_json, to_yaml, without_managed_fields
+from pylet.cli.kubectl.errors import HANDLED, as_failure
+from pylet.cli.kubectl.session import Session
+from pylet.cli.kubectl.targets import Target
+
+_HEADER = """\
+# Please edit the object below. Lines beginning with a '#' will be ignored,
+# and an empty file will abort the edit. If an error occurs while saving this file will be
+# reopened with the relevant failures.
+#
+"""
+
+
+def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
+    if options["output"] not in ("yaml", "json"):
+        raise Failure("error: The flag 'output' must be one of yaml|json")
+    found = writing.choose(session, args, options)
+    if not found:
+        print("Edit cancelled, no objects found.", file=sys.stderr)
+        return
+    for target in found:
+        _Edit(session, target, options).run()
+
+
+class _Edit:
+    """One object: edited until the server takes it, the person gives up, or an attempt repeats a refused one."""
+
+    def __init__(self, session: Session, target: Target, options: dict[str, Any]) -> None:
+        self.session = session
+        self.target = target
+        self.options = options
+        write = to_json if options["output"] == "json" else to_yaml
+        shown = target.obj if options["show_managed_fields"] else without_managed_fields(target.obj)
+        self.original = write(shown)
+
+    def run(self) -> None:
+        """Raises: Failure."""
+        text_, reasons = self.original, ""
+        while True:
+            edited = self._edited(_HEADER + reasons + text_)
+            if edited == text_ or not edited.strip():
+                self._give_up(edited, reasons)
+                return
+            text_ = edited
+            try:
+                self._save(edited)
+            except Failure as failure:
+                reasons = "".join(f"# {line}\n" for line in failure.message.splitlines()) + "#\n"
+            else:
+                return
+
+    def _edited(self, text_: str) -> str:
+        """What the person leaves, without lines of comment. Raises: Failure."""
+        editor = os.environ.get("KUBE_EDITOR") or os.environ.get("EDITOR") or "vi"
+        suffix = f".{self.options['output']}"
+        with tempfile.NamedTemporaryFile("w", prefix="kubectl-edit-", suffix=suffix, delete=False) as file:
+            file.write(text_)
+        try:
+            status = subprocess.run([*shlex.split(editor), file.name], check=False).returncode
+            if status:
+                raise Failure(f'error: there was a problem with the editor "{editor}"')
+            lines = Path(file.name).read_text().splitlines(keepends=True)
+        except OSError as error:
+            told = f"error: unable to launch the editor {editor!r}: {str(error.strerror).lower()}"
+            raise Failure(told.replace("'", '"')) from None
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+        return "".join(line for line in lines if not line.startswith("#"))
+
+    def _give_up(self, edited: str, reasons: str) -> None:
+        if not reasons:
+            print("Edit cancelled, no changes made." if edited.strip() else "Edit cancelled, saved file was empty.")
+            return
+        with tempfile.NamedTemporaryFile("w", prefix="kubectl-edit-", suffix=".yaml", delete=False) as file:
+            file.write(reasons + edited)
+        told = reasons.replace("# ", "").replace("#\n", "").rstrip("\n")
+        raise Failure(
+            f'{told}\nA copy of your changes has been stored to "{file.name}"\nerror: Edit cancelled, no valid changes '
+            "were saved."
+        )
+
+    def _save(self, edited: str) -> None:
+        """Raises: Failure, with what is wrong."""
+        import yaml
+
+        from pylet.api.patch import merge
+
+        try:
+            wanted: Any = yaml.load(edited, yaml.CSafeLoader)
+        except yaml.YAMLError as error:
+            raise Failure(f"error: yaml: {' '.join(str(error).split())}") from None
+        before: Object = yaml.load(self.original, yaml.CSafeLoader)
+        if not isinstance(wanted, dict):
+            raise Failure("error: the edited file holds no object")
+        for field in ("apiVersion", "kind"):
+            if wanted.get(field) != before.get(field):
+                raise Failure(f"error: {field} may not be changed")
+        if (wanted.get("metadata") or {}).get("name") != self.target.name:
+            raise Failure("error: At least one of apiVersion, kind and name was changed")
+        patch = merge.three_way(before, wanted, before)
+        if not patch:
+            print("Edit cancelled, no changes made.")
+            return
+        try:
+            obj = writing.patch(
+                self.session,
+                self.target,
+                patch,
+                manager=writing.manager_of(self.options, "kubectl-edit"),
+                subresource=self.options["subresource"],
+                fieldValidation=writing.validation_of(self.options["validate"]),
+            )
+        except HANDLED as error:
+            raise as_failure(error) from None
+        output.done(obj, "edited")
+
+
+VERB = KubectlCommand(
+    "edit",
+    _run,
+    [
+        text("output", "o", default="yaml", help="yaml or json"),
+        text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
+        text("subresource", help="status, scale, …"),
+        switch("show-managed-fields", help="Keep managedFields."),
+        *writing.choosing(),
+        text("field-manager", help="Who the fields belong to."),
+        arguments(),
+    ],
+    help="Edit objects in $KUBE_EDITOR, $EDITOR or vi.",
+)
