@@ -1,6 +1,7 @@
 """JSON Patch (RFC 6902), with the limits and the leniences of the library kube-apiserver uses (evanphx/json-patch).
 
-`remove` of an absent path fails, `add` to an absent parent fails, indices may be negative, null documents are empty.
+`remove` of an absent path fails, `add` to an absent parent fails, indices may be negative; `replace` and `copy` take an
+absent field for null, and what stands before a path's first slash is not looked at.
 """
 
 from __future__ import annotations
@@ -10,23 +11,33 @@ from copy import deepcopy
 from typing import Any
 
 from pylet.api.object import Object
-from pylet.api.patch import BadPatch, Unprocessable
+from pylet.api.patch import BadPatch, TooLarge, Unprocessable, json_word
 
 _MOST_OPERATIONS = 10_000
 _MOST_COPIED_BYTES = 3 << 20  # upstream bounds what `copy` may multiply to
+_DECODING = "error decoding patch: json: cannot unmarshal {} into Go value of type {}"
+_FIELDS = {"op", "path", "from", "value"}
 _MISSING = object()
 
 
 def apply(obj: Object, patch: Any) -> Object:
-    """Raises: BadPatch, Unprocessable."""
+    """Raises: BadPatch, Unprocessable, TooLarge."""
     if not isinstance(patch, list):
-        raise BadPatch("json: cannot unmarshal object into Go value of type jsonpatch.Patch")
+        raise BadPatch(_DECODING.format(json_word(patch), "[]handlers.jsonPatchOp"))
     if len(patch) > _MOST_OPERATIONS:
-        raise Unprocessable(f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(patch)}")
+        raise TooLarge(f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(patch)}")
     document = _Document(deepcopy(obj))
     for operation in patch:
-        if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
-            raise BadPatch("each operation of a JSON patch needs a path")
+        if not isinstance(operation, dict):
+            raise BadPatch(_DECODING.format(json_word(operation), "handlers.jsonPatchOp"))
+        for name in ("op", "path", "from"):
+            if not isinstance(operation.get(name) or "", str):
+                field = f"Go struct field jsonPatchOp.{name} of type string"
+                raise BadPatch(
+                    f"error decoding patch: json: cannot unmarshal {json_word(operation[name])} into {field}"
+                )
+        if operation.get("path") is None:
+            raise Unprocessable("operation missing path field: missing value")
         perform = _OPERATIONS.get(operation.get("op", ""))
         if perform is None:
             raise Unprocessable(f"Unexpected kind: {operation.get('op')}")
@@ -36,22 +47,34 @@ def apply(obj: Object, patch: Any) -> Object:
     return document.root
 
 
+def unknown_fields(patch: Any) -> list[str]:
+    """The fields of operations that no operation has, as `[0].foo`."""
+    operations = patch if isinstance(patch, list) else ()
+    return [
+        f"[{position}].{name}"
+        for position, operation in enumerate(operations)
+        if isinstance(operation, dict)
+        for name in operation
+        if name not in _FIELDS
+    ]
+
+
 class _Document:
     def __init__(self, root: Any) -> None:
         self.root = root
         self.copied_bytes = 0
 
     def get(self, path: str) -> Any:
-        value = self.root
-        for token in _tokens(path):
-            value = _member(value, token, path)
-        return value
+        tokens = _tokens(path)
+        if not tokens:
+            return self.root
+        parent = self._parent(tokens, path)
+        return parent.get(tokens[-1]) if isinstance(parent, dict) else _member(parent, tokens[-1], path)
 
     def add(self, path: str, value: Any) -> None:
         tokens = _tokens(path)
         if not tokens:
-            self.root = value
-            return
+            raise Unprocessable("add operation does not apply: doc is missing path: missing value")
         parent = self._parent(tokens, path)
         if isinstance(parent, list):
             index = len(parent) if tokens[-1] == "-" else _index(tokens[-1], len(parent) + 1, path)
@@ -75,7 +98,6 @@ class _Document:
             self.root = value
             return
         parent = self._parent(tokens, path)
-        _member(parent, tokens[-1], path)
         if isinstance(parent, list):
             parent[_index(tokens[-1], len(parent), path)] = value
         else:
@@ -91,7 +113,7 @@ class _Document:
 
 
 def _add(document: _Document, operation: Object) -> None:
-    document.add(operation["path"], deepcopy(_value(operation)))
+    document.add(operation["path"], deepcopy(operation.get("value")))
 
 
 def _remove(document: _Document, operation: Object) -> None:
@@ -99,18 +121,18 @@ def _remove(document: _Document, operation: Object) -> None:
 
 
 def _replace(document: _Document, operation: Object) -> None:
-    document.replace(operation["path"], deepcopy(_value(operation)))
+    document.replace(operation["path"], deepcopy(operation.get("value")))
 
 
 def _move(document: _Document, operation: Object) -> None:
-    source = _source(operation)
-    if operation["path"].startswith(source + "/"):
-        raise Unprocessable(f"move: {source} cannot be moved into itself")
-    document.add(operation["path"], document.remove(source))
+    document.add(operation["path"], document.remove(_source(operation)))
 
 
 def _copy(document: _Document, operation: Object) -> None:
-    value = document.get(_source(operation))
+    source = _source(operation)
+    if not source:
+        raise Unprocessable("copy operation does not apply: doc is missing from path: missing value")
+    value = document.get(source)
     document.copied_bytes += len(repr(value))
     if document.copied_bytes > _MOST_COPIED_BYTES:
         raise Unprocessable(f"accumulated size of copy operations exceeds {_MOST_COPIED_BYTES} bytes")
@@ -145,25 +167,19 @@ def _equal(left: Any, right: Any) -> bool:
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
-def _value(operation: Object) -> Any:
-    if "value" not in operation:
-        raise BadPatch(f"operation {operation['op']} on {operation['path']} needs a value")
-    return operation["value"]
-
-
 def _source(operation: Object) -> str:
     source = operation.get("from")
     if not isinstance(source, str):
-        raise BadPatch(f"operation {operation['op']} on {operation['path']} needs a from")
+        raise Unprocessable("operation, missing from field: missing value")
     return source
 
 
 def _tokens(path: str) -> list[str]:
     if not path:
         return []
-    if not path.startswith("/"):
+    if "/" not in path:
         raise Unprocessable(f"{path}: doc is missing path: missing value")
-    return [token.replace("~1", "/").replace("~0", "~") for token in path[1:].split("/")]
+    return [token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:]]
 
 
 def _member(parent: Any, token: str, path: str) -> Any:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from pylet.api.object import Object
-from pylet.api.patch import BadPatch
+from pylet.api.patch import BadPatch, json_word
 
 
 def apply(obj: Object, patch: Any) -> Object:
     """Raises: BadPatch."""
     if not isinstance(patch, dict):
-        raise BadPatch("a merge patch must be a JSON object")
+        if patch is None:
+            raise BadPatch("Invalid JSON Patch")
+        into = "Go value of type map[string]interface {}"
+        raise BadPatch(f"error decoding patch: json: cannot unmarshal {json_word(patch)} into {into}")
     merged: Object = _merge(obj, patch)
     return merged
 

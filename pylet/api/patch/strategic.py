@@ -1,6 +1,6 @@
 """Strategic merge patch: a merge patch that knows from the schema which lists are sets of things with a key.
 
-Directives: `$patch: replace|delete|merge`, `$retainKeys`, `$deleteFromPrimitiveList/<list>`, `$setElementOrder/<list>`.
+Directives: `$patch: replace|delete`, `$retainKeys`, `$deleteFromPrimitiveList/<list>`, `$setElementOrder/<list>`.
 Also the three-way patch that `kubectl apply` makes. Source: apimachinery `pkg/util/strategicpatch/patch.go`.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from pylet.api.object import Object
-from pylet.api.patch import BadPatch
+from pylet.api.patch import BadPatch, Failed, json_word, shown
 
 _PATCH = "$patch"
 _RETAIN = "$retainKeys"
 _DELETE_FROM = "$deleteFromPrimitiveList/"
 _ORDER = "$setElementOrder/"
+_GO_KINDS = {str: "string", bool: "bool", int: "int64", float: "float64"}
 
 
 class Shape(Protocol):
@@ -36,9 +37,11 @@ class Fields(Protocol):
 
 
 def apply(obj: Object, patch: Any, fields: Fields | None) -> Object:
-    """`fields` is the schema of the whole object; None merges without lists' keys. Raises: BadPatch."""
+    """`fields` is the schema of the whole object; None merges without lists' keys. Raises: BadPatch, Failed."""
+    if patch is None:
+        patch = {}
     if not isinstance(patch, dict):
-        raise BadPatch("a strategic merge patch must be a JSON object")
+        raise BadPatch(f"json: cannot unmarshal {json_word(patch)} into Go value of type map[string]interface {{}}")
     return _merge_map(obj, patch, fields)
 
 
@@ -48,30 +51,32 @@ def _merge_map(original: Object, patch: Object, fields: Fields | None) -> Object
         return {name: value for name, value in patch.items() if name != _PATCH}
     if directive == "delete":
         return {}
-    if directive not in (None, "merge"):
-        raise BadPatch(f"unknown patch type: {directive}")
+    if directive is not None:
+        raise Failed(f"unknown patch type: {shown(directive)} in map: {shown(patch)}")
     if (retain := patch.get(_RETAIN)) is None:
         merged = dict(original)
     else:
-        kept = set(_list_of(patch, _RETAIN))
-        if strangers := [name for name in patch if not name.startswith("$") and name not in kept]:
-            raise BadPatch(f"$retainKeys list {retain} must contain all patched fields, lacks {strangers}")
+        kept = {name for name in retain if isinstance(name, str)} if isinstance(retain, list) else set()
+        if not isinstance(retain, list) or any(not n.startswith("$") and n not in kept for n in patch):
+            raise BadPatch("invalid patch format of retainKeys")
         merged = {name: value for name, value in original.items() if name in kept}
     ordered = []
     for name, value in patch.items():
-        if name.startswith("$"):
-            if name.startswith(_ORDER):
-                ordered.append(name.removeprefix(_ORDER))
-            elif name.startswith(_DELETE_FROM):
-                _delete_from(merged, name.removeprefix(_DELETE_FROM), _list_of(patch, name))
-            elif name not in (_PATCH, _RETAIN):
-                raise BadPatch(f"unknown directive {name}")
+        if name.startswith(_ORDER):
+            ordered.append(name.removeprefix(_ORDER))
+        elif name.startswith(_DELETE_FROM):
+            _delete_from(merged, name.removeprefix(_DELETE_FROM), value if isinstance(value, list) else [])
+        elif name in (_PATCH, _RETAIN):
+            continue
         elif value is None:
             merged.pop(name, None)
         else:
             merged[name] = _merge_value(merged.get(name), value, fields.child(name) if fields is not None else None)
     for name in ordered:
-        _set_order(merged, name, _list_of(patch, _ORDER + name), original.get(name), fields)
+        order = patch[_ORDER + name]
+        if not isinstance(order, list):
+            raise Failed(f"expected a []interface {{}}, but received a {_GO_KINDS.get(type(order), 'map')}")
+        _set_order(merged, name, order, patch.get(name), original.get(name), fields)
     return merged
 
 
@@ -97,7 +102,11 @@ def _merge_list(original: list[Any], patch: list[Any], shape: Shape) -> list[Any
         merged = list({_key_of(item, ""): item for item in (*original, *patch)}.values())
         return _in_order(merged, patch, original, "")
     if not key:
-        raise BadPatch("cannot merge lists of objects without a merge key")
+        raise Failed("cannot merge lists without merge key for this type")
+    if not all(isinstance(item, dict) for item in patch):
+        raise Failed(f"list element types are not identical: {shown([original, patch])}")
+    if any(_directive(item) == "merge" for item in patch):
+        raise Failed("merging lists cannot yet be specified in the patch")
     if any(_directive(item) == "replace" for item in patch):
         return [_without_directives(item) for item in patch if _directive(item) != "replace"]
     gone = {_key_of(item, key) for item in patch if _directive(item) == "delete"}
@@ -136,11 +145,17 @@ def _in_order(merged: list[Any], patch: list[Any], server: list[Any], key: str) 
     return result + others[left:] + named[right:]
 
 
-def _set_order(merged: Object, name: str, order: list[Any], server: Any, fields: Fields | None) -> None:
+def _set_order(merged: Object, name: str, order: list[Any], patch: Any, server: Any, fields: Fields | None) -> None:
     if not isinstance(merged.get(name), list):
         return
     shape = fields.child(name) if fields is not None else None
     key = shape.merge_key if shape is not None else ""
+    if isinstance(patch, list):
+        named = [_key_of(item, key) for item in patch if _directive(item) is None]
+        wanted = iter([_key_of(item, key) for item in order])
+        if not all(any(value == other for other in wanted) for value in named):
+            lists = f"patch list:\n{shown(patch)}\n doesn't match $setElementOrder list:\n{shown(order)}\n"
+            raise Failed(f"The order in {lists}")
     merged[name] = _in_order(merged[name], order, server if isinstance(server, list) else [], key)
 
 
@@ -152,10 +167,14 @@ def _delete_from(merged: Object, name: str, gone: list[Any]) -> None:
 def _without_directives(value: Any) -> Any:
     """What is new takes the patch's value, less its nulls and directives."""
     if isinstance(value, dict):
-        return {n: _without_directives(v) for n, v in value.items() if v is not None and not n.startswith("$")}
+        return {n: _without_directives(v) for n, v in value.items() if v is not None and not _is_directive(n)}
     if isinstance(value, list):
         return [_without_directives(item) for item in value if _directive(item) is None]
     return value
+
+
+def _is_directive(name: str) -> bool:
+    return name in (_PATCH, _RETAIN) or name.startswith((_ORDER, _DELETE_FROM))
 
 
 def _directive(item: Any) -> Any:
@@ -164,22 +183,15 @@ def _directive(item: Any) -> Any:
 
 def _key_of(item: Any, key: str) -> Any:
     if key and (not isinstance(item, dict) or key not in item):
-        raise BadPatch(f"map: {item} does not contain declared merge key: {key}")
+        raise Failed(f"map: {shown(item)} does not contain declared merge key: {key}")
     value = item[key] if key else item
     if isinstance(value, dict | list):
-        raise BadPatch(f"{value} cannot identify an element of a list")
+        raise Failed(f"{shown(value)} cannot identify an element of a list")
     return value
 
 
 def _ranks(items: list[Any], key: str) -> dict[Any, int]:
     return {_key_of(item, key): rank for rank, item in enumerate(items)}
-
-
-def _list_of(patch: Object, name: str) -> list[Any]:
-    value = patch[name]
-    if not isinstance(value, list):
-        raise BadPatch(f"{name} must be a list")
-    return value
 
 
 # ---- the patch of `kubectl apply`

@@ -216,8 +216,9 @@ class Resources:
         try:
             document = decode.parse(raw, YAML_TYPE if type_ is PatchType.APPLY else "application/json")
         except BadRequest as bad:
-            raise BadRequest(f"error decoding patch: {bad.message}") from bad
-        return self._written(call, await self._registry.patch(call.request, document.value, type_))
+            why = bad.message.rpartition("json parse error: ")[2]
+            raise BadRequest(_PATCH_ERRORS.get(type_, "error decoding patch: ") + why) from bad
+        return self._written(call, await self._registry.patch(call.request, document.value, type_, document.duplicates))
 
     async def _delete(self, call: Call) -> Answer:
         deleted = await self._registry.delete(call.request, await self._delete_options(call))
@@ -335,6 +336,7 @@ def warning_headers(texts: list[str]) -> Headers:
         yield "Warning", f'299 - "{quoted}"'
 
 
+_PATCH_ERRORS = {PatchType.APPLY: "error decoding YAML: ", PatchType.STRATEGIC: ""}
 _NO_QUERY: Mapping[str, str] = {}
 
 

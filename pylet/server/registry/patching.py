@@ -5,15 +5,16 @@ Source: apiserver pkg/endpoints/handlers/patch.go.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from pylet.api import schema
-from pylet.api.errors import ApiError, BadRequest, RemoteError, UnsupportedMediaType
+from pylet.api import causes, schema
+from pylet.api.errors import BadRequest, Invalid, RemoteError, RequestEntityTooLarge, UnsupportedMediaType
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.patch import BadPatch, Unprocessable, json_patch, merge, strategic
+from pylet.api.patch import BadPatch, Failed, TooLarge, Unprocessable, json_patch, merge, shown, strategic
 from pylet.api.wire import decode
 from pylet.client.interface import PatchType
 
@@ -30,26 +31,51 @@ def check_type(type_: PatchType) -> None:
         )
 
 
-def patched(kind: Kind, current: Object, patch: Any, type_: PatchType, validation: str) -> tuple[Object, list[str]]:
-    """The new object and texts for `Warning` headers; `current` is private, `type_` checked. Raises: ApiError."""
+def patched(
+    kind: Kind, current: Object, patch: Any, type_: PatchType, validation: str, duplicates: Sequence[str] = ()
+) -> tuple[Object, list[str]]:
+    """The new object and texts for `Warning` headers; `current` is private, `type_` checked. Raises: ApiError.
+
+    `duplicates` are the fields that the patch's text names twice.
+    """
+    problems = [f'duplicate field "{path}"' for path in duplicates]
     try:
         match type_:
             case PatchType.JSON:
                 obj = json_patch.apply(current, patch)
+                problems += [f'unknown field "{path}"' for path in json_patch.unknown_fields(patch)]
+                problems = [f"json patch {problem}" for problem in problems]
             case PatchType.MERGE:
                 obj = merge.apply(current, patch)
             case _:  # STRATEGIC: the only other that `check_type` lets pass
-                obj = strategic.apply(current, patch, schema.of(kind.definition))
+                obj = strategic.apply(current, patch, schema.of_kind(kind))
     except BadPatch as bad:
         raise BadRequest(str(bad)) from bad
     except Unprocessable as unfit:
-        raise _unprocessable(str(unfit)) from unfit
+        raise RemoteError({"code": 422, "reason": "Invalid", "message": _REJECTED, "details": {}}) from unfit
+    except TooLarge as large:
+        raise RequestEntityTooLarge(f"Request entity too large: {large}") from large
+    except Failed as failed:
+        raise RemoteError({"code": 500, "message": str(failed)}) from failed
     if not isinstance(obj, dict):
-        raise _unprocessable("the patch does not leave an object")
-    obj["kind"], obj["apiVersion"] = kind.name, kind.api_version
-    warnings = decode.canonicalize(kind, obj, validation)
+        raise RemoteError({"code": 422, "reason": "Invalid", "message": _REJECTED, "details": {}})
+    text = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS).decode() if type_ is not PatchType.STRATEGIC else shown(patch)
+    named = (obj.setdefault("apiVersion", kind.api_version), obj.setdefault("kind", kind.name))
+    if named != (kind.api_version, kind.name):
+        version = named[0] if "/" in str(named[0]) else f"/{named[0]}"
+        raise _invalid(text, f"unable to decode {version}, Kind={named[1]} into *{kind.name}")
+    try:
+        problems += [f'unknown field "{path}"' for path in schema.of_kind(kind).decode(obj)]
+    except schema.Mismatch as misfit:
+        raise _invalid(text, _unstructured(misfit) if type_ is PatchType.STRATEGIC else str(misfit)) from misfit
+    except ValueError as bad_value:
+        raise _invalid(text, str(bad_value)) from bad_value
     obj.setdefault("metadata", {})
-    return obj, warnings
+    if not problems or validation == decode.IGNORE:
+        return obj, []
+    if validation == decode.STRICT:
+        raise _invalid(text, f"strict decoding error: {', '.join(problems)}")
+    return obj, problems
 
 
 def applied(kind: Kind, merged: Object) -> Object:
@@ -60,6 +86,18 @@ def applied(kind: Kind, merged: Object) -> Object:
     return obj
 
 
-def _unprocessable(why: str) -> ApiError:
-    details = {"causes": [{"reason": "UnexpectedServerResponse", "message": why}]}
-    return RemoteError({"code": 422, "reason": "Invalid", "message": _REJECTED, "details": details})
+def _invalid(patch: str, why: str) -> Invalid:
+    return Invalid("", "", "", (causes.invalid("patch", patch, why),))
+
+
+def _unstructured(misfit: schema.Mismatch) -> str:
+    """A wrong type in the words of upstream's conversion from maps, which strategic patches go through."""
+    go_type, given = misfit.go_type, misfit.value.partition(" ")[0]
+    kinds = {"array": "slice", "object": "map", "number": "int64"}
+    if go_type.startswith("[]"):
+        return f"cannot restore slice from {kinds.get(given, given)}"
+    if go_type.startswith("map["):
+        return f"cannot restore map from {kinds.get(given, given)}"
+    if go_type in ("string", "bool", "int32", "int64", "float64"):
+        return f"cannot convert {kinds.get(given, given)} to {go_type}"
+    return f"cannot restore struct from: {kinds.get(given, given)}"

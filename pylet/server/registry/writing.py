@@ -175,7 +175,7 @@ class Writer:
         key, old = entry.key, entry.object
         meta = obj["metadata"]
         metadata.check_name(kind, meta, key)
-        self._check_version(kind, meta, entry)
+        self._check_version(kind, meta, entry, is_patch=request.verb == "patch")
         metadata.dedupe_owners(meta, request.warnings)
         schema.default_kind(kind, obj)
         if not is_tracked:
@@ -231,7 +231,7 @@ class Writer:
                 raise _not_written(failed) from failed
 
     @staticmethod
-    def _check_version(kind: Kind, meta: Object, entry: Entry) -> None:
+    def _check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool) -> None:
         given = meta.pop("resourceVersion", "")
         if not given or given == "0":
             if customs.needs_version(kind):
@@ -240,7 +240,7 @@ class Writer:
         elif given != str(entry.revision):
             raise Conflict(kind.group, kind.plural, entry.key.name, Conflict.STALE)
         uid = meta.get("uid")
-        if uid and uid != entry.uid:
+        if uid and uid != entry.uid and not is_patch:  # a patched uid is an immutable field that changed
             why_uid = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {entry.uid}"
             raise Conflict(kind.group, kind.plural, entry.key.name, why_uid)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pylet.api import schema
-from pylet.api.patch import BadPatch, Unprocessable, json_patch, merge, strategic
+from pylet.api.patch import BadPatch, Failed, TooLarge, Unprocessable, json_patch, merge, strategic
 
 POD = schema.of("io.k8s.api.core.v1.Pod")
 DEPLOYMENT = schema.of("io.k8s.api.apps.v1.Deployment")
@@ -50,6 +50,10 @@ def test_merge_patch(document: Any, patch: Any, expected: Any) -> None:
         pytest.param({"a/b": {"c~d": 1}}, [{"op": "remove", "path": "/a~1b/c~0d"}], {"a/b": {}}, id="escapes"),
         pytest.param({"a": 1}, [{"op": "test", "path": "/a", "value": 1}], {"a": 1}, id="test"),
         pytest.param({}, [{"op": "test", "path": "/a", "value": None}], {}, id="test of an absent value for null"),
+        pytest.param({}, [{"op": "add", "path": "/x"}], {"x": None}, id="no value is null"),
+        pytest.param({}, [{"op": "replace", "path": "/x", "value": 1}], {"x": 1}, id="replace of what is not there"),
+        pytest.param({}, [{"op": "copy", "from": "/x", "path": "/y"}], {"y": None}, id="copy of what is not there"),
+        pytest.param({}, [{"op": "add", "path": "a/x", "value": 1}], {"x": 1}, id="what stands before the first slash"),
     ],
 )
 def test_json_patch(document: Any, patch: Any, expected: Any) -> None:
@@ -62,13 +66,13 @@ def test_json_patch(document: Any, patch: Any, expected: Any) -> None:
     ("patch", "error", "words"),
     [
         pytest.param({}, BadPatch, "cannot unmarshal object", id="not a list"),
-        pytest.param([{"op": "add"}], BadPatch, "needs a path", id="no path"),
-        pytest.param([{"op": "add", "path": "/x"}], BadPatch, "needs a value", id="no value"),
+        pytest.param([{"op": "add"}], Unprocessable, "missing path", id="no path"),
+        pytest.param(["x"], BadPatch, "cannot unmarshal string", id="an operation that is none"),
         pytest.param([{"op": "remove", "path": "/x"}], Unprocessable, "missing key: x", id="absent"),
         pytest.param([{"op": "frob", "path": "/a"}], Unprocessable, "Unexpected kind: frob", id="unknown op"),
         pytest.param([{"op": "test", "path": "/a", "value": True}], Unprocessable, "test failed", id="true is not 1"),
         pytest.param([{"op": "remove", "path": "/l/9"}], Unprocessable, "invalid index", id="index"),
-        pytest.param([{"op": "test", "path": "/a"}] * 10_001, Unprocessable, "10000", id="too many"),
+        pytest.param([{"op": "test", "path": "/a"}] * 10_001, TooLarge, "10000", id="too many"),
     ],
 )
 def test_json_patch_refusals(patch: Any, error: type[Exception], words: str) -> None:
@@ -147,7 +151,7 @@ def test_strategic_merge(document: Any, patch: Any, expected: Any) -> None:
     ],
 )
 def test_strategic_merge_refusals(patch: Any) -> None:
-    with pytest.raises(BadPatch):
+    with pytest.raises((BadPatch, Failed)):
         strategic.apply({**pod(A), "metadata": {"finalizers": ["a"]}}, patch, POD)
 
 
