@@ -9,7 +9,7 @@
 # Run again, from a newer clone, to upgrade: pods go on running. Flags are kept in /etc/pylet/<role>.env and survive
 # that; a flag given again replaces its old value.
 #   --demo-image     also load the image of examples/hello.yaml (built here, no registry needed)
-#   --airgap DIR     download nothing: take packages (*.deb, *.whl) from DIR, and import the image archives (*.tar) there
+#   --airgap DIR     download nothing: take all packages from DIR, and import the image archives (*.tar) there
 #   --no-start       install only
 set -eu
 
@@ -66,7 +66,15 @@ if [ -n "$make_airgap" ]; then
         apt-get install -q -y --no-install-recommends --download-only -o "Dir::State::status=$scratch/status" \
             -o "Dir::Cache::archives=$scratch/apt" -o Debug::NoLocking=1 -o APT::Sandbox::User=root $packages >/dev/null \
             || fail "the packages could not be had: run 'apt-get update' first"
+        rm -f "$make_airgap"/*.deb
         cp "$scratch"/apt/*.deb "$make_airgap"
+        for file in "$make_airgap"/*.deb; do  # what apt reads of a repository
+            dpkg-deb -f "$file"
+            echo "Filename: ./${file##*/}"
+            echo "Size: $(stat -c %s "$file")"
+            echo "SHA256: $(sha256sum < "$file" | cut -d' ' -f1)"
+            echo
+        done > "$make_airgap/Packages"
     fi
     say "$make_airgap has packages for $(uname -m); put image archives (*.tar) there, too, then: ./install.sh --airgap DIR"
     exit 0
@@ -76,6 +84,7 @@ fi
 command -v apt-get >/dev/null || die "this machine has no apt-get: install containerd, runc, nftables, the CNI plugins, \
 conntrack, busybox-static and python3-venv by hand, then run 'pip install $here'"
 [ -z "$airgap" ] || [ -d "$airgap" ] || die "--airgap: $airgap is not a directory"
+if [ -n "$airgap" ]; then airgap=$(realpath "$airgap"); elif [ -d "$(cat $conf/airgap 2>/dev/null)" ]; then airgap=$(cat $conf/airgap); fi
 other=agent; [ "$role" = server ] || other=server
 [ ! -e "$conf/$other.env" ] || die "this machine is set up as pylet $other: run 'pylet uninstall --purge' first"
 
@@ -84,28 +93,29 @@ missing=""
 for package in $packages; do installed "$package" || missing="$missing $package"; done
 if [ -n "$missing" ]; then
     say "installing$missing"
-    if [ -z "$airgap" ]; then
-        apt-get update -q >/dev/null || true  # an old list may do: the next line says when it does not
-        from=$missing
+    if [ -n "$airgap" ]; then
+        [ -e "$airgap/Packages" ] || die "--airgap: $airgap has no packages (make it with --make-airgap DIR), and these are missing:$missing"
+        # Spaces would end the line's address; apt reads nothing but this repository.
+        mkdir -p "$scratch/lists/partial"
+        ln -s "$airgap" "$scratch/repository"
+        echo "deb [trusted=yes] file:$scratch/repository ./" > "$scratch/sources.list"
+        set -- -o "Dir::Etc::sourcelist=$scratch/sources.list" -o Dir::Etc::sourceparts=- \
+            -o "Dir::State::lists=$scratch/lists" -o APT::Sandbox::User=root
     else
-        # Only what is wanted and what this machine lacks of what that needs; never another version of what it has.
-        from=""
-        for file in "$airgap"/*.deb; do
-            [ -e "$file" ] || die "--airgap: $airgap has no *.deb: make it with './install.sh --make-airgap DIR', or install$missing"
-            installed "$(dpkg-deb -f "$file" Package)" || from="$from $(realpath "$file")"
-        done
-        from="--no-download $from"
+        set --
     fi
-    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $from >"$scratch/apt.log" 2>&1 \
+    apt-get "$@" update -q >"$scratch/apt.log" 2>&1 || true  # an old list may do: the next line says when it does not
+    DEBIAN_FRONTEND=noninteractive apt-get "$@" install -q -y --no-install-recommends $missing >>"$scratch/apt.log" 2>&1 \
         || { grep '^E:' "$scratch/apt.log" >&2 || true; fail "apt-get could not install$missing"; }
     # The distribution's own instance is not needed beside pylet's when nothing used it before.
     case "$missing" in *containerd*) [ -d /run/systemd/system ] && systemctl disable -q --now containerd 2>/dev/null || true ;; esac
 fi
 
 # --- pylet itself, in a directory of its own for each version: a run that is cut off leaves the one in use as it was
-source=$here from=""
+source=$here
+set --
 if [ -n "$airgap" ]; then
-    from="--no-index --find-links $airgap"
+    set -- --no-index --find-links "$airgap"
     for file in "$airgap"/pylet-*.whl; do [ ! -e "$file" ] || source=$file; done
 fi
 if [ -d "$source" ]; then inputs="pyproject.toml hatch_build.py pylet"; else inputs=$source; fi
@@ -115,8 +125,11 @@ if [ ! -e "$home/.complete" ]; then
     say "installing pylet into $home"
     rm -rf "$home"
     python3 -m venv "$home"
-    "$home/bin/python" -m pip install -q --disable-pip-version-check $from "$source" \
-        || { rm -rf "$home"; fail "pip could not install pylet: is the Python package index reachable? without one: --airgap DIR"; }
+    "$home/bin/python" -m pip install -q --disable-pip-version-check "$@" "$source" >"$scratch/pip.log" 2>&1 || {
+        rm -rf "$home"
+        grep '^ *ERROR:' "$scratch/pip.log" >&2 || cat "$scratch/pip.log" >&2
+        fail "pip could not install pylet: is the Python package index reachable? for a machine without it: --airgap DIR"
+    }
     touch "$home/.complete"
 fi
 
@@ -131,6 +144,7 @@ while IFS='=' read -r name value; do
 done < "$settings"
 mkdir -p "$conf" "$state"
 chmod 700 "$state"
+[ -z "$airgap" ] || echo "$airgap" > "$conf/airgap"  # a later run needs no flag
 env_file=$conf/$role.env
 (umask 077; cat "$env_file" > "$scratch/env" 2>/dev/null || : > "$scratch/env")
 while IFS= read -r line; do
@@ -233,7 +247,9 @@ if [ -n "$airgap" ]; then
     done
 fi
 launch "$role"
-(set -a; . "$env_file"; set +a; wait_for "$role" 90 pylet status --ready --role "$role")
+wait_for "$role" 90 env -u KUBECONFIG pylet status --ready
+sleep 2  # what was Ready before is still called so: a node that cannot start has ended by now
+! has_ended "$role" || fail "$(last_words "$role"); more in: $log"
 find "$prefix" -mindepth 1 -maxdepth 1 ! -name "$id" -exec rm -rf {} +
 say "this machine runs a node. Log: $log. Stop: $stop (pods go on running). Remove: pylet uninstall"
 [ "$role" = agent ] || say "try: pylet kubectl get nodes; another machine joins with what 'pylet token create' prints"

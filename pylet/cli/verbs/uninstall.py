@@ -17,11 +17,11 @@ import click
 from pylet.agent import remembered
 from pylet.agent.config import AgentConfig
 from pylet.api.clustersettings import ClusterSettings
+from pylet.cli import installed
 from pylet.cli.configuration import load_agent, load_server
 from pylet.cli.failure import Failure
 from pylet.cli.options import BadOption
 
-_CONF = Path("/etc/pylet")
 _DATA = Path("/var/lib/pylet")
 _DATA_FOLDERS = ("server", "agent", "kubelet", "containerd")
 _RUN = Path("/run/pylet")
@@ -65,22 +65,23 @@ def _run(purge: bool) -> None:
     if purge:
         for place in places:
             _purge(place)
-        for folder in (_CONF, Path("/var/log/pylet")):
+        for folder in (installed.CONF, Path("/var/log/pylet")):
             shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree("/opt/pylet", ignore_errors=True)
     kept = sorted({str(place.data_dir) for place in places})
     print(
-        "pylet is removed" + ("" if purge else f"; {', '.join(kept)} and {_CONF} are kept (--purge removes them, too)")
+        "pylet is removed"
+        + ("" if purge else f"; {', '.join(kept)} and {installed.CONF} are kept (--purge removes them, too)")
     )
 
 
 def _places() -> list[_Places]:
     """One for each role that was installed; the defaults where none was, or where its settings are broken."""
     found = []
-    for role in ("server", "agent"):
-        with contextlib.suppress(OSError, BadOption):
-            lines = (_CONF / f"{role}.env").read_text().splitlines()
-            environ = {name: value for name, _, value in (line.partition("=") for line in lines)}
+    for role in installed.ROLES:
+        if (environ := installed.environment(role)) is None:
+            continue
+        with contextlib.suppress(BadOption):
             if role == "server":
                 server = load_server({}, None, environ)
                 agent = server.agent or AgentConfig(server="", node_name="", data_dir=server.data_dir)
