@@ -34,10 +34,12 @@ See https://kubernetes.io/docs/reference/using-api/server-side-apply/#conflicts"
 
 
 class Applier:
-    def __init__(self, session: Session, options: dict[str, Any], *, quiet: bool = False) -> None:
+    """A `preview` leaves the annotation of the last applied configuration as it is."""
+
+    def __init__(self, session: Session, options: dict[str, Any], *, preview: bool = False) -> None:
         self.session = session
         self.options = options
-        self.quiet = quiet
+        self.preview = preview
         self.dry_run = writing.dry_run(options)
         self.validation = writing.validation_of(options["validate"])
         server_side = options["server_side"]
@@ -55,7 +57,7 @@ class Applier:
             raise Failure(f"error: {what}")
         if self.options["server_side"]:
             return self._server_side(target), "serverside-applied"
-        wanted = annotated(target.obj)
+        wanted = _as_last(target.obj) if self.preview else annotated(target.obj)
         try:
             current = self.session.api.request("GET", target.path)
         except NotFound:
@@ -73,7 +75,7 @@ class Applier:
 
     def _patch(self, target: Target, current: Object, wanted: Object) -> tuple[Object, str]:
         annotations = current["metadata"].get("annotations") or {}
-        if LAST_APPLIED not in annotations and not self.quiet:
+        if LAST_APPLIED not in annotations and not self.preview:
             print(
                 f"Warning: resource {target.resource.plural}/{target.name} is missing the {LAST_APPLIED} annotation "
                 "which is required by kubectl apply. kubectl apply should only be used on resources created "
@@ -124,6 +126,12 @@ class Applier:
 
 def _context(error: ApiError, doing: str) -> Failure:
     return as_failure(error) if error.reason == "Invalid" else Failure(text_of(error, context=doing))
+
+
+def _as_last(obj: Object) -> Object:
+    """The manifest as its own annotation would hold it: with annotations, if only none."""
+    meta = obj["metadata"]
+    return {**obj, "metadata": {**meta, "annotations": meta.get("annotations") or {}}}
 
 
 def _without_nulls(value: Any) -> Any:

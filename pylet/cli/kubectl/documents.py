@@ -69,13 +69,6 @@ def without_managed_fields(obj: Object) -> Object:
     return obj
 
 
-def without_last_applied(obj: Object) -> Object:
-    meta = obj["metadata"]
-    annotations = {key: value for key, value in (meta.get("annotations") or {}).items() if key != LAST_APPLIED}
-    kept = {key: value for key, value in meta.items() if key != "annotations"}
-    return {**obj, "metadata": {**kept, **({"annotations": annotations} if annotations else {})}}
-
-
 def as_list(items: list[Object]) -> Object:
     return {"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}}
 

@@ -14,7 +14,7 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import applying, manifests
 from pylet.cli.kubectl.command import KubectlCommand, many, switch, text
-from pylet.cli.kubectl.documents import to_yaml, without_last_applied, without_managed_fields
+from pylet.cli.kubectl.documents import to_yaml, without_managed_fields
 from pylet.cli.kubectl.errors import HANDLED, as_failure
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
@@ -34,7 +34,7 @@ def _diff(session: Session, filename: tuple[str, ...], *, recursive: bool, optio
     if not filename:
         raise Failure("error: must specify one of -f and -k")
     found = manifests.targets(session, filename, recursive=recursive)
-    apply = applying.Applier(session, {**options, "dry_run": "server"}, quiet=True)
+    apply = applying.Applier(session, {**options, "dry_run": "server"}, preview=True)
     with tempfile.TemporaryDirectory(prefix="LIVE-") as live, tempfile.TemporaryDirectory(prefix="MERGED-") as merged:
         for target in found:
             _write(session, apply, target, Path(live), Path(merged), options)
@@ -50,7 +50,6 @@ def _write(
     except NotFound:
         now = None
     then: Object | None = apply.one(target)[0]
-    now, then = now and without_last_applied(now), then and without_last_applied(then)
     if not options["show_managed_fields"]:
         now, then = now and without_managed_fields(now), then and without_managed_fields(then)
     if target.resource.label == "secret" and not options["show_secrets"]:
