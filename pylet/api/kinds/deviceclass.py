@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pylet.api import columns
+from pylet.api.errors import Cause
 from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Object
 
 
 class DeviceClassStrategy(Strategy):
     has_generation = True
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        from pylet.api.devices import claims
+
+        return claims.class_spec(obj["spec"])
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

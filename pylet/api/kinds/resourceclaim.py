@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import columns
+from pylet.api import causes, columns
+from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
 
@@ -13,6 +15,25 @@ from pylet.api.object import Object, dig
 class ResourceClaimStrategy(Strategy):
     has_status = True
     status_keeps_metadata = True
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_update(obj, old, subresource)
+        if subresource == "status" and "status" in obj:
+            from pylet.api.devices import allocation
+
+            allocation.drop_deallocated(obj, old)
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        from pylet.api.devices import claims
+
+        return claims.claim_spec(obj["spec"], "spec")
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        if subresource != "status":
+            return causes.immutable("spec", obj["spec"], old["spec"])
+        from pylet.api.devices import allocation
+
+        return allocation.status(obj, old)
 
 
 def _state(obj: Object) -> str:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import columns
-from pylet.api.kind import Kind
+from pylet.api import causes, columns
+from pylet.api.errors import Cause
+from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Object
+
+
+class ResourceClaimTemplateStrategy(Strategy):
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        from pylet.api.devices import claims
+
+        return claims.claim_spec(obj["spec"].get("spec") or {}, "spec.spec")
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        return causes.immutable("spec", obj["spec"], old["spec"])
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:
@@ -20,6 +32,7 @@ KIND = Kind(
     name="ResourceClaimTemplate",
     plural="resourceclaimtemplates",
     definition="io.k8s.api.resource.v1.ResourceClaimTemplate",
+    strategy=ResourceClaimTemplateStrategy(),
     columns=(
         columns.NAME,
         columns.AGE,

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import columns
+from pylet.api import causes, columns
+from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
 
 
 class ResourceSliceStrategy(Strategy):
     has_generation = True
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        from pylet.api.devices import slices
+
+        return slices.validate(obj["spec"])
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        from pylet.api.devices import slices
+
+        return slices.validate(obj["spec"], old["spec"])
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        driver = obj["spec"].get("driver", "")
+        if driver == driver.lower():
+            return ()
+        says = f"driver names should be lowercase; {causes.quoted(driver)} contains uppercase characters"
+        return (f"spec.driver: {says}",)
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:
