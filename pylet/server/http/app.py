@@ -100,7 +100,7 @@ class App:
         asked = _attributes(user, http, info)
         self._authorizer.check(asked)
         if not info.resource:
-            return self._no_resource(http, info)
+            return await self._no_resource(http, info)
         if self._kubelets.serves(info):
             if info.verb == "get" and info.subresource in _UPGRADED:
                 # WebSocket clients open with GET what SPDY clients POST: both need the same permission.
@@ -125,7 +125,7 @@ class App:
             return impersonated(user, headers.items(), self._authorizer.check)
         return user
 
-    def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer:
+    async def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer:
         path = info.path.rstrip("/") or "/"
         make = self._plain.get(path)
         if make is not None:
@@ -134,8 +134,7 @@ class App:
         if root in ROOTS:
             return self._health.answer(path, http.query, http.query.getall("exclude", []))
         if root == "openapi":
-            schema = self._openapi.document(path)
-            return Answer.text("404 page not found\n", 404) if schema is None else Answer(schema)
+            return await self._openapi.answer(http)
         found = self._discovery.document(path, http.headers.get("Accept", ""))
         if found is None:
             return Answer.text("404 page not found\n", 404)

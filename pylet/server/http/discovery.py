@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import orjson
 
@@ -19,6 +19,9 @@ from pylet.api.object import Object
 from pylet.server.http import representation
 from pylet.server.http.negotiation import JSON_TYPE, accepted, clauses
 from pylet.server.http.resources import body_kind, verbs_of
+
+if TYPE_CHECKING:
+    from pylet.api.schema.operations import Subresource
 
 _AGGREGATED = "apidiscovery.k8s.io"
 _AGGREGATED_TYPE = f"{JSON_TYPE};g={_AGGREGATED};v=v2;as=APIGroupDiscoveryList"
@@ -208,6 +211,19 @@ def _subresource(kind: Kind, sub: str) -> tuple[str, tuple[str, str], tuple[str,
         return name.format(kind.name), (kind.group, kind.version), verbs
     of = body_kind(kind, sub)
     return of.name, (of.group, of.version), verbs_of(kind, sub)
+
+
+def subresources_of(kind: Kind) -> list[Subresource]:
+    """As OpenAPI describes them."""
+    from pylet.api.schema import operations
+
+    found = []
+    for name in _subresources(kind):
+        of, (group, version), verbs = _subresource(kind, name)
+        connects = name in _CONNECTED and name != "log"
+        definition = "" if name in _CONNECTED else operations.definition_of(body_kind(kind, name))
+        found.append(operations.Subresource(name, group, version, of, definition, verbs, connects))
+    return found
 
 
 def _aggregated(kind: Kind) -> Object:

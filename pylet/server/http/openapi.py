@@ -1,83 +1,203 @@
-"""OpenAPI v3 as far as clients decide by it: which operations there are, on which kind, with which parameters.
+"""The OpenAPI documents over HTTP: built when somebody asks, kept compressed, forgotten when nobody does.
 
-kubectl looks here whether the server validates fields itself, and then leaves it to the server; `kubectl explain` reads
-the schemas. Documents are made when asked for, one a group and version.
-Source: cli-runtime pkg/resource/query_param_verifier_v3.go, kube-openapi pkg/handler3.
+A document is told by a hash of what it is made from, so that the index costs no building; with that hash in the query
+the answer may be kept for a year. kubectl reads version 3 to explain, to find out whether the server validates fields,
+and version 2, in gnostic's protobuf, to validate by itself.
+Source: kube-openapi pkg/{handler,handler3}.
 """
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import hashlib
 from collections.abc import Iterable
+from email.utils import formatdate
 
 import orjson
+from aiohttp import web
 
+from pylet.api.errors import NotAcceptable
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.schema import openapi
+from pylet.server.http.answer import JSON, TEXT, Answer
+from pylet.server.http.discovery import Kinds, subresources_of
+from pylet.server.http.negotiation import clauses
+from pylet.server.registry.customs import answers_deleted
 from pylet.version import VERSION
 
-_OPERATIONS = {
-    "get": "get",
-    "update": "put",
-    "patch": "patch",
-    "delete": "delete",
-    "create": "post",
-    "list": "get",
-    "deletecollection": "delete",
-}
-_ONE = ("get", "update", "patch", "delete")
-_MANY = ("list", "create", "deletecollection")
-_WRITES = ("create", "update", "patch")
-_WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
+_YEAR_SECONDS = 365 * 24 * 3600
+_UNUSED_SECONDS = 300
+_GNOSTIC = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+_GNOSTIC_NAMES = (_GNOSTIC, _GNOSTIC.replace("@", "."))
+_WHOLE = "v2"
 
 
 class OpenApi:
-    def __init__(self, kinds: Iterable[Kind]) -> None:
-        self._kinds: dict[str, list[Kind]] = {}
-        for kind in kinds:
-            if kind.verbs:
-                root = f"apis/{kind.api_version}" if kind.group else f"api/{kind.version}"
-                self._kinds.setdefault(root, []).append(kind)
+    def __init__(self, kinds: Kinds) -> None:
+        self._served = kinds
+        self._generation = -1
+        self._hashes: dict[str, str] = {}
+        self._kept: dict[tuple[str, str], bytes] = {}
+        self._building: dict[tuple[str, str], asyncio.Future[bytes]] = {}
+        self._forgetting: asyncio.TimerHandle | None = None
 
-    def document(self, path: str) -> bytes | None:
-        """The body for a path below /openapi/v3; None when there is none."""
-        name = path.removeprefix("/openapi/v3").strip("/")
-        if not name:
-            return orjson.dumps({"paths": {root: {"serverRelativeURL": self._url(root)} for root in self._kinds}})
-        if name not in self._kinds:
-            return None
-        paths: Object = {}
-        for kind in self._kinds[name]:
-            paths |= _paths(kind)
-        return orjson.dumps(
-            {
-                "openapi": "3.0.0",
-                "info": {"title": "Kubernetes", "version": VERSION},
-                "paths": paths,
-                "components": {"schemas": openapi.components(kind.definition for kind in self._kinds[name])},
-            }
-        )
+    async def answer(self, http: web.BaseRequest) -> Answer:
+        """For a path below /openapi. Raises: NotAcceptable."""
+        self._refresh()
+        version, _, name = http.path.removeprefix("/openapi/").rstrip("/").partition("/")
+        match version, name:
+            case "v2", "":
+                return await self._document(http, _WHOLE, _type_of(http.headers.get("Accept", "")))
+            case "v3", "":
+                index = {"paths": {root: {"serverRelativeURL": self._url(root)} for root in sorted(self._all())}}
+                return self._tagged(http, orjson.dumps(index), TEXT, _hash(orjson.dumps(index)), encoding="")
+            case "v3", root if root in self._all():
+                return await self._v3(http, root)
+        return Answer.text("404 page not found\n", 404)
+
+    async def _v3(self, http: web.BaseRequest, root: str) -> Answer:
+        asked = http.query.get("hash", "")
+        if asked and asked != self._hash_of(root):
+            return Answer(b"", 301, JSON, (("Location", self._url(root)), ("Vary", "Accept")))
+        return await self._document(http, root, JSON)
+
+    async def _document(self, http: web.BaseRequest, name: str, type_: str) -> Answer:
+        tag = self._hash_of(name)
+        if _is_known(http, tag):
+            return Answer(b"", 304, type_, _caching(tag, immutable="hash" in http.query))
+        packed = await self._packed(name, type_)
+        self._forget_later()
+        takes_gzip = "gzip" in http.headers.get("Accept-Encoding", "")
+        body = packed if takes_gzip else gzip.decompress(packed)
+        return self._tagged(http, body, type_, tag, encoding="gzip" if takes_gzip else "")
+
+    def _tagged(self, http: web.BaseRequest, body: bytes, type_: str, tag: str, *, encoding: str) -> Answer:
+        headers = _caching(tag, immutable="hash" in http.query)
+        if _is_known(http, tag):
+            return Answer(b"", 304, type_, headers)
+        return Answer(body, type_=type_, headers=(*headers, ("Content-Encoding", encoding)) if encoding else headers)
+
+    async def _packed(self, name: str, type_: str) -> bytes:
+        """The compressed document; those who ask while it is being built wait for the same."""
+        key = name, type_
+        if key not in self._kept:
+            building = self._building.get(key)
+            if building is None:
+                # A thread, since building takes up to a second and others want to be served meanwhile.
+                building = asyncio.ensure_future(asyncio.to_thread(_build, list(self._served), name, type_))
+                self._building[key] = building
+                generation = self._generation
+                building.add_done_callback(lambda done: self._built(key, done, generation))
+            return await asyncio.shield(building)
+        return self._kept[key]
+
+    def _built(self, key: tuple[str, str], done: asyncio.Future[bytes], generation: int) -> None:
+        self._building.pop(key, None)
+        if not done.cancelled() and done.exception() is None and generation == self._generation:
+            self._kept[key] = done.result()
+
+    def _refresh(self) -> None:
+        if self._generation != self._served.generation:
+            self._generation = self._served.generation
+            self._hashes.clear()
+            self._kept.clear()
+            self._building.clear()
+
+    def _forget_later(self) -> None:
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._forgetting = asyncio.get_running_loop().call_later(_UNUSED_SECONDS, self._forget)
+
+    def _forget(self) -> None:
+        self._kept.clear()
+        self._hashes.clear()
+
+    def _all(self) -> dict[str, str]:
+        """The documents' names and hashes."""
+        if not self._hashes:
+            documents = _documents(self._served)
+            self._hashes = {name: _hash(_fingerprint(name, kinds)) for name, kinds in documents.items()}
+        return self._hashes
+
+    def _hash_of(self, name: str) -> str:
+        return _hash("".join(self._all().values()).encode()) if name == _WHOLE else self._all()[name]
 
     def _url(self, root: str) -> str:
-        served = ",".join(f"{kind.name}:{kind.verbs}" for kind in self._kinds[root])
-        return f"/openapi/v3/{root}?hash={hashlib.sha256(f'{VERSION} {served}'.encode()).hexdigest()[:32].upper()}"
+        return f"/openapi/v3/{root}?hash={self._hash_of(root)}"
 
 
-def _paths(kind: Kind) -> Object:
-    collection = kind.path("{namespace}") if kind.namespaced else kind.path()
-    found = {
-        collection: {_OPERATIONS[verb]: _operation(kind, verb) for verb in _MANY if verb in kind.verbs},
-        f"{collection}/{{name}}": {_OPERATIONS[verb]: _operation(kind, verb) for verb in _ONE if verb in kind.verbs},
-    }
-    return {path: operations for path, operations in found.items() if operations}
+def _type_of(accept: str) -> str:
+    for clause in clauses(accept):
+        if clause.type in ("*/*", "application/*", JSON):
+            return JSON
+        if clause.type in _GNOSTIC_NAMES:
+            return clause.type
+    raise NotAcceptable(f"only the following media types are accepted: {JSON}, {_GNOSTIC}")
 
 
-def _operation(kind: Kind, verb: str) -> Object:
-    names = _WRITE_PARAMETERS if verb in _WRITES else ()
-    return {
-        "parameters": [{"name": name, "in": "query", "schema": {"type": "string"}} for name in names],
-        "responses": {"200": {"description": "OK"}},
-        "x-kubernetes-action": verb,
-        "x-kubernetes-group-version-kind": {"group": kind.group, "version": kind.version, "kind": kind.name},
-    }
+def _documents(kinds: Iterable[Kind]) -> dict[str, list[Kind]]:
+    """The kinds of each version 3 document, by its name; those of a group alone have none."""
+    from pylet.api.schema.operations import ROOT_PATHS, root_of
+
+    found: dict[str, list[Kind]] = {name: [] for name in ROOT_PATHS}
+    for kind in kinds:
+        if kind.verbs:
+            if kind.group:
+                found.setdefault(root_of(kind.group), [])
+            found.setdefault(root_of(kind.group, kind.version), []).append(kind)
+    return found
+
+
+def _fingerprint(name: str, kinds: Iterable[Kind]) -> bytes:
+    told = [
+        (kind.name, kind.list_kind, kind.verbs, kind.subresources, kind.namespaced, _published(kind)) for kind in kinds
+    ]
+    return orjson.dumps([VERSION, name, told])
+
+
+def _published(kind: Kind) -> Object | None:
+    return getattr(kind.schema, "published", None)
+
+
+def _build(kinds: list[Kind], name: str, type_: str) -> bytes:
+    from pylet.api.schema import openapi
+    from pylet.api.schema.operations import ROOT_PATHS, Paths, group_path, paths_of, version_path
+
+    documents = _documents(kinds)
+    paths: Paths = {}
+    chosen = documents if name == _WHOLE else {name: documents[name]}
+    for root, members in chosen.items():
+        parts = root.split("/")
+        if root in ROOT_PATHS:
+            paths |= ROOT_PATHS[root]
+        elif not members:
+            paths |= group_path(parts[1])
+        else:
+            paths |= version_path(members[0].group, members[0].version)
+            paths |= paths_of(members, subresources_of, answers_deleted)
+    custom = [kind for members in chosen.values() for kind in members if kind.schema is not None]
+    made = openapi.swagger(paths, custom) if name == _WHOLE else openapi.document(paths, custom)
+    if type_ in _GNOSTIC_NAMES:
+        from pylet.api.wire import gnostic
+
+        return gzip.compress(gnostic.document(made), 1)
+    return gzip.compress(orjson.dumps(made), 1)
+
+
+def _is_known(http: web.BaseRequest, tag: str) -> bool:
+    return f'"{tag}"' in http.headers.get("If-None-Match", "")
+
+
+def _caching(tag: str, *, immutable: bool) -> tuple[tuple[str, str], ...]:
+    headers = (("ETag", f'"{tag}"'), ("Vary", "Accept-Encoding"), ("Vary", "Accept"))
+    if not immutable:
+        return headers
+    import time
+
+    expires = formatdate(time.time() + _YEAR_SECONDS, usegmt=True)
+    return (*headers, ("Cache-Control", "public, immutable"), ("Expires", expires))
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha512(data).hexdigest().upper()

@@ -17,6 +17,7 @@ _BY_NAME = {
     "IntOrString": st.one_of(st.integers(0, 65535), st.sampled_from(["50%", "web"])),
     "Time": st.just("2026-01-02T03:04:05Z"),
     "MicroTime": st.just("2026-01-02T03:04:05.000678Z"),
+    "CustomResourceSubresourceStatus": st.just({}),
     "JSONSchemaPropsOrBool": st.booleans(),
     "JSONSchemaPropsOrStringArray": st.lists(_TEXT, min_size=1, max_size=2),
     "JSONSchemaPropsOrArray": st.just({"type": "object"}),
