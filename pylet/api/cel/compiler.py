@@ -146,7 +146,7 @@ class _Compiler:
         left, cost = self.compile(node.args[0])
         right = _charged(self.compile(node.args[1]))
 
-        def both(frame: Frame) -> bool:
+        def both(frame: Frame) -> Any:
             try:
                 value = left(frame)
             except FAILURES:
@@ -155,7 +155,7 @@ class _Compiler:
                 raise
             if value is False:
                 return False
-            other: bool = right(frame)
+            other = right(frame)
             if value is True and (other is True or other is False):
                 return other
             if other is False:
@@ -168,7 +168,7 @@ class _Compiler:
         left, cost = self.compile(node.args[0])
         right = _charged(self.compile(node.args[1]))
 
-        def either(frame: Frame) -> bool:
+        def either(frame: Frame) -> Any:
             try:
                 value = left(frame)
             except FAILURES:
@@ -177,7 +177,7 @@ class _Compiler:
                 raise
             if value is True:
                 return True
-            other: bool = right(frame)
+            other = right(frame)
             if value is False and (other is True or other is False):
                 return other
             if other is True:
@@ -336,7 +336,7 @@ class _Compiler:
         predicate, cost = self.compile(step.args[1])
         cost += self.compile(node.condition)[1] + 1
 
-        def loop(frame: Frame) -> bool:
+        def loop(frame: Frame) -> Any:
             failure: Exception | None = None
             for _ in assign(frame, iterated(frame)):
                 left = frame[0] - cost
@@ -432,7 +432,7 @@ def _is_kept(frame: Frame, keep: Closure | None, cost: int) -> bool:
     value = keep(frame)
     if value is not True and value is not False:
         raise _not_bool(value)
-    return value is True
+    return bool(value)
 
 
 _Assign = Callable[[Frame, Any], Iterable[None]]

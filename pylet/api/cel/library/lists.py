@@ -99,10 +99,12 @@ def _flatten(items: list[Any], depth: int = 1) -> list[Any]:
 
 
 def _flatten_cost(items: list[Any], depth: int = 1) -> int:
+    """Upstream's, and what the nested lists hold beyond it, which it does not count."""
+
     def size(nested: list[Any], left: int) -> int:
         return sum(size(item, left - 1) if isinstance(item, list) and left > 0 else 1 for item in nested)
 
-    return 1 + size(items, depth)
+    return max(len(items) * depth, size(items, depth) // 16) + 11
 
 
 def _sort(items: list[Any]) -> list[Any]:
@@ -127,8 +129,12 @@ def _distinct(items: list[Any]) -> list[Any]:
     return unique
 
 
-def _square(items: list[Any], *_: Any) -> int:
-    return len(items) ** 2 + 1
+def _square(items: list[Any]) -> int:
+    return int(len(items) ** 2 * (2.1 if items and type(items[0]) in (str, bytes) else 2.0)) + 11
+
+
+def _square_of_keys(_: list[Any], keys: list[Any]) -> int:
+    return _square(keys)
 
 
 def _contains_all(items: list[Any], wanted: list[Any]) -> bool:
@@ -140,7 +146,7 @@ def _pairs(one: list[Any], other: list[Any]) -> int:
 
 
 def _copied(items: list[Any], *_: Any) -> int:
-    return len(items) + 1
+    return len(items) + 11
 
 
 def declare_library(functions: Functions) -> None:
@@ -150,15 +156,17 @@ def declare_library(functions: Functions) -> None:
         for name, run in best.items():
             declare(functions, f"list({kind}) -> {name}(): {kind}", run, _cost)
         declare(functions, f"list({kind}) -> sort(): list({kind})", _sort, _square)
-        declare(functions, f"list(T) -> @sortByAssociatedKeys(list({kind})): list(T)", _sort_by, _square)
+        declare(functions, f"list(T) -> @sortByAssociatedKeys(list({kind})): list(T)", _sort_by, _square_of_keys)
     for kind, run in _SUMS.items():
         declare(functions, f"list({kind}) -> sum(): {kind}", run, _cost)
     declare(functions, "list(A) -> indexOf(A): int", _index_of, _cost)
     declare(functions, "list(A) -> lastIndexOf(A): int", _last_index_of, _cost)
-    declare(functions, "list(T) -> slice(int, int): list(T)", _slice, lambda _, start, end: max(end - start, 0) + 1)
+    declare(functions, "list(T) -> slice(int, int): list(T)", _slice, lambda _, start, end: max(end - start, 0) + 11)
     declare(functions, "list(list(T)) -> flatten(): list(T)", _flatten, _flatten_cost)
     declare(functions, "list(dyn) -> flatten(int): list(dyn)", _flatten, _flatten_cost)
-    declare(functions, "lists.range(int): list(int)", lambda count: list(range(count)), lambda count: max(count, 0) + 1)
+    declare(
+        functions, "lists.range(int): list(int)", lambda count: list(range(count)), lambda count: max(count, 0) + 11
+    )
     declare(functions, "list(T) -> reverse(): list(T)", lambda items: items[::-1], _copied)
     declare(functions, "list(T) -> distinct(): list(T)", _distinct, _square)
     declare(functions, "sets.contains(list(T), list(T)): bool", _contains_all, _pairs)
