@@ -28,8 +28,8 @@ from pylet.version import VERSION
 
 _YEAR_SECONDS = 365 * 24 * 3600
 _UNUSED_SECONDS = 300
-_GNOSTIC = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-_GNOSTIC_NAMES = (_GNOSTIC, _GNOSTIC.replace("@", "."))
+_GNOSTIC = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+_GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")  # @ is no letter of a type
 _WHOLE = "v2"
 
 
@@ -132,7 +132,7 @@ def _type_of(accept: str) -> str:
         if clause.type in ("*/*", "application/*", JSON):
             return JSON
         if clause.type in _GNOSTIC_NAMES:
-            return clause.type
+            return _GNOSTIC
     raise NotAcceptable(f"only the following media types are accepted: {JSON}, {_GNOSTIC}")
 
 
@@ -178,7 +178,7 @@ def _build(kinds: list[Kind], name: str, type_: str) -> bytes:
             paths |= paths_of(members, subresources_of, answers_deleted)
     custom = [kind for members in chosen.values() for kind in members if kind.schema is not None]
     made = openapi.swagger(paths, custom) if name == _WHOLE else openapi.document(paths, custom)
-    if type_ in _GNOSTIC_NAMES:
+    if type_ == _GNOSTIC:
         from pylet.api.wire import gnostic
 
         return gzip.compress(gnostic.document(made), 1)
