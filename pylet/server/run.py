@@ -40,6 +40,7 @@ from pylet.server.auth.token_requests import TokenRequests
 from pylet.server.auth.tokens import Tokens
 from pylet.server.components import components
 from pylet.server.config import ServerConfig
+from pylet.server.crd.conversion import Converter
 from pylet.server.crd.serving import Definitions
 from pylet.server.http.answer import Listener
 from pylet.server.http.app import App
@@ -54,6 +55,7 @@ from pylet.server.metrics import Metrics
 from pylet.server.pki import Authority, Pki, write_private
 from pylet.server.registry import VOLATILE, Registry, Request, User
 from pylet.server.registry.registry import is_stored
+from pylet.server.webhooks import WebhookClient
 from pylet.store import open_store
 from pylet.store.interface import StoreError
 
@@ -131,6 +133,8 @@ async def serve(
             node_ports=config.service_node_port_range,
             now=clock.now,
         )
+        webhooks = WebhookClient(registry.table)
+        registry.convert_by(Converter(webhooks))
         await registry.load()
         group.create_task(registry.run())
         definitions = Definitions(registry)
@@ -203,6 +207,7 @@ async def serve(
                     await asyncio.Event().wait()
             finally:
                 await kubelets.close()
+                await webhooks.close()
 
 
 class _State:

@@ -259,7 +259,10 @@ class CustomStrategy(Strategy):
             node = root.of("status")
             found: list[Cause] = []
             if node is not None and "status" in obj:
-                found += validation.validate(obj["status"], node, "status", old.get("status", UNSET))
+                found += [
+                    Cause(cause.reason, cause.message, f"status.{cause.field}".rstrip("."))
+                    for cause in validation.validate(obj["status"], node, "", old.get("status", UNSET))
+                ]
             found += self._scale_problems(obj, spec=False)
         else:
             found = validation.validate(obj, root, old=old)
@@ -283,12 +286,13 @@ class CustomStrategy(Strategy):
         found += _count_problems(obj, self._scale.status)
         if self._scale.selector and not isinstance(dig(obj, *self._scale.selector, default=""), str):
             where = "." + ".".join(self._scale.selector)
-            found.append(causes.invalid(where, "", f"{where} accessor error: it is of the type, expected string"))
+            selector = dig(obj, *self._scale.selector)
+            found.append(causes.invalid(where, "", f"{where} accessor error: {_typed(selector)}, expected string"))
         return found
 
     def warnings(self, obj: Object) -> Sequence[str]:
         found = []
-        for name in obj["metadata"].get("finalizers") or ():
+        for name in sorted(obj["metadata"].get("finalizers") or ()):
             found += [f'metadata.finalizers: "{name}": {problem}' for problem in names.qualified_name(name)]
             if "/" not in name and name not in _KNOWN_FINALIZERS:
                 path = " including a path (/)" if "." in name else ""
@@ -299,10 +303,25 @@ class CustomStrategy(Strategy):
         return found
 
 
+_GO_TYPES = {
+    str: "string",
+    bool: "bool",
+    int: "int64",
+    float: "float64",
+    list: "[]interface {}",
+    dict: "map[string]interface {}",
+}
+
+
+def _typed(value: Any) -> str:
+    shown = str(value).lower() if isinstance(value, bool) else value
+    return f"{shown} is of the type {_GO_TYPES[type(value)]}"
+
+
 def _count_problems(obj: Object, path: tuple[str, ...]) -> list[Cause]:
     value, where = dig(obj, *path, default=0), "." + ".".join(path)
     if not isinstance(value, int) or isinstance(value, bool):
-        return [causes.invalid(where, 0, f"{where} accessor error: {value} is of the wrong type, expected int64")]
+        return [causes.invalid(where, 0, f"{where} accessor error: {_typed(value)}, expected int64")]
     if value < 0:
         return [causes.invalid(where, value, "should be a non-negative integer")]
     if value > _INT32:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pylet.api import causes, schema
 from pylet.api.crd.structural import UNSET, Structural
-from pylet.api.errors import Cause, Invalid
+from pylet.api.errors import Cause
 from pylet.api.object import Object
 
 _META_FIELDS = frozenset(("apiVersion", "kind", "metadata"))
@@ -101,12 +101,11 @@ def _coerce_meta(obj: Object, path: str, unknown: list[str]) -> None:
         return
     if not isinstance(meta, dict):
         says = f"json: cannot unmarshal {schema.Mismatch(meta, '').value} into Go value of type v1.ObjectMeta"
-        raise BadCoercion(causes.invalid(where, meta, says))
+        raise BadCoercion(causes.invalid(where, meta, says)) if path else ValueError(says)
     try:
         lost = schema.of(_OBJECT_META).decode(meta)
     except ValueError as bad:
+        if not path:
+            raise
         raise BadCoercion(causes.invalid(where, meta, str(bad))) from bad
     unknown += [f"{where}.{name}" for name in lost]
-
-
-__all__ = ["BadCoercion", "Invalid", "coerce", "prune", "prune_nulls"]

@@ -63,13 +63,9 @@ def validate(schema: Object, where: str, *, has_status: bool) -> list[Cause]:
     words = _words(schema, where, is_root=True, inside_meta=False, defaults="")
     found += words
     if not found and any(inner.get("x-kubernetes-validations") for inner in nested(schema)):
-        from pylet.api.cel.rules import compile_rules
+        from pylet.api.cel import definitions
 
-        rules = compile_rules(schema)
-        for path, message in rules.errors if rules is not None else ():
-            found.append(
-                Cause("FieldValueInvalid", message, f"{where}{path}" if path[:1] in ".[" else f"{where}.{path}")
-            )
+        found += definitions.problems(schema, where)
     return found
 
 
@@ -91,7 +87,8 @@ def _status_root(schema: Object, where: str) -> list[Cause]:
     for word, value in schema.items():
         if word == "type":
             if value != "object":
-                
+                says = "is allowed as the type at the root of the schema if the status subresource is enabled"
+                says = f'only "object" {says}'
                 return [causes.invalid(f"{where}.type", value, says)]
         elif word not in _ROOT_WORDS and value not in (None, False, "", [], {}):
             listed = f"[{' '.join(_AT_ROOT)}]"

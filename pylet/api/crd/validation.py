@@ -152,7 +152,7 @@ def _string(value: str, checks: dict[str, Any], path: str) -> list[Cause]:
 def _number(value: float, checks: dict[str, Any], type_: str, format_: str, path: str) -> list[Cause]:
     found: list[Cause] = []
     bound = _INT32 if format_ == "int32" else _INT64
-    if type_ == "integer" and not -bound <= value < bound:
+    if type_ == "integer" and (not -bound <= value < bound or value != int(value)):
         which = f"integer with format {format_}" if format_ else "integer (default format)"
         found.append(causes.invalid("<nil>", "", f"Checked value must be of type {which} in {path}"))
     factor = checks.get("multipleOf")

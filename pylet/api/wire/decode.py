@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pylet.api import schema
-from pylet.api.errors import BadRequest
+from pylet.api import causes, schema
+from pylet.api.errors import BadRequest, Invalid
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 
@@ -60,10 +60,24 @@ def of_kind(
     except BadRequest as bad:
         unrecognized = f"the object provided is unrecognized (must be of type {kind.name})"
         raise BadRequest(f"{unrecognized}: {bad.message} ({_summary(raw)})") from bad
+    if kind.schema is not None:
+        _check_type_meta(kind, obj, raw)
     named, version = obj.setdefault("kind", kind.name), obj.setdefault("apiVersion", kind.api_version)
     if (named, version) != (kind.name, kind.api_version):
         raise BadRequest(_wrong_kind(kind, str(named), str(version)))
     return obj, canonicalize(kind, obj, validation, document.duplicates)
+
+
+def _check_type_meta(kind: Kind, obj: Object, raw: bytes) -> None:
+    """Custom resources have to say what they are, and are judged by it. Raises: BadRequest, Invalid."""
+    if not obj.get("kind"):
+        told = raw.decode(errors="replace").strip()
+        unrecognized = f"the object provided is unrecognized (must be of type {kind.name})"
+        raise BadRequest(f"{unrecognized}: Object 'Kind' is missing in '{told}' ({_summary(raw)})")
+    named, version = obj["kind"], obj.get("apiVersion") or ""
+    if named != kind.name and version == kind.api_version:
+        name = (obj.get("metadata") or {}).get("name") or ""
+        raise Invalid(kind.group, str(named), name, (causes.invalid("kind", named, f"must be {kind.name}"),))
 
 
 def _protobuf(kind: Kind, raw: bytes) -> Document:

@@ -108,7 +108,7 @@ class App:
             return await self._kubelets.serve(http, info)
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
         if kind is None or not kind.verbs:
-            if self._discovery.serves(info.group, info.version):
+            if self._resources.kinds.has_built_in(info.group, info.version):
                 raise not_found()
             return Answer.text("404 page not found\n", 404)
         return await self._resources.serve(http, info, kind, user)

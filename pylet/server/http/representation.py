@@ -46,8 +46,8 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
     """A list in pieces of about 128 KB; those of plain objects are joins of stored bytes, the others take time to
     make, and an empty piece is a place to do something else."""
     meta: Object = {"resourceVersion": str(page.revision)}
-    if page.more:
-        meta["continue"] = page.more
+    if page.more or kind.schema is not None:
+        meta["continue"] = page.more  # upstream lists custom resources without omitting it
     if page.remaining is not None:
         meta["remainingItemCount"] = page.remaining
     match media.shape:

@@ -50,6 +50,8 @@ _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _COMPRESS_BYTES = 128 << 10  # upstream's threshold
 _TRUE = ("1", "true", "t", "T", "TRUE", "True")
+_NO_PAGE = "404 page not found\n"
+_ACROSS = ("list", "watch", "deletecollection")
 _BODY_KINDS = {
     ("", "Binding"): "binding",
     ("policy", "Eviction"): "eviction",
@@ -129,10 +131,16 @@ class Resources:
     async def serve(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Answer | Streamed:
         """Raises: ApiError."""
         if info.subresource and info.subresource not in kind.subresources:
-            raise not_found()
+            raise not_found() if kind.schema is None else NotFound(kind.group, kind.plural, info.name)
+        if kind.schema is not None and bool(info.namespace) > kind.namespaced:
+            return Answer.text(_NO_PAGE, 404)
+        if kind.schema is not None and kind.namespaced and not info.namespace and info.verb not in _ACROSS:
+            return Answer.text(_NO_PAGE, 404)
         if info.verb not in verbs_of(kind, info.subresource) or not _fits(info):
             raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
         call = self._call(http, info, kind, user)
+        if kind.warning:
+            call.request.warnings.append(kind.warning)
         answer = await self._verbs[info.verb](call)
         if call.request.warnings and isinstance(answer, Answer):
             answer.headers = [*answer.headers, *warning_headers(call.request.warnings)]

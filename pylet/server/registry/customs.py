@@ -64,7 +64,7 @@ def is_created_by_update(kind: Kind) -> bool:
 
 def needs_version(kind: Kind) -> bool:
     """Whether an update must carry a resourceVersion."""
-    return kind.resource in _UPDATED_WITH_VERSION
+    return kind.resource in _UPDATED_WITH_VERSION or kind.schema is not None
 
 
 def answers_deleted(kind: Kind) -> bool:

@@ -47,6 +47,8 @@ def check_name(kind: Kind, meta: Object, key: Key) -> None:
     """Whether an update is about the object its URL names. Raises: BadRequest."""
     place_in(kind, meta, key.namespace)
     name = meta.get("name") or ""
+    if not name:
+        raise BadRequest(f"the name of the object ({key.name} based on URL) was undeterminable: name must be provided")
     if name != key.name:
         raise BadRequest(f"the name of the object ({name}) does not match the name on the URL ({key.name})")
 

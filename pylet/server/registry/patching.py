@@ -22,13 +22,25 @@ _REJECTED = "the server rejected our request due to an error in our request"
 ACCEPTED = (PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC, PatchType.APPLY)
 
 
-def check_type(type_: PatchType) -> None:
+def check_type(kind: Kind, type_: PatchType) -> None:
     """Raises: UnsupportedMediaType."""
-    if type_ not in ACCEPTED:
-        accepted = ", ".join(ACCEPTED)
+    taken = ACCEPTED if kind.schema is None else tuple(one for one in ACCEPTED if one is not PatchType.STRATEGIC)
+    if type_ not in taken:
+        accepted = ", ".join(taken)
         raise UnsupportedMediaType(
             f"the body of the request was in an unknown format - accepted media types include: {accepted}"
         )
+
+
+def check_twice(duplicates: Sequence[str], validation: str) -> list[str]:
+    """What a configuration's keys that are written twice are warned of. Raises: BadRequest, when validating strictly."""
+    if not duplicates or validation == decode.IGNORE:
+        return []
+    named = [f'  key "{path.rpartition(".")[2]}" already set in map' for path in duplicates]
+    why = "\n".join(["error converting YAML to JSON: yaml: unmarshal errors:", *named])
+    if validation == decode.STRICT:
+        raise BadRequest(f"error strict decoding YAML: {why}")
+    return [why]
 
 
 def patched(

@@ -35,7 +35,7 @@ from pylet.server.registry.answers import Deleted, Page, Subscription, Written
 from pylet.server.registry.feed import Convert
 from pylet.server.registry.networks import Networks
 from pylet.server.registry.ownership import Ownership
-from pylet.server.registry.patching import applied, check_type, patched
+from pylet.server.registry.patching import applied, check_twice, check_type, patched
 from pylet.server.registry.request import DeleteOptions, ListOptions, Request
 from pylet.server.registry.scale import scale_of, scaled
 from pylet.server.registry.selection import selection_of
@@ -60,12 +60,10 @@ class Registry:
         node_ports: tuple[int, int] = (30000, 32767),
         served: Iterable[Kind] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        convert: Convert | None = None,
     ) -> None:
-        """`convert` has a webhook convert between the versions of custom resources."""
         self.kinds = Served(served)
         """What is served now; custom resources come and go."""
-        self._state = State(store, [kind for kind in self.kinds if is_stored(kind)], convert)
+        self._state = State(store, [kind for kind in self.kinds if is_stored(kind)])
         self.kinds.listen(self._replaced)
         self._now = now
         self._service_network = service_cidr
@@ -74,6 +72,10 @@ class Registry:
         self._writer = Writer(
             self._state, chain, allocators=self._allocators, ownership=Ownership(self.kinds.by_kind), now=now
         )
+
+    def convert_by(self, convert: Convert) -> None:
+        """Have a webhook convert between versions of custom resources; to be told before any is read."""
+        self._state.convert = convert
 
     async def load(self) -> None:
         """Fill the caches; nothing works before. Raises: StoreError."""
@@ -170,9 +172,9 @@ class Registry:
 
     async def patch(self, request: Request, patch: Any, type_: PatchType, duplicates: Sequence[str] = ()) -> Written:
         """`patch` is decoded JSON, whose text named `duplicates` twice. Raises: UnsupportedMediaType."""
-        check_type(type_)
+        check_type(request.kind, type_)
         if type_ is PatchType.APPLY:
-            return await self._apply(request, patch)
+            return await self._apply(request, patch, duplicates)
         again = orjson.dumps(patch)
         kind = SCALE if request.subresource == "scale" else request.kind
 
@@ -189,8 +191,9 @@ class Registry:
             request, lambda entry: _to_stored(kind, changed(kind.from_stored(_with_version(entry))))
         )
 
-    async def _apply(self, request: Request, config: Any) -> Written:
+    async def _apply(self, request: Request, config: Any, duplicates: Sequence[str]) -> Written:
         kind, owners = request.kind, self._writer.ownership
+        request.warnings.extend(check_twice(duplicates, request.field_validation))
         now = format_time(self._now())
         if request.subresource == "scale":
             return await self._scale(

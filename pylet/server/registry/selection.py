@@ -88,6 +88,6 @@ def selection_of(kind: Kind, namespace: str, labels: str, fields: str) -> Select
 
 def _unknown_field(kind: Kind, field: str) -> str:
     # Source: runtime.DefaultMetaV1FieldSelectorConversion; kinds with fields of their own word it their own way.
-    if kind.fields:
+    if kind.fields or kind.schema is not None:
         return f"field label not supported: {field}"
     return f'"{field}" is not a known field selector: only "{_NAME}", "{_NAMESPACE}"'

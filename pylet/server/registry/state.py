@@ -34,11 +34,12 @@ _COMPACT_MINUTES = 5  # upstream's etcd compaction interval: how long continue t
 class State:
     """`caches` are those of the built-in kinds, and of custom ones from their first use on."""
 
-    def __init__(self, store: Store, kinds: Iterable[Kind], convert: Convert | None = None) -> None:
+    def __init__(self, store: Store, kinds: Iterable[Kind]) -> None:
         self.store = store
         self.revision = 0
         self.caches: dict[Kind, Cache] = {}
-        self._convert = convert
+        self.convert: Convert | None = None
+        """Converts custom objects by their webhook."""
         self._feeds: dict[Kind, Feed] = {}
         self._by_prefix: dict[str, list[Feed]] = {}
         self._behind = asyncio.Event()
@@ -98,8 +99,8 @@ class State:
         storage = kind.storage
         if storage is None or storage.version == kind.version:
             return stored(kind, obj)
-        if storage.conversion is not None and self._convert is not None:
-            obj = (await self._convert(kind, storage.version, [obj]))[0]
+        if storage.conversion is not None and self.convert is not None:
+            obj = (await self.convert(kind, storage.version, [obj]))[0]
         return stored(kind, storage.renamed(obj))
 
     async def run(self) -> None:
@@ -209,7 +210,7 @@ class State:
                     await self.store.delete(Layout.place(kind, entry.key), expect=entry.revision)
 
     def _feed(self, kind: Kind) -> Feed:
-        feed = self._feeds[kind] = Feed(Cache(kind, asyncio.get_running_loop().call_soon), self._convert)
+        feed = self._feeds[kind] = Feed(Cache(kind, asyncio.get_running_loop().call_soon), self.convert)
         self._by_prefix.setdefault(Layout.prefix(kind), []).append(feed)
         return feed
 

@@ -1,0 +1,167 @@
+"""How the server calls webhooks: by URL or service, over TLS it can trust, with a bound on time, size and connections.
+
+A service is reached at a ready endpoint of it, or else at its cluster address; its certificate has to name
+`<service>.<namespace>.svc` (KEP-1027). Connections are kept and shared by all webhooks.
+Source: apiserver pkg/util/webhook/client.go.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ssl
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pylet.api.kind import Kind
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object
+from pylet.client.view import Table
+
+if TYPE_CHECKING:
+    import aiohttp
+
+_ANSWER_BYTES = 64 << 20
+_CONNECTIONS = 64
+_CONNECT_SECONDS = 10
+
+
+class WebhookFailed(Exception):
+    """No usable answer came; the message is upstream's as far as Go's can be told."""
+
+
+class WebhookClient:
+    """`tables` are the server's own, to resolve services. `close` it at the end."""
+
+    def __init__(self, tables: Callable[[Kind], Table]) -> None:
+        self._tables = tables
+        self._session: aiohttp.ClientSession | None = None
+
+    async def call(self, config: Object, body: Object, *, timeout_seconds: float) -> Any:
+        """The decoded JSON that the webhook of a `clientConfig` answers. Raises: WebhookFailed."""
+        import aiohttp
+
+        url, target, name = self._target(config)
+        shown = f"{url}?timeout={timeout_seconds:g}s"
+        headers = {"Content-Type": "application/json", "Accept": "application/json, */*"}
+        if name:
+            headers["Host"] = url.split("/")[2]
+        try:
+            context = trusting(config.get("caBundle") or "")
+            async with self._open().post(
+                f"{target}?timeout={timeout_seconds:g}s",
+                data=orjson.dumps(body),
+                headers=headers,
+                ssl=context,
+                server_hostname=name or None,
+                timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=_CONNECT_SECONDS),
+                allow_redirects=False,
+            ) as response:
+                raw = await _bounded(response)
+        except TimeoutError as late:
+            raise WebhookFailed(f'Post "{shown}": context deadline exceeded') from late
+        except (aiohttp.ClientError, OSError, ssl.SSLError) as failed:
+            raise WebhookFailed(f'Post "{shown}": {failed}') from failed
+        if not 200 <= response.status < 300:
+            raise WebhookFailed(_refused(response.status, raw))
+        try:
+            return orjson.loads(raw)
+        except orjson.JSONDecodeError as bad:
+            raise WebhookFailed(f"the webhook's answer is not JSON: {bad}") from bad
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            import aiohttp
+
+            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=30)
+            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        return self._session
+
+    def _target(self, config: Object) -> tuple[str, str, str]:
+        """The URL as it is told, the URL to connect to, and the name its certificate has to bear ("": the URL's)."""
+        service = config.get("service")
+        if service is None:
+            return config["url"], config["url"], ""
+        name, namespace, port = service["name"], service["namespace"], service.get("port") or 443
+        path = "/" + (service.get("path") or "").lstrip("/")
+        host = f"{name}.{namespace}.svc"
+        address = self._address(Key(namespace, name), port)
+        return f"https://{host}:{port}{path}", f"https://{address}{path}", host
+
+    def _address(self, key: Key, port: int) -> str:
+        entry = self._tables(SERVICE).entries.get(key)
+        if entry is None:
+            raise WebhookFailed(f'service "{key.name}" not found')
+        spec = entry.object["spec"]
+        if spec.get("type") == "ExternalName":
+            return f"{spec.get('externalName')}:{port}"
+        wanted = next((one for one in spec.get("ports") or () if one["port"] == port), None)
+        if wanted is None:
+            raise WebhookFailed(f'no service port {port} found for service "{key.name}"')
+        endpoint = self._endpoint(key, wanted.get("name") or "")
+        if endpoint:
+            return endpoint
+        if spec.get("clusterIP", "None") in ("", "None"):
+            raise WebhookFailed(f'no endpoints available for service "{key.name}"')
+        return f"{_in_url(spec['clusterIP'])}:{port}"
+
+    def _endpoint(self, key: Key, port_name: str) -> str:
+        for entry in self._tables(ENDPOINT_SLICE).in_namespace(key.namespace).values():
+            if entry.labels.get("kubernetes.io/service-name") != key.name:
+                continue
+            ports = entry.object.get("ports") or ()
+            port = next((one.get("port") for one in ports if (one.get("name") or "") == port_name), None)
+            for endpoint in entry.object.get("endpoints") or ():
+                if port and (endpoint.get("conditions") or {}).get("ready", True) and endpoint.get("addresses"):
+                    return f"{_in_url(endpoint['addresses'][0])}:{port}"
+        return ""
+
+
+@lru_cache(64)
+def trusting(bundle: str) -> ssl.SSLContext:
+    """Trusts the CAs of a base64 caBundle, or the system's when there is none. Raises: ssl.SSLError."""
+    if not bundle:
+        return ssl.create_default_context()
+    try:
+        return ssl.create_default_context(cadata=base64.b64decode(bundle).decode())
+    except (binascii.Error, UnicodeDecodeError) as bad:
+        raise ssl.SSLError("unable to load root certificates: unable to parse bytes as PEM block") from bad
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in response.content.iter_any():
+        size += len(piece)
+        if size > _ANSWER_BYTES:
+            raise WebhookFailed(f"the webhook's answer is larger than {_ANSWER_BYTES} bytes")
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def _refused(status: int, raw: bytes) -> str:
+    """What client-go makes of an answer that is no success."""
+    try:
+        told = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        told = None
+    if isinstance(told, dict) and told.get("kind") == "Status" and told.get("message"):
+        return str(told["message"])
+    if status == 404:
+        return "the server could not find the requested resource"
+    if status >= 500:
+        text = raw[:2048].decode(errors="replace").strip()
+        return f'an error on the server ("{text}") has prevented the request from succeeding'
+    return f"the server responded with the status code {status} but did not return more information"
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
