@@ -20,7 +20,7 @@ class Quantity:
     nanos: int
 
 
-def _parse(text: str) -> Quantity:
+def parse_quantity(text: str) -> Quantity:
     try:
         return Quantity(quantity.parse(text).nanos)
     except ValueError as bad:
@@ -51,7 +51,7 @@ def _compare(one: Quantity, other: Quantity) -> int:
 
 def declare_library(functions: Functions) -> None:
     kind = "kubernetes.Quantity"
-    declare(functions, f"quantity(string): {kind}", _parse, traverse(0.1))
+    declare(functions, f"quantity(string): {kind}", parse_quantity, traverse(0.1))
     declare(functions, "isQuantity(string): bool", _is_quantity, traverse(0.1))
     declare(functions, f"sign({kind}): int", lambda one: _compare(one, Quantity(0)))
     declare(functions, f"{kind} -> isGreaterThan({kind}): bool", lambda one, other: one.nanos > other.nanos)
