@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 
@@ -81,9 +80,3 @@ def refuse_ended(pod: Object) -> None:
     phase = dig(pod, "status", "phase")
     if phase in ("Succeeded", "Failed"):
         raise Failure(f"error: cannot attach a container in a completed pod; current phase is {phase}")
-
-
-def refuse_unknown(pod: Object, container: str) -> None:
-    """Raises: Failure, when the pod has no such container."""
-    if container and container not in pods.containers_of(pod):
-        raise Failure(f"error: container {json.dumps(container)} not found in pod {pod['metadata']['name']}")

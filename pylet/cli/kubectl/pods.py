@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pylet.api.errors import NotFound
 from pylet.api.object import Object, conditions_of, dig
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.resources import Resource
@@ -36,7 +37,12 @@ def behind(session: Session, word: str) -> tuple[Resource, Object, list[Object]]
     """What `POD` or `TYPE/NAME` names, and its pods, the best to talk to first. Raises: Failure, ApiError."""
     type_, slash, name = word.partition("/")
     resource = session.catalog.find(type_) if slash else session.catalog.find("pods")
-    obj = session.api.request("GET", resource.path(session.namespace, name if slash else word))
+    try:
+        obj = session.api.request("GET", resource.path(session.namespace, name if slash else word))
+    except NotFound:
+        # Where the namespace itself is missing, that is what is told.
+        session.api.request("GET", f"/api/v1/namespaces/{session.namespace}")
+        raise
     if resource.kind == "Pod":
         return resource, obj, [obj]
     query = {"labelSelector": selector_of(obj)}
@@ -72,3 +78,11 @@ def default_container(pod: Object, *, quiet: bool = True) -> str:
         ordered = [*names, *(f"{name} (init)" for name in every if name not in names)]
         print(f'Defaulted container "{names[0]}" out of: {", ".join(ordered)}', file=sys.stderr)
     return str(names[0])
+
+
+def refuse_unknown(pod: Object, container: str) -> None:
+    """Raises: Failure, when the pod has no such container."""
+    names = containers_of(pod)
+    if container and container not in names:
+        told = f"container {container} is not valid for pod {pod['metadata']['name']} out of: {', '.join(names)}"
+        raise Failure(f"error: {told}")

@@ -9,60 +9,96 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
+from pylet.api.errors import ApiError
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.http import Api
-from pylet.cli.kubectl.websocket import Closed, WebSocket
+from pylet.cli.kubectl.upgrade import Closed
+from pylet.cli.kubectl.websocket import WebSocket
 
 _STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE = 0, 1, 2, 3, 4
+_NAMES = {_STDIN: "stdin", _STDOUT: "stdout", _STDERR: "stderr", _ERROR: "error", _RESIZE: "resize"}
 _CLOSE_CHANNEL = 255
-_PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+_V5, _V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
+
+
+class Channels(Protocol):
+    """One connection with a channel for each stream."""
+
+    def receive(self) -> tuple[int, bytes]: ...
+    def send(self, channel: int, data: bytes) -> None: ...
+    def end(self, channel: int) -> None: ...
+    def close(self) -> None: ...
+
+
+class _OverWebSocket:
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self.close = socket.close
+
+    def receive(self) -> tuple[int, bytes]:
+        while not (message := self._socket.receive()):
+            pass
+        return message[0], message[1:]
+
+    def send(self, channel: int, data: bytes) -> None:
+        self._socket.send(bytes([channel]) + data)
+
+    def end(self, channel: int) -> None:
+        self._socket.send(bytes([_CLOSE_CHANNEL, channel]))
+
+
+def _connect(api: Api, target: str, *, stdin: bool, tty: bool) -> Channels:
+    """Over WebSocket; over SPDY where standard input must be able to end and the runtime knows no v5."""
+    if not stdin:
+        return _OverWebSocket(WebSocket(api, target, (_V5, _V4)))
+    try:
+        return _OverWebSocket(WebSocket(api, target, (_V5,)))
+    except ApiError as refused:
+        if refused.reason:
+            raise  # the API's own refusal; a runtime's has no Status
+    from pylet.cli.kubectl import spdy
+
+    absent = {_STDERR} if tty else {_RESIZE}
+    order = (_ERROR, _STDIN, _STDOUT, _STDERR, _RESIZE)
+    return spdy.Connection(api, target, {channel: _NAMES[channel] for channel in order if channel not in absent})
 
 
 def run(api: Api, target: str, *, stdin: bool, tty: bool) -> None:
     """Connects the terminal with the command until that ends. Raises: Failure with its exit status."""
-    socket = WebSocket(api, target, _PROTOCOLS)
+    channels = _connect(api, target, stdin=stdin, tty=tty)
     with _raw_terminal() if tty else contextlib.nullcontext():
         if tty:
-            _follow_size(socket)
+            _follow_size(channels)
         if stdin:
-            threading.Thread(target=_feed, args=(socket,), daemon=True).start()
-        status = _copy(socket)
-    socket.close()
+            threading.Thread(target=_feed, args=(channels,), daemon=True).start()
+        status = _copy(channels)
+    channels.close()
     _finish(status)
 
 
-def _copy(socket: WebSocket) -> dict[str, Any]:
+def _copy(channels: Channels) -> dict[str, Any]:
     """Writes what comes until the stream ends; the Status on the error channel."""
     outputs = {_STDOUT: sys.stdout.buffer, _STDERR: sys.stderr.buffer}
     status: dict[str, Any] = {}
-    while True:
-        try:
-            message = socket.receive()
-        except Closed:
-            return status
-        channel, data = message[:1], message[1:]
-        if not channel:
-            continue
-        if channel[0] == _ERROR:
-            status = json.loads(data)
-        elif channel[0] in outputs:
-            out = outputs[channel[0]]
-            out.write(data)
-            out.flush()
+    with contextlib.suppress(Closed):
+        while True:
+            channel, data = channels.receive()
+            if channel == _ERROR and data:
+                status = json.loads(data)
+            elif channel in outputs:
+                outputs[channel].write(data)
+                outputs[channel].flush()
+    return status
 
 
-def _feed(socket: WebSocket) -> None:
-    """Sends standard input; its end closes the channel where the protocol can say so."""
+def _feed(channels: Channels) -> None:
+    """Sends standard input and its end."""
     with contextlib.suppress(Closed):
         while data := os.read(0, 32768):
-            socket.send(bytes([_STDIN]) + data)
-        if socket.protocol == _PROTOCOLS[0]:
-            socket.send(bytes([_CLOSE_CHANNEL, _STDIN]))
-        else:
-            told = "pylet: this node's runtime can't be told that standard input has ended (it lacks v5.channel.k8s.io)"
-            print(told, file=sys.stderr)
+            channels.send(_STDIN, data)
+        channels.end(_STDIN)
 
 
 def _finish(status: dict[str, Any]) -> None:
@@ -94,14 +130,14 @@ def _raw_terminal() -> Iterator[None]:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
-def _follow_size(socket: WebSocket) -> None:
+def _follow_size(channels: Channels) -> None:
     """Tells the size of the terminal, now and whenever it changes."""
 
     def tell(*_: Any) -> None:
         size = os.get_terminal_size(0)
         body = json.dumps({"Width": size.columns, "Height": size.lines}).encode()
         with contextlib.suppress(Closed):
-            socket.send(bytes([_RESIZE]) + body)
+            channels.send(_RESIZE, body)
 
     signal.signal(signal.SIGWINCH, tell)
     tell()

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import os
 import socket
 import struct
 import threading
 from collections.abc import Sequence
 
-from pylet.api.errors import ApiError, RemoteError, from_status
-from pylet.cli.kubectl.http import Api, ConnectionFailed
+from pylet.cli.kubectl.http import Api
+from pylet.cli.kubectl.upgrade import Closed, Receiver, upgrade
 
 _CONTINUATION, _BINARY, _CLOSE, _PING, _PONG = 0, 2, 8, 9, 10
 _TEXT = 1
-
-
-class Closed(Exception):
-    """The peer ended the connection."""
 
 
 class WebSocket:
@@ -31,74 +26,31 @@ class WebSocket:
 
     def __init__(self, api: Api, target: str, protocols: Sequence[str]) -> None:
         self._socket = api.connect()
-        self._buffer = bytearray()
+        self._receiver = Receiver(self._socket)
         self._sending = threading.Lock()
         self.protocol = self._handshake(api, target, protocols)
 
     def _handshake(self, api: Api, target: str, protocols: Sequence[str]) -> str:
         lines = [
-            f"GET {target} HTTP/1.1",
-            f"Host: {api.endpoint.host}:{api.endpoint.port}",
-            "Connection: Upgrade",
             "Upgrade: websocket",
             "Sec-WebSocket-Version: 13",
             f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
             f"Sec-WebSocket-Protocol: {', '.join(protocols)}",
-            *(f"{name}: {value}" for name, value in api.headers().items()),
         ]
-        self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
-        while b"\r\n\r\n" not in self._buffer:
-            self._more()
-        head, _, rest = bytes(self._buffer).partition(b"\r\n\r\n")
-        self._buffer = bytearray(rest)
-        status, *fields = head.decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
-        code = int(status.split()[1])
-        if code != 101:
-            raise self._refusal(code, int(headers.get("content-length") or 0))
+        headers = upgrade(api, "GET", target, lines, self._socket, self._receiver)
         return headers.get("sec-websocket-protocol", "")
-
-    def _refusal(self, code: int, length: int) -> ApiError:
-        while len(self._buffer) < length:
-            self._more()
-        text = bytes(self._buffer[:length]).decode(errors="replace")
-        try:
-            answer = json.loads(text)
-        except ValueError:
-            answer = None
-        if isinstance(answer, dict) and answer.get("kind") == "Status":
-            return from_status(answer)
-        return RemoteError({"message": f"unable to upgrade connection: {text.strip() or code}", "code": code})
-
-    def _more(self) -> None:
-        try:
-            data = self._socket.recv(65536)
-        except OSError:
-            data = b""
-        if not data:
-            if not self._buffer:
-                raise Closed
-            raise ConnectionFailed("error: lost connection to the server")
-        self._buffer += data
-
-    def _take(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            self._more()
-        taken = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return taken
 
     def receive(self) -> bytes:
         """The next whole message. Raises: Closed, ConnectionFailed."""
         message = b""
         while True:
-            first, second = self._take(2)
+            first, second = self._receiver.take(2)
             length = second & 0x7F
             if length == 126:
-                (length,) = struct.unpack(">H", self._take(2))
+                (length,) = struct.unpack(">H", self._receiver.take(2))
             elif length == 127:
-                (length,) = struct.unpack(">Q", self._take(8))
-            payload = self._take(length)
+                (length,) = struct.unpack(">Q", self._receiver.take(8))
+            payload = self._receiver.take(length)
             match first & 0x0F:
                 case 8:
                     raise Closed

@@ -23,7 +23,7 @@ def _run(session: Session, args: tuple[str, ...], container: str, **options: Any
         raise Failure("error: timed out waiting for the condition")
     pod = found[0]
     attaching.refuse_ended(pod)
-    attaching.refuse_unknown(pod, container)
+    pods.refuse_unknown(pod, container)
     flags = {name: options[name] for name in ("stdin", "tty", "quiet")}
     attaching.attach(session, pod, container=container, **flags)
 

@@ -31,8 +31,7 @@ def _run(session: Session, args: tuple[str, ...], container: str, stdin: bool, t
     if dig(pod, "status", "phase") in ("Succeeded", "Failed"):
         phase = dig(pod, "status", "phase")
         raise Failure(f"error: cannot exec into a container in a completed pod; current phase is {phase}")
-    if container and container not in pods.containers_of(pod):
-        raise Failure(f"error: container {container} not found in pod {pod['metadata']['name']}")
+    pods.refuse_unknown(pod, container)
     if tty and not os.isatty(0):
         tty = False
         print("Unable to use a TTY - input is not a terminal or the right kind of file", file=sys.stderr)

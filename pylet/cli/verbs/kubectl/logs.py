@@ -46,9 +46,8 @@ def _streams(session: Session, args: tuple[str, ...], options: dict[str, Any]) -
     for pod in found:
         if options["all_containers"]:
             streams += [(pod, name) for name in pods.containers_of(pod)]
-        elif container and container not in pods.containers_of(pod):
-            raise Failure(f"error: container {container} is not valid for pod {pod['metadata']['name']}")
         else:
+            pods.refuse_unknown(pod, container)
             streams.append((pod, container or pods.default_container(pod, quiet=False)))
     return streams
 
@@ -63,7 +62,11 @@ def _query(options: dict[str, Any], *, several: bool) -> dict[str, Any]:
     }
     if since := duration_seconds(options["since"] or "0", "--since"):
         query["sinceSeconds"] = int(since)
+    if since and options["since_time"]:
+        raise Failure("error: at most one of `sinceTime` or `sinceSeconds` may be specified")
     tail = options["tail"]
+    if tail < -1:
+        raise Failure("error: --tail must be greater than or equal to -1")
     if tail == -1 and several and options["selector"]:
         tail = 10
     if tail >= 0:
@@ -85,8 +88,8 @@ def _copy(session: Session, pod: Object, container: str, query: dict[str, Any], 
 
 
 def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
-    streams = _streams(session, args, options)
     query = _query(options, several=bool(options["selector"]))
+    streams = _streams(session, args, options)
     out = sys.stdout.buffer
     limit = options["max_log_requests"]
     if options["follow"] and len(streams) > limit:

@@ -16,7 +16,8 @@ from pylet.cli.kubectl import pods
 from pylet.cli.kubectl.command import KubectlCommand, arguments, many, text
 from pylet.cli.kubectl.errors import HANDLED, text_of
 from pylet.cli.kubectl.session import Session, duration_seconds
-from pylet.cli.kubectl.websocket import Closed, WebSocket
+from pylet.cli.kubectl.upgrade import Closed
+from pylet.cli.kubectl.websocket import WebSocket
 
 _DATA, _ERROR = 0, 1
 _PORT_BYTES = 2  # the first message of each channel repeats the port
