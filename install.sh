@@ -7,7 +7,7 @@
 #   ./install.sh --make-airgap DIR                          all that a machine without internet needs, into DIR
 #
 # Run again, from a newer clone, to upgrade: pods go on running. Flags are kept in /etc/pylet/<role>.env and survive
-# that; a flag given again replaces its old value.
+# that; a flag given again replaces its old value, and --FLAG= takes it back.
 #   --demo-image     also load the image of examples/hello.yaml (built here, no registry needed)
 #   --airgap DIR     download nothing: take all packages from DIR, and import the image archives (*.tar) there
 #   --no-start       install only
@@ -149,7 +149,7 @@ env_file=$conf/$role.env
 (umask 077; cat "$env_file" > "$scratch/env" 2>/dev/null || : > "$scratch/env")
 while IFS= read -r line; do
     sed -i "/^${line%%=*}=/d" "$scratch/env"
-    echo "$line" >> "$scratch/env"
+    [ -z "${line#*=}" ] || echo "$line" >> "$scratch/env"
 done < "$settings"
 grep -q '^PYLET_CONTAINER_RUNTIME_ENDPOINT=' "$scratch/env" \
     || echo "PYLET_CONTAINER_RUNTIME_ENDPOINT=unix://$run/containerd.sock" >> "$scratch/env"

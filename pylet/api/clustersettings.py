@@ -57,7 +57,7 @@ def insist(settings: ClusterSettings, told: Mapping[str, Any]) -> None:
         if here is not None and here != value:
             raise Contradiction(
                 f"--{_flag(name)} {_text(here)} contradicts the cluster, which has {_text(value)}: "
-                "leave the flag out, an agent reads it from the server"
+                "take the flag away, an agent reads it from the server"
             )
 
 

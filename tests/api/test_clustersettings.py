@@ -48,4 +48,4 @@ def test_a_member_that_is_told_something_else_learns_which_flag_to_leave_out(
 ) -> None:
     with pytest.raises(Contradiction) as refused:
         clustersettings.insist(OTHER, told)
-    assert str(refused.value) == f"{line}: leave the flag out, an agent reads it from the server"
+    assert str(refused.value) == f"{line}: take the flag away, an agent reads it from the server"

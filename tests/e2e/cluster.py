@@ -104,10 +104,19 @@ class Node:
 class Cluster:
     """`with Cluster(directory, nodes=2) as cluster:`, then all nodes are Ready."""
 
-    def __init__(self, directory: Path, *, nodes: int = 1, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        nodes: int = 1,
+        options: tuple[str, ...] = (),
+        agent_options: tuple[str, ...] | None = None,
+    ) -> None:
+        """`options` are the server's, and the agents' where those have none of their own."""
         self._lab = Lab(nodes=nodes, client=True, gateway=True)
         self._directory = directory
         self._options = options
+        self._agent_options = options if agent_options is None else agent_options
         self.kubeconfig = directory / "admin.yaml"
         self.nodes: list[Node] = []
 
@@ -156,7 +165,7 @@ class Cluster:
         return (self.server.directory / "data" / "server" / "token").read_text().strip()
 
     def join(self, node: Node, token: str) -> None:
-        node.start("agent", "--server", self.url, "--token", token, *self._options)
+        node.start("agent", "--server", self.url, "--token", token, *self._agent_options)
 
     def kubectl(self, *arguments: str, stdin: str | None = None, binary: str = "kubectl") -> str:
         """Run an unmodified kubectl on the server's machine; a failure raises with what it printed."""

@@ -147,14 +147,20 @@ def _remove_pods() -> None:
 
 def _remove_pod_namespaces() -> None:
     """Network namespaces of pods outlive their containers; CNI remembers which were made for pylet's network."""
-    for result in Path("/var/lib/cni/results").glob("pylet-*"):
+    results = Path("/var/lib/cni/results")
+    for result in results.glob("pylet-*"):
         with contextlib.suppress(OSError, ValueError):
-            for interface in json.loads(result.read_text()).get("result", {}).get("interfaces") or ():
+            found = json.loads(result.read_text())
+            for interface in found.get("result", {}).get("interfaces") or ():
                 namespace = Path(interface.get("sandbox") or "/")
                 if namespace.parent.name == "netns":
                     subprocess.run(["umount", "--lazy", str(namespace)], check=False, capture_output=True)
                     namespace.unlink(missing_ok=True)
+            (results / f"cni-loopback-{found.get('containerId')}-lo").unlink(missing_ok=True)
         result.unlink(missing_ok=True)
+    for folder in (results, results.parent):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def _remove_network(place: _Places) -> None:
