@@ -50,7 +50,11 @@ _PRIORITIES = (
 )
 """The order upstream names its groups in; custom ones follow by name."""
 _CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
-_STORED_VERSIONS = {"MutatingAdmissionPolicy": "v1beta1", "MutatingAdmissionPolicyBinding": "v1beta1"}
+_STORED_VERSIONS = {
+    "CustomResourceDefinition": "v1beta1",
+    "MutatingAdmissionPolicy": "v1beta1",
+    "MutatingAdmissionPolicyBinding": "v1beta1",
+}
 """Where upstream still stores another version than the newest, which the hash of it tells."""
 _CONNECTED = {
     "attach": ("PodAttachOptions", ("create", "get")),
@@ -268,8 +272,8 @@ def _subresources(kind: Kind) -> list[str]:
 
 def _storage_hash(kind: Kind) -> str:
     stored = kind.stored_as or kind
-    version = stored.storage.version if stored.storage is not None else stored.version
-    text = f"{stored.group}/{_STORED_VERSIONS.get(kind.name, version)}/{stored.name}"
+    version = _STORED_VERSIONS.get(kind.name, stored.version) if stored.storage is None else stored.storage.version
+    text = f"{stored.group}/{version}/{stored.name}"
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
