@@ -31,14 +31,32 @@ def canonical_problems_of(text: str) -> Problems:
     return (f'must be in canonical form ("{ip_address(text)}")',)
 
 
+def endpoint_problems_of(text: str) -> Problems:
+    """Why a valid address cannot be a Service's endpoint; source: core validation ValidateEndpointIP."""
+    address = ip_address(text)
+    if address.is_unspecified:
+        return (f"may not be unspecified ({text})",)
+    if address.is_loopback:
+        return ("may not be in the loopback range (127.0.0.0/8, ::1/128)",)
+    if address.is_link_local:
+        return ("may not be in the link-local range (169.254.0.0/16, fe80::/10)",)
+    if text.startswith("224.0.0.") or text.lower().startswith("ff02:"):
+        return ("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)",)
+    return ()
+
+
 def network_problems_of(text: str) -> Problems:
-    """What is wrong with a network that need not be written canonically: bits may be set beyond its prefix."""
+    """What is wrong with a network that need not be written canonically."""
     base, slash, length = text.partition("/")
     if not slash or not length.isascii() or not length.isdigit() or not _is_network(text):
         return ("must not have leading 0s in IP or prefix length",) if _has_zeros(base, length) else (_NO_NETWORK,)
     if len(length) > 1 and length[0] == "0":
         return ("must not have leading 0s in IP or prefix length",)
-    return ("must not have an IPv4-mapped IPv6 address",) if _is_mapped(ip_address(base)) else ()
+    address = ip_address(base)
+    if _is_mapped(address):
+        return ("must not have an IPv4-mapped IPv6 address",)
+    beyond = address != ip_network(text, strict=False).network_address
+    return ("must not have bits set beyond the prefix length",) if beyond else ()
 
 
 def canonical_network_problems_of(text: str) -> Problems:

@@ -155,7 +155,8 @@ class Kind:
     and metadata.namespace, each with how to read it ("" when absent). `subresources` name those it has beside itself.
     `cells` gives one value for each of `columns`, from the object and the time; a kind without them shows Name and Age.
     `stored_as` points to another Kind when this is only another version or group of the same storage; `to_stored` and
-    `from_stored` then turn this kind's objects into that one's and back (new objects, never in place).
+    `from_stored` then turn this kind's objects into that one's and back (new objects, never in place); its `strategy`,
+    if it has one, judges what is written through it, in the stored form.
 
     Custom resources (`api.crd`) bring `schema` and `storage` of their own, may name singular and list as they like, have
     `scale` where they have that subresource, and `warning` where the version is deprecated.

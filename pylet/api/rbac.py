@@ -75,7 +75,8 @@ class BindingStrategy(Strategy):
         else:
             found += causes.each("roleRef.name", role["name"], names.path_segment(role["name"]))
         for position, subject in enumerate(obj.get("subjects") or ()):
-            found += _subject(subject, f"subjects[{position}]")
+            # A subject of a RoleBinding without a namespace is one of the binding's own.
+            found += _subject(subject, f"subjects[{position}]", is_namespaced="Role" in self.roles)
         return found
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
@@ -83,7 +84,7 @@ class BindingStrategy(Strategy):
         return [*self.validate(obj), *causes.immutable("roleRef", obj.get("roleRef"), old.get("roleRef"), says)]
 
 
-def _subject(subject: Object, where: str) -> list[Cause]:
+def _subject(subject: Object, where: str, *, is_namespaced: bool) -> list[Cause]:
     found: list[Cause] = []
     name, kind, group = subject.get("name", ""), subject.get("kind", ""), subject.get("apiGroup", "")
     if not name:
@@ -94,7 +95,7 @@ def _subject(subject: Object, where: str) -> list[Cause]:
                 found += causes.each(f"{where}.name", name, names.dns_subdomain(name))
             if group:
                 found.append(causes.not_supported(f"{where}.apiGroup", group, ("",)))
-            if not subject.get("namespace"):
+            if not subject.get("namespace") and not is_namespaced:
                 found.append(causes.required(f"{where}.namespace"))
         case "User" | "Group":
             if group != GROUP:

@@ -70,7 +70,7 @@ class CertificateSigningRequestStrategy(Strategy):
         request = spec.get("request") or ""
         if not _is_request(request):
             says = "PEM block type must be CERTIFICATE REQUEST"
-            found.append(causes.invalid("spec.request", request, says))
+            found.append(causes.invalid("spec.request", request or None, says))
         usages = spec.get("usages") or []
         if not usages:
             found.append(causes.required("spec.usages"))

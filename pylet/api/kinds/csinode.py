@@ -11,7 +11,7 @@ from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
 
-_NODE_ID_CHARACTERS = 192
+_NODE_ID_CHARACTERS = 256
 
 
 class CSINodeStrategy(Strategy):

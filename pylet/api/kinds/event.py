@@ -6,19 +6,42 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns
+from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
 
+_LENGTHS = {"reportingInstance": 128, "action": 128, "reason": 128}
+_MESSAGE_CHARACTERS = 1024
+
 
 class EventStrategy(Strategy):
+    """Source: pkg/apis/core/validation/events.go, legacyValidateEvent."""
+
     def validate(self, obj: Object) -> Sequence[Cause]:
-        about, own = dig(obj, "involvedObject", "namespace", default=""), obj["metadata"].get("namespace", "")
-        # Events about cluster-scoped objects live in `default`.
-        if about != own and not (not about and own in ("default", "kube-system")):
-            return [causes.invalid("involvedObject.namespace", about, "does not match event.namespace")]
-        return ()
+        return validate(obj, "reportingComponent")
+
+
+def validate(obj: Object, controller: str) -> list[Cause]:
+    """What every Event must be; `controller` is how the version asked for names reportingComponent."""
+    about, own = dig(obj, "involvedObject", "namespace", default=""), obj["metadata"].get("namespace", "")
+    mismatch = [causes.invalid("involvedObject.namespace", about, "does not match event.namespace")]
+    if not obj.get("eventTime"):
+        return mismatch if own not in ((about,) if about else ("", "default")) else []
+    # Events about cluster-scoped objects live in `default`.
+    found = mismatch if not about and own not in ("default", "kube-system") else []
+    name = obj.get("reportingComponent", "")
+    if not name:
+        found.append(causes.required(controller))
+    found += causes.each(controller, name, names.qualified_name(name))
+    for field, most in _LENGTHS.items():
+        if not obj.get(field):
+            found.append(causes.required(field))
+        elif len(obj[field]) > most:
+            found.append(causes.invalid(field, "", f"can have at most {most} characters"))
+    if len(obj.get("message", "")) > _MESSAGE_CHARACTERS:
+        found.append(causes.invalid("message", "", f"can have at most {_MESSAGE_CHARACTERS} characters"))
+    return found
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

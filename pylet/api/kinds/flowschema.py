@@ -51,7 +51,9 @@ def _spec(name: str, spec: Object) -> list[Cause]:
         found.append(causes.invalid(where, precedence, says))
     method = spec.get("distinguisherMethod")
     if method is not None and method.get("type") not in _DISTINGUISHERS:
-        found.append(causes.not_supported("spec.distinguisherMethod.type", method, _DISTINGUISHERS))
+        found.append(
+            causes.not_supported("spec.distinguisherMethod.type", {"Type": method.get("type", "")}, _DISTINGUISHERS)
+        )
     level, where = dig(spec, "priorityLevelConfiguration", "name", default=""), "spec.priorityLevelConfiguration.name"
     if level:
         found += causes.each(where, level, names.dns_subdomain(level))

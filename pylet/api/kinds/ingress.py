@@ -25,6 +25,10 @@ class IngressStrategy(Strategy):
     has_status = True
     has_generation = True
 
+    def prepare_create(self, obj: Object) -> None:
+        super().prepare_create(obj)
+        obj["status"] = {"loadBalancer": {}}
+
     def validate(self, obj: Object) -> Sequence[Cause]:
         found = _spec(obj["spec"], secrets_checked=True)
         annotation = (obj["metadata"].get("annotations") or {}).get(_CLASS_ANNOTATION)

@@ -11,8 +11,16 @@ from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
 
+_COORDINATED = ("preferredHolder", "strategy")  # fields of coordinated leader election, which is off by default
+
 
 class LeaseStrategy(Strategy):
+    def prepare_create(self, obj: Object) -> None:
+        _drop_coordinated(obj, {})
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        _drop_coordinated(obj, old)
+
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj.get("spec") or {}
         found = []
@@ -23,6 +31,12 @@ class LeaseStrategy(Strategy):
             says = "must be greater than or equal to 0"
             found.append(causes.invalid("spec.leaseTransitions", spec["leaseTransitions"], says))
         return found
+
+
+def _drop_coordinated(obj: Object, old: Object) -> None:
+    for name in _COORDINATED:
+        if name in (obj.get("spec") or {}) and dig(old, "spec", name) is None:
+            del obj["spec"][name]
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

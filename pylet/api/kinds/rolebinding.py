@@ -21,7 +21,7 @@ KIND = Kind(
     name="RoleBinding",
     plural="rolebindings",
     definition="io.k8s.api.rbac.v1.RoleBinding",
-    strategy=BindingStrategy(roles=("ClusterRole", "Role")),
+    strategy=BindingStrategy(roles=("Role", "ClusterRole")),
     columns=(
         columns.NAME,
         Column("Role", description="The role that is given."),

@@ -10,15 +10,43 @@ from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
+from pylet.api.podspec.containers import validate_resources
+from pylet.api.podspec.scheduling import validate_tolerations
 
 
 class RuntimeClassStrategy(Strategy):
+    """Source: pkg/apis/node/validation/validation.go."""
+
     def validate(self, obj: Object) -> Sequence[Cause]:
         handler = obj.get("handler", "")
-        return causes.each("handler", handler, names.dns_label(handler))
+        found = causes.each("handler", handler, names.dns_label(handler)) if handler else [causes.required("handler")]
+        if obj.get("overhead") is not None:
+            limits = {"limits": obj["overhead"].get("podFixed") or {}}
+            found += validate_resources(limits, "overhead")
+        return [*found, *_scheduling(obj.get("scheduling") or {})]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         return causes.immutable("handler", obj.get("handler"), old.get("handler"))
+
+
+def _scheduling(scheduling: Object) -> list[Cause]:
+    found: list[Cause] = []
+    where = "scheduling.nodeSelector"
+    for key, value in (scheduling.get("nodeSelector") or {}).items():
+        found += causes.each(where, key, names.qualified_name(key))
+        found += causes.each(where, value, names.label_value(value))
+    where, tolerations = "scheduling.tolerations", scheduling.get("tolerations") or []
+    found += validate_tolerations(tolerations, where)
+    for position, toleration in enumerate(tolerations):
+        if _listed(toleration) in map(_listed, tolerations[:position]):
+            shown = {field.capitalize(): value for field, value in _listed(toleration).items()}
+            seconds = {"TolerationSeconds": toleration.get("tolerationSeconds")}
+            found.append(causes.duplicate(f"{where}[{position}]", {**shown, **seconds}))
+    return found
+
+
+def _listed(toleration: Object) -> dict[str, str]:
+    return {field: toleration.get(field, "") for field in ("key", "operator", "value", "effect")}
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

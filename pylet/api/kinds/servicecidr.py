@@ -33,7 +33,7 @@ class ServiceCIDRStrategy(Strategy):
         if not cidrs:
             return [causes.required("spec.cidrs", "at least one CIDR required")]
         if len(cidrs) > 2:
-            return [causes.invalid("spec.cidrs", obj["spec"], "may only hold up to 2 values")]
+            return [causes.invalid("spec.cidrs", {"CIDRs": cidrs}, "may only hold up to 2 values")]
         found: list[Cause] = []
         for position, cidr in enumerate(cidrs):
             found += causes.each(f"spec.cidrs[{position}]", cidr, canonical_network_problems_of(cidr))

@@ -37,7 +37,8 @@ class StorageClassStrategy(Strategy):
 
 def _topologies(terms: Sequence[Object]) -> list[Cause]:
     found: list[Cause] = []
-    seen: list[dict[str, set[str]]] = []
+    # Upstream compares with as many empty terms as there are terms, too.
+    seen: list[dict[str, set[str]]] = [{} for _ in terms]
     for position, term in enumerate(terms):
         where = f"allowedTopologies[{position}].matchLabelExpressions"
         wanted: dict[str, set[str]] = {}

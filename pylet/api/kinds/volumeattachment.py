@@ -22,6 +22,9 @@ class VolumeAttachmentStrategy(Strategy):
     has_status = True
     status_keeps_metadata = True
 
+    def prepare_create(self, obj: Object) -> None:
+        obj["status"] = {"attached": False}
+
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
         found = csi.driver_name(spec.get("attacher", ""), "spec.attacher")

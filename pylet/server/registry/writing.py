@@ -18,7 +18,7 @@ import orjson
 
 from pylet.api import causes, schema
 from pylet.api.errors import AlreadyExists, ApiError, Conflict, InternalError, Invalid, NotFound
-from pylet.api.kind import Kind
+from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Key, Object
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry
@@ -96,7 +96,7 @@ class Writer:
             kind.strategy.prepare_create(obj)
             if kind.strategy.has_status and "status" not in obj:
                 schema.default_kind(kind, obj)  # an empty status, as Go prints it
-            found = [*kind.strategy.validate(obj), *metadata.validate(kind, obj["metadata"])]
+            found = [*_rules(request, kind).validate(obj), *metadata.validate(kind, obj["metadata"])]
             if found:
                 raise Invalid(kind.group, kind.name, key.name, found)
             request.warnings.extend(kind.strategy.warnings(obj))
@@ -194,7 +194,7 @@ class Writer:
                 return entry
             del meta["resourceVersion"]
             found = [*metadata.validate(kind, meta), *metadata.validate_update(meta, old["metadata"])]
-            found += kind.strategy.validate_update(obj, old, request.subresource)
+            found += _rules(request, kind).validate_update(obj, old, request.subresource)
             if found:
                 raise Invalid(kind.group, kind.name, key.name, found)
             request.warnings.extend(kind.strategy.warnings(obj))
@@ -329,6 +329,12 @@ def private_copy(entry: Entry) -> Object:
     obj: Object = orjson.loads(entry.raw)
     del obj["metadata"]["resourceVersion"]
     return obj
+
+
+def _rules(request: Request, kind: Kind) -> Strategy:
+    """What judges the object, which is of the stored version: the asked-for version's own rules, if it has any."""
+    own = request.kind.strategy
+    return kind.strategy if type(own) is Strategy else own
 
 
 def _is_same(obj: Object, old: Object) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from pylet.api.errors import Invalid
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.deployment import KIND as DEPLOYMENT
 from pylet.api.kinds.event import KIND as CORE_EVENT
@@ -53,9 +56,19 @@ async def test_events_are_one_storage_under_two_names(api: Api) -> None:
     await client.create(CORE_EVENT, {"metadata": meta, "involvedObject": about, "message": "hello", "type": "Normal"})
     shown = await client.get(EVENT, Key("a", "e"))
     assert (shown["apiVersion"], shown["note"], shown["regarding"]) == ("events.k8s.io/v1", "hello", about)
-    patched = await client.patch(EVENT, Key("a", "e"), {"note": "again"})
-    assert patched["note"] == "again"
-    assert (await client.get(CORE_EVENT, Key("a", "e")))["message"] == "again"
+    series = {"count": 2, "lastObservedTime": "2026-01-02T03:04:05.000000Z"}
+    patched = await client.patch(EVENT, Key("a", "e"), {"series": series})
+    assert patched["series"] == series
+    assert (await client.get(CORE_EVENT, Key("a", "e")))["series"] == series
+
+
+async def test_the_newer_version_of_events_is_stricter(api: Api) -> None:
+    client = Loopback(api.registry)
+    meta = {"name": "e", "namespace": "a"}
+    await client.create(CORE_EVENT, {"metadata": meta, "involvedObject": {"namespace": "a"}, "message": "hello"})
+    with pytest.raises(Invalid, match="message: .*field is immutable"):
+        await client.patch(EVENT, Key("a", "e"), {"note": "again"})
+    assert (await client.patch(CORE_EVENT, Key("a", "e"), {"message": "again"}))["message"] == "again"
 
 
 async def test_subresources_are_reached(api: Api) -> None:
