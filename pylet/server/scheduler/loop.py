@@ -226,7 +226,9 @@ class Scheduler:
         conditions = [c for c in conditions_of(pod) if c["type"] != "PodScheduled"]
         patch = {"status": {"conditions": [*conditions, {**condition, "lastTransitionTime": since}]}}
         try:
-            await self._client.patch(POD, key_of(pod), patch, type_=PatchType.STRATEGIC, subresource="status")
+            await self._client.patch(
+                POD, key_of(pod), patch, type_=PatchType.STRATEGIC, subresource="status", manager="kube-scheduler"
+            )
         except NotFound:
             return
         except ApiError as failed:
