@@ -67,21 +67,15 @@ def canonical_network_problems_of(text: str) -> Problems:
 
 
 def network_warnings(field: str, text: str) -> list[str]:
-    """Texts about a valid network that may not mean what it says; source: GetWarningsForCIDR."""
+    """Texts about a network that may not mean what it says; source: GetWarningsForCIDR."""
+    if not _is_network(text):
+        return []
     network, base = ip_network(text, strict=False), ip_address(text.partition("/")[0])
     if base != network.network_address:
         single = f"{base}/{network.max_prefixlen}"
         return [f'{field}: CIDR value "{text}" is ambiguous in this context (should be "{network}" or "{single}"?)']
     if network.version == 6 and str(network) != text:
         return [f'{field}: IPv6 CIDR value "{text}" should be in RFC 5952 canonical format ("{network}")']
-    return []
-
-
-def address_warnings(field: str, text: str) -> list[str]:
-    """The same for an address; source: GetWarningsForIP."""
-    address = ip_address(text)
-    if address.version == 6 and str(address) != text:
-        return [f'{field}: IPv6 address "{text}" should be in RFC 5952 canonical format ("{address}")']
     return []
 
 

@@ -54,7 +54,7 @@ def _parent(of: Object | None) -> str:
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:
-    return [obj["metadata"]["name"], _parent(obj["spec"].get("parentRef")), columns.age(obj, now)]
+    return [obj["metadata"]["name"], _parent(obj["spec"].get("parentRef"))]
 
 
 KIND = Kind(

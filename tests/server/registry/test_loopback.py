@@ -66,7 +66,7 @@ async def test_the_newer_version_of_events_is_stricter(api: Api) -> None:
     client = Loopback(api.registry)
     meta = {"name": "e", "namespace": "a"}
     await client.create(CORE_EVENT, {"metadata": meta, "involvedObject": {"namespace": "a"}, "message": "hello"})
-    with pytest.raises(Invalid, match="message: .*field is immutable"):
+    with pytest.raises(Invalid, match="field is immutable"):
         await client.patch(EVENT, Key("a", "e"), {"note": "again"})
     assert (await client.patch(CORE_EVENT, Key("a", "e"), {"message": "again"}))["message"] == "again"
 
