@@ -41,6 +41,11 @@ _WILDCARD_SAYS = (
     "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of "
     "lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character"
 )
+_UNDERSCORED = r"_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*"
+_UNDERSCORED_SAYS = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' or '.', "
+    "and must start and end with an alphanumeric character"
+)
 _LABEL_KEY_SAYS = (
     "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
 )
@@ -106,6 +111,14 @@ def wildcard_subdomain(text: str) -> Problems:
     found = [too_long(SUBDOMAIN_BYTES)] if len(text) > SUBDOMAIN_BYTES else []
     if not re.fullmatch(_WILDCARD, text):
         found.append(_unlike(_WILDCARD_SAYS, _WILDCARD, "*.example.com"))
+    return tuple(found)
+
+
+def dns_subdomain_with_underscore(text: str) -> Problems:
+    """A search path of the DNS."""
+    found = [too_long(SUBDOMAIN_BYTES)] if len(text) > SUBDOMAIN_BYTES else []
+    if not re.fullmatch(_UNDERSCORED, text):
+        found.append(_unlike(_UNDERSCORED_SAYS, _UNDERSCORED, "example.com"))
     return tuple(found)
 
 

@@ -147,7 +147,7 @@ def _sources(spec: Object) -> list[Cause]:
     given = [name for name in _SOURCES if name in spec]
     if not given:
         return [causes.required("spec", "must specify a volume type")]
-    found = volumes.validate_source(given[0], spec[given[0]], "spec")
+    found = volumes.validate_source(given[0], spec[given[0]], "spec", persistent=True)
     if "local" in spec and not (spec.get("nodeAffinity") or {}).get("required"):
         found.append(causes.required("spec.nodeAffinity", "Local volume requires node affinity"))
     says = "may not specify more than 1 volume type"

@@ -22,6 +22,8 @@ class PodStrategy(Strategy):
 
     def prepare_create(self, obj: Object) -> None:
         obj["metadata"]["generation"] = 1
+        if obj["spec"].get("terminationGracePeriodSeconds", 0) < 0:
+            obj["spec"]["terminationGracePeriodSeconds"] = 1
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
         if obj["spec"].get("schedulingGates"):
             obj["status"]["conditions"] = [

@@ -10,7 +10,7 @@ from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
-from pylet.api.podspec.containers import validate_resources
+from pylet.api.podspec.amounts import validate as validate_resources
 from pylet.api.podspec.scheduling import validate_tolerations
 
 

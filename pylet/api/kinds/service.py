@@ -11,7 +11,7 @@ from pylet.api.errors import Cause
 from pylet.api.ip import network_problems_of, problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
-from pylet.api.podspec.containers import validate_port
+from pylet.api.podspec.probes import validate_port
 
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")

@@ -1,8 +1,7 @@
 """What a pod's spec must look like, in pods and in every template.
 
 Runs on each write of each pod: checks are plain lookups, and paths are put together only for what is wrong or has
-parts of its own. Source: pkg/apis/core/validation/validation.go, ValidatePodSpec. Not checked here: Windows options,
-resource claims, and the fields of cloud volumes.
+parts of its own. Source: pkg/apis/core/validation/validation.go, ValidatePodSpec.
 """
 
 from __future__ import annotations
@@ -11,12 +10,14 @@ from pylet.api import causes, names
 from pylet.api.errors import Cause
 from pylet.api.ip import problems_of
 from pylet.api.object import Object
-from pylet.api.podspec import containers, scheduling, volumes
+from pylet.api.podspec import amounts, containers, scheduling, security, volumes
 
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
-_DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _MOST_NAMESERVERS, _MOST_SEARCHES, _MOST_SEARCH_CHARS = 3, 32, 2048
 _INT32 = 2**31 - 1
+_LONGEST_HOSTNAME = 64
+_PREEMPTION_POLICIES = ("Never", "PreemptLowerPriority")
 
 
 def validate(spec: Object, field: str) -> list[Cause]:
@@ -28,7 +29,7 @@ def validate(spec: Object, field: str) -> list[Cause]:
     if spec.get("dnsPolicy") not in _DNS_POLICIES:
         found.append(causes.not_supported(f"{field}.dnsPolicy", spec.get("dnsPolicy", ""), _DNS_POLICIES))
     if "dnsConfig" in spec or spec.get("dnsPolicy") == "None":
-        found += _dns_config(spec.get("dnsConfig") or {}, spec.get("dnsPolicy", ""), f"{field}.dnsConfig")
+        found += _dns_config(spec.get("dnsConfig"), spec.get("dnsPolicy", ""), f"{field}.dnsConfig")
     if "terminationGracePeriodSeconds" not in spec:
         found.append(causes.required(f"{field}.terminationGracePeriodSeconds"))
     for name in ("serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"):
@@ -43,48 +44,70 @@ def validate(spec: Object, field: str) -> list[Cause]:
     if seconds is not None and not 1 <= seconds <= _INT32:
         says = f"must be between 1 and {_INT32}, inclusive"
         found.append(causes.invalid(f"{field}.activeDeadlineSeconds", seconds, says))
-    for position, secret in enumerate(spec.get("imagePullSecrets") or ()):
-        if not secret.get("name"):
-            found.append(causes.required(f"{field}.imagePullSecrets[{position}].name"))
     for position, alias in enumerate(spec.get("hostAliases") or ()):
         where = f"{field}.hostAliases[{position}]"
         found += causes.each(f"{where}.ip", alias.get("ip", ""), problems_of(alias.get("ip", "")))
-        for name in alias.get("hostnames") or ():
-            found += causes.each(f"{where}.hostnames", name, names.dns_subdomain(name))
-    found += _security(spec, field)
+        for index, name in enumerate(alias.get("hostnames") or ()):
+            found += causes.each(f"{where}.hostnames[{index}]", name, names.dns_subdomain(name))
+    if "hostnameOverride" in spec:
+        found += _hostname(spec, spec["hostnameOverride"], f"{field}.hostnameOverride")
+    if overhead := spec.get("overhead"):
+        found += amounts.validate({"limits": overhead}, f"{field}.overhead")
+    if resources := spec.get("resources"):
+        found += amounts.validate_pod(resources, f"{field}.resources")
+    if claims := spec.get("resourceClaims"):
+        found += _claims(claims, f"{field}.resourceClaims")
+    policy = spec.get("preemptionPolicy")
+    if policy is not None and policy not in _PREEMPTION_POLICIES:
+        found.append(causes.not_supported(f"{field}.preemptionPolicy", policy, _PREEMPTION_POLICIES))
+    found += security.validate_pod(spec, field)
     found += scheduling.validate(spec, field)
     return found
 
 
-def _security(spec: Object, field: str) -> list[Cause]:
-    context = spec.get("securityContext") or {}
-    where = f"{field}.securityContext"
-    found = containers.validate_ids(context, where)
-    for position, group in enumerate(context.get("supplementalGroups") or ()):
-        found += containers.validate_id(f"{where}.supplementalGroups[{position}]", group)
-    if spec.get("shareProcessNamespace") and spec.get("hostPID"):
-        says = "ShareProcessNamespace and HostPID cannot both be enabled"
-        found.append(causes.invalid(f"{field}.shareProcessNamespace", True, says))
-    policy = context.get("fsGroupChangePolicy")
-    if policy is not None and policy not in ("Always", "OnRootMismatch"):
-        found.append(causes.not_supported(f"{where}.fsGroupChangePolicy", policy, ("Always", "OnRootMismatch")))
-    seen = set()
-    for position, sysctl in enumerate(context.get("sysctls") or ()):
-        name = sysctl.get("name", "")
+def _hostname(spec: Object, name: str, field: str) -> list[Cause]:
+    found: list[Cause] = []
+    for other in ("setHostnameAsFQDN", "hostNetwork"):
+        if spec.get(other):
+            found.append(causes.forbidden(field, f"may not be specified when {other} is true"))
+    if len(name) > _LONGEST_HOSTNAME:
+        found.append(causes.too_long(field, _LONGEST_HOSTNAME))
+    return [*found, *causes.each(field, name, names.dns_subdomain(name))]
+
+
+def _claims(claims: list[Object], field: str) -> list[Cause]:
+    found: list[Cause] = []
+    seen: set[str] = set()
+    sources = ("resourceClaimName", "resourceClaimTemplateName")
+    for position, claim in enumerate(claims):
+        name, where = claim.get("name") or "", f"{field}[{position}]"
         if not name:
-            found.append(causes.required(f"{where}.sysctls[{position}].name"))
+            found.append(causes.required(f"{where}.name"))
         elif name in seen:
-            found.append(causes.duplicate(f"{where}.sysctls[{position}].name", name))
+            found.append(causes.duplicate(f"{where}.name", name))
+        else:
+            found += causes.each(f"{where}.name", name, names.dns_label(name))
         seen.add(name)
+        given = [source for source in sources if source in claim]
+        if len(given) > 1:
+            says = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
+            found.append(causes.invalid(where, claim, says))
+        elif not given:
+            says = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
+            found.append(causes.invalid(where, claim, says))
+        for source in given:
+            found += causes.each(f"{where}.{source}", claim[source], names.dns_subdomain(claim[source]))
     return found
 
 
-def _dns_config(config: Object, policy: str, field: str) -> list[Cause]:
+def _dns_config(config: Object | None, policy: str, field: str) -> list[Cause]:
     found: list[Cause] = []
+    if config is None:
+        return [causes.required(field, "must provide `dnsConfig` when `dnsPolicy` is None")]
     servers = config.get("nameservers") or ()
     if policy == "None" and not servers:
         says = "must provide at least one DNS nameserver when `dnsPolicy` is None"
-        found.append(causes.required(field if not config else f"{field}.nameservers", says))
+        return [causes.required(f"{field}.nameservers", says)]
     if len(servers) > _MOST_NAMESERVERS:
         says = f"must not have more than {_MOST_NAMESERVERS} nameservers"
         found.append(causes.invalid(f"{field}.nameservers", servers, says))
@@ -97,6 +120,9 @@ def _dns_config(config: Object, policy: str, field: str) -> list[Cause]:
     if len(" ".join(searches)) > _MOST_SEARCH_CHARS:
         says = f"must not have more than {_MOST_SEARCH_CHARS} characters (including spaces) in the search list"
         found.append(causes.invalid(f"{field}.searches", searches, says))
+    for position, search in enumerate(searches):
+        path = search.removesuffix(".") if search != "." else "a"
+        found += causes.each(f"{field}.searches[{position}]", path, names.dns_subdomain_with_underscore(path))
     for position, option in enumerate(config.get("options") or ()):
         if not option.get("name"):
             found.append(causes.required(f"{field}.options[{position}]", "must not be empty"))

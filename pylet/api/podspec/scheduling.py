@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pylet.api import causes, names, selector
 from pylet.api.errors import Cause
@@ -35,6 +35,9 @@ def validate(spec: Object, field: str) -> list[Cause]:
         if name in taken:
             found.append(causes.duplicate(f"{field}.schedulingGates[{position}]", name))
         taken.add(name)
+    if spec.get("schedulingGates") and spec.get("nodeName"):
+        says = "cannot be set until all schedulingGates have been cleared"
+        found.append(causes.forbidden(f"{field}.nodeName", says))
     return found
 
 
@@ -61,7 +64,7 @@ def validate_tolerations(tolerations: Iterable[Object], field: str) -> list[Caus
                     says = "value must be empty when `operator` is 'Exists'"
                     found.append(causes.invalid(f"{where}.operator", value, says))
             case _:
-                found.append(causes.not_supported(f"{where}.operator", operator, ("Equal", "Exists")))
+                found.append(causes.not_supported(f"{where}.operator", operator, ("Equal", "Exists", "Lt", "Gt")))
         if effect and effect not in _EFFECTS:
             found.append(causes.not_supported(f"{where}.effect", effect, _EFFECTS))
     return found
@@ -128,23 +131,59 @@ def _node_term(term: Object, field: str) -> list[Cause]:
                     found.append(causes.required(f"{where}.values", says))
             case _:
                 found.append(causes.invalid(f"{where}.operator", operator, "not a valid selector operator"))
+        for index, value in enumerate(values if operator in ("In", "NotIn") else ()):
+            found += causes.each(f"{where}.values[{index}]", value, names.label_value(value))
+    for position, expression in enumerate(term.get("matchFields") or ()):
+        found += _node_field(expression, f"{field}.matchFields[{position}]")
+    return found
+
+
+def _node_field(expression: Object, where: str) -> list[Cause]:
+    found: list[Cause] = []
+    key, operator, values = (expression.get(name) or "" for name in ("key", "operator", "values"))
+    if operator not in ("In", "NotIn"):
+        found.append(causes.invalid(f"{where}.operator", operator, "not a valid selector operator"))
+    elif len(values) != 1:
+        says = "must be only one value when `operator` is 'In' or 'NotIn' for node field selector"
+        found.append(causes.required(f"{where}.values", says))
+    if key != "metadata.name":
+        return [*found, causes.invalid(f"{where}.key", key, "not a valid field selector key")]
+    for index, value in enumerate(values):
+        found += causes.each(f"{where}.values[{index}]", value, names.dns_subdomain(value))
     return found
 
 
 def _pod_term(term: Object, field: str) -> list[Cause]:
     found = selector.validate_object(term.get("labelSelector"), f"{field}.labelSelector")
     found += selector.validate_object(term.get("namespaceSelector"), f"{field}.namespaceSelector")
-    for position, name in enumerate(term.get("namespaces") or ()):
-        found += causes.each(f"{field}.namespaces[{position}]", name, names.dns_label(name))
+    for name in term.get("namespaces") or ():
+        found += causes.each(f"{field}.namespace", name, names.dns_label(name))
     key = term.get("topologyKey", "")
     if not key:
         found.append(causes.required(f"{field}.topologyKey", "can not be empty"))
-    else:
-        found += causes.each(f"{field}.topologyKey", key, names.qualified_name(key))
+    found += causes.each(f"{field}.topologyKey", key, names.qualified_name(key))
+    found += _label_keys(term, "matchLabelKeys", field)
+    found += _label_keys(term, "mismatchLabelKeys", field)
+    both = set(term.get("matchLabelKeys") or ()).intersection(term.get("mismatchLabelKeys") or ())
+    for position, each in enumerate(term.get("matchLabelKeys") or ()):
+        if each in both:
+            says = "exists in both matchLabelKeys and mismatchLabelKeys"
+            found.append(causes.invalid(f"{field}.matchLabelKeys[{position}]", each, says))
     return found
 
 
-def _spreading(constraints: Iterable[Object], field: str) -> list[Cause]:
+def _label_keys(holder: Object, name: str, field: str) -> list[Cause]:
+    keys = holder.get(name) or ()
+    if keys and holder.get("labelSelector") is None:
+        return [causes.forbidden(f"{field}.{name}", "must not be specified when labelSelector is not set")]
+    return [
+        cause
+        for position, key in enumerate(keys)
+        for cause in causes.each(f"{field}.{name}[{position}]", key, names.qualified_name(key))
+    ]
+
+
+def _spreading(constraints: Sequence[Object], field: str) -> list[Cause]:
     found: list[Cause] = []
     taken: set[tuple[str, str]] = set()
     for position, constraint in enumerate(constraints):
@@ -155,13 +194,22 @@ def _spreading(constraints: Iterable[Object], field: str) -> list[Cause]:
             found.append(causes.invalid(f"{where}.maxSkew", skew, "must be greater than zero"))
         if not key:
             found.append(causes.required(f"{where}.topologyKey", "can not be empty"))
-        else:
-            found += causes.each(f"{where}.topologyKey", key, names.qualified_name(key))
         if unsatisfiable not in _UNSATISFIABLE:
             found.append(causes.not_supported(f"{where}.whenUnsatisfiable", unsatisfiable, _UNSATISFIABLE))
         if (key, unsatisfiable) in taken:
             pair = f"{{{key}, {unsatisfiable}}}"
-            found.append(causes.duplicate(f"{where}.{{topologyKey, whenUnsatisfiable}}", pair))
+            first = next(at for at, each in enumerate(constraints) if each.get("topologyKey", "") == key)
+            found.append(causes.duplicate(f"{field}[{first}].{{topologyKey, whenUnsatisfiable}}", pair))
         taken.add((key, unsatisfiable))
+        least = constraint.get("minDomains")
+        if least is not None and least <= 0:
+            found.append(causes.invalid(f"{where}.minDomains", least, "must be greater than zero"))
+        if least is not None and unsatisfiable != "DoNotSchedule":
+            says = f"can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {unsatisfiable}"
+            found.append(causes.invalid(f"{where}.minDomains", least, says))
+        for name in ("nodeAffinityPolicy", "nodeTaintsPolicy"):
+            if name in constraint and constraint[name] not in ("Honor", "Ignore"):
+                found.append(causes.not_supported(f"{where}.{name}", constraint[name], ("Honor", "Ignore")))
+        found += _label_keys(constraint, "matchLabelKeys", where)
         found += selector.validate_object(constraint.get("labelSelector"), f"{where}.labelSelector")
     return found

@@ -7,18 +7,21 @@ from collections.abc import Iterable
 from pylet.api import causes, names
 from pylet.api.errors import Cause
 from pylet.api.object import Object
-from pylet.api.podspec.containers import validate_descending, validate_field_ref
+from pylet.api.podspec import claimspec, sources
+from pylet.api.podspec.env import validate_field_ref, validate_resource_ref
+from pylet.api.podspec.paths import no_backsteps, validate_descending
 
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _FILE_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _MODE_SAYS = "must be a number between 0 and 0777 (octal), both inclusive"
 _LEAST_TOKEN_SECONDS = 600
 
 
-def validate(volumes: Iterable[Object], field: str) -> tuple[list[Cause], set[str]]:
-    """What is wrong, and the names of the volumes with which nothing is."""
+def validate(volumes: Iterable[Object], field: str) -> tuple[list[Cause], dict[str, str]]:
+    """What is wrong, and of the volumes with which nothing is, the names and what they are."""
     found: list[Cause] = []
-    valid: set[str] = set()
+    valid: dict[str, str] = {}
     for position, volume in enumerate(volumes):
         where = f"{field}[{position}]"
         name = volume.get("name")
@@ -32,7 +35,7 @@ def validate(volumes: Iterable[Object], field: str) -> tuple[list[Cause], set[st
         if wrong:
             found += wrong
         elif name:
-            valid.add(name)
+            valid[name] = next((kind for kind in volume if kind != "name"), "")
     return found, valid
 
 
@@ -44,8 +47,8 @@ def _source(volume: Object, where: str) -> list[Cause]:
     return [*found, *validate_source(kinds[0], volume[kinds[0]], where)]
 
 
-def validate_source(kind: str, source: Object, where: str) -> list[Cause]:
-    """A volume's one source, whose `kind` is its field in what lies at `where`."""
+def validate_source(kind: str, source: Object, where: str, *, persistent: bool = False) -> list[Cause]:
+    """A volume's one source, in the field `kind` of what lies at `where`; `persistent` for a PersistentVolume's."""
     found: list[Cause] = []
     at = f"{where}.{kind}"
     match kind:
@@ -57,9 +60,9 @@ def validate_source(kind: str, source: Object, where: str) -> list[Cause]:
             path = source.get("path")
             if not path:
                 found.append(causes.required(f"{at}.path"))
-            elif ".." in path.split("/"):
-                found.append(causes.invalid(f"{at}.path", path, "must not contain '..'"))
-            if source.get("type", "") not in _HOST_PATH_TYPES:
+            else:
+                found += no_backsteps(path, f"{at}.path")
+            if source.get("type", "") not in _HOST_PATH_TYPES and path:
                 found.append(causes.not_supported(f"{at}.type", source["type"], _HOST_PATH_TYPES))
         case "configMap":
             found += _keys(source, "name", at)
@@ -73,7 +76,32 @@ def validate_source(kind: str, source: Object, where: str) -> list[Cause]:
         case "persistentVolumeClaim":
             if not source.get("claimName"):
                 found.append(causes.required(f"{at}.claimName"))
+        case "ephemeral":
+            found += _ephemeral(source.get("volumeClaimTemplate"), f"{at}.volumeClaimTemplate")
+        case "image":
+            if not source.get("reference"):
+                found.append(causes.required(f"{at}.reference"))
+            policy = source.get("pullPolicy", "Always")
+            if policy not in _PULL_POLICIES:
+                found.append(causes.not_supported(f"{at}.pullPolicy", policy, _PULL_POLICIES))
+        case _:
+            found += sources.validate(kind, source, where, persistent=persistent)
     return found
+
+
+def _ephemeral(template: Object | None, field: str) -> list[Cause]:
+    if template is None:
+        return [causes.required(field)]
+    meta = template.get("metadata") or {}
+    found: list[Cause] = []
+    for key, value in (meta.get("labels") or {}).items():
+        found += causes.each(f"{field}.metadata.labels", key, names.qualified_name(key))
+        found += causes.each(f"{field}.metadata.labels", value, names.label_value(value))
+    for key in meta.get("annotations") or ():
+        found += causes.each(f"{field}.metadata.annotations", key, names.qualified_name(key.lower()))
+    unfit = [name for name, value in meta.items() if value and name not in ("labels", "annotations")]
+    found += [causes.forbidden(f"{field}.metadata.{name}", "cannot be set") for name in unfit]
+    return [*found, *claimspec.validate(template.get("spec") or {}, f"{field}.spec")]
 
 
 def _keys(source: Object, name: str, field: str) -> list[Cause]:
@@ -99,14 +127,15 @@ def _files(items: Iterable[Object], field: str) -> list[Cause]:
                 found.append(causes.invalid(field, "resource", says))
         elif "resourceFieldRef" not in item:
             found.append(causes.required(field, "one of fieldRef and resourceFieldRef is required"))
-        elif not item["resourceFieldRef"].get("containerName"):
-            found.append(causes.required(f"{field}.resourceFieldRef.containerName"))
+        else:
+            found += validate_resource_ref(item["resourceFieldRef"], f"{field}.resourceFieldRef", in_file=True)
         found += _mode(item, "mode", field)
     return found
 
 
 def _projected(projected: Object, field: str) -> list[Cause]:
     found = _mode(projected, "defaultMode", field)
+    paths: set[str] = set()
     for position, source in enumerate(projected.get("sources") or ()):
         where = f"{field}.sources[{position}]"
         if len(source) > 1:
@@ -114,8 +143,12 @@ def _projected(projected: Object, field: str) -> list[Cause]:
         for kind in ("secret", "configMap"):
             if kind in source:
                 found += _keys(source[kind], "name", f"{where}.{kind}")
+                found += _twice(source[kind], paths, field, source[kind].get("name") or "")
         if "downwardAPI" in source:
             found += _files(source["downwardAPI"].get("items") or (), f"{where}.downwardAPI")
+            found += _twice(source["downwardAPI"], paths, field)
+        if "clusterTrustBundle" in source:
+            found += _trust_bundle(source["clusterTrustBundle"], f"{where}.clusterTrustBundle")
         token = source.get("serviceAccountToken")
         if token is not None:
             seconds = token.get("expirationSeconds", 3600)
@@ -128,12 +161,33 @@ def _projected(projected: Object, field: str) -> list[Cause]:
     return found
 
 
+def _twice(source: Object, taken: set[str], field: str, shown: str | None = None) -> list[Cause]:
+    """Paths that an earlier source of the volume has written."""
+    found: list[Cause] = []
+    for item in source.get("items") or ():
+        path = item.get("path") or ""
+        if path and path in taken:
+            found.append(causes.invalid(field, path if shown is None else shown, "conflicting duplicate paths"))
+        taken.add(path)
+    return found
+
+
+def _trust_bundle(source: Object, field: str) -> list[Cause]:
+    found: list[Cause] = []
+    if "name" in source and "signerName" in source:
+        shown = {name: source[name] for name in source}
+        found.append(causes.invalid(field, shown, "only one of name and signerName may be used"))
+    elif "name" not in source and "signerName" not in source:
+        found.append(causes.required(field, "either name or signerName must be specified"))
+    return [*found, *_path(source, f"{field}.path")]
+
+
 def _path(item: Object, field: str) -> list[Cause]:
     path = item.get("path")
     if not path:
         return [causes.required(field)]
     found = validate_descending(path, field)
-    if path.startswith("..") and path.split("/")[0] != "..":
+    if path.startswith(".."):
         found.append(causes.invalid(field, path, "must not start with '..'"))
     return found
 
