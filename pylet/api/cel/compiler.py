@@ -16,7 +16,7 @@ from pylet.api.cel.errors import CostExceeded, EvaluationError
 from pylet.api.cel.functions import Overload, dispatcher
 from pylet.api.cel.library.optional import optional_index
 from pylet.api.cel.names import unescape
-from pylet.api.cel.standard import show
+from pylet.api.cel.standard import index, index_list, index_map, show
 from pylet.api.cel.syntax import (
     Call,
     Comprehension,
@@ -219,6 +219,13 @@ class _Compiler:
         assert isinstance(name, Literal)
         names = _keys(node.args[0].type or t.DYN, str(name.value))
         return lambda frame: _select_optional(operand(frame), names), cost + 1
+
+    def index(self, node: Call) -> Costed:
+        container, cost = self.compile(node.args[0])
+        key, key_cost = self.compile(node.args[1])
+        through = all(overload.params[0].name == "optional_type" for overload in node.overloads)
+        run = optional_index if through else _INDEXES.get((node.args[0].type or t.DYN).kind, index)
+        return lambda frame: run(container(frame), key(frame)), cost + key_cost + 1
 
     def lazy_or(self, node: Call) -> Costed:
         """`or` and `orValue` do not evaluate what they do not need."""
@@ -462,6 +469,7 @@ def _assign(first: int, second: int | None) -> _Assign:
     return single if second is None else double
 
 
+_INDEXES: dict[str, Callable[[Any, Any], Any]] = {"list": index_list, "map": index_map}
 _KEYS = frozenset({str, int, UInt, bool})
 
 
@@ -572,6 +580,7 @@ _SPECIAL: dict[str, Callable[[_Compiler, Call], Costed]] = {
     "_?_:_": _Compiler.conditional,
     "!_": _Compiler.negation,
     "_?._": _Compiler.optional_select,
+    "_[_]": _Compiler.index,
     "or": _Compiler.lazy_or,
     "orValue": _Compiler.lazy_or,
 }

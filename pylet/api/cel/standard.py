@@ -117,6 +117,15 @@ def index_list(items: list[Any], index: Any) -> Any:
     raise EvaluationError(f"index out of bounds: {int(index)}")
 
 
+def index(container: Any, key: Any) -> Any:
+    """`container[key]` of a value whose type only shows now."""
+    if isinstance(container, dict):
+        return index_map(container, key)
+    if isinstance(container, list):
+        return index_list(container, key)
+    raise no_such_overload("_[_]", [type_name(container), type_name(key)])
+
+
 def index_map(entries: dict[Any, Any], key: Any) -> Any:
     if not isinstance(key, (list, dict)) and key in entries:
         return entries[key]
@@ -370,8 +379,18 @@ def type_constants() -> dict[str, Type]:
     """The names that stand for types, `type(x) == string`."""
     names = ("bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type")
     constants = {name: Type(name) for name in names}
+    constants["optional_type"] = Type("opaque", (), "optional_type")
     constants["google.protobuf.Timestamp"], constants["google.protobuf.Duration"] = t.TIMESTAMP, t.DURATION
     return constants
 
 
-__all__ = ["add_lists", "declare_standard", "index_list", "index_map", "no_such_overload", "show", "type_constants"]
+__all__ = [
+    "add_lists",
+    "declare_standard",
+    "index",
+    "index_list",
+    "index_map",
+    "no_such_overload",
+    "show",
+    "type_constants",
+]

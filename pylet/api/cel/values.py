@@ -143,6 +143,8 @@ def equal(one: Any, other: Any) -> bool:
     """CEL's `==`, which never fails: values of different types are just not equal."""
     kind, other_kind = type(one), type(other)
     if kind in _COMPARABLE and other_kind in _COMPARABLE:
+        if kind is not other_kind and float in (kind, other_kind):
+            one, other = _as_doubles(one, other)
         return bool(one == other)
     if kind is bool or other_kind is bool:
         return kind is other_kind and one == other
@@ -157,6 +159,11 @@ def equal(one: Any, other: Any) -> bool:
     if kind is t.Type and other_kind is t.Type:
         return bool(one.type_name == other.type_name)
     return kind is other_kind and bool(one == other)
+
+
+def _as_doubles(one: Any, other: Any) -> tuple[Any, Any]:
+    """An integer beside a double is rounded to one, as cel-go does, before they are compared."""
+    return (float(one) if isinstance(one, int) else one), (float(other) if isinstance(other, int) else other)
 
 
 def _equal_lists(one: list[Any], other: list[Any]) -> bool:
@@ -184,6 +191,8 @@ def compare(function: str, operator: Callable[[Any, Any], bool]) -> Callable[[An
         if kind in _NUMBERS and other_kind in _NUMBERS:
             if one != one or other != other:
                 raise EvaluationError("NaN values cannot be ordered")
+            if kind is not other_kind and float in (kind, other_kind):
+                one, other = _as_doubles(one, other)
             return operator(one, other)
         if kind is other_kind and kind in _ORDERED:
             return operator(one, other)
