@@ -9,24 +9,12 @@ from typing import Any
 
 import orjson
 
-from pylet.api.columns import since
+from pylet.api.columns import CREATED_TEXT, NAME_TEXT, since
 from pylet.api.crd import jsonpath
 from pylet.api.kind import Column
 from pylet.api.object import Object
 
-_NAME = (
-    "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a "
-    "client to request the generation of an appropriate name automatically. Name is primarily intended for creation "
-    "idempotence and configuration definition. Cannot be updated. More info: "
-    "https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names"
-)
-_CREATED = (
-    "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed "
-    "to be set in happens-before order across separate operations. Clients may not set this value. It is represented "
-    "in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: "
-    "https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata"
-)
-_AGE = {"name": "Age", "type": "date", "description": _CREATED, "jsonPath": ".metadata.creationTimestamp"}
+_AGE = {"name": "Age", "type": "date", "description": CREATED_TEXT, "jsonPath": ".metadata.creationTimestamp"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +43,7 @@ class CustomColumn(Column):
 
 
 def of_version(version: Object) -> Sequence[CustomColumn]:
-    named = CustomColumn("Name", "string", "name", _NAME, 0, jsonpath.parse(".metadata.name"))
+    named = CustomColumn("Name", "string", "name", NAME_TEXT, 0, jsonpath.parse(".metadata.name"))
     return [named, *(_column(column) for column in version.get("additionalPrinterColumns") or (_AGE,))]
 
 

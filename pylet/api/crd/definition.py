@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import orjson
+
 from pylet.api import causes, names
 from pylet.api.admission_rules import webhooks
 from pylet.api.crd import formats, schema_rules
@@ -104,7 +106,10 @@ def _versions(versions: list[Object]) -> list[Cause]:
         if not shared["schema"] and dig(version, "schema", "openAPIV3Schema") is None:
             found.append(causes.required(f"{where}.schema.openAPIV3Schema"))
         if problems := names.dns_1035_label(version.get("name") or ""):
-            found.append(causes.invalid(f"{where}.name", version.get("name") or "", ",".join(problems)))
+            bad = causes.invalid(f"{where}.name", version.get("name") or "", ",".join(problems))
+            found.append(bad)
+            if not position:
+                found.append(Cause(bad.reason, bad.message, "spec.version"))
         found += [
             causes.invalid(f"{where}.deprecationWarning", version["deprecationWarning"], problem)
             for problem in _deprecation_problems(version)
@@ -114,15 +119,34 @@ def _versions(versions: list[Object]) -> list[Cause]:
                 found += judge(version, f"{where}.{field}")
     listed = [version.get("name") for version in versions]
     if len(set(listed)) != len(listed):
-        found.append(causes.invalid("spec.versions", versions, "must contain unique version names"))
+        found.append(_versions_cause(versions, "must contain unique version names"))
     if sum(bool(version.get("storage")) for version in versions) != 1:
         says = "must have exactly one version marked as storage version"
-        found.append(causes.invalid("spec.versions", versions or None, says))
+        found.append(_versions_cause(versions, says))
     if versions:
         for field, (judge, inner) in _PARTS.items():
             if shared[field]:
                 found += judge(versions[0], f"spec.{inner}")
     return found
+
+
+def _versions_cause(versions: list[Object], says: str) -> Cause:
+    """Upstream shows its inner form, where what all versions have alike is empty."""
+    shown = [
+        {
+            "Name": version.get("name") or "",
+            "Served": bool(version.get("served")),
+            "Storage": bool(version.get("storage")),
+            "Deprecated": bool(version.get("deprecated")),
+            "DeprecationWarning": version.get("deprecationWarning"),
+        }
+        | {
+            f"{field[0].upper()}{field[1:]}": None if _alike(versions, field) else version.get(field)
+            for field in _PARTS
+        }
+        for version in versions
+    ]
+    return Cause("FieldValueInvalid", f"Invalid value: {orjson.dumps(shown).decode()}: {says}", "spec.versions")
 
 
 def _alike(versions: list[Object], field: str) -> bool:
@@ -236,14 +260,11 @@ def _selectable(version: Object, where: str) -> list[Cause]:
 def _selected(schema: Any, path: str) -> tuple[str, str]:
     """The type of the field a path leads to, or what is wrong with the path."""
     if not path.startswith("."):
-        return "", f"must start with a dot or single quote: {path}" if not path.startswith("[") else "unexpected ["
+        return "", f"expected [ or . but got: {path.partition('.')[0]}"
     for name in path[1:].split("."):
         inner = (schema.get("properties") or {}).get(name)
         if inner is None:
-            if name == "metadata":
-                inner = {"type": "object", "properties": {"name": {"type": "string"}}}
-            else:
-                return "", "does not refer to a valid field"
+            return "", "does not refer to a valid field"
         schema = inner
     return schema.get("type") or "", ""
 
@@ -338,7 +359,7 @@ def _stored_versions(crd: Object) -> list[Cause]:
     stored, where = dig(crd, "status", "storedVersions", default=[]), "status.storedVersions"
     versions = crd["spec"].get("versions") or []
     if not stored:
-        return [causes.invalid(where, stored, "must have at least one stored version")]
+        return [causes.invalid(where, None, "must have at least one stored version")]
     found = [
         causes.invalid(where, stored, f"must have the storage version {version['name']}")
         for version in versions

@@ -56,6 +56,8 @@ def validate(schema: Object, where: str, *, has_status: bool) -> list[Cause]:
         found += _status_root(schema, where)
     if schema.get("nullable"):
         found.append(causes.forbidden(f"{where}.nullable", "nullable cannot be true at the root"))
+    if any(isinstance(inner.get("items"), list) for inner in nested(schema)):  # then upstream looks no further
+        return found + _words(schema, where, is_root=True, inside_meta=False, defaults="")
     structural = sorted([*_invariants(schema, "root", where), *_completeness(schema, schema, where, where)], key=str)
     if not structural:
         structural = _defaults(schema, where, inside_meta=False, is_root=True)
@@ -104,7 +106,7 @@ def _invariants(schema: Object, level: str, where: str) -> list[Cause]:
     word = schema.get
     found: list[Cause] = []
     type_, properties = word("type") or "", word("properties") or {}
-    if type_ == "array" and not word("items"):
+    if type_ == "array" and word("items") is None:
         found.append(causes.required(f"{where}.items", "must be specified"))
     if isinstance(word("items"), dict):
         found += _invariants(schema["items"], "item", f"{where}.items")
@@ -257,7 +259,9 @@ def _default(value: Any, node: Structural, where: str) -> list[Cause]:
     lost: list[str] = []
     pruning.prune(pruned, node, "", lost)
     found = [causes.invalid(where, value, "must not have unknown fields")] if lost else []
-    return found + validation.validate(value, node, where)
+    for cause in validation.validate(value, node):
+        found.append(Cause(cause.reason, cause.message, f"{where}.{cause.field}" if cause.field else where))
+    return found
 
 
 # ---- words
@@ -295,7 +299,7 @@ def _words(schema: Object, where: str, *, is_root: bool, inside_meta: bool, defa
         found.append(causes.invalid(place, False, "must be true or undefined"))
     found += _list_words(schema, where)
     for position, rule in enumerate(word("x-kubernetes-validations") or ()):
-        found += _rule(rule, f"{where}.x-kubernetes-validations[{position}]")
+        found += _rule(rule, schema, f"{where}.x-kubernetes-validations[{position}]")
     return found
 
 
@@ -400,7 +404,7 @@ def _key_words(items: Object, keys: list[str], where: str) -> list[Cause]:
     return found
 
 
-def _rule(rule: Object, where: str) -> list[Cause]:
+def _rule(rule: Object, schema: Object, where: str) -> list[Cause]:
     text, message = rule.get("rule") or "", rule.get("message") or ""
     expression, path = rule.get("messageExpression") or "", rule.get("fieldPath") or ""
     found: list[Cause] = []
@@ -421,7 +425,19 @@ def _rule(rule: Object, where: str) -> list[Cause]:
         found.append(causes.invalid(f"{where}.fieldPath", path, "must be non-empty if specified"))
     if _breaks(path):
         found.append(causes.invalid(f"{where}.fieldPath", path, "must not contain line breaks"))
+    if path and not _leads_somewhere(path, schema):
+        found.append(causes.invalid(f"{where}.fieldPath", path, "must be a valid path"))
     return found
+
+
+def _leads_somewhere(path: str, schema: Object) -> bool:
+    from pylet.api.cel import fieldpath
+
+    try:
+        fieldpath.normalized(path, schema)
+    except ValueError:
+        return False
+    return True
 
 
 def _breaks(text: str) -> bool:

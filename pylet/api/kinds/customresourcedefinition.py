@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pylet.api import columns
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
@@ -26,7 +27,9 @@ class DefinitionStrategy(Strategy):
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
         if subresource == "status":
             super().prepare_update(obj, old, subresource)
-            obj["metadata"] = {**old["metadata"], **_managed(obj)}
+            if not obj["status"].get("storedVersions"):
+                obj["status"]["storedVersions"] = []
+                _note_stored_version(obj)
             return
         obj["status"] = {**old["status"], "storedVersions": list(old["status"].get("storedVersions") or ())}
         obj["metadata"]["generation"] = old["metadata"].get("generation", 1) + (obj["spec"] != old["spec"])
@@ -48,11 +51,6 @@ class DefinitionStrategy(Strategy):
         from pylet.api.crd import definition
 
         return definition.warnings(obj)
-
-
-def _managed(obj: Object) -> Object:
-    managed = obj["metadata"].get("managedFields")
-    return {} if managed is None else {"managedFields": managed}
 
 
 def _note_stored_version(obj: Object) -> None:
@@ -81,8 +79,8 @@ KIND = Kind(
     subresources=("status",),
     strategy=DefinitionStrategy(),
     columns=(
-        Column("Name", format="name", description="Name must be unique within a namespace."),
-        Column("Created At", "date", description="When the object was created."),
+        Column("Name", format="name", description=columns.NAME_TEXT),
+        Column("Created At", "date", description=columns.CREATED_TEXT),
     ),
     cells=_cells,
 )
