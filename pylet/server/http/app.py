@@ -111,6 +111,8 @@ class App:
             if self._resources.kinds.has_built_in(info.group, info.version):
                 raise not_found()
             return Answer.text("404 page not found\n", 404)
+        if info.verb == "patch" and await self._resources.would_create(http, info, kind):
+            self._authorizer.check(replace(asked, verb="create"))
         return await self._resources.serve(http, info, kind, user)
 
     def _user(self, http: web.BaseRequest) -> User:

@@ -128,6 +128,15 @@ class Resources:
             "deletecollection": self._delete_collection,
         }
 
+    async def would_create(self, http: web.BaseRequest, info: RequestInfo, kind: Kind) -> bool:
+        """Whether this patch is an apply of something that is not there."""
+        if info.subresource or not http.headers.get("Content-Type", "").startswith(PatchType.APPLY):
+            return False
+        if "get" not in kind.verbs:
+            return False
+        table = await self._registry.load_table(kind.stored_as or kind)
+        return Key(info.namespace if kind.namespaced else "", info.name) not in table.entries
+
     async def serve(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Answer | Streamed:
         """Raises: ApiError."""
         if info.subresource and info.subresource not in kind.subresources:
