@@ -48,7 +48,7 @@ def endpoint_problems_of(text: str) -> Problems:
 def network_problems_of(text: str) -> Problems:
     """What is wrong with a network that need not be written canonically."""
     base, slash, length = text.partition("/")
-    if not slash or not length.isascii() or not length.isdigit() or not _is_network(text):
+    if not slash or not length.isascii() or not length.isdigit() or not is_network(text):
         return ("must not have leading 0s in IP or prefix length",) if _has_zeros(base, length) else (_NO_NETWORK,)
     if len(length) > 1 and length[0] == "0":
         return ("must not have leading 0s in IP or prefix length",)
@@ -66,9 +66,18 @@ def canonical_network_problems_of(text: str) -> Problems:
     return (f'must be in canonical form ("{ip_network(text, strict=False)}")',)
 
 
+def is_network(text: str) -> bool:
+    """Whether it can be read as a network at all, bits beyond its prefix or not."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
 def network_warnings(field: str, text: str) -> list[str]:
     """Texts about a network that may not mean what it says; source: GetWarningsForCIDR."""
-    if not _is_network(text):
+    if not is_network(text):
         return []
     network, base = ip_network(text, strict=False), ip_address(text.partition("/")[0])
     if base != network.network_address:
@@ -87,16 +96,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _is_network(text: str) -> bool:
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return "%" not in text
-
-
 def _has_zeros(base: str, length: str) -> bool:
-    return _is_network(f"{_LEADING.sub('', base)}/{length}")
+    return is_network(f"{_LEADING.sub('', base)}/{length}")
 
 
 def _is_mapped(address: object) -> bool:

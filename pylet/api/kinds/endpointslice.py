@@ -26,11 +26,23 @@ class EndpointSliceStrategy(Strategy):
 
     has_generation = True
 
+    def prepare_create(self, obj: Object) -> None:
+        super().prepare_create(obj)
+        _drop_topology(obj)
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_update(obj, old, subresource)
+        if obj.get("endpoints") != old.get("endpoints"):
+            _drop_topology(obj)
+
     def spec_changed(self, obj: Object, old: Object) -> bool:
         fields = ("endpoints", "ports")
         return any(obj.get(field) != old.get(field) for field in fields) or (
             obj["metadata"].get("labels") != old["metadata"].get("labels")
         )
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        return ("spec.addressType: FQDN endpoints are deprecated",) if obj.get("addressType") == "FQDN" else ()
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         return [*_type_and_ports(obj), *_endpoints(obj)]
@@ -40,6 +52,12 @@ class EndpointSliceStrategy(Strategy):
         same = obj.get("endpoints") == old.get("endpoints")
         changed = causes.immutable("addressType", obj.get("addressType"), old.get("addressType"))
         return [*_type_and_ports(obj), *(() if same else _endpoints(obj)), *changed]
+
+
+def _drop_topology(obj: Object) -> None:
+    """This version only shows it."""
+    for endpoint in obj.get("endpoints") or ():
+        endpoint.pop("deprecatedTopology", None)
 
 
 def _type_and_ports(obj: Object) -> list[Cause]:

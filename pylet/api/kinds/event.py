@@ -44,7 +44,7 @@ def validate(obj: Object, controller: str) -> list[Cause]:
     return found
 
 
-def _cells(obj: Object, now: datetime) -> list[Any]:
+def cells(obj: Object, now: datetime) -> list[Any]:
     first = columns.since(obj.get("firstTimestamp") or obj.get("eventTime"), now)
     last = columns.since(obj["lastTimestamp"], now) if obj.get("lastTimestamp") else first
     count = obj.get("count") or 1
@@ -102,7 +102,7 @@ KIND = Kind(
         Column("Count", priority=1, description="The number of times this event has occurred."),
         Column("Name", priority=1, format="name", description="Name must be unique within a namespace."),
     ),
-    cells=_cells,
+    cells=cells,
     fields={
         **{f"involvedObject.{field}": _involved(field) for field in _INVOLVED},
         "reason": lambda obj: obj.get("reason", ""),

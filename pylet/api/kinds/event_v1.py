@@ -6,6 +6,8 @@ Source: pkg/apis/events/v1/conversion.go. Fields both versions know keep their n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 from pylet.api import causes
 from pylet.api.errors import Cause
@@ -78,6 +80,10 @@ def _series(obj: Object) -> list[Cause]:
     return found
 
 
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    return event.cells(to_stored(obj), now)
+
+
 KIND = Kind(
     group="events.k8s.io",
     version="v1",
@@ -86,6 +92,8 @@ KIND = Kind(
     definition="io.k8s.api.events.v1.Event",
     short_names=("ev",),
     strategy=EventStrategy(),
+    columns=event.KIND.columns,
+    cells=_cells,
     stored_as=event.KIND,
     to_stored=to_stored,
     from_stored=from_stored,

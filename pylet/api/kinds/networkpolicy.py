@@ -9,7 +9,7 @@ from typing import Any
 
 from pylet.api import causes, columns, names, selector
 from pylet.api.errors import Cause
-from pylet.api.ip import network_problems_of, network_warnings
+from pylet.api.ip import is_network, network_problems_of, network_warnings
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 
@@ -109,12 +109,12 @@ def _block(block: Object, where: str, known: frozenset[str]) -> list[Cause]:
     if not block.get("cidr"):
         return [causes.required(f"{where}.cidr")]
     for field, network in _networks(block, where):
-        problems = network_problems_of(network)
         if network not in known:
-            found += causes.each(field, network, problems)
-        if problems and field.endswith(".cidr"):
-            return found
-        if not problems and not field.endswith(".cidr") and not _is_within(network, block["cidr"]):
+            found += causes.each(field, network, network_problems_of(network))
+        if field.endswith(".cidr"):
+            if not is_network(network):
+                return found
+        elif is_network(network) and not _is_within(network, block["cidr"]):
             found.append(causes.invalid(field, network, "must be a strict subset of `cidr`"))
     return found
 

@@ -70,7 +70,7 @@ KIND = Kind(
         Column("Value", "integer", description="The priority that pods receive when they name this class."),
         Column("Global-Default", "boolean", description="Whether pods that name no class receive this one."),
         columns.AGE,
-        Column("PreemptionPolicy", priority=1, description="The policy for preempting pods with lower priority."),
+        Column("PreemptionPolicy", description="The policy for preempting pods with lower priority."),
     ),
     cells=_cells,
 )
