@@ -61,6 +61,17 @@ LABEL = (
     "an alphanumeric character (e.g. 'my-name',  or '123-abc', "
     "regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
 )
+SUBDOMAIN = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', "
+    "regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+LABEL_KEY = (
+    "must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character "
+    "(e.g. 'MyName',  or 'my.name',  or '123-abc', "
+    "regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+ANTI_AFFINITY = "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution"
 REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K"
 
 
@@ -126,7 +137,7 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
                 "when `value` is not empty",
                 'spec.containers[0].env[2].valueFrom.fieldRef.fieldPath: Invalid value: "spec.foo": '
                 "error converting fieldPath: field label not supported: spec.foo",
-                "spec.containers[0].env[3].valueFrom.configMapKeyRef.name: Required value",
+                f'spec.containers[0].env[3].valueFrom.configMapKeyRef.name: Invalid value: "": {SUBDOMAIN}',
             ],
             id="bad environment",
         ),
@@ -152,8 +163,10 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
             POD,
             container(resources={"requests": {"cpu": "2", "foo": "1"}, "limits": {"cpu": "1", "example.com/gpu": "1"}}),
             [
-                'spec.containers[0].resources.requests: Invalid value: "foo": must be a standard '
-                "resource for containers",
+                'spec.containers[0].resources.requests[foo]: Invalid value: "foo": '
+                "must be a standard resource type or fully qualified",
+                'spec.containers[0].resources.requests[foo]: Invalid value: "foo": '
+                "must be a standard resource for containers",
                 'spec.containers[0].resources.requests: Invalid value: "2": must be less than or '
                 "equal to cpu limit of 1",
             ],
@@ -188,8 +201,9 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
             POD,
             pod(affinity={"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}),
             [
-                "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: "
-                "Required value: can not be empty"
+                f"{ANTI_AFFINITY}[0].topologyKey: Required value: can not be empty",
+                f'{ANTI_AFFINITY}[0].topologyKey: Invalid value: "": name part must be non-empty',
+                f'{ANTI_AFFINITY}[0].topologyKey: Invalid value: "": name part {LABEL_KEY}',
             ],
             id="anti-affinity without a topology",
         ),
@@ -208,7 +222,7 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
         pytest.param(
             POD,
             pod(dnsPolicy="None"),
-            ["spec.dnsConfig: Required value: must provide at least one DNS nameserver when `dnsPolicy` is None"],
+            ["spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"],
             id="no DNS at all",
         ),
         pytest.param(SERVICE, service(clusterIP="10.0.0.1", clusterIPs=["10.0.0.1"]), [], id="a plain service"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -10,8 +11,12 @@ from pylet.api import causes, columns, names, podspec
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, condition_of, dig, is_terminating
+from pylet.api.podspec.security import MIRROR
+from pylet.api.podspec.subresources import ephemeral_changes, resize_changes, resized, with_ephemeral
 from pylet.api.podspec.update import changes
 from pylet.api.qos import qos_class
+
+_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 class PodStrategy(Strategy):
@@ -39,7 +44,7 @@ class PodStrategy(Strategy):
 
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
         if subresource in ("ephemeralcontainers", "resize"):
-            spec = _with_ephemeral if subresource == "ephemeralcontainers" else _resized
+            spec = with_ephemeral if subresource == "ephemeralcontainers" else resized
             obj["spec"] = spec(old["spec"], obj["spec"])
         super().prepare_update(obj, old, subresource)
         if subresource in ("ephemeralcontainers", "resize") and obj["spec"] != old["spec"]:
@@ -48,7 +53,7 @@ class PodStrategy(Strategy):
             obj.setdefault("status", {}).setdefault("qosClass", old["status"]["qosClass"])
 
     def validate(self, obj: Object) -> Sequence[Cause]:
-        found = podspec.validate(obj["spec"], "spec")
+        found = [*_annotations(obj), *podspec.validate(obj["spec"], "spec")]
         if obj["spec"].get("ephemeralContainers"):
             says = "cannot be set on create"
             found.append(causes.forbidden("spec.ephemeralContainers", says))
@@ -62,8 +67,10 @@ class PodStrategy(Strategy):
                 if obj["spec"] == old["spec"]:
                     return ()
                 return [*podspec.validate(obj["spec"], "spec"), *changes(obj["spec"], old["spec"])]
-            case "ephemeralcontainers" | "resize":
-                return podspec.validate(obj["spec"], "spec")
+            case "ephemeralcontainers":
+                return [*podspec.validate(obj["spec"], "spec"), *ephemeral_changes(obj, old)]
+            case "resize":
+                return [*podspec.validate(obj["spec"], "spec"), *resize_changes(obj, old)]
         return ()
 
     def warnings(self, obj: Object) -> Sequence[str]:
@@ -83,32 +90,30 @@ class PodStrategy(Strategy):
         return 1 if seconds < 0 else seconds
 
 
-def _with_ephemeral(old: Object, new: Object) -> Object:
-    """The old spec with the new ephemeral containers; nothing else goes through that subresource."""
-    taken = {"ephemeralContainers": new["ephemeralContainers"]} if new.get("ephemeralContainers") else {}
-    return {**{name: value for name, value in old.items() if name != "ephemeralContainers"}, **taken}
-
-
-def _resized(old: Object, new: Object) -> Object:
-    """The old spec with the new resources of its containers."""
-    spec = dict(old)
-    for field in ("containers", "initContainers"):
-        asked = {container["name"]: container for container in new.get(field) or ()}
-        if old.get(field):
-            spec[field] = [_resized_container(container, asked.get(container["name"], {})) for container in old[field]]
-    return spec
-
-
-def _resized_container(old: Object, new: Object) -> Object:
-    return old | {field: new[field] for field in ("resources", "resizePolicy") if field in new}
+def _annotations(pod: Object) -> list[Cause]:
+    """Annotations that mean something to pods; source: ValidatePodSpecificAnnotations."""
+    found: list[Cause] = []
+    notes = pod["metadata"].get("annotations") or {}
+    mirrored = notes.get(MIRROR)
+    if mirrored is not None and not pod["spec"].get("nodeName"):
+        says = "must set spec.nodeName if mirror pod annotation is set"
+        found.append(causes.invalid(f"metadata.annotations[{MIRROR}]", mirrored, says))
+    cost = notes.get(_DELETION_COST)
+    if cost is not None and not (re.fullmatch("0|-?[1-9][0-9]{0,9}", cost) and -(2**31) <= int(cost) < 2**31):
+        found.append(causes.invalid(f"metadata.annotations[{_DELETION_COST}]", cost, "must be a 32bit integer"))
+    return found
 
 
 def _status_changes(obj: Object, old: Object) -> list[Cause]:
     """Which node runs a pod and how its containers ended cannot be undone: ValidatePodStatusUpdate."""
     found: list[Cause] = []
     nominated = dig(obj, "status", "nominatedNodeName", default="")
-    if nominated:
+    if nominated and nominated != dig(old, "status", "nominatedNodeName"):
         found += causes.each("status.nominatedNodeName", nominated, names.dns_subdomain(nominated))
+        if old["spec"].get("nodeName"):
+            says = "may not be set on pods that are already bound to a node"
+            found.append(causes.forbidden("status.nominatedNodeName", says))
+    found += causes.immutable("status.qosClass", dig(obj, "status", "qosClass"), dig(old, "status", "qosClass"))
     if dig(obj, "spec", "restartPolicy") == "Always":
         return found
     before = {status["name"]: status for status in dig(old, "status", "containerStatuses", default=())}

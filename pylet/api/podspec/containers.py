@@ -20,7 +20,15 @@ _PROPAGATIONS = ("Bidirectional", "HostToContainer", "None")
 _RECURSIVE = ("Disabled", "Enabled", "IfPossible")
 _MOST_RULES, _MOST_EXIT_CODES = 20, 255
 _SIDECARS_ONLY = "may not be set for init containers without restartPolicy=Always"
-_NOT_EPHEMERAL = ("ports", "lifecycle", *PROBES, "resizePolicy")
+_NOT_EPHEMERAL = (
+    "ports",
+    "resources",
+    "resizePolicy",
+    "restartPolicy",
+    "restartPolicyRules",
+    *PROBES,
+    "lifecycle",
+)
 
 
 def validate_all(spec: Object, volumes: Mapping[str, str], field: str) -> list[Cause]:
@@ -51,7 +59,22 @@ def validate_all(spec: Object, volumes: Mapping[str, str], field: str) -> list[C
     for position, container in enumerate(spec.get("ephemeralContainers") or ()):
         where = f"{field}.ephemeralContainers[{position}]"
         found += _container(container, spec, volumes, where)
+        found += _ephemeral(container, spec, where)
         found += _name_taken(container, taken, where)
+    return found
+
+
+def _ephemeral(container: Object, spec: Object, where: str) -> list[Cause]:
+    """What one that only looks at others may not have."""
+    says = "cannot be set for an Ephemeral Container"
+    found = [causes.forbidden(f"{where}.{name}", says) for name in _NOT_EPHEMERAL if container.get(name)]
+    target = container.get("targetContainerName")
+    others = (other.get("name") for kind in ("containers", "initContainers") for other in spec.get(kind) or ())
+    if target and target not in others:
+        found.append(causes.not_found(f"{where}.targetContainerName", target))
+    for position, mount in enumerate(container.get("volumeMounts") or ()):
+        unfit = [name for name in ("subPath", "subPathExpr") if mount.get(name)]
+        found += [causes.forbidden(f"{where}.volumeMounts[{position}].{name}", says) for name in unfit]
     return found
 
 

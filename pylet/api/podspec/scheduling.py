@@ -64,7 +64,8 @@ def validate_tolerations(tolerations: Iterable[Object], field: str) -> list[Caus
                     says = "value must be empty when `operator` is 'Exists'"
                     found.append(causes.invalid(f"{where}.operator", value, says))
             case _:
-                found.append(causes.not_supported(f"{where}.operator", operator, ("Equal", "Exists", "Lt", "Gt")))
+                compared = ("Lt", "Gt") if operator in ("Lt", "Gt") else ()
+                found.append(causes.not_supported(f"{where}.operator", operator, ("Equal", "Exists", *compared)))
         if effect and effect not in _EFFECTS:
             found.append(causes.not_supported(f"{where}.effect", effect, _EFFECTS))
     return found

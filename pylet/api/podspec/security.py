@@ -13,6 +13,7 @@ from pylet.api.errors import Cause
 from pylet.api.object import Object
 from pylet.api.podspec.paths import validate_descending
 
+MIRROR = "kubernetes.io/config.mirror"
 _MOST_ID = 2**31 - 1
 _PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
 _LONGEST_PROFILE = 4095
@@ -23,7 +24,7 @@ _IPC_SYSCTLS = ("kernel.shm", "kernel.msg", "fs.mqueue.")
 _CHOICES = {
     "fsGroupChangePolicy": ("Always", "OnRootMismatch"),
     "supplementalGroupsPolicy": ("Merge", "Strict"),
-    "seLinuxChangePolicy": ("MountOption", "Recursive"),
+    "seLinuxChangePolicy": ("Recursive",),
 }
 _NOT_ON_WINDOWS = "cannot be set for a windows pod"
 _WINDOWS_POD = ("hostPID", "hostIPC", "hostUsers", "shareProcessNamespace")

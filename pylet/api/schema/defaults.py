@@ -101,6 +101,9 @@ VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
 
 def _pod(pod: Object) -> None:
     spec = pod["spec"]
+    whole = spec.get("resources") or {}
+    for name, amount in (whole.get("limits") or {}).items():
+        whole.setdefault("requests", {}).setdefault(name, amount)
     containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
     for container in containers:
         resources = container.get("resources") or {}
@@ -142,6 +145,14 @@ def pull_policy(image: str) -> str:
     name, at, _digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     return "Always" if tag == "latest" or (name and not tag and not at) else "IfNotPresent"
+
+
+def _lifecycle(lifecycle: Object) -> None:
+    lifecycle.pop("stopSignal", None)  # behind ContainerStopSignals, which is off
+
+
+def _projection(projection: Object) -> None:
+    projection.pop("clusterTrustBundle", None)  # behind ClusterTrustBundleProjection, which is off
 
 
 def _volume(volume: Object) -> None:
@@ -357,6 +368,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "core.v1.Container": _container,
     "core.v1.EphemeralContainer": _container,
     "core.v1.LimitRangeItem": _limit_range_item,
+    "core.v1.Lifecycle": _lifecycle,
     "core.v1.Namespace": _namespace,
     "core.v1.NodeSpec": _node_spec,
     "core.v1.NodeStatus": _node_status,
@@ -367,6 +379,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "core.v1.Secret": _secret,
     "core.v1.Service": _service,
     "core.v1.Volume": _volume,
+    "core.v1.VolumeProjection": _projection,
     "flowcontrol.v1.FlowSchemaSpec": _flow_schema,
     "flowcontrol.v1.QueuingConfiguration": _queuing,
     "networking.v1.NetworkPolicy": _network_policy,
