@@ -1,0 +1,255 @@
+"""Custom resources over HTTP: from a definition to its objects and back to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+
+from pylet.server.pki import Pki
+
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
+MERGE = "application/merge-patch+json"
+SPEC = {
+    "type": "object",
+    "properties": {"color": {"type": "string", "default": "red"}, "replicas": {"type": "integer", "minimum": 0}},
+}
+
+
+def version(name: str, **changes: Any) -> dict[str, Any]:
+    properties = {"spec": SPEC, "status": {"type": "object", "properties": {"replicas": {"type": "integer"}}}}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": properties}}
+    return {"name": name, "served": True, "storage": False, "schema": schema, **changes}
+
+
+def definition(*versions: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    names = {"plural": "widgets", "kind": "Widget", "shortNames": ["wd"]}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {"group": "example.com", "scope": "Namespaced", "names": names, "versions": list(versions), **spec},
+    }
+
+
+def widget(name: str, api_version: str = "v1", **spec: Any) -> dict[str, Any]:
+    return {"apiVersion": f"example.com/{api_version}", "kind": "Widget", "metadata": {"name": name}, "spec": spec}
+
+
+async def define(cluster: Any, crd: dict[str, Any]) -> None:
+    made = await cluster.ask("POST", DEFINITIONS, crd)
+    assert made.status == 201, made.body
+    await until(cluster, f"{DEFINITIONS}/widgets.example.com", lambda answer: b"InitialNamesAccepted" in answer.body)
+
+
+async def until(cluster: Any, path: str, holds: Callable[[Any], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds(await cluster.ask("GET", path)):  # the server shares this loop: each turn lets it work
+            pass
+
+
+async def test_what_is_defined_is_served(cluster: Any) -> None:
+    scale = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".status.replicas"}
+    column = {"name": "Color", "type": "string", "jsonPath": ".spec.color"}
+    await define(
+        cluster,
+        definition(
+            version(
+                "v1",
+                storage=True,
+                subresources={"status": {}, "scale": scale},
+                additionalPrinterColumns=[column],
+                selectableFields=[{"jsonPath": ".spec.color"}],
+            )
+        ),
+    )
+    made = await cluster.ask("POST", WIDGETS, widget("a", replicas=3, odd=1))
+    assert made.status == 201
+    assert made.json["spec"] == {"replicas": 3, "color": "red"}
+    assert made.headers["Warning"] == r'299 - "unknown field \"spec.odd\""'
+    strict = await cluster.ask("POST", f"{WIDGETS}?fieldValidation=Strict", widget("b", odd=1))
+    assert strict.status == 400
+    assert (await cluster.ask("POST", WIDGETS, widget("b", replicas=-1))).status == 422
+
+    status = {"status": {"replicas": 2}, "spec": {"color": "blue"}}
+    told = await cluster.ask("PATCH", f"{WIDGETS}/a/status", status, Content_Type=MERGE)
+    assert (told.json["spec"]["color"], told.json["status"], told.json["metadata"]["generation"]) == (
+        "red",
+        {"replicas": 2},
+        1,
+    )
+    scaled = await cluster.ask("PATCH", f"{WIDGETS}/a/scale", {"spec": {"replicas": 5}}, Content_Type=MERGE)
+    assert (scaled.json["spec"], scaled.json["status"]) == ({"replicas": 5}, {"replicas": 2})
+
+    strategic = "application/strategic-merge-patch+json"
+    assert (await cluster.ask("PATCH", f"{WIDGETS}/a", {}, Content_Type=strategic)).status == 415
+    table = await cluster.ask("GET", WIDGETS, Accept="application/json;as=Table;v=v1;g=meta.k8s.io")
+    assert table.json["rows"][0]["cells"] == ["a", "red"]
+    for color, count in (("red", 1), ("blue", 0)):
+        found = await cluster.ask("GET", f"{WIDGETS}?fieldSelector=spec.color%3D{color}")
+        assert len(found.json["items"]) == count
+    assert (await cluster.ask("GET", f"{WIDGETS}?fieldSelector=spec.replicas%3D5")).status == 400
+
+
+async def test_each_version_shows_the_same_objects(cluster: Any) -> None:
+    old = version("v1alpha1", deprecated=True)
+    await define(cluster, definition(version("v1", storage=True), old, version("v2", served=False)))
+    await cluster.ask("POST", WIDGETS.replace("/v1/", "/v1alpha1/"), widget("a", "v1alpha1", color="blue"))
+    seen = await cluster.ask("GET", f"{WIDGETS}/a")
+    assert (seen.json["apiVersion"], seen.json["spec"]["color"]) == ("example.com/v1", "blue")
+    again = await cluster.ask("GET", f"{WIDGETS.replace('/v1/', '/v1alpha1/')}/a")
+    assert again.json["apiVersion"] == "example.com/v1alpha1"
+    assert "example.com/v1alpha1 Widget is deprecated; use example.com/v1 Widget" in again.headers["Warning"]
+    assert (await cluster.ask("GET", WIDGETS.replace("/v1/", "/v2/"))).status == 404
+
+
+async def test_a_default_that_comes_later_shows_in_what_was_stored_before(cluster: Any) -> None:
+    plain = version("v1", storage=True)
+    plain["schema"]["openAPIV3Schema"]["properties"] = {"spec": {"type": "object", "properties": {}}}
+    await define(cluster, definition(plain))
+    await cluster.ask("POST", WIDGETS, widget("a"))
+    ends = await watch(cluster, WIDGETS)
+    patch = {"spec": {"versions": [version("v1", storage=True)]}}
+    await cluster.ask("PATCH", f"{DEFINITIONS}/widgets.example.com", patch, Content_Type=MERGE)
+    assert (await cluster.ask("GET", f"{WIDGETS}/a")).json["spec"] == {"color": "red"}
+    await asyncio.wait_for(ends, 5)
+
+
+async def watch(cluster: Any, path: str) -> asyncio.Task[bytes]:
+    """Everything a watch brings until the server ends it."""
+    answer = await cluster.admin.get(f"{cluster.running.url}{path}?watch=true")
+    return asyncio.create_task(answer.read())
+
+
+async def test_a_definition_goes_with_its_objects(cluster: Any) -> None:
+    await define(cluster, definition(version("v1", storage=True)))
+    held = widget("held")
+    held["metadata"]["finalizers"] = ["example.com/held"]
+    await cluster.ask("POST", WIDGETS, held)
+    await cluster.ask("POST", WIDGETS, widget("free"))
+    ends = await watch(cluster, WIDGETS)
+    marked = await cluster.ask("DELETE", f"{DEFINITIONS}/widgets.example.com")
+    assert marked.json["metadata"]["finalizers"] == ["customresourcecleanup.apiextensions.k8s.io"]
+    refused = await cluster.ask("POST", WIDGETS, widget("late"))
+    assert refused.status == 403
+    await until(cluster, f"{WIDGETS}/free", lambda answer: answer.status == 404)
+    assert (await cluster.ask("GET", f"{WIDGETS}/held")).status == 200
+    await cluster.ask("PATCH", f"{WIDGETS}/held", {"metadata": {"finalizers": None}}, Content_Type=MERGE)
+    await until(cluster, f"{DEFINITIONS}/widgets.example.com", lambda answer: answer.status == 404)
+    assert (await cluster.ask("GET", WIDGETS)).status == 404
+    assert b'"DELETED"' in await asyncio.wait_for(ends, 5)
+
+
+async def test_owners_and_namespaces_take_custom_objects_along(cluster: Any) -> None:
+    await define(cluster, definition(version("v1", storage=True)))
+    owner = (await cluster.ask("POST", WIDGETS, widget("owner"))).json
+    owned = {"metadata": {"name": "owned"}}
+    reference = {"apiVersion": "example.com/v1", "kind": "Widget", "name": "owner", "uid": owner["metadata"]["uid"]}
+    owned["metadata"]["ownerReferences"] = [reference]  # type: ignore[assignment]
+    await cluster.ask("POST", "/api/v1/namespaces/default/configmaps", owned)
+    await cluster.ask("DELETE", f"{WIDGETS}/owner")
+    await until(cluster, "/api/v1/namespaces/default/configmaps/owned", lambda answer: answer.status == 404)
+
+    await cluster.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "going"}})
+    going = WIDGETS.replace("default", "going")
+    await cluster.ask("POST", going, widget("a"))
+    await cluster.ask("DELETE", "/api/v1/namespaces/going")
+    await until(cluster, "/api/v1/namespaces/going", lambda answer: answer.status == 404)
+    assert (await cluster.ask("GET", going)).json["items"] == []
+
+
+@asynccontextmanager
+async def webhook(pki: Pki, answers: Callable[[dict[str, Any]], dict[str, Any]]) -> AsyncIterator[str]:
+    """A conversion webhook with the server's own certificate; gives its URL."""
+
+    async def handle(request: web.Request) -> web.Response:
+        review = await request.json()
+        response = {"uid": review["request"]["uid"], **answers(review["request"])}
+        return web.json_response({**review, "request": None, "response": response})
+
+    app = web.Application()
+    app.router.add_post("/convert", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.serving.certificate, pki.serving.key)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+    try:
+        yield f"https://127.0.0.1:{port}/convert"
+    finally:
+        await runner.cleanup()
+
+
+def painted(request: dict[str, Any]) -> dict[str, Any]:
+    """Converts by noting the version in the color, and tries to rename what it must not."""
+    wanted = request["desiredAPIVersion"]
+    found = []
+    for obj in request["objects"]:
+        obj["apiVersion"] = wanted
+        obj["spec"]["color"] += f"-{wanted[-2:]}"
+        obj["metadata"]["labels"] = {"converted": "true"}
+        obj["metadata"]["finalizers"] = ["not/allowed"]
+        found.append(obj)
+    return {"result": {"status": "Success"}, "convertedObjects": found}
+
+
+def conversion(url: str, ca: Path) -> dict[str, Any]:
+    client = {"url": url, "caBundle": base64.b64encode(ca.read_bytes()).decode()}
+    return {"strategy": "Webhook", "webhook": {"conversionReviewVersions": ["v1"], "clientConfig": client}}
+
+
+async def test_a_webhook_converts_between_versions(cluster: Any) -> None:
+    pki = cluster.running.pki
+    asked: list[int] = []
+
+    def answers(request: dict[str, Any]) -> dict[str, Any]:
+        asked.append(len(request["objects"]))
+        return painted(request)
+
+    async with webhook(pki, answers) as url:
+        versions = version("v1", storage=True), version("v2")
+        await define(cluster, definition(*versions, conversion=conversion(url, pki.ca.certificate)))
+        for name in ("a", "b"):
+            assert (await cluster.ask("POST", WIDGETS, widget(name, color="red"))).status == 201
+        assert asked == []
+        second = WIDGETS.replace("/v1/", "/v2/")
+        listed = await cluster.ask("GET", second)
+        assert [obj["spec"]["color"] for obj in listed.json["items"]] == ["red-v2", "red-v2"]
+        assert listed.json["items"][0]["metadata"]["labels"] == {"converted": "true"}
+        assert "finalizers" not in listed.json["items"][0]["metadata"]
+        assert asked == [2]
+
+        put = await cluster.ask("PATCH", f"{second}/a", {"spec": {"color": "blue"}}, Content_Type=MERGE)
+        assert put.json["spec"]["color"] == "blue"
+        assert (await cluster.ask("GET", f"{WIDGETS}/a")).json["spec"]["color"] == "blue-v1"
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ({"result": {"status": "Failure", "message": "no way"}}, "failed: no way"),
+        ({"result": {"status": "Success"}, "convertedObjects": []}, "returned 0 objects, expected 1"),
+    ],
+)
+async def test_a_webhook_that_fails_is_told(cluster: Any, answer: dict[str, Any], says: str) -> None:
+    pki = cluster.running.pki
+    async with webhook(pki, lambda request: answer) as url:
+        versions = version("v1", storage=True), version("v2")
+        await define(cluster, definition(*versions, conversion=conversion(url, pki.ca.certificate)))
+        await cluster.ask("POST", WIDGETS, widget("a"))
+        refused = await cluster.ask("GET", f"{WIDGETS.replace('/v1/', '/v2/')}/a")
+        assert refused.status == 500
+        assert refused.json["message"].endswith(f"conversion webhook for example.com/v1, Kind=Widget {says}")
+        assert (await cluster.ask("GET", f"{WIDGETS}/a")).status == 200
+        assert orjson.loads(refused.body)["kind"] == "Status"
