@@ -7,7 +7,7 @@ Source of the layout: kubectl `pkg/describe/describe.go`.
 from __future__ import annotations
 
 import importlib
-from datetime import UTC, datetime
+from datetime import datetime
 
 from pylet.cli.kubectl.describe.page import Page
 from pylet.cli.kubectl.session import Session
@@ -35,9 +35,9 @@ _FILES = {
 }
 
 
-def text_of(session: Session, target: Target, *, events: bool) -> str:
+def text_of(session: Session, target: Target, *, events: bool, now: datetime) -> str:
     """Raises: ApiError, ConnectionFailed."""
-    page = Page(session.api, datetime.now(UTC))
+    page = Page(session.api, now)
     file = _FILES.get((target.resource.group, target.resource.kind), "generic")
     module = f"{__name__}.{file}"
     importlib.import_module(module).describe(page, target.obj, events=events)

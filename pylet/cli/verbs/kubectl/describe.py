@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -54,7 +55,7 @@ def _run(session: Session, args: tuple[str, ...], show_events: str | None, chunk
     found = _found(session, args, options, failures)
     events = len(found) < 2 if show_events is None else show_events == "true"
     for position, target in enumerate(found):
-        shown = failures.attempt(partial(describe.text_of, session, target, events=events))
+        shown = failures.attempt(partial(describe.text_of, session, target, events=events, now=datetime.now(UTC)))
         if shown is not None:
             print(("\n\n" if position else "") + shown, end="")
     if not found and not failures.failures:

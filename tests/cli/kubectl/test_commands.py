@@ -1,0 +1,143 @@
+"""Whole command lines against a server: what they print, where, and how they end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pylet.cli import run
+from tests.server.conftest import config, running_server
+
+MANIFEST = """\
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf, labels: {app: web}}
+data: {a: "1"}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: nginx, ports: [{containerPort: 80}]}]}
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    status: int
+    out: str
+    err: str
+
+
+Kubectl = Callable[..., Awaitable[Ended]]
+
+
+@pytest.fixture
+async def kubectl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Kubectl]:
+    """Runs one command line, in a thread because the CLI blocks and the server is in this one."""
+    async with running_server(config(tmp_path)):
+        manifest = tmp_path / "m.yaml"
+        manifest.write_text(MANIFEST)
+
+        async def call(*words: str) -> Ended:
+            arguments = ["kubectl", f"--kubeconfig={tmp_path / 'admin.yaml'}", *words]
+            capsys.readouterr()
+            status = await asyncio.to_thread(run, [word.replace("MANIFEST", str(manifest)) for word in arguments])
+            captured = capsys.readouterr()
+            return Ended(status, captured.out, captured.err)
+
+        yield call
+
+
+async def test_objects_come_change_and_go(kubectl: Kubectl) -> None:
+    made = "configmap/conf created\ndeployment.apps/web created\n"
+    assert await kubectl("apply", "-f", "MANIFEST") == Ended(0, made, "")
+    same = "configmap/conf unchanged\ndeployment.apps/web unchanged\n"
+    assert await kubectl("apply", "-f", "MANIFEST") == Ended(0, same, "")
+    assert await kubectl("diff", "-f", "MANIFEST") == Ended(0, "", "")
+    assert await kubectl("label", "cm", "conf", "x=y") == Ended(0, "configmap/conf labeled\n", "")
+    assert await kubectl("get", "cm", "-l", "x=y", "-o", "name") == Ended(0, "configmap/conf\n", "")
+    assert (await kubectl("get", "cm", "conf", "--show-labels", "--no-headers")).out.split()[-1] == "app=web,x=y"
+    updated = Ended(0, "deployment.apps/web image updated\n", "")
+    assert await kubectl("set", "image", "deploy/web", "web=nginx:2") == updated
+    assert await kubectl("set", "image", "deploy/web", "web=nginx:2") == Ended(0, "", "")
+    assert await kubectl("expose", "deploy", "web") == Ended(0, "service/web exposed\n", "")
+    assert await kubectl("scale", "deploy/web", "--replicas=2") == Ended(0, "deployment.apps/web scaled\n", "")
+    gone = 'configmap "conf" deleted from default namespace\n'
+    assert await kubectl("delete", "cm", "conf") == Ended(0, gone, "")
+    missing = 'Error from server (NotFound): configmaps "conf" not found\n'
+    assert await kubectl("get", "cm", "conf") == Ended(1, "", missing)
+    assert await kubectl("get", "cm", "conf", "--ignore-not-found") == Ended(0, "", "")
+
+
+async def test_what_nobody_has_is_said_on_stderr(kubectl: Kubectl) -> None:
+    assert await kubectl("get", "pods") == Ended(0, "", "No resources found in default namespace.\n")
+    assert await kubectl("get", "pods", "-A") == Ended(0, "", "No resources found\n")
+    unknown = 'error: the server doesn\'t have a resource type "nopes"\n'
+    assert await kubectl("get", "nopes") == Ended(1, "", unknown)
+
+
+async def test_who_one_is_and_what_one_may_do(kubectl: Kubectl) -> None:
+    assert await kubectl("auth", "can-i", "get", "pods") == Ended(0, "yes\n", "")
+    assert "Username    system:admin\n" in (await kubectl("auth", "whoami")).out
+    assert (await kubectl("auth", "can-i", "--list")).out.splitlines()[0].split("  ")[0] == "Resources"
+
+
+async def test_nodes_are_closed_marked_and_emptied(kubectl: Kubectl, tmp_path: Path) -> None:
+    node = tmp_path / "node.yaml"
+    node.write_text("{apiVersion: v1, kind: Node, metadata: {name: n1}}")
+    assert (await kubectl("create", "-f", str(node))).out == "node/n1 created\n"
+    assert (await kubectl("cordon", "n1")).out == "node/n1 cordoned\n"
+    assert (await kubectl("cordon", "n1")).out == "node/n1 already cordoned\n"
+    assert (await kubectl("taint", "node", "n1", "a=b:NoSchedule")).out == "node/n1 tainted\n"
+    overrides = '{"spec": {"nodeName": "n1"}}'
+    assert (await kubectl("run", "bare", "--image=nginx", f"--overrides={overrides}")).out == "pod/bare created\n"
+    refused = await kubectl("drain", "n1")
+    assert refused.status == 1
+    assert "cannot delete Pods that declare no controller (use --force to override): default/bare" in refused.err
+    drained = await kubectl("drain", "n1", "--force", "--dry-run=server")
+    assert drained.out == (
+        "node/n1 already cordoned (server dry run)\nevicting pod default/bare (server dry run)\n"
+        "node/n1 drained (server dry run)\n"
+    )
+
+
+async def test_an_object_is_edited(kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i \'s/a: "1"/a: "2"/\' "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("KUBE_EDITOR", str(editor))
+    await kubectl("apply", "-f", "MANIFEST")
+    assert await kubectl("edit", "cm", "conf") == Ended(0, "configmap/conf edited\n", "")
+    assert (await kubectl("get", "cm", "conf", "-o", "jsonpath={.data.a}")).out == "2"
+    assert await kubectl("edit", "cm", "conf") == Ended(0, "Edit cancelled, no changes made.\n", "")
+
+
+async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
+    explained = await kubectl("explain", "deploy.spec.replicas")
+    assert explained.out.startswith(
+        "GROUP:      apps\nKIND:       Deployment\nVERSION:    v1\n\nFIELD: replicas <integer>\n"
+    )
+    assert (await kubectl("explain", "pod.spec.nope")).err == 'error: field "nope" does not exist\n'
+
+
+@pytest.mark.parametrize(
+    ("line", "err"),
+    [
+        ("nope", 'error: unknown command "nope" for "kubectl"\n'),
+        ("get pods --nope", "error: unknown flag: --nope\nSee 'kubectl get --help' for usage.\n"),
+        ("get pods a -A", "error: a resource cannot be retrieved by name across all namespaces\n"),
+        ("top pods", "error: Metrics API not available\n"),
+        ("apply", "error: must specify one of -f and -k\n"),
+    ],
+)
+async def test_what_can_not_be_done_is_one_clear_line(kubectl: Kubectl, line: str, err: str) -> None:
+    assert await kubectl(*line.split()) == Ended(1, "", err)
