@@ -1,0 +1,128 @@
+"""ServiceCIDRs and IPAddresses: what is planned for a picture of the cluster."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pylet.api.kinds.ipaddress import ALLOCATOR, FAMILY_LABEL, MANAGED_LABEL
+from pylet.api.kinds.ipaddress import KIND as IP_ADDRESS
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.kinds.servicecidr import FINALIZER
+from pylet.api.kinds.servicecidr import KIND as SERVICE_CIDR
+from pylet.api.object import Key, Object
+from pylet.client.view import Entry, Table, View
+from pylet.server.controllers import ipaddress, servicecidr
+from pylet.server.reconcile.plan import NOTHING, Create, Delete, Patch, Plan
+
+NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
+READY = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready"}
+
+
+def view(*objects: Object) -> View:
+    tables = {kind: Table(kind) for kind in (SERVICE, SERVICE_CIDR, IP_ADDRESS)}
+    by_name = {kind.name: kind for kind in tables}
+    for obj in objects:
+        kind = by_name[obj["kind"]]
+        tables[kind].put(Entry.of(kind, obj))
+    return View(tables)
+
+
+def service(name: str, *ips: str) -> Object:
+    spec = {"clusterIP": ips[0], "clusterIPs": list(ips)}
+    return {"kind": "Service", "metadata": {"name": name, "namespace": "a", "uid": name}, "spec": spec}
+
+
+def address(ip: str, parent: str = "s", *, managed: bool = True) -> Object:
+    labels = {FAMILY_LABEL: "IPv4", MANAGED_LABEL: ALLOCATOR} if managed else {}
+    reference = {"resource": "services", "namespace": "a", "name": parent}
+    return {
+        "kind": "IPAddress",
+        "metadata": {"name": ip, "uid": ip, "labels": labels},
+        "spec": {"parentRef": reference},
+    }
+
+
+def cidr(name: str, *cidrs: str, deleted: datetime | None = None, **meta: Any) -> Object:
+    meta = {"name": name, "uid": name, "finalizers": [FINALIZER], **meta}
+    if deleted is not None:
+        meta["deletionTimestamp"] = deleted.strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {**READY, "lastTransitionTime": "2026-01-01T11:00:00Z"}
+    return {
+        "kind": "ServiceCIDR",
+        "metadata": meta,
+        "spec": {"cidrs": list(cidrs)},
+        "status": {"conditions": [condition]},
+    }
+
+
+def plan_ip(ip: str, *objects: Object) -> Plan:
+    return ipaddress.CONTROLLER.plan(Key("", ip), view(*objects), NOW)
+
+
+def plan_cidr(name: str, *objects: Object) -> Plan:
+    return servicecidr.CONTROLLER.plan(Key("", name), view(*objects), NOW)
+
+
+def test_a_service_s_addresses_are_shown() -> None:
+    for ip, family in (("10.43.0.9", "IPv4"), ("fd00::9", "IPv6")):
+        (made,) = plan_ip(ip, service("s", "10.43.0.9", "fd00::9")).actions
+        assert isinstance(made, Create)
+        assert made.object["metadata"]["labels"][FAMILY_LABEL] == family
+        assert made.object["spec"]["parentRef"] == {"resource": "services", "namespace": "a", "name": "s"}
+
+
+def test_what_is_shown_stays() -> None:
+    assert plan_ip("10.43.0.9", service("s", "10.43.0.9"), address("10.43.0.9")) == NOTHING
+
+
+def test_an_address_goes_with_its_service() -> None:
+    assert [type(action) for action in plan_ip("10.43.0.9", address("10.43.0.9")).actions] == [Delete]
+
+
+def test_an_address_that_changed_hands_is_shown_anew() -> None:
+    plan = plan_ip("10.43.0.9", service("t", "10.43.0.9"), address("10.43.0.9", "s"))
+    assert [type(action) for action in plan.actions] == [Delete, Create]
+
+
+def test_an_address_of_somebody_else_is_left_alone() -> None:
+    assert plan_ip("10.43.0.9", address("10.43.0.9", managed=False)) == NOTHING
+
+
+def test_both_controllers_are_told_of_addresses_a_service_had_or_has() -> None:
+    (_, watch) = ipaddress.CONTROLLER.watches
+    entry = Entry.of(SERVICE, service("s", "10.43.0.9", "fd00::9"))
+    assert list(watch.keys(entry, view())) == [Key("", "10.43.0.9"), Key("", "fd00::9")]
+
+
+def test_a_new_range_is_kept_and_said_to_be_ready() -> None:
+    fresh = cidr("c", "10.44.0.0/24", finalizers=[])
+    del fresh["status"]
+    kept, ready = plan_cidr("c", fresh).actions
+    assert isinstance(kept, Patch)
+    assert kept.patch == {"metadata": {"finalizers": [FINALIZER]}}
+    assert isinstance(ready, Patch)
+    assert ready.patch["status"]["conditions"][0]["status"] == "True"
+
+
+def test_a_ready_range_is_settled() -> None:
+    assert plan_cidr("c", cidr("c", "10.44.0.0/24")) == NOTHING
+
+
+def test_an_unused_range_goes_after_a_while() -> None:
+    assert plan_cidr("c", cidr("c", "10.44.0.0/24", deleted=NOW)).again_after == timedelta(seconds=10)
+    gone = plan_cidr("c", cidr("c", "10.44.0.0/24", deleted=NOW - timedelta(seconds=10)))
+    assert [action.patch for action in gone.actions if isinstance(action, Patch)] == [{"metadata": {"finalizers": []}}]
+
+
+def test_a_range_in_use_waits_and_says_so() -> None:
+    used = cidr("c", "10.44.0.0/24", deleted=NOW - timedelta(seconds=10))
+    (told,) = plan_cidr("c", used, address("10.44.0.7")).actions
+    assert isinstance(told, Patch)
+    assert told.patch["status"]["conditions"][0]["reason"] == "Terminating"
+
+
+def test_a_range_in_use_goes_where_another_contains_it() -> None:
+    used = cidr("c", "10.44.0.0/24", deleted=NOW - timedelta(seconds=10))
+    plan = plan_cidr("c", used, cidr("d", "10.44.0.0/16"), address("10.44.0.7"))
+    assert [action.subresource for action in plan.actions if isinstance(action, Patch)] == [""]
