@@ -26,7 +26,7 @@ _MOST_STRICT_ERRORS = 100
 
 
 class Document(NamedTuple):
-    """Decoded JSON or YAML, and the fields that were written twice (`metadata.labels.app`)."""
+    """Decoded JSON or YAML, and what is told of fields that were written twice: of YAML see `in_yaml`."""
 
     value: Any
     duplicates: Sequence[str] = ()
@@ -42,7 +42,12 @@ def parse(raw: bytes, content_type: str = "application/json") -> Document:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as bad:
         raise BadRequest(_go_words(raw, bad)) from bad
-    return Document(value, _duplicates(raw, value))
+    return Document(value, [f'duplicate field "{path}"' for path in _duplicates(raw, value)])
+
+
+def in_yaml(duplicates: Sequence[str]) -> str:
+    """The one problem that YAML with these duplicates has."""
+    return "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *duplicates])
 
 
 def of_kind(
@@ -65,7 +70,10 @@ def of_kind(
     named, version = obj.setdefault("kind", kind.name), obj.setdefault("apiVersion", kind.api_version)
     if (named, version) != (kind.name, kind.api_version):
         raise BadRequest(_wrong_kind(kind, str(named), str(version)))
-    return obj, canonicalize(kind, obj, validation, document.duplicates)
+    twice = document.duplicates
+    if twice and content_type in YAML_TYPES:
+        twice = [in_yaml(twice)]
+    return obj, canonicalize(kind, obj, validation, twice)
 
 
 def _check_type_meta(kind: Kind, obj: Object, raw: bytes) -> None:
@@ -89,7 +97,8 @@ def _protobuf(kind: Kind, raw: bytes) -> Document:
 def canonicalize(kind: Kind, obj: Object, validation: str = WARN, duplicates: Sequence[str] = ()) -> list[str]:
     """Decode `obj` by its kind's schema, in place (`schema.Struct.decode`); what patches do with their result.
 
-    Answers texts for `Warning` headers. Raises: BadRequest, for the wrong types and, with Strict, for unknown fields.
+    Answers texts for `Warning` headers, which begin with those of `duplicates`. Raises: BadRequest, for the wrong types
+    and, with Strict, for unknown fields.
     """
     cannot = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
     try:
@@ -98,7 +107,7 @@ def canonicalize(kind: Kind, obj: Object, validation: str = WARN, duplicates: Se
         raise BadRequest(cannot + str(bad)) from bad
     if validation == IGNORE or not (unknown or duplicates):
         return []
-    problems = [*(f'duplicate field "{path}"' for path in duplicates), *(f'unknown field "{path}"' for path in unknown)]
+    problems = [*duplicates, *(f'unknown field "{path}"' for path in unknown)]
     if validation == STRICT:
         raise BadRequest(f"{cannot}strict decoding error: {', '.join(problems[:_MOST_STRICT_ERRORS])}")
     return problems[:_MOST_STRICT_ERRORS]

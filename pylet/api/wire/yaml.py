@@ -24,7 +24,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load(raw: bytes) -> tuple[Any, list[str]]:
-    """The first document as JSON values, and the paths of keys written twice. Raises: BadRequest."""
+    """The first document as JSON values, and in go-yaml's words which keys are written twice. Raises: BadRequest."""
     try:
         loader = _Loader(raw)
         try:
@@ -88,7 +88,7 @@ class _Reader:
                 merged += value if isinstance(value, list) else [value]
                 continue
             if key in found:
-                self._duplicates.append(where)
+                self._duplicates.append(f'line {_line(event)}: key "{key}" already set in map')
             found[key] = value
         for other in merged:
             if not isinstance(other, dict):

@@ -36,8 +36,7 @@ def check_twice(duplicates: Sequence[str], validation: str) -> list[str]:
     """What a configuration's keys that are written twice are warned of. Raises: BadRequest, when validating strictly."""
     if not duplicates or validation == decode.IGNORE:
         return []
-    named = [f'  key "{path.rpartition(".")[2]}" already set in map' for path in duplicates]
-    why = "\n".join(["error converting YAML to JSON: yaml: unmarshal errors:", *named])
+    why = decode.in_yaml(duplicates)
     if validation == decode.STRICT:
         raise BadRequest(f"error strict decoding YAML: {why}")
     return [why]
@@ -48,9 +47,9 @@ def patched(
 ) -> tuple[Object, list[str]]:
     """The new object and texts for `Warning` headers; `current` is private, `type_` checked. Raises: ApiError.
 
-    `duplicates` are the fields that the patch's text names twice.
+    `duplicates` tell of fields that the patch's text names twice.
     """
-    problems = [f'duplicate field "{path}"' for path in duplicates]
+    problems = list(duplicates)
     try:
         match type_:
             case PatchType.JSON:
