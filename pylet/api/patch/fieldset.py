@@ -131,13 +131,13 @@ def of_paths(*paths: tuple[str, ...]) -> Set:
 
 def paths(fields: Set, prefix: str = "") -> Iterator[str]:
     """Each member as messages name it, as in `.spec.containers[name="x"].image`; members before what lies deeper."""
-    elements = _in_order(fields)
-    for element in elements:
-        if not fields[element] or SELF in fields[element]:
+    elements = [(element, node) for element, node in _in_order(fields) if element != SELF]
+    for element, node in elements:
+        if not node or SELF in node:
             yield prefix + shown(element)
-    for element in elements:
-        if fields[element]:
-            yield from paths(fields[element], prefix + shown(element))
+    for element, node in elements:
+        if node:
+            yield from paths(node, prefix + shown(element))
 
 
 def shown(element: str) -> str:
@@ -161,27 +161,23 @@ def _go_value(value: Any) -> str:
 
 def ordered(fields: Set) -> Set:
     """The same set as upstream writes it: "." first, then elements in their order."""
-    if not fields:
-        return fields
-    result: Set = {SELF: {}} if SELF in fields else {}
-    for element in _in_order(fields):
-        result[element] = ordered(fields[element])
-    return result
+    return {element: ordered(node) if node else node for element, node in _in_order(fields)}
 
 
-def _in_order(fields: Set) -> list[str]:
-    elements = [element for element in fields if element != SELF]
-    if len(elements) < 2:
-        return elements
-    elements.sort()
-    if elements[-1][0] != "f":  # fields alone are in the order of their names
+def _in_order(fields: Set) -> list[tuple[str, Set]]:
+    if len(fields) < 2:
+        return list(fields.items())
+    elements = sorted(fields)
+    if elements[-1][0] != "f":  # else the text's order is the names', and "." comes first in it
         elements.sort(key=_rank)
-    return elements
+    return [(element, fields[element]) for element in elements]
 
 
 def _rank(element: str) -> tuple[Any, ...]:
     kind, content = element[0], element[2:]
     match kind:
+        case ".":
+            return (-1,)
         case "f":
             return (0, content)
         case "k":

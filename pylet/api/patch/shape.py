@@ -100,9 +100,7 @@ class Shape:
             return found
 
     def child(self, name: str) -> Shape | None:
-        if self._load is not None and (found := self.declared(name)) is not None:
-            return found
-        return self.item
+        return self._children.get(name) or self.declared(name) or self.item
 
 
 UNTYPED: Final = Shape(Form.LEAF)

@@ -16,6 +16,7 @@ from pylet.api.patch.fieldset import SELF, Set, difference, of_keys, of_value, s
 from pylet.api.patch.shape import DEDUCED, Form, Shape
 
 _ABSENT: Final = object()
+_LEAF, _FIELDS, _SET, _KEYED, _DEDUCED = Form.LEAF, Form.FIELDS, Form.SET, Form.KEYED, Form.DEDUCED  # quicker to reach
 
 
 class Misfit(ValueError):
@@ -30,7 +31,7 @@ class Misfit(ValueError):
 
 def element_of(item: Any, shape: Shape) -> str:
     """The path element of an item of a SET or KEYED list. Raises: ValueError."""
-    if shape.form is Form.SET:
+    if shape.form is _SET:
         if isinstance(item, dict):
             raise ValueError("associative list without keys has an element that's a map type")
         if isinstance(item, list):
@@ -95,13 +96,10 @@ def compare(old: Any, new: Any, shape: Shape) -> Changes:
 
 def _compare(old: Any, new: Any, shape: Shape, into: Changes) -> None:
     """Both are there and differ; `into` holds the Sets below their place."""
-    match shape.form:
-        case Form.FIELDS:
-            _compare_fields(old or {}, new or {}, shape, into)
-        case Form.DEDUCED if isinstance(old, dict) or isinstance(new, dict):
-            _compare_fields(old if isinstance(old, dict) else {}, new if isinstance(new, dict) else {}, shape, into)
-        case _:
-            _compare_items(old or [], new or [], shape, into)
+    if shape.form is _FIELDS or shape.form is _DEDUCED:
+        _compare_fields(old if isinstance(old, dict) else {}, new if isinstance(new, dict) else {}, shape, into)
+    else:
+        _compare_items(old or [], new or [], shape, into)
 
 
 def _compare_fields(old: Any, new: Any, shape: Shape, into: Changes) -> None:
@@ -154,7 +152,7 @@ def _compare_child(element: str, old: Any, new: Any, shape: Shape, into: Changes
     else:
         below = Changes({}, {}, {})
         _compare(old, new, shape, below)
-        if shape.form is Form.DEDUCED and not (isinstance(old, dict) and isinstance(new, dict)):
+        if shape.form is _DEDUCED and not (isinstance(old, dict) and isinstance(new, dict)):
             below.modified = {SELF: {}, **below.modified} if below.modified else {}
             into.modified[element] = below.modified
         elif below.modified:
@@ -167,7 +165,7 @@ def _compare_child(element: str, old: Any, new: Any, shape: Shape, into: Changes
 
 def _is_leaf(value: Any, shape: Shape) -> bool:
     """Whether comparing ends here; what is empty is a leaf as long as the other side is, too."""
-    return not value or shape.form is Form.LEAF or (shape.form is Form.DEDUCED and not isinstance(value, dict))
+    return not value or shape.form is _LEAF or (shape.form is _DEDUCED and not isinstance(value, dict))
 
 
 def _whole(value: Any, shape: Shape) -> Set:
@@ -178,7 +176,7 @@ def _whole(value: Any, shape: Shape) -> Set:
     if isinstance(value, dict):
         for name, inner in value.items():
             if (child := shape.child(name)) is not None:
-                node["f:" + name] = _whole(inner, child)
+                node["f:" + name] = {} if child.form is _LEAF else _whole(inner, child)
     elif isinstance(value, list):
         for element, items in _elements(value, shape).items():
             node[element] = _whole(items[0], shape.item or DEDUCED) if len(items) == 1 else {}
@@ -195,7 +193,7 @@ def fields_of(obj: Any, shape: Shape) -> Set:
 
 def _claimed(value: Any, shape: Shape, *, is_member: bool) -> Set | None:
     form = shape.form
-    if form is Form.LEAF or (form is Form.DEDUCED and not isinstance(value, dict | None)):
+    if form is _LEAF or (form is _DEDUCED and not isinstance(value, dict | None)):
         return {}
     node: Set = {}
     if isinstance(value, dict):
@@ -255,11 +253,11 @@ def _merge(live: Any, config: Any, shape: Shape) -> Any:
         live_is, config_is = None, config
     else:
         live_is, config_is = live, config
-    if form is Form.LEAF or (not live_is and not config_is):
+    if form is _LEAF or (not live_is and not config_is):
         return config
-    if form is Form.DEDUCED and not isinstance(config_is, dict):
+    if form is _DEDUCED and not isinstance(config_is, dict):
         return live if config_is is None and isinstance(live_is, dict) else config
-    if form is Form.FIELDS or form is Form.DEDUCED:
+    if form is _FIELDS or form is _DEDUCED:
         return _merge_fields(live_is if isinstance(live_is, dict) else {}, config_is or {}, shape)
     return _merge_items(live_is or [], config_is or [], shape)
 
@@ -321,7 +319,7 @@ def _merge_items(live: list[Any], config: list[Any], shape: Shape) -> list[Any]:
 
 def remove(value: Any, gone: Set, shape: Shape) -> Any:
     """`value` without the members of `gone`; what loses all its fields stays, empty."""
-    if isinstance(value, dict) and shape.form in (Form.FIELDS, Form.DEDUCED):
+    if isinstance(value, dict) and shape.form in (_FIELDS, _DEDUCED):
         kept = {}
         for name, inner in value.items():
             node = gone.get("f:" + name)
@@ -330,7 +328,7 @@ def remove(value: Any, gone: Set, shape: Shape) -> Any:
             elif node and SELF not in node:
                 kept[name] = _remove_below(inner, node, shape.child(name) or DEDUCED)
         return kept
-    if isinstance(value, list) and shape.form in (Form.SET, Form.KEYED):
+    if isinstance(value, list) and shape.form in (_SET, _KEYED):
         items = []
         for item in value:
             node = gone.get(element_of(item, shape))
@@ -364,12 +362,12 @@ def _problems(value: Any, shape: Shape, path: str) -> Iterator[str]:
         case dict():
             if not isinstance(value, dict):
                 yield f"{path}: expected map, got {_shown(value)}"
-            elif shape.form is Form.FIELDS:
+            elif shape.form is _FIELDS:
                 yield from _field_problems(value, shape, path)
         case list():
             if not isinstance(value, list):
                 yield f"{path}: expected list, got {_shown(value)}"
-            elif shape.form is not Form.LEAF:
+            elif shape.form is not _LEAF:
                 yield from _item_problems(value, shape, path)
         case str():
             if not isinstance(value, str):
