@@ -9,6 +9,7 @@ from typing import Any
 
 from pylet.api import causes, columns, names, podspec
 from pylet.api.errors import Cause
+from pylet.api.ip import problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, condition_of, dig, is_terminating
 from pylet.api.podspec.security import MIRROR
@@ -46,6 +47,7 @@ class PodStrategy(Strategy):
         if subresource in ("ephemeralcontainers", "resize"):
             spec = with_ephemeral if subresource == "ephemeralcontainers" else resized
             obj["spec"] = spec(old["spec"], obj["spec"])
+            _keep_metadata(obj["metadata"], old["metadata"])
         super().prepare_update(obj, old, subresource)
         if subresource in ("ephemeralcontainers", "resize") and obj["spec"] != old["spec"]:
             obj["metadata"]["generation"] += 1
@@ -90,6 +92,14 @@ class PodStrategy(Strategy):
         return 1 if seconds < 0 else seconds
 
 
+def _keep_metadata(meta: Object, old: Object) -> None:
+    """Source: metav1.ResetObjectMetaForStatus."""
+    for name in ("labels", "annotations", "finalizers", "ownerReferences"):
+        meta.pop(name, None)
+        if name in old:
+            meta[name] = old[name]
+
+
 def _annotations(pod: Object) -> list[Cause]:
     """Annotations that mean something to pods; source: ValidatePodSpecificAnnotations."""
     found: list[Cause] = []
@@ -113,6 +123,16 @@ def _status_changes(obj: Object, old: Object) -> list[Cause]:
         if old["spec"].get("nodeName"):
             says = "may not be set on pods that are already bound to a node"
             found.append(causes.forbidden("status.nominatedNodeName", says))
+    observed = dig(obj, "status", "observedGeneration", default=0)
+    if observed < 0:
+        says = "must be a non-negative integer"
+        found.append(causes.invalid("status.observedGeneration", observed, says))
+    for position, address in enumerate(dig(obj, "status", "podIPs", default=())):
+        text = address.get("ip", "")
+        found += causes.each(f"status.podIPs[{position}]", text, problems_of(text))
+    for position, condition in enumerate(dig(obj, "status", "conditions", default=())):
+        kind = condition.get("type", "")
+        found += causes.each(f"status.conditions[{position}].Type", kind, names.qualified_name(kind))
     found += causes.immutable("status.qosClass", dig(obj, "status", "qosClass"), dig(old, "status", "qosClass"))
     if dig(obj, "spec", "restartPolicy") == "Always":
         return found

@@ -101,10 +101,11 @@ def _misplaced(spec: Object, old: Object) -> list[Cause]:
 def _container(container: Object, old: Object, kind: str, position: int) -> list[Cause]:
     where = f"spec.{kind}[{position}]"
     sidecar = old.get("restartPolicy") == "Always"
-    if kind == "initContainers" and not sidecar:
-        says = "resources for non-sidecar init containers are immutable"
-        return [] if container == old else [causes.forbidden("spec", says)]
     found: list[Cause] = []
+    restarts = any(each.get("restartPolicy") == "RestartContainer" for each in container.get("resizePolicy") or ())
+    if kind == "initContainers" and not sidecar and container != old and restarts:
+        says = "non-sidecar init containers with a resize policy of RestartContainer cannot be resized"
+        found.append(causes.forbidden(where, says))
     asked, had = container.get("resources") or {}, old.get("resources") or {}
     for amounts in ("requests", "limits"):
         if any(name not in (asked.get(amounts) or {}) for name in had.get(amounts) or ()):
@@ -112,7 +113,7 @@ def _container(container: Object, old: Object, kind: str, position: int) -> list
             found.append(causes.forbidden(f"{where}.resources.{amounts}", says))
     if _fixed(container) != _fixed(old):
         if kind == "initContainers":
-            says = "only cpu and memory resources for sidecar containers are mutable"
+            says = "only cpu and memory resources for init or sidecar containers are mutable"
             found.append(causes.forbidden(where, says))
         else:
             found.append(causes.forbidden("spec", "only cpu and memory resources are mutable"))

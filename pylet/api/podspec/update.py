@@ -22,15 +22,21 @@ def changes(spec: Object, old: Object) -> list[Cause]:
     for kind in ("containers", "initContainers"):
         if len(spec.get(kind) or ()) != len(old.get(kind) or ()):
             return [*found, causes.forbidden(f"spec.{kind}", "pod updates may not add or remove containers")]
+        for position, container in enumerate(spec.get(kind) or ()):
+            if not (container.get("image") or "").strip():
+                found.append(causes.required(f"spec.{kind}[{position}].image"))
     found += _deadline(spec.get("activeDeadlineSeconds"), old.get("activeDeadlineSeconds"))
     found += _tolerations(spec.get("tolerations") or [], old.get("tolerations") or [])
     gated = bool(old.get("schedulingGates"))
     gates = [gate for gate in spec.get("schedulingGates") or () if gate not in (old.get("schedulingGates") or ())]
     if gates:
-        where = "spec.schedulingGates[0]"
+        where = "spec.schedulingGates[0].name"
         found.append(
             causes.forbidden(where, f"only deletion is allowed, but found new scheduling gate '{gates[0].get('name')}'")
         )
+    if gated:
+        found += _gated_selector(spec.get("nodeSelector") or {}, old.get("nodeSelector") or {})
+        found += _gated_affinity(_node_affinity(spec), _node_affinity(old))
     if _fixed(spec, old, gated=gated) != _fixed(old, old, gated=gated):
         found.append(causes.forbidden("spec", _SAYS))
     return found
@@ -61,17 +67,61 @@ def _tolerations(new: list[Object], old: list[Object]) -> list[Cause]:
     return [causes.forbidden("spec.tolerations", says)]
 
 
+def _gated_selector(new: Object, old: Object) -> list[Cause]:
+    if all(new.get(key) == value for key, value in old.items()):
+        return []
+    says = "only additions to spec.nodeSelector are allowed (no mutations or deletions)"
+    return [causes.invalid("spec.nodeSelector", new, says)]
+
+
+def _node_affinity(spec: Object) -> Object:
+    affinity: Object = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    return affinity
+
+
+def _gated_affinity(new: Object, old: Object) -> list[Cause]:
+    """A gated pod may ask for fewer nodes than before, never for others; source: validateNodeAffinityMutation."""
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    if required not in old:
+        return []
+    where = f"spec.affinity.nodeAffinity.{required}.nodeSelectorTerms"
+    terms, before = (each.get(required, {}).get("nodeSelectorTerms") or [] for each in (new, old))
+    if len(terms) != len(before):
+        says = "no additions/deletions to non-empty NodeSelectorTerms list are allowed"
+        return [causes.invalid(where, terms, says)]
+    says = "only additions are allowed (no mutations or deletions)"
+    return [
+        causes.invalid(f"{where}[{position}]", term, says)
+        for position, term in enumerate(terms)
+        if not _is_narrower(term, before[position])
+    ]
+
+
+def _is_narrower(term: Object, old: Object) -> bool:
+    if not any(old.values()) and term != old:
+        return False  # an empty term matches nothing
+    return all(
+        (term.get(name) or [])[: len(old.get(name) or ())] == (old.get(name) or [])
+        for name in ("matchExpressions", "matchFields")
+    )
+
+
 def _fixed(spec: Object, old: Object, *, gated: bool) -> dict[str, Any]:
     """The part of `spec` that must stay as it is."""
     changing = {"activeDeadlineSeconds", "tolerations", "schedulingGates", "containers", "initContainers"}
     if gated:
-        changing |= {"nodeSelector", "affinity"}
+        changing |= {"nodeSelector"}
     grace = spec.get("terminationGracePeriodSeconds")
     if old.get("terminationGracePeriodSeconds", 0) < 0 and grace == 1:
         changing.add("terminationGracePeriodSeconds")
     fixed = {name: value for name, value in spec.items() if name not in changing}
     if "terminationGracePeriodSeconds" in changing:
         fixed["terminationGracePeriodSeconds"] = old["terminationGracePeriodSeconds"]
+    if gated:
+        # An affinity that only has what may change is as good as none.
+        rest = {name: value for name, value in (spec.get("affinity") or {}).items() if name != "nodeAffinity"}
+        fixed.pop("affinity", None)
+        fixed |= {"affinity": rest} if rest else {}
     for kind in ("containers", "initContainers"):
         fixed[kind] = [
             {name: value for name, value in container.items() if name != "image"} for container in spec.get(kind) or ()

@@ -347,7 +347,8 @@ def _finalized(entry: Entry, namespace: Object) -> Object:
 
 
 def _status() -> Written:
-    return Written(Entry(Key("", ""), 0, success(), "", {}, (), ()), created=True)
+    made = orjson.dumps(orjson.loads(success()) | {"code": 201})
+    return Written(Entry(Key("", ""), 0, made, "", {}, (), ()), created=True)
 
 
 def _other_uid(request: Request, uid: str, entry: Entry) -> ApiError:

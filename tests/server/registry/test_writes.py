@@ -233,8 +233,8 @@ async def test_a_put_can_create_some_kinds_under_its_own_name_only(api: Api) -> 
     [
         (
             "resize",
-            {"containers": [{"name": "c", "image": "evil", "resources": {"limits": {"cpu": "1"}}}]},
-            "resources",
+            {"containers": [{"name": "c", "image": "evil", "resources": {"limits": {"cpu": "2"}}}]},
+            "limits",
         ),
         ("ephemeralcontainers", {"ephemeralContainers": [{"name": "d", "image": "debug"}]}, "ephemeralContainers"),
     ],
@@ -242,7 +242,8 @@ async def test_a_put_can_create_some_kinds_under_its_own_name_only(api: Api) -> 
 async def test_a_pods_subresources_change_their_own_part_only(
     api: Api, subresource: str, change: Object, field: str
 ) -> None:
-    made = await api.create(pod("p"))
+    resources = {"requests": {"cpu": "1"}}
+    made = await api.create(pod("p", containers=[{"name": "c", "image": "i", "resources": resources}]))
     patch = {"spec": {"hostNetwork": True, **change}}
     after = await api.patch(POD, "a", "p", patch, PatchType.STRATEGIC, subresource=subresource)
     assert after["metadata"]["generation"] == 2
