@@ -49,6 +49,9 @@ def check(source: str, root: Node, scope: Scope) -> frozenset[str]:
     for node in checker.nodes:
         assert node.type is not None
         node.type = t.substitute(node.type, checker.bindings, free_to_dyn=True)
+    checker.validate_aggregates()
+    if checker.invalid:
+        raise CompileError(source, checker.invalid)
     return frozenset(checker.used)
 
 
@@ -58,6 +61,9 @@ class _Checker:
         self.bindings: dict[str, Type] = {}
         self.locals: list[tuple[str, Type]] = []
         self.issues: list[Issue] = []
+        self.invalid: list[Issue] = []  # told when there are no issues
+        self.aggregates: list[list[tuple[Node, bool]]] = []  # what has to be of one type: items, or keys, or values
+        self.formatting = 0
         self.nodes: list[Node] = []
         self.used: set[str] = set()
         self.fresh = 0
@@ -133,7 +139,7 @@ class _Checker:
         if operand.kind == "map":
             return operand.params[1]
         if operand.kind == "object" and operand.declaration is not None:
-            found = operand.declaration.fields.get(name)
+            found = operand.declaration.find(name)
             return found[1] if found else self.report(pos, f"undefined field '{name}'")
         if operand.kind in ("dyn", "error", "param"):
             if operand.kind == "param":
@@ -150,8 +156,10 @@ class _Checker:
             inner = operand.params[0] if operand.name == "optional_type" else operand
             return t.optional_of(self.field(node.pos, inner, str(name.value)))
         self.qualify(node)
+        self.formatting += node.function == "format"
         for operand_node in node.operands:
             self.check(operand_node)
+        self.formatting -= node.function == "format"
         overloads = self.scope.functions.get(node.function)
         if overloads is None:
             return self.report(node.pos, f"undeclared reference to '{node.function}' (in container '')")
@@ -209,7 +217,20 @@ class _Checker:
             try:
                 parse(argument.value)
             except (ValueError, EvaluationError):
-                self.report(argument.pos, f"invalid {node.function} argument")
+                self.invalid.append(Issue(argument.pos, f"invalid {node.function} argument"))
+
+    def validate_aggregates(self) -> None:
+        """Kubernetes wants the items of a written list or map alike, but for what `format` is given."""
+        for nodes in self.aggregates:
+            first: Type | None = None
+            for node, is_optional in nodes:
+                kind = node.type or t.DYN
+                if is_optional and kind.params:
+                    kind = kind.params[0]
+                first = first or kind
+                if kind != first:
+                    self.invalid.append(Issue(node.pos, f"expected type '{first}' but found '{kind}'"))
+                    break
 
     def list(self, node: ListNode) -> Type:
         item: Type | None = None
@@ -217,18 +238,23 @@ class _Checker:
             kind = self.check(element)
             if at in node.optional:
                 kind = self.optional_item(element, kind)
-            item = self.join(element, item, kind)
+            item = self.join(item, kind)
+        if not self.formatting:
+            self.aggregates.append([(element, at in node.optional) for at, element in enumerate(node.elements)])
         return t.list_of(item or self.variable())
 
     def map(self, node: MapNode) -> Type:
         key: Type | None = None
         value: Type | None = None
         for entry in node.entries:
-            key = self.join(entry.key, key, self.check(entry.key))
+            key = self.join(key, self.check(entry.key))
             kind = self.check(entry.value)
             if entry.optional:
                 kind = self.optional_item(entry.value, kind)
-            value = self.join(entry.value, value, kind)
+            value = self.join(value, kind)
+        if not self.formatting:
+            self.aggregates.append([(entry.key, False) for entry in node.entries])
+            self.aggregates.append([(entry.value, entry.optional) for entry in node.entries])
         return t.map_of(key or self.variable(), value or self.variable())
 
     def optional_item(self, node: Node, kind: Type) -> Type:
@@ -239,13 +265,12 @@ class _Checker:
             self.report(node.pos, f"expected type 'optional_type({self.show(kind)})' but found '{self.show(kind)}'")
         return kind
 
-    def join(self, node: Node, before: Type | None, kind: Type) -> Type:
-        """The one type of a literal's items: Kubernetes wants them alike (HomogeneousAggregateLiterals)."""
+    def join(self, before: Type | None, kind: Type) -> Type:
         if before is None:
             return kind
         if self.fits(kind, before):
             return t.most_general(self.resolved(before), self.resolved(kind))
-        return self.report(node.pos, f"expected type '{self.show(before)}' but found '{self.show(kind)}'")
+        return t.DYN
 
     def struct(self, node: StructNode) -> Type:
         kind = self.scope.structs.get(node.name.lstrip("."))
@@ -257,7 +282,7 @@ class _Checker:
             value = self.check(one.value)
             if one.optional:
                 value = self.optional_item(one.value, value)
-            declared = kind.declaration.fields.get(one.name)
+            declared = kind.declaration.find(one.name)
             if declared is None:
                 self.report(one.pos, f"undefined field '{one.name}'")
             elif not self.fits(value, declared[1]):

@@ -16,7 +16,8 @@ from pylet.api.cel.errors import CostExceeded, EvaluationError
 from pylet.api.cel.functions import Overload, dispatcher
 from pylet.api.cel.library.optional import optional_index
 from pylet.api.cel.names import unescape
-from pylet.api.cel.standard import index, index_list, index_map, show
+from pylet.api.cel.re2 import compile_pattern
+from pylet.api.cel.standard import contains, index, index_list, index_map, show
 from pylet.api.cel.syntax import (
     Call,
     Comprehension,
@@ -81,9 +82,43 @@ class _Compiler:
     def __init__(self, variables: dict[str, int]) -> None:
         self.places = dict(variables)
         self.size = len(variables) + 1
+        self.folded: dict[int, tuple[Any] | None] = {}
 
     def compile(self, node: Node) -> Costed:
+        constant = self.fold(node)
+        if constant is not None:
+            value = constant[0]
+            return lambda frame: value, 0
         return _COMPILERS[type(node)](self, node)
+
+    def fold(self, node: Node) -> tuple[Any] | None:
+        """The value of what is constant; it costs nothing, as with cel-go's OptOptimize."""
+        if id(node) not in self.folded:
+            self.folded[id(node)] = self.constant(node)
+        return self.folded[id(node)]
+
+    def constant(self, node: Node) -> tuple[Any] | None:
+        match node:
+            case Literal(value=value):
+                return (value,)
+            case Ident(name=name) if name.lstrip(".") not in self.places:
+                return (CONSTANTS[name.lstrip(".")],)
+            case Select(qualified=str(name)) if name not in self.places:
+                return (CONSTANTS[name],)
+            case ListNode(elements=elements, optional=optional) if not optional:
+                items = [self.fold(element) for element in elements]
+                return None if None in items else ([item[0] for item in items if item],)
+            case MapNode(entries=entries) if not any(entry.optional for entry in entries):
+                if any(self.fold(entry.key) is None or self.fold(entry.value) is None for entry in entries):
+                    return None
+            case Call(function=name, args=[arg], target=None) if name in _CONVERSIONS and self.fold(arg) is not None:
+                pass
+            case _:
+                return None
+        try:
+            return (_COMPILERS[type(node)](self, node)[0]([CONSTANT_LIMIT]),)
+        except (*FAILURES, CostExceeded):
+            return None  # it fails when it is evaluated
 
     def literal(self, node: Literal) -> Costed:
         value = node.value
@@ -93,10 +128,7 @@ class _Compiler:
         return self.named(node.name)
 
     def named(self, name: str) -> Costed:
-        place = self.places.get(name.lstrip("."))
-        if place is None:
-            constant = CONSTANTS[name.lstrip(".")]
-            return lambda frame: constant, 1
+        place = self.places[name.lstrip(".")]
 
         def variable(frame: Frame) -> Any:
             value = frame[place]
@@ -113,12 +145,14 @@ class _Compiler:
         kind = node.operand.type or t.DYN
         names = _keys(kind, node.field)
         if node.test_only:
-            return _has(operand, names), cost
+            return _has(operand, names, is_object=kind.kind == "object"), cost
         if kind.name == "optional_type":
             return lambda frame: _select_optional(operand(frame), names), cost + 1
         if len(names) > 1:
             return lambda frame: _select(operand(frame), names), cost + 1
         key = names[0]
+        if kind.kind == "object":
+            return _field(operand, key), cost + 1
 
         def select(frame: Frame) -> Any:
             try:
@@ -130,8 +164,11 @@ class _Compiler:
 
     def call(self, node: Call) -> Costed:
         special = _SPECIAL.get(node.function)
-        if special is not None:
-            return special(self, node)
+        return special(self, node) if special is not None else self.general(node)
+
+    def general(self, node: Call) -> Costed:
+        if node.function in ("find", "findAll") and isinstance(node.args[0], Literal):
+            compile_pattern(node.args[0].value)  # a bad one is refused now, not at every evaluation
         parts = [self.compile(operand) for operand in node.operands]
         cost = sum(part[1] for part in parts)
         args = [part[0] for part in parts]
@@ -188,7 +225,7 @@ class _Compiler:
 
     def conditional(self, node: Call) -> Costed:
         condition, cost = self.compile(node.args[0])
-        yes, no = _charged(self.compile(node.args[1])), _charged(self.compile(node.args[2]))
+        yes, no = self.arm(node.args[1]), self.arm(node.args[2])
 
         def choose(frame: Frame) -> Any:
             value = condition(frame)
@@ -199,6 +236,21 @@ class _Compiler:
             raise _not_bool(value)
 
         return choose, cost
+
+    def arm(self, node: Node) -> Closure:
+        """A side of `?:`; cel-go does not count the variable an attribute there begins with."""
+        run, cost = self.compile(node)
+        return _charged((run, cost - 1 if self.is_attribute(node) else cost))
+
+    def is_attribute(self, node: Node) -> bool:
+        match node:
+            case Ident():
+                return self.fold(node) is None
+            case Select(test_only=False, operand=operand, qualified=qualified):
+                return self.fold(node) is None if qualified else self.is_attribute(operand)
+            case Call(function="_[_]", args=[container, _]):
+                return self.is_attribute(container)
+        return False
 
     def negation(self, node: Call) -> Costed:
         operand, cost = self.compile(node.args[0])
@@ -217,7 +269,11 @@ class _Compiler:
         operand, cost = self.compile(node.args[0])
         name = node.args[1]
         assert isinstance(name, Literal)
-        names = _keys(node.args[0].type or t.DYN, str(name.value))
+        kind = node.args[0].type or t.DYN
+        names = _keys(kind, str(name.value))
+        inner = kind.params[0] if kind.name == "optional_type" else kind
+        if inner.kind == "object":
+            return lambda frame: _present(_select_optional(operand(frame), names)), cost + 1
         return lambda frame: _select_optional(operand(frame), names), cost + 1
 
     def index(self, node: Call) -> Costed:
@@ -226,6 +282,16 @@ class _Compiler:
         through = all(overload.params[0].name == "optional_type" for overload in node.overloads)
         run = optional_index if through else _INDEXES.get((node.args[0].type or t.DYN).kind, index)
         return lambda frame: run(container(frame), key(frame)), cost + key_cost + 1
+
+    def membership(self, node: Call) -> Costed:
+        """`in`; a written list of primitive values is looked up and costs nothing, as with cel-go's OptOptimize."""
+        constant = self.fold(node.args[1])
+        if constant is not None and type(constant[0]) is list:
+            items = constant[0]
+            if all(type(item) in _PRIMITIVE for item in items) and len(set(map(type, items))) <= 1:
+                item, cost = self.compile(node.args[0])
+                return lambda frame: contains(item(frame), items), cost
+        return self.general(node)
 
     def lazy_or(self, node: Call) -> Costed:
         """`or` and `orValue` do not evaluate what they do not need."""
@@ -294,7 +360,7 @@ class _Compiler:
         assert kind.declaration is not None
         parts = [(self.compile(one.value), one) for one in node.fields]
         cost = 40 + sum(part[0][1] for part in parts)
-        closures = [(kind.declaration.fields[one.name][0], run[0], one.optional) for run, one in parts]
+        closures = [(_keys(kind, one.name)[0], run[0], one.optional) for run, one in parts]
         name = kind.name
 
         def build(frame: Frame) -> Struct:
@@ -325,7 +391,7 @@ class _Compiler:
             return bind, cost + init_cost + result_cost
         first = self.place(node.var)
         second = self.place(node.var2) if node.var2 is not None else None
-        result_cost = self.compile(node.result)[1]
+        result_cost = 2 if node.macro == "one" else 1
         loop = _LOOPS[node.macro](self, node, iterated, _assign(first, second))
         self.places = before
         return loop, cost + init_cost + result_cost
@@ -341,11 +407,15 @@ class _Compiler:
         step = node.step
         assert isinstance(step, Call)
         predicate, cost = self.compile(step.args[1])
-        cost += self.compile(node.condition)[1] + 1
+        condition_cost = self.compile(node.condition)[1]
+        cost += condition_cost + 1
 
         def loop(frame: Frame) -> Any:
             failure: Exception | None = None
-            for _ in assign(frame, iterated(frame)):
+            container = iterated(frame)
+            rounds = 0
+            for _ in assign(frame, container):
+                rounds += 1
                 left = frame[0] - cost
                 frame[0] = left
                 if left < 0:
@@ -356,6 +426,8 @@ class _Compiler:
                     failure = error
                     continue
                 if value is stop:
+                    if rounds < len(container):  # the next round's condition is asked, too
+                        charge(frame, condition_cost)
                     return stop
                 if value is not (not stop):
                     failure = _not_bool(value)
@@ -378,7 +450,7 @@ class _Compiler:
                     count += 1
                 elif value is not False:
                     raise _not_bool(value)
-                charge(frame, cost + 1 + value)
+                charge(frame, cost + 2 * value)
             return count == 1
 
         return loop
@@ -435,7 +507,7 @@ class _Compiler:
 def _is_kept(frame: Frame, keep: Closure | None, cost: int) -> bool:
     if keep is None:
         return True
-    charge(frame, cost + 1)
+    charge(frame, cost)
     value = keep(frame)
     if value is not True and value is not False:
         raise _not_bool(value)
@@ -470,6 +542,9 @@ def _assign(first: int, second: int | None) -> _Assign:
 
 
 _INDEXES: dict[str, Callable[[Any, Any], Any]] = {"list": index_list, "map": index_map}
+CONSTANT_LIMIT = 1 << 20
+_CONVERSIONS = frozenset({"bool", "bytes", "double", "dyn", "duration", "int", "string", "timestamp", "type", "uint"})
+_PRIMITIVE = frozenset({bool, float, int, str, UInt})
 _KEYS = frozenset({str, int, UInt, bool})
 
 
@@ -478,7 +553,8 @@ def _keys(kind: t.Type, name: str) -> list[str]:
     if kind.name == "optional_type":
         kind = kind.params[0]
     if kind.kind == "object" and kind.declaration is not None:
-        return [kind.declaration.fields[name][0]]
+        found = kind.declaration.find(name)
+        return [found[0] if found else name]
     plain = unescape(name) if "__" in name and kind.kind != "map" else name
     return [name] if plain == name else [name, plain]
 
@@ -504,12 +580,33 @@ def _select_optional(container: Any, names: list[str]) -> Optional:
     return NONE
 
 
-def _has(operand: Closure, names: list[str]) -> Closure:
+def _present(found: Optional) -> Optional:
+    return NONE if found.value is None else found
+
+
+def _field(operand: Closure, key: str) -> Closure:
+    """A declared field: null stands for an absent one."""
+
+    def field(frame: Frame) -> Any:
+        try:
+            value = operand(frame)[key]
+        except KeyError:
+            value = None
+        if value is None:
+            raise EvaluationError(f"no such key: {key}")
+        return value
+
+    return field
+
+
+def _has(operand: Closure, names: list[str], *, is_object: bool) -> Closure:
     name = names[0]
 
     def has(frame: Frame) -> bool:
         container = operand(frame)
         if isinstance(container, dict):
+            if is_object:
+                return name in container and container[name] is not None
             return name in container or any(other in container for other in names)
         if isinstance(container, Optional):
             return container.present and isinstance(container.value, dict) and name in container.value
@@ -581,6 +678,7 @@ _SPECIAL: dict[str, Callable[[_Compiler, Call], Costed]] = {
     "!_": _Compiler.negation,
     "_?._": _Compiler.optional_select,
     "_[_]": _Compiler.index,
+    "@in": _Compiler.membership,
     "or": _Compiler.lazy_or,
     "orValue": _Compiler.lazy_or,
 }

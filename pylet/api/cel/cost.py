@@ -145,8 +145,11 @@ class _Estimator:
     # ---- sizes
 
     def declared_size(self, path: Path) -> Range | None:
-        """What the schema says of the place: maxLength, maxItems, maxProperties."""
-        if not path or path[0] not in ("self", "oldSelf"):
+        """What the schema says of the place: maxLength, maxItems, maxProperties.
+
+        Whatever the path begins with stands for the root, also a loop's `@items` over no place: as upstream does it.
+        """
+        if not path:
             return None
         kind = self.kind
         for name in path[1:]:
@@ -584,6 +587,7 @@ _ESTIMATES: dict[str, _Function] = {
     "validate": _validate,
     "slice": _slice,
     "lists.range": _range,
+    "reverse": _reverse,
     "flatten": _flatten,
     "sort": _compared,
     "@sortByAssociatedKeys": _compared,

@@ -49,6 +49,8 @@ def compile(expression: str, environment: Environment, expect: Iterable[Type] = 
         program = Program(expression, Scope(environment.variables, declared(), environment.structs))
     except CompileError as bad:
         raise Unfit(f"compilation failed: {bad}") from bad
+    except EvaluationError as bad:
+        raise Unfit(f"program instantiation failed: {bad}") from bad
     wanted = list(expect)
     if wanted and program.type not in wanted:
         if len(wanted) == 1:

@@ -21,15 +21,15 @@ class MacroError(Exception):
 def expand(pos: int, name: str, target: Node | None, args: list[Node]) -> Node | None:
     """What the call stands for; None when it is an ordinary call. Raises: MacroError."""
     if target is None:
-        return _has(args) if name == "has" and len(args) == 1 else None
+        return _has(pos, args) if name == "has" and len(args) == 1 else None
     macro = _MACROS.get((name, len(args)))
     return macro(pos, target, args) if macro else None
 
 
-def _has(args: list[Node]) -> Node:
+def _has(pos: int, args: list[Node]) -> Node:
     match args[0]:
         case Select(test_only=False) as select:
-            return Select(select.pos, select.operand, select.field, test_only=True)
+            return Select(pos, select.operand, select.field, test_only=True)
     raise MacroError(args[0].pos, "invalid argument to has() macro")
 
 

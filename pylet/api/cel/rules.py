@@ -89,6 +89,8 @@ def _compile(
         program = Program(text, Scope({"self": kind, "oldSelf": old}, declared()))
     except CompileError as bad:
         return None, f"{prefix}compilation failed: {bad}"
+    except EvaluationError as bad:
+        return None, f"{prefix or 'program '}instantiation failed: {bad}"
     return (program, "") if program.type == wanted else (None, unfit)
 
 

@@ -379,6 +379,8 @@ def type_constants() -> dict[str, Type]:
     """The names that stand for types, `type(x) == string`."""
     names = ("bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type")
     constants = {name: Type(name) for name in names}
+    for name in ("net.IP", "net.CIDR"):
+        constants[name] = Type("opaque", (), name)
     constants["optional_type"] = Type("opaque", (), "optional_type")
     constants["google.protobuf.Timestamp"], constants["google.protobuf.Duration"] = t.TIMESTAMP, t.DURATION
     return constants

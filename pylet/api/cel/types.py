@@ -37,6 +37,10 @@ class Declaration:
 
     fields: dict[str, tuple[str, Type]]
 
+    def find(self, name: str) -> tuple[str, Type] | None:
+        """A field by its escaped name; one named as a keyword is found by its own name, too."""
+        return self.fields.get(name) or self.fields.get(f"__{name}__")
+
 
 BOOL, INT, UINT, DOUBLE = Type("bool"), Type("int"), Type("uint"), Type("double")
 STRING, BYTES, NULL, DYN, ERROR = Type("string"), Type("bytes"), Type("null_type"), Type("dyn"), Type("error")

@@ -202,6 +202,9 @@ def _decimal(value: Any, _: int) -> str:
     return str(int(value))
 
 
+_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
 def _floating(name: str, spec: str) -> Callable[[Any, int], str]:
     def run(value: Any, digits: int) -> str:
         if value in ("NaN", "Infinity", "-Infinity") and type(value) is str:
@@ -210,7 +213,11 @@ def _floating(name: str, spec: str) -> Callable[[Any, int], str]:
             raise _unfit(name, "doubles", value)
         if not math.isfinite(value):
             return "NaN" if value != value else "∞" if value > 0 else "-∞"
-        return f"{value:.{digits}{spec}}"
+        text = f"{value:.{digits}{spec}}"
+        if spec == "f":
+            return text
+        mantissa, _, exponent = text.partition("e")
+        return f"{mantissa}×10{exponent.removeprefix('+').translate(_SUPERSCRIPT)}"
 
     return run
 
