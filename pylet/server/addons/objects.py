@@ -79,7 +79,8 @@ def _service_cidr(service_cidr: str) -> Object:
 
 
 def kubernetes_service(service_cidr: str, advertise_address: str, port: int) -> list[Object]:
-    """`default/kubernetes`, at the service network's first address, and where it leads."""
+    """`default/kubernetes`, at the service network's first address, and where it leads, if that is no loopback address:
+    no pod could reach one, and endpoints may not be there."""
     family = f"IPv{ip_address(advertise_address).version}"
     service: Object = {
         "apiVersion": "v1",
@@ -95,6 +96,8 @@ def kubernetes_service(service_cidr: str, advertise_address: str, port: int) -> 
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
         },
     }
+    if ip_address(advertise_address).is_loopback:
+        return [service]
     endpoints: Object = {
         "apiVersion": "v1",
         "kind": "Endpoints",
