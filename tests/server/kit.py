@@ -116,8 +116,8 @@ async def refused(what: Any) -> Object:
 
 
 @asynccontextmanager
-async def running(store: Store) -> AsyncIterator[Api]:
-    registry = Registry(store, chain=CHAIN, now=lambda: NOW)
+async def running(store: Store, **options: Any) -> AsyncIterator[Api]:
+    registry = Registry(store, chain=CHAIN, now=lambda: NOW, **options)
     await registry.load()
     task = asyncio.create_task(registry.run())
     try:

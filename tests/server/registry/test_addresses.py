@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from ipaddress import ip_address
 
 import pytest
 
+from pylet.api.kinds.ipaddress import KIND as IP_ADDRESS
 from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.kinds.servicecidr import KIND as SERVICE_CIDR
 from pylet.api.object import Object
 from pylet.store.drivers.memory import MemoryStore
 from tests.server.kit import Api, refused, running, service
@@ -97,3 +100,78 @@ async def test_allocations_are_found_again_after_a_restart() -> None:
         await api.create(service("s", clusterIP="10.43.0.9"))
     async with running(store) as api:
         assert "already allocated" in (await refused(api.create(service("t", clusterIP="10.43.0.9"))))["message"]
+
+
+def service_cidr(name: str, *cidrs: str) -> Object:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "ServiceCIDR",
+        "metadata": {"name": name, "finalizers": ["a.test/keep"]},
+        "spec": {"cidrs": list(cidrs)},
+    }
+
+
+async def test_addresses_come_from_every_range_until_it_is_deleted(api: Api) -> None:
+    await api.create(service_cidr("more", "192.0.2.0/24"))
+    await api.create(service("s", clusterIP="192.0.2.7"))
+    await api.delete(SERVICE_CIDR, "", "more")
+    assert (
+        "does not match the current range"
+        in (await refused(api.create(service("t", clusterIP="192.0.2.8"))))["message"]
+    )
+
+
+async def test_a_full_range_makes_room_in_the_next() -> None:
+    async with running(MemoryStore(), service_cidr="192.0.2.0/30") as api:
+        await api.namespace("a")
+        for name in ("one", "two"):
+            await api.create(service(name))
+        assert "range is full" in (await refused(api.create(service("three"))))["message"]
+        await api.create(service_cidr("more", "198.51.100.0/30"))
+        assert (await api.create(service("three")))["spec"]["clusterIP"].startswith("198.51.100.")
+
+
+async def test_an_address_that_somebody_reserved_is_taken(api: Api) -> None:
+    parent = {"resource": "gateways", "group": "a.test", "name": "g"}
+    head = {"apiVersion": "networking.k8s.io/v1", "kind": "IPAddress", "metadata": {"name": "10.43.0.9"}}
+    await api.create({**head, "spec": {"parentRef": parent}})
+    assert "already allocated" in (await refused(api.create(service("s", clusterIP="10.43.0.9"))))["message"]
+    await api.delete(IP_ADDRESS, "", "10.43.0.9")
+    await api.create(service("s", clusterIP="10.43.0.9"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "families"),
+    [
+        ({}, ["IPv4"]),
+        ({"ipFamilyPolicy": "PreferDualStack"}, ["IPv4", "IPv6"]),
+        ({"ipFamilyPolicy": "RequireDualStack", "ipFamilies": ["IPv6"]}, ["IPv6", "IPv4"]),
+        ({"ipFamilies": ["IPv6"]}, ["IPv6"]),
+        ({"clusterIP": "fd00::9"}, ["IPv6"]),
+        ({"ipFamilyPolicy": "PreferDualStack", "clusterIP": "fd00::9"}, ["IPv6", "IPv4"]),
+    ],
+    ids=["one by default", "both", "the other first", "the other", "by address", "by address, and the other"],
+)
+async def test_two_families(spec: Object, families: list[str]) -> None:
+    async with running(MemoryStore(), service_cidr="10.43.0.0/16,fd00::/112") as api:
+        await api.namespace("a")
+        made = (await api.create(service("s", **spec)))["spec"]
+        assert made["ipFamilies"] == families
+        assert [f"IPv{ip_address(ip).version}" for ip in made["clusterIPs"]] == families
+        assert made["clusterIP"] == made["clusterIPs"][0]
+
+
+async def test_a_service_gains_and_loses_its_second_address() -> None:
+    async with running(MemoryStore(), service_cidr="10.43.0.0/16,fd00::/112") as api:
+        await api.namespace("a")
+        first = (await api.create(service("s")))["spec"]["clusterIP"]
+        both = await api.update(service("s", ipFamilyPolicy="PreferDualStack"))
+        assert both["spec"]["clusterIPs"][0] == first
+        assert both["spec"]["ipFamilies"] == ["IPv4", "IPv6"]
+        both["spec"]["clusterIPs"] = [first]
+        status = await refused(api.update(both))
+        assert [cause["message"] for cause in status["details"]["causes"]] == [
+            "Invalid value: \"PreferDualStack\": must be 'SingleStack' to release the secondary cluster IP"
+        ]
+        single = await api.patch(SERVICE, "a", "s", {"spec": {"ipFamilyPolicy": "SingleStack"}})
+        assert (single["spec"]["clusterIPs"], single["spec"]["ipFamilies"]) == ([first], ["IPv4"])
