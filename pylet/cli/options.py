@@ -7,6 +7,7 @@ files is `pylet.cli.configuration`'s task.
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
@@ -292,6 +293,17 @@ def from_environment(command: str, environ: Mapping[str, str]) -> Given:
     """The options the environment sets; an empty variable is an unset one."""
     values = {o.name: split(o, [environ[o.env]]) for o in options_of(command) if environ.get(o.env)}
     return Given(values, lambda option: option.env)
+
+
+def unknown_variables(environ: Mapping[str, str]) -> list[BadOption]:
+    """Variables that look like settings and are none; starting goes on without them, checking says so."""
+    known = {"PYLET_CONFIG_FILE", *(option.env for option in OPTIONS)}
+    found = []
+    for name in sorted(environ):
+        if name.startswith("PYLET_") and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            found.append(BadOption(f"{name}: no such setting{f', did you mean {close[0]}?' if close else ''}"))
+    return found
 
 
 def split(option: Option, texts: list[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import click
 
 from pylet.cli.configuration import load_agent, load_server
 from pylet.cli.failure import Failure
-from pylet.cli.options import BadOption
+from pylet.cli.options import BadOption, unknown_variables
 
 _COMMANDS = {
     "containerd": "containerd",
@@ -40,6 +40,7 @@ def _settings(role: str, config_file: Path | None) -> Iterator[tuple[bool, str]]
         yield False, str(bad)
     else:
         yield True, f"settings of the {role}"
+    yield from ((False, str(bad)) for bad in unknown_variables(os.environ))
 
 
 def _machine() -> Iterator[tuple[bool, str]]:

@@ -189,6 +189,9 @@ def _remove_cgroups(root: str) -> None:
             for folder, _, _ in os.walk(pods, topdown=False):
                 with contextlib.suppress(OSError):
                     os.rmdir(folder)
+            if root.strip("/"):
+                with contextlib.suppress(OSError):
+                    pods.parent.rmdir()
 
 
 VERB = click.Command(
