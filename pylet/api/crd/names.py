@@ -19,7 +19,7 @@ _PROTECTED = (".k8s.io", ".kubernetes.io")
 
 
 def status_of(crd: Object, others: Iterable[Object], now: datetime) -> Object:
-    """The status the definition should have, beside `others` (definitions of its group)."""
+    """The status the definition should have, beside `others`: the names accepted for others of its group."""
     status = {**(crd.get("status") or {})}
     names, accepted = crd["spec"]["names"], status.get("acceptedNames") or {}
     conditions = list(status.get("conditions") or ())
@@ -75,8 +75,7 @@ def _accepted(names: Object, had: Object, others: Iterable[Object]) -> tuple[Obj
     """The names it gets, and the reason and message of the condition; the last conflict is the one told."""
     resources: set[str] = set()
     kinds: set[str] = set()
-    for other in others:
-        taken = (other.get("status") or {}).get("acceptedNames") or {}
+    for taken in others:
         resources |= {taken.get("plural", ""), taken.get("singular", ""), *(taken.get("shortNames") or ())}
         kinds |= {taken.get("kind", ""), taken.get("listKind", "")}
     fresh = {"kind": "", "plural": ""} | dict(had)

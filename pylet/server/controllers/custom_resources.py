@@ -22,21 +22,34 @@ _TERMINATING = b'"deletionTimestamp"'
 def controller(stored: Callable[[str], Kind | None]) -> Controller:
     """`stored` names the kind whose table holds what the definition of that name defined."""
 
+    accepted: dict[str, tuple[int, Object]] = {}
+
     def plan(key: Key, view: View, now: datetime) -> Plan:
         crd = view.get(DEFINITION, key)
         if crd is None:
+            accepted.pop(key.name, None)
             return NOTHING
         if is_terminating(crd):
             kind = stored(key.name)
             return _clean_up(crd, kind, view, now) if CLEANUP in (crd["metadata"].get("finalizers") or ()) else NOTHING
         from pylet.api.crd import names
 
-        group = crd["spec"]["group"]
-        others = [other for other in view.select(DEFINITION) if other is not crd and other["spec"]["group"] == group]
-        status = names.status_of(crd, others, now)
+        status = names.status_of(crd, taken(key, view), now)
         if status == crd.get("status"):
             return NOTHING
         return Plan((_write_status(key, crd, status),))
+
+    def taken(key: Key, view: View) -> Iterator[Object]:
+        """The names that other definitions of the group have; large definitions are decoded once for them."""
+        group = key.name.partition(".")[2]
+        for entry in view.table(DEFINITION).entries.values():
+            if entry.key == key or entry.key.name.partition(".")[2] != group:
+                continue
+            known = accepted.get(entry.key.name)
+            if known is None or known[0] != entry.revision:
+                found = (entry.object.get("status") or {}).get("acceptedNames") or {}
+                known = accepted[entry.key.name] = entry.revision, {**found}
+            yield known[1]
 
     def of_instance(entry: Entry, view: View) -> Iterable[Key]:
         obj = entry.object
@@ -82,7 +95,7 @@ def _clean_up(crd: Object, kind: Kind | None, view: View, now: datetime) -> Plan
 def _told(key: Key, crd: Object, status: str, reason: str, message: str, now: datetime) -> tuple[Action, ...]:
     fresh = {"type": "Terminating", "status": status, "reason": reason, "message": message}
     conditions = crd["status"].get("conditions") or []
-    before = next((condition for condition in conditions if condition["type"] == "Terminating"), {})
+    before: Object = next((condition for condition in conditions if condition["type"] == "Terminating"), {})
     if fresh == {name: value for name, value in before.items() if name in fresh}:
         return ()
     moved = before.get("lastTransitionTime") if before.get("status") == status else None

@@ -7,13 +7,15 @@ it was given.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import orjson
+
 from pylet.api.errors import ApiError
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
-from pylet.api.object import Object
 from pylet.client.view import Entry, Table
 from pylet.server.registry.registry import Registry
 
@@ -30,7 +32,7 @@ class Definitions:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._made: dict[str, tuple[Object, Object, str]] = {}
+        self._made: dict[str, bytes] = {}  # a digest of what each definition's kinds were made of
         self._unfilled: asyncio.Queue[Kind] = asyncio.Queue()
         self._followers: list[tuple[Callable[[Kind, Table], None], Callable[[Kind], None]]] = []
         self.tables: dict[str, tuple[Kind, Table]] = {}
@@ -87,7 +89,8 @@ class Definitions:
             self._made.pop(name, None)
             self._registry.kinds.replace(name, ())
             return
-        made_of = crd["spec"], crd["status"]["acceptedNames"], crd["metadata"]["uid"]
+        shown = [crd["spec"], crd["status"]["acceptedNames"], crd["metadata"]["uid"]]
+        made_of = hashlib.sha256(orjson.dumps(shown, option=orjson.OPT_SORT_KEYS)).digest()
         if self._made.get(name) == made_of:
             return
         from pylet.api.crd.kinds import kinds_of

@@ -100,7 +100,7 @@ def test_names_go_to_who_comes_first() -> None:
         ("Established", "True"),
     ]
     second = crd(names={**first["spec"]["names"], "plural": "gadgets"})
-    status = names.status_of(second, [first], NOW)
+    status = names.status_of(second, [first["status"]["acceptedNames"]], NOW)
     assert status["acceptedNames"] == {"kind": "", "plural": "gadgets"}
     assert [(c["status"], c["reason"]) for c in status["conditions"]] == [
         ("False", "ListKindConflict"),
