@@ -33,6 +33,13 @@ class DeploymentStrategy(Strategy):
         annotations = obj["metadata"].get("annotations"), old["metadata"].get("annotations")
         return bool(obj["spec"] != old["spec"] or annotations[0] != annotations[1])
 
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_update(obj, old, subresource)
+        if subresource == "status":
+            obj["metadata"].pop("labels", None)
+            if "labels" in old["metadata"]:
+                obj["metadata"]["labels"] = old["metadata"]["labels"]
+
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
         found = template.not_negative(spec, *_NOT_NEGATIVE)

@@ -57,6 +57,22 @@ _ANSWERED_WHEN_DELETED = {
 }
 
 
+_ORPHANS = {"jobs.batch", "replicationcontrollers"}
+_PODS_STAY = (
+    "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them "
+    "or set propagationPolicy=Orphan to suppress this warning"
+)
+
+
+def delete_warnings(kind: Kind, propagation: str) -> tuple[str, ...]:
+    return (_PODS_STAY,) if kind.resource == "jobs.batch" and not propagation else ()
+
+
+def orphans(kind: Kind) -> bool:
+    """Whether what it owns stays when nobody says what shall become of it."""
+    return kind.resource in _ORPHANS
+
+
 def is_created_by_update(kind: Kind) -> bool:
     """Whether a PUT of a missing object creates it."""
     return kind.resource in _CREATED_BY_UPDATE

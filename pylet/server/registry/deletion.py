@@ -6,7 +6,7 @@ updateForGracefulDeletionAndFinalizers, deletionFinalizersForGarbageCollection).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -16,6 +16,7 @@ from pylet.api.kinds.customresourcedefinition import CLEANUP
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.object import Object
 from pylet.api.timestamps import format_time, parse
+from pylet.server.registry import customs
 from pylet.server.registry.request import DeleteOptions
 
 ORPHAN = "orphan"
@@ -54,6 +55,12 @@ def decide(kind: Kind, obj: Object, options: DeleteOptions, revision: int, now: 
     waits = _grace(kind, obj, options, now)
     if isinstance(waits, Pending):
         return waits
+    if (
+        not options.propagation
+        and customs.orphans(kind)
+        and not {ORPHAN, FOREGROUND} & set(meta.get("finalizers") or ())
+    ):
+        options = replace(options, propagation="Orphan")
     finalizers = _finalizers(meta, options)
     if finalizers:
         meta["finalizers"] = finalizers

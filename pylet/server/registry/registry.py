@@ -29,7 +29,7 @@ from pylet.api.timestamps import format_time
 from pylet.client.interface import PatchType
 from pylet.client.view import Entry, Table
 from pylet.server.admission.interface import CREATE, Plugin
-from pylet.server.registry import eviction, listing, pods
+from pylet.server.registry import customs, eviction, listing, pods
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written
 from pylet.server.registry.feed import Convert
@@ -210,6 +210,7 @@ class Registry:
         return await self._writer.apply(request, changing, lambda: changed(None))
 
     async def delete(self, request: Request, options: DeleteOptions) -> Deleted:
+        request.warnings.extend(customs.delete_warnings(request.kind, options.propagation))
         return await self._writer.delete(request, options)
 
     async def delete_collection(self, request: Request, selection: ListOptions, options: DeleteOptions) -> Page:
