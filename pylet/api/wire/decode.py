@@ -73,7 +73,7 @@ def of_kind(
     twice = document.duplicates
     if twice and content_type in YAML_TYPES:
         twice = [in_yaml(twice)]
-    return obj, canonicalize(kind, obj, validation, twice)
+    return obj, canonicalize(kind, obj, validation, twice, raw)
 
 
 def _check_type_meta(kind: Kind, obj: Object, raw: bytes) -> None:
@@ -94,11 +94,13 @@ def _protobuf(kind: Kind, raw: bytes) -> Document:
     return Document(protobuf.load(raw, kind.definition))
 
 
-def canonicalize(kind: Kind, obj: Object, validation: str = WARN, duplicates: Sequence[str] = ()) -> list[str]:
+def canonicalize(
+    kind: Kind, obj: Object, validation: str = WARN, duplicates: Sequence[str] = (), raw: bytes = b""
+) -> list[str]:
     """Decode `obj` by its kind's schema, in place (`schema.Struct.decode`); what patches do with their result.
 
-    Answers texts for `Warning` headers, which begin with those of `duplicates`. Raises: BadRequest, for the wrong types
-    and, with Strict, for unknown fields.
+    Answers texts for `Warning` headers, `duplicates` among them in the order of the text `raw`. Raises: BadRequest, for
+    the wrong types and, with Strict, for unknown fields.
     """
     cannot = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
     try:
@@ -108,9 +110,18 @@ def canonicalize(kind: Kind, obj: Object, validation: str = WARN, duplicates: Se
     if validation == IGNORE or not (unknown or duplicates):
         return []
     problems = [*duplicates, *(f'unknown field "{path}"' for path in unknown)]
+    if raw and duplicates and unknown:
+        problems.sort(key=lambda problem: _place(problem, raw))
     if validation == STRICT:
         raise BadRequest(f"{cannot}strict decoding error: {', '.join(problems[:_MOST_STRICT_ERRORS])}")
     return problems[:_MOST_STRICT_ERRORS]
+
+
+def _place(problem: str, raw: bytes) -> int:
+    """About where in the text a decoder comes upon it: at a field's first mention, or at its second."""
+    name = b'"%b"' % problem.rstrip('"').rpartition('"')[2].rpartition(".")[2].encode()
+    first = raw.find(name)
+    return raw.find(name, first + 1) if problem.startswith("duplicate") else first
 
 
 _NO_KIND = "couldn't get version/kind; json parse error: "
