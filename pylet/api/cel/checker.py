@@ -26,7 +26,7 @@ from pylet.api.cel.syntax import (
     StructNode,
 )
 from pylet.api.cel.types import Type
-from pylet.api.cel.values import parse_duration, parse_timestamp, type_of
+from pylet.api.cel.values import SECOND, parse_duration, parse_timestamp, to_timestamp, type_of
 
 CONSTANTS = type_constants()
 
@@ -62,7 +62,7 @@ class _Checker:
         self.locals: list[tuple[str, Type]] = []
         self.issues: list[Issue] = []
         self.invalid: list[Issue] = []  # told when there are no issues
-        self.aggregates: list[list[tuple[Node, bool]]] = []  # what has to be of one type: items, or keys, or values
+        self.aggregates: list[tuple[list[tuple[Node, bool]], bool]] = []  # items, keys or values to be of one type
         self.formatting = 0
         self.nodes: list[Node] = []
         self.used: set[str] = set()
@@ -129,7 +129,7 @@ class _Checker:
         kind = self.field(node.pos, operand.params[0] if wrapped else operand, node.field)
         if node.test_only:
             return t.BOOL
-        return t.optional_of(kind) if wrapped else kind
+        return _as_optional(kind) if wrapped else kind
 
     def is_local(self, qualified: str) -> bool:
         head = qualified.partition(".")[0]
@@ -154,7 +154,7 @@ class _Checker:
             self.check(name)
             assert isinstance(name, Literal)
             inner = operand.params[0] if operand.name == "optional_type" else operand
-            return t.optional_of(self.field(node.pos, inner, str(name.value)))
+            return _as_optional(self.field(node.pos, inner, str(name.value)))
         self.qualify(node)
         self.formatting += node.function == "format"
         for operand_node in node.operands:
@@ -213,15 +213,18 @@ class _Checker:
         """What cel-go's AST validators refuse: a duration, timestamp or pattern that is written out and wrong."""
         parse = _LITERALS.get(node.function)
         argument = node.args[-1] if node.args else None
-        if parse and isinstance(argument, Literal) and type(argument.value) is str:
+        if parse and isinstance(argument, Literal):
             try:
-                parse(argument.value)
+                if type(argument.value) is str:
+                    parse(argument.value)
+                elif node.function == "timestamp" and type(argument.value) is int:
+                    to_timestamp(argument.value * SECOND)
             except (ValueError, EvaluationError):
                 self.invalid.append(Issue(argument.pos, f"invalid {node.function} argument"))
 
     def validate_aggregates(self) -> None:
         """Kubernetes wants the items of a written list or map alike, but for what `format` is given."""
-        for nodes in self.aggregates:
+        for nodes, is_map in self.aggregates:
             first: Type | None = None
             for node, is_optional in nodes:
                 kind = node.type or t.DYN
@@ -230,7 +233,8 @@ class _Checker:
                 first = first or kind
                 if kind != first:
                     self.invalid.append(Issue(node.pos, f"expected type '{first}' but found '{kind}'"))
-                    break
+                    if not is_map:
+                        break
 
     def list(self, node: ListNode) -> Type:
         item: Type | None = None
@@ -240,7 +244,8 @@ class _Checker:
                 kind = self.optional_item(element, kind)
             item = self.join(item, kind)
         if not self.formatting:
-            self.aggregates.append([(element, at in node.optional) for at, element in enumerate(node.elements)])
+            items = [(element, at in node.optional) for at, element in enumerate(node.elements)]
+            self.aggregates.append((items, False))
         return t.list_of(item or self.variable())
 
     def map(self, node: MapNode) -> Type:
@@ -253,8 +258,8 @@ class _Checker:
                 kind = self.optional_item(entry.value, kind)
             value = self.join(value, kind)
         if not self.formatting:
-            self.aggregates.append([(entry.key, False) for entry in node.entries])
-            self.aggregates.append([(entry.value, entry.optional) for entry in node.entries])
+            self.aggregates.append(([(entry.key, False) for entry in node.entries], True))
+            self.aggregates.append(([(entry.value, entry.optional) for entry in node.entries], True))
         return t.map_of(key or self.variable(), value or self.variable())
 
     def optional_item(self, node: Node, kind: Type) -> Type:
@@ -338,6 +343,10 @@ def _renamed(kind: Type, number: int) -> Type:
     if not kind.params:
         return kind
     return Type(kind.kind, tuple(_renamed(param, number) for param in kind.params), kind.name, kind.declaration)
+
+
+def _as_optional(kind: Type) -> Type:
+    return t.optional_of(t.DYN if kind.kind == "error" else kind)
 
 
 def _dotted(node: Node | None) -> str | None:

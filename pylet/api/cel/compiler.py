@@ -89,6 +89,8 @@ class _Compiler:
         if constant is not None:
             value = constant[0]
             return lambda frame: value, 0
+        if isinstance(node, Call):
+            return _SPECIAL.get(node.function, _Compiler.call)(self, node)
         return _COMPILERS[type(node)](self, node)
 
     def fold(self, node: Node) -> tuple[Any] | None:
@@ -142,6 +144,7 @@ class _Compiler:
         if node.qualified is not None:
             return self.named(node.qualified)
         operand, cost = self.compile(node.operand)
+        cost += self.detour(node.operand)
         kind = node.operand.type or t.DYN
         names = _keys(kind, node.field)
         if node.test_only:
@@ -163,15 +166,14 @@ class _Compiler:
         return select, cost + 1
 
     def call(self, node: Call) -> Costed:
-        special = _SPECIAL.get(node.function)
-        return special(self, node) if special is not None else self.general(node)
-
-    def general(self, node: Call) -> Costed:
         if node.function in ("find", "findAll") and isinstance(node.args[0], Literal):
             compile_pattern(node.args[0].value)  # a bad one is refused now, not at every evaluation
-        parts = [self.compile(operand) for operand in node.operands]
-        cost = sum(part[1] for part in parts)
-        args = [part[0] for part in parts]
+        args: list[Closure] = []
+        cost = 0
+        for operand in node.operands:  # no comprehension: a chain of 250 operators is compiled on one stack
+            run, part = self.compile(operand)
+            args.append(run)
+            cost += part
         if len(node.overloads) == 1 and _is_settled(node):
             overload = node.overloads[0]
             if overload.cost is None:
@@ -240,7 +242,12 @@ class _Compiler:
     def arm(self, node: Node) -> Closure:
         """A side of `?:`; cel-go does not count the variable an attribute there begins with."""
         run, cost = self.compile(node)
-        return _charged((run, cost - 1 if self.is_attribute(node) else cost))
+        starts = self.is_attribute(node) and not (isinstance(node, Call) and node.function == "_?_:_")
+        return _charged((run, cost - 1 if starts else cost))
+
+    def detour(self, operand: Node) -> int:
+        """cel-go counts one more where something is taken of a value that is no variable's part."""
+        return 0 if self.is_attribute(operand) else 1
 
     def is_attribute(self, node: Node) -> bool:
         match node:
@@ -248,8 +255,10 @@ class _Compiler:
                 return self.fold(node) is None
             case Select(test_only=False, operand=operand, qualified=qualified):
                 return self.fold(node) is None if qualified else self.is_attribute(operand)
-            case Call(function="_[_]", args=[container, _]):
+            case Call(function="_[_]" | "_?._" | "_[?_]", args=[container, _]):
                 return self.is_attribute(container)
+            case Call(function="_?_:_"):
+                return True
         return False
 
     def negation(self, node: Call) -> Costed:
@@ -272,16 +281,39 @@ class _Compiler:
         kind = node.args[0].type or t.DYN
         names = _keys(kind, str(name.value))
         inner = kind.params[0] if kind.name == "optional_type" else kind
-        if inner.kind == "object":
-            return lambda frame: _present(_select_optional(operand(frame), names)), cost + 1
-        return lambda frame: _select_optional(operand(frame), names), cost + 1
+        is_object = inner.kind == "object"
+
+        def select(frame: Frame) -> Optional:
+            found = _select_optional(operand(frame), names)
+            if not found.present or (is_object and found.value is None):
+                return NONE
+            charge(frame, 1)
+            return found
+
+        return select, cost + self.detour(node.args[0])
+
+    def optional_index(self, node: Call) -> Costed:
+        container, cost = self.compile(node.args[0])
+        key, key_cost = self.compile(node.args[1])
+        if self.is_attribute(node.args[1]):
+            key_cost -= 1
+
+        def index(frame: Frame) -> Optional:
+            found = optional_index(container(frame), key(frame))
+            if found.present:
+                charge(frame, 1)
+            return found
+
+        return index, cost + key_cost + self.detour(node.args[0])
 
     def index(self, node: Call) -> Costed:
         container, cost = self.compile(node.args[0])
         key, key_cost = self.compile(node.args[1])
         through = all(overload.params[0].name == "optional_type" for overload in node.overloads)
         run = optional_index if through else _INDEXES.get((node.args[0].type or t.DYN).kind, index)
-        return lambda frame: run(container(frame), key(frame)), cost + key_cost + 1
+        if self.is_attribute(node.args[1]):
+            key_cost -= 1
+        return lambda frame: run(container(frame), key(frame)), cost + key_cost + 1 + self.detour(node.args[0])
 
     def membership(self, node: Call) -> Costed:
         """`in`; a written list of primitive values is looked up and costs nothing, as with cel-go's OptOptimize."""
@@ -291,7 +323,7 @@ class _Compiler:
             if all(type(item) in _PRIMITIVE for item in items) and len(set(map(type, items))) <= 1:
                 item, cost = self.compile(node.args[0])
                 return lambda frame: contains(item(frame), items), cost
-        return self.general(node)
+        return self.call(node)
 
     def lazy_or(self, node: Call) -> Costed:
         """`or` and `orValue` do not evaluate what they do not need."""
@@ -309,7 +341,7 @@ class _Compiler:
                 return other(frame)
             return value.value if bare else value
 
-        return choose, cost + 1
+        return choose, cost
 
     def list(self, node: ListNode) -> Costed:
         parts = [self.compile(element) for element in node.elements]
@@ -580,10 +612,6 @@ def _select_optional(container: Any, names: list[str]) -> Optional:
     return NONE
 
 
-def _present(found: Optional) -> Optional:
-    return NONE if found.value is None else found
-
-
 def _field(operand: Closure, key: str) -> Closure:
     """A declared field: null stands for an absent one."""
 
@@ -678,6 +706,7 @@ _SPECIAL: dict[str, Callable[[_Compiler, Call], Costed]] = {
     "!_": _Compiler.negation,
     "_?._": _Compiler.optional_select,
     "_[_]": _Compiler.index,
+    "_[?_]": _Compiler.optional_index,
     "@in": _Compiler.membership,
     "or": _Compiler.lazy_or,
     "orValue": _Compiler.lazy_or,

@@ -280,7 +280,9 @@ class _Estimator:
             cost = self.cost(node.args[0])
             self.copy_sizes(node, node.args[0])
             return cost + _ONE
-        costs = [self.cost(arg) for arg in node.args]
+        costs: list[Range] = []
+        for arg in node.args:  # no comprehension: a chain of 250 operators is walked on one stack
+            costs.append(self.cost(arg))
         parts = [self.part(arg) for arg in node.args]
         own = _ZERO
         target: _Part | None = None

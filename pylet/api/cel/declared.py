@@ -64,10 +64,12 @@ def declare_schema(schema: Object, name: str, *, root: bool = False) -> Declared
 
 def with_metadata(schema: Object) -> Object:
     """A resource's own fields that every expression at its root may use, whether declared or not."""
-    return {
-        **schema,
-        "properties": {**(schema.get("properties") or {}), "kind": _NAME, "apiVersion": _NAME, "metadata": _META},
-    }
+    declared = schema.get("properties") or {}
+    meta = (declared.get("metadata") or {}).get("properties") or {}
+    strings = [declared.get("kind"), declared.get("apiVersion"), meta.get("name"), meta.get("generateName")]
+    if all(one is not None and one.get("type") == "string" for one in strings):
+        return schema
+    return {**schema, "properties": {**declared, "kind": _NAME, "apiVersion": _NAME, "metadata": _META}}
 
 
 def _inner(schema: Object, name: str) -> Declared | None:
@@ -90,7 +92,7 @@ def _map(schema: Object, more: Object, name: str) -> Declared | None:
         return None
     limit = schema.get("maxProperties")
     most = (MAX_REQUEST - 2) // (value.least + 6) if limit is None else max(limit, 0)
-    key = Declared(t.STRING, MAX_REQUEST - 2, 2)
+    key = Declared(t.STRING, 0, 2)
     return Declared(t.map_of(t.STRING, value.type), most, 2, item=value, key=key)
 
 

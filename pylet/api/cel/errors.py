@@ -11,13 +11,15 @@ class CelError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One compile error and where it is: `offset` counts code points from the start of the expression."""
+    """One compile error and where it is: `offset` counts code points from the start; below 0 it is nowhere."""
 
     offset: int
     message: str
 
     def render(self, source: str) -> str:
         """The issue as cel-go prints it, with the line it is in and a caret (common/error.go, ToDisplayString)."""
+        if self.offset < 0:
+            return f"ERROR: <input>:-1:0: {self.message}"
         before = source[: self.offset]
         line_number = before.count("\n") + 1
         column = self.offset - (before.rfind("\n") + 1)

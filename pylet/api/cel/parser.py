@@ -14,7 +14,7 @@ from pylet.api.cel.syntax import Call, Entry, FieldNode, Ident, ListNode, Litera
 from pylet.api.cel.values import UInt
 
 MAX_CODE_POINTS = 100_000
-MAX_DEPTH = 100  # upstream's is 250 levels of the grammar's rules, which come to fewer than 100 nested brackets
+MAX_DEPTH = 250
 _BINARY = {"<": 3, "<=": 3, ">": 3, ">=": 3, "==": 3, "!=": 3, "in": 3, "+": 4, "-": 4, "*": 5, "/": 5, "%": 5}
 _START = (
     "{'[', '{', '(', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
@@ -62,10 +62,10 @@ class _Parser:
             self.fail(f"Syntax error: mismatched input '{self.token.text}' expecting {name}")
         return self.next()
 
-    def deepen(self, levels: int = 1) -> None:
-        self.depth += levels
+    def deepen(self) -> None:
+        self.depth += 1
         if self.depth > MAX_DEPTH:
-            self.fail("expression recursion limit exceeded: 250")
+            self.fail(f"expression recursion limit exceeded: {MAX_DEPTH}")
 
     def expression(self) -> Node:
         self.deepen()
@@ -99,7 +99,9 @@ class _Parser:
         while (power := _BINARY.get(self.token.text if self.token.kind != "string" else "", 0)) >= level:
             token = self.next()
             chain += 1
-            self.deepen()
+            self.depth += 1
+            if self.depth > MAX_DEPTH:
+                self.fail("max recursion depth exceeded", -1)
             name = "@in" if token.text == "in" else f"_{token.text}_"
             node = Call(token.pos, name, [node, self.binary(power + 1)])
         self.depth -= chain

@@ -43,7 +43,7 @@ class Program:
             self._places = {name: place for place, name in enumerate(sorted(self.uses), 1)}
             self._closure, self._cost, self._size = compile_tree(self.root, self._places)
         except RecursionError as deep:
-            raise CompileError(source, [Issue(0, "expression recursion limit exceeded: 250")]) from deep
+            raise CompileError(source, [Issue(-1, "max recursion depth exceeded")]) from deep
         assert self.root.type is not None
         self.type: Type = self.root.type
 

@@ -340,6 +340,8 @@ def _failure(rule: Rule, bindings: Mapping[str, Any], value: Any, path: str, kin
         case "FieldValueRequired":
             return _Failure(causes.required(where, detail))
         case "FieldValueDuplicate":
+            if kind in ("object", "array"):
+                return _Failure(Cause("FieldValueDuplicate", "Duplicate value", where))
             return _Failure(causes.duplicate(where, value))
     if kind in ("object", "array"):
         return _Failure(causes.invalid_omitted(where, detail))

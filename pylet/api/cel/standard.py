@@ -207,7 +207,9 @@ def _duration_of_string(value: str) -> Duration:
 
 def _timestamp_of_string(value: str) -> Timestamp:
     try:
-        return to_timestamp(parse_timestamp(value).ns)
+        moment = parse_timestamp(value)
+        to_timestamp(moment.ns)
+        return moment
     except ValueError as bad:
         raise _conversion("google.protobuf.Timestamp", value) from bad
 
@@ -246,7 +248,7 @@ _SPANS: dict[str, Callable[[int], int]] = {
     "getHours": lambda ns: _divide(ns, 3600 * SECOND),
     "getMinutes": lambda ns: _divide(ns, 60 * SECOND),
     "getSeconds": lambda ns: _divide(ns, SECOND),
-    "getMilliseconds": lambda ns: _divide(ns, 10**6) % 1000,
+    "getMilliseconds": lambda ns: _divide(ns, 10**6),
 }
 
 

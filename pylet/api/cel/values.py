@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
@@ -30,9 +30,10 @@ class UInt(int):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timestamp:
-    """Nanoseconds since 1970, UTC."""
+    """Nanoseconds since 1970, UTC; `offset` is the zone it was written in, in seconds, and only shows as text."""
 
     ns: int
+    offset: int = field(default=0, compare=False)
 
     def datetime(self) -> datetime:
         """Cut to microseconds."""
@@ -40,8 +41,12 @@ class Timestamp:
 
     def __str__(self) -> str:
         whole, fraction = divmod(self.ns, SECOND)
-        text = (_EPOCH + timedelta(seconds=whole)).replace(tzinfo=None).isoformat()
-        return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + "Z"
+        text = (_EPOCH + timedelta(seconds=whole + self.offset)).replace(tzinfo=None).isoformat()
+        zone = "Z"
+        if self.offset:
+            hours, minutes = divmod(abs(self.offset) // 60, 60)
+            zone = f"{'-' if self.offset < 0 else '+'}{hours:02d}:{minutes:02d}"
+        return text + (f".{fraction:09d}".rstrip("0") if fraction else "") + zone
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -238,12 +243,13 @@ def parse_timestamp(text: str) -> Timestamp:
     *parts, fraction, zone = match.groups()
     moment = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type]
     seconds = (moment - _EPOCH) // timedelta(seconds=1)
+    offset = 0
     if zone != "Z":
         hours, minutes = int(zone[1:3]), int(zone[4:])
         if hours > 23 or minutes > 59:
             raise ValueError(f"invalid RFC3339 timestamp {text!r}")
-        seconds -= (hours * 3600 + minutes * 60) * (-1 if zone[0] == "-" else 1)
-    return Timestamp(seconds * SECOND + int((fraction or "0")[:9].ljust(9, "0")))
+        offset = (hours * 3600 + minutes * 60) * (-1 if zone[0] == "-" else 1)
+    return Timestamp((seconds - offset) * SECOND + int((fraction or "0")[:9].ljust(9, "0")), offset)
 
 
 def parse_duration(text: str) -> Duration:

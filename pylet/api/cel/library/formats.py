@@ -93,10 +93,10 @@ _TABLE: list[tuple[str, str, Callable[[str], Any], int]] = [
     ("dns1035LabelPrefix", "DNS1035LabelPrefix", _prefix(_dns_1035_label), 30),
     ("labelValue", "LabelValue", names.label_value, 40),
     ("uri", "URI", _uri, 1103),
-    ("uuid", "uuid", _uuid, 78),
+    ("uuid", "uuid", _uuid, 70),
     ("byte", "byte", _byte, 84),
-    ("date", "date", _date, 187),
-    ("datetime", "datetime", _datetime, 187),
+    ("date", "date", _date, 71),
+    ("datetime", "datetime", _datetime, 71),
 ]
 FORMATS = {name: Format(spelled, problems, size) for name, spelled, problems, size in _TABLE}
 

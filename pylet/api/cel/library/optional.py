@@ -10,12 +10,14 @@ from typing import Any
 from pylet.api.cel.errors import EvaluationError
 from pylet.api.cel.functions import Functions, declare
 from pylet.api.cel.standard import index_list, index_map, show
-from pylet.api.cel.values import NONE, Duration, Optional, UInt
+from pylet.api.cel.values import MIN_TIMESTAMP, NONE, Duration, Optional, Timestamp, UInt
 
 
 def _is_zero(value: Any) -> bool:
     if isinstance(value, Duration):
         return value.ns == 0
+    if isinstance(value, Timestamp):
+        return value.ns == MIN_TIMESTAMP
     return value is None or (isinstance(value, bool | int | float | str | bytes | list | dict | UInt) and not value)
 
 

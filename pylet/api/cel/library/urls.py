@@ -63,8 +63,8 @@ def parse_url(text: str) -> Url:
         raise bad("first path segment in URL cannot contain colon")
     body, _, query = body.partition("?")
     if not body.startswith("/"):
-        if not scheme:
-            raise bad("invalid URI for request")
+        if scheme:
+            return Url(scheme, "", "", query)  # what Go calls opaque
         raise bad("invalid URI for request")
     host = ""
     if body.startswith("//") and (scheme or not body.startswith("///")):
