@@ -142,11 +142,13 @@ def chunk(data: bytes) -> bytes:
 
 
 def head(status: int, type_: str, headers: Headers, framing: str, *, close: bool) -> bytes:
-    text = (
-        f"{_LINES[status]}Content-Type: {type_}\r\nDate: {_date()}\r\nCache-Control: no-cache, private\r\n{framing}\r\n"
-    )
+    text = f"{_LINES[status]}Content-Type: {type_}\r\nDate: {_date()}\r\n{framing}\r\n"
+    caching = "Cache-Control: no-cache, private\r\n"
     for name, value in headers:
         text += f"{name}: {value}\r\n"
+        if name == "Cache-Control":
+            caching = ""
+    text += caching
     return (text + ("Connection: close\r\n\r\n" if close else "\r\n")).encode("utf-8")
 
 

@@ -1,0 +1,67 @@
+"""What discovery tells, and that it follows the kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import orjson
+
+from pylet.api import kinds
+from pylet.api.kind import Kind
+from pylet.server.http.discovery import Discovery
+
+AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+WIDGET = Kind(group="example.org", version="v1", name="Widget", plural="widgets", definition="")
+
+
+class Kinds:
+    generation = 0
+
+    def __init__(self) -> None:
+        self.all = list(kinds.all_kinds())
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(self.all)
+
+
+def read(discovery: Discovery, path: str, accept: str = "") -> dict:  # type: ignore[type-arg]
+    found = discovery.document(path, accept)
+    assert found is not None
+    return dict(orjson.loads(found[0]))
+
+
+def test_groups_come_in_upstreams_order_and_the_newest_version_first() -> None:
+    groups = read(Discovery(Kinds(), "h:1"), "/apis")["groups"]
+    names = [group["name"] for group in groups]
+    assert names[:4] == ["apiregistration.k8s.io", "apps", "events.k8s.io", "authentication.k8s.io"]
+    scaling = next(group for group in groups if group["name"] == "autoscaling")
+    assert [version["version"] for version in scaling["versions"]] == ["v2", "v1"]
+
+
+def test_hashes_of_stored_versions_are_upstreams() -> None:
+    pods = {resource["name"]: resource for resource in read(Discovery(Kinds(), "h:1"), "/api/v1")["resources"]}
+    assert pods["pods"]["storageVersionHash"] == "xPOwRZ+Yhw8="
+    assert "storageVersionHash" not in pods["componentstatuses"]
+    assert (pods["pods/eviction"]["group"], pods["pods/eviction"]["version"]) == ("policy", "v1")
+
+
+def test_the_aggregated_document_is_served_to_who_asks_for_it() -> None:
+    discovery = Discovery(Kinds(), "h:1")
+    groups = read(discovery, "/apis", f"{AGGREGATED},application/json")["items"]
+    apps = next(group for group in groups if group["metadata"]["name"] == "apps")
+    deployments = next(one for one in apps["versions"][0]["resources"] if one["resource"] == "deployments")
+    assert deployments["responseKind"] == {"group": "", "version": "", "kind": "Deployment"}
+    scale = next(sub for sub in deployments["subresources"] if sub["subresource"] == "scale")
+    assert scale["responseKind"] == {"group": "autoscaling", "version": "v1", "kind": "Scale"}
+    assert read(discovery, "/apis", "application/json")["kind"] == "APIGroupList"
+
+
+def test_documents_follow_the_kinds_that_come() -> None:
+    served = Kinds()
+    discovery = Discovery(served, "h:1")
+    assert not discovery.serves("example.org", "v1")
+    served.all.append(WIDGET)
+    served.generation += 1
+    assert discovery.serves("example.org", "v1")
+    assert read(discovery, "/apis/example.org/v1")["resources"][0]["name"] == "widgets"
+    assert read(discovery, "/apis")["groups"][-1]["name"] == "example.org"

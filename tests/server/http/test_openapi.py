@@ -1,0 +1,69 @@
+"""OpenAPI over HTTP: the index, documents by hash, what they say, and gnostic's form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pylet.api.wire.protobuf.reading import raw_fields
+
+GNOSTIC = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+
+async def test_the_index_leads_to_documents_that_may_be_kept(cluster: Any) -> None:
+    index = (await cluster.ask("GET", "/openapi/v3")).json["paths"]
+    assert {"api", "api/v1", "apis", "apis/apps", "apis/apps/v1", "version"} <= index.keys()
+    url = index["apis/apps/v1"]["serverRelativeURL"]
+    document = await cluster.ask("GET", url)
+    assert document.headers["Cache-Control"] == "public, immutable"
+    tag = document.headers["ETag"]
+    again = await cluster.ask("GET", "/openapi/v3/apis/apps/v1", If_None_Match=tag)
+    assert (again.status, again.body) == (304, b"")
+    assert url.endswith(tag.strip('"'))
+
+
+async def test_every_reference_of_a_document_leads_somewhere(cluster: Any) -> None:
+    for path, prefix in (("/openapi/v3/api/v1", "#/components/schemas/"), ("/openapi/v2", "#/definitions/")):
+        document = (await cluster.ask("GET", path)).json
+        schemas = document["components"]["schemas"] if "components" in document else document["definitions"]
+        references = set(_references(document))
+        assert references
+        assert {name.removeprefix(prefix) for name in references} <= schemas.keys()
+
+
+async def test_operations_are_named_and_marked_as_clients_know_them(cluster: Any) -> None:
+    paths = (await cluster.ask("GET", "/openapi/v2")).json["paths"]
+    one = "/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+    assert paths[one]["patch"]["operationId"] == "patchAppsV1NamespacedDeployment"
+    assert paths[f"{one}/scale"]["put"]["x-kubernetes-group-version-kind"]["kind"] == "Scale"
+    assert paths["/api/v1/pods"]["get"]["operationId"] == "listCoreV1PodForAllNamespaces"
+    assert paths["/api/v1/namespaces/{namespace}/pods/{name}/exec"]["post"]["x-kubernetes-action"] == "connect"
+    review = paths["/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"]["post"]
+    assert review["operationId"] == "createAuthorizationV1SelfSubjectAccessReview"
+    validated = [p["name"] for p in paths[one]["patch"]["parameters"]]
+    assert {"body", "dryRun", "fieldValidation", "force"} <= set(validated)
+
+
+async def test_gnostic_tells_the_same_definitions(cluster: Any) -> None:
+    answer = await cluster.ask("GET", "/openapi/v2", Accept=GNOSTIC)
+    assert "@" not in answer.headers["Content-Type"]
+    definitions = next(value for number, _, value in raw_fields(memoryview(answer.body)) if number == 9)
+    names = set()
+    for _, _, named in raw_fields(definitions):
+        names.add(next(str(value, "utf-8") for number, _, value in raw_fields(named) if number == 1))
+    assert names == (await cluster.ask("GET", "/openapi/v2")).json["definitions"].keys()
+
+
+async def test_what_is_not_served_is_not_found(cluster: Any) -> None:
+    assert (await cluster.ask("GET", "/openapi/v3/apis/none/v1")).status == 404
+    assert (await cluster.ask("GET", "/openapi/v2", Accept="text/html")).status == 406
+
+
+def _references(value: Any) -> Any:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
