@@ -152,7 +152,8 @@ class Kind:
     """One served kind; identity is object identity (`POD is POD`), so a Kind is a dictionary key.
 
     `definition` names its schema (`io.k8s.api.core.v1.Pod`). `fields` are the selectable fields beyond metadata.name
-    and metadata.namespace, each with how to read it ("" when absent). `subresources` name those it has beside itself.
+    and metadata.namespace, each with how to read it ("" when absent); those of a kind that is stored as another are the
+    other's readers under its own names. `subresources` name those it has beside itself.
     `cells` gives one value for each of `columns`, from the object and the time; a kind without them shows Name and Age.
     `stored_as` points to another Kind when this is only another version or group of the same storage; `to_stored` and
     `from_stored` then turn this kind's objects into that one's and back (new objects, never in place); its `strategy`,

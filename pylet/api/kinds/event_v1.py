@@ -80,6 +80,12 @@ def _series(obj: Object) -> list[Cause]:
     return found
 
 
+def _field(core: str) -> str:
+    """This version's name for one of the core group's selectable fields."""
+    first, dot, rest = core.partition(".")
+    return _NEW_NAMES.get(first, first) + dot + rest
+
+
 def _cells(obj: Object, now: datetime) -> list[Any]:
     return event.cells(to_stored(obj), now)
 
@@ -94,6 +100,7 @@ KIND = Kind(
     strategy=EventStrategy(),
     columns=event.KIND.columns,
     cells=_cells,
+    fields={_field(name): read for name, read in event.KIND.fields.items() if name != "source"},
     stored_as=event.KIND,
     to_stored=to_stored,
     from_stored=from_stored,

@@ -118,7 +118,9 @@ class Registry:
     async def list(self, request: Request, options: ListOptions) -> Page:
         listing.validate(options)
         cache = await self._state.cache_of(request.kind.stored_as or request.kind)
-        selection = selection_of(cache.kind, request.key.namespace, options.labels, options.fields)
+        selection = selection_of(
+            _selecting(request.kind, cache.kind), request.key.namespace, options.labels, options.fields
+        )
         await self._state.fresh(listing.asked_revision(options)[0])
         return listing.page(cache, selection, options, self.revision)
 
@@ -126,7 +128,9 @@ class Registry:
         """Raises: Expired, which a watch answers as an ERROR event of a 200 stream; others are plain refusals."""
         listing.validate_watch(options)
         cache = await self._state.cache_of(request.kind.stored_as or request.kind)
-        selection = selection_of(cache.kind, request.key.namespace, options.labels, options.fields)
+        selection = selection_of(
+            _selecting(request.kind, cache.kind), request.key.namespace, options.labels, options.fields
+        )
         since = listing.revision_number(options.revision)
         if options.initial_events or (not since and options.initial_events is None):
             await self._state.fresh(since)
@@ -304,6 +308,11 @@ class Registry:
                 if (body.get("deleteOptions") or {}).get("preconditions") or not attempts_left:
                     raise
         return _status()
+
+
+def _selecting(asked: Kind, stored: Kind) -> Kind:
+    """Whose names field selectors use."""
+    return asked if asked.stored_as is not None else stored
 
 
 def is_stored(kind: Kind) -> bool:

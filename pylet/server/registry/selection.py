@@ -42,7 +42,10 @@ class Selection:
             terms = selector.parse_fields(text).terms
         except ValueError as bad:
             raise BadRequest(str(bad)) from bad
-        positions = {_NAME: -1, _NAMESPACE: -2} | {name: at for at, name in enumerate(kind.fields)}
+        stored = kind.stored_as or kind
+        indexed, readers = list(stored.fields), list(stored.fields.values())
+        positions = {_NAME: -1, _NAMESPACE: -2}
+        positions |= {name: readers.index(read) for name, read in (kind.fields or stored.fields).items()}
         for field, value, equal in terms:
             position = positions.get(field)
             if position is None:
@@ -54,7 +57,7 @@ class Selection:
             else:
                 self._terms.append((position, value, equal))
                 if position >= 0 and equal:
-                    self._index = (field, value)
+                    self._index = (indexed[position], value)
 
     def matches(self, entry: Entry) -> bool:
         key = entry.key

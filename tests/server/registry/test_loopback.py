@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pylet.api.errors import Invalid
+from pylet.api.errors import BadRequest, Invalid
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.deployment import KIND as DEPLOYMENT
 from pylet.api.kinds.event import KIND as CORE_EVENT
@@ -60,6 +60,16 @@ async def test_events_are_one_storage_under_two_names(api: Api) -> None:
     patched = await client.patch(EVENT, Key("a", "e"), {"series": series})
     assert patched["series"] == series
     assert (await client.get(CORE_EVENT, Key("a", "e")))["series"] == series
+
+
+async def test_each_version_of_events_selects_by_its_own_names(api: Api) -> None:
+    client = Loopback(api.registry)
+    meta = {"name": "e", "namespace": "a"}
+    await client.create(CORE_EVENT, {"metadata": meta, "involvedObject": {"namespace": "a", "name": "p"}})
+    assert await api.names(EVENT, "a", fields="regarding.name=p") == ["e"]
+    assert await api.names(CORE_EVENT, "a", fields="involvedObject.name=p") == ["e"]
+    with pytest.raises(BadRequest):
+        await api.names(EVENT, "a", fields="involvedObject.name=p")
 
 
 async def test_the_newer_version_of_events_is_stricter(api: Api) -> None:
