@@ -20,6 +20,20 @@ def to_compact_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).translate(_HTML)
 
 
+def to_text(value: Any) -> str:
+    """A value as jsonpath and tables print it."""
+    match value:
+        case dict() | list():
+            return to_compact_json(value)
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:g}"
+    return str(value)
+
+
 # What go-yaml v2 reads as something other than a string, and therefore quotes.
 _NOT_STRING = re.compile(
     r"""y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF

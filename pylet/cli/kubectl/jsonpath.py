@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from pylet.cli.kubectl.documents import to_compact_json
+from pylet.cli.kubectl.documents import to_text
 
 
 class BadPath(ValueError):
@@ -371,20 +371,6 @@ def _go_type(value: Any) -> str:
         case float():
             return "float64"
     return "map[string]interface {}"
-
-
-def to_text(value: Any) -> str:
-    """One result as the template prints it."""
-    match value:
-        case dict() | list():
-            return to_compact_json(value)
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return f"{value:g}"
-    return str(value)
 
 
 def render(template: Template, value: Any) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pylet.api.object import Object
-from pylet.cli.kubectl.jsonpath import to_text
+from pylet.cli.kubectl.documents import to_text
 from pylet.cli.kubectl.tabs import Columns
 
 ACCEPT = (

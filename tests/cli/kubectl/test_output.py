@@ -7,9 +7,10 @@ import pytest
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.ages import age, human
 from pylet.cli.kubectl.documents import to_json, to_yaml
-from pylet.cli.kubectl.output import dry_run_of, printer, sort_key
+from pylet.cli.kubectl.output import dry_run_of, printer
 from pylet.cli.kubectl.tables import TablePrinter
 from pylet.cli.kubectl.tabs import Columns, align
+from pylet.cli.kubectl.templates import sort_key
 
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": {"x": "y"}, "managedFields": [{}]}}
 WEB = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 2}}

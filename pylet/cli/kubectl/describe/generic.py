@@ -7,7 +7,7 @@ from typing import Any
 
 from pylet.api.object import Object
 from pylet.cli.kubectl.describe.page import Page
-from pylet.cli.kubectl.jsonpath import to_text
+from pylet.cli.kubectl.documents import to_text
 
 _SHOWN_ABOVE = {
     ".metadata.managedFields",

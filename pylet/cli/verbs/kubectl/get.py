@@ -125,9 +125,14 @@ class _Get:
             return {"items": [item for table in tables for item in output.items_of(table)]}
         rows = [row for table in tables for row in table.get("rows") or ()]
         if self.options["sort_by"]:
-            order = output.sort_key(self.options["sort_by"])([row["object"] for row in rows])
+            order = self._order([row["object"] for row in rows])
             rows = [rows[i] for i in order]
         return {**tables[0], "rows": rows}
+
+    def _order(self, objects: Sequence[Object]) -> list[int]:
+        from pylet.cli.kubectl.templates import sort_key
+
+        return sort_key(self.options["sort_by"])(objects)
 
     # ---- documents
 
@@ -148,7 +153,7 @@ class _Get:
             failures.finish()
             return
         if self.options["sort_by"]:
-            items = [items[i] for i in output.sort_key(self.options["sort_by"])(items)]
+            items = [items[i] for i in self._order(items)]
         print(show(items[0] if single else as_list(items)), end="")
         failures.finish()
 
@@ -205,6 +210,8 @@ def _run(session: Session, args: tuple[str, ...], raw: str, watch: bool, **optio
     if raw:
         sys.stdout.buffer.write(session.api.stream(raw).read())
         return
+    if options["output_watch_events"] and not (watch or options["watch_only"]):
+        raise Failure("error: --output-watch-events option can only be used with --watch or --watch-only")
     get = _Get(session, options)
     if watch or options["watch_only"]:
         get.watch(args)

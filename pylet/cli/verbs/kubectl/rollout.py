@@ -238,7 +238,7 @@ def _changing(change: Callable[[Object], tuple[Object | None, str]]) -> Callable
 
 def _restart(obj: Object) -> tuple[Object | None, str]:
     if "template" not in obj.get("spec", {}) or obj.get("kind") == "ReplicaSet":
-        return None, "can't be restarted"
+        return None, "restarting is not supported"
     if obj["spec"].get("paused"):
         return None, "can't restart paused deployment (run rollout resume first)"
     restarted = {"kubectl.kubernetes.io/restartedAt": timestamps.format_time(datetime.now(UTC))}

@@ -11,6 +11,7 @@ from pylet.api.object import Object, dig
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import jsonpath, manifests, output, targets, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, text
+from pylet.cli.kubectl.documents import to_text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.targets import Target
@@ -71,7 +72,7 @@ def _path(rest: str) -> Met:
         results = [value for found in jsonpath.find(template, obj) for value in found] if obj is not None else []
         if wanted is None:
             return bool(results)
-        return len(results) == 1 and jsonpath.to_text(results[0]) == wanted
+        return len(results) == 1 and to_text(results[0]) == wanted
 
     return met
 
