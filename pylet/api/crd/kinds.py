@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pylet.api import causes, names
-from pylet.api.crd import columns, defaulting, jsonpath, pruning, validation
+from pylet.api.crd import columns, defaulting, embedded, jsonpath, pruning, validation
 from pylet.api.crd.structural import UNSET, Structural, as_root
 from pylet.api.crd.versions import priority
 from pylet.api.errors import Cause
@@ -250,6 +250,7 @@ class CustomStrategy(Strategy):
     def validate(self, obj: Object) -> Sequence[Cause]:
         found = validation.validate(obj, self._schema.root)
         found += self._scale_problems(obj, spec=True)
+        found += embedded.problems(obj, self._schema.root)
         found += validation.list_problems(obj, self._schema.root)
         return self._with_rules(found, obj, None)
 
@@ -267,6 +268,7 @@ class CustomStrategy(Strategy):
         else:
             found = validation.validate(obj, root, old=old)
             found += self._scale_problems(obj, spec=True)
+        found += embedded.problems(obj, root)
         if not validation.list_problems(old, root):
             found += validation.list_problems(obj, root)
         return self._with_rules(found, obj, old)

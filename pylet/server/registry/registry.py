@@ -211,7 +211,12 @@ class Registry:
             live = _with_version(entry)
             return changed(live if kind.stored_as is None else kind.from_stored(live))
 
-        return await self._writer.apply(request, changing, lambda: changed(None))
+        def fresh() -> Object:
+            obj = changed(None)
+            self._check_definition(request, obj)
+            return obj
+
+        return await self._writer.apply(request, changing, fresh)
 
     async def delete(self, request: Request, options: DeleteOptions) -> Deleted:
         request.warnings.extend(customs.delete_warnings(request.kind, options.propagation))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pylet.api.crd import defaulting, pruning, validation
+from pylet.api.crd import defaulting, embedded, pruning, validation
 from pylet.api.crd.structural import as_root
 
 TEXT = {"type": "string"}
@@ -188,3 +188,13 @@ def test_nulls_that_nothing_allows_go() -> None:
     obj: Any = {"spec": {"a": None, "b": None, "unknown": None}}
     pruning.prune_nulls(obj, as_root(spec(a=TEXT, b={**TEXT, "default": "x"})))
     assert obj == {"spec": {"b": None, "unknown": None}}
+
+
+def test_embedded_objects_have_to_be_objects() -> None:
+    schema = as_root(spec(a={"type": "object", "x-kubernetes-embedded-resource": True}))
+    obj: Any = {"spec": {"a": {"kind": "X_", "metadata": {"labels": {"a b": "c"}}}}}
+    assert [cause.field for cause in embedded.problems(obj, schema)] == [
+        "spec.a.apiVersion",
+        "spec.a.kind",
+        "spec.a.metadata.labels",
+    ]
