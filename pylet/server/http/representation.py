@@ -19,6 +19,7 @@ from pylet.server.http.negotiation import JSON_TYPE, YAML_TYPE, Media, Shape
 from pylet.server.registry import JSON, Form, Page, error_frame
 
 _CHUNK_BYTES = 128 << 10
+_REMEMBERED_BYTES = 4 << 20
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _STATUS = f"{_META}Status"
 _PARTIAL = f"{_META}PartialObjectMetadata"
@@ -66,7 +67,7 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
             del head["items"]
             objects = (metadata.partial(obj(kind, entry), _meta_version(media)) for entry in page.entries)
     if media.type == PROTOBUF_TYPE:
-        return _protobuf(head, objects, kind.definition if media.shape is Shape.OBJECT else _PARTIAL)
+        return _protobuf(head, kind, page, kind.definition if media.shape is Shape.OBJECT else _PARTIAL)
     return _written(head, "items", objects, media)
 
 
@@ -215,14 +216,49 @@ def _written(head: Object, name: str, items: Iterable[Object], media: Media) -> 
     yield from _joined(head, name, map(orjson.dumps, items))
 
 
-def _protobuf(head: Object, objects: Iterable[Object], definition: str) -> Iterator[bytes]:
+def _protobuf(head: Object, kind: Kind, page: Page, definition: str) -> Iterator[bytes]:
     from pylet.api.wire import protobuf
 
-    listed = protobuf.List(head, definition)
-    for one in objects:
-        if listed.add(one):
+    listed = protobuf.List(head)
+    for entry in page.entries:
+        if listed.add(_remembered(kind, entry, definition)):
             yield b""
     yield from listed.pieces()
+
+
+def _remembered(kind: Kind, entry: Entry, definition: str) -> bytes:
+    """The protobuf of a listed object or of its metadata; making a pod's takes 80 µs.
+
+    Only lists may remember: a dry run's answer and the last state that a watch is told have another object's revision.
+    """
+    key = definition, entry.uid, entry.revision
+    found = _messages.get(key)
+    if found is None:
+        from pylet.api.wire import protobuf
+
+        found = protobuf.message(obj(kind, entry), definition)
+        _messages.add(key, found)
+    return found
+
+
+class _Messages:
+    """What was made last, first in, first out."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, int], bytes] = {}
+        self._bytes = 0
+
+    def get(self, key: tuple[str, str, int]) -> bytes | None:
+        return self._kept.get(key)
+
+    def add(self, key: tuple[str, str, int], message: bytes) -> None:
+        self._kept[key] = message
+        self._bytes += len(message)
+        while self._bytes > _REMEMBERED_BYTES:
+            self._bytes -= len(self._kept.pop(next(iter(self._kept))))
+
+
+_messages = _Messages()
 
 
 def _protobuf_error(status: Object) -> bytes:

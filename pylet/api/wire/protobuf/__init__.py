@@ -14,7 +14,7 @@ from pylet.api.wire.protobuf.reading import Reader, raw_fields
 from pylet.api.wire.protobuf.table import BYTES, has_message, message_name
 from pylet.api.wire.protobuf.writing import delimited, varint, writer
 
-__all__ = ["List", "dump", "frame", "has_message", "load"]
+__all__ = ["List", "dump", "frame", "has_message", "load", "message"]
 
 _MAGIC = b"k8s\x00"
 _UNKNOWN_END = delimited(3, b"") + delimited(4, b"")  # contentEncoding and contentType, which Go always writes
@@ -38,24 +38,29 @@ def load(raw: bytes, definition: str) -> Object:
 
 def dump(obj: Object, definition: str) -> bytes:
     """The envelope of an object that has kind and apiVersion."""
-    return _enveloped(obj, writer(message_name(definition))(obj))
+    found = message(obj, definition)
+    return _envelope_start(obj, len(found)) + found + _UNKNOWN_END
+
+
+def message(obj: Object, definition: str) -> bytes:
+    """The object's own message, without an envelope."""
+    return writer(message_name(definition))(obj)
 
 
 class List:
-    """The envelope of a list, item by item; `head` has all but the items, which are of that definition."""
+    """The envelope of a list, message by message; `head` has all but the items."""
 
-    def __init__(self, head: Object, definition: str) -> None:
+    def __init__(self, head: Object) -> None:
         self._head = head
-        self._write = writer(message_name(definition))
         self._open = [delimited(1, writer("meta.v1.ListMeta")(head.get("metadata") or {}))]
         self._open_bytes = len(self._open[0])
         self._pieces: list[bytes] = []
 
-    def add(self, obj: Object) -> bool:
+    def add(self, message: bytes) -> bool:
         """Whether this completes a piece of the answer."""
-        message = delimited(2, self._write(obj))
-        self._open.append(message)
-        self._open_bytes += len(message)
+        item = delimited(2, message)
+        self._open.append(item)
+        self._open_bytes += len(item)
         if self._open_bytes < _PIECE_BYTES:
             return False
         self._close()
@@ -75,10 +80,6 @@ def frame(type_: str, enveloped: bytes) -> bytes:
     """A watch event with its length in front of it; `enveloped` is its object, from `dump`."""
     event = delimited(1, type_.encode()) + delimited(2, delimited(1, enveloped))
     return len(event).to_bytes(4) + event
-
-
-def _enveloped(obj: Object, message: bytes) -> bytes:
-    return _envelope_start(obj, len(message)) + message + _UNKNOWN_END
 
 
 def _envelope_start(obj: Object, size: int) -> bytes:
