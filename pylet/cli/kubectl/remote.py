@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, Protocol
 
 from pylet.api.errors import ApiError
 from pylet.cli.failure import Failure
@@ -73,14 +74,32 @@ def run(api: Api, target: str, *, stdin: bool, tty: bool) -> None:
             _follow_size(channels)
         if stdin:
             threading.Thread(target=_feed, args=(channels,), daemon=True).start()
-        status = _copy(channels)
+        status = _copy(channels, {_STDOUT: sys.stdout.buffer, _STDERR: sys.stderr.buffer})
     channels.close()
     _finish(status)
 
 
-def _copy(channels: Channels) -> dict[str, Any]:
+def exchange(api: Api, target: str, data: bytes | None) -> bytes:
+    """What a command answers on standard output to `data`, None for no input. Raises: Failure with its exit status."""
+    channels = _connect(api, target, stdin=data is not None, tty=False)
+    if data is not None:
+        threading.Thread(target=_send, args=(channels, data), daemon=True).start()
+    out = io.BytesIO()
+    status = _copy(channels, {_STDOUT: out, _STDERR: sys.stderr.buffer})
+    channels.close()
+    _finish(status)
+    return out.getvalue()
+
+
+def _send(channels: Channels, data: bytes) -> None:
+    with contextlib.suppress(Closed):
+        for start in range(0, len(data), 32768):
+            channels.send(_STDIN, data[start : start + 32768])
+        channels.end(_STDIN)
+
+
+def _copy(channels: Channels, outputs: Mapping[int, IO[bytes]]) -> dict[str, Any]:
     """Writes what comes until the stream ends; the Status on the error channel."""
-    outputs = {_STDOUT: sys.stdout.buffer, _STDERR: sys.stderr.buffer}
     status: dict[str, Any] = {}
     with contextlib.suppress(Closed):
         while True:
