@@ -81,7 +81,13 @@ class BindingStrategy(Strategy):
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         says = "cannot change roleRef"
-        return [*self.validate(obj), *causes.immutable("roleRef", obj.get("roleRef"), old.get("roleRef"), says)]
+        return [*self.validate(obj), *causes.immutable("roleRef", _in_go(obj), _in_go(old), says)]
+
+
+def _in_go(binding: Object) -> dict[str, str]:
+    """The role's reference, as Go shows it."""
+    role = binding.get("roleRef") or {}
+    return {"APIGroup": role.get("apiGroup", ""), "Kind": role.get("kind", ""), "Name": role.get("name", "")}
 
 
 def _subject(subject: Object, where: str, *, is_namespaced: bool) -> list[Cause]:

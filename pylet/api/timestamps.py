@@ -16,12 +16,13 @@ _LAYOUT = "2006-01-02T15:04:05Z07:00"
 
 def format_time(moment: datetime) -> str:
     """`2026-01-02T03:04:05Z`; fractions of a second are cut off."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Not strftime: its years before 1000 have fewer than four digits.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def format_micro(moment: datetime) -> str:
     """`2026-01-02T03:04:05.000000Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse(text: str) -> datetime:

@@ -21,6 +21,7 @@ def test_one_spelling(written: str, canonical: str) -> None:
 def test_micro_time() -> None:
     assert timestamps.canonical_micro("2026-01-02T03:04:05.5Z") == "2026-01-02T03:04:05.500000Z"
     assert timestamps.format_micro(datetime(2026, 1, 2, tzinfo=UTC)) == "2026-01-02T00:00:00.000000Z"
+    assert timestamps.format_micro(datetime(1, 1, 1, tzinfo=UTC)) == "0001-01-01T00:00:00.000000Z"
 
 
 @pytest.mark.parametrize(

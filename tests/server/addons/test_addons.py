@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pylet.api import flowcontrol
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.kinds.clusterrole import KIND as CLUSTERROLE
+from pylet.api.kinds.prioritylevelconfiguration import KIND as LEVEL
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object
 from pylet.server.addons import ensure, namespaces, objects
@@ -57,3 +59,23 @@ async def test_what_is_not_to_be_updated_is_left_alone(api: Api) -> None:
     await client.create(CLUSTERROLE, {"metadata": {"name": "r", "annotations": frozen}, "rules": []})
     await ensure(client, [ROLE])
     assert not (await client.get(CLUSTERROLE, Key("", "r"))).get("rules")
+
+
+async def test_flow_control_is_restored_unless_its_owner_objects(api: Api) -> None:
+    client = Loopback(api.registry)
+    levels = {obj["metadata"]["name"]: obj for obj in flowcontrol.objects() if obj["kind"] == LEVEL.name}
+    await ensure(client, levels.values())
+    fewer = {"spec": {"limited": {"nominalConcurrencyShares": 1}}}
+    for name, annotation in (("system", "true"), ("node-high", "false"), ("workload-low", None)):
+        meta = {"annotations": {flowcontrol.AUTO_UPDATE: annotation}}
+        await client.patch(LEVEL, Key("", name), {**fewer, "metadata": meta})
+    await client.patch(LEVEL, Key("", "exempt"), {"spec": {"exempt": {"nominalConcurrencyShares": 7}}})
+    await ensure(client, levels.values())
+
+    async def shares(name: str, type_: str = "limited") -> int:
+        level = await client.get(LEVEL, Key("", name))
+        found: int = level["spec"][type_]["nominalConcurrencyShares"]
+        return found
+
+    assert [await shares(name) for name in ("system", "node-high", "workload-low")] == [30, 1, 1]
+    assert await shares("exempt", "exempt") == 7
