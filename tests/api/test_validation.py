@@ -308,7 +308,7 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
         pytest.param(
             CONFIG_MAP,
             {"data": {"a": "x" * (1 << 20) + "x"}},
-            [": Too long: may not be more than 1048576 bytes"],
+            ["[]: Too long: may not be more than 1048576 bytes"],
             id="too much data",
         ),
         pytest.param(
@@ -365,7 +365,7 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
             NODE,
             {"spec": {"taints": [{"key": "a"}, {"key": "b", "effect": "Maybe"}]}},
             [
-                "spec.taints[0].effect: Required value",
+                "metadata.taints[0].effect: Required value",
                 'spec.taints[1].effect: Unsupported value: "Maybe": supported values: '
                 '"NoSchedule", "PreferNoSchedule", '
                 '"NoExecute"',

@@ -22,7 +22,7 @@ class ConfigMapStrategy(Strategy):
         for key in data:
             found += causes.each(f"data[{key}]", key, names.config_key(key))
             if key in binary:
-                found.append(causes.invalid(f"data[{key}]", key, f"duplicate of key present in binaryData: {key}"))
+                found.append(causes.invalid(f"data[{key}]", key, "duplicate of key present in binaryData"))
         for key in binary:
             found += causes.each(f"binaryData[{key}]", key, names.config_key(key))
         # Characters are at most four bytes: the exact count is only worth its time near the limit.
@@ -31,7 +31,7 @@ class ConfigMapStrategy(Strategy):
             exactly = sum(len(text.encode()) for text in data.values())
             exactly += sum(len(text) * 3 // 4 - text.count("=") for text in binary.values())
             if exactly > _MOST_BYTES:
-                found.append(causes.too_long("", _MOST_BYTES))
+                found.append(causes.too_long("[]", _MOST_BYTES))
         return found
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:

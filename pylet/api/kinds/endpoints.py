@@ -8,7 +8,7 @@ from typing import Any
 
 from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
-from pylet.api.ip import problems_of
+from pylet.api.ip import endpoint_problems_of, problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 
@@ -25,7 +25,12 @@ class EndpointsStrategy(Strategy):
             for field in ("addresses", "notReadyAddresses"):
                 for index, address in enumerate(subset.get(field) or ()):
                     ip = address.get("ip", "")
-                    found += causes.each(f"{where}.{field}[{index}].ip", ip, problems_of(ip))
+                    at = f"{where}.{field}[{index}]"
+                    problems = ("must be a valid IP address",) if problems_of(ip) else endpoint_problems_of(ip)
+                    found += causes.each(f"{at}.ip", ip, problems)
+                    for name, check in (("hostname", names.dns_label), ("nodeName", names.dns_subdomain)):
+                        if text := address.get(name):
+                            found += causes.each(f"{at}.{name}", text, check(text))
             ports = subset.get("ports") or ()
             for index, port in enumerate(ports):
                 at = f"{where}.ports[{index}]"

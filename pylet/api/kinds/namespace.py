@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import columns, names
+from pylet.api import causes, columns, names
+from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
 
@@ -30,6 +31,18 @@ class NamespaceStrategy(Strategy):
         super().prepare_update(obj, old, subresource)
         # Finalizers in spec change through `finalize` alone.
         obj["spec"] = {**obj.get("spec", {}), "finalizers": old.get("spec", {}).get("finalizers", [])}
+
+    def validate(self, obj: Object) -> Sequence[Cause]:
+        found: list[Cause] = []
+        says = "name is neither a standard finalizer name nor is it fully qualified"
+        for name in obj["spec"].get("finalizers") or ():
+            found += causes.each("spec.finalizers", name, names.qualified_name(name))
+            if "/" not in name and name not in ("kubernetes", "orphan", "foregroundDeletion"):
+                found.append(causes.invalid("spec.finalizers", name, says))
+        return found
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        return self.validate(obj) if subresource == "finalize" else ()
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

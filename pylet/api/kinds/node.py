@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, names
+from pylet.api import causes, columns, names, resources
 from pylet.api.errors import Cause
+from pylet.api.ip import network_problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, condition_of, dig, labels_of
 
@@ -27,7 +28,7 @@ class NodeStrategy(Strategy):
         found: list[Cause] = []
         seen: set[tuple[str, str]] = set()
         for position, taint in enumerate(dig(obj, "spec", "taints", default=())):
-            where = f"spec.taints[{position}]"
+            where = f"metadata.taints[{position}]"
             key, value, effect = taint.get("key", ""), taint.get("value", ""), taint.get("effect", "")
             found += causes.each(f"{where}.key", key, names.qualified_name(key))
             found += causes.each(f"{where}.value", value, names.label_value(value))
@@ -38,6 +39,15 @@ class NodeStrategy(Strategy):
             if (key, effect) in seen:
                 found.append(causes.duplicate(where, taint))
             seen.add((key, effect))
+        cidrs = dig(obj, "spec", "podCIDRs", default=())
+        for position, cidr in enumerate(cidrs):
+            found += causes.each(f"spec.podCIDRs[{position}]", cidr, network_problems_of(cidr))
+        if len({":" in cidr for cidr in cidrs}) < len(cidrs):
+            says = "may specify no more than one CIDR for each IP family"
+            found.append(causes.invalid("spec.podCIDRs", cidrs, says))
+        for name in ("capacity", "allocatable"):
+            for resource, amount in dig(obj, "status", name, default={}).items():
+                found += resources.amount(resource, amount, f"status.{name}.{resource}")
         return found
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:

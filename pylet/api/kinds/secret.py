@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+
+import orjson
 
 from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
@@ -21,6 +24,8 @@ _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "kubernetes.io/tls": ("tls.crt", "tls.key"),
 }
 """The keys a type of secret cannot do without."""
+_JSON = ("kubernetes.io/dockercfg", "kubernetes.io/dockerconfigjson")
+_REDACTED = "<secret contents redacted>"
 
 
 class SecretStrategy(Strategy):
@@ -33,6 +38,9 @@ class SecretStrategy(Strategy):
             found.append(causes.too_long("data", _MOST_BYTES))
         type_ = obj.get("type", "")
         found += [causes.required(f"data[{key}]") for key in _NEEDS.get(type_, ()) if key not in data]
+        for key in _NEEDS.get(type_, ()) if type_ in _JSON else ():
+            if key in data and not _is_json(data[key]):
+                found.append(causes.invalid(f"data[{key}]", _REDACTED, "invalid character in the JSON"))
         if type_ == "kubernetes.io/basic-auth" and "username" not in data and "password" not in data:
             found += [causes.required("data[username]"), causes.required("data[password]")]
         if type_ == "kubernetes.io/service-account-token" and not annotations_of(obj).get(_ACCOUNT):
@@ -47,6 +55,14 @@ class SecretStrategy(Strategy):
             if obj.get("data") != old.get("data"):
                 found.append(causes.forbidden("data", _FROZEN))
         return [*found, *self.validate(obj)]
+
+
+def _is_json(encoded: str) -> bool:
+    try:
+        orjson.loads(base64.b64decode(encoded))
+    except ValueError:
+        return False
+    return True
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
-from pylet.api.ip import network_problems_of, problems_of
+from pylet.api.ip import endpoint_problems_of, network_problems_of, problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
 from pylet.api.podspec.probes import validate_port
@@ -19,7 +19,7 @@ _AFFINITIES = ("ClientIP", "None")
 _FAMILIES = ("IPv4", "IPv6")
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _TRAFFIC = ("Cluster", "Local")
-_DISTRIBUTIONS = ("PreferClose", "PreferSameNode", "PreferSameZone")
+_DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _DAY_SECONDS = 86400
 _SET_ONCE = "may not change once set"
 
@@ -56,7 +56,8 @@ class ServiceStrategy(Strategy):
             found += causes.each("spec.selector", value, names.label_value(value))
         found += _affinity(spec)
         for position, ip in enumerate(spec.get("externalIPs") or ()):
-            found += causes.each(f"spec.externalIPs[{position}]", ip, problems_of(ip))
+            at = f"spec.externalIPs[{position}]"
+            found += causes.each(at, ip, problems_of(ip) or endpoint_problems_of(ip))
         found += _load_balancer(spec)
         found += _traffic(spec)
         return found
@@ -217,6 +218,8 @@ def _load_balancer(spec: Object) -> list[Cause]:
     for field in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
         if field in spec and not balances:
             found.append(causes.forbidden(f"spec.{field}", only))
+    if balances and (name := spec.get("loadBalancerClass")):
+        found += causes.each("spec.loadBalancerClass", name, names.qualified_name(name))
     return found
 
 
