@@ -366,7 +366,7 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
             {"spec": {"taints": [{"key": "a"}, {"key": "b", "effect": "Maybe"}]}},
             [
                 "metadata.taints[0].effect: Required value",
-                'spec.taints[1].effect: Unsupported value: "Maybe": supported values: '
+                'metadata.taints[1].effect: Unsupported value: "Maybe": supported values: '
                 '"NoSchedule", "PreferNoSchedule", '
                 '"NoExecute"',
             ],
