@@ -235,6 +235,18 @@ async def test_a_webhook_converts_between_versions(cluster: Any) -> None:
         assert (await cluster.ask("GET", f"{WIDGETS}/a")).json["spec"]["color"] == "blue-v1"
 
 
+async def test_a_watch_shows_converted_objects(cluster: Any) -> None:
+    pki = cluster.running.pki
+    async with webhook(pki, painted) as url:
+        versions = version("v1", storage=True), version("v2")
+        await define(cluster, definition(*versions, conversion=conversion(url, pki.ca.certificate)))
+        second = f"{cluster.running.url}{WIDGETS.replace('/v1/', '/v2/')}"
+        async with asyncio.timeout(5), cluster.admin.get(f"{second}?watch=true") as watching:
+            await cluster.ask("POST", WIDGETS, widget("a", color="red"))
+            event = orjson.loads(await watching.content.readline())
+        assert (event["type"], event["object"]["spec"]["color"]) == ("ADDED", "red-v2")
+
+
 @pytest.mark.parametrize(
     ("answer", "says"),
     [
