@@ -42,7 +42,12 @@ _ZEROS: dict[type[Node], Any] = {List: None, Map: None, Any_: None, Bytes: None,
 
 @cache
 def of(name: str) -> Struct:
-    """The compiled definition of that full name. Raises: KeyError."""
+    """The compiled definition of that full name, kept for ever. Raises: KeyError."""
+    return compile_definition(name)
+
+
+def compile_definition(name: str) -> Struct:
+    """Raises: KeyError."""
     schema = definition(name)
     struct = Struct(name)
     required = set(schema.get("required", ()))

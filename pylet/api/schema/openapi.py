@@ -23,6 +23,7 @@ from pylet.api.schema.operations import (
     list_definition_of,
     shared,
 )
+from pylet.api.schema.published_defaults import defaults_of
 
 _EITHER: dict[str, Object] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]},
@@ -93,8 +94,13 @@ def _schema(name: str, texts: dict[str, str], waiting: list[str], prefix: str) -
     if texts.get(""):
         schema["description"] = texts[""]
     if "properties" in schema:
+        defaults = dict(defaults_of(name)) if prefix == _V3 else {}
         schema["properties"] = {
-            field: _described(_rewritten(property_, waiting, prefix), texts.get(field, ""), prefix)
+            field: _described(
+                _rewritten(property_, waiting, prefix) | ({"default": defaults[field]} if field in defaults else {}),
+                texts.get(field, ""),
+                prefix,
+            )
             for field, property_ in schema["properties"].items()
         }
     return schema
