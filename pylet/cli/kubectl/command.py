@@ -196,7 +196,10 @@ class KubectlGroup(LazyGroup):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None:
-            raise Failure(f'error: unknown command "{args[0]}" for "{kubectl_path(ctx)}"')
+            path = kubectl_path(ctx)
+            if " " in path:
+                raise Failure(f"error: unknown command \"{args[0]}\"\nSee '{path} -h' for help and examples")
+            raise Failure(f'error: unknown command "{args[0]}" for "{path}"')
         return super().resolve_command(ctx, args)
 
 

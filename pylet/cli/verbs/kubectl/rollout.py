@@ -3,59 +3,38 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from pylet.api import timestamps
 from pylet.api.errors import Expired
-from pylet.api.object import Object, annotations_of, condition_of, controller_of, dig
+from pylet.api.object import Object, annotations_of
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, pods, targets, writing
+from pylet.cli.kubectl import documents, output, pods, rollouts, targets, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, number, switch, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.tabs import align
 from pylet.cli.kubectl.targets import Target
 
-_REVISION = "deployment.kubernetes.io/revision"
-_CAUSE = "kubernetes.io/change-cause"
 _HASH = "pod-template-hash"
+_APPLIED = (
+    "Warning: resource {what} was previously managed with 'kubectl apply'. Rolling back will not update the "
+    "{annotation} annotation, which may cause unexpected behavior on future 'kubectl apply' operations. Consider using "
+    "'kubectl apply' with your previous configuration file instead."
+)
 _KEPT = (
     "kubectl.kubernetes.io/last-applied-configuration",
-    _REVISION,
+    rollouts.REVISION,
     "deployment.kubernetes.io/revision-history",
     "deployment.kubernetes.io/desired-replicas",
     "deployment.kubernetes.io/max-replicas",
     "deprecated.deployment.rollback.to",
 )
-
-
-def deployment_status(deployment: Object, revision: int = 0) -> tuple[str, bool]:
-    """What is still to wait for, and whether it is over. Raises: Failure."""
-    name = json.dumps(deployment["metadata"]["name"])
-    spec, status = deployment["spec"], deployment.get("status") or {}
-    if revision:
-        current = int(annotations_of(deployment).get(_REVISION) or 0)
-        if current != revision:
-            raise Failure(f"error: desired revision ({revision}) is different from the running revision ({current})")
-    if dig(deployment, "metadata", "generation", default=0) > status.get("observedGeneration", 0):
-        return "Waiting for deployment spec update to be observed...", False
-    progressing = condition_of(deployment, "Progressing") or {}
-    if progressing.get("reason") == "ProgressDeadlineExceeded":
-        raise Failure(f"error: deployment {name} exceeded its progress deadline")
-    updated, wanted = status.get("updatedReplicas", 0), spec.get("replicas", 1)
-    total, available = status.get("replicas", 0), status.get("availableReplicas", 0)
-    waiting = f"Waiting for deployment {name} rollout to finish: "
-    if updated < wanted:
-        return f"{waiting}{updated} out of {wanted} new replicas have been updated...", False
-    if total > updated:
-        return f"{waiting}{total - updated} old replicas are pending termination...", False
-    if available < updated:
-        return f"{waiting}{available} of {updated} updated replicas are available...", False
-    return f"deployment {name} successfully rolled out", True
 
 
 def _status(session: Session, args: tuple[str, ...], watch: bool, timeout: str, revision: int, **options: Any) -> None:
@@ -64,14 +43,14 @@ def _status(session: Session, args: tuple[str, ...], watch: bool, timeout: str, 
     deadline = time.monotonic() + seconds if seconds else None
     failures = Collected()
     for target in found:
-        _deployment_only(target, "status viewer")
+        _refuse_others(target, "status viewer")
         failures.attempt(partial(_follow, session, target, watch, revision, deadline))
     failures.finish()
 
 
 def _follow(session: Session, target: Target, watch: bool, revision: int, deadline: float | None) -> None:
     for obj in _versions(session, target, deadline):
-        said, over = deployment_status(obj, revision)
+        said, over = rollouts.status(obj, revision)
         print(said, flush=True)
         if over or not watch:
             return
@@ -113,50 +92,48 @@ def _chosen(session: Session, args: tuple[str, ...], options: dict[str, Any]) ->
     return writing.choose(session, args, options)
 
 
-def _deployment_only(target: Target, what: str) -> None:
-    if target.resource.kind != "Deployment":
+def _refuse_others(target: Target, what: str) -> None:
+    if target.resource.kind not in rollouts.KINDS:
         kind = f"{target.resource.kind}.{target.resource.group}".rstrip(".")
         shown = kind if what == "status viewer" else json.dumps(kind)
         raise Failure(f"error: no {what} has been implemented for {shown}")
 
 
-def _revisions(session: Session, deployment: Target) -> dict[int, Object]:
-    """The ReplicaSets of a Deployment by revision."""
-    path = session.catalog.find("replicasets").path(deployment.namespace)
-    found = session.api.request("GET", path, query={"labelSelector": pods.selector_of(deployment.obj)})["items"]
-    uid = deployment.obj["metadata"]["uid"]
-    owned = [rs for rs in found or () if (controller_of(rs) or {}).get("uid") == uid]
-    return {int(annotations_of(rs).get(_REVISION) or 0): rs for rs in owned}
+def _revisions(session: Session, target: Target) -> dict[int, rollouts.Revision]:
+    keeper = "replicasets.apps" if target.resource.kind == "Deployment" else "controllerrevisions.apps"
+    path = session.catalog.find(keeper).path(target.namespace)
+    found = session.api.request("GET", path, query={"labelSelector": pods.selector_of(target.obj)})["items"]
+    return rollouts.revisions(target.obj, found or ())
 
 
 def _history(session: Session, args: tuple[str, ...], revision: int, **options: Any) -> None:
     for target in _chosen(session, args, options):
-        _deployment_only(target, "history viewer")
+        _refuse_others(target, "history viewer")
         revisions = _revisions(session, target)
         if not revision:
-            rows = ["REVISION\tCHANGE-CAUSE"]
-            rows += [f"{n}\t{annotations_of(revisions[n]).get(_CAUSE) or '<none>'}" for n in sorted(revisions)]
+            rows = ["REVISION\tCHANGE-CAUSE", *(f"{n}\t{revisions[n].cause or '<none>'}" for n in sorted(revisions))]
             print(f"{output.label_of(target.obj)} ")
             print(align("\n".join(rows), least=0, padding=2) + "\n")
             continue
         if revision not in revisions:
             raise Failure("error: unable to find the specified revision")
         if options["output"]:
-            print(output.printer(options["output"])(revisions[revision]), end="")
+            print(output.printer(options["output"])(revisions[revision].keeper), end="")
         else:
             print(f"{output.label_of(target.obj)} with revision #{revision}")
             print(_template_text(session, revisions[revision]))
 
 
-def _template_text(session: Session, replica_set: Object) -> str:
+def _template_text(session: Session, revision: rollouts.Revision) -> str:
     from pylet.cli.kubectl.describe.page import Page
     from pylet.cli.kubectl.describe.podspec import template
 
     page = Page(session.api, datetime.now(UTC))
-    shown = dict(replica_set["spec"]["template"])
-    if cause := annotations_of(replica_set).get(_CAUSE):
+    shown = dict(revision.template)
+    if revision.cause:
         meta = dict(shown.get("metadata") or {})
-        shown["metadata"] = {**meta, "annotations": {**(meta.get("annotations") or {}), _CAUSE: cause}}
+        annotations = {**(meta.get("annotations") or {}), rollouts.CAUSE: revision.cause}
+        shown["metadata"] = {**meta, "annotations": annotations}
     template(page, shown)
     return page.raw()
 
@@ -166,34 +143,37 @@ def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: 
     failures = Collected()
 
     def undo(target: Target) -> None:
-        _deployment_only(target, "rollbacker")
+        _refuse_others(target, "rollbacker")
         revisions = _revisions(session, target)
+        if documents.LAST_APPLIED in annotations_of(target.obj):
+            _warn_of_apply(target)
         chosen = to_revision or _previous(revisions)
         if chosen not in revisions:
             if to_revision:
                 raise Failure(f"error: unable to find specified revision {to_revision} in history")
-            raise Failure(f"error: no rollout history found for deployment {json.dumps(target.name)}")
+            kind = target.resource.kind.lower()
+            raise Failure(f"error: no rollout history found for {kind} {json.dumps(target.name)}")
         if target.obj["spec"].get("paused"):
             raise Failure(
                 "error: you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' "
                 "and try again"
             )
-        template = _without_hash(revisions[chosen]["spec"]["template"])
+        template = _without_hash(revisions[chosen].template)
+        if dry_run == "client":
+            print(f"{output.label_of(target.obj)} {_template_text(session, revisions[chosen])}", end="")
+            return
         if template == _without_hash(target.obj["spec"]["template"]):
             skipped = f"skipped rollback (current template already matches revision {to_revision})"
             output.done(target.obj, skipped, options["output"])
             return
-        now, then = annotations_of(target.obj), annotations_of(revisions[chosen])
-        annotations = {key: now[key] for key in _KEPT if key in now}
-        annotations |= {key: value for key, value in then.items() if key not in _KEPT}
-        obj = target.obj
-        if dry_run != "client":
-            body = [
-                {"op": "replace", "path": "/spec/template", "value": template},
-                {"op": "replace", "path": "/metadata/annotations", "value": annotations},
-            ]
-            manager = writing.manager_of(options, "kubectl-rollout")
-            obj = writing.patch(session, target, body, type_=writing.JSON_PATCH, manager=manager, dry_run=dry_run)
+        body: list[Object] = [{"op": "replace", "path": "/spec/template", "value": template}]
+        if target.resource.kind == "Deployment":
+            now, then = annotations_of(target.obj), annotations_of(revisions[chosen].keeper)
+            annotations = {key: now[key] for key in _KEPT if key in now}
+            annotations |= {key: value for key, value in then.items() if key not in _KEPT}
+            body.append({"op": "replace", "path": "/metadata/annotations", "value": annotations})
+        manager = writing.manager_of(options, "kubectl-rollout")
+        obj = writing.patch(session, target, body, type_=writing.JSON_PATCH, manager=manager, dry_run=dry_run)
         output.done(obj, "rolled back", options["output"], dry_run=dry_run)
 
     for target in _chosen(session, args, options):
@@ -201,7 +181,12 @@ def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: 
     failures.finish()
 
 
-def _previous(revisions: dict[int, Object]) -> int:
+def _warn_of_apply(target: Target) -> None:
+    what = f"{target.resource.plural}/{target.name}"
+    print(_APPLIED.format(what=what, annotation=documents.LAST_APPLIED), file=sys.stderr)
+
+
+def _previous(revisions: Mapping[int, Any]) -> int:
     """The revision before the latest; 0 when there is none."""
     return sorted(revisions)[-2] if len(revisions) > 1 else 0
 
