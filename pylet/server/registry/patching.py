@@ -33,7 +33,7 @@ def check_type(kind: Kind, type_: PatchType) -> None:
 
 
 def check_twice(duplicates: Sequence[str], validation: str) -> list[str]:
-    """What a configuration's keys that are written twice are warned of. Raises: BadRequest, when validating strictly."""
+    """What keys that a configuration writes twice are warned of. Raises: BadRequest, when validating strictly."""
     if not duplicates or validation == decode.IGNORE:
         return []
     why = decode.in_yaml(duplicates)
@@ -70,22 +70,29 @@ def patched(
         raise RemoteError({"code": 500, "message": str(failed)}) from failed
     if not isinstance(obj, dict):
         raise RemoteError({"code": 422, "reason": "Invalid", "message": _REJECTED, "details": {}})
-    text = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS).decode() if type_ is not PatchType.STRATEGIC else shown(patch)
+
+    # Decoding drops from the object what refusals quote.
+    before = b"" if type_ is PatchType.STRATEGIC else orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
+
+    def invalid(why: str) -> Invalid:
+        text = shown(patch) if type_ is PatchType.STRATEGIC else before.decode()
+        return Invalid("", "", "", (causes.invalid("patch", text, why),))
+
     named = (obj.setdefault("apiVersion", kind.api_version), obj.setdefault("kind", kind.name))
     if named != (kind.api_version, kind.name):
         version = named[0] if "/" in str(named[0]) else f"/{named[0]}"
-        raise _invalid(text, f"unable to decode {version}, Kind={named[1]} into *{kind.name}")
+        raise invalid(f"unable to decode {version}, Kind={named[1]} into *{kind.name}")
     try:
         problems += [f'unknown field "{path}"' for path in schema.of_kind(kind).decode(obj)]
     except schema.Mismatch as misfit:
-        raise _invalid(text, _unstructured(misfit) if type_ is PatchType.STRATEGIC else str(misfit)) from misfit
+        raise invalid(_unstructured(misfit) if type_ is PatchType.STRATEGIC else str(misfit)) from misfit
     except ValueError as bad_value:
-        raise _invalid(text, str(bad_value)) from bad_value
+        raise invalid(str(bad_value)) from bad_value
     obj.setdefault("metadata", {})
     if not problems or validation == decode.IGNORE:
         return obj, []
     if validation == decode.STRICT:
-        raise _invalid(text, f"strict decoding error: {', '.join(problems)}")
+        raise invalid(f"strict decoding error: {', '.join(problems)}")
     return obj, problems
 
 
@@ -95,10 +102,6 @@ def applied(kind: Kind, merged: Object) -> Object:
     obj["kind"], obj["apiVersion"] = kind.name, kind.api_version
     decode.canonicalize(kind, obj, decode.IGNORE)
     return obj
-
-
-def _invalid(patch: str, why: str) -> Invalid:
-    return Invalid("", "", "", (causes.invalid("patch", patch, why),))
 
 
 def _unstructured(misfit: schema.Mismatch) -> str:
