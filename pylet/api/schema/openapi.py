@@ -35,18 +35,22 @@ _EITHER: dict[str, Object] = {
 """What version 2 of OpenAPI has no words for."""
 _V2, _V3 = "#/definitions/", "#/components/schemas/"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
+_EVERYWHERE = {f"{_META}DeleteOptions", f"{_META}WatchEvent"}
 _BEARER = {"BearerToken": {"description": "Bearer Token", "in": "header", "name": "authorization", "type": "apiKey"}}
 _CODES = {200: "OK", 201: "Created", 202: "Accepted", 401: "Unauthorized"}
 
 
-def document(paths: Paths, custom: Iterable[Kind] = ()) -> Object:
+def document(paths: Paths, custom: Iterable[Kind] = (), group_version: tuple[str, str] = ("", "v1")) -> Object:
     """The version 3 document of these paths; `custom` are the kinds that bring their own schemas."""
     names = {name for operations in paths.values() for one in operations.values() for name in _refers(one)}
+    schemas = components(names, _customs(custom, _V3))
+    for name in _EVERYWHERE & schemas.keys():
+        schemas[name] = _within(schemas[name], group_version)
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "unversioned"},
         "paths": {path: _path(paths[path]) for path in sorted(paths)},
-        "components": {"schemas": components(names, _customs(custom, _V3)), "securitySchemes": _BEARER},
+        "components": {"schemas": schemas, "securitySchemes": _BEARER},
     }
 
 
@@ -66,6 +70,13 @@ def swagger(paths: Paths, custom: Iterable[Kind] = ()) -> Object:
 def components(names: Iterable[str], custom: Mapping[str, Object] | None = None) -> dict[str, Object]:
     """The version 3 schemas of these definitions and of all they refer to, by full name."""
     return _schemas(names, custom or {}, _V3)
+
+
+def _within(schema: Object, group_version: tuple[str, str]) -> Object:
+    """A kind of every group, as a kind of this one."""
+    told = schema.get("x-kubernetes-group-version-kind", ())
+    kept = [gvk for gvk in told if (gvk["group"], gvk["version"]) in (("", "v1"), group_version)]
+    return {**schema, "x-kubernetes-group-version-kind": kept}
 
 
 def _refers(operation: Operation) -> list[str]:

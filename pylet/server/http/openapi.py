@@ -177,7 +177,11 @@ def _build(kinds: list[Kind], name: str, type_: str) -> bytes:
             paths |= version_path(members[0].group, members[0].version)
             paths |= paths_of(members, subresources_of, answers_deleted)
     custom = [kind for members in chosen.values() for kind in members if kind.schema is not None]
-    made = openapi.swagger(paths, custom) if name == _WHOLE else openapi.document(paths, custom)
+    if name == _WHOLE:
+        made = openapi.swagger(paths, custom)
+    else:
+        members = documents[name]
+        made = openapi.document(paths, custom, (members[0].group, members[0].version) if members else ("", "v1"))
     if type_ == _GNOSTIC:
         from pylet.api.wire import gnostic
 

@@ -21,7 +21,7 @@ from pylet.api.timestamps import format_micro, format_time
 from pylet.api.wire.protobuf.table import BYTES, FIXED32, FIXED64, VARINT, WIRE_TYPES, Field, fields_of, is_wrapper
 
 _MOST_DEPTH = 100
-_MOST_MESSAGES = 200_000
+_MOST_MESSAGES = 200_000  # entries of maps count as well
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = memoryview(b"")
 _SCHEMA = "apiextensions.v1.JSONSchemaProps"
@@ -74,9 +74,9 @@ class Reader:
 
     def message(self, data: memoryview, message: str, depth: int = 0) -> Any:
         """Raises: ValueError; KeyError, when there is no such message."""
-        self._left -= 1
-        if depth > _MOST_DEPTH or self._left < 0:
-            raise ValueError("the message is too deep or too large")
+        self._count()
+        if depth > _MOST_DEPTH:
+            raise ValueError("the message is too deep")
         special = _SPECIAL.get(message)
         if special is not None:
             return special(self, data, depth)
@@ -104,8 +104,14 @@ class Reader:
         elif inner is not None:
             into[field.name] = inner
 
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("the message is too large")
+
     def _pair(self, data: memoryview, field: Field, depth: int) -> tuple[str, Any]:
         """A map's entry; either half may be left out when it is empty."""
+        self._count()
         key, value = "", 0 if field.type in WIRE_TYPES else _NOTHING
         for number, kind, found in raw_fields(data):
             if kind != (BYTES if number == 1 else WIRE_TYPES.get(field.type, BYTES)):
