@@ -38,6 +38,7 @@ OFFENCES = {
     ),
     "No verb knows another": ("pylet.cli.verbs.server", "pylet.cli.verbs.agent"),
     "Deciding is pure": ("pylet.agent.kubelet.actions", "asyncio"),
+    "CEL knows no kinds": ("pylet.api.cel.rules", "pylet.api.crd.kinds"),
     "SQLite has one home": ("pylet.server.run", "sqlite3"),
     "gRPC has one home": ("pylet.agent.run", "grpc"),
     "The command line starts without the HTTP library": ("pylet.cli.options", "aiohttp"),

@@ -27,7 +27,10 @@ def parse(source: str) -> Node:
         message = f"expression code point size exceeds limit: size: {len(source)}, limit {MAX_CODE_POINTS}"
         raise CompileError(source, [Issue(0, message)])
     parser = _Parser(source)
-    node = parser.expression()
+    try:
+        node = parser.expression()
+    except RecursionError:
+        parser.fail(f"expression recursion limit exceeded: {MAX_DEPTH}", -1)
     if parser.token.kind != "end":
         parser.fail(f"Syntax error: mismatched input '{parser.token.text}' expecting <EOF>")
     return node
@@ -179,7 +182,9 @@ class _Parser:
                 return self.map(token)
             case "string" | "bytes":
                 return Literal(token.pos, token.value)
-            case "int" | "uint" | "float" | "-":
+            case "int" | "uint" | "float":
+                return self.number(token)
+            case "-" if self.token.kind in ("int", "float"):
                 return self.number(token)
             case "ident" | ".":
                 return self.name(token)

@@ -129,9 +129,19 @@ def _unicode(name: str) -> tuple[tuple[int, int], ...]:
     return _merge([(code, code) for code in codes])
 
 
+_QUOTED = re.compile(r"\\Q(.*?)(?:\\E|$)|\\.", re.DOTALL)
+
+
+def _unquoted(match: re.Match[str]) -> str:
+    """`\\Q…\\E` with each character escaped by itself; any other escape as it is."""
+    if match[1] is None:
+        return match[0]
+    return "".join(f"\\x{{{ord(char):x}}}" for char in match[1])
+
+
 class _Parser:
     def __init__(self, pattern: str) -> None:
-        self.text = pattern
+        self.text = _QUOTED.sub(_unquoted, pattern)
         self.at = 0
         self.flags: frozenset[str] = frozenset()
         self.depth = 0
@@ -254,11 +264,6 @@ class _Parser:
         if char in "AzbB":
             self.at += 1
             return Assert(char)
-        if char == "Q":
-            end = self.text.find("\\E", self.at)
-            quoted = self.text[self.at + 1 : end if end >= 0 else None]
-            self.at = len(self.text) if end < 0 else end + 2
-            return Seq(tuple(self.chars([(ord(c), ord(c))]) for c in quoted))
         ranges = self.class_escape()
         if ranges is not None:
             return Chars(_merge(ranges))
@@ -414,7 +419,7 @@ def _anchored(part: Part) -> bool:
     return False
 
 
-_ASSERTS = {"A": r"\A", "z": r"\Z", "^": "(?m:^)", "$": r"(?=\n|\Z)", "b": r"\b", "B": r"\B"}
+_ASSERTS = {"A": r"\A", "z": r"\Z", "^": "(?m:^)", "$": r"(?=\n|\Z)", "b": r"\b", "B": r"(?!\b)"}
 
 
 def _python(part: Part) -> str:
@@ -597,6 +602,11 @@ def _run(program: list[_Step], text: str, start: int, *, any_match: bool = False
                 break
         threads = waiting
     return found
+
+
+def find_by_states(pattern: Pattern, text: str) -> tuple[int, int] | None:
+    """The match of the slower engine, whatever the pattern is: what tests compare."""
+    return _run(_assemble(pattern._part), text, 0)
 
 
 @lru_cache(maxsize=256)
