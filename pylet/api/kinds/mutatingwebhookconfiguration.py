@@ -2,36 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
-
-from pylet.api import columns
-from pylet.api.errors import Cause
-from pylet.api.kind import Column, Kind, Strategy
-from pylet.api.object import Object
-
-
-class MutatingWebhookConfigurationStrategy(Strategy):
-    has_generation = True
-
-    def spec_changed(self, obj: Object, old: Object) -> bool:
-        return bool(obj.get("webhooks") != old.get("webhooks"))
-
-    def validate(self, obj: Object) -> Sequence[Cause]:
-        from pylet.api.admission_rules import webhooks
-
-        return webhooks.validate(obj)
-
-    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        from pylet.api.admission_rules import webhooks
-
-        return webhooks.validate(obj, old)
-
-
-def _cells(obj: Object, now: datetime) -> list[Any]:
-    return [obj["metadata"]["name"], len(obj.get("webhooks") or ()), columns.age(obj, now)]
-
+from pylet.api.kind import Kind
+from pylet.api.kinds.validatingwebhookconfiguration import COLUMNS, WebhookConfigurationStrategy, cells
 
 KIND = Kind(
     group="admissionregistration.k8s.io",
@@ -41,11 +13,7 @@ KIND = Kind(
     definition="io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration",
     namespaced=False,
     categories=("api-extensions",),
-    strategy=MutatingWebhookConfigurationStrategy(),
-    columns=(
-        columns.NAME,
-        Column("Webhooks", "integer", description="How many webhooks it has."),
-        columns.AGE,
-    ),
-    cells=_cells,
+    strategy=WebhookConfigurationStrategy(),
+    columns=COLUMNS,
+    cells=cells,
 )

@@ -1,4 +1,4 @@
-"""ValidatingWebhookConfigurations."""
+"""ValidatingWebhookConfigurations, and what the mutating ones have in common with them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 
+COLUMNS = (
+    columns.NAME,
+    Column("Webhooks", "integer", description="How many webhooks it has."),
+    columns.AGE,
+)
 
-class ValidatingWebhookConfigurationStrategy(Strategy):
+
+class WebhookConfigurationStrategy(Strategy):
     has_generation = True
 
     def spec_changed(self, obj: Object, old: Object) -> bool:
@@ -29,7 +35,7 @@ class ValidatingWebhookConfigurationStrategy(Strategy):
         return webhooks.validate(obj, old)
 
 
-def _cells(obj: Object, now: datetime) -> list[Any]:
+def cells(obj: Object, now: datetime) -> list[Any]:
     return [obj["metadata"]["name"], len(obj.get("webhooks") or ()), columns.age(obj, now)]
 
 
@@ -41,11 +47,7 @@ KIND = Kind(
     definition="io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration",
     namespaced=False,
     categories=("api-extensions",),
-    strategy=ValidatingWebhookConfigurationStrategy(),
-    columns=(
-        columns.NAME,
-        Column("Webhooks", "integer", description="How many webhooks it has."),
-        columns.AGE,
-    ),
-    cells=_cells,
+    strategy=WebhookConfigurationStrategy(),
+    columns=COLUMNS,
+    cells=cells,
 )
