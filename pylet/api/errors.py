@@ -35,6 +35,9 @@ class ApiError(Exception):
     code: ClassVar[int] = 500
     reason: ClassVar[str] = ""
 
+    warnings: Sequence[str] = ()
+    """What the client is warned of beside: texts for `Warning` headers."""
+
     def __init__(self, message: str, *, details: Object | None = None) -> None:
         super().__init__(message)
         self.message = message
@@ -50,7 +53,7 @@ class ApiError(Exception):
         }
         if self.reason:
             status["reason"] = self.reason
-        if self.details:
+        if self.details is not None:
             status["details"] = self.details
         status["code"] = self.code
         return status

@@ -21,7 +21,7 @@ from pylet.api.errors import Cause
 _TYPES = {
     str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object", type(None): "null",
 }  # fmt: skip
-_INT32, _INT64 = 1 << 31, 1 << 63
+_INT32, _SAFE, _INT64 = 1 << 31, 1 << 53, 1 << 63
 
 
 class Result(NamedTuple):
@@ -43,6 +43,8 @@ def _check(value: Any, node: Structural, path: str, old: Any) -> Result:
 
 def _against(value: Any, node: Structural, path: str, old: Any) -> Result:
     found: list[Cause] = []
+    if value.__class__ is int and not -_INT64 <= value < _INT64:
+        value = float(value)  # as Go reads it
     type_ = _TYPES[value.__class__]
     if value is None:
         if (node.type or node.int_or_string) and not node.nullable:
@@ -90,7 +92,7 @@ def _type(value: Any, type_: str, node: Structural, format_: str, path: str) -> 
     fits = (
         type_ in wanted
         or (type_ == "integer" and "number" in wanted)
-        or (type_ == "number" and "integer" in wanted and value.is_integer())
+        or (type_ == "number" and "integer" in wanted and value.is_integer() and abs(value) < _SAFE)
     )
     if fits:
         return []

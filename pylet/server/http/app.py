@@ -24,7 +24,7 @@ from pylet.server.http.kubelet_proxy import KubeletProxy
 from pylet.server.http.openapi import OpenApi
 from pylet.server.http.refusals import refusal
 from pylet.server.http.request_info import RequestInfo, request_info
-from pylet.server.http.resources import Resources, not_found
+from pylet.server.http.resources import Resources, not_found, warning_headers
 from pylet.server.http.watching import Watches
 from pylet.server.metrics import Metrics
 from pylet.server.registry import User
@@ -80,6 +80,7 @@ class App:
             answer = await self._serve(http, info)
         except ApiError as refused:
             answer = refusal(http, refused)
+            answer.headers = [*answer.headers, *warning_headers(list(refused.warnings))]
         except ConnectionResetError:
             answer = Streamed(499, keep_alive=False)
         except Exception:

@@ -150,7 +150,11 @@ class Resources:
         call = self._call(http, info, kind, user)
         if kind.warning:
             call.request.warnings.append(kind.warning)
-        answer = await self._verbs[info.verb](call)
+        try:
+            answer = await self._verbs[info.verb](call)
+        except ApiError as refused:
+            refused.warnings = call.request.warnings
+            raise
         if call.request.warnings and isinstance(answer, Answer):
             answer.headers = [*answer.headers, *warning_headers(call.request.warnings)]
         return answer
