@@ -118,8 +118,9 @@ if [ -n "$airgap" ]; then
     set -- --no-index --find-links "$airgap"
     for file in "$airgap"/pylet-*.whl; do [ ! -e "$file" ] || source=$file; done
 fi
+# What building writes into the clone says nothing about its version.
 if [ -d "$source" ]; then inputs="pyproject.toml hatch_build.py pylet"; else inputs=$source; fi
-id=$({ python3 --version; cd "$here" && find $inputs -type f ! -name '*.pyc' -exec sha256sum {} + | sort; } | sha256sum | cut -c1-12)
+id=$({ python3 --version; cd "$here" && find $inputs -type f ! -name '*.pyc' ! -name '*.json.gz' -exec sha256sum {} + | sort; } | sha256sum | cut -c1-12)
 home=$prefix/$id
 if [ ! -e "$home/.complete" ]; then
     say "installing pylet into $home"

@@ -7,7 +7,9 @@ both are the same node.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import socket
 import ssl
 import sys
@@ -241,7 +243,9 @@ async def _serve_kubelet(
         try:
             await server.run(context)
         except OSError as failed:
-            raise Unusable(f"cannot listen on port {config.kubelet_port}: {failed}; choose another") from failed
+            why = os.strerror(failed.errno or 0)
+            advice = "choose another --kubelet-port" if failed.errno == errno.EADDRINUSE else "check --bind-address"
+            raise Unusable(f"cannot listen on port {config.kubelet_port}: {why}; {advice}") from failed
 
 
 async def _cluster(client: Client, data_dir: Path, clock: Clock) -> ClusterSettings:
