@@ -1,5 +1,6 @@
 """The objects themselves: the system's namespaces, what agents read of the cluster's settings, the API's and the DNS's
-Services, the system's priority classes, what flow control starts with.
+Services, the system's priority classes, what flow control starts with, the
+API's groups.
 
 Sources: pkg/controlplane/controller/{systemnamespaces,kubernetesservice}, pkg/controlplane/reconcilers,
 pkg/apis/scheduling/types.go, cluster/addons/dns/coredns.
@@ -14,6 +15,7 @@ from pylet.api import clustersettings, flowcontrol
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.kinds import servicecidr
 from pylet.api.object import Object
+from pylet.server.addons import api_services
 
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _DNS_PORTS = (("dns", "UDP"), ("dns-tcp", "TCP"))
@@ -31,6 +33,7 @@ def objects(
         *_cluster_settings(settings),
         *_priority_classes(),
         *flowcontrol.objects(),
+        *api_services.objects(),
         _service_cidr(settings.service_cidr),
         *kubernetes_service(settings.service_cidr, advertise_address, port),
     ]
