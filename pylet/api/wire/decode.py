@@ -58,7 +58,7 @@ def of_kind(
     `validation` is the query's fieldValidation: Strict, Warn, Ignore, or "" for Warn. Raises: BadRequest.
     """
     try:
-        document = _protobuf(kind, raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type)
+        document = _envelope(raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type)
         obj = {} if document.value is None else document.value
         if not isinstance(obj, dict):
             raise BadRequest(f"{_NO_KIND}{schema.Mismatch(obj, _TYPE_META)}")
@@ -70,6 +70,8 @@ def of_kind(
     named, version = obj.setdefault("kind", kind.name), obj.setdefault("apiVersion", kind.api_version)
     if (named, version) != (kind.name, kind.api_version):
         raise BadRequest(_wrong_kind(kind, str(named), str(version)))
+    if content_type == PROTOBUF_TYPE:
+        obj |= _message(kind, raw)
     twice = document.duplicates
     if twice and content_type in YAML_TYPES:
         twice = [in_yaml(twice)]
@@ -88,10 +90,27 @@ def _check_type_meta(kind: Kind, obj: Object, raw: bytes) -> None:
         raise Invalid(kind.group, str(named), name, (causes.invalid("kind", named, f"must be {kind.name}"),))
 
 
-def _protobuf(kind: Kind, raw: bytes) -> Document:
+def _envelope(raw: bytes) -> Document:
+    """Kind and apiVersion. Raises: BadRequest."""
     from pylet.api.wire import protobuf
 
-    return Document(protobuf.load(raw, kind.definition))
+    try:
+        return Document(protobuf.head(raw))
+    except ValueError as bad:
+        raise BadRequest(str(bad)) from bad
+
+
+def _message(kind: Kind, raw: bytes) -> Object:
+    from pylet.api.wire import protobuf
+
+    try:
+        return protobuf.body(raw, kind.definition)
+    except (ValueError, KeyError) as bad:
+        raise BadRequest(_cannot(kind) + str(bad)) from bad
+
+
+def _cannot(kind: Kind) -> str:
+    return f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
 
 
 def canonicalize(
@@ -102,7 +121,7 @@ def canonicalize(
     Answers texts for `Warning` headers, `duplicates` among them in the order of the text `raw`. Raises: BadRequest, for
     the wrong types and, with Strict, for unknown fields.
     """
-    cannot = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
+    cannot = _cannot(kind)
     try:
         unknown = schema.of_kind(kind).decode(obj)
     except ValueError as bad:

@@ -14,7 +14,7 @@ from pylet.api.wire.protobuf.reading import Reader, raw_fields
 from pylet.api.wire.protobuf.table import BYTES, has_message, message_name
 from pylet.api.wire.protobuf.writing import delimited, varint, writer
 
-__all__ = ["List", "dump", "frame", "has_message", "load", "message"]
+__all__ = ["List", "body", "dump", "frame", "has_message", "head", "load", "message"]
 
 _MAGIC = b"k8s\x00"
 _UNKNOWN_END = delimited(3, b"") + delimited(4, b"")  # contentEncoding and contentType, which Go always writes
@@ -24,16 +24,26 @@ _EMPTY = memoryview(b"")
 
 def load(raw: bytes, definition: str) -> Object:
     """The object in an envelope, read as the message of that schema definition. Raises: BadRequest."""
-    if not raw.startswith(_MAGIC):
-        raise BadRequest("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
     try:
-        envelope = _delimited(memoryview(raw)[len(_MAGIC) :])
-        head = _delimited(envelope.get(1, _EMPTY))
-        named = {"kind": str(head.get(2, _EMPTY), "utf-8"), "apiVersion": str(head.get(1, _EMPTY), "utf-8")}
-        obj: Object = Reader().message(envelope.get(2, _EMPTY), message_name(definition))
+        return head(raw) | body(raw, definition)
     except (ValueError, KeyError) as bad:
-        raise BadRequest(f"proto: cannot decode the body: {bad}") from bad
-    return {name: value for name, value in named.items() if value} | obj
+        raise BadRequest(str(bad)) from bad
+
+
+def head(raw: bytes) -> Object:
+    """The kind and apiVersion an envelope names, if any. Raises: ValueError."""
+    if not raw.startswith(_MAGIC):
+        raise ValueError("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+    type_meta = _delimited(_delimited(memoryview(raw)[len(_MAGIC) :]).get(1, _EMPTY))
+    named = {"kind": str(type_meta.get(2, _EMPTY), "utf-8"), "apiVersion": str(type_meta.get(1, _EMPTY), "utf-8")}
+    return {name: value for name, value in named.items() if value}
+
+
+def body(raw: bytes, definition: str) -> Object:
+    """What an envelope that has a head carries. Raises: ValueError; KeyError, when there is no such message."""
+    envelope = _delimited(memoryview(raw)[len(_MAGIC) :])
+    obj: Object = Reader().message(envelope.get(2, _EMPTY), message_name(definition))
+    return obj
 
 
 def dump(obj: Object, definition: str) -> bytes:

@@ -34,7 +34,7 @@ def raw_fields(data: memoryview) -> Iterator[tuple[int, int, Any]]:
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
         if not number:
-            raise ValueError(f"illegal tag {number} (wire type {kind})")
+            raise ValueError(f"proto: illegal tag {number} (wire type {kind})")
         if kind == VARINT:
             value, at = _varint(data, at)
             yield number, kind, value
@@ -44,7 +44,7 @@ def raw_fields(data: memoryview) -> Iterator[tuple[int, int, Any]]:
         elif kind in (FIXED64, FIXED32):
             size = 8 if kind == FIXED64 else 4
         else:
-            raise ValueError(f"illegal wireType {kind}")
+            raise ValueError(f"proto: illegal wireType {kind}")
         if at + size > end:
             raise ValueError("unexpected EOF")
         yield number, kind, data[at : at + size]
@@ -63,7 +63,7 @@ def _varint(data: memoryview, at: int) -> tuple[int, int]:
             return value & 0xFFFF_FFFF_FFFF_FFFF, at
         shift += 7
         if shift > 63:
-            raise ValueError("integer overflow")
+            raise ValueError("proto: integer overflow")
 
 
 class Reader:
@@ -87,7 +87,7 @@ class Reader:
             if field is None:
                 continue
             if kind != field.wire_type:
-                raise ValueError(f"wrong wireType = {kind} for field {field.name}")
+                raise ValueError(f"proto: wrong wireType = {kind} for field {field.name}")
             self._read(field, value, depth, found)
         return found.get("items", []) if is_wrapper(fields_of(message)) else found
 
@@ -115,7 +115,7 @@ class Reader:
         key, value = "", 0 if field.type in WIRE_TYPES else _NOTHING
         for number, kind, found in raw_fields(data):
             if kind != (BYTES if number == 1 else WIRE_TYPES.get(field.type, BYTES)):
-                raise ValueError(f"wrong wireType = {kind} for field {field.name}")
+                raise ValueError(f"proto: wrong wireType = {kind} for field {field.name}")
             if number == 1:
                 key = _text(found)
             elif number == 2:
