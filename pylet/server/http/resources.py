@@ -18,6 +18,7 @@ from pylet.api.errors import (
     MethodNotAllowed,
     NotFound,
     RequestEntityTooLarge,
+    UnsupportedMediaType,
 )
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
@@ -232,6 +233,8 @@ class Resources:
         try:
             type_ = PatchType(given)
         except ValueError:
+            if call.kind.schema is None:
+                raise UnsupportedMediaType("415: Unsupported Media Type", details={}) from None
             raise unsupported(tuple(PatchType)) from None
         raw = await read(call.http)
         try:
