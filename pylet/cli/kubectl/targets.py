@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pylet.api.errors import BadRequest
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.resources import Catalog, Resource
@@ -155,3 +156,14 @@ def pages(session: Session, path: str, query: dict[str, Any]) -> tuple[Object, l
     kind = str(first.get("kind", "")).removesuffix("List")
     typed = {"apiVersion": first.get("apiVersion", ""), "kind": kind}
     return first, [{**typed, **item} for item in items]
+
+
+def explained(error: BadRequest, resource: Resource, query: Mapping[str, Any]) -> BadRequest:
+    """A refused list with what was looked for, as cli-runtime's EnhanceListError words it."""
+    labels, fields = query.get("labelSelector") or "", query.get("fieldSelector") or ""
+    if not labels and not fields:
+        return error
+    what = f'"{resource.group}/{resource.version}, Resource={resource.plural}"'
+    return BadRequest(
+        f'Unable to find {what} that match label selector "{labels}", field selector "{fields}": {error.message}'
+    )

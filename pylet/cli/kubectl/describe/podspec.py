@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from pylet.api import quantity
-from pylet.api.object import Object, dig
+from pylet.api.object import Object, controller_of, dig
 from pylet.cli.kubectl.describe import volumes
-from pylet.cli.kubectl.describe.page import Page, when
+from pylet.cli.kubectl.describe.page import Page, selector_text, when
 
 
 def containers(
@@ -199,3 +200,15 @@ def template(page: Page, found: Object) -> None:
         page.write(f"Priority Class Name:\t{spec['priorityClassName']}", 1)
     page.labels("  Node-Selectors", spec.get("nodeSelector"))
     tolerations(page, "  Tolerations", spec.get("tolerations") or ())
+
+
+def phases_of_pods(page: Page, owner: Object) -> str:
+    """How many of the pods that a workload controls are in which phase."""
+    meta = owner["metadata"]
+    selector = selector_text(owner["spec"]["selector"])
+    found = page.listed(f"/api/v1/namespaces/{meta['namespace']}/pods", labelSelector=selector)
+    phases = Counter(dig(p, "status", "phase") for p in found if (controller_of(p) or {}).get("uid") == meta["uid"])
+    return (
+        f"{phases['Running']} Running / {phases['Pending']} Waiting / {phases['Succeeded']} Succeeded / "
+        f"{phases['Failed']} Failed"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from pylet.api.object import Object
@@ -30,7 +31,9 @@ def _view(session: Session, output: str, raw: bool, minify: bool, flatten: bool)
     config: Object = session.config
     if minify:
         config = _minified(session, config)
-    print(printer(output or "yaml")(config if raw or flatten else _redacted(config)), end="")
+    shown = {field: value or None for field, value in config.items() if field != "preferences" or value}
+    shown["current-context"] = config["current-context"]
+    print(printer(output or "yaml")(shown if raw or flatten else _redacted(shown)), end="")
 
 
 def _minified(session: Session, config: Object) -> Object:
@@ -63,6 +66,13 @@ def _contexts(session: Session, no_headers: bool, output: str) -> None:
     print(align("".join("\t".join(row) + "\n" for row in rows), least=6, padding=3), end="")
 
 
+def _names(plural: str) -> Callable[..., None]:
+    def show(session: Session) -> None:
+        print("\n".join(["NAME", *sorted(entry["name"] for entry in session.config[plural])]))
+
+    return show
+
+
 VERB = KubectlGroup("config", help="Look at kubeconfig files.")
 VERB.add_command(
     KubectlCommand(
@@ -86,3 +96,5 @@ VERB.add_command(
         help="List contexts.",
     )
 )
+for _plural in ("clusters", "users"):
+    VERB.add_command(KubectlCommand(f"get-{_plural}", _names(_plural), help=f"List {_plural}."))

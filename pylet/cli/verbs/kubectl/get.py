@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from pylet.api.errors import NotFound
+from pylet.api.errors import BadRequest, NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import output, targets
@@ -114,7 +114,10 @@ class _Get:
         more: str | None = ""
         while more is not None:
             query["continue"] = more
-            page = self.session.api.request("GET", self.path(ask, namespace), query=query, accept=ACCEPT)
+            try:
+                page = self.session.api.request("GET", self.path(ask, namespace), query=query, accept=ACCEPT)
+            except BadRequest as error:
+                raise targets.explained(error, ask.resource, query) from None
             pages.append(page)
             more = page.get("metadata", {}).get("continue") or None
         return pages

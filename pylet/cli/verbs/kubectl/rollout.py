@@ -160,7 +160,7 @@ def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: 
             )
         template = _without_hash(revisions[chosen].template)
         if dry_run == "client":
-            print(f"{output.label_of(target.obj)} {_template_text(session, revisions[chosen])}", end="")
+            print(f"{output.label_of(target.obj)} {_template_text(session, revisions[chosen])} (dry run)")
             return
         if template == _without_hash(target.obj["spec"]["template"]):
             skipped = f"skipped rollback (current template already matches revision {to_revision})"
