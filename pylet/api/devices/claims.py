@@ -9,7 +9,7 @@ from pylet.api import causes, names
 from pylet.api.devices import parts
 from pylet.api.devices.parts import validate_all
 from pylet.api.errors import Cause
-from pylet.api.object import Object, dig
+from pylet.api.object import Object
 
 _MODES = ("All", "ExactCount")
 _MOST_SUBREQUESTS = 8
@@ -56,15 +56,6 @@ def request_reference(name: str, field: str, known: Mapping[str, set[str]]) -> l
 def configured(config: Object, where: str, known: Mapping[str, set[str]]) -> list[Cause]:
     found = _references(config, where, known)
     return [*found, *parts.configuration(config, where)]
-
-
-def admin_access(obj: Object) -> str:
-    """The first field that asks for admin access; "" where none does."""
-    requests = dig(obj, "spec", "devices", "requests", default=())
-    for position, request in enumerate(requests):
-        if dig(request, "exactly", "adminAccess"):
-            return f"spec.devices.requests[{position}].adminAccess"
-    return ""
 
 
 def _name(of: Object) -> str:

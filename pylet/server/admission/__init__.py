@@ -5,6 +5,7 @@ from __future__ import annotations
 from pylet.server.admission import (
     certificate_requester,
     default_tolerations,
+    device_admin,
     namespace_lifecycle,
     node_restriction,
     node_taint,
@@ -21,4 +22,5 @@ CHAIN: tuple[Plugin, ...] = (
     node_taint.PLUGIN,
     priority.PLUGIN,
     default_tolerations.PLUGIN,
+    device_admin.PLUGIN,
 )
