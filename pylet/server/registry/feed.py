@@ -36,6 +36,11 @@ class Feed:
         self._settling = asyncio.Lock()
 
     @property
+    def waiting(self) -> int:
+        """Changes that wait for their conversion."""
+        return len(self._backlog)
+
+    @property
     def is_behind(self) -> bool:
         return bool(self._backlog) and self._since is not None
 

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _FRESH_SECONDS = 3  # how long a client may be ahead of the cache
 _MINUTE_SECONDS = 60
 _EVENT_MINUTES = 60  # upstream's --event-ttl
+_MOST_WAITING = 10_000  # changes a webhook that fails may leave behind
 _RETRY_SECONDS = 1  # after a conversion that failed
 _COMPACT_MINUTES = 5  # upstream's etcd compaction interval: how long continue tokens live
 
@@ -161,6 +162,8 @@ class State:
                 except ApiError as failed:
                     log.warning("%s: %s; again in %d s", feed.cache.kind, failed.message, _RETRY_SECONDS)
                     self._behind.set()
+                    if feed.waiting > _MOST_WAITING:
+                        self.drop(feed.cache.kind)  # read anew when somebody asks again
             if self._behind.is_set():
                 await asyncio.sleep(_RETRY_SECONDS)
 
