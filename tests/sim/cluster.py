@@ -35,7 +35,9 @@ from pylet.store.drivers.memory import MemoryStore
 from tests.sim.virtual import LoopClock
 
 _RENEW_SECONDS = 10.0
-STAYS_PENDING = "sim.test/stays-pending"  # an annotation: no node ever starts the pod
+# Annotations of pods, for hollow nodes: never to be started; and the share of pods that fail, others succeed.
+STAYS_PENDING = "sim.test/stays-pending"
+FAILS = "sim.test/fails"
 
 
 class Cluster:
@@ -153,6 +155,11 @@ class _HollowNode:
                 await asyncio.wait_for(ending.wait(), chance.uniform(0.1, 3.0))
             if not ending.is_set():
                 await self._set_status(entry, _running(self._clock, is_ready=is_ready))
+        if starts and (share := annotations_of(pod).get(FAILS)) is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), chance.uniform(0.5, 20.0))
+            failed = ending.is_set() or chance.random() < float(share)
+            await self._set_status(entry, _ended(self._clock, entry.object, code=int(failed)))
         await ending.wait()
         await asyncio.sleep(chance.uniform(0.1, 2.0))
         with contextlib.suppress(ApiError):
@@ -199,6 +206,26 @@ def _running(clock: LoopClock, *, is_ready: bool) -> Object:
     said = "True" if is_ready else "False"
     conditions = [{"type": type_, "status": said, "lastTransitionTime": now} for type_ in ("Ready", "ContainersReady")]
     return {"phase": "Running", "conditions": conditions, "startTime": now}
+
+
+def _ended(clock: LoopClock, pod: Object, *, code: int) -> Object:
+    now = timestamps.format_time(clock.now())
+    end = {"exitCode": code, "finishedAt": now, "reason": "Error" if code else "Completed"}
+    conditions = [
+        {"type": type_, "status": "False", "lastTransitionTime": now} for type_ in ("Ready", "ContainersReady")
+    ]
+    statuses = [
+        {
+            "name": container["name"],
+            "image": "",
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+            "state": {"terminated": end},
+        }
+        for container in pod["spec"]["containers"]
+    ]
+    return {"phase": "Failed" if code else "Succeeded", "conditions": conditions, "containerStatuses": statuses}
 
 
 @asynccontextmanager

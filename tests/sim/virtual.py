@@ -16,8 +16,11 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+_MOST_ROUNDS = 50_000  # of the loop at one moment: thousands of writes at once are fine, a loop that feeds itself not
+
+
 class Stuck(Exception):
-    """Everybody waits for somebody, and nothing is due."""
+    """Everybody waits for somebody and nothing is due; or somebody is busy for ever at the same moment."""
 
 
 class _Jump(selectors.SelectSelector):
@@ -26,13 +29,17 @@ class _Jump(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.elapsed = 0.0
+        self._rounds = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         found = super().select(0)
         if found:
             return found
         if timeout is None:
-            raise Stuck
+            raise Stuck("nothing is due")
+        self._rounds = 0 if timeout > 0 else self._rounds + 1
+        if self._rounds > _MOST_ROUNDS:
+            raise Stuck(f"busy for ever after {self.elapsed:.3f} s")
         self.elapsed += max(timeout, 0.0)
         return []
 

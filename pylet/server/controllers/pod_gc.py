@@ -23,8 +23,8 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     if key == _EVERYTHING:
         return _oldest_finished(view)
     pod = view.get(POD, key)
-    if pod is None:
-        return NOTHING
+    if pod is None or pod["metadata"].get("deletionGracePeriodSeconds") == 0:
+        return NOTHING  # gone, or only waiting for others' finalizers
     node = dig(pod, "spec", "nodeName", default="")
     if not node:
         return _delete(pod) if is_terminating(pod) else NOTHING

@@ -130,8 +130,19 @@ def patch_status(kind: Kind, obj: Object, status: Object) -> tuple[Action, ...]:
     current = obj.get("status") or {}
     if _settled(current) == _settled(status):
         return ()
-    gone = {name: None for name in current if name not in status}
-    return (Patch(kind, key_of(obj), {"status": {**gone, **status}}, subresource="status"),)
+    return (Patch(kind, key_of(obj), {"status": _difference(current, status)}, subresource="status"),)
+
+
+def _difference(current: Object, wanted: Object) -> Object:
+    """The merge patch that makes one of the other."""
+    patch: Object = dict.fromkeys(current.keys() - wanted.keys())
+    for name, value in wanted.items():
+        before = current.get(name)
+        if isinstance(before, dict) and isinstance(value, dict):
+            patch[name] = _difference(before, value)
+        elif name not in current or before != value:
+            patch[name] = value
+    return patch
 
 
 def _settled(status: Object) -> Object:

@@ -7,7 +7,7 @@ pods go first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -104,8 +104,6 @@ def _refused(workload: Object, kind: Kind, now: datetime, error: ApiError) -> tu
 
 
 def _delete(workload: Object, active: list[Object], surplus: int) -> tuple[Action, ...]:
-    crowd = Counter(dig(pod, "spec", "nodeName", default="") for pod in active)
-    ranked = sorted(active, key=lambda pod: _value(pod, crowd))
     return tuple(
         Delete(
             POD,
@@ -113,8 +111,14 @@ def _delete(workload: Object, active: list[Object], surplus: int) -> tuple[Actio
             uid_of(pod),
             told=Emit(workload, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}"),
         )
-        for pod in ranked[: min(surplus, _BURST)]
+        for pod in least_missed(active)[: min(surplus, _BURST)]
     )
+
+
+def least_missed(pods: Sequence[Object]) -> list[Object]:
+    """The pods in the order in which they may go."""
+    crowd = Counter(dig(pod, "spec", "nodeName", default="") for pod in pods)
+    return sorted(pods, key=lambda pod: _value(pod, crowd))
 
 
 def _value(pod: Object, crowd: Counter[str]) -> tuple[Any, ...]:

@@ -47,6 +47,7 @@ Outcome: TypeAlias = Mark | Remove | Pending
 def decide(kind: Kind, obj: Object, options: DeleteOptions, revision: int, now: datetime) -> Outcome:
     """`obj` is a private copy and is changed for Mark. Raises: Conflict, Invalid."""
     meta = obj["metadata"]
+    before = dict(meta)
     _check(kind, meta, options, revision)
     if kind.name == "Namespace":
         return _decide_namespace(obj, options, now)
@@ -70,7 +71,7 @@ def decide(kind: Kind, obj: Object, options: DeleteOptions, revision: int, now: 
         return Mark(obj)
     if finalizers:
         _mark(meta, now)
-        return Mark(obj)
+        return Mark(obj) if meta != before else Pending()
     return Remove()
 
 

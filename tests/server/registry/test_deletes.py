@@ -112,3 +112,14 @@ async def test_the_systems_namespaces_stay(api: Api) -> None:
     await api.namespace("kube-system")
     refusal = await refused(api.delete(NAMESPACE, "", "kube-system"))
     assert refusal["message"] == 'namespaces "kube-system" is forbidden: this namespace may not be deleted'
+
+
+async def test_asking_again_for_what_waits_for_finalizers_writes_nothing(api: Api) -> None:
+    kept = pod("kept")
+    kept["metadata"]["finalizers"] = ["example.com/kept"]
+    await api.create(kept)
+    await api.delete(POD, "a", "kept", grace_seconds=0)
+    before = await api.get(POD, "a", "kept")
+    assert before["metadata"]["deletionGracePeriodSeconds"] == 0
+    await api.delete(POD, "a", "kept", grace_seconds=0)
+    assert await api.get(POD, "a", "kept") == before

@@ -1,0 +1,27 @@
+"""Jobs that ask for it are deleted a while after they finished. Source: upstream `pkg/controller/ttlafterfinished`."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pylet.api import timestamps
+from pylet.api.kinds.job import KIND as JOB
+from pylet.api.object import Key, conditions_of, is_terminating, uid_of
+from pylet.client.view import View
+from pylet.server.reconcile.plan import NOTHING, Controller, Delete, Plan, Watch, itself
+
+
+def plan(key: Key, view: View, now: datetime) -> Plan:
+    job = view.get(JOB, key)
+    if job is None or is_terminating(job) or (ttl := job["spec"].get("ttlSecondsAfterFinished")) is None:
+        return NOTHING
+    for condition in conditions_of(job):
+        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
+            left = timestamps.parse(condition["lastTransitionTime"]) + timedelta(seconds=ttl) - now
+            if left > timedelta():
+                return Plan(again_after=left)
+            return Plan((Delete(JOB, key, uid_of(job), propagation="Foreground"),))
+    return NOTHING
+
+
+CONTROLLER = Controller("ttl-after-finished", (Watch(JOB, itself),), plan)
