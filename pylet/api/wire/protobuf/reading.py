@@ -1,7 +1,7 @@
 """Protobuf messages become the JSON objects they stand for; decoding by the schema then drops what Go's JSON drops.
 
-Whatever the bytes are, reading ends with an object or a ValueError, in memory bounded by the budget of messages: an
-empty one costs two bytes to send and 64 to keep.
+Whatever the bytes are, reading ends with an object or a ValueError, in time and memory bounded by the budget of values
+(messages, items of lists, entries of maps): an empty one costs two bytes to send and 64 to keep.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pylet.api.timestamps import format_micro, format_time
 from pylet.api.wire.protobuf.table import BYTES, FIXED32, FIXED64, VARINT, WIRE_TYPES, Field, fields_of, is_wrapper
 
 _MOST_DEPTH = 100
-_MOST_MESSAGES = 200_000  # entries of maps count as well
+_MOST_VALUES = 200_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = memoryview(b"")
 _SCHEMA = "apiextensions.v1.JSONSchemaProps"
@@ -70,7 +70,7 @@ class Reader:
     """Reads one body."""
 
     def __init__(self) -> None:
-        self._left = _MOST_MESSAGES
+        self._left = _MOST_VALUES
 
     def message(self, data: memoryview, message: str, depth: int = 0) -> Any:
         """Raises: ValueError; KeyError, when there is no such message."""
@@ -98,6 +98,7 @@ class Reader:
             return
         inner = self._value(value, field.type, depth)
         if field.shape == "*":
+            self._count()
             into.setdefault(field.name, []).append(inner)
         elif field.shape == "<":
             into |= inner
