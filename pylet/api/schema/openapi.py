@@ -16,13 +16,13 @@ from pylet.api.object import Object
 from pylet.api.schema.definitions import definition, descriptions
 from pylet.api.schema.operations import (
     Operation,
-    Parameter,
     Paths,
     definition_of,
     group_version_kind,
     list_definition_of,
     shared,
 )
+from pylet.api.schema.parameters import Parameter
 from pylet.api.schema.published_defaults import defaults_of
 
 _EITHER: dict[str, Object] = {

@@ -11,6 +11,18 @@ from typing import NamedTuple
 
 from pylet.api.kind import Kind
 from pylet.api.object import Object
+from pylet.api.schema.parameters import (
+    CONNECT,
+    DELETE,
+    DELETE_MANY,
+    LIST,
+    LOG,
+    NAMESPACE,
+    PATCH,
+    PRETTY,
+    WRITE,
+    Parameter,
+)
 
 META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 JSON, PROTOBUF = "application/json", "application/vnd.kubernetes.protobuf"
@@ -25,15 +37,6 @@ _PATCHES = (
 )
 _ANY = ("*/*",)
 _DEPRECATED = "deprecated: use the 'watch' parameter with a list operation instead"
-
-
-class Parameter(NamedTuple):
-    """`place` is query or path; those of a path are required."""
-
-    name: str
-    type: str = "string"
-    place: str = "query"
-    text: str = ""
 
 
 class Subresource(NamedTuple):
@@ -69,82 +72,6 @@ Paths = dict[str, dict[str, Operation]]
 """Operations by path and method."""
 
 
-def _query(text: str) -> dict[str, Parameter]:
-    rows = (line.strip().split(" ", 2) for line in text.strip().splitlines())
-    return {name: Parameter(name, type_, text=words) for name, type_, words in rows}
-
-
-_PARAMETERS = _query(
-    """
-    allowWatchBookmarks boolean Whether a watch may be sent BOOKMARK events.
-    container string The container, where a pod has several.
-    command string What to run, with its arguments.
-    continue string The token of the previous answer: the list goes on after it.
-    dryRun string All: go all the way and change nothing.
-    fieldManager string Who makes this change; fields are noted as its own.
-    fieldSelector string Only objects with such fields.
-    fieldValidation string What unknown and duplicate fields bring: Ignore, Warn or Strict.
-    follow boolean Whether to wait for more of the log.
-    force boolean Whether to take fields that others own. Only for applied patches.
-    gracePeriodSeconds integer Seconds until the object may be removed.
-    ignoreStoreReadErrorWithClusterBreakingPotential boolean Delete what can no longer be read, whatever depends on it.
-    insecureSkipTLSVerifyBackend boolean Whether to read the log of a node that cannot prove who it is.
-    labelSelector string Only objects with such labels.
-    limit integer At most so many objects; the answer says how to go on.
-    limitBytes integer At most so many bytes of the log.
-    orphanDependents boolean Deprecated: use propagationPolicy.
-    path string The path to ask behind the proxy.
-    ports integer Ports to forward.
-    pretty string Whether to indent the answer.
-    previous boolean Whether to read the log of the container that ran before.
-    propagationPolicy string What becomes of dependents: Orphan, Background or Foreground.
-    resourceVersion string How fresh the answer must be.
-    resourceVersionMatch string How resourceVersion is meant: Exact or NotOlderThan.
-    sendInitialEvents boolean Whether a watch begins with the objects there are.
-    shardSelector string Only objects of such shards.
-    sinceSeconds integer Only what was logged in the last seconds.
-    stderr boolean Whether to carry standard error.
-    stdin boolean Whether to carry standard input.
-    stdout boolean Whether to carry standard output.
-    stream string Which of All, Stdout and Stderr of the log.
-    tailLines integer Only the last lines of the log.
-    timeoutSeconds integer After how many seconds a list or watch ends.
-    timestamps boolean Whether each line begins with its time.
-    tty boolean Whether there is a terminal.
-    watch boolean Whether to go on with what changes.
-    """
-)
-
-
-def _named(names: str) -> tuple[Parameter, ...]:
-    return tuple(_PARAMETERS[name] for name in names.split())
-
-
-_NAMESPACE = Parameter("namespace", place="path", text="The object's namespace.")
-_PRETTY = _PARAMETERS["pretty"]
-_WRITE = _named("dryRun fieldManager fieldValidation")
-_PATCH = _named("dryRun fieldManager fieldValidation force")
-_DELETE = _named(
-    "dryRun gracePeriodSeconds ignoreStoreReadErrorWithClusterBreakingPotential orphanDependents propagationPolicy"
-)
-_LIST = _named(
-    "allowWatchBookmarks continue fieldSelector labelSelector limit resourceVersion resourceVersionMatch "
-    "sendInitialEvents shardSelector timeoutSeconds watch"
-)
-_DELETE_MANY = _named(
-    "continue dryRun fieldSelector gracePeriodSeconds ignoreStoreReadErrorWithClusterBreakingPotential labelSelector "
-    "limit orphanDependents propagationPolicy resourceVersion resourceVersionMatch sendInitialEvents shardSelector "
-    "timeoutSeconds"
-)
-_CONNECT = {
-    "attach": _named("container stderr stdin stdout tty"),
-    "exec": _named("command container stderr stdin stdout tty"),
-    "portforward": _named("ports"),
-    "proxy": _named("path"),
-}
-_LOG = _named(
-    "container follow insecureSkipTLSVerifyBackend limitBytes previous sinceSeconds stream tailLines timestamps"
-)
 _CONNECT_METHODS = {"create": "post", "delete": "delete", "get": "get", "patch": "patch", "update": "put"}
 _PROXY_METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
 
@@ -264,7 +191,7 @@ class _Of:
         self._prefix = f"{_camel(kind.group)}{kind.version.capitalize()}"
         self._scope = "Namespaced" if kind.namespaced else ""
         self._gives = ENCODED if kind.definition else _CUSTOM_ENCODED
-        self._place = (*((_NAMESPACE,) if kind.namespaced else ()), _PRETTY)
+        self._place = (*((NAMESPACE,) if kind.namespaced else ()), PRETTY)
 
     def all(self, subresources: Iterable[Subresource]) -> Iterator[tuple[str, str, Operation]]:
         many = self._kind.path("{namespace}")
@@ -272,7 +199,7 @@ class _Of:
         yield from ((many, method, operation) for method, operation in self._many())
         yield from ((one, method, operation) for method, operation in self._one())
         if "list" in self._kind.verbs and self._kind.namespaced:
-            place = (_PRETTY,)
+            place = (PRETTY,)
             yield self._kind.path(), "get", self._listed(f"list{self._prefix}{self._kind.name}ForAllNamespaces", place)
         if "watch" in self._kind.verbs and self._kind.definition:
             yield from self._watches(many, one)
@@ -286,7 +213,7 @@ class _Of:
         if "create" in verbs:
             answers = tuple((code, self._definition) for code in (200, 201, 202))
             operation = self._made("create", "", f"create {_one(name)}", "post", answers)
-            yield "post", replace(operation, body=self._definition, parameters=(*_WRITE, *self._place))
+            yield "post", replace(operation, body=self._definition, parameters=(*WRITE, *self._place))
         if "deletecollection" in verbs:
             yield (
                 "delete",
@@ -297,7 +224,7 @@ class _Of:
                     _ok(f"{META}Status"),
                     "deletecollection",
                     (kind.group, kind.version, name),
-                    (*_DELETE_MANY, *self._place),
+                    (*DELETE_MANY, *self._place),
                     f"{META}DeleteOptions",
                     gives=self._gives,
                     requires_body=False,
@@ -313,7 +240,7 @@ class _Of:
             operation = self._made("delete", "", f"delete {_one(name)}", "delete", answers)
             yield (
                 "delete",
-                replace(operation, parameters=(*_DELETE, *place), body=f"{META}DeleteOptions", requires_body=False),
+                replace(operation, parameters=(*DELETE, *place), body=f"{META}DeleteOptions", requires_body=False),
             )
 
     def _changed(
@@ -327,13 +254,13 @@ class _Of:
         written = ((200, definition), (201, definition))
         if "update" in verbs:
             operation = self._made("replace", sub, f"replace {of}the specified {name}", "put", written)
-            yield "put", replace(operation, parameters=(*_WRITE, *place), body=definition)
+            yield "put", replace(operation, parameters=(*WRITE, *place), body=definition)
         if "patch" in verbs:
             operation = self._made("patch", sub, f"partially update {of}the specified {name}", "patch", written)
             patches = (
                 _PATCHES if self._kind.definition else tuple(type_ for type_ in _PATCHES if "strategic" not in type_)
             )
-            yield "patch", replace(operation, parameters=(*_PATCH, *place), body=f"{META}Patch", takes=patches)
+            yield "patch", replace(operation, parameters=(*PATCH, *place), body=f"{META}Patch", takes=patches)
 
     def _subresource(self, path: str, sub: Subresource) -> Iterator[tuple[str, str, Operation]]:
         kind, camel = self._kind, sub.name.capitalize()
@@ -344,7 +271,7 @@ class _Of:
             return
         if sub.name == "log":
             operation = self._made("read", "Log", f"read log of the specified {kind.name}", "get", ((200, ""),))
-            yield path, "get", replace(operation, parameters=(*_LOG, *place), gives=("text/plain", *self._gives))
+            yield path, "get", replace(operation, parameters=(*LOG, *place), gives=("text/plain", *self._gives))
             return
         for method, operation in self._changed(sub.verbs, camel, f"{sub.name} of ", sub.definition, place):
             yield path, method, replace(operation, gvk=gvk)
@@ -352,7 +279,7 @@ class _Of:
             answers = tuple((code, sub.definition) for code in (200, 201, 202))
             text = f"create {sub.name} of {_one(kind.name)}"
             operation = self._made("create", camel, text, "post", answers)
-            yield path, "post", replace(operation, gvk=gvk, body=sub.definition, parameters=(*_WRITE, *place))
+            yield path, "post", replace(operation, gvk=gvk, body=sub.definition, parameters=(*WRITE, *place))
 
     def _connections(
         self, path: str, sub: Subresource, place: tuple[Parameter, ...], gvk: tuple[str, str, str]
@@ -369,12 +296,12 @@ class _Of:
                 _ok(""),
                 "connect",
                 gvk,
-                (*_CONNECT[sub.name], *place),
+                (*CONNECT[sub.name], *place),
                 gives=_ANY,
             )
             yield path, method, operation
             if is_proxy:
-                longer = (behind, *_CONNECT[sub.name], *place)
+                longer = (behind, *CONNECT[sub.name], *place)
                 yield f"{path}/{{path}}", method, replace(operation, id=f"{operation.id}WithPath", parameters=longer)
 
     def _watches(self, many: str, one: str) -> Iterator[tuple[str, str, Operation]]:
@@ -387,14 +314,12 @@ class _Of:
             _ok(f"{META}WatchEvent"),
             "watchlist",
             (kind.group, kind.version, name),
-            (*_LIST, *self._place),
+            (*LIST, *self._place),
             gives=(*self._gives, *_STREAMED),
         )
         yield many.replace(root, f"{root}/watch"), "get", base
         if kind.namespaced:
-            everywhere = replace(
-                base, id=f"watch{self._prefix}{name}ListForAllNamespaces", parameters=(*_LIST, _PRETTY)
-            )
+            everywhere = replace(base, id=f"watch{self._prefix}{name}ListForAllNamespaces", parameters=(*LIST, PRETTY))
             yield kind.path().replace(root, f"{root}/watch"), "get", everywhere
         single = replace(
             base,
@@ -402,13 +327,13 @@ class _Of:
             text=f"watch changes to an object of kind {name}. {_DEPRECATED}, filtered to a single item "
             "with the 'fieldSelector' parameter.",
             action="watch",
-            parameters=(Parameter("name", place="path", text=f"The name of the {name}."), *_LIST, *self._place),
+            parameters=(Parameter("name", place="path", text=f"The name of the {name}."), *LIST, *self._place),
         )
         yield one.replace(root, f"{root}/watch"), "get", single
 
     def _listed(self, id_: str, place: tuple[Parameter, ...]) -> Operation:
         kind = self._kind
-        parameters, gives = _LIST, self._gives
+        parameters, gives = LIST, self._gives
         if "watch" in kind.verbs and kind.definition:
             gives = (*gives, *_STREAMED)
         text = f"list or watch objects of kind {kind.name}" if kind.definition else f"list objects of kind {kind.name}"
