@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -459,8 +460,12 @@ class Pattern:
         self._part = part
         self._program: list[_Step] | None = None
 
+    def is_fast(self, text: str) -> bool:
+        """Whether Python's own engine reads this text."""
+        return self._python is not None and (self._limit is None or len(text) <= self._limit)
+
     def find(self, text: str, start: int) -> tuple[int, int] | None:
-        if self._python is not None and (self._limit is None or len(text) <= self._limit):
+        if self._python is not None and self.is_fast(text):
             found = self._python.search(text, start)
             return found.span() if found else None
         if self._program is None:
@@ -468,7 +473,7 @@ class Pattern:
         return _run(self._program, text, start)
 
     def matches(self, text: str) -> bool:
-        if self._python is not None and (self._limit is None or len(text) <= self._limit):
+        if self._python is not None and self.is_fast(text):
             return self._python.search(text) is not None
         if self._program is None:
             self._program = _assemble(self._part)
@@ -500,6 +505,7 @@ class _Step:
     next: int = -1
     other: int = -1
     chars: tuple[tuple[int, int], ...] | None = None
+    lows: tuple[int, ...] = ()
     kind: str = ""
     accept: bool = False
 
@@ -516,7 +522,7 @@ def _assemble(part: Part) -> list[_Step]:
     def build(piece: Part, then: int) -> int:
         match piece:
             case Chars(ranges):
-                return add(_Step(then, chars=ranges))
+                return add(_Step(then, chars=ranges, lows=tuple(low for low, _ in ranges)))
             case Assert(kind):
                 return add(_Step(then, kind=kind))
             case Seq(items):
@@ -592,7 +598,8 @@ def _run(program: list[_Step], text: str, start: int, *, any_match: bool = False
                     stop = True
                     break
                 if step.chars is not None:
-                    if any(low <= code <= high for low, high in step.chars):
+                    place = bisect_right(step.lows, code) - 1
+                    if place >= 0 and code <= step.chars[place][1]:
                         waiting.append((step.next, began))
                 elif not step.kind or _holds(step.kind, text, at):
                     if step.other >= 0:

@@ -28,6 +28,7 @@ from pylet.api.cel.values import (
     Timestamp,
     UInt,
     compare,
+    elements_of,
     equal,
     format_double,
     parse_duration,
@@ -42,12 +43,24 @@ from pylet.api.cel.values import (
 )
 
 
+_FEW = 64  # items; handling fewer is not worth charging more than upstream does
+
+
 def _never(*_: Any) -> Any:
     raise AssertionError("the compiler evaluates this itself")
 
 
 def _smaller(one: Any, other: Any) -> int:
     return math.ceil(min(size_of(one), size_of(other)) * 0.1)
+
+
+def _equality(one: Any, other: Any) -> int:
+    """Upstream's cost does not look into what lists hold; comparing large nested ones costs more here."""
+    cost = math.ceil(min(size_of(one), size_of(other)) * 0.1)
+    if isinstance(one, list | dict) and one is not other:
+        nested = elements_of(one) - len(one)
+        return cost + nested // 4 if nested > _FEW else cost
+    return cost
 
 
 def _both(one: Any, other: Any) -> int:
@@ -90,7 +103,8 @@ def add_lists(one: list[Any], other: list[Any]) -> list[Any]:
 
 def _add_lists_cost(one: list[Any], other: list[Any]) -> int:
     """Upstream links lists and charges 1; here they are copied, which long ones pay for."""
-    return 1 + (len(one) + len(other)) // 1024
+    copied = len(one) + len(other)
+    return 1 + copied // 16 if copied > _FEW else 1
 
 
 def contains(item: Any, items: Any) -> bool:
@@ -294,8 +308,8 @@ def _declare_arithmetic(functions: Functions) -> None:
 
 
 def _declare_comparisons(functions: Functions) -> None:
-    declare(functions, "_==_(A, A): bool", equal, _smaller)
-    declare(functions, "_!=_(A, A): bool", lambda one, other: not equal(one, other), _smaller)
+    declare(functions, "_==_(A, A): bool", equal, _equality)
+    declare(functions, "_!=_(A, A): bool", lambda one, other: not equal(one, other), _equality)
     operators = {"_<_": operator.lt, "_<=_": operator.le, "_>_": operator.gt, "_>=_": operator.ge}
     numbers = ("int", "uint", "double")
     pairs = [(kind, kind) for kind in (*numbers, "bool", "string", "bytes", "timestamp", "duration")]

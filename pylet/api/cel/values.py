@@ -153,6 +153,8 @@ def equal(one: Any, other: Any) -> bool:
         return bool(one == other)
     if kind is bool or other_kind is bool:
         return kind is other_kind and one == other
+    if one is other:
+        return True
     if isinstance(one, list):
         return isinstance(other, list) and _equal_lists(one, other)
     if isinstance(one, dict):
@@ -291,6 +293,17 @@ def format_double(value: float) -> str:
         return f"{sign}{digits[: power + 1]}.{digits[power + 1 :]}"
     tail = f".{digits[1:]}" if len(digits) > 1 else ""
     return f"{sign}{digits[0]}{tail}e{'-' if power < 0 else '+'}{abs(power):02d}"
+
+
+def elements_of(value: Any) -> int:
+    """How many values a list or map holds, at any depth."""
+    count, waiting = 0, [value]
+    while waiting:
+        container = waiting.pop()
+        inner = container.values() if isinstance(container, dict) else container
+        count += len(container)
+        waiting += [item for item in inner if isinstance(item, list | dict)]
+    return count
 
 
 def size_of(value: Any) -> int:

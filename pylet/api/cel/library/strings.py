@@ -50,11 +50,16 @@ def _last_index_of(text: str, part: str, start: int | None = None) -> int:
 
 
 def _replace(text: str, old: str, new: str, count: int = -1) -> str:
+    return text.replace(old, new, count)
+
+
+def _replace_cost(text: str, old: str, new: str, count: int = -1) -> int:
+    """Upstream's, which is of what is read, and of what is written where that is more."""
     found = len(text) + 1 if old == "" else text.count(old)
-    times = found if count < 0 else min(count, found)
-    if len(text) + times * (len(new) - len(old)) > MAX_RESULT:
+    written = len(text) + (found if count < 0 else min(count, found)) * (len(new) - len(old))
+    if written > MAX_RESULT:
         raise CostExceeded
-    return text.replace(old, new, times)
+    return math.ceil(max(2 * len(text), written) * 0.1)
 
 
 def _split(text: str, separator: str, count: int = -1) -> list[str]:
@@ -244,6 +249,20 @@ def _hexadecimal(value: Any, _: int) -> str:
     return f"{int(value):x}"
 
 
+def _text_in(value: Any) -> int:
+    """About how many characters a value takes."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(_text_in(key) + _text_in(item) for key, item in value.items())
+    return sum(map(_text_in, value)) if isinstance(value, list) else 4
+
+
+def _format_cost(template: str, args: list[Any]) -> int:
+    """Upstream's, which is of the template, and of long texts put into it."""
+    return max(math.ceil(len(template) * 0.1), _text_in(args) // 100)
+
+
 _VERBS: dict[str, Callable[[Any, int], str]] = {
     "s": _plain,
     "d": _decimal,
@@ -264,8 +283,8 @@ def declare_library(functions: Functions) -> None:
         declare(functions, f"string -> {name}(string, int): int", run, lambda text, *_: int(len(text) * 0.1))
     declare(functions, "string -> lowerAscii(): string", lambda text: text.translate(_LOWER), once)
     declare(functions, "string -> upperAscii(): string", lambda text: text.translate(_UPPER), once)
-    declare(functions, "string -> replace(string, string): string", _replace, twice)
-    declare(functions, "string -> replace(string, string, int): string", _replace, twice)
+    declare(functions, "string -> replace(string, string): string", _replace, _replace_cost)
+    declare(functions, "string -> replace(string, string, int): string", _replace, _replace_cost)
     declare(functions, "string -> split(string): list(string)", _split, twice)
     declare(functions, "string -> split(string, int): list(string)", _split, twice)
     declare(functions, "string -> substring(int): string", _substring, once)
@@ -273,7 +292,7 @@ def declare_library(functions: Functions) -> None:
     declare(functions, "string -> trim(): string", lambda text: text.strip(_SPACE), once)
     declare(functions, "list(string) -> join(): string", _join, _join_cost)
     declare(functions, "list(string) -> join(string): string", _join, _join_cost)
-    declare(functions, "string -> format(list(dyn)): string", _format, once)
+    declare(functions, "string -> format(list(dyn)): string", _format, _format_cost)
     declare(functions, "strings.quote(string): string", quote, once)
     declare(functions, "jsonpatch.escapeKey(string): string", _escape_key, once)
     declare(functions, "string -> find(string): string", _find, regex_cost)

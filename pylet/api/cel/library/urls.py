@@ -109,7 +109,7 @@ def _query(url: Url) -> dict[str, list[str]]:
 
 def declare_library(functions: Functions) -> None:
     declare(functions, "url(string): kubernetes.URL", _url, traverse(0.1))
-    declare(functions, "isURL(string): bool", _is_url)
+    declare(functions, "isURL(string): bool", _is_url, lambda text: 1 + len(text) // 100)
     declare(functions, "kubernetes.URL -> getScheme(): string", lambda url: url.scheme)
     declare(functions, "kubernetes.URL -> getHost(): string", lambda url: url.host)
     declare(functions, "kubernetes.URL -> getHostname(): string", lambda url: url.hostname)
@@ -117,4 +117,9 @@ def declare_library(functions: Functions) -> None:
     declare(
         functions, "kubernetes.URL -> getEscapedPath(): string", lambda url: quote(url.path, safe="/%:@!$&'()*+,;=~[]")
     )
-    declare(functions, "kubernetes.URL -> getQuery(): map(string, list(string))", _query)
+    declare(
+        functions,
+        "kubernetes.URL -> getQuery(): map(string, list(string))",
+        _query,
+        lambda url: 1 + len(url.query) // 10,
+    )
