@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
@@ -50,12 +51,15 @@ def _documents(source: str, data: bytes) -> Iterator[tuple[str, Object]]:
     import yaml
 
     class Loader(yaml.CSafeLoader):
-        """YAML as Kubernetes reads it: a date is a text."""
+        """YAML as Kubernetes reads it: a date is a text, a bare y or n is a boolean."""
+
+        bool_values: ClassVar = {**yaml.CSafeLoader.bool_values, "y": True, "n": False}
 
     Loader.yaml_implicit_resolvers = {
         first: [(tag, regexp) for tag, regexp in resolvers if tag != "tag:yaml.org,2002:timestamp"]
         for first, resolvers in yaml.CSafeLoader.yaml_implicit_resolvers.items()
     }
+    Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
     try:
         for document in yaml.load_all(data, Loader):
             if document is not None:

@@ -12,6 +12,14 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl.resources import Catalog, Resource
 from pylet.cli.kubectl.session import Session
 
+NO_RESOURCE = """\
+error: You must provide one or more resources by argument or filename.
+Example resource specifications include:
+   '-f rsrc.yaml'
+   '--filename=rsrc.json'
+   '<resource> <name>'
+   '<resource>'"""
+
 
 @dataclass(frozen=True, slots=True)
 class Named:

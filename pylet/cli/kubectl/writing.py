@@ -50,7 +50,7 @@ def choose(session: Session, args: Sequence[str], options: dict[str, Any]) -> li
         return [replace(target, obj=session.api.request("GET", target.path)) for target in named]
     selecting = bool(options["selector"] or options["field_selector"] or options["all"])
     if not args:
-        raise Failure("error: one or more resources must be specified as <resource> <name> or <resource>/<name>")
+        raise Failure(targets.NO_RESOURCE)
     everywhere = options["all_namespaces"]
     asks = targets.parse(args, session.catalog, selecting=selecting, all_namespaces=everywhere)
     return targets.fetch(

@@ -126,7 +126,8 @@ def _whoami(session: Session, output: str) -> None:
         told = "the selfsubjectreviews API is not enabled in the cluster or you do not have permission to call it"
         raise Failure(f"error: {told}") from None
     if output:
-        print(printer(output)(review), end="")
+        meta = {field: value for field, value in (review.get("metadata") or {}).items() if value is not None}
+        print(printer(output)({**review, "metadata": meta}), end="")
         return
     user = review["status"].get("userInfo") or {}
     rows = [("ATTRIBUTE", "VALUE")]

@@ -50,11 +50,7 @@ def _found(session: Session, args: tuple[str, ...], options: dict[str, Any]) -> 
         yield from manifests.targets(session, options["filename"], recursive=options["recursive"])
         return
     if not args:
-        raise Failure(
-            "error: You must provide one or more resources by argument or filename.\n"
-            "Example resource specifications include:\n"
-            "   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"
-        )
+        raise Failure(targets.NO_RESOURCE)
     selecting = bool(options["selector"] or options["field_selector"] or options["all"])
     asks = targets.parse(args, session.catalog, selecting=selecting, all_namespaces=options["all_namespaces"])
     namespace = "" if options["all_namespaces"] else session.namespace

@@ -16,7 +16,6 @@ from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
-_NO_RESOURCE = "error: one or more resources must be specified as <resource> <name> or <resource>/<name>"
 Change = Callable[[Object], Object]
 """Of a pod spec, its strategic merge patch; {} where nothing changes."""
 
@@ -30,8 +29,6 @@ def _command(
 ) -> KubectlCommand:
     def run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         words, change = change_of(args, options)
-        if not words and not options["filename"]:
-            raise Failure(_NO_RESOURCE)
         failures = Collected()
         for target in writing.choose(session, words, options):
             failures.attempt(partial(_change, session, target, change, operation, options))
@@ -71,8 +68,6 @@ def _pod_spec(target: Target) -> tuple[Object, tuple[str, ...]]:
 
 def _image(args: Sequence[str], options: dict[str, Any]) -> tuple[list[str], Change]:
     words, images, _ = pairs.split(args, "image")
-    if not words and not options["filename"]:
-        raise Failure(_NO_RESOURCE)
     if not images:
         raise Failure("error: at least one image update is required")
     if len(images) > 1 and "*" in images:
