@@ -333,12 +333,11 @@ class _Of:
 
     def _listed(self, id_: str, place: tuple[Parameter, ...]) -> Operation:
         kind = self._kind
-        parameters, gives = LIST, self._gives
-        if "watch" in kind.verbs and kind.definition:
-            gives = (*gives, *_STREAMED)
-        text = f"list or watch objects of kind {kind.name}" if kind.definition else f"list objects of kind {kind.name}"
+        gives = (*self._gives, *_STREAMED) if kind.definition else self._gives
+        verb = "list or watch" if "watch" in kind.verbs and kind.definition else "list"
+        text = f"{verb} objects of kind {kind.name}"
         gvk = (kind.group, kind.version, kind.name)
-        return Operation(id_, text, self._tag, _ok(self._list), "list", gvk, (*parameters, *place), gives=gives)
+        return Operation(id_, text, self._tag, _ok(self._list), "list", gvk, (*LIST, *place), gives=gives)
 
     def _made(
         self, verb: str, sub: str, text: str, action: str, answers: tuple[tuple[int, str | None], ...]
