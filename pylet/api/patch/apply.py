@@ -13,7 +13,7 @@ import orjson
 
 from pylet.api.errors import ApiError
 from pylet.api.object import Object
-from pylet.api.patch import typed
+from pylet.api.patch import checking, typed
 from pylet.api.patch.fieldset import Set, difference, intersection, paths, union
 from pylet.api.patch.managed import APPLY, UPDATE, Managed, Manager, Owned, capped, stripped
 from pylet.api.patch.shape import Shape
@@ -159,7 +159,7 @@ def applied(live: Object, config: Object, managed: Managed, write: Write, *, for
 
 def _apply(live: Object, config: Object, managed: Managed, write: Write, *, force: bool) -> tuple[Object, Managed]:
     shape = write.shape
-    typed.check(config, shape)
+    checking.check(config, shape)
     manager = write.manager(APPLY)
     last = managed.get(manager)
     fields = difference(typed.fields_of(config, shape), write.ignored, recursive=True)
@@ -228,7 +228,7 @@ def _last_applied_fields(live: Object, write: Write) -> Set | None:
         last: Any = orjson.loads(text or "")
         if not isinstance(last, dict) or last.get("apiVersion") != write.api_version:
             return None
-        typed.check(last, write.shape)
+        checking.check(last, write.shape)
         changes = typed.compare(last, live, write.shape)
     except ValueError:
         return None

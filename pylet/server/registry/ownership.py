@@ -13,7 +13,7 @@ from pylet.api import causes, kinds, schema
 from pylet.api.errors import ApiError, BadRequest, Cause, Conflict, Invalid
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.patch import apply, managed, shape, typed
+from pylet.api.patch import apply, checking, managed, shape
 from pylet.api.patch.fieldset import Set, difference, has, of_paths
 from pylet.api.patch.managed import APPLY, Managed, Manager, Owned
 from pylet.api.patch.shape import Shape
@@ -193,7 +193,7 @@ class Ownership:
         write = self._write(request, kind, now)
         try:
             merged, result = apply.applied(bare, config, owners, write, force=request.force)
-        except typed.Misfit as misfit:
+        except checking.Misfit as misfit:
             named = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {_gvk(config)}"
             raise OtherError(f"failed to create typed patch object ({named}): {misfit}") from misfit
         except ValueError as bad:

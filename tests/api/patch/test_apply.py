@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pylet.api.object import Object
-from pylet.api.patch import apply, managed, shape, typed
+from pylet.api.patch import apply, checking, managed, shape, typed
 from pylet.api.patch.apply import FieldConflict, Write
 from pylet.api.patch.fieldset import Set, difference, intersection, of_paths
 from pylet.api.patch.managed import Managed
@@ -245,7 +245,7 @@ def test_more_than_ten_updaters_become_ancient() -> None:
     ],
 )
 def test_a_configuration_must_be_of_its_schema(config: Object, why: str) -> None:
-    with pytest.raises(typed.Misfit) as refused:
+    with pytest.raises(checking.Misfit) as refused:
         Live(POD).apply("me", config)
     assert str(refused.value) == why
 
