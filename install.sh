@@ -119,8 +119,12 @@ if [ -n "$airgap" ]; then
     for file in "$airgap"/pylet-*.whl; do [ ! -e "$file" ] || source=$file; done
 fi
 # What building writes into the clone says nothing about its version.
-if [ -d "$source" ]; then inputs="pyproject.toml hatch_build.py pylet"; else inputs=$source; fi
-id=$({ python3 --version; cd "$here" && find $inputs -type f ! -name '*.pyc' ! -name '*.json.gz' -exec sha256sum {} + | sort; } | sha256sum | cut -c1-12)
+if [ -d "$source" ]; then
+    contents() { cd "$source" && find pyproject.toml hatch_build.py pylet -type f ! -name '*.pyc' ! -name '*.json.gz' -exec sha256sum {} +; }
+else
+    contents() { sha256sum < "$source"; }
+fi
+id=$({ python3 --version; contents | sort; } | sha256sum | cut -c1-12)
 home=$prefix/$id
 if [ ! -e "$home/.complete" ]; then
     say "installing pylet into $home"
@@ -226,11 +230,11 @@ last_words() { # NAME: what it said of its end, else its last line
 }
 
 wait_for() { # NAME SECONDS COMMAND…
-    name=$1 left=$(($2 * 5)); shift 2
+    name=$1 seconds=$2 left=$(($2 * 5)); shift 2
     until "$@" >"$scratch/seen" 2>&1; do
         left=$((left - 1))
         ! has_ended "$name" || fail "$(last_words "$name" | grep . || echo "$name has ended"); more in: $log"
-        [ "$left" -gt 0 ] || fail "$(tail -1 "$scratch/seen"); last said: $(last_words "$name"); it goes on trying: $log"
+        [ "$left" -gt 0 ] || fail "$name is not ready after $seconds s and goes on trying; last said: $(last_words "$name"); more in: $log"
         sleep 0.2
     done
 }
@@ -252,5 +256,7 @@ wait_for "$role" 90 env -u KUBECONFIG pylet status --ready
 sleep 2  # what was Ready before is still called so: a node that cannot start has ended by now
 ! has_ended "$role" || fail "$(last_words "$role"); more in: $log"
 find "$prefix" -mindepth 1 -maxdepth 1 ! -name "$id" -exec rm -rf {} +
-say "this machine runs a node. Log: $log. Stop: $stop (pods go on running). Remove: pylet uninstall"
+what="a node"
+grep -q '^node ' "$scratch/seen" || what="a server without a node"
+say "this machine runs $what. Log: $log. Stop: $stop (pods go on running). Remove: pylet uninstall"
 [ "$role" = agent ] || say "try: pylet kubectl get nodes; another machine joins with what 'pylet token create' prints"
