@@ -7,6 +7,7 @@ of their own. Source: api/openapi-spec, kube-openapi pkg/{builder,builder3}, api
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import orjson
@@ -182,7 +183,9 @@ def _custom_list(kind: Kind, prefix: str) -> Object:
     }
 
 
+@cache
 def _type_meta() -> Object:
+    """Shared by all who show it, and small; finding its texts means reading all of them."""
     texts = orjson.loads(descriptions()[f"{_META}DeleteOptions"])
     return {name: {"description": texts.get(name, ""), "type": "string"} for name in ("apiVersion", "kind")}
 

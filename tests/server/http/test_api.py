@@ -78,7 +78,9 @@ async def test_a_watch_ends_after_its_timeout_and_the_connection_serves_on(clust
         pytest.param(
             "POST", f"{MAPS}?fieldValidation=Strict", ODD, {}, 400, 'field "spec"', id="an unknown field, Strict"
         ),
-        pytest.param("POST", MAPS, b"k8s\x00\xff", {"Content_Type": PROTOBUF}, 400, "unexpected EOF", id="broken protobuf"),
+        pytest.param(
+            "POST", MAPS, b"k8s\x00\xff", {"Content_Type": PROTOBUF}, 400, "unexpected EOF", id="broken protobuf"
+        ),
     ],
 )
 async def test_what_is_refused_is_worded_as_a_status(
