@@ -18,6 +18,7 @@ from pylet.api.cel.errors import EvaluationError
 
 MAX_REPEAT = 1000
 MAX_SIZE = 20_000
+MAX_STEPS = 200_000  # of backtracking, some milliseconds
 MAX_QUADRATIC = 2_000  # characters; a deterministic pattern tried at each place of a text this long takes milliseconds
 _SETS = {
     "d": [(48, 57)],
@@ -420,6 +421,62 @@ def _anchored(part: Part) -> bool:
     return False
 
 
+def _longest(part: Part) -> int | None:
+    """How long a text Python's engine may be given: None for any, 0 for none."""
+    if _bounded(part):
+        return None
+    if _deterministic(part, []):
+        return None if _anchored(part) else MAX_QUADRATIC
+    degree = _degree(part)
+    if degree is None or _optionals(part) > 3:
+        return 0
+    return int(MAX_STEPS ** (1 / max(degree + (not _anchored(part)), 1)))
+
+
+def _degree(part: Part) -> int | None:
+    """Backtracking takes at most the text's length to this power; None where it may take exponentially long."""
+    match part:
+        case Seq(items) | Alt(items):
+            degrees = [_degree(item) for item in items]
+            if None in degrees:
+                return None
+            return sum(degree or 0 for degree in degrees) + isinstance(part, Alt)
+        case Repeat(Chars(), _, _, _):
+            return 1
+        case Repeat(item, 0, 1, _):
+            return _degree(item)
+        case Repeat(Seq((Chars(ranges), *rest)), _, _, _):
+            # Each round begins with a character found nowhere else in it: a text falls into rounds in one way only.
+            inner = _degree(Seq(tuple(rest)))
+            apart = all(_disjoint(list(ranges), list(other)) for other in _alphabet(Seq(tuple(rest))))
+            if inner is not None and inner <= 1 and apart and _optionals(Seq(tuple(rest))) <= 1:
+                return inner + 1
+            return None
+        case Repeat():
+            return None
+    return 0
+
+
+def _alphabet(part: Part) -> Iterator[tuple[tuple[int, int], ...]]:
+    match part:
+        case Chars(ranges):
+            yield ranges
+        case Seq(items) | Alt(items):
+            for item in items:
+                yield from _alphabet(item)
+        case Repeat(item, _, _, _):
+            yield from _alphabet(item)
+
+
+def _optionals(part: Part) -> int:
+    match part:
+        case Seq(items) | Alt(items):
+            return sum(map(_optionals, items))
+        case Repeat(item, low, high, _):
+            return _optionals(item) + (low == 0 and high == 1)
+    return 0
+
+
 _ASSERTS = {"A": r"\A", "z": r"\Z", "^": "(?m:^)", "$": r"(?=\n|\Z)", "b": r"\b", "B": r"(?!\b)"}
 
 
@@ -454,9 +511,8 @@ class Pattern:
             raise BadPattern("unexpected )", source)
         if _size(part) > MAX_SIZE:
             raise BadPattern("expression too large", source[:60])
-        safe = _deterministic(part, [])
-        self._python = re.compile(_python(part), re.ASCII) if safe or _bounded(part) else None
-        self._limit = MAX_QUADRATIC if not (safe and _anchored(part)) and not _bounded(part) else None
+        self._limit = _longest(part)
+        self._python = re.compile(_python(part), re.ASCII) if self._limit != 0 else None
         self._part = part
         self._program: list[_Step] | None = None
 

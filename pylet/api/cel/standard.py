@@ -42,7 +42,6 @@ from pylet.api.cel.values import (
     type_of,
 )
 
-
 _FEW = 64  # items; handling fewer is not worth charging more than upstream does
 
 
