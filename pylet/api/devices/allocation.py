@@ -19,6 +19,7 @@ _MOST_CONDITIONS = 8
 _DATA_BYTES = 10 << 10
 _SOURCES = ("FromClaim", "FromClass")
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UUID_LENGTHS = (32, 36, 38, 45)  # without dashes, as is, in braces, as a URN
 _UUID_SAYS = (
     "uid must be in RFC 4122 normalized form, `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx` "
     "with lowercase hexadecimal characters"
@@ -76,14 +77,21 @@ def _named(of: Object, where: str) -> list[Cause]:
     found += parts.label(of.get("device", ""), f"{where}.device")
     share = of.get("shareID")
     if share is not None and not _UUID.fullmatch(share):
-        found.append(causes.invalid(f"{where}.shareID", share, _UUID_SAYS))
+        found.append(causes.invalid(f"{where}.shareID", share, _uuid_problem(share)))
     return found
+
+
+def _uuid_problem(text: str) -> str:
+    """As github.com/google/uuid words it, where that refuses the text; it takes other forms, too."""
+    if len(text) not in _UUID_LENGTHS:
+        return f"error validating uid: invalid UUID length: {len(text)}"
+    return _UUID_SAYS if _UUID.search(text.lower()) else "error validating uid: invalid UUID format"
 
 
 def _device(device: Object, where: str, allocated: set[tuple[str, ...]]) -> list[Cause]:
     found = _named(device, where)
     if _id(device) not in allocated:
-        shown = "/".join(part for part in _id(device) if part)
+        shown = dict(zip(("Driver", "Pool", "Device", "ShareID"), _id(device), strict=True))
         found.append(causes.invalid(where, shown, "must be an allocated device in the claim"))
     conditions = device.get("conditions") or ()
     if len(conditions) > _MOST_CONDITIONS:
