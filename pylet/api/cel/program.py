@@ -1,7 +1,7 @@
 """A compiled expression and the budget it runs on.
 
 Measured on one core of a 2 GHz machine: a rule of a CRD compiles in 75 to 200 µs, takes 6 KiB, and is evaluated in 0.6
-(`self.min <= self.max`) to 4 µs (a loop over two items with a pattern). All of CEL is 5 MiB, loaded with the first rule.
+(`self.min <= self.max`) to 4 µs (a loop over two items with a pattern). All of CEL is 5 MiB, loaded with the first.
 """
 
 from __future__ import annotations
