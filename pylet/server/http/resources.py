@@ -164,6 +164,8 @@ class Resources:
         query = http.query if http.query_string else _NO_QUERY
         accept = http.headers.get("Accept", "")
         media = accepted(accept, streams=info.verb == "watch")
+        if media.shape is Shape.TABLE and "get" not in verbs_of(kind, info.subresource):
+            media = accepted(accept, shapes=False)  # reviews, bindings, tokens: what is only created has no columns
         if media.type == decode.PROTOBUF_TYPE and not _has_protobuf(kind):
             media = accepted(accept, streams=info.verb == "watch", has_protobuf=False)
         validation = query.get("fieldValidation", "")

@@ -94,3 +94,14 @@ async def test_a_table_of_an_unknown_inclusion_is_refused(cluster: Any) -> None:
     answer = await cluster.ask("GET", f"{MAPS}?includeObject=Some", Accept=accept)
     assert answer.status == 400
     assert answer.json["message"].endswith("must be 'Metadata', 'Object', 'None', or empty")
+
+
+async def test_what_is_only_created_has_no_table(cluster: Any) -> None:
+    review = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
+    path, table = (
+        "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+        "application/json;as=Table;v=v1;g=meta.k8s.io",
+    )
+    assert (await cluster.ask("POST", path, review, Accept=table)).status == 406
+    answer = await cluster.ask("POST", path, review, Accept=f"{table},application/json")
+    assert (answer.status, answer.json["status"]["allowed"]) == (201, True)
