@@ -11,6 +11,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 from pylet.api import kinds, timestamps
@@ -32,7 +33,7 @@ from pylet.server.pki import Pki
 from pylet.server.registry import Registry
 from pylet.server.registry.registry import is_stored
 from pylet.store.drivers.memory import MemoryStore
-from tests.sim.virtual import LoopClock
+from tests.sim.virtual import START, LoopClock
 
 _RENEW_SECONDS = 10.0
 # Annotations of pods, for hollow nodes: never to be started; and the share of pods that fail, others succeed.
@@ -229,11 +230,11 @@ def _ended(clock: LoopClock, pod: Object, *, code: int) -> Object:
 
 
 @asynccontextmanager
-async def running(directory: Path, *, seed: int = 0, nodes: int = 3) -> AsyncIterator[Cluster]:
+async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: datetime = START) -> AsyncIterator[Cluster]:
     """A cluster that has started, with `nodes` ready nodes; keys are kept in `directory` and may be shared."""
-    clock = LoopClock()
+    clock = LoopClock(start)
     pki = Pki(directory)
-    pki.ensure(["localhost"], clock.now())
+    pki.ensure(["localhost"], START)
     registry = Registry(MemoryStore(), chain=CHAIN, now=clock.now)
     await registry.load()
     definitions = Definitions(registry)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _MOST_ROUNDS = 50_000  # of the loop at one moment: thousands of writes at once are fine, a loop that feeds itself not
 
 
@@ -48,7 +49,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jump = _Jump()
         super().__init__(self._jump)
-        self._clock_resolution = 1e-9  # what is due now is due, however the fractions of seconds add up
+        self._clock_resolution = 1e-6  # after months a float knows no finer steps, and what is due must be due
 
     def time(self) -> float:
         return self._jump.elapsed
@@ -57,7 +58,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class LoopClock:
     """The time of day by the running loop's time."""
 
-    def __init__(self, start: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) -> None:
+    def __init__(self, start: datetime = START) -> None:
         self.start = start
 
     def now(self) -> datetime:
