@@ -56,7 +56,7 @@ class Missed(NamedTuple):
     """The most recent time a schedule fired, and about how often it did since somebody looked."""
 
     latest: datetime | None
-    count: int
+    times: int
 
 
 def missed(schedule: Schedule, since: datetime, now: datetime) -> Missed:
@@ -212,7 +212,8 @@ def parse(text: str, time_zone: str = "") -> Schedule:
     fields = text.split()
     if len(fields) != len(_BOUNDS):
         raise ValueError(f"expected exactly {len(_BOUNDS)} fields, found {len(fields)}: [{' '.join(fields)}]")
-    return Fields(*(_field(field, *bounds) for field, bounds in zip(fields, _BOUNDS, strict=True)), zone=where)
+    minute, hour, day, month, weekday = (_field(field, *bounds) for field, bounds in zip(fields, _BOUNDS, strict=True))
+    return Fields(minute, hour, day, month, weekday, where)
 
 
 def _field(field: str, least: int, most: int, names: Mapping[str, int]) -> int:

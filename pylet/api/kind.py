@@ -126,7 +126,7 @@ class Storage(Protocol):
     conversion: Object | None
 
     def load(self, obj: Object) -> bool:
-        """Make what the store held, already converted, an object of this version, in place; True when that changed it."""
+        """Make what the store held, already converted, an object of this version, in place; whether that changed it."""
         ...
 
     def renamed(self, obj: Object) -> Object:
@@ -159,8 +159,8 @@ class Kind:
     `from_stored` then turn this kind's objects into that one's and back (new objects, never in place); its `strategy`,
     if it has one, judges what is written through it, in the stored form.
 
-    Custom resources (`api.crd`) bring `schema` and `storage` of their own, may name singular and list as they like, have
-    `scale` where they have that subresource, and `warning` where the version is deprecated.
+    Custom resources (`api.crd`) bring `schema` and `storage` of their own, may name singular and list as they like,
+    have `scale` where they have that subresource, and `warning` where the version is deprecated.
     """
 
     group: str

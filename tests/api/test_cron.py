@@ -64,7 +64,7 @@ NOW = at("2026-11-21 12:00:30")
 def test_missed(schedule: str, since: datetime, latest: datetime | None, count: int | None) -> None:
     found = cron.missed(cron.parse(schedule), since, NOW)
     assert found.latest == latest
-    assert count is None or found.count == count
+    assert count is None or found.times == count
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def _start(
     if missed.latest is None:
         return [], again_after
     actions: list[Action] = []
-    if missed.count > _MANY_MISSED:
+    if missed.times > _MANY_MISSED:
         words = "too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check clock skew"
         actions.append(Emit(cron_job, "TooManyMissedTimes", words, "Warning"))
     active = [job for job in jobs if not _ended(job)]

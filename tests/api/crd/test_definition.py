@@ -76,8 +76,8 @@ def test_a_definition_is_refused_for(changes: dict[str, Any], field: str) -> Non
                 "type": "object",
                 "properties": {"metadata": {"type": "object", "properties": {"labels": {"type": "object"}}}},
             },
-            "x.properties[metadata]: Forbidden: must not specify anything other than name and generateName, but metadata "
-            "is implicitly specified",
+            "x.properties[metadata]: Forbidden: must not specify anything other than name and generateName, "
+            "but metadata is implicitly specified",
             id="rules for metadata",
         ),
         pytest.param(

@@ -101,7 +101,8 @@ def must_be(path: str, wanted: str, got: str) -> str:
             {"type": "integer", "oneOf": [{"minimum": 1}, {"minimum": 2}]},
             3,
             [
-                '<nil>: Invalid value: "": "spec.a" must validate one and only one schema (oneOf). Found 2 valid alternatives'
+                '<nil>: Invalid value: "": "spec.a" must validate one and only one schema (oneOf). '
+                "Found 2 valid alternatives"
             ],
             id="two of one",
         ),
