@@ -13,44 +13,50 @@ _TEXT = Path(__file__).with_suffix(".txt")
 
 
 def objects() -> list[Object]:
-    """ClusterRoles and ClusterRoleBindings, roles first."""
+    """Roles and bindings, of the cluster and of namespaces."""
     return list(_read(_TEXT.read_text()))
 
 
 def _read(text: str) -> Iterator[Object]:
-    role: Object | None = None
+    rules: list[Object] = []
     for line in text.splitlines():
         words = line.split()
         match words:
             case ["role", name, *marks]:
-                if role is not None:
-                    yield role
                 role = _role(name, marks)
+                rules = role["rules"]
+                yield role
+            case ["controller", name]:
+                full = f"system:controller:{name}"
+                role = _role(full, [])
+                rules = role["rules"]
+                yield role
+                yield _binding(full, full, [f"account=kube-system/{name}"])
             case ["binding", name, to, *subjects]:
-                if role is not None:
-                    yield role
-                role = None
                 yield _binding(name, to, subjects)
             case [word, *_] if not word.startswith("#"):
-                assert role is not None
-                role["rules"].append(_rule(words))
+                rules.append(_rule(words))
 
 
-def _meta(name: str) -> Object:
-    return {
+def _object(kind: str, name: str) -> Object:
+    """A Role or RoleBinding where the name says a namespace, else one of the cluster."""
+    namespace, slash, name = name.rpartition("/")
+    meta: Object = {
         "name": name,
         "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
         "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"},
     }
+    if slash:
+        return {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": {**meta, "namespace": namespace}}
+    return {"apiVersion": f"{_GROUP}/v1", "kind": f"Cluster{kind}", "metadata": meta}
 
 
 def _role(name: str, marks: list[str]) -> Object:
-    meta = _meta(name)
-    role: Object = {"apiVersion": f"{_GROUP}/v1", "kind": "ClusterRole", "metadata": meta, "rules": []}
+    role: Object = {**_object("Role", name), "rules": []}
     for mark in marks:
         match mark.split("="):
             case ["into", target]:
-                meta["labels"][_AGGREGATE + target] = "true"
+                role["metadata"]["labels"][_AGGREGATE + target] = "true"
             case ["from", source]:
                 labels = {"matchLabels": {_AGGREGATE + source: "true"}}
                 role["aggregationRule"] = {"clusterRoleSelectors": [labels]}
@@ -67,13 +73,10 @@ def _rule(words: list[str]) -> Object:
 
 
 def _binding(name: str, role: str, subjects: list[str]) -> Object:
-    return {
-        "apiVersion": f"{_GROUP}/v1",
-        "kind": "ClusterRoleBinding",
-        "metadata": _meta(name),
-        "roleRef": {"apiGroup": _GROUP, "kind": "ClusterRole", "name": role},
-        "subjects": [_subject(*subject.split("=")) for subject in subjects],
-    }
+    binding = _object("RoleBinding", name)
+    kind = binding["kind"].removesuffix("Binding")
+    binding["roleRef"] = {"apiGroup": _GROUP, "kind": kind, "name": role}
+    return binding | ({"subjects": [_subject(*subject.split("=")) for subject in subjects]} if subjects else {})
 
 
 def _subject(type_: str, name: str) -> Object:

@@ -1,19 +1,18 @@
 """RBAC as a pure decision: rules of roles, reached through bindings.
 
 A Policy is compiled from the four kinds of RBAC objects and never changes; whoever keeps it makes a new one when they
-do. Aggregated roles take their rules from the roles they select here, so nothing has to write them back first.
+do. Aggregated roles get their rules from the clusterrole-aggregation controller.
 Sources: plugin/pkg/auth/authorizer/rbac/rbac.go, pkg/registry/rbac/validation/{rule,policy_comparator}.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import orjson
 
-from pylet.api import selector
-from pylet.api.object import Object, labels_of
+from pylet.api.object import Object
 from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.registry import User
 
@@ -113,10 +112,9 @@ class Policy:
         role_bindings: Iterable[Object] = (),
     ) -> None:
         self._roles: dict[tuple[str, str], tuple[Rule, ...]] = {}
-        self._add_cluster_roles(list(cluster_roles))
-        for role in roles:
+        for role in (*cluster_roles, *roles):
             meta = role["metadata"]
-            self._roles[meta["namespace"], meta["name"]] = _rules(role)
+            self._roles[meta.get("namespace", ""), meta["name"]] = _rules(role)
         self._granted: dict[tuple[str, str], list[_Grant]] = {}
         """By namespace ("" for the cluster) and subject."""
         for binding in cluster_role_bindings:
@@ -172,29 +170,6 @@ class Policy:
         for place in ("", namespace) if namespace else ("",):
             for subject in subjects:
                 yield from self._granted.get((place, subject), ())
-
-    def _add_cluster_roles(self, cluster_roles: Sequence[Object]) -> None:
-        plain = [role for role in cluster_roles if not role.get("aggregationRule")]
-        for role in plain:
-            self._roles["", role["metadata"]["name"]] = _rules(role)
-        aggregated = [role for role in cluster_roles if role.get("aggregationRule")]
-        # A role may be made of roles that are made of others (admin of edit of view): few levels, each one more pass.
-        for _ in range(4):
-            for role in aggregated:
-                self._roles["", role["metadata"]["name"]] = tuple(self._aggregate(role, cluster_roles))
-
-    def _aggregate(self, role: Object, cluster_roles: Sequence[Object]) -> Iterator[Rule]:
-        own = role["metadata"]["name"]
-        seen: set[Rule] = set()
-        for labels in role["aggregationRule"].get("clusterRoleSelectors") or ():
-            matches = selector.from_object(labels)
-            for other in cluster_roles:
-                name = other["metadata"]["name"]
-                if name != own and matches(labels_of(other)):
-                    for rule in self._roles.get(("", name), ()):
-                        if rule not in seen:
-                            seen.add(rule)
-                            yield rule
 
     def _bind(self, binding: Object, namespace: str) -> None:
         ref = binding["roleRef"]

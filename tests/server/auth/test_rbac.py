@@ -72,16 +72,6 @@ def test_a_service_account_is_a_subject() -> None:
     assert policy.decide(asked("get core/pods a/x", User("system:serviceaccount:a:bot"))).allowed
 
 
-def test_an_aggregated_role_takes_the_rules_of_those_it_selects() -> None:
-    roles = [item for item in default_roles.objects() if item["kind"] == "ClusterRole"]
-    view = binding("v", "ClusterRole", "view", {"kind": "User", "name": "jane"})
-    admin = binding("a", "ClusterRole", "admin", {"kind": "User", "name": "root"})
-    policy = Policy(roles, [view, admin])
-    assert policy.decide(asked("list apps/deployments a")).allowed
-    assert not policy.decide(asked("get core/secrets a/x")).allowed
-    assert policy.decide(asked("create rbac.authorization.k8s.io/roles a", User("root"))).allowed
-
-
 def test_what_a_user_lacks_is_named_piece_by_piece() -> None:
     bound = binding("b", "ClusterRole", "reader", {"kind": "User", "name": "jane"})
     policy = Policy([role("reader", POD_READER)], [bound])
