@@ -1,13 +1,14 @@
 """What an admission plugin is: it sees every write of the resources it names, and completes the object or refuses.
 
-Plugins run in CHAIN's order, after decoding and defaulting, before the kind's own rules. A plugin that only decides on
-what it is given is a plain function inside an `async` shell; only some have to wait for something.
+Every `admit` runs in CHAIN's order after decoding and defaulting, before the kind's own rules; every `validate` in the
+same order after them, on the object as it will be stored. A plugin that only decides on what it is given is a plain
+function inside an `async` shell; only some have to wait for something.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pylet.api.errors import Forbidden
@@ -16,11 +17,23 @@ from pylet.api.object import Key, Object
 from pylet.client.view import Table
 
 if TYPE_CHECKING:
-    from pylet.server.registry.request import User
+    from pylet.server.registry.request import Request, User
 
 CREATE = "create"
 UPDATE = "update"
 DELETE = "delete"
+CONNECT = "connect"
+
+
+class Reinvocation:
+    """Whether those that may change the object are asked once more, and what they remember until then, by plugin."""
+
+    __slots__ = ("is_again", "is_wanted", "notes")
+
+    def __init__(self) -> None:
+        self.is_wanted = False
+        self.is_again = False
+        self.notes: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +41,8 @@ class Attributes:
     """One write. `obj` is private and may be changed (None when deleting); `old` is shared (None when creating).
 
     `name` is the object's, or its generateName while it has none. `table` reads the cluster; kinds by their names, as
-    `table("Pod")`.
+    `table("Pod")`; `own` is that of the written kind, None where nothing is stored. `warnings` reach the client.
+    `settled` are called once the write is in the tables, or has failed: they end what a plugin holds meanwhile.
     """
 
     operation: str
@@ -40,7 +54,10 @@ class Attributes:
     obj: Object | None
     old: Object | None
     table: Callable[[str], Table]
+    own: Table | None = None
     dry_run: bool = False
+    warnings: list[str] = field(default_factory=list)
+    settled: list[Callable[[], None]] = field(default_factory=list)
 
     def forbidden(self, why: str) -> Forbidden:
         """The refusal, worded as upstream's admission.NewForbidden."""
@@ -50,8 +67,9 @@ class Attributes:
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """`name` is upstream's. `resources` are the operations it sees, by `plural` or `plural/subresource`; "*" stands for
-    all. `admit` raises ApiError."""
+    all. `admit` may change the object, `validate` only judges it; both raise ApiError."""
 
     name: str
     resources: Mapping[str, frozenset[str]]
-    admit: Callable[[Attributes], Awaitable[None]]
+    admit: Callable[[Attributes], Awaitable[None]] | None = None
+    validate: Callable[[Attributes], Awaitable[None]] | None = None

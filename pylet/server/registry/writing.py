@@ -1,8 +1,8 @@
 """The one write path: PUT, every patch, status, scale, binding, eviction and create all end here.
 
-current → change → default → note owners → admit → allocate → prepare → validate → encode once → compare-and-swap; again
-on a lost race. A client that names a resourceVersion loses its race with 409 at the next turn, because the version is
-checked against what is current then. A write that changes nothing writes nothing.
+current → change → default → note owners → admit → allocate → prepare → validate → admission validates → encode once →
+compare-and-swap; again on a lost race. A client that names a resourceVersion loses its race with 409 at the next turn,
+because the version is checked against what is current then. A write that changes nothing writes nothing.
 Source: apiserver pkg/registry/generic/registry/store.go, pkg/registry/rest/{create,update}.go.
 """
 
@@ -22,8 +22,9 @@ from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Key, Object
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry
-from pylet.server.admission.interface import CREATE, DELETE, UPDATE, Attributes, Plugin
+from pylet.server.admission.interface import CREATE, DELETE, UPDATE, Plugin
 from pylet.server.registry import customs, deletion, metadata
+from pylet.server.registry.admitting import Admission, Admitted
 from pylet.server.registry.answers import Deleted, Written
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.form import Layout, entry_of, stored
@@ -56,12 +57,10 @@ class Writer:
     ) -> None:
         self._state = state
         self._store = state.store
-        self._chain = chain
+        self._admission = Admission(state, chain)
         self._allocators = allocators
         self.ownership = ownership
         self._now = now
-        self._kinds = {kind.name: kind for kind in state.caches}
-        self._plugins: dict[tuple[str, str, str], list[Plugin]] = {}
 
     # ---- create
 
@@ -77,21 +76,25 @@ class Writer:
         schema.default_kind(kind, obj)
         if not is_tracked:
             self.ownership.track(request, kind, obj, None, now)
-        await self.admit(request, CREATE, kind, key, obj, None)
+        admitted = await self._admission.admit(request, CREATE, kind, key, obj, None)
         for attempt in range(1, _NAME_ATTEMPTS + 1):
             if generates:
                 meta["name"] = metadata.generate_name(meta["generateName"])
                 key = Key(key.namespace, meta["name"])
             try:
-                return Written(await self._create(request, kind, cache, key, obj), created=True)
+                return Written(await self._create(request, kind, cache, key, obj, admitted), created=True)
             except store.KeyExists as taken:
                 if not generates:
                     raise self._exists(kind, cache, key) from taken
                 if attempt == _NAME_ATTEMPTS:
                     raise GenerateNameConflict(kind.group, kind.plural, key.name) from taken
+            finally:
+                admitted.settle()
         raise AssertionError("unreachable")
 
-    async def _create(self, request: Request, kind: Kind, cache: Cache, key: Key, obj: Object) -> Entry:
+    async def _create(
+        self, request: Request, kind: Kind, cache: Cache, key: Key, obj: Object, admitted: Admitted
+    ) -> Entry:
         with self._allocation(kind, obj, None):
             kind.strategy.prepare_create(obj)
             if kind.strategy.has_status and "status" not in obj:
@@ -99,6 +102,7 @@ class Writer:
             found = [*_rules(request, kind).validate(obj), *metadata.validate(kind, obj["metadata"])]
             if found:
                 raise Invalid(kind.group, kind.name, key.name, found)
+            await admitted.validate(key)
             request.warnings.extend(kind.strategy.warnings(obj))
             value = stored(kind, obj)
             kept = value if kind.storage is None else await self._state.encoded(kind, obj)
@@ -180,7 +184,17 @@ class Writer:
         schema.default_kind(kind, obj)
         if not is_tracked:
             self.ownership.track(request, kind, obj, old, format_time(self._now()))
-        await self.admit(request, UPDATE, kind, key, obj, old)
+        admitted = await self._admission.admit(request, UPDATE, kind, key, obj, old)
+        try:
+            return await self._swap(request, kind, cache, entry, obj, admitted)
+        finally:
+            admitted.settle()
+
+    async def _swap(
+        self, request: Request, kind: Kind, cache: Cache, entry: Entry, obj: Object, admitted: Admitted
+    ) -> Entry:
+        """Put `obj` into the place of `entry`."""
+        key, old = entry.key, entry.object
         with self._allocation(kind, obj, old):
             if "generation" in old["metadata"]:
                 obj["metadata"]["generation"] = old["metadata"]["generation"]
@@ -191,12 +205,14 @@ class Writer:
             metadata.carry_over(meta, old["metadata"])
             meta["resourceVersion"] = old["metadata"]["resourceVersion"]
             if _is_same(obj, old):
+                await admitted.validate(key)
                 return entry
             del meta["resourceVersion"]
             found = [*metadata.validate(kind, meta), *metadata.validate_update(meta, old["metadata"])]
             found += _rules(request, kind).validate_update(obj, old, request.subresource)
             if found:
                 raise Invalid(kind.group, kind.name, key.name, found)
+            await admitted.validate(key)
             request.warnings.extend(kind.strategy.warnings(obj))
             value = stored(kind, obj)
             place = Layout.place(kind, key)
@@ -284,29 +300,12 @@ class Writer:
     async def admit(
         self, request: Request, operation: str, kind: Kind, key: Key, obj: Object | None, old: Object | None
     ) -> None:
-        """Ask the plugins that see this; writes that store nothing (reviews, tokens) may be asked about, too."""
-        # A custom resource may be called as a built-in one is; only what sees everything sees it.
-        which = (kind.plural if kind.storage is None else "", request.subresource, operation)
-        plugins = self._plugins.get(which)
-        if plugins is None:
-            plugins = self._plugins[which] = [plugin for plugin in self._chain if _sees(plugin, *which)]
-        if not plugins:
-            return
-        meta = (obj or old or {}).get("metadata") or {}
-        write = Attributes(
-            operation=operation,
-            kind=kind,
-            key=key,
-            name=key.name or meta.get("generateName", ""),
-            subresource=request.subresource,
-            user=request.user,
-            obj=obj,
-            old=old,
-            table=lambda name: self._state.caches[self._kinds[name]].table,
-            dry_run=request.dry_run,
-        )
-        for plugin in plugins:
-            await plugin.admit(write)
+        """Ask admission about what is written elsewhere, or not at all (reviews, tokens, deletions)."""
+        admitted = await self._admission.admit(request, operation, kind, key, obj, old)
+        try:
+            await admitted.validate(key)
+        finally:
+            admitted.settle()
 
     async def _written(self, cache: Cache, key: Key, value: bytes, revision: int) -> Entry:
         await self._state.reached(revision)
@@ -346,11 +345,6 @@ def _is_same(obj: Object, old: Object) -> bool:
     if obj != old:
         return False
     return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS) == orjson.dumps(old, option=orjson.OPT_SORT_KEYS)
-
-
-def _sees(plugin: Plugin, plural: str, subresource: str, operation: str) -> bool:
-    names = (plural, "*") if not subresource else (f"{plural}/{subresource}", f"{plural}/*", "*")
-    return any(operation in plugin.resources.get(name, ()) for name in names)
 
 
 def _not_written(failed: store.WriteFailed) -> ApiError:
