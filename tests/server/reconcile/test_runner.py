@@ -1,0 +1,185 @@
+"""The runner: plans are carried out in order, slowly where they might all fail, and again when they did."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from pylet.api.errors import ApiError, Conflict, Forbidden, NotFound
+from pylet.api.kind import Kind
+from pylet.api.kinds.configmap import KIND as CONFIG_MAP
+from pylet.api.kinds.event import KIND as EVENT
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.secret import KIND as SECRET
+from pylet.api.object import Key, Object
+from pylet.client.view import Entry, Table, View
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Patch, Plan, Watch, itself
+from pylet.server.reconcile.runner import Runner
+from tests.sim.virtual import LoopClock, run
+
+_KEY = Key("default", "it")
+
+
+class Client:
+    """Remembers what it was asked, and how much of it at a time; `fails` may raise."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.events: list[str] = []
+        self.at_once: list[int] = []
+        self._now = 0
+        self.fails: Callable[[str, Key], None] = lambda verb, key: None
+
+    async def _do(self, verb: str, kind: Kind, key: Key) -> None:
+        self._now += 1
+        self.asked.append(f"{verb} {kind.plural} {key.name}")
+        self.at_once.append(self._now)
+        await asyncio.sleep(0.001)
+        self._now -= 1
+        self.fails(verb, key)
+
+    async def create(self, kind: Kind, obj: Object, **_: Any) -> Object:
+        if kind is EVENT:
+            self.events.append(f"{obj['reason']}: {obj['message']}")
+            return obj
+        await self._do("create", kind, Key("default", obj["metadata"]["name"]))
+        return obj
+
+    async def patch(self, kind: Kind, key: Key, patch: Any, **_: Any) -> Object:
+        if kind is not EVENT:
+            await self._do("patch", kind, key)
+        return {}
+
+    async def delete(self, kind: Kind, key: Key, **_: Any) -> Object:
+        await self._do("delete", kind, key)
+        return {}
+
+
+def made(name: str = "it", kind: Kind = CONFIG_MAP) -> Object:
+    meta = {"name": name, "namespace": "default", "uid": f"uid-{name}", "resourceVersion": "1"}
+    return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": meta}
+
+
+def play(plan: Callable[[Key, View, datetime], Plan], client: Client, *, seconds: float = 1.0) -> Counter[Any]:
+    """Have one object's controller run for a while of virtual time; what happened how often."""
+
+    async def scenario() -> Counter[Any]:
+        table = Table(CONFIG_MAP)
+        table.put(Entry.of(CONFIG_MAP, made()))
+        controller = Controller("test", (Watch(CONFIG_MAP, itself),), plan)
+        runner = Runner(client, {CONFIG_MAP: table}, LoopClock(), [controller])  # type: ignore[arg-type]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(runner.run(), seconds)
+        return Counter({what: count for (_, what), count in runner.counts.items()})
+
+    return run(scenario())
+
+
+def once(*actions: Action) -> Callable[[Key, View, datetime], Plan]:
+    """A plan the first time, then none: as after writes that had their effect."""
+    plans = [Plan(actions)]
+    return lambda key, view, now: plans.pop() if plans else NOTHING
+
+
+def creates(count: int, kind: Kind = POD, **given: Any) -> list[Action]:
+    return [Create(kind, made(f"n{number}", kind), **given) for number in range(count)]
+
+
+def test_a_run_of_creates_starts_slowly() -> None:
+    client = Client()
+    play(once(*creates(12)), client)
+    assert len(client.asked) == 12
+    assert client.at_once == [1, 1, 2, 1, 2, 3, 4, 1, 2, 3, 4, 5]
+
+
+def test_other_actions_and_kinds_are_done_one_after_another() -> None:
+    client = Client()
+    patches = [Patch(POD, Key("default", name), {}) for name in "ab"]
+    play(once(*creates(1, SECRET), *creates(1), *patches, Delete(POD, _KEY)), client)
+    assert client.asked == ["create secrets n0", "create pods n0", "patch pods a", "patch pods b", "delete pods it"]
+    assert set(client.at_once) == {1}
+
+
+def test_the_first_refusal_ends_the_plan_and_calls_for_its_own_actions() -> None:
+    client = Client()
+
+    def refuse(verb: str, key: Key) -> None:
+        if verb == "create":
+            raise Forbidden("pods", key.name, "quota")
+
+    def answer(error: ApiError) -> tuple[Action, ...]:
+        return Emit(made(), "FailedCreate", error.message, "Warning"), Patch(CONFIG_MAP, _KEY, {})
+
+    client.fails = refuse
+    counts = play(once(*creates(500, refused=answer), Delete(POD, _KEY)), client)
+    assert client.asked == ["create pods n0", "patch configmaps it"]
+    assert len(client.events) == 1
+    assert client.events[0].startswith("FailedCreate: ")
+    assert counts == {"error": 1, "success": 1}, "it was planned again, and there was nothing left to do"
+
+
+def test_success_is_told_with_the_name_the_api_gave() -> None:
+    client = Client()
+    play(once(*creates(1, told=Emit(made(), "SuccessfulCreate", "Created pod: {name}"))), client)
+    assert client.events == ["SuccessfulCreate: Created pod: n0"]
+
+
+def test_what_fails_is_tried_again_after_ever_longer_waits() -> None:
+    client, times = Client(), list[datetime]()
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        times.append(now)
+        return Plan((Patch(POD, _KEY, {}),))
+
+    def conflict(verb: str, key: Key) -> None:
+        raise Conflict("pods", key.name, "changed")
+
+    client.fails = conflict
+    counts = play(plan, client, seconds=60.0)
+    waits = [(b - a).total_seconds() for a, b in itertools.pairwise(times)]
+    assert counts["conflict"] == len(times)
+    assert len(times) < 20, "nothing spins"
+    assert all(later > 1.5 * earlier for earlier, later in itertools.pairwise(waits))
+
+
+def test_what_is_gone_already_is_deleted() -> None:
+    client = Client()
+
+    def gone(verb: str, key: Key) -> None:
+        raise NotFound("", "pods", key.name)
+
+    client.fails = gone
+    told = Emit(made(), "SuccessfulDelete", "Deleted")
+    counts = play(once(Delete(POD, _KEY, told=told)), client)
+    assert counts == {"success": 1}
+    assert client.events == []
+
+
+def test_a_plan_is_looked_at_again_when_it_said_so() -> None:
+    client, times = Client(), list[datetime]()
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        times.append(now)
+        return Plan(again_after=timedelta(hours=1))
+
+    play(plan, client, seconds=3 * 3600.0 + 1)
+    assert [(time - times[0]).total_seconds() for time in times] == [0, 3600, 7200, 10800]
+
+
+def test_a_plan_that_breaks_is_tried_again_and_breaks_nothing_else() -> None:
+    client, times = Client(), list[datetime]()
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        times.append(now)
+        if len(times) < 3:
+            raise ZeroDivisionError
+        return once(*creates(1))(key, view, now) if len(times) == 3 else NOTHING
+
+    counts = play(plan, client)
+    assert counts == {"bug": 2, "success": 1}
+    assert client.asked == ["create pods n0"]
