@@ -125,10 +125,9 @@ async def serve(
         join = _join_token(config, pki)
     ca = pki.ca.certificate.read_bytes()
     async with _store(config) as store, asyncio.TaskGroup() as group:
-        chain = list(CHAIN)
         registry = Registry(
             store,
-            chain=chain,
+            chain=CHAIN,
             service_cidr=config.service_cidr,
             node_ports=config.service_node_port_range,
             now=clock.now,
@@ -142,7 +141,7 @@ async def serve(
         audience = _AUDIENCE.format(domain=config.cluster_domain)
         tokens = Tokens(pki.service_account, audience, clock.now)
         authorizer = Authorizer(registry)
-        chain.append(escalation.plugin(authorizer))
+        registry.admission.append(escalation.plugin(authorizer))
         static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
         authenticator = Authenticator(registry, tokens, (audience,), static, clock.now)
         reviews = Reviews(authenticator, authorizer)

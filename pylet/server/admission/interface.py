@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pylet.api.errors import Forbidden
 from pylet.api.kind import Kind
@@ -17,7 +17,7 @@ from pylet.api.object import Key, Object
 from pylet.client.view import Table
 
 if TYPE_CHECKING:
-    from pylet.server.registry.request import Request, User
+    from pylet.server.registry.request import DeleteOptions, Request, User
 
 CREATE = "create"
 UPDATE = "update"
@@ -43,6 +43,8 @@ class Attributes:
     `name` is the object's, or its generateName while it has none. `table` reads the cluster; kinds by their names, as
     `table("Pod")`; `own` is that of the written kind, None where nothing is stored. `warnings` reach the client.
     `settled` are called once the write is in the tables, or has failed: they end what a plugin holds meanwhile.
+    `request` is the call that led here, `deleting` how it deletes; `named` is the name it came with, "" where the server
+    makes one up or deletes many.
     """
 
     operation: str
@@ -58,18 +60,26 @@ class Attributes:
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
     settled: list[Callable[[], None]] = field(default_factory=list)
+    request: Request
+    deleting: DeleteOptions | None = None
+    named: str = ""
+    reinvocation: Reinvocation = field(default_factory=Reinvocation)
 
     def forbidden(self, why: str) -> Forbidden:
         """The refusal, worded as upstream's admission.NewForbidden."""
         return Forbidden(self.kind.group, self.kind.plural, self.name or "Unknown", why)
 
 
+Admit: TypeAlias = Callable[[Attributes], Awaitable[None]]
+"""Raises: ApiError."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plugin:
     """`name` is upstream's. `resources` are the operations it sees, by `plural` or `plural/subresource`; "*" stands for
-    all. `admit` may change the object, `validate` only judges it; both raise ApiError."""
+    all. `admit` may change the object, `validate` only judges it."""
 
     name: str
     resources: Mapping[str, frozenset[str]]
-    admit: Callable[[Attributes], Awaitable[None]] | None = None
-    validate: Callable[[Attributes], Awaitable[None]] | None = None
+    admit: Admit | None = None
+    validate: Admit | None = None

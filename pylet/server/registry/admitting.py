@@ -7,19 +7,20 @@ from dataclasses import replace
 
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
-from pylet.server.admission.interface import Attributes, Plugin
-from pylet.server.registry.request import Request
+from pylet.server.admission.chain import Chain
+from pylet.server.admission.interface import Admit, Attributes
+from pylet.server.registry.request import DeleteOptions, Request
 from pylet.server.registry.state import State
 
 
 class Admitted:
     """A write whose object is complete: `validate` it when it is as it will be stored, and `settle` it at the end."""
 
-    __slots__ = ("_plugins", "_write")
+    __slots__ = ("_validate", "_write")
 
-    def __init__(self, write: Attributes | None = None, plugins: Sequence[Plugin] = ()) -> None:
+    def __init__(self, write: Attributes | None = None, validate: Sequence[Admit] = ()) -> None:
         self._write = write
-        self._plugins = plugins
+        self._validate = validate
 
     async def validate(self, key: Key) -> None:
         """`key` names the object, which may have got its name only now. Raises: ApiError."""
@@ -27,9 +28,8 @@ class Admitted:
             return
         if self._write.key != key:
             self._write = replace(self._write, key=key, name=key.name)
-        for plugin in self._plugins:
-            if plugin.validate is not None:
-                await plugin.validate(self._write)
+        for validate in self._validate:
+            await validate(self._write)
 
     def settle(self) -> None:
         if self._write is not None and self._write.settled:
@@ -39,24 +39,26 @@ class Admitted:
 
 
 class Admission:
-    """`chain` may still grow until the first write."""
-
-    def __init__(self, state: State, chain: Sequence[Plugin]) -> None:
+    def __init__(self, state: State, chain: Chain) -> None:
         self._state = state
         self._chain = chain
         self._kinds = {kind.name: kind for kind in state.caches}
-        self._plugins: dict[tuple[str, str, str], list[Plugin]] = {}
 
     async def admit(
-        self, request: Request, operation: str, kind: Kind, key: Key, obj: Object | None, old: Object | None
+        self,
+        request: Request,
+        operation: str,
+        kind: Kind,
+        key: Key,
+        obj: Object | None,
+        old: Object | None,
+        deleting: DeleteOptions | None = None,
     ) -> Admitted:
         """Have the plugins that see this write complete `obj`. Raises: ApiError."""
         # A custom resource may be called as a built-in one is; only what sees everything sees it.
-        which = (kind.plural if kind.storage is None else "", request.subresource, operation)
-        plugins = self._plugins.get(which)
-        if plugins is None:
-            plugins = self._plugins[which] = [plugin for plugin in self._chain if _sees(plugin, *which)]
-        if not plugins:
+        plural = kind.plural if kind.storage is None else ""
+        admit, validate = self._chain.seeing(plural, request.subresource, operation)
+        if not admit and not validate:
             return Admitted()
         meta = (obj or old or {}).get("metadata") or {}
         caches = self._state.caches
@@ -74,13 +76,14 @@ class Admission:
             own=cache.table if cache is not None else None,
             dry_run=request.dry_run,
             warnings=request.warnings,
+            request=request,
+            deleting=deleting,
+            named="" if request.verb == "deletecollection" else key.name,
         )
-        for plugin in plugins:
-            if plugin.admit is not None:
-                await plugin.admit(write)
-        return Admitted(write, plugins)
-
-
-def _sees(plugin: Plugin, plural: str, subresource: str, operation: str) -> bool:
-    names = (plural, "*") if not subresource else (f"{plural}/{subresource}", f"{plural}/*", "*")
-    return any(operation in plugin.resources.get(name, ()) for name in names)
+        for each in admit:
+            await each(write)
+        if write.reinvocation.is_wanted:
+            write.reinvocation.is_again = True
+            for each in admit:
+                await each(write)
+        return Admitted(write, validate)

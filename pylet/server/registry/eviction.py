@@ -87,7 +87,7 @@ async def _remove(writer: Writer, request: Request, options: DeleteOptions, now:
         marked = await writer.put(request, disrupted)
         if options.revision:
             options = replace(options, revision=str(marked.revision))
-    await writer.delete(replace(request, subresource=""), options)
+    await writer.delete(replace(request, subresource=""), options, is_admitted=True)
 
 
 def ignores_budgets(pod: Object) -> bool:

@@ -19,16 +19,14 @@ _SYSTEM_FIELDS = ("creationTimestamp", "uid", "deletionTimestamp", "deletionGrac
 NAMESPACE_MISMATCH = "the namespace of the provided object does not match the namespace sent on the request"
 
 
-def begin_create(kind: Kind, obj: Object, namespace: str, *, uid: str, now: str) -> None:
-    """Give a new object what only the server may: uid and creation time. Raises: BadRequest."""
+def begin_create(kind: Kind, obj: Object, namespace: str) -> None:
+    """Take from a new object what only the server may say. Raises: BadRequest."""
     meta = obj["metadata"]
     for field in _SYSTEM_FIELDS:
         meta.pop(field, None)
     if meta.pop("resourceVersion", ""):
         raise BadRequest("resourceVersion should not be set on objects to be created")
     place_in(kind, meta, namespace)
-    meta["uid"] = uid
-    meta["creationTimestamp"] = now
 
 
 def generate_name(base: str) -> str:

@@ -28,7 +28,8 @@ from pylet.api.object import Key, Object, is_terminating
 from pylet.api.timestamps import format_time
 from pylet.client.interface import PatchType
 from pylet.client.view import Entry, Table
-from pylet.server.admission.interface import CREATE, Plugin
+from pylet.server.admission.chain import Chain
+from pylet.server.admission.interface import CONNECT, CREATE, Plugin
 from pylet.server.registry import customs, eviction, listing, pods
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written
@@ -55,7 +56,7 @@ class Registry:
         self,
         store: Store,
         *,
-        chain: Sequence[Plugin] = (),
+        chain: Iterable[Plugin] = (),
         service_cidr: str = "10.43.0.0/16",
         node_ports: tuple[int, int] = (30000, 32767),
         served: Iterable[Kind] | None = None,
@@ -65,12 +66,14 @@ class Registry:
         """What is served now; custom resources come and go."""
         self._state = State(store, [kind for kind in self.kinds if is_stored(kind)])
         self.kinds.listen(self._replaced)
+        self.admission = Chain(chain)
+        """Who is asked about writes; more may join."""
         self._now = now
         self._service_network = service_cidr
         self._node_ports = node_ports
         self._allocators: dict[Kind, Allocate] = {}
         self._writer = Writer(
-            self._state, chain, allocators=self._allocators, ownership=Ownership(self.kinds.by_kind), now=now
+            self._state, self.admission, allocators=self._allocators, ownership=Ownership(self.kinds.by_kind), now=now
         )
 
     def convert_by(self, convert: Convert) -> None:
@@ -241,6 +244,10 @@ class Registry:
     async def admit(self, request: Request, obj: Object) -> None:
         """Ask admission about a create that stores nothing: token requests, reviews."""
         await self._writer.admit(request, CREATE, request.kind, request.key, obj, None)
+
+    async def connect(self, request: Request, options: Object) -> None:
+        """Ask admission about a connection; `options` say where to, as PodExecOptions does."""
+        await self._writer.admit(request, CONNECT, request.kind, request.key, options, None)
 
     # ---- inside
 

@@ -35,7 +35,8 @@ class Request:
     collection and for a create; `key.namespace` is "" for cluster scope and for all namespaces. `kind` is the version
     the client asked for (`kind.stored_as` may be another). `field_validation` is Strict, Warn, Ignore or "" (Warn).
     `field_manager` is who owns the fields that a write changes, `force` takes them from others when applying.
-    `warnings` collects texts for `Warning` headers while the request runs.
+    `warnings` collects texts for `Warning` headers while the request runs, `annotations` what admission tells the audit
+    log.
     """
 
     verb: str
@@ -48,6 +49,7 @@ class Request:
     force: bool = False
     field_validation: str = ""
     warnings: list[str] = field(default_factory=list)
+    annotations: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

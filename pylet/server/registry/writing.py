@@ -22,7 +22,8 @@ from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Key, Object
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry
-from pylet.server.admission.interface import CREATE, DELETE, UPDATE, Plugin
+from pylet.server.admission.chain import Chain
+from pylet.server.admission.interface import CREATE, DELETE, UPDATE
 from pylet.server.registry import customs, deletion, metadata
 from pylet.server.registry.admitting import Admission, Admitted
 from pylet.server.registry.answers import Deleted, Written
@@ -49,7 +50,7 @@ class Writer:
     def __init__(
         self,
         state: State,
-        chain: Sequence[Plugin],
+        chain: Chain,
         *,
         allocators: Mapping[Kind, Allocate],
         ownership: Ownership,
@@ -69,14 +70,18 @@ class Writer:
         kind, cache = await self._stored_kind(request)
         meta = obj.setdefault("metadata", {})
         now = format_time(self._now())
-        metadata.begin_create(kind, obj, request.key.namespace, uid=str(uuid.uuid4()), now=now)
+        metadata.begin_create(kind, obj, request.key.namespace)
         metadata.dedupe_owners(meta, request.warnings)
-        generates = not meta.get("name") and bool(meta.get("generateName"))
-        key = Key(meta.get("namespace", ""), meta.get("name", ""))
         schema.default_kind(kind, obj)
         if not is_tracked:
             self.ownership.track(request, kind, obj, None, now)
+        key = Key(meta.get("namespace", ""), meta.get("name", ""))
         admitted = await self._admission.admit(request, CREATE, kind, key, obj, None)
+        meta = obj["metadata"]
+        meta["uid"] = str(uuid.uuid4())
+        meta["creationTimestamp"] = now
+        key = Key(meta.get("namespace", ""), meta.get("name", ""))
+        generates = not meta.get("name") and bool(meta.get("generateName"))
         for attempt in range(1, _NAME_ATTEMPTS + 1):
             if generates:
                 meta["name"] = metadata.generate_name(meta["generateName"])
@@ -262,14 +267,15 @@ class Writer:
 
     # ---- delete
 
-    async def delete(self, request: Request, options: DeleteOptions) -> Deleted:
+    async def delete(self, request: Request, options: DeleteOptions, *, is_admitted: bool = False) -> Deleted:
         kind, cache = await self._stored_kind(request)
         key = request.key if kind.namespaced else Key("", request.key.name)
         while True:
             entry = cache.table.entries.get(key)
             if entry is None:
                 raise NotFound(kind.group, kind.plural, key.name)
-            await self.admit(request, DELETE, kind, key, None, entry.object)
+            if not is_admitted:
+                await self.admit(request, DELETE, kind, key, None, entry.object, options)
             obj = private_copy(entry)
             outcome = deletion.decide(kind, obj, options, entry.revision, self._now())
             try:
@@ -298,10 +304,17 @@ class Writer:
     # ---- inside
 
     async def admit(
-        self, request: Request, operation: str, kind: Kind, key: Key, obj: Object | None, old: Object | None
+        self,
+        request: Request,
+        operation: str,
+        kind: Kind,
+        key: Key,
+        obj: Object | None,
+        old: Object | None,
+        deleting: DeleteOptions | None = None,
     ) -> None:
-        """Ask admission about what is written elsewhere, or not at all (reviews, tokens, deletions)."""
-        admitted = await self._admission.admit(request, operation, kind, key, obj, old)
+        """Ask admission about what is written elsewhere, or not at all (reviews, tokens, deletions, connections)."""
+        admitted = await self._admission.admit(request, operation, kind, key, obj, old, deleting)
         try:
             await admitted.validate(key)
         finally:
