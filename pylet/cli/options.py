@@ -251,6 +251,14 @@ OPTIONS: tuple[Option, ...] = (
     Option("cni-bin-dir", "Folder of the CNI plugins.", BOTH, _path, metavar="DIR"),
     Option("cni-conf-dir", "Folder of the CNI configuration.", BOTH, _path, metavar="DIR"),
     Option("disable", "Add-on a fresh cluster does without.", SERVER, str, Shape.MANY, "NAME"),
+    Option("secrets-encryption", "Keep Secrets encrypted, with keys of the server's.", SERVER, _flag, Shape.FLAG),
+    Option(
+        "encryption-provider-config",
+        "EncryptionConfiguration with keys of one's own.",
+        SERVER,
+        _path,
+        metavar="FILE",
+    ),
     Option(
         "datastore-endpoint",
         "Where the state is kept: sqlite, sqlite://PATH or memory.",

@@ -36,6 +36,10 @@ class ServerConfig:
     disable_agent: bool = False
     agent: Any = None
     """The embedded agent's `AgentConfig`, None under `disable_agent`. Opaque: the server must not know the agent."""
+    secrets_encryption: bool = False
+    """Secrets are kept encrypted with keys the server makes; once on, `pylet secrets-encrypt` turns it off."""
+    encryption_provider_config: Path | None = None
+    """An EncryptionConfiguration with one's own keys, instead."""
     datastore_endpoint: str | None = None
     """None is SQLite in `data_dir/server/db.sqlite`."""
     log_level: str = "info"

@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import jointoken, kinds
+from pylet.api.errors import BadRequest
 from pylet.api.object import Object
 from pylet.client import kubeconfig
 from pylet.server import addons
@@ -54,10 +55,14 @@ from pylet.server.loopback import Loopback
 from pylet.server.metrics import Metrics
 from pylet.server.pki import Authority, Pki, write_private
 from pylet.server.registry import VOLATILE, Registry, Request, User
+from pylet.server.registry.form import Layout
 from pylet.server.registry.registry import is_stored
 from pylet.server.webhooks import WebhookClient
 from pylet.store import open_store
-from pylet.store.interface import StoreError
+from pylet.store.interface import Store, StoreError
+
+if TYPE_CHECKING:
+    from pylet.server.encryption.own_keys import OwnKeys
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +129,8 @@ async def serve(
         pki.ensure(names, clock.now())
         join = _join_token(config, pki)
     ca = pki.ca.certificate.read_bytes()
-    async with _store(config) as store, asyncio.TaskGroup() as group:
+    async with _store(config) as kept, asyncio.TaskGroup() as group:
+        store, own_keys = await _encrypted(config, kept, clock)
         registry = Registry(
             store,
             chain=CHAIN,
@@ -169,6 +175,7 @@ async def serve(
                 watches=watches,
                 tokens=tokens,
                 ca=ca,
+                secrets_encryption=partial(_secrets_encryption, store, own_keys, clock),
             )
             try:
                 tls = pki.server_context()
@@ -290,6 +297,46 @@ async def _store(config: ServerConfig) -> AsyncIterator[Any]:
             yield store
     except StoreError as failed:
         raise Unusable(str(failed)) from failed
+
+
+async def _encrypted(config: ServerConfig, store: Store, clock: Clock) -> tuple[Store, OwnKeys | None]:
+    """The store behind its encryption, if there is any, with everything in it sealed as it shall be."""
+    own = config.data_dir / "server" / "cred" / "encryption-config.json"
+    file = config.encryption_provider_config
+    if file is None and not config.secrets_encryption and not own.exists():
+        return store, None
+    from pylet.server.encryption.configuration import BadConfiguration, read
+    from pylet.server.encryption.own_keys import OwnKeys
+    from pylet.server.encryption.store import EncryptedStore
+
+    own_keys = OwnKeys(own) if file is None else None
+    try:
+        if own_keys is not None:
+            document = own_keys.ensure(clock.now())
+        else:
+            import yaml
+
+            assert file is not None
+            document = yaml.safe_load(file.read_text())
+        encrypted = EncryptedStore(store, read(document))
+        await encrypted.rewrite(Layout.ROOT)
+    except (BadConfiguration, OSError, ValueError, StoreError) as bad:
+        raise Unusable(f"cannot encrypt with {file or own}: {bad}") from bad
+    return encrypted, own_keys
+
+
+async def _secrets_encryption(store: Any, own_keys: OwnKeys | None, clock: Clock, action: str) -> Object:
+    """What `pylet secrets-encrypt` asks for. Raises: ApiError."""
+    if own_keys is None:
+        raise BadRequest("the server does not run with --secrets-encryption")
+    from pylet.server.encryption.own_keys import ACTIONS
+
+    if not action:
+        return own_keys.status()
+    if action not in ACTIONS:
+        raise BadRequest(f"no such action: {action}")
+    written = await own_keys.change(action, store, clock.now())
+    return {**own_keys.status(), "written": written}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 from aiohttp import web
 
 from pylet.api.errors import ApiError, InternalError
+from pylet.api.object import Object
 from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.authenticate import Authenticator, Subject
 from pylet.server.auth.authorize import Authorizer
@@ -52,6 +53,7 @@ class App:
         watches: Watches,
         tokens: Tokens,
         ca: bytes,
+        secrets_encryption: Callable[[str], Awaitable[Object]],
     ) -> None:
         self._authenticator = authenticator
         self._authorizer = authorizer
@@ -64,6 +66,7 @@ class App:
         self._watches = watches
         self._tokens = tokens
         self._ca = ca
+        self._secrets_encryption = secrets_encryption
         self._plain: dict[str, Callable[[], Answer]] = {
             "/version": _version,
             "/metrics": self._metrics_text,
@@ -130,6 +133,10 @@ class App:
 
     async def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer:
         path = info.path.rstrip("/") or "/"
+        if path == "/pylet/v1/secrets-encryption":
+            return Answer.of(
+                await self._secrets_encryption(http.query.get("action", "") if info.verb == "post" else "")
+            )
         make = self._plain.get(path)
         if make is not None:
             return make()

@@ -47,6 +47,7 @@ _PRAGMAS = (
     "PRAGMA synchronous=FULL",
     "PRAGMA wal_autocheckpoint=1000",
     "PRAGMA cache_size=-2048",
+    "PRAGMA secure_delete=ON",  # free space says nothing of what was deleted or encrypted
 )
 _UPSERT = (
     "INSERT INTO records (key, value, revision) VALUES (?, ?, ?) "
@@ -121,6 +122,7 @@ class SqliteStore:
 
     async def compact(self, revision: int) -> None:
         self._history.compact(revision)
+        await self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     async def close(self) -> None:
         self._closing = True
