@@ -33,6 +33,7 @@ def components(
         namespace,
         node_ipam,
         node_lifecycle,
+        resourcequota,
         root_ca,
     )
     from pylet.server.reconcile.runner import Runner
@@ -45,6 +46,7 @@ def components(
         disruption.controller(tables),
         garbage.controller(tables),
         namespace.controller(tables),
+        resourcequota.controller(tables),
         root_ca.controller(ca),
         node_ipam.controller(cluster_cidr),
         node_lifecycle.controller(clock.now()),

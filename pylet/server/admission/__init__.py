@@ -10,6 +10,7 @@ from pylet.server.admission import (
     node_restriction,
     node_taint,
     priority,
+    resource_quota,
     service_account,
 )
 from pylet.server.admission.interface import Plugin
@@ -23,4 +24,5 @@ CHAIN: tuple[Plugin, ...] = (
     priority.PLUGIN,
     default_tolerations.PLUGIN,
     device_admin.PLUGIN,
+    resource_quota.PLUGIN,
 )

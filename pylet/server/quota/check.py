@@ -1,0 +1,87 @@
+"""Whether a write fits into the quotas of its namespace, and what it takes of each. Pure.
+
+Source: apiserver pkg/admission/plugin/resourcequota/controller.go, CheckRequest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from pylet.api import podresources
+from pylet.api.object import Object, dig
+from pylet.api.podresources import Amounts
+from pylet.api.quantity import parse
+from pylet.client.view import Table
+from pylet.server.quota import ledger, measure
+
+Charges = Mapping[str, Amounts]
+"""By the name of the quota."""
+
+
+class Refused(Exception):
+    """Says why, as upstream does."""
+
+
+def handles(plural: str, subresource: str, obj: Object, old: Object | None) -> bool:
+    """Whether usage may change by this."""
+    if old is None:
+        return not subresource
+    if plural == "pods":
+        return subresource == "resize" or (
+            not subresource and measure.is_terminating_pod(obj) != measure.is_terminating_pod(old)
+        )
+    return not subresource
+
+
+def charges(
+    table: Table,
+    quotas: Sequence[Object],
+    obj: Object,
+    old: Object | None,
+    pending: Iterable[Charges],
+    now: datetime,
+) -> Charges:
+    """What `obj` in place of `old` takes of each quota; `pending` is what others will take. Raises: Refused."""
+    evaluator = measure.evaluator_of(table.kind)
+    after = evaluator.measured(obj)
+    concerned = [
+        (quota, names)
+        for quota in quotas
+        if (names := evaluator.names(quota["spec"].get("hard") or ())) and evaluator.covers(quota, after.scopes)
+    ]
+    for quota, names in concerned:
+        if evaluator.resource == "pods" and (lacking := measure.missing(obj, names)):
+            raise Refused(f"failed quota: {quota['metadata']['name']}: {lacking}")
+    before = evaluator.measured(old) if old is not None and concerned else None
+    found: dict[str, Amounts] = {}
+    waiting = list(pending)
+    for quota, names in concerned:
+        # What was not under this quota before is charged in full.
+        base = before.used if before is not None and evaluator.covers(quota, before.scopes) else {}
+        asked = _growth({name: after.used[name] for name in names if name in after.used}, base)
+        if asked:
+            name = quota["metadata"]["name"]
+            used = ledger.used(quota, table, now)
+            for charge in waiting:
+                podresources.add(used, charge.get(name, {}))
+            _check_fit(quota, asked, used)
+            found[name] = asked
+    return found
+
+
+def _growth(after: Amounts, before: Amounts) -> Amounts:
+    grown = {
+        name: amount._replace(nanos=amount.nanos - before[name].nanos) if name in before else amount
+        for name, amount in after.items()
+    }
+    return {name: amount for name, amount in grown.items() if amount.nanos > 0}
+
+
+def _check_fit(quota: Object, asked: Amounts, used: Amounts) -> None:
+    hard: Mapping[str, str] = dig(quota, "spec", "hard", default={})
+    exceeded = [name for name in sorted(asked) if asked[name].nanos + used[name].nanos > parse(str(hard[name])).nanos]
+    if exceeded:
+        texts = (",".join(f"{name}={amounts[name]}" for name in exceeded) for amounts in (asked, used, hard))
+        says = "exceeded quota: {}, requested: {}, used: {}, limited: {}"
+        raise Refused(says.format(quota["metadata"]["name"], *texts))
