@@ -16,20 +16,23 @@ from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.object import Key, Object
 
 _GROUP_MAY_READ = 0o440
+_NO_CONFIG, _NO_SECRET = "configmap references non-existent config", "references non-existent secret"
 
 
 async def config_map_files(source: Object, place: Place, mode: int) -> dict[str, File]:
     found = await _read(CONFIG_MAP, source, place)
-    return {} if found is None else _files(config_map_bytes(found), source, mode, "config")
+    return {} if found is None else _files(config_map_bytes(found), source, mode, _NO_CONFIG)
 
 
 async def secret_files(source: Object, place: Place, mode: int) -> dict[str, File]:
     found = await _read(SECRET, source, place)
-    return {} if found is None else _files(secret_bytes(found), source, mode, "secret")
+    return {} if found is None else _files(secret_bytes(found), source, mode, _NO_SECRET)
 
 
 async def own_files(source: Object, place: Place, mode: int) -> dict[str, File]:
-    node = await place.references.get(NODE, Key("", place.pod["spec"].get("nodeName", "")))
+    node: Object | None = None
+    if any("resourceFieldRef" in item for item in source.get("items") or ()):
+        node = await place.references.read(NODE, Key("", place.pod["spec"].get("nodeName", "")))
     return downward_files(source.get("items"), place.pod, node or {}, mode)
 
 

@@ -9,39 +9,40 @@ import asyncio
 import stat
 from pathlib import Path
 
-from pylet.agent.kubelet.volumes.interface import Place, VolumeError
+from pylet.agent.kubelet.volumes.interface import Place, VolumeError, VolumeType
 from pylet.api.object import Object
 
 _CHECKS = {
     "Directory": (stat.S_ISDIR, "a directory"),
-    "DirectoryOrCreate": (stat.S_ISDIR, "a directory"),
     "File": (stat.S_ISREG, "a file"),
-    "FileOrCreate": (stat.S_ISREG, "a file"),
     "Socket": (stat.S_ISSOCK, "a socket file"),
     "CharDevice": (stat.S_ISCHR, "a character device"),
     "BlockDevice": (stat.S_ISBLK, "a block device"),
 }
 
 
-class HostPath:
+class HostPath(VolumeType):
     source = "hostPath"
-    live = False
+    plugin = "host-path"
 
     async def mount(self, source: Object, place: Place) -> Path:
+        if ".." in source["path"].split("/"):
+            raise VolumeError(f"invalid HostPath `{source['path']}`: must not contain '..'")
+        # A path may be on a file system that hangs, so this runs in a thread.
         return await asyncio.to_thread(_checked, Path(source["path"]), source.get("type", ""))
 
 
 def _checked(path: Path, type_: str) -> Path:
-    # A path may be on a file system that hangs, so this runs in a thread.
-    if not path.exists():
-        if type_ == "FileOrCreate":
+    if not type_:
+        return path  # what is missing the runtime makes
+    if type_.endswith("OrCreate") and not path.exists():
+        if type_.startswith("Directory"):
+            path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        else:
             path.touch(mode=0o644)
-        elif type_ in ("", "DirectoryOrCreate"):
-            path.mkdir(mode=0o755, parents=True)
-    if type_:
-        is_type, words = _CHECKS[type_]
-        if not path.exists() or not is_type(path.stat().st_mode):
-            raise VolumeError(f"hostPath type check failed: {path} is not {words}")
+    is_type, words = _CHECKS[type_.removesuffix("OrCreate")]
+    if not path.exists() or not is_type(path.stat().st_mode):
+        raise VolumeError(f"hostPath type check failed: {path} is not {words}")
     return path
 
 

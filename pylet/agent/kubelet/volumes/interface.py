@@ -1,8 +1,8 @@
 """What a volume type is, and what it is given to work with.
 
 `mount` is idempotent: it is called again after a restart of pylet and, for `live` types, whenever an object the volume
-shows has changed. It returns the host path that containers mount. What a pod leaves behind (tmpfs, files) is removed by
-the mounter for all types alike.
+shows has changed. It returns the host path that containers mount. What a pod leaves behind (mounts, files) is removed
+by the mounter for all types alike; `unmount` is for types that must tell somebody before.
 """
 
 from __future__ import annotations
@@ -11,23 +11,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 
 
 class VolumeError(Exception):
-    """A volume cannot be made: the text is the message of the pod's FailedMount event."""
+    """A volume cannot be made: the text is the message of the pod's event."""
 
 
 class References(Protocol):
     """The API objects a pod's volumes show, as the node sees them now."""
 
-    async def get(self, kind: Kind, key: Key) -> Object | None: ...
+    async def get(self, kind: Kind, key: Key) -> Object | None:
+        """The object as it is now; the volume is mounted again when it changes. Raises: ApiError."""
+        ...
 
-    async def token(self, pod: Object, audience: str, expiration_seconds: int) -> tuple[str, datetime]:
-        """A bound ServiceAccount token and when it should be replaced. Raises: ApiError."""
+    async def read(self, kind: Kind, key: Key) -> Object | None:
+        """The object as it is now, once: for what a node may get but not watch. Raises: ApiError."""
+        ...
+
+    async def token(self, pod: Object, audience: str, expiration_seconds: int) -> tuple[Object, datetime]:
+        """A bound ServiceAccount token (a TokenRequest's status) and when to replace it. Raises: ApiError."""
         ...
 
 
@@ -36,6 +42,7 @@ class Place:
     """One volume of one pod: where it goes and what it may look at.
 
     `directory` is the volume's own, below the pod's; `again_at` hears when a live volume must be mounted again.
+    `volume` is the PersistentVolume behind a claim, None for what the pod's spec says itself.
     """
 
     pod: Object
@@ -43,19 +50,44 @@ class Place:
     directory: Path
     references: References
     again_at: Callable[[datetime], None]
+    volume: Object | None = None
+    read_only: bool = False
 
     @property
     def fs_group(self) -> int | None:
         group: int | None = (self.pod["spec"].get("securityContext") or {}).get("fsGroup")
         return group
 
+    @property
+    def only_on_root_mismatch(self) -> bool:
+        context = self.pod["spec"].get("securityContext") or {}
+        return bool(context.get("fsGroupChangePolicy") == "OnRootMismatch")
 
-class VolumeType(Protocol):
-    source: str
-    """The field of a pod's volume that asks for this type."""
-    live: bool
+    @property
+    def is_block(self) -> bool:
+        """The container gets a device, not a directory."""
+        return self.volume is not None and self.volume["spec"].get("volumeMode") == "Block"
+
+    @property
+    def mount_options(self) -> list[str]:
+        return [] if self.volume is None else list(self.volume["spec"].get("mountOptions") or ())
+
+
+class VolumeType:
+    """One type; a file of this package declares one as `VOLUME`."""
+
+    source: ClassVar[str]
+    """The field of a pod's volume, or of a PersistentVolume's spec, that asks for this type."""
+    plugin: ClassVar[str]
+    """Upstream's name of the plugin, as the pod's directories are named: `kubernetes.io~<plugin>`."""
+    live: ClassVar[bool] = False
     """Whether a change of what it shows must reach running containers."""
+    read_only: ClassVar[bool] = False
+    """Whether containers never write to it, whatever their mounts say."""
 
     async def mount(self, source: Object, place: Place) -> Path:
         """Make the volume and return the host path to give to containers. Raises: VolumeError."""
-        ...
+        raise NotImplementedError
+
+    async def unmount(self, directory: Path) -> None:
+        """Before the mounter detaches and removes the volume's directory. Raises: VolumeError."""

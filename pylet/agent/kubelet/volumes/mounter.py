@@ -1,33 +1,66 @@
-"""Makes the volumes of pods real below `<root>/pods/<uid>`, keeps live ones up to date, leaves nothing behind."""
+"""Makes the volumes of pods real below `<root>/pods/<uid>`, keeps live ones up to date, leaves nothing behind.
+
+A volume that cannot be made is tried again with growing delays, or at once when an object it shows has changed; no
+volume waits for another, no pod for another pod.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from pylet.agent.kubelet.volumes import mounts, volume_types
+from pylet.agent.kubelet.volumes import bindings, mounts, volume_types
+from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
+from pylet.agent.kubelet.volumes.claims import NotBound, resolve, used
 from pylet.agent.kubelet.volumes.interface import Place, VolumeError, VolumeType
 from pylet.agent.kubelet.volumes.references import ApiReferences
 from pylet.aio.clock import Clock
+from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, uid_of
 from pylet.client.interface import Client, Tables
 
 log = logging.getLogger(__name__)
 
+# Upstream's: pkg/util/goroutinemap/exponentialbackoff, podAttachAndMountTimeout of the volume manager.
+_FIRST_DELAY, _LONGEST_DELAY = timedelta(milliseconds=500), timedelta(minutes=2, seconds=2)
+_PATIENCE = timedelta(minutes=2, seconds=3)
+_WHILE_UNBOUND = timedelta(seconds=1)
 _RETRY_SECONDS = 10
 
 
+class NotMounted(VolumeError):
+    """Not all volumes are there yet: the text says why. `messages` are those not told before; try at `again_at`."""
+
+    def __init__(self, why: str, messages: list[str], again_at: datetime) -> None:
+        super().__init__(why)
+        self.messages = messages
+        self.again_at = again_at
+
+
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """Why a volume is not there: told to the user unless it is just a wait for somebody else."""
+
+    message: str
+    delay: timedelta
+    until: datetime
+    told: bool = False
+
+
 @dataclass(slots=True)
-class _Mounted:
+class _PodVolumes:
     """What is known of one pod's volumes; `lock` keeps mount, refresh and unmount of one pod apart."""
 
     pod: Object
+    since: datetime
+    done: dict[str, Mounted] = field(default_factory=dict)
+    trouble: dict[str, _Trouble] = field(default_factory=dict)
     refers_to: set[tuple[Kind, Key]] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -39,6 +72,7 @@ class _Tracked:
         self._references = references
         self._seen = seen
         self.token = references.token
+        self.read = references.read
 
     async def get(self, kind: Kind, key: Key) -> Object | None:
         self._seen.add((kind, key))
@@ -46,33 +80,56 @@ class _Tracked:
 
 
 class Volumes:
-    """All volumes of this node's pods. `run` must run for live volumes to follow their objects."""
+    """All volumes of this node's pods. `run` must run for live volumes to follow their objects.
+
+    `wake`, once set, hears the uid of a pod that waits for a volume when it is worth another try.
+    """
 
     def __init__(self, root: Path, client: Client, tables: Tables, clock: Clock) -> None:
         self._root = root
         self._clock = clock
         self._types = volume_types()
         self._references = ApiReferences(client, tables, clock, self._object_changed)
-        self._mounted: dict[str, _Mounted] = {}
+        self._pods: dict[str, _PodVolumes] = {}
         self._due: dict[str, datetime] = {}
-        self._wake = asyncio.Event()
+        self._again = asyncio.Event()
+        self.wake: Callable[[str], None] = lambda uid: None
 
-    async def mount(self, pod: Object) -> dict[str, Path]:
-        """Make every volume of `pod`, or bring it up to date: volume name → host path. Raises: VolumeError."""
-        mounted = self._mounted.setdefault(uid_of(pod), _Mounted(pod))
-        mounted.pod = pod
-        async with mounted.lock:
-            return {volume["name"]: await self._mount(mounted, volume) for volume in pod["spec"].get("volumes") or ()}
+    async def mount(self, pod: Object) -> Mapping[str, Path]:
+        """Make those volumes of `pod` that are not there yet: volume name → host path. Raises: NotMounted."""
+        known = self._pods.setdefault(uid_of(pod), _PodVolumes(pod, self._clock.now()))
+        known.pod = pod
+        async with known.lock:
+            now = self._clock.now()
+            wanted = used(pod)
+            missing = [volume for volume in wanted if volume["name"] not in known.done]
+            tried = [v for v in missing if v["name"] not in known.trouble or known.trouble[v["name"]].until <= now]
+            await asyncio.gather(*(self._try(known, volume) for volume in tried))
+            if any(volume["name"] not in known.done for volume in wanted):
+                raise self._not_mounted(known, [volume["name"] for volume in tried])
+            return {name: volume.path for name, volume in known.done.items()}
+
+    async def bind(self, pod: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
+        """What `container` sees of the volumes that `mount` has made. Raises: VolumeError."""
+        known = self._pods.get(uid_of(pod))
+        done = {} if known is None else known.done
+        return await bindings.bind(self._pod_dir(uid_of(pod)), container, done, environment)
 
     async def unmount(self, pod_uid: str) -> None:
         """Remove everything below the pod's directory; nothing of it may be in use. Raises: OSError."""
         self._due.pop(pod_uid, None)
-        mounted = self._mounted.pop(pod_uid, None)
-        if mounted is not None:
-            async with mounted.lock:
-                self._release(mounted)
+        known = self._pods.pop(pod_uid, None)
+        if known is not None:
+            async with known.lock:
+                self._release(known)
         self._references.forget_tokens(pod_uid)
-        await asyncio.to_thread(_remove, self._root / "pods" / pod_uid)
+        directory = self._pod_dir(pod_uid)
+        await asyncio.to_thread(mounts.unmount_below, directory / "volume-subpaths")
+        for type_ in self._types.values():
+            for top in ("volumes", "volumeDevices"):
+                for volume in directory.glob(f"{top}/kubernetes.io~{type_.plugin}/*"):
+                    await type_.unmount(volume)
+        await asyncio.to_thread(_remove, directory)
 
     def orphans(self, alive: set[str]) -> list[str]:
         """Uids of pods that left a directory behind and are not `alive`."""
@@ -88,82 +145,116 @@ class Volumes:
             await self._until_due()
 
     async def _until_due(self) -> None:
-        self._wake.clear()
+        self._again.clear()
         waits: float | None = None
         if self._due:
             waits = max(0.0, (min(self._due.values()) - self._clock.now()).total_seconds())
         try:
-            await asyncio.wait_for(self._wake.wait(), waits)
+            await asyncio.wait_for(self._again.wait(), waits)
         except TimeoutError:
             return
 
     async def _refresh(self, uid: str) -> None:
-        mounted = self._mounted.get(uid)
-        if mounted is None:
+        known = self._pods.get(uid)
+        if known is None:
             return
-        async with mounted.lock:
-            for volume in mounted.pod["spec"].get("volumes") or ():
-                if not self._type_of(volume)[1].live:
+        async with known.lock:
+            for volume in used(known.pod):
+                if volume["name"] not in known.done:
                     continue
                 try:
-                    await self._mount(mounted, volume)
-                except (VolumeError, OSError) as failed:
+                    await self._mount(known, volume, live_only=True)
+                except (VolumeError, ApiError) as failed:
                     # The container keeps what it has, as upstream: a deleted ConfigMap does not empty a running pod.
                     log.warning("refresh volume %s of pod %s: %s", volume["name"], uid, failed)
-                    self._again(uid, _RETRY_SECONDS)
+                    self._at(uid)(self._clock.now() + timedelta(seconds=_RETRY_SECONDS))
 
-    async def _mount(self, mounted: _Mounted, volume: Object) -> Path:
-        field_name, type_ = self._type_of(volume)
-        uid = uid_of(mounted.pod)
-        directory = self._root / "pods" / uid / "volumes" / f"kubernetes.io~{_dashed(field_name)}" / volume["name"]
-        place = Place(
-            pod=mounted.pod,
-            name=volume["name"],
-            directory=directory,
-            references=_Tracked(self._references, mounted.refers_to),
-            again_at=self._at(uid),
-        )
+    async def _try(self, known: _PodVolumes, volume: Object) -> None:
+        name = volume["name"]
+        before = known.trouble.pop(name, None)
+        delay = _FIRST_DELAY if before is None else min(before.delay * 2, _LONGEST_DELAY)
         try:
-            return await type_.mount(volume.get(field_name) or {}, place)
-        except OSError as failed:
-            raise VolumeError(f"volume {volume['name']}: {failed}") from failed
-        except VolumeError as failed:
-            raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {failed}') from failed
+            known.done[name] = await self._mount(known, volume)
+        except NotBound as not_yet:
+            processed = f"unmounted volumes=[{name}], unattached volumes=[], failed to process volumes=[{name}]"
+            message = f"Unable to attach or mount volumes: {processed}: {not_yet}"
+            told = before is not None and before.message == message
+            known.trouble[name] = _Trouble(message, _FIRST_DELAY, self._clock.now() + _WHILE_UNBOUND, told)
+        except (VolumeError, ApiError) as failed:
+            known.trouble[name] = _Trouble(str(failed), delay, self._clock.now() + delay)
 
-    def _type_of(self, volume: Object) -> tuple[str, VolumeType]:
-        for name in volume:
+    async def _mount(self, known: _PodVolumes, volume: Object, *, live_only: bool = False) -> Mounted:
+        uid = uid_of(known.pod)
+        references = _Tracked(self._references, known.refers_to)
+        asked = await resolve(known.pod, volume, references)
+        type_ = self._type_of(asked.spec)
+        if live_only and not type_.live:
+            return known.done[volume["name"]]
+        block = asked.volume is not None and asked.volume["spec"].get("volumeMode") == "Block"
+        top = "volumeDevices" if block else "volumes"
+        place = Place(
+            pod=known.pod,
+            name=asked.name,
+            directory=self._pod_dir(uid) / top / f"kubernetes.io~{type_.plugin}" / asked.name,
+            references=references,
+            again_at=self._at(uid),
+            volume=asked.volume,
+            read_only=asked.read_only,
+        )
+        did = "MapVolume.SetUpDevice failed" if block else "MountVolume.SetUp failed"
+        try:
+            path = await type_.mount(asked.spec.get(type_.source) or {}, place)
+        except (VolumeError, OSError) as failed:
+            raise VolumeError(f'{did} for volume "{asked.name}" : {failed}') from failed
+        return Mounted(path, read_only=type_.read_only or asked.read_only, block=block)
+
+    def _not_mounted(self, known: _PodVolumes, tried: list[str]) -> NotMounted:
+        now = self._clock.now()
+        troubles = [known.trouble[name] for name in tried if name in known.trouble]
+        messages = [trouble.message for trouble in troubles if not trouble.told]
+        if now - known.since >= _PATIENCE:
+            known.since = now
+            names = " ".join(sorted(known.trouble))
+            words = f"unmounted volumes=[{names}], unattached volumes=[], failed to process volumes=[]"
+            messages.append(f"Unable to attach or mount volumes: {words}: context deadline exceeded")
+        why = "; ".join(trouble.message for trouble in known.trouble.values())
+        return NotMounted(why, messages, min(trouble.until for trouble in known.trouble.values()))
+
+    def _type_of(self, spec: Object) -> VolumeType:
+        for name in spec:
             if name in self._types:
-                return name, self._types[name]
-        asked = next((name for name in volume if name != "name"), "none")
-        raise VolumeError(f"volume {volume['name']}: type {asked} is not supported by this node")
+                return self._types[name]
+        raise VolumeError("no volume plugin matched")
 
     def _object_changed(self, kind: Kind, key: Key) -> None:
-        for uid, mounted in self._mounted.items():
-            if (kind, key) in mounted.refers_to:
-                self._again(uid, 0)
+        now = self._clock.now()
+        for uid, known in self._pods.items():
+            if (kind, key) not in known.refers_to:
+                continue
+            if known.trouble:
+                known.trouble = {name: replace(trouble, until=now) for name, trouble in known.trouble.items()}
+                self.wake(uid)
+            self._at(uid)(now)
 
     def _at(self, uid: str) -> Callable[[datetime], None]:
         def again_at(when: datetime) -> None:
             self._due[uid] = min(when, self._due.get(uid, when))
-            self._wake.set()
+            self._again.set()
 
         return again_at
 
-    def _again(self, uid: str, after_seconds: float) -> None:
-        self._at(uid)(self._clock.now() + timedelta(seconds=after_seconds))
-
-    def _release(self, gone: _Mounted) -> None:
-        still = set().union(*(other.refers_to for other in self._mounted.values()))
+    def _release(self, gone: _PodVolumes) -> None:
+        still: set[tuple[Kind, Key]] = set().union(*(other.refers_to for other in self._pods.values()))
         for kind, key in gone.refers_to - still:
             self._references.release(kind, key)
 
-
-def _dashed(name: str) -> str:
-    """emptyDir → empty-dir, as the directories of upstream's volume plugins are named."""
-    return "".join(f"-{char.lower()}" if char.isupper() else char for char in name)
+    def _pod_dir(self, uid: str) -> Path:
+        return self._root / "pods" / uid
 
 
 def _remove(directory: Path) -> None:
     mounts.unmount_below(directory)
+    if left := mounts.mounts_below(directory):
+        raise OSError(f"{left[0]} is still mounted: not removing what may be somebody's data")
     if directory.exists():
         shutil.rmtree(directory)

@@ -37,7 +37,7 @@ def keyed_files(
         if item["key"] in content:
             files[checked_path(item["path"])] = File(content[item["key"]], item.get("mode", mode))
         elif not optional:
-            raise VolumeError(f"references non-existent {what} key: {item['key']}")
+            raise VolumeError(f"{what} key: {item['key']}")
     return files
 
 

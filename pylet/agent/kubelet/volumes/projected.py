@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pylet.agent.kubelet.volumes.atomic import File
 from pylet.agent.kubelet.volumes.files import config_map_files, own_files, secret_files, show
-from pylet.agent.kubelet.volumes.interface import Place, VolumeError
+from pylet.agent.kubelet.volumes.interface import Place, VolumeError, VolumeType
 from pylet.agent.kubelet.volumes.payload import DEFAULT_MODE, checked_path
 from pylet.api.errors import ApiError
 from pylet.api.object import Object, dig
@@ -15,28 +15,32 @@ from pylet.api.object import Object, dig
 _TOKEN_SECONDS = 3600
 
 
-class Projected:
+class Projected(VolumeType):
     source = "projected"
+    plugin = "projected"
     live = True
+    read_only = True
 
     async def mount(self, source: Object, place: Place) -> Path:
         mode = source.get("defaultMode", DEFAULT_MODE)
         files: dict[str, File] = {}
         for projection in source.get("sources") or ():
             for name, value in projection.items():
+                if name not in _FILES:
+                    raise VolumeError(f"source {name} is not served by this cluster")
                 files |= await _FILES[name](value, place, mode)
         return show(place, files, in_memory=True)
 
 
 async def _token(source: Object, place: Place, mode: int) -> dict[str, File]:
     try:
-        token, renew_at = await place.references.token(
+        status, renew_at = await place.references.token(
             place.pod, source.get("audience", ""), source.get("expirationSeconds", _TOKEN_SECONDS)
         )
     except ApiError as refused:
         raise VolumeError(f"failed to fetch token: {refused.message}") from refused
     place.again_at(renew_at)
-    file = File(token.encode(), mode)
+    file = File(status["token"].encode(), mode)
     if place.fs_group is None and (user := _only_user(place.pod)) is not None:
         # Upstream: with one user for all containers the token is that user's alone; else the group may read it.
         file = replace(file, mode=0o600, uid=user)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from pylet.aio.clock import Clock
 from pylet.api import timestamps
+from pylet.api.errors import NotFound
 from pylet.api.kind import Kind
 from pylet.api.kinds.serviceaccount import KIND as SERVICE_ACCOUNT
 from pylet.api.object import Key, Object, dig
@@ -26,7 +27,7 @@ class ApiReferences:
         self._clock = clock
         self._changed = changed
         self._silence: dict[tuple[Kind, Key], Callable[[], None]] = {}
-        self._tokens: dict[tuple[str, str, int], tuple[str, datetime]] = {}
+        self._tokens: dict[tuple[str, str, int], tuple[Object, datetime]] = {}
 
     async def get(self, kind: Kind, key: Key) -> Object | None:
         table = await self._tables.object_table(kind, key)
@@ -41,13 +42,19 @@ class ApiReferences:
         entry = table.entries.get(key)
         return None if entry is None else entry.object
 
+    async def read(self, kind: Kind, key: Key) -> Object | None:
+        try:
+            return await self._client.get(kind, key)
+        except NotFound:
+            return None
+
     def release(self, kind: Kind, key: Key) -> None:
         """Nobody refers to the object any more: stop watching it."""
         if silence := self._silence.pop((kind, key), None):
             silence()
             self._tables.release(kind, key)
 
-    async def token(self, pod: Object, audience: str, expiration_seconds: int) -> tuple[str, datetime]:
+    async def token(self, pod: Object, audience: str, expiration_seconds: int) -> tuple[Object, datetime]:
         which = (pod["metadata"]["uid"], audience, expiration_seconds)
         now = self._clock.now()
         if which in self._tokens and self._tokens[which][1] > now:
@@ -65,7 +72,7 @@ class ApiReferences:
         account = Key(meta["namespace"], dig(pod, "spec", "serviceAccountName", default="default"))
         answer = await self._client.create(SERVICE_ACCOUNT, request, key=account, subresource="token")
         life = timestamps.parse(answer["status"]["expirationTimestamp"]) - now
-        self._tokens[which] = answer["status"]["token"], now + min(life * _RENEW_AFTER, _LONGEST)
+        self._tokens[which] = answer["status"], now + min(life * _RENEW_AFTER, _LONGEST)
         return self._tokens[which]
 
     def forget_tokens(self, pod_uid: str) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from pylet.agent.kubelet.volumes.files import secret_files, show
-from pylet.agent.kubelet.volumes.interface import Place
+from pylet.agent.kubelet.volumes.interface import Place, VolumeType
 from pylet.agent.kubelet.volumes.payload import DEFAULT_MODE
 from pylet.api.object import Object
 
 
-class SecretVolume:
+class SecretVolume(VolumeType):
     source = "secret"
+    plugin = "secret"
     live = True
+    read_only = True
 
     async def mount(self, source: Object, place: Place) -> Path:
         named = {**source, "name": source.get("secretName", "")}
