@@ -17,7 +17,7 @@ from pylet.api.object import Key, Object, annotations_of
 from pylet.client.interface import Client
 
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
-_MADE_ONCE = ("ServiceCIDR",)  # its ranges are immutable, and may have been widened since
+_MADE_ONCE = ("ServiceCIDR", "StorageClass")  # immutable ranges that may have been widened; a default that may move
 _GRANTS = ("rules", "subjects")
 
 

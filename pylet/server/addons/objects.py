@@ -28,7 +28,7 @@ def namespaces() -> list[Object]:
 def objects(
     settings: ClusterSettings, *, advertise_address: str, port: int, disable: Sequence[str] = ()
 ) -> list[Object]:
-    """All that comes after the namespaces; `disable` may name `dns`."""
+    """All that comes after the namespaces; `disable` may name `dns` and `local-storage`."""
     found = [
         *_cluster_settings(settings),
         *_priority_classes(),
@@ -39,7 +39,21 @@ def objects(
     ]
     if "dns" not in disable:
         found.append(_dns_service(settings.cluster_dns))
+    if "local-storage" not in disable:
+        found.append(_local_path())
     return found
+
+
+def _local_path() -> Object:
+    """The class of claims that name none: directories of the node their pod runs on (`controllers.local_path`)."""
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": "local-path", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+        "provisioner": "pylet.io/local-path",
+        "reclaimPolicy": "Delete",
+        "volumeBindingMode": "WaitForFirstConsumer",
+    }
 
 
 def _cluster_settings(settings: ClusterSettings) -> list[Object]:
