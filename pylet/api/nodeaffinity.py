@@ -33,6 +33,21 @@ def matches_term(term: Object, name: str, labels: Mapping[str, str]) -> bool:
     )
 
 
+def node_names(terms: Iterable[Object]) -> frozenset[str] | None:
+    """The nodes that terms name by `metadata.name`; None when one of them names none, so that any node may match."""
+    found: set[str] = set()
+    for term in terms:
+        named = [
+            set(field.get("values") or ())
+            for field in term.get("matchFields") or ()
+            if field["key"] == "metadata.name" and field["operator"] == "In"
+        ]
+        if not named:
+            return None
+        found |= set.intersection(*named)
+    return frozenset(found) if terms else None
+
+
 def _matches(expression: Object, value: str | None) -> bool:
     return _OPERATORS[expression["operator"]](value, expression.get("values") or [])
 

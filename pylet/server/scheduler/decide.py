@@ -1,105 +1,326 @@
 """Where a pod goes, or why it cannot go anywhere: plugins filter and score, this adds up. Pure.
 
+What a plugin says by looking at one node alone is remembered for all pods of the same shape until that node changes: a
+decision costs what changed since the last one. To try nodes as they would be with nominated pods, the snapshot is
+changed and put back.
+
 Source: upstream `pkg/scheduler/schedule_one.go`, FitError of `framework/types.go` for the words.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from pylet.server.scheduler.model import NodeInfo, PodInfo, Snapshot
+from pylet.api.kind import Kind
+from pylet.api.object import Object
+from pylet.server.scheduler.model import NodeInfo, Pending
+from pylet.server.scheduler.snapshot import Snapshot
 
 BEST = 100
 """The highest score a plugin gives a node."""
 
-Check: TypeAlias = Callable[[NodeInfo], Sequence[str]]
-"""Why a node will not do, in upstream's words; empty when it will."""
+
+class Refusal(NamedTuple):
+    """Why a node will not do, in upstream's words. `is_final`: taking pods away from it would not help."""
+
+    plugin: str
+    reasons: tuple[str, ...]
+    is_final: bool = False
+
+
+Check: TypeAlias = Callable[[NodeInfo], Refusal | None]
+Score: TypeAlias = Callable[[NodeInfo], int]
+
+
+class Only(NamedTuple):
+    """Only nodes of these names are worth a look."""
+
+    names: frozenset[str]
+    check: Check
+
+
+class Change(NamedTuple):
+    """Something that came (no `before`), went (no `after`) or changed."""
+
+    kind: Kind
+    before: Object | None
+    after: Object | None
 
 
 class Plugin(Protocol):
+    """What a plugin may say; one that inherits this says nothing of what it leaves out."""
+
     name: str
+    is_local: bool = False
+    """Its checks and scores see the pod's shape and one node: they are remembered until the node changes."""
 
-    def filter(self, pod: PodInfo, snapshot: Snapshot) -> Check | None:
-        """A check made for this pod; None when the plugin has nothing to say of it."""
-        ...
+    normalize: Callable[[Sequence[int]], Sequence[int]] | None = None
+    """From scores of any range to 0…BEST; None where they are that already."""
 
-    def score(self, pod: PodInfo, nodes: Sequence[NodeInfo], snapshot: Snapshot) -> Sequence[int] | None:
-        """0 to BEST for each node; None when it makes no difference."""
-        ...
+    def filter(self, pod: Pending, snapshot: Snapshot) -> Check | Only | Refusal | None:
+        """A check made for this pod; a Refusal when no node will do; None when there is nothing to say."""
+        return None
+
+    def score(self, pod: Pending, nodes: Sequence[NodeInfo], snapshot: Snapshot) -> Score | None:
+        """How good each of the feasible nodes is; None when it makes no difference. Local ones get no `nodes`."""
+        return None
+
+    def may_help(self, pod: Pending, change: Change, snapshot: Snapshot) -> bool:
+        """Whether a pod this plugin refused should be tried again after that change (upstream's queueing hint)."""
+        return False
 
 
-Profile: TypeAlias = Sequence[tuple[Plugin, int]]
-"""Plugins in the order they are asked, each with its weight."""
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Plugins in the order they are asked, each with its weight; `percentage` of nodes to score, 0 for by size."""
+
+    plugins: Sequence[tuple[Plugin, int]]
+    scheduler_name: str = "default-scheduler"
+    percentage: int = 0
+    may_preempt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     node: str
+    examined: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Unschedulable:
-    """`reasons` counts nodes by why they were refused; `refused_by` names the plugins that did."""
+    """Why no node takes the pod: `refusals` by node, or `refusal` of all of them at once.
 
-    message: str
-    reasons: Counter[str]
-    refused_by: frozenset[str]
+    `elsewhere` is what is said of nodes nobody looked at, because the pod names the ones it wants.
+    """
+
+    nodes: int
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    refusal: Refusal | None = None
+    elsewhere: str = ""
+    after: str = ""
+    """What preemption had to say."""
+
+    @property
+    def refused_by(self) -> frozenset[str]:
+        found = {refusal.plugin for refusal in self.refusals.values()}
+        if self.refusal is not None:
+            found.add(self.refusal.plugin)
+        if self.elsewhere:
+            found.add("NodeAffinity")
+        return frozenset(found)
+
+    @property
+    def reasons(self) -> Counter[str]:
+        counts = Counter(reason for refusal in self.refusals.values() for reason in refusal.reasons)
+        if self.elsewhere:
+            counts[self.elsewhere] += self.nodes - len(self.refusals)
+        return +counts
+
+    @property
+    def message(self) -> str:
+        if not self.nodes:
+            return "no nodes available to schedule pods"
+        said = ", ".join(self.refusal.reasons) if self.refusal is not None else listed(self.reasons)
+        words = f"0/{self.nodes} nodes are available:"
+        return words + (f" {said}." if said else "") + (f" {self.after}" if self.after else "")
 
 
-def decide(pod: PodInfo, snapshot: Snapshot, profile: Profile, start: int = 0) -> Placement | Unschedulable:
-    """`start` rotates the nodes, so that sampling a large cluster does not always begin with the same."""
-    checks = [(plugin.name, check) for plugin, _ in profile if (check := plugin.filter(pod, snapshot)) is not None]
-    nodes = list(snapshot.nodes.values())
-    if nodes:
-        start %= len(nodes)
-        nodes = nodes[start:] + nodes[:start]
-    enough = _feasible_enough(len(nodes))
-    feasible: list[NodeInfo] = []
-    reasons: Counter[str] = Counter()
-    refused_by: set[str] = set()
-    for node in nodes:
-        for name, check in checks:
-            if why := check(node):
-                reasons.update(why)
-                refused_by.add(name)
-                break
-        else:
+def listed(reasons: Mapping[str, int]) -> str:
+    return ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
+
+
+class Verdict(NamedTuple):
+    """What local plugins said of a node as of one generation of it."""
+
+    generation: int
+    refusal: Refusal | None
+    fixed: int = 0
+    raw: tuple[int, ...] = ()
+
+
+def decide(
+    pod: Pending, snapshot: Snapshot, profile: Profile, start: int = 0, turn: int = 0
+) -> Placement | Unschedulable:
+    """`start` rotates the nodes, so that sampling does not always begin with the same; `turn` breaks ties."""
+    count = len(snapshot.nodes)
+    if not count:
+        return Unschedulable(0)
+    asking = Asking.of(pod, snapshot, profile)
+    if isinstance(asking, Refusal):
+        return Unschedulable(count, refusal=asking)
+    nominated = snapshot.nodes.get(pod.nominated) if pod.nominated else None
+    if nominated is not None and asking.try_node(nominated) is None:
+        return Placement(nominated.name)
+    nodes: Iterable[NodeInfo]
+    if asking.only is not None:
+        nodes = [node for name in sorted(asking.only) if (node := snapshot.nodes.get(name)) is not None]
+        enough = count
+    else:
+        ordered = snapshot.ordered()
+        start %= count
+        nodes = (*ordered[start:], *ordered[:start]) if start else ordered
+        enough = _feasible_enough(count, profile.percentage)
+    feasible, verdicts, refusals = asking.walk(nodes, enough)
+    if not feasible:
+        elsewhere = "node(s) didn't satisfy plugin(s) [NodeAffinity]" if asking.only is not None else ""
+        return Unschedulable(count, refusals, elsewhere=elsewhere)
+    examined = len(feasible) + len(refusals)
+    if len(feasible) == 1:
+        return Placement(feasible[0].name, examined)
+    totals = asking.totals(feasible, verdicts)
+    best = max(totals)
+    among = totals.count(best)
+    at = totals.index(best)
+    for _ in range(turn % among):
+        at = totals.index(best, at + 1)
+    return Placement(feasible[at].name, examined)
+
+
+class Asking:
+    """The plugins' checks for one pod, put to nodes."""
+
+    __slots__ = ("_fixed", "_local", "_raw", "_said", "_wide", "only", "pod", "profile", "snapshot")
+
+    def __init__(self, pod: Pending, snapshot: Snapshot, profile: Profile) -> None:
+        self.pod = pod
+        self.snapshot = snapshot
+        self.profile = profile
+        self.only: frozenset[str] | None = None
+        self._local: list[Check] = []
+        self._wide: list[Check] = []
+        self._fixed: list[tuple[Score, int]] = []
+        self._raw: list[tuple[Score, int, Callable[[Sequence[int]], Sequence[int]]]] = []
+        self._said: dict[str, Any] = snapshot.said_of((profile.scheduler_name, pod.shape))
+
+    @classmethod
+    def of(cls, pod: Pending, snapshot: Snapshot, profile: Profile) -> Asking | Refusal:
+        asking = cls(pod, snapshot, profile)
+        for plugin, weight in profile.plugins:
+            match plugin.filter(pod, snapshot):
+                case None:
+                    pass
+                case Refusal() as refusal:
+                    return refusal
+                case Only(names, check):
+                    asking.only = names
+                    asking._add(plugin, check)
+                case check:
+                    asking._add(plugin, check)
+            if weight and plugin.is_local and (score := plugin.score(pod, (), snapshot)) is not None:
+                if plugin.normalize is None:
+                    asking._fixed.append((score, weight))
+                else:
+                    asking._raw.append((score, weight, plugin.normalize))
+        return asking
+
+    def _add(self, plugin: Plugin, check: Check) -> None:
+        (self._local if plugin.is_local else self._wide).append(check)
+
+    def walk(self, nodes: Iterable[NodeInfo], enough: int) -> tuple[list[NodeInfo], list[Verdict], dict[str, Refusal]]:
+        """Feasible nodes, as many as are enough, and why others on the way were refused."""
+        said, wide, nominated = self._said, self._wide, self.snapshot.nominated
+        feasible: list[NodeInfo] = []
+        verdicts: list[Verdict] = []
+        refusals: dict[str, Refusal] = {}
+        for node in nodes:
+            name = node.name
+            verdict = said.get(name)
+            if verdict is None or verdict.generation != node.generation:
+                verdict = said[name] = self._judge(node)
+            refusal = verdict.refusal
+            if refusal is None:
+                for check in wide:
+                    refusal = check(node)
+                    if refusal is not None:
+                        break
+            if refusal is None and name in nominated:
+                refusal = self._beside_nominated(node)
+            if refusal is not None:
+                refusals[name] = refusal
+                continue
             feasible.append(node)
+            verdicts.append(verdict)
             if len(feasible) >= enough:
                 break
-    if not feasible:
-        return Unschedulable(_words(len(nodes), reasons), reasons, frozenset(refused_by))
-    if len(feasible) == 1:
-        return Placement(feasible[0].name)
-    totals = [0] * len(feasible)
-    for plugin, weight in profile:
-        scores = plugin.score(pod, feasible, snapshot)
-        if scores is not None:
-            totals = [total + weight * score for total, score in zip(totals, scores, strict=True)]
-    return Placement(feasible[totals.index(max(totals))].name)
+        return feasible, verdicts, refusals
+
+    def try_node(self, node: NodeInfo) -> Refusal | None:
+        """Whether this one node will do, with the pods nominated to it and without."""
+        refusals = self.walk((node,), 1)[2]
+        return refusals.get(node.name)
+
+    def totals(self, feasible: Sequence[NodeInfo], verdicts: Sequence[Verdict]) -> list[int]:
+        totals = [verdict.fixed for verdict in verdicts]
+        found = [
+            (weight, normalize(scores))
+            for (_, weight, normalize), scores in zip(
+                self._raw, zip(*(verdict.raw for verdict in verdicts), strict=True), strict=True
+            )
+            if min(scores) != max(scores)
+        ]
+        for plugin, weight in self.profile.plugins:
+            if not weight or plugin.is_local:
+                continue
+            score = plugin.score(self.pod, feasible, self.snapshot)
+            if score is not None:
+                scores = [score(node) for node in feasible]
+                found.append((weight, scores if plugin.normalize is None else plugin.normalize(scores)))
+        for weight, each in found:
+            totals = [total + weight * score for total, score in zip(totals, each, strict=True)]
+        return totals
+
+    def _judge(self, node: NodeInfo) -> Verdict:
+        for check in self._local:
+            refusal = check(node)
+            if refusal is not None:
+                return Verdict(node.generation, refusal)
+        fixed = sum(weight * score(node) for score, weight in self._fixed)
+        return Verdict(node.generation, None, fixed, tuple([score(node) for score, _, _ in self._raw]))
+
+    def _beside_nominated(self, node: NodeInfo) -> Refusal | None:
+        """Pods that matter no less and will come to this node count on it already."""
+        coming = [
+            other
+            for other in self.snapshot.nominated[node.name].values()
+            if other.priority >= self.pod.priority and other.uid != self.pod.uid and other.uid not in node.pods
+        ]
+        if not coming:
+            return None
+        with self.snapshot.supposing(node, also=coming):
+            return fits(self.pod, node, self.snapshot, self.profile)
 
 
-def normalized(scores: Sequence[int], *, reverse: bool = False) -> list[int]:
+def fits(pod: Pending, node: NodeInfo, snapshot: Snapshot, profile: Profile) -> Refusal | None:
+    """Whether a node will do as the snapshot shows it this moment; nothing is remembered of the answer."""
+    for plugin, _ in profile.plugins:
+        match plugin.filter(pod, snapshot):
+            case None:
+                continue
+            case Refusal() as refusal:
+                return refusal
+            case Only(_, check) | check:
+                refused = check(node)
+        if refused is not None:
+            return refused
+    return None
+
+
+def normalized(scores: Sequence[int]) -> list[int]:
     """Scores scaled so that the highest is BEST (helper.DefaultNormalizeScore)."""
     most = max(scores, default=0)
-    if most == 0:
-        return [BEST if reverse else 0] * len(scores)
-    scaled = [score * BEST // most for score in scores]
-    return [BEST - score for score in scaled] if reverse else scaled
+    return [score * BEST // most for score in scores] if most else [0] * len(scores)
 
 
-def _feasible_enough(nodes: int) -> int:
+def reversed_normalized(scores: Sequence[int]) -> list[int]:
+    return [BEST - score for score in normalized(scores)]
+
+
+def _feasible_enough(nodes: int, percentage: int) -> int:
     """How many feasible nodes to look for: all of a small cluster, a falling share of a large one."""
     if nodes < 100:
-        return max(nodes, 1)
-    return max(100, nodes * max(5, 50 - nodes // 125) // 100)
-
-
-def _words(nodes: int, reasons: Counter[str]) -> str:
-    if not nodes:
-        return "no nodes available to schedule pods"
-    listed = ", ".join(sorted(f"{count} {reason}" for reason, count in reasons.items()))
-    return f"0/{nodes} nodes are available: {listed}."
+        return nodes
+    percentage = percentage or max(5, 50 - nodes // 125)
+    return max(100, nodes * percentage // 100)

@@ -23,10 +23,11 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, condition_of, conditions_of, dig, is_terminating, key_of
 from pylet.client.events import Recorder
 from pylet.client.interface import Client, PatchType
-from pylet.client.view import Entry, Table
+from pylet.client.view import Entry, Table, View
 from pylet.server.scheduler.decide import Placement, Profile, Unschedulable, decide
-from pylet.server.scheduler.model import PodInfo, Snapshot, counts_on_node
+from pylet.server.scheduler.model import Pending, PodInfo, counts_on_node
 from pylet.server.scheduler.plugins import PROFILE
+from pylet.server.scheduler.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Scheduler:
         self._pods = tables[POD]
         self._clock = clock
         self._profile = profile
-        self._snapshot = Snapshot()
+        self._snapshot = Snapshot(View(tables))
         self._recorder = Recorder(client, clock, NAME)
         self._ready: list[tuple[int, int, str]] = []  # (-priority, order, uid)
         self._pending: dict[str, Entry] = {}  # by uid: every pod that has no node yet
@@ -144,7 +145,7 @@ class Scheduler:
             entry = self._pending.get(uid)
             if entry is None:
                 continue
-            pod = PodInfo(entry.object)
+            pod = Pending(entry.object)
             match decide(pod, self._snapshot, self._profile, self._start):
                 case Placement(node):
                     self._start += 1
@@ -159,7 +160,7 @@ class Scheduler:
             if decided % _YIELD_AFTER == 0:
                 await asyncio.sleep(0)
 
-    def _assume(self, pod: PodInfo, node: str) -> None:
+    def _assume(self, pod: Pending, node: str) -> None:
         self._pending.pop(pod.uid, None)
         self._assumed[pod.uid] = node
         self._snapshot.put_pod(pod, node)
@@ -176,7 +177,7 @@ class Scheduler:
         if self._changes != seen:
             self._queue(uid)
 
-    async def _bind(self, pod: PodInfo, node: str) -> None:
+    async def _bind(self, pod: Pending, node: str) -> None:
         name, namespace = pod.key.name, pod.namespace
         binding: Object = {
             "apiVersion": "v1",
@@ -194,7 +195,7 @@ class Scheduler:
         words = f"Successfully assigned {namespace}/{name} to {node}"
         self._recorder.tell(pod.pod, "Normal", "Scheduled", words)
 
-    def _give_back(self, pod: PodInfo, failed: ApiError) -> None:
+    def _give_back(self, pod: Pending, failed: ApiError) -> None:
         self._assumed.pop(pod.uid, None)
         current = self._pods.entries.get(pod.key)
         if current is None or current.uid != pod.uid or current.object["spec"].get("nodeName"):

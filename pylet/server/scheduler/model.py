@@ -1,162 +1,189 @@
 """Nodes and pods as the scheduler counts them: what is asked for once is worked out once. Pure.
 
-Resources are integers: cpu in thousandths, everything else in whole units.
+What counts on a node is kept without its decoded object, which is many times larger than all that is needed of it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import sys
 from collections.abc import Iterable, Mapping
+from functools import cached_property, lru_cache
 from typing import Any
 
-from pylet.api import quantity
+import orjson
+
 from pylet.api.object import Key, Object, controller_of, dig, is_terminating, key_of, labels_of, uid_of
+from pylet.server.scheduler.requests import Resources, amounts, pod_requests, scored_requests
+from pylet.server.scheduler.terms import NONE, Affinity, affinity_of
 
-Resources = Mapping[str, int]
+HostPort = tuple[str, str, int]
+"""(address, protocol, port); address 0.0.0.0 stands for all."""
 
-# Pods that ask for nothing still count for something when nodes are compared (upstream's DefaultMilliCPURequest, …).
-_ASSUMED = {"cpu": 100, "memory": 200 << 20}
-
-
-def amounts(resources: Mapping[str, Any] | None) -> dict[str, int]:
-    return {
-        name: quantity.milli_of(value) if name == "cpu" else quantity.value_of(value)
-        for name, value in (resources or {}).items()
-    }
-
-
-def pod_requests(pod: Object) -> dict[str, int]:
-    """What a pod takes of a node: containers and sidecars together, or its largest init step, plus overhead.
-
-    Source: upstream `component-helpers/resource/helpers.go` (PodRequests).
-    """
-    spec = pod["spec"]
-    running: Counter[str] = Counter()
-    for container in spec["containers"]:
-        running.update(amounts(dig(container, "resources", "requests")))
-    sidecars: Counter[str] = Counter()
-    largest: Counter[str] = Counter()
-    for container in spec.get("initContainers") or ():
-        own = Counter(amounts(dig(container, "resources", "requests")))
-        if container.get("restartPolicy") == "Always":
-            sidecars.update(own)
-            largest |= sidecars
-        else:
-            largest |= sidecars + own
-    total = (running + sidecars) | largest
-    # Requests of the pod itself stand for those of its containers; overhead comes on top of either.
-    total |= Counter(amounts(dig(spec, "resources", "requests")))
-    return dict(total + Counter(amounts(spec.get("overhead"))))
+DISKS = ("gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd")
+"""Volume sources that two pods of a node cannot freely share."""
 
 
 class PodInfo:
-    """A pod to place, or one that counts on a node."""
+    """What a pod that has a node, or may get one, counts for."""
 
-    __slots__ = ("key", "labels", "namespace", "owner_uid", "pod", "ports", "requests", "scored_requests", "uid")
+    __slots__ = (
+        "affinity",
+        "claims",
+        "disks",
+        "is_terminating",
+        "key",
+        "labels",
+        "namespace",
+        "ports",
+        "priority",
+        "requests",
+        "scored",
+        "started",
+        "uid",
+    )
 
     def __init__(self, pod: Object) -> None:
-        self.pod = pod
+        spec = pod["spec"]
         self.key: Key = key_of(pod)
         self.uid = uid_of(pod)
         self.namespace = self.key.namespace
-        self.labels = labels_of(pod)
-        owner = controller_of(pod)
-        self.owner_uid = owner["uid"] if owner is not None else ""
-        self.requests = pod_requests(pod)
-        self.scored_requests = {name: self.requests.get(name) or assumed for name, assumed in _ASSUMED.items()}
-        self.ports = frozenset(_host_ports(pod["spec"]["containers"]))
+        self.labels = _shared_labels(tuple(labels_of(pod).items()))
+        self.requests: Resources = pod_requests(pod)
+        self.scored: Resources = scored_requests(pod)
+        self.ports = tuple(host_ports(spec))
+        self.priority: int = spec.get("priority") or 0
+        self.is_terminating = is_terminating(pod)
+        self.started: str = dig(pod, "status", "startTime", default="")
+        self.affinity: Affinity = affinity_of(pod) if spec.get("affinity") else NONE
+        self.claims: tuple[str, ...] = ()
+        self.disks: tuple[Object, ...] = ()
+        if volumes := spec.get("volumes"):
+            self.claims = tuple(claim for volume in volumes if (claim := claim_of(volume, self.key.name)))
+            self.disks = tuple(volume for volume in volumes if any(disk in volume for disk in DISKS))
+
+
+class Pending(PodInfo):
+    """A pod to place: here its object is at hand."""
+
+    __slots__ = ("__dict__", "pod")
+
+    def __init__(self, pod: Object) -> None:
+        super().__init__(pod)
+        self.pod = pod
 
     @property
     def spec(self) -> Object:
         spec: Object = self.pod["spec"]
         return spec
 
+    @property
+    def nominated(self) -> str:
+        node: str = dig(self.pod, "status", "nominatedNodeName", default="")
+        return node
 
-HostPort = tuple[str, str, int]
-"""(address, protocol, port); address 0.0.0.0 stands for all."""
+    @cached_property
+    def tolerations(self) -> list[Object]:
+        return self.spec.get("tolerations") or []
+
+    @cached_property
+    def shape(self) -> bytes:
+        """Pods of the same shape are the same to every plugin that looks at nothing but one node at a time."""
+        spec = self.spec
+        asked: list[Any] = [spec.get(name) for name in ("tolerations", "nodeSelector", "nodeName")]
+        asked += [dig(spec, "affinity", "nodeAffinity"), self.requests, self.scored, self.ports]
+        return orjson.dumps(asked)
+
+    @cached_property
+    def owner(self) -> Object | None:
+        return controller_of(self.pod)
 
 
-def _host_ports(containers: Iterable[Object]) -> Iterable[HostPort]:
-    for container in containers:
+def claim_of(volume: Object, pod: str) -> str:
+    """The claim behind a volume of the pod of that name; "" when there is none."""
+    if (claimed := volume.get("persistentVolumeClaim")) is not None:
+        name: str = claimed.get("claimName", "")
+        return name
+    return f"{pod}-{volume['name']}" if "ephemeral" in volume else ""
+
+
+@lru_cache(maxsize=4096)
+def _shared_labels(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    return dict(items)
+
+
+def host_ports(spec: Object) -> Iterable[HostPort]:
+    sidecars = (c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always")
+    for container in (*spec["containers"], *sidecars):
         for port in container.get("ports") or ():
             if port.get("hostPort"):
                 yield port.get("hostIP") or "0.0.0.0", port.get("protocol", "TCP"), int(port["hostPort"])
 
 
 class NodeInfo:
-    """A node with the pods that count on it, their requests summed up."""
+    """A node with the pods that count on it, their requests summed up. `generation` changes with any of it."""
 
-    __slots__ = ("allocatable", "labels", "name", "node", "pods", "requested", "scored")
+    __slots__ = (
+        "allocatable",
+        "features",
+        "generation",
+        "images",
+        "is_known",
+        "labels",
+        "name",
+        "pods",
+        "ports",
+        "requested",
+        "scored",
+        "taints",
+        "unschedulable",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.node: Object = {}
+        self.generation = 0
+        self.is_known = False
         self.labels: Mapping[str, str] = {}
-        self.allocatable: dict[str, int] = {}
+        self.taints: list[Object] = []
+        self.unschedulable = False
+        self.allocatable: Resources = {}
+        self.images: Mapping[str, int] = {}
+        self.features: frozenset[str] = frozenset()
         self.pods: dict[str, PodInfo] = {}
-        self.requested: Counter[str] = Counter()
-        self.scored: Counter[str] = Counter()
+        self.requested: dict[str, int] = {}
+        self.scored: dict[str, int] = {}
+        self.ports: dict[HostPort, int] = {}
 
     def update(self, node: Object) -> None:
-        self.node = node
+        spec, status = node.get("spec") or {}, node.get("status") or {}
+        self.is_known = True
         self.labels = labels_of(node)
-        self.allocatable = amounts(dig(node, "status", "allocatable"))
+        self.taints = spec.get("taints") or []
+        self.unschedulable = bool(spec.get("unschedulable"))
+        self.allocatable = amounts(status.get("allocatable"))
+        self.features = frozenset(status.get("declaredFeatures") or ())
+        self.images = {
+            sys.intern(name): image.get("sizeBytes", 0)
+            for image in status.get("images") or ()
+            for name in image.get("names") or ()
+        }
 
-    def add(self, pod: PodInfo) -> None:
-        self.pods[pod.uid] = pod
-        self.requested.update(pod.requests)
-        self.scored.update(pod.scored_requests)
-
-    def remove(self, uid: str) -> None:
-        pod = self.pods.pop(uid, None)
-        if pod is not None:
-            self.requested.subtract(pod.requests)
-            self.scored.subtract(pod.scored_requests)
-
-    @property
-    def taints(self) -> list[Object]:
-        return self.node["spec"].get("taints") or []
-
-
-class Snapshot:
-    """All nodes and what runs on them. Kept up to date by the loop: a change costs what changed."""
-
-    def __init__(self) -> None:
-        self.nodes: dict[str, NodeInfo] = {}
-        self._homes: dict[str, NodeInfo] = {}
-        self._waiting: dict[str, NodeInfo] = {}  # pods of nodes that are not known (yet)
-
-    def put_node(self, node: Object) -> None:
-        name = node["metadata"]["name"]
-        info = self.nodes.get(name) or self._waiting.pop(name, None) or NodeInfo(name)
-        info.update(node)
-        self.nodes[name] = info
-
-    def remove_node(self, name: str) -> None:
-        info = self.nodes.pop(name, None)
-        if info is not None and info.pods:
-            self._waiting[name] = info
-
-    def put_pod(self, pod: PodInfo, node: str) -> None:
-        self.remove_pod(pod.uid)
-        info = self.nodes.get(node)
-        if info is None:
-            info = self._waiting.setdefault(node, NodeInfo(node))
-        info.add(pod)
-        self._homes[pod.uid] = info
-
-    def remove_pod(self, uid: str) -> None:
-        info = self._homes.pop(uid, None)
-        if info is not None:
-            info.remove(uid)
-            if not info.pods:
-                self._waiting.pop(info.name, None)
+    def count(self, pod: PodInfo, by: int) -> None:
+        """Add the pod (`by` 1) or take it away (-1)."""
+        for sums, amounts_ in ((self.requested, pod.requests), (self.scored, pod.scored)):
+            for name, amount in amounts_.items():
+                sums[name] = sums.get(name, 0) + by * amount
+        for port in pod.ports:
+            left = self.ports.get(port, 0) + by
+            if left:
+                self.ports[port] = left
+            else:
+                del self.ports[port]
+        if by > 0:
+            self.pods[pod.uid] = pod
+        else:
+            del self.pods[pod.uid]
 
 
 def counts_on_node(pod: Object) -> bool:
     """Whether a bound pod takes anything of its node still."""
     return dig(pod, "status", "phase") not in ("Succeeded", "Failed")
-
-
-def counts_for_spreading(pod: PodInfo) -> bool:
-    return not is_terminating(pod.pod)

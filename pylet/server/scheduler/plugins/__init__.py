@@ -6,6 +6,8 @@ The order and the weights are upstream's (`pkg/scheduler/apis/config/v1/default_
 from pylet.server.scheduler.decide import Profile
 from pylet.server.scheduler.plugins import (
     balanced_allocation,
+    image_locality,
+    inter_pod_affinity,
     node_affinity,
     node_name,
     node_ports,
@@ -15,13 +17,17 @@ from pylet.server.scheduler.plugins import (
     taint_toleration,
 )
 
-PROFILE: Profile = (
-    (node_unschedulable.PLUGIN, 0),
-    (node_name.PLUGIN, 0),
-    (taint_toleration.PLUGIN, 3),
-    (node_affinity.PLUGIN, 2),
-    (node_ports.PLUGIN, 0),
-    (node_resources_fit.PLUGIN, 1),
-    (pod_topology_spread.PLUGIN, 2),
-    (balanced_allocation.PLUGIN, 1),
+PROFILE = Profile(
+    (
+        (node_unschedulable.PLUGIN, 0),
+        (node_name.PLUGIN, 0),
+        (taint_toleration.PLUGIN, 3),
+        (node_affinity.PLUGIN, 2),
+        (node_ports.PLUGIN, 0),
+        (node_resources_fit.PLUGIN, 1),
+        (pod_topology_spread.PLUGIN, 2),
+        (inter_pod_affinity.PLUGIN, 2),
+        (balanced_allocation.PLUGIN, 1),
+        (image_locality.PLUGIN, 1),
+    )
 )

@@ -1,33 +1,55 @@
-"""NodeResourcesBalancedAllocation: rather a node whose cpu and memory would then be used in like measure."""
+"""NodeResourcesBalancedAllocation: rather a node whose resources the pod would make more alike in their use.
+
+Source: upstream `plugins/noderesources/balanced_allocation.go`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from pylet.server.scheduler.decide import BEST
-from pylet.server.scheduler.model import NodeInfo, PodInfo, Snapshot
+from pylet.server.scheduler.decide import BEST, Plugin, Score
+from pylet.server.scheduler.model import NodeInfo, Pending
+from pylet.server.scheduler.snapshot import Snapshot
+
+_STANDARD = ("cpu", "memory", "ephemeral-storage")
 
 
-class BalancedAllocation:
+class BalancedAllocation(Plugin):
     name = "NodeResourcesBalancedAllocation"
+    is_local = True
 
-    def filter(self, pod: PodInfo, snapshot: Snapshot) -> None:
-        return None
+    def __init__(self, resources: Sequence[str] = ("cpu", "memory")) -> None:
+        self._resources = resources
 
-    def score(self, pod: PodInfo, nodes: Sequence[NodeInfo], snapshot: Snapshot) -> Sequence[int] | None:
-        if not pod.requests:
+    def score(self, pod: Pending, nodes: Sequence[NodeInfo], snapshot: Snapshot) -> Score | None:
+        asked = [(name, pod.requests.get(name, 0)) for name in self._resources]
+        if not any(amount for _, amount in asked):
             return None  # upstream skips best-effort pods: they would all land on one node
-        return [_score(pod, node) for node in nodes]
+        asked = [(name, amount) for name, amount in asked if amount or name in _STANDARD]
+
+        def score(node: NodeInfo) -> int:
+            before, after = [], []
+            for name, amount in asked:
+                room = node.allocatable.get(name, 0)
+                if room:
+                    used = node.requested.get(name, 0)
+                    before.append(min(1.0, used / room))
+                    after.append(min(1.0, (used + amount) / room))
+            # As Go divides: towards zero; the sum is never negative.
+            return BEST // 2 + (BEST // 2 + _balance(after) - _balance(before)) // 2
+
+        return score
 
 
-def _score(pod: PodInfo, node: NodeInfo) -> int:
-    fractions = []
-    for name in pod.scored_requests:
-        room = node.allocatable.get(name, 0)
-        if room:
-            fractions.append(min(1.0, (node.requested[name] + pod.requests.get(name, 0)) / room))
-    # For two resources the standard deviation is half the distance between them.
-    deviation = abs(fractions[0] - fractions[1]) / 2 if len(fractions) == 2 else 0.0
+def _balance(fractions: Sequence[float]) -> int:
+    if len(fractions) == 2:
+        deviation = abs(fractions[0] - fractions[1]) / 2
+    elif len(fractions) > 2:
+        mean = sum(fractions) / len(fractions)
+        deviation = math.sqrt(sum((fraction - mean) ** 2 for fraction in fractions) / len(fractions))
+    else:
+        deviation = 0.0
     return int((1 - deviation) * BEST)
 
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from pylet.server.scheduler.decide import Check
-from pylet.server.scheduler.model import NodeInfo, PodInfo, Snapshot
-
-_WHY = ("node(s) didn't match the requested node name",)
+from pylet.server.scheduler.changes import is_node
+from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
+from pylet.server.scheduler.model import Pending
+from pylet.server.scheduler.snapshot import Snapshot
 
 
-class NodeName:
+class NodeName(Plugin):
     name = "NodeName"
+    is_local = True
+    _refusal = Refusal(name, ("node(s) didn't match the requested node name",), is_final=True)
 
-    def filter(self, pod: PodInfo, snapshot: Snapshot) -> Check | None:
+    def filter(self, pod: Pending, snapshot: Snapshot) -> Check | None:
         wanted = pod.spec.get("nodeName")
         if not wanted:
             return None
-        return lambda node: () if node.name == wanted else _WHY
+        return lambda node: None if node.name == wanted else self._refusal
 
-    def score(self, pod: PodInfo, nodes: Sequence[NodeInfo], snapshot: Snapshot) -> None:
-        return None
+    def may_help(self, pod: Pending, change: Change, snapshot: Snapshot) -> bool:
+        return is_node(change) and change.before is None
 
 
 PLUGIN = NodeName()

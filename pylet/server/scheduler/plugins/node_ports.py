@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from pylet.server.scheduler.decide import Check
-from pylet.server.scheduler.model import HostPort, NodeInfo, PodInfo, Snapshot
+from pylet.server.scheduler.changes import is_node, left
+from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
+from pylet.server.scheduler.model import HostPort, Pending, host_ports
+from pylet.server.scheduler.snapshot import Snapshot
 
-_WHY = ("node(s) didn't have free ports for the requested pod ports",)
 _ALL = "0.0.0.0"
 
 
-class NodePorts:
+class NodePorts(Plugin):
     name = "NodePorts"
+    is_local = True
+    _refusal = Refusal(name, ("node(s) didn't have free ports for the requested pod ports",))
 
-    def filter(self, pod: PodInfo, snapshot: Snapshot) -> Check | None:
+    def filter(self, pod: Pending, snapshot: Snapshot) -> Check | None:
         if not pod.ports:
             return None
+        return lambda node: self._refusal if _collide(node.ports, pod.ports) else None
 
-        def check(node: NodeInfo) -> Sequence[str]:
-            taken = (port for other in node.pods.values() for port in other.ports)
-            return _WHY if any(_collide(port, wanted) for port in taken for wanted in pod.ports) else ()
-
-        return check
-
-    def score(self, pod: PodInfo, nodes: Sequence[NodeInfo], snapshot: Snapshot) -> None:
-        return None
+    def may_help(self, pod: Pending, change: Change, snapshot: Snapshot) -> bool:
+        if is_node(change):
+            return change.before is None
+        gone = left(change)
+        return gone is not None and _collide(host_ports(gone["spec"]), pod.ports)
 
 
-def _collide(one: HostPort, other: HostPort) -> bool:
-    return one[1:] == other[1:] and (one[0] == other[0] or _ALL in (one[0], other[0]))
+def _collide(taken: Iterable[HostPort], wanted: Iterable[HostPort]) -> bool:
+    return any(
+        one[1:] == other[1:] and (one[0] == other[0] or _ALL in (one[0], other[0])) for one in taken for other in wanted
+    )
 
 
 PLUGIN = NodePorts()

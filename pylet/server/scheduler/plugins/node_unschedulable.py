@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from pylet.api.object import dig
 from pylet.api.taints import tolerates
-from pylet.server.scheduler.decide import Check
-from pylet.server.scheduler.model import NodeInfo, PodInfo, Snapshot
+from pylet.server.scheduler.changes import became, is_node, tolerates_otherwise
+from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
+from pylet.server.scheduler.model import Pending
+from pylet.server.scheduler.snapshot import Snapshot
 
 _TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
-_WHY = ("node(s) were unschedulable",)
 
 
-class NodeUnschedulable:
+class NodeUnschedulable(Plugin):
     name = "NodeUnschedulable"
+    is_local = True
+    _refusal = Refusal(name, ("node(s) were unschedulable",), is_final=True)
 
-    def filter(self, pod: PodInfo, snapshot: Snapshot) -> Check | None:
-        if any(tolerates(toleration, _TAINT) for toleration in pod.spec.get("tolerations") or ()):
+    def filter(self, pod: Pending, snapshot: Snapshot) -> Check | None:
+        if any(tolerates(toleration, _TAINT) for toleration in pod.tolerations):
             return None
-        return lambda node: _WHY if node.node["spec"].get("unschedulable") else ()
+        return lambda node: self._refusal if node.unschedulable else None
 
-    def score(self, pod: PodInfo, nodes: Sequence[NodeInfo], snapshot: Snapshot) -> None:
-        return None
+    def may_help(self, pod: Pending, change: Change, snapshot: Snapshot) -> bool:
+        if is_node(change):
+            return became(change, lambda node: not dig(node, "spec", "unschedulable"))
+        return tolerates_otherwise(change, pod)
 
 
 PLUGIN = NodeUnschedulable()

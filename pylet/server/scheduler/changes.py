@@ -1,0 +1,50 @@
+"""What plugins ask of a change when they say whether it may help a pod they refused. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Object, dig, labels_of
+from pylet.server.scheduler.decide import Change
+from pylet.server.scheduler.model import Pending
+
+
+def became(change: Change, is_so: Callable[[Object], bool]) -> bool:
+    """Whether something is so now that was not so before, or was not there."""
+    if change.after is None or not is_so(change.after):
+        return False
+    return change.before is None or not is_so(change.before)
+
+
+def is_node(change: Change) -> bool:
+    return change.kind is NODE
+
+
+def is_of(change: Change, pod: Pending) -> bool:
+    """Whether it is the pod itself that changed."""
+    return change.kind is POD and change.after is not None and change.after["metadata"]["uid"] == pod.uid
+
+
+def left(change: Change) -> Object | None:
+    """The pod that had a node, or one coming to it, and is gone."""
+    if change.kind is not POD or change.after is not None or change.before is None:
+        return None
+    return change.before if holds_node(change.before) else None
+
+
+def holds_node(pod: Object) -> bool:
+    return bool(pod["spec"].get("nodeName") or dig(pod, "status", "nominatedNodeName"))
+
+
+def tolerates_otherwise(change: Change, pod: Pending) -> bool:
+    """Whether the pod itself has other tolerations now."""
+    if not is_of(change, pod) or change.before is None or change.after is None:
+        return False
+    before, after = (obj["spec"].get("tolerations") or [] for obj in (change.before, change.after))
+    return bool(before != after)
+
+
+def label(obj: Object | None, key: str) -> str | None:
+    return None if obj is None else labels_of(obj).get(key)
