@@ -33,9 +33,12 @@ from pylet.api.object import Object
 from pylet.client import kubeconfig
 from pylet.server import addons
 from pylet.server.admission import CHAIN
+from pylet.server.admission.dynamic import plugins as dynamic
+from pylet.server.admission.dynamic.cluster import Cluster
 from pylet.server.auth import default_roles, escalation
 from pylet.server.auth.authenticate import AUTHENTICATED, BOOTSTRAPPERS, Authenticator
 from pylet.server.auth.authorize import Authorizer
+from pylet.server.auth.expressions import ask_for
 from pylet.server.auth.reviews import Reviews
 from pylet.server.auth.token_requests import TokenRequests
 from pylet.server.auth.tokens import Tokens
@@ -43,12 +46,15 @@ from pylet.server.components import components
 from pylet.server.config import ServerConfig
 from pylet.server.crd.conversion import Converter
 from pylet.server.crd.serving import Definitions
+from pylet.server.http.access import Access
 from pylet.server.http.answer import Listener
 from pylet.server.http.app import App
 from pylet.server.http.discovery import Discovery
+from pylet.server.http.forwarding import Forwarder
 from pylet.server.http.health import Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
 from pylet.server.http.openapi import OpenApi
+from pylet.server.http.proxies import Proxies
 from pylet.server.http.resources import BODY_BYTES, Resources
 from pylet.server.http.watching import Watches
 from pylet.server.loopback import Loopback
@@ -62,6 +68,7 @@ from pylet.store import open_store
 from pylet.store.interface import Store, StoreError
 
 if TYPE_CHECKING:
+    from pylet.server.audit.auditor import Auditor
     from pylet.server.encryption.own_keys import OwnKeys
 
 log = logging.getLogger(__name__)
@@ -139,7 +146,8 @@ async def serve(
             now=clock.now,
         )
         webhooks = WebhookClient(registry.table)
-        registry.convert_by(Converter(webhooks))
+        convert = Converter(webhooks)
+        registry.convert_by(convert)
         await registry.load()
         group.create_task(registry.run())
         definitions = Definitions(registry)
@@ -148,9 +156,12 @@ async def serve(
         tokens = Tokens(pki.service_account, audience, clock.now)
         authorizer = Authorizer(registry)
         registry.admission.append(escalation.plugin(authorizer))
+        around = Cluster(registry.load_table, registry.kinds, convert, webhooks, partial(ask_for, authorizer))
+        registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))
         static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
         authenticator = Authenticator(registry, tokens, (audience,), static, clock.now)
         reviews = Reviews(authenticator, authorizer)
+        auditor = _auditor(config, clock, group)
         token_requests = TokenRequests(registry, tokens, (audience,), clock.now)
         answers = _answers(registry, reviews, token_requests)
 
@@ -160,16 +171,17 @@ async def serve(
         state = _State()
         watches, metrics = Watches(), Metrics()
         kubelets = KubeletProxy(registry, pki.kubelet_context())
+        forwarder = Forwarder()
         with _listening(config) as listening:
             port = listening.getsockname()[1]
             url = f"https://{_in_url(address)}:{port}"
             app = App(
-                authenticator=authenticator,
-                authorizer=authorizer,
+                access=Access(authenticator, authorizer, auditor),
                 resources=Resources(registry, reviews, token_requests, watches, clock.now),
                 discovery=Discovery(registry.kinds, f"{_in_url(address)}:{port}"),
                 openapi=OpenApi(registry.kinds),
                 kubelets=kubelets,
+                proxies=Proxies(registry.table, forwarder, kubelets.tls),
                 health=Health(state.checks()),
                 metrics=metrics,
                 watches=watches,
@@ -214,6 +226,7 @@ async def serve(
                     await asyncio.Event().wait()
             finally:
                 await kubelets.close()
+                await forwarder.close()
                 await webhooks.close()
 
 
@@ -243,6 +256,7 @@ def _answers(
         return token_requests.answer(request.key, body)
 
     async def review(request: Request, body: Object) -> Object:
+        await registry.admit(request, body)
         return reviews.answer(request.kind, body, request.user, request.key.namespace)
 
     found = {(kind.plural, ""): review for kind in kinds.all_kinds() if kind.group in _REVIEWS and kind.verbs}
@@ -297,6 +311,25 @@ async def _store(config: ServerConfig) -> AsyncIterator[Any]:
             yield store
     except StoreError as failed:
         raise Unusable(str(failed)) from failed
+
+
+def _auditor(config: ServerConfig, clock: Clock, group: asyncio.TaskGroup) -> Auditor | None:
+    if config.audit_policy_file is None or config.audit_log_path is None:
+        return None
+    import yaml
+
+    from pylet.server.audit.auditor import Auditor
+    from pylet.server.audit.log import AuditLog, Rotation
+    from pylet.server.audit.policy import Policy
+
+    try:
+        policy = Policy(yaml.safe_load(config.audit_policy_file.read_text()))
+    except (OSError, ValueError, yaml.YAMLError) as bad:
+        raise Unusable(f"cannot audit by {config.audit_policy_file}: {bad}") from bad
+    rotation = Rotation(config.audit_log_maxage, config.audit_log_maxbackup, config.audit_log_maxsize)
+    written = AuditLog(config.audit_log_path, rotation, clock.now)
+    group.create_task(written.run())
+    return Auditor(policy, written, clock.now)
 
 
 async def _encrypted(config: ServerConfig, store: Store, clock: Clock) -> tuple[Store, OwnKeys | None]:

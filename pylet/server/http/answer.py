@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -16,9 +17,13 @@ import orjson
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from pylet.server import audit
+
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 Headers = Iterable[tuple[str, str]]
+REQUEST_ID: ContextVar[str] = ContextVar("Audit-Id", default="")
+"""What the request being answered is called in the audit log, and in every answer's Audit-Id."""
 
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _DRAIN_BYTES = 64 << 10
@@ -120,6 +125,7 @@ class Stream:
         self._is_chunked = length is None
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         self.transport.write(head(status, type_, headers, framing, close=not request.keep_alive))
+        audit.started(status)
 
     async def write(self, data: bytes) -> None:
         """Raises: ConnectionResetError when the client has gone."""
@@ -142,8 +148,11 @@ def chunk(data: bytes) -> bytes:
 
 
 def head(status: int, type_: str, headers: Headers, framing: str, *, close: bool) -> bytes:
-    text = f"{_LINES[status]}Content-Type: {type_}\r\nDate: {_date()}\r\n{framing}\r\n"
+    line = _LINES.get(status) or f"HTTP/1.1 {status} status code {status}\r\n"
+    text = f"{line}Content-Type: {type_}\r\nDate: {_date()}\r\n{framing}\r\n"
     caching = "Cache-Control: no-cache, private\r\n"
+    if request_id := REQUEST_ID.get():
+        text += f"Audit-Id: {request_id}\r\n"
     for name, value in headers:
         text += f"{name}: {value}\r\n"
         if name == "Cache-Control":

@@ -6,29 +6,26 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
 import orjson
 from aiohttp import web
 
 from pylet.api.errors import ApiError, InternalError
 from pylet.api.object import Object
-from pylet.server.auth.attributes import Attributes
-from pylet.server.auth.authenticate import Authenticator, Subject
-from pylet.server.auth.authorize import Authorizer
-from pylet.server.auth.impersonate import impersonated
 from pylet.server.auth.tokens import Tokens
+from pylet.server.http.access import Access
 from pylet.server.http.answer import Answer, Streamed
+from pylet.server.http.connecting import connect_options
 from pylet.server.http.discovery import Discovery
 from pylet.server.http.health import ROOTS, Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
 from pylet.server.http.openapi import OpenApi
+from pylet.server.http.proxies import Proxies
 from pylet.server.http.refusals import refusal
 from pylet.server.http.request_info import RequestInfo, request_info
 from pylet.server.http.resources import Resources, not_found, warning_headers
 from pylet.server.http.watching import Watches
 from pylet.server.metrics import Metrics
-from pylet.server.registry import User
 from pylet.version import KUBERNETES, VERSION
 
 log = logging.getLogger(__name__)
@@ -42,12 +39,12 @@ class App:
     def __init__(
         self,
         *,
-        authenticator: Authenticator,
-        authorizer: Authorizer,
+        access: Access,
         resources: Resources,
         discovery: Discovery,
         openapi: OpenApi,
         kubelets: KubeletProxy,
+        proxies: Proxies,
         health: Health,
         metrics: Metrics,
         watches: Watches,
@@ -55,12 +52,12 @@ class App:
         ca: bytes,
         secrets_encryption: Callable[[str], Awaitable[Object]],
     ) -> None:
-        self._authenticator = authenticator
-        self._authorizer = authorizer
+        self._access = access
         self._resources = resources
         self._discovery = discovery
         self._openapi = openapi
         self._kubelets = kubelets
+        self._proxies = proxies
         self._health = health
         self._metrics = metrics
         self._watches = watches
@@ -93,6 +90,7 @@ class App:
         self._metrics.count(
             info.verb.upper(), info.group, info.version, info.resource, info.subresource, answer.status, seconds
         )
+        self._access.leave(http, answer)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s %d %.1f ms", http.method, http.path_qs, answer.status, seconds * 1000)
         return answer
@@ -100,36 +98,27 @@ class App:
     async def _serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
         if info.path in _UNPROTECTED:
             return Answer(self._ca, type_="application/x-pem-file")
-        user = self._user(http)
-        asked = _attributes(user, http, info)
-        self._authorizer.check(asked)
+        asked = await self._access.enter(http, info)
+        user = asked.user
         if not info.resource:
             return await self._no_resource(http, info)
         if self._kubelets.serves(info):
             if info.verb == "get" and info.subresource in _UPGRADED:
                 # WebSocket clients open with GET what SPDY clients POST: both need the same permission.
-                self._authorizer.check(replace(asked, verb="create"))
+                self._access.check(replace(asked, verb="create"))
+            if (options := connect_options(info, http.query)) is not None:
+                await self._resources.connect(info, user, options)
             return await self._kubelets.serve(http, info)
+        if self._proxies.serves(info):
+            return await self._proxies.serve(http, info)
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
         if kind is None or not kind.verbs:
             if self._resources.kinds.has_built_in(info.group, info.version):
                 raise not_found()
             return Answer.text("404 page not found\n", 404)
         if info.verb == "patch" and await self._resources.would_create(http, info, kind):
-            self._authorizer.check(replace(asked, verb="create"))
+            self._access.check(replace(asked, verb="create"))
         return await self._resources.serve(http, info, kind, user)
-
-    def _user(self, http: web.BaseRequest) -> User:
-        transport = http.transport
-        if transport is None:
-            raise ConnectionResetError
-        certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
-        subject: Subject | None = certificate.get("subject") if certificate else None
-        headers = http.headers
-        user = self._authenticator.user(subject, headers.get("Authorization"))
-        if any(name[:12].lower() == "impersonate-" for name in headers):
-            return impersonated(user, headers.items(), self._authorizer.check)
-        return user
 
     async def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer:
         path = info.path.rstrip("/") or "/"
@@ -173,25 +162,6 @@ class App:
     def _paths(self) -> Answer:
         paths = ["/api", "/api/v1", "/apis", *self._plain, *(f"/{root}" for root in ROOTS)]
         return Answer.of({"paths": sorted(path for path in paths if path != "/")})
-
-
-def _attributes(user: User, http: web.BaseRequest, info: RequestInfo) -> Attributes:
-    if not info.resource:
-        return Attributes(user, "get" if info.verb == "head" else info.verb, path=info.path)
-    fields = ""
-    if info.verb in ("list", "watch", "deletecollection") and http.query_string:
-        fields = http.query.get("fieldSelector", "")
-    return Attributes(
-        user,
-        info.verb,
-        info.group,
-        info.version,
-        info.resource,
-        info.subresource,
-        info.namespace,
-        info.name,
-        fields=fields,
-    )
 
 
 def _version() -> Answer:

@@ -19,6 +19,7 @@ from pylet.api.errors import ApiError, BadRequest, InternalError, NotFound, Serv
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig
+from pylet.client.view import Table
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.registry import Registry
@@ -77,13 +78,8 @@ class KubeletProxy:
         query = [("port", port) for port in http.query.getall("ports", [])]
         return await self._joined(http, _host(self._pod(info)), f"portForward/{_place(info)}", query)
 
-    async def _node(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
-        if http.method != "GET":
-            raise BadRequest("only GET is passed on to a node's kubelet")
-        return await self._copied(http, info.name, "/".join(info.rest), dict(http.query))
-
     async def _copied(self, http: web.BaseRequest, node: str, path: str, query: Mapping[str, str]) -> Answer | Streamed:
-        host, port = self._address(node)
+        host, port = kubelet_address(self._registry.table(NODE), node)
         if self._session is None:
             connector = aiohttp.TCPConnector(ssl=self.tls, limit=0, keepalive_timeout=30)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
@@ -108,7 +104,7 @@ class KubeletProxy:
         near = http.transport
         if near is None:
             raise ConnectionResetError
-        host, port = self._address(node)
+        host, port = kubelet_address(self._registry.table(NODE), node)
         lines = [f"{http.method} /{path}?{urlencode(query)} HTTP/1.1", f"Host: {_in_url(host)}:{port}"]
         lines += [f"{name}: {value}" for name, value in http.headers.items() if _is_passed(name.lower())]
         head = "\r\n".join(lines) + "\r\n\r\n"
@@ -125,25 +121,26 @@ class KubeletProxy:
             raise NotFound("", "pods", info.name)
         return entry.object
 
-    def _address(self, node: str) -> tuple[str, int]:
-        entry = self._registry.table(NODE).entries.get(Key("", node))
-        if entry is None:
-            raise NotFound("", "nodes", node)
-        status = entry.object.get("status") or {}
-        known = {address["type"]: address["address"] for address in status.get("addresses") or ()}
-        host = next((known[type_] for type_ in _ADDRESSES if type_ in known), None)
-        if host is None:
-            raise InternalError(f"no preferred addresses found; known addresses: {list(known.values())}")
-        return host, dig(status, "daemonEndpoints", "kubeletEndpoint", "Port", default=_KUBELET_PORT)
-
 
 _ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
     ("pods", "log"): KubeletProxy._log,
     ("pods", "exec"): KubeletProxy._exec,
     ("pods", "attach"): KubeletProxy._attach,
     ("pods", "portforward"): KubeletProxy._port_forward,
-    ("nodes", "proxy"): KubeletProxy._node,
 }
+
+
+def kubelet_address(nodes: Table, name: str) -> tuple[str, int]:
+    """Where a node's kubelet listens. Raises: NotFound, InternalError."""
+    entry = nodes.entries.get(Key("", name))
+    if entry is None:
+        raise NotFound("", "nodes", name)
+    status = entry.object.get("status") or {}
+    known = {address["type"]: address["address"] for address in status.get("addresses") or ()}
+    host = next((known[type_] for type_ in _ADDRESSES if type_ in known), None)
+    if host is None:
+        raise InternalError(f"no preferred addresses found; known addresses: {list(known.values())}")
+    return host, dig(status, "daemonEndpoints", "kubeletEndpoint", "Port", default=_KUBELET_PORT)
 
 
 def _place(info: RequestInfo) -> str:

@@ -138,6 +138,14 @@ class Resources:
         table = await self._registry.load_table(kind.stored_as or kind)
         return Key(info.namespace if kind.namespaced else "", info.name) not in table.entries
 
+    async def connect(self, info: RequestInfo, user: User, options: Object) -> None:
+        """Ask admission whether that connection may be made. Raises: ApiError."""
+        kind = self.kinds.by_resource(info.group, info.version, info.resource)
+        if kind is not None:
+            key = Key(info.namespace if kind.namespaced else "", info.name)
+            request = Request(verb=info.verb, kind=kind, key=key, subresource=info.subresource, user=user)
+            await self._registry.connect(request, options)
+
     async def serve(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Answer | Streamed:
         """Raises: ApiError."""
         if info.subresource and info.subresource not in kind.subresources:
@@ -219,6 +227,7 @@ class Resources:
             await self._registry.admit(call.request, obj)
             return self._encoded(call, kind, orjson.dumps(self._token_requests.answer(call.request.key, obj)), 201)
         if "get" not in kind.verbs and not call.info.subresource and kind.verbs and kind.plural != "bindings":
+            await self._registry.admit(call.request, obj)
             review = self._reviews.answer(kind, obj, call.request.user, call.info.namespace)
             return self._encoded(call, kind, orjson.dumps(review), 201)
         written = await self._registry.create(call.request, obj)

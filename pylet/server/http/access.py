@@ -1,0 +1,101 @@
+"""The door: who sends a request, as whom he acts, and whether he may; the audit log hears of it.
+
+Order as upstream's handler chain: authentication, audit, impersonation, authorization.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from pylet.api.errors import Unauthorized
+from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.authenticate import Authenticator, Subject
+from pylet.server.auth.authorize import Authorizer
+from pylet.server.auth.impersonate import impersonated
+from pylet.server.http.answer import REQUEST_ID, Answer, Streamed
+from pylet.server.http.request_info import RequestInfo
+from pylet.server.registry import User
+
+if TYPE_CHECKING:
+    from pylet.server.audit.auditor import Auditor
+
+_NOBODY = User("")
+
+
+class Access:
+    def __init__(self, authenticator: Authenticator, authorizer: Authorizer, auditor: Auditor | None = None) -> None:
+        self._authenticator = authenticator
+        self._authorizer = authorizer
+        self._auditor = auditor
+        self._ids = map("{}{:012x}".format, itertools.repeat(str(uuid.uuid4())[:-12]), itertools.count(1))
+
+    async def enter(self, http: web.BaseRequest, info: RequestInfo) -> Attributes:
+        """What is asked and by whom, who may. Raises: Unauthorized, Forbidden, BadRequest."""
+        id_ = http.headers.get("Audit-ID") or next(self._ids)
+        REQUEST_ID.set(id_)
+        auditor = self._auditor
+        try:
+            user = self._user(http)
+        except Unauthorized:
+            if auditor is not None:
+                auditor.refuse(http, attributes(_NOBODY, http, info), id_)
+            raise
+        asked = attributes(user, http, info)
+        if auditor is not None:
+            auditor.begin(http, asked, id_)
+        headers = http.headers
+        if any(name[:12].lower() == "impersonate-" for name in headers):
+            acting = impersonated(user, headers.items(), self._authorizer.check)
+            if auditor is not None and acting is not user:
+                auditor.impersonated(acting, "")
+            asked = attributes(acting, http, info)
+        self.check(asked)
+        return asked
+
+    def check(self, asked: Attributes) -> None:
+        """Raises: Forbidden."""
+        if self._auditor is None:
+            self._authorizer.check(asked)
+            return
+        decision = self._authorizer.decide(asked)
+        self._auditor.authorized(allowed=decision.allowed, reason=decision.reason)
+        if not decision.allowed:
+            raise asked.forbidden(decision.reason)
+
+    def leave(self, http: web.BaseRequest, answer: Answer | Streamed) -> None:
+        """To be told of every answer."""
+        if self._auditor is not None:
+            whole = answer if isinstance(answer, Answer) else None
+            type_, body = (whole.type, whole.body) if whole is not None else ("", b"")
+            self._auditor.end(http, answer.status, type_, body)
+
+    def _user(self, http: web.BaseRequest) -> User:
+        transport = http.transport
+        if transport is None:
+            raise ConnectionResetError
+        certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
+        subject: Subject | None = certificate.get("subject") if certificate else None
+        return self._authenticator.user(subject, http.headers.get("Authorization"))
+
+
+def attributes(user: User, http: web.BaseRequest, info: RequestInfo) -> Attributes:
+    if not info.resource:
+        return Attributes(user, "get" if info.verb == "head" else info.verb, path=info.path)
+    fields = ""
+    if info.verb in ("list", "watch", "deletecollection") and http.query_string:
+        fields = http.query.get("fieldSelector", "")
+    return Attributes(
+        user,
+        info.verb,
+        info.group,
+        info.version,
+        info.resource,
+        info.subresource,
+        info.namespace,
+        info.name,
+        fields=fields,
+    )

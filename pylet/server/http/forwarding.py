@@ -1,0 +1,186 @@
+"""Pass a request on to another server and its answer back, bodies in pieces both ways, redirects not followed.
+
+An Upgrade and all that follows goes through byte by byte. Who asked is the API server's to know: credentials stay here.
+Source: apimachinery pkg/util/proxy/upgradeaware.go.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from pylet.aio.splice import splice
+from pylet.api.errors import ServiceUnavailable
+from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
+
+if TYPE_CHECKING:
+    import aiohttp
+    from yarl import URL
+
+    from pylet.server.http.links import Links
+
+_HOP_BY_HOP = {
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+_OURS = ("impersonate-", "x-remote-", "access-control-allow-")
+_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
+_PAGE_BYTES = 16 << 20  # of HTML, which is held to have its links rewritten
+_CONNECT_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request goes: `url` is all but the query, `name` what the certificate must say if not the URL's host."""
+
+    url: str
+    tls: ssl.SSLContext | None = None
+    name: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    links: Links | None = None
+
+
+class Forwarder:
+    """Connections are kept. `close` it at the end."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def forward(self, http: web.BaseRequest, target: Target) -> Answer | Streamed:
+        """Raises: ServiceUnavailable when nobody answers there."""
+        if "upgrade" in http.headers.get("Connection", "").lower():
+            return await self._join(http, target)
+        import aiohttp
+
+        headers = _passed(http, target)
+        if target.links is not None:
+            headers["Accept-Encoding"] = "identity"
+        has_body = http.can_read_body or http.method not in _WITHOUT_BODY
+        query = http.rel_url.raw_query_string
+        try:
+            async with self._open().request(
+                http.method,
+                _encoded(f"{target.url}?{query}" if query else target.url),
+                headers=headers,
+                data=http.content if has_body else None,
+                ssl=target.tls if target.tls is not None else True,
+                server_hostname=target.name,
+                allow_redirects=False,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            ) as found:
+                return await _answered(http, found, target)
+        except ConnectionResetError:
+            raise  # the client's
+        except (aiohttp.ClientError, OSError, TimeoutError) as failed:
+            raise ServiceUnavailable(f"error trying to reach service: {failed}") from failed
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            import aiohttp
+
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
+
+    async def _join(self, http: web.BaseRequest, target: Target) -> Streamed:
+        near = http.transport
+        if near is None:
+            raise ConnectionResetError
+        parts = urlsplit(target.url)
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        query = http.rel_url.raw_query_string
+        headers = _passed(http, target)
+        headers.update({"Connection": "Upgrade", "Upgrade": http.headers.get("Upgrade", "")})
+        lines = [f"{http.method} {parts.path or '/'}{'?' + query if query else ''} HTTP/1.1", f"Host: {parts.netloc}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        tls = target.tls if parts.scheme == "https" else None
+        try:
+            await splice(
+                near,
+                host,
+                port,
+                ("\r\n".join(lines) + "\r\n\r\n").encode(),
+                tls=tls,
+                server_hostname=(target.name or host) if tls is not None else None,
+            )
+        except OSError as failed:
+            raise ServiceUnavailable(f"error trying to reach service: {failed}") from failed
+        http.protocol.connection_lost(None)
+        return Streamed(keep_alive=False)
+
+
+def _passed(http: web.BaseRequest, target: Target) -> CIMultiDict[str]:
+    """The client's headers less what concerns its own connection and who it is."""
+    named = {name.strip().lower() for name in http.headers.get("Connection", "").split(",")}
+    headers = CIMultiDict(
+        (name, value)
+        for name, value in http.headers.items()
+        if name.lower() not in _HOP_BY_HOP | named | {"authorization"} and not name.lower().startswith(_OURS)
+    )
+    if http.remote:
+        before = http.headers.get("X-Forwarded-For")
+        headers["X-Forwarded-For"] = f"{before}, {http.remote}" if before else http.remote
+    if target.links is not None:
+        headers["X-Forwarded-Uri"] = http.rel_url.raw_path
+    headers.extend(target.headers)
+    return headers
+
+
+async def _answered(http: web.BaseRequest, found: aiohttp.ClientResponse, target: Target) -> Answer | Streamed:
+    headers = _returned(found, target)
+    type_ = found.headers.get("Content-Type", TEXT)
+    if http.method == "HEAD" or found.status in (204, 304):
+        return Answer(b"", found.status, type_, headers)
+    is_page = type_.partition(";")[0].strip() == "text/html" and "Content-Encoding" not in found.headers
+    if target.links is not None and is_page and "Location" not in found.headers:
+        page = await found.content.read(_PAGE_BYTES)
+        if found.content.at_eof():
+            return Answer(target.links.in_html(page), found.status, type_, headers)
+        first: bytes = page
+    else:
+        first = b""
+    stream = Stream(http, status=found.status, type_=type_, headers=headers, length=found.content_length)
+    if first:
+        await stream.write(first)
+    async for piece in found.content.iter_any():
+        await stream.write(piece)
+    return stream.end()
+
+
+def _returned(found: aiohttp.ClientResponse, target: Target) -> list[tuple[str, str]]:
+    headers: list[tuple[str, str]] = []
+    for name, value in found.headers.items():
+        if name.lower() in _HOP_BY_HOP | {"content-type", "date"} or name.lower().startswith(_OURS):
+            continue
+        if name == "Location" and target.links is not None:
+            value = target.links.rewritten(value)
+        headers.append((name, value))
+    return headers
+
+
+def _encoded(url: str) -> URL:
+    """The URL exactly as it is, nothing in it quoted anew."""
+    from yarl import URL
+
+    return URL(url, encoded=True)

@@ -1,0 +1,139 @@
+"""pods/proxy, services/proxy and nodes/proxy: whatever speaks HTTP there, reached through the API server.
+
+Names may say more than a name: `[scheme:]name[:port]`. What is no ordinary address (loopback, link-local) is refused,
+so that nobody reaches the API server's own machine through it.
+Sources: pkg/registry/core/{pod,node}/strategy.go and service/storage/storage.go, each ResourceLocation.
+"""
+
+from __future__ import annotations
+
+import random
+import ssl
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+
+from aiohttp import web
+
+from pylet.api.errors import BadRequest, NotFound, ServiceUnavailable
+from pylet.api.kind import Kind
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object, dig
+from pylet.client.view import Table
+from pylet.server.http.answer import TEXT, Answer, Streamed
+from pylet.server.http.forwarding import Forwarder, Target
+from pylet.server.http.kubelet_proxy import kubelet_address
+from pylet.server.http.links import Links
+from pylet.server.http.request_info import RequestInfo
+
+
+class Proxies:
+    """`kubelet_tls` is the context to reach kubelets with; other servers' certificates are not looked at."""
+
+    def __init__(self, tables: Callable[[Kind], Table], forwarder: Forwarder, kubelet_tls: ssl.SSLContext) -> None:
+        self._tables = tables
+        self._forwarder = forwarder
+        self._kubelet_tls = kubelet_tls
+        self._locate: dict[str, Callable[[str, str], tuple[str, ssl.SSLContext | None]]] = {
+            "pods": self._pod,
+            "services": self._service,
+            "nodes": self._node,
+        }
+
+    def serves(self, info: RequestInfo) -> bool:
+        return info.subresource == "proxy" and not info.group and info.resource in self._locate
+
+    async def serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
+        """Raises: ApiError."""
+        base, tls = self._locate[info.resource](info.namespace, info.name)
+        parts = http.rel_url.raw_path.split("/")
+        depth = 8 if info.namespace else 6  # /api/v1/namespaces/NAMESPACE/pods/NAME/proxy, /api/v1/nodes/NAME/proxy
+        prefix, path = "/".join(parts[:depth]), "/".join(["", *parts[depth:]]) if parts[depth:] else ""
+        if not path and http.method in ("GET", "HEAD"):
+            query = http.rel_url.raw_query_string
+            where = f"{http.rel_url.raw_path}/{'?' + query if query else ''}"
+            return Answer(b"", 301, TEXT, (("Location", where),))
+        hosts = (base.partition("://")[2], http.headers.get("Host", ""))
+        return await self._forwarder.forward(http, Target(base + path, tls, links=Links(prefix, hosts)))
+
+    def _pod(self, namespace: str, asked: str) -> tuple[str, ssl.SSLContext | None]:
+        scheme, name, port = _split(asked, "pod")
+        pod = self._get(POD, Key(namespace, name))
+        if not port:
+            ports = [one["containerPort"] for c in pod["spec"]["containers"] for one in c.get("ports") or ()]
+            port = str(ports[0]) if ports else ""
+        return _url(scheme, _allowed(dig(pod, "status", "podIP", default="")), port)
+
+    def _service(self, namespace: str, asked: str) -> tuple[str, ssl.SSLContext | None]:
+        scheme, name, port = _split(asked, "service")
+        service = self._get(SERVICE, Key(namespace, name))
+        if port.isdecimal():
+            named = [one.get("name", "") for one in service["spec"].get("ports") or () if one["port"] == int(port)]
+            if not named:
+                raise ServiceUnavailable(f'no service port {port} found for service "{name}"')
+            port = named[0]
+        found = list(self._endpoints(Key(namespace, name), port))
+        if not found:
+            raise ServiceUnavailable(f'no endpoints available for service "{asked}"')
+        address, number = random.choice(found)
+        return _url(scheme, _allowed(address), str(number))
+
+    def _endpoints(self, service: Key, port: str) -> Any:
+        for entry in self._tables(ENDPOINT_SLICE).in_namespace(service.namespace).values():
+            if entry.labels.get("kubernetes.io/service-name") != service.name:
+                continue
+            numbers = [one["port"] for one in entry.object.get("ports") or () if one.get("name", "") == port]
+            for endpoint in entry.object.get("endpoints") or ():
+                if numbers and dig(endpoint, "conditions", "ready", default=True):
+                    yield endpoint["addresses"][0], numbers[0]
+
+    def _node(self, _: str, asked: str) -> tuple[str, ssl.SSLContext | None]:
+        scheme, name, port = _split(asked, "node")
+        host, own = kubelet_address(self._tables(NODE), name)
+        if not port or port == str(own):
+            return f"https://{_in_url(host)}:{own}", self._kubelet_tls
+        return _url(scheme, _allowed(host), port)
+
+    def _get(self, kind: Kind, key: Key) -> Object:
+        entry = self._tables(kind).entries.get(key)
+        if entry is None:
+            raise NotFound(kind.group, kind.plural, key.name)
+        return entry.object
+
+
+def _split(asked: str, what: str) -> tuple[str, str, str]:
+    """Scheme, name and port of `name`, `name:port` or `scheme:name:port`. Raises: BadRequest."""
+    parts = asked.split(":")
+    scheme, name, port = {1: ("", *parts, ""), 2: ("", *parts), 3: tuple(parts)}.get(len(parts), ("", "", ""))
+    if scheme not in ("", "http", "https") or not name:
+        raise BadRequest(f'invalid {what} request "{asked}"')
+    return scheme or "http", name, port
+
+
+def _url(scheme: str, host: str, port: str) -> tuple[str, ssl.SSLContext | None]:
+    base = f"{scheme}://{_in_url(host)}{':' + port if port else ''}"
+    return base, _careless() if scheme == "https" else None
+
+
+def _careless() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _allowed(address: str) -> str:
+    try:
+        ip = ip_address(address)
+    except ValueError as bad:
+        raise BadRequest("address not allowed") from bad
+    if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+        raise BadRequest("address not allowed")
+    return address
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

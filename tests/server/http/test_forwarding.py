@@ -1,0 +1,171 @@
+"""Requests passed on to another server: what arrives there, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from pylet.api.errors import ApiError, BadRequest, ServiceUnavailable
+from pylet.server.http.forwarding import Forwarder, Target
+from pylet.server.http.links import Links
+from pylet.server.http.proxies import _allowed, _split
+
+PREFIX = "/api/v1/namespaces/a/pods/p/proxy"
+
+
+async def behind(request: web.Request) -> web.StreamResponse:
+    """What is proxied."""
+    match request.path:
+        case "/echo":
+            seen = {"method": request.method, "target": request.raw_path, "headers": dict(request.headers)}
+            return web.json_response({**seen, "body": (await request.read()).decode()})
+        case "/teapot":
+            return web.Response(
+                status=418, text="short and stout", headers={"Set-Cookie": "a=b", "Connection": "close"}
+            )
+        case "/moved":
+            raise web.HTTPFound("/elsewhere?x=1")
+        case "/page":
+            page = '<a class="x" href="/in">in</a><a href=\'other\'>rel</a><img src="http://far.test/i"><p href="/no">'
+            return web.Response(text=page, content_type="text/html")
+        case "/large":
+            return web.Response(body=b"x" * (8 << 20))
+        case "/socket":
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            async for message in socket:
+                await socket.send_str(f"heard {message.data}")
+            return socket
+    return web.Response(status=404)
+
+
+@pytest.fixture
+async def base() -> AsyncIterator[str]:
+    """The URL of a proxy before the server above."""
+    runner = web.AppRunner(app := web.Application(), shutdown_timeout=0.1)
+    app.router.add_route("*", "/{path:.*}", behind)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    forwarder = Forwarder()
+
+    async def proxy(http: web.BaseRequest) -> object:
+        path = http.rel_url.raw_path.removeprefix(PREFIX)
+        links = Links(PREFIX, (f"127.0.0.1:{port}",))
+        try:
+            return await forwarder.forward(http, Target(f"http://127.0.0.1:{port}{path}", links=links))
+        except ApiError as error:
+            return web.Response(status=error.code, text=error.message)
+
+    server = web.Server(proxy)  # type: ignore[arg-type]
+    proxy_runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    await proxy_runner.setup()
+    front = web.TCPSite(proxy_runner, "127.0.0.1", 0)
+    await front.start()
+    yield f"http://127.0.0.1:{proxy_runner.addresses[0][1]}{PREFIX}"
+    await forwarder.close()
+    await proxy_runner.cleanup()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+async def test_method_query_and_body_arrive_as_they_were(base: str, client: aiohttp.ClientSession, method: str) -> None:
+    body = "" if method in ("GET", "OPTIONS") else "some text"
+    async with client.request(method, URL(f"{base}/echo?a=%2F&b=+c", encoded=True), data=body) as found:
+        seen = await found.json()
+    assert (seen["method"], seen["target"], seen["body"]) == (method, "/echo?a=%2F&b=+c", body)
+
+
+async def test_who_asked_stays_here(base: str, client: aiohttp.ClientSession) -> None:
+    headers = {"Authorization": "Bearer x", "Impersonate-User": "joe", "X-Remote-User": "root", "X-Mine": "1"}
+    async with client.get(f"{base}/echo", headers=headers) as found:
+        seen = (await found.json())["headers"]
+    assert seen["X-Mine"] == "1"
+    assert seen["X-Forwarded-For"] == "127.0.0.1"
+    assert seen["X-Forwarded-Uri"] == f"{PREFIX}/echo"
+    assert not {"Authorization", "Impersonate-User", "X-Remote-User"} & seen.keys()
+
+
+async def test_status_and_headers_come_back(base: str, client: aiohttp.ClientSession) -> None:
+    async with client.get(f"{base}/teapot") as found:
+        assert (found.status, await found.text(), found.headers["Set-Cookie"]) == (418, "short and stout", "a=b")
+
+
+async def test_redirects_are_not_followed_and_lead_back_here(base: str, client: aiohttp.ClientSession) -> None:
+    async with client.get(f"{base}/moved", allow_redirects=False) as found:
+        assert (found.status, found.headers["Location"]) == (302, f"{PREFIX}/elsewhere?x=1")
+
+
+async def test_links_of_a_page_lead_back_here(base: str, client: aiohttp.ClientSession) -> None:
+    async with client.get(f"{base}/page") as found:
+        page = await found.text()
+    assert page == (
+        f'<a class="x" href="{PREFIX}/in">in</a><a href="other">rel</a><img src="http://far.test/i"><p href="/no">'
+    )
+
+
+async def test_large_bodies_pass_in_pieces_and_heads_have_none(base: str, client: aiohttp.ClientSession) -> None:
+    async with client.get(f"{base}/large") as found:
+        assert len(await found.read()) == 8 << 20
+    async with client.head(f"{base}/large") as found:
+        assert (found.status, await found.read()) == (200, b"")
+
+
+async def test_an_upgrade_passes_through(base: str, client: aiohttp.ClientSession) -> None:
+    async with client.ws_connect(f"{base}/socket") as socket:
+        await socket.send_str("hello")
+        assert await socket.receive_str() == "heard hello"
+
+
+async def test_nobody_there_is_503() -> None:
+    forwarder = Forwarder()
+
+    async def proxy(http: web.BaseRequest) -> object:
+        with pytest.raises(ServiceUnavailable, match="error trying to reach service"):
+            await forwarder.forward(http, Target("http://127.0.0.1:9/x"))
+        return web.Response(text="refused")
+
+    runner = web.ServerRunner(web.Server(proxy))  # type: ignore[arg-type]
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/") as found:
+        assert await found.text() == "refused"
+    await forwarder.close()
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("web", ("http", "web", "")),
+        ("web:80", ("http", "web", "80")),
+        ("https:web:", ("https", "web", "")),
+        ("https:web:https", ("https", "web", "https")),
+    ],
+)
+def test_a_name_may_say_scheme_and_port(asked: str, found: tuple[str, str, str]) -> None:
+    assert _split(asked, "pod") == found
+
+
+@pytest.mark.parametrize("asked", ["", ":", "ftp:web:21", "a:b:c:d", "https::1"])
+def test_other_names_are_refused(asked: str) -> None:
+    with pytest.raises(BadRequest, match="invalid pod request"):
+        _split(asked, "pod")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1", "", "x"])
+def test_the_servers_own_machine_is_not_reached(address: str) -> None:
+    with pytest.raises(BadRequest, match="address not allowed"):
+        _allowed(address)
