@@ -43,8 +43,8 @@ class Attributes:
     `name` is the object's, or its generateName while it has none. `table` reads the cluster; kinds by their names, as
     `table("Pod")`; `own` is that of the written kind, None where nothing is stored. `warnings` reach the client.
     `settled` are called once the write is in the tables, or has failed: they end what a plugin holds meanwhile.
-    `request` is the call that led here, `deleting` how it deletes; `named` is the name it came with, "" where the server
-    makes one up or deletes many.
+    `request` is the call that led here, `deleting` how it deletes; `named` is the name it came with, "" where the
+    server makes one up or deletes many.
     """
 
     operation: str

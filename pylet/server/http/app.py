@@ -108,6 +108,7 @@ class App:
                 self._access.check(replace(asked, verb="create"))
             if (options := connect_options(info, http.query)) is not None:
                 await self._resources.connect(info, user, options)
+            await self._admit_connection(http, info, user)
             return await self._kubelets.serve(http, info)
         if self._proxies.serves(info):
             return await self._proxies.serve(http, info)
@@ -119,6 +120,10 @@ class App:
         if info.verb == "patch" and await self._resources.would_create(http, info, kind):
             self._access.check(replace(asked, verb="create"))
         return await self._resources.serve(http, info, kind, user)
+
+    async def _admit_connection(self, http: web.BaseRequest, info: RequestInfo, user: User) -> None:
+        if (options := connect_options(info, http.query)) is not None:
+            await self._resources.connect(info, user, options)
 
     async def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer:
         path = info.path.rstrip("/") or "/"

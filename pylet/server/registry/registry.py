@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -42,7 +43,7 @@ from pylet.server.registry.scale import scale_of, scaled
 from pylet.server.registry.selection import selection_of
 from pylet.server.registry.served import Served
 from pylet.server.registry.state import State
-from pylet.server.registry.writing import Allocate, Writer, private_copy, success
+from pylet.server.registry.writing import Allocate, Through, Writer, private_copy, success
 from pylet.store.interface import Store
 
 _EVICTION_ATTEMPTS = 20
@@ -289,7 +290,8 @@ class Registry:
             return workload
 
         plain = _for(request, kind, request.key, "")
-        written = await self._writer.change(plain, scale, is_tracked=True)
+        through = Through(request, partial(scale_of, kind), partial(scaled, kind))
+        written = await self._writer.change(plain, scale, is_tracked=True, through=through)
         return Written(Entry.of(SCALE, scale_of(kind, orjson.loads(written.entry.raw))))
 
     async def _bind(self, request: Request, binding: Object) -> Written:

@@ -45,6 +45,13 @@ class Served:
         """What the definition of that name has added."""
         return self._custom.get(owner, ())
 
+    def versions(self, kind: Kind) -> Sequence[Kind]:
+        """All versions (and groups) that show what `kind` shows, itself among them."""
+        if kind.storage is not None:
+            return self.of(kind.resource)
+        base = kind.stored_as or kind
+        return [other for other in self._built_in if (other.stored_as or other) is base]
+
     def replace(self, owner: str, fresh: Sequence[Kind]) -> None:
         """Serve `fresh` in place of what `owner` had; built-in kinds cannot be hidden."""
         gone = self._custom.pop(owner, ())

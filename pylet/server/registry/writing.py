@@ -9,8 +9,9 @@ Source: apiserver pkg/registry/generic/registry/store.go, pkg/registry/rest/{cre
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -38,6 +39,19 @@ Changing: TypeAlias = Callable[[Entry], Object]
 """Makes the new object out of the current one: a private copy, canonical, of the stored version."""
 Allocate: TypeAlias = Callable[[Object, Object | None], AbstractContextManager[None]]
 """Completes an object with what the server hands out, and holds it until the write is decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Through:
+    """A write of an object through what another kind shows of it: admission sees that.
+
+    `put` brings what was `shown`, and may have changed, back into the object.
+    """
+
+    request: Request
+    shown: Callable[[Object], Object]
+    put: Callable[[Object, Object], object]
+
 
 _NAME_ATTEMPTS = 8
 
@@ -138,6 +152,7 @@ class Writer:
         *,
         create: Callable[[], Object] | None = None,
         is_tracked: bool = False,
+        through: Through | None = None,
     ) -> Written:
         """Change one object; `create` makes it where there is none, if the kind allows a PUT to.
 
@@ -155,7 +170,8 @@ class Writer:
                 return await self.create(request, obj)
             try:
                 obj = changing(entry)
-                return Written(await self._change(request, kind, cache, entry, obj, is_tracked=is_tracked))
+                changed = await self._change(request, kind, cache, entry, obj, is_tracked=is_tracked, through=through)
+                return Written(changed)
             except store.Conflict as lost:
                 await self._state.reached(lost.current)
             except store.KeyMissing as gone:
@@ -179,7 +195,15 @@ class Writer:
                     raise
 
     async def _change(
-        self, request: Request, kind: Kind, cache: Cache, entry: Entry, obj: Object, *, is_tracked: bool
+        self,
+        request: Request,
+        kind: Kind,
+        cache: Cache,
+        entry: Entry,
+        obj: Object,
+        *,
+        is_tracked: bool,
+        through: Through | None,
     ) -> Entry:
         key, old = entry.key, entry.object
         meta = obj["metadata"]
@@ -189,7 +213,12 @@ class Writer:
         schema.default_kind(kind, obj)
         if not is_tracked:
             self.ownership.track(request, kind, obj, old, format_time(self._now()))
-        admitted = await self._admission.admit(request, UPDATE, kind, key, obj, old)
+        if through is None:
+            admitted = await self._admission.admit(request, UPDATE, kind, key, obj, old)
+        else:
+            shown = through.shown(obj)
+            admitted = await self._admission.admit(through.request, UPDATE, kind, key, shown, through.shown(old))
+            through.put(obj, shown)
         try:
             return await self._swap(request, kind, cache, entry, obj, admitted)
         finally:

@@ -1,0 +1,82 @@
+"""The four dynamic plugins. While nothing of theirs is configured they see no write and hold nothing.
+
+Each listens to the tables of its configurations, and compiles them when the next write comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pylet.api.kind import Kind
+from pylet.api.kinds.mutatingwebhookconfiguration import KIND as MUTATING_WEBHOOK
+from pylet.api.kinds.validatingwebhookconfiguration import KIND as VALIDATING_WEBHOOK
+from pylet.client.view import Entry, Table
+from pylet.server.admission.dynamic.cluster import Cluster
+from pylet.server.admission.interface import CONNECT, CREATE, DELETE, UPDATE, Attributes, Plugin
+
+_ALL = frozenset((CREATE, UPDATE, DELETE, CONNECT))
+
+
+class _Source:
+    """What is configured in `tables`, compiled on demand; `resources` is empty as long as one of them is."""
+
+    def __init__(
+        self,
+        tables: Sequence[Table],
+        compiled: Callable[..., Any],
+        changed: Callable[[], None],
+        operations: frozenset[str] = _ALL,
+    ) -> None:
+        self.resources: dict[str, frozenset[str]] = {}
+        self._tables = tables
+        self._compile = compiled
+        self._changed = changed
+        self._operations = operations
+        self._made: Any = None
+        for table in tables:
+            table.listen(self._heard)
+        self._heard(None, None)
+
+    def made(self) -> Any:
+        if self._made is None:
+            self._made = self._compile(*(table.entries.values() for table in self._tables))
+        return self._made
+
+    def _heard(self, before: Entry | None, after: Entry | None) -> None:
+        self._made = None
+        is_wanted = all(table.entries for table in self._tables)
+        if is_wanted != bool(self.resources):
+            self.resources.clear()
+            if is_wanted:
+                self.resources["*"] = self._operations
+            self._changed()
+
+
+def plugins(cluster: Cluster, table: Callable[[Kind], Table], changed: Callable[[], None]) -> Sequence[Plugin]:
+    """In their order. `table` reads the configurations; `changed` is told when one begins or ends to see writes."""
+
+    def hooks(kind: Kind) -> _Source:
+        def compiled(entries: Any) -> Any:
+            from pylet.server.admission.dynamic.hooks import hooks_of
+
+            return hooks_of(entries)
+
+        return _Source((table(kind),), compiled, changed)
+
+    mutating, validating = hooks(MUTATING_WEBHOOK), hooks(VALIDATING_WEBHOOK)
+
+    async def mutate(write: Attributes) -> None:
+        from pylet.server.admission.dynamic import webhooks
+
+        await webhooks.mutate(write, mutating.made(), cluster)
+
+    async def validate(write: Attributes) -> None:
+        from pylet.server.admission.dynamic import webhooks
+
+        await webhooks.validate(write, validating.made(), cluster)
+
+    return (
+        Plugin("MutatingAdmissionWebhook", mutating.resources, admit=mutate),
+        Plugin("ValidatingAdmissionWebhook", validating.resources, validate=validate),
+    )

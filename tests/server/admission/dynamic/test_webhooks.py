@@ -1,0 +1,269 @@
+"""Webhooks: what they are asked, what becomes of their answers, and in which order."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import orjson
+import pytest
+
+from pylet.api.kinds.configmap import KIND as CONFIG_MAP
+from pylet.api.kinds.validatingwebhookconfiguration import KIND as VALIDATING
+from pylet.api.object import Key, Object
+from pylet.server.registry import User
+from tests.server.admission.dynamic.conftest import Dynamic, rule
+from tests.server.kit import configmap, pod, refused
+
+A, B = "https://hook.test/a", "https://hook.test/b"
+CONFIG_MAPS = rule("configmaps")
+
+
+def allowed(request: Object) -> Object:
+    return {"allowed": True}
+
+
+def denied(message: str = "no", **status: Any) -> Any:
+    return lambda request: {"allowed": False, "status": {"message": message, **status}}
+
+
+def patching(*operations: Object) -> Any:
+    patch = base64.b64encode(orjson.dumps(operations)).decode()
+    return lambda request: {"allowed": True, "patchType": "JSONPatch", "patch": patch}
+
+
+def setting(key: str, value: str) -> Any:
+    return patching({"op": "add", "path": f"/data/{key}", "value": value})
+
+
+async def test_a_webhook_is_told_everything(dynamic: Dynamic) -> None:
+    dynamic.webhooks.answers[A] = allowed
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    ada = User("ada", ("staff",), "7", {"k": ["v"]})
+    await dynamic.api.create(configmap("c", x="1"), user=ada, field_manager="test")
+    request = dynamic.webhooks.asked[0]
+    assert request.pop("uid")
+    meta = request["object"].pop("metadata")
+    assert (meta["name"], meta["namespace"], bool(meta["uid"])) == ("c", "a", True)
+    resource = {"group": "", "version": "v1", "resource": "configmaps"}
+    kind = {"group": "", "version": "v1", "kind": "ConfigMap"}
+    assert request == {
+        "kind": kind,
+        "resource": resource,
+        "requestKind": kind,
+        "requestResource": resource,
+        "name": "c",
+        "namespace": "a",
+        "operation": "CREATE",
+        "userInfo": {"username": "ada", "uid": "7", "groups": ["staff"], "extra": {"k": ["v"]}},
+        "dryRun": False,
+        "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1", "fieldManager": "test"},
+        "object": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"x": "1"}},
+        "oldObject": None,
+    }
+
+
+async def test_updates_and_deletions_show_the_old_object(dynamic: Dynamic) -> None:
+    made = await dynamic.api.create(configmap("c", x="1"))
+    dynamic.webhooks.answers[A] = allowed
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    await dynamic.api.update(configmap("c", x="2"))
+    await dynamic.api.delete(CONFIG_MAP, "a", "c", propagation="Background", grace_seconds=0)
+    update, delete = dynamic.webhooks.asked
+    assert (update["operation"], update["oldObject"]["data"], update["object"]["data"]) == (
+        "UPDATE",
+        {"x": "1"},
+        {"x": "2"},
+    )
+    assert update["object"]["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    assert (delete["operation"], delete["object"], delete["oldObject"]["data"]) == ("DELETE", None, {"x": "2"})
+    assert delete["options"] == {
+        "kind": "DeleteOptions",
+        "apiVersion": "meta.k8s.io/v1",
+        "gracePeriodSeconds": 0,
+        "propagationPolicy": "Background",
+    }
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "reason", "message"),
+    [
+        (denied("no"), 400, None, "denied the request: no"),
+        (denied("", reason="Because"), 400, "Because", "denied the request: Because"),
+        (denied("", code=403, reason="Forbidden"), 403, "Forbidden", "denied the request: Forbidden"),
+        (lambda request: {"allowed": False}, 400, None, "denied the request without explanation"),
+        (denied("no", code=200), 400, None, "denied the request: no"),
+    ],
+)
+async def test_a_denial_is_what_the_client_gets(
+    dynamic: Dynamic, answer: Any, code: int, reason: str | None, message: str
+) -> None:
+    dynamic.webhooks.answers[A] = answer
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    status = await refused(dynamic.api.create(configmap("c")))
+    assert (status["code"], status.get("reason")) == (code, reason)
+    assert status["message"] == f'admission webhook "a.hooks.test" {message}'
+
+
+async def test_a_webhook_that_fails_refuses_the_write_unless_it_may_fail(dynamic: Dynamic) -> None:
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    status = await refused(dynamic.api.create(configmap("c")))
+    why = (
+        'failed calling webhook "a.hooks.test": failed to call webhook: Post "https://hook.test/a?timeout=10s": refused'
+    )
+    assert (status["code"], status["reason"]) == (500, "InternalError")
+    assert status["message"] == f"Internal error occurred: {why}"
+    assert status["details"] == {"causes": [{"message": why}]}
+    await dynamic.api.delete(VALIDATING, "", "one")
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS], "failurePolicy": "Ignore"})
+    await dynamic.api.create(configmap("c"))
+
+
+@pytest.mark.parametrize(
+    ("response", "says"),
+    [
+        ({"uid": "other"}, "expected response.uid="),
+        ({"allowed": True, "patch": "W10="}, "validating webhook may not return response.patch"),
+        ({"allowed": True, "patchType": "JSONPatch"}, "validating webhook may not return response.patchType"),
+    ],
+)
+async def test_an_answer_that_is_none_fails(dynamic: Dynamic, response: Object, says: str) -> None:
+    dynamic.webhooks.answers[A] = lambda request: response
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    status = await refused(dynamic.api.create(configmap("c")))
+    assert f"received invalid webhook response: {says}" in status["message"]
+
+
+async def test_patches_are_applied_in_the_order_of_names_and_defaulted(dynamic: Dynamic) -> None:
+    dynamic.webhooks.answers |= {A: setting("x", "a"), B: setting("x", "b")}
+    late = {"rules": [CONFIG_MAPS], "clientConfig": {"url": B}}
+    await dynamic.configure("MutatingWebhookConfiguration", late, name="two")
+    await dynamic.configure("MutatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    assert (await dynamic.api.create(configmap("c", z="1")))["data"] == {"x": "b", "z": "1"}
+    assert "uid" not in dynamic.webhooks.asked[0]["object"]["metadata"]
+    assert dynamic.webhooks.asked[1]["object"]["data"]["x"] == "a"
+
+
+async def test_a_patched_object_is_defaulted_and_judged_again(dynamic: Dynamic) -> None:
+    container = {"name": "d", "image": "registry.test/d:1"}
+    dynamic.webhooks.answers[A] = patching({"op": "add", "path": "/spec/initContainers", "value": [container]})
+    await dynamic.configure("MutatingWebhookConfiguration", {"rules": [rule("pods")]})
+    made = await dynamic.api.create(pod("p"))
+    assert made["spec"]["initContainers"][0]["terminationMessagePath"] == "/dev/termination-log"
+    dynamic.webhooks.answers[A] = patching({"op": "replace", "path": "/spec/containers/0/name", "value": "NO"})
+    status = await refused(dynamic.api.create(pod("q")))
+    assert (status["code"], status["details"]["causes"][0]["field"]) == (422, "spec.containers[0].name")
+
+
+async def test_who_wants_it_is_asked_again_after_later_changes(dynamic: Dynamic) -> None:
+    def first(request: Object) -> Any:
+        seen = "seen" if "late" in request["object"]["data"] else "unseen"
+        return setting("first", seen)(request)
+
+    dynamic.webhooks.answers |= {A: first, B: setting("late", "1")}
+    eager = {"rules": [CONFIG_MAPS], "reinvocationPolicy": "IfNeeded"}
+    late = {"rules": [CONFIG_MAPS], "name": "b.hooks.test", "clientConfig": {"url": B}}
+    await dynamic.configure("MutatingWebhookConfiguration", eager, late)
+    made = await dynamic.api.create(configmap("c", z="1"))
+    assert made["data"] == {"z": "1", "late": "1", "first": "seen"}
+    assert len(dynamic.webhooks.asked) == 3
+
+
+async def test_dry_runs_only_reach_webhooks_without_side_effects(dynamic: Dynamic) -> None:
+    dynamic.webhooks.answers[A] = allowed
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    await dynamic.api.create(configmap("c"), dry_run=True)
+    assert dynamic.webhooks.asked[0]["dryRun"] is True
+
+
+async def test_warnings_and_audit_annotations_reach_the_request(dynamic: Dynamic) -> None:
+    said = {"allowed": True, "warnings": ["careful"], "auditAnnotations": {"k": "v"}}
+    dynamic.webhooks.answers[A] = lambda request: said
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    request = dynamic.api.request("create", CONFIG_MAP, "a")
+    await dynamic.api.registry.create(request, configmap("c"))
+    assert (request.warnings, request.annotations) == (["careful"], {"a.hooks.test/k": "v"})
+
+
+async def test_nobody_is_asked_about_configurations_of_admission(dynamic: Dynamic) -> None:
+    everything = {**rule("*"), "apiGroups": ["*"]}
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [everything]})
+    await dynamic.configure("MutatingWebhookConfiguration", {"rules": [everything]}, name="two")
+    await dynamic.api.delete(VALIDATING, "", "one")
+    assert dynamic.webhooks.asked == []
+
+
+async def test_match_conditions_decide_with_the_authorizer(dynamic: Dynamic) -> None:
+    from pylet.api.cel.library.authorizer import Question
+
+    dynamic.webhooks.answers[A] = denied()
+    conditions = [
+        {"name": "one", "expression": "object.metadata.name.startsWith('x')"},
+        {"name": "two", "expression": "!authorizer.group('').resource('secrets').check('get').allowed()"},
+    ]
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS], "matchConditions": conditions})
+    await dynamic.api.create(configmap("c"))
+    await refused(dynamic.api.create(configmap("x")))
+    dynamic.allowed.add(Question(verb="get", resource="secrets"))
+    await dynamic.api.create(configmap("x"))
+
+
+async def test_a_match_condition_that_fails_refuses(dynamic: Dynamic) -> None:
+    conditions = [{"name": "one", "expression": "object.data.missing == 'x'"}]
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS], "matchConditions": conditions})
+    status = await refused(dynamic.api.create(configmap("c", z="1")))
+    assert status["message"] == (
+        "configmaps \"c\" is forbidden: expression 'object.data.missing == 'x'' resulted in error: no such key: missing"
+    )
+
+
+async def test_a_scale_is_what_webhooks_see_of_scaling(dynamic: Dynamic) -> None:
+    labels = {"app": "x"}
+    template = {"metadata": {"labels": labels}, "spec": pod("p")["spec"]}
+    await dynamic.api.create(
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "d", "namespace": "a"},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+        }
+    )
+    dynamic.webhooks.answers[A] = patching({"op": "replace", "path": "/spec/replicas", "value": 3})
+    await dynamic.configure("MutatingWebhookConfiguration", {"rules": [rule("deployments/scale", group="apps")]})
+    from pylet.api.kinds.deployment import KIND as DEPLOYMENT
+
+    patch = {"spec": {"replicas": 2}}
+    scale = await dynamic.api.patch(DEPLOYMENT, "a", "d", patch, subresource="scale")
+    request = dynamic.webhooks.asked[0]
+    assert (request["kind"]["kind"], request["subResource"]) == ("Scale", "scale")
+    assert (request["oldObject"]["spec"], request["object"]["spec"]) == ({"replicas": 1}, {"replicas": 2})
+    assert scale["spec"]["replicas"] == 3
+
+
+async def test_connections_are_asked_about(dynamic: Dynamic) -> None:
+    from pylet.api.kinds.pod import KIND as POD
+
+    dynamic.webhooks.answers[A] = denied("not here")
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [rule("pods/*", operations=["CONNECT"])]})
+    request = dynamic.api.request("create", POD, "a", "p", subresource="exec")
+    options = {"kind": "PodExecOptions", "apiVersion": "v1", "command": ["sh"]}
+    status = await refused(dynamic.api.registry.connect(request, options))
+    assert status["message"].endswith("denied the request: not here")
+    asked = dynamic.webhooks.asked[0]
+    assert (asked["operation"], asked["kind"]["kind"], asked["object"], asked["options"], asked["name"]) == (
+        "CONNECT",
+        "PodExecOptions",
+        options,
+        None,
+        "p",
+    )
+
+
+async def test_nothing_sees_writes_while_nothing_is_configured(dynamic: Dynamic) -> None:
+    chain = dynamic.api.registry.admission
+    before = len(chain.seeing("configmaps", "", "create").validate)
+    await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    assert len(chain.seeing("configmaps", "", "create").validate) == before + 1
+    await dynamic.api.delete(VALIDATING, "", "one")
+    assert len(chain.seeing("configmaps", "", "create").validate) == before
+    assert Key("", "one") not in dynamic.api.registry.table(VALIDATING).entries
