@@ -26,6 +26,7 @@ from pylet.server.http.request_info import RequestInfo, request_info
 from pylet.server.http.resources import Resources, not_found, warning_headers
 from pylet.server.http.watching import Watches
 from pylet.server.metrics import Metrics
+from pylet.server.registry import User
 from pylet.version import KUBERNETES, VERSION
 
 log = logging.getLogger(__name__)
@@ -106,11 +107,10 @@ class App:
             if info.verb == "get" and info.subresource in _UPGRADED:
                 # WebSocket clients open with GET what SPDY clients POST: both need the same permission.
                 self._access.check(replace(asked, verb="create"))
-            if (options := connect_options(info, http.query)) is not None:
-                await self._resources.connect(info, user, options)
             await self._admit_connection(http, info, user)
             return await self._kubelets.serve(http, info)
         if self._proxies.serves(info):
+            await self._admit_connection(http, info, user)
             return await self._proxies.serve(http, info)
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
         if kind is None or not kind.verbs:
