@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from pylet.agent.kubelet import node_status
@@ -26,7 +25,6 @@ log = logging.getLogger(__name__)
 LEASE_NAMESPACE = "kube-node-lease"
 _LEASE_SECONDS = 40
 _RENEW_SECONDS = 10
-_REPORT_EVERY = timedelta(minutes=5)
 _WHILE_NOT_READY_SECONDS = 0.2
 _RUNTIME_SECONDS = 10
 
@@ -49,7 +47,6 @@ class NodeReporter:
         self._identity = identity
         self._machine = read_machine(data_dir)
         self._reported: Object = {}
-        self._reported_at = datetime.min.replace(tzinfo=self._clock.now().tzinfo)
         self._lease: Object | None = None
         self._uid = ""
 
@@ -102,17 +99,20 @@ class NodeReporter:
         return False
 
     async def _report(self, before: Object) -> bool:
-        """Report the status if it differs from `before` or it is time; whether the node is ready."""
+        """Report the status if it differs from `before`; whether the node is ready.
+
+        The lease is the heartbeat. Upstream also reports every five minutes what has not changed: a write to flash
+        that tells nobody anything.
+        """
         now = self._clock.now()
         runtime = await self._runtime_facts()
         identity = self._identity()
         status = node_status.status(identity, self._machine, read_load(self._data_dir), runtime, before, now)
-        changed = node_status.is_worth_reporting(before, status)
-        if changed or now - self._reported_at >= _REPORT_EVERY:
+        if node_status.is_worth_reporting(before, status):
             await self._client.patch(
                 NODE, Key("", identity.name), {"status": status}, type_=PatchType.STRATEGIC, subresource="status"
             )
-            self._reported, self._reported_at = status, now
+            self._reported = status
         return not runtime.problem
 
     async def _runtime_facts(self) -> RuntimeFacts:

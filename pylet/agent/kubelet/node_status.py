@@ -127,7 +127,7 @@ def status(
 
 
 def is_worth_reporting(before: Object, after: Object) -> bool:
-    """Whether anything but heartbeat times differs: what upstream reports at once rather than every five minutes."""
+    """Whether anything but heartbeat times differs."""
     return _without_heartbeats(before) != _without_heartbeats(after)
 
 
