@@ -1,0 +1,105 @@
+"""What a namespace's labels ask for. Source: pod-security-admission api/helpers.go, policy/checks.go."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pylet.api import causes
+from pylet.api.errors import Cause
+
+PREFIX = "pod-security.kubernetes.io/"
+LEVELS = ("privileged", "baseline", "restricted")
+LATEST = 1 << 30
+_VERSION = re.compile(r"v1\.([0-9]|[1-9][0-9]*)")
+_MODES = ("enforce", "audit", "warn")
+
+
+class Limit(NamedTuple):
+    """A level of the standards of one minor version."""
+
+    level: str = "privileged"
+    minor: int = LATEST
+
+    @property
+    def is_privileged(self) -> bool:
+        return self.level == "privileged"
+
+    @property
+    def strictness(self) -> int:
+        return LEVELS.index(self.level)
+
+    def __str__(self) -> str:
+        return f"{self.level}:{'latest' if self.minor == LATEST else f'v1.{self.minor}'}"
+
+
+_UNLIMITED = Limit()
+
+
+class Violation(NamedTuple):
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Violations:
+    found: tuple[Violation, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.found)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{reason} ({detail})" if detail else reason for reason, detail in self.found)
+
+    @property
+    def reasons(self) -> str:
+        return ", ".join(violation.reason for violation in self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """`problems` are what is wrong with the labels; such labels restrict what is enforced, and nothing else."""
+
+    enforce: Limit = _UNLIMITED
+    audit: Limit = _UNLIMITED
+    warn: Limit = _UNLIMITED
+    problems: tuple[Cause, ...] = ()
+
+
+PRIVILEGED = Policy()
+
+
+def policy_of(labels: Mapping[str, str]) -> Policy:
+    if not any(name.startswith(PREFIX) for name in labels):
+        return PRIVILEGED
+    problems: list[Cause] = []
+    limits: dict[str, Limit] = {}
+    for mode in _MODES:
+        limits[mode] = _limit(labels, mode, problems)
+    enforce, warn = limits["enforce"], limits["warn"]
+    is_explicit = labels.get(f"{PREFIX}enforce") in LEVELS
+    if f"{PREFIX}warn" not in labels and is_explicit and enforce.strictness > warn.strictness:
+        warn = Limit(enforce.level, warn.minor if f"{PREFIX}warn-version" in labels else enforce.minor)
+    return Policy(enforce, limits["audit"], warn, tuple(problems))
+
+
+def _limit(labels: Mapping[str, str], mode: str, problems: list[Cause]) -> Limit:
+    level, minor = "privileged", LATEST
+    label = PREFIX + mode
+    given = labels.get(label)
+    if given in LEVELS:
+        level = given
+    elif given is not None:
+        level = "restricted" if mode == "enforce" else "privileged"
+        says = f"must be one of {', '.join(LEVELS)}"
+        problems.append(causes.invalid(f"metadata.labels[{label}]", given, says))
+    label = f"{PREFIX}{mode}-version"
+    given = labels.get(label)
+    if given is not None and given != "latest":
+        if match := _VERSION.fullmatch(given):
+            minor = int(match[1])
+        else:
+            problems.append(causes.invalid(f"metadata.labels[{label}]", given, 'must be "latest" or "v1.x"'))
+    return Limit(level, minor)
