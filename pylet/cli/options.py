@@ -89,6 +89,12 @@ def _port(text: str) -> int:
     raise ValueError("is not a port number from 1 to 65535")
 
 
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise ValueError("is not a number, 0 or more")
+
+
 def _port_range(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     try:
@@ -259,6 +265,11 @@ OPTIONS: tuple[Option, ...] = (
         _path,
         metavar="FILE",
     ),
+    Option("audit-policy-file", "Audit Policy: which requests are written down.", SERVER, _path, metavar="FILE"),
+    Option("audit-log-path", "File they are written to, - for standard output.", SERVER, str, metavar="FILE"),
+    Option("audit-log-maxage", "Days to keep old audit logs.", SERVER, _count, metavar="DAYS"),
+    Option("audit-log-maxbackup", "Old audit logs to keep.", SERVER, _count, metavar="NUMBER"),
+    Option("audit-log-maxsize", "Megabytes an audit log may have.", SERVER, _count, metavar="MB"),
     Option(
         "datastore-endpoint",
         "Where the state is kept: sqlite, sqlite://PATH or memory.",

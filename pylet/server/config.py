@@ -40,6 +40,13 @@ class ServerConfig:
     """Secrets are kept encrypted with keys the server makes; once on, `pylet secrets-encrypt` turns it off."""
     encryption_provider_config: Path | None = None
     """An EncryptionConfiguration with one's own keys, instead."""
+    audit_policy_file: Path | None = None
+    audit_log_path: str | None = None
+    """Where requests are written down as the policy says, "-" for standard output; None: nowhere."""
+    audit_log_maxage: int = 0
+    audit_log_maxbackup: int = 0
+    audit_log_maxsize: int = 0
+    """Days and number of old logs to keep, and megabytes of one; 0 is no bound, and 100 MB."""
     datastore_endpoint: str | None = None
     """None is SQLite in `data_dir/server/db.sqlite`."""
     log_level: str = "info"

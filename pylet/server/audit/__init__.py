@@ -1,0 +1,29 @@
+"""The audit log: who asked for what, when, and what came of it. A server without a policy never imports the rest.
+
+`annotate` is for whoever has something to say about the request being served: admission, authorization.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pylet.server.audit.record import Record
+
+RECORD: ContextVar[Record | None] = ContextVar("audited request", default=None)
+"""What is written down of the request this task serves; None for one nobody audits."""
+
+
+def annotate(key: str, value: str) -> None:
+    """Add to what is written down; the first value of a key stays."""
+    record = RECORD.get()
+    if record is not None:
+        record.annotations.setdefault(key, value)
+
+
+def started(status: int) -> None:
+    """An answer begins that may go on for long: a watch, a stream."""
+    record = RECORD.get()
+    if record is not None and record.on_start is not None:
+        record.on_start(status)

@@ -1,0 +1,122 @@
+"""What the HTTP room calls: a request is begun, may start a long answer, and is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pylet.api import kinds
+from pylet.api.errors import BadRequest
+from pylet.api.wire import decode
+from pylet.server.audit import RECORD
+from pylet.server.audit.log import AuditLog
+from pylet.server.audit.policy import COMPLETE, RECEIVED, STARTED, Level, Policy
+from pylet.server.audit.record import Record
+from pylet.server.auth.attributes import Attributes
+from pylet.server.registry import User
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+_LONG_RUNNING = frozenset({"attach", "exec", "proxy", "log", "portforward"})
+_DECISION, _REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reason"
+
+
+class Auditor:
+    def __init__(self, policy: Policy, log: AuditLog, now: Callable[[], datetime]) -> None:
+        self._policy = policy
+        self._log = log
+        self._now = now
+
+    def begin(self, http: web.BaseRequest, asked: Attributes, id_: str) -> None:
+        """`asked.user` is who authenticated."""
+        detail = self._policy.decide(asked)
+        if detail.level is Level.NONE:
+            return
+        headers = http.headers
+        record = Record(id_, http.path_qs, asked, detail, self._now(), _source_ips(http), headers.get("User-Agent", ""))
+        if asked.verb == "watch" or asked.subresource in _LONG_RUNNING:
+            record.on_start = partial(self._started, record)
+        RECORD.set(record)
+        self._add(record, RECEIVED)
+
+    def refuse(self, http: web.BaseRequest, asked: Attributes, id_: str) -> None:
+        """As `begin` and `end` for who could not authenticate. Source: filters/authn_audit.go."""
+        self.begin(http, asked, id_)
+        record = RECORD.get()
+        if record is not None:
+            RECORD.set(None)
+            told = {
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "message": f"Authentication failed, attempted: {_attempted(http)}",
+                "reason": "Unauthorized",
+            }
+            self._add(record, STARTED, 401, response=told)
+
+    @staticmethod
+    def impersonated(user: User, constraint: str) -> None:
+        if (record := RECORD.get()) is not None:
+            record.acting, record.constraint = user, constraint
+
+    @staticmethod
+    def authorized(*, allowed: bool, reason: str) -> None:
+        if (record := RECORD.get()) is not None:
+            record.annotations[_DECISION] = "allow" if allowed else "forbid"
+            record.annotations[_REASON] = reason
+
+    def end(self, http: web.BaseRequest, status: int, type_: str, body: bytes) -> None:
+        """`body` is what was answered, "" for a stream."""
+        record = RECORD.get()
+        if record is None:
+            return
+        RECORD.set(None)
+        request = response = None
+        if record.detail.level >= Level.METADATA and record.asked.verb not in ("get", "list", "watch"):
+            raw = http._read_bytes  # what the handler has read; bodies of streams are never read
+            request = decoded(raw, http.headers.get("Content-Type", "")) if raw else None
+        if record.detail.level >= Level.REQUEST_RESPONSE or status >= 400 or record.asked.verb == "delete":
+            response = decoded(body, type_) if body and not record.asked.path else None
+        self._add(record, COMPLETE, status, request, response)
+
+    def _started(self, record: Record, status: int) -> None:
+        record.on_start = None
+        self._add(record, STARTED, status)
+
+    def _add(self, record: Record, stage: str, status: int = 0, request: Any = None, response: Any = None) -> None:
+        event = record.event(stage, self._now(), status, request, response)
+        if event is not None:
+            self._log.add(event)
+
+
+def decoded(raw: bytes, content_type: str) -> Any:
+    """A body as JSON has it; None for one that can't be read."""
+    type_ = content_type.partition(";")[0].strip()
+    try:
+        if type_ != decode.PROTOBUF_TYPE:
+            return decode.parse(raw, type_ if type_ in decode.YAML_TYPES else "application/json").value
+        from pylet.api.wire import protobuf
+
+        head = protobuf.head(raw)
+        group, _, version = head["apiVersion"].rpartition("/")
+        kind = kinds.by_kind(group, version, head["kind"])
+        return None if kind is None else {**head, **protobuf.body(raw, kind.definition)}
+    except (BadRequest, ValueError, KeyError):
+        return None
+
+
+def _source_ips(http: web.BaseRequest) -> list[str]:
+    found = [address.strip() for address in http.headers.get("X-Forwarded-For", "").split(",") if address.strip()]
+    if (real := http.headers.get("X-Real-Ip", "").strip()) and real not in found:
+        found.append(real)
+    if http.remote and http.remote not in found[-1:]:
+        found.append(http.remote)
+    return found
+
+
+def _attempted(http: web.BaseRequest) -> str:
+    scheme = http.headers.get("Authorization", "").partition(" ")[0].lower()
+    return scheme if scheme in ("basic", "bearer") else "x509"
