@@ -32,22 +32,23 @@ class Auditor:
 
     def begin(self, http: web.BaseRequest, asked: Attributes, id_: str) -> None:
         """`asked.user` is who authenticated."""
+        if (record := self._record(http, asked, id_)) is not None:
+            RECORD.set(record)
+            self._add(record, RECEIVED)
+
+    def _record(self, http: web.BaseRequest, asked: Attributes, id_: str) -> Record | None:
         detail = self._policy.decide(asked)
         if detail.level is Level.NONE:
-            return
+            return None
         headers = http.headers
         record = Record(id_, http.path_qs, asked, detail, self._now(), _source_ips(http), headers.get("User-Agent", ""))
         if asked.verb == "watch" or asked.subresource in _LONG_RUNNING:
             record.on_start = partial(self._started, record)
-        RECORD.set(record)
-        self._add(record, RECEIVED)
+        return record
 
     def refuse(self, http: web.BaseRequest, asked: Attributes, id_: str) -> None:
-        """As `begin` and `end` for who could not authenticate. Source: filters/authn_audit.go."""
-        self.begin(http, asked, id_)
-        record = RECORD.get()
-        if record is not None:
-            RECORD.set(None)
+        """The one event of who could not authenticate. Source: filters/authn_audit.go."""
+        if (record := self._record(http, asked, id_)) is not None:
             told = {
                 "kind": "Status",
                 "apiVersion": "v1",

@@ -25,6 +25,7 @@ from pylet.api.object import Key, Object
 from pylet.api.wire import decode
 from pylet.client.interface import PatchType
 from pylet.client.view import Entry
+from pylet.server import audit
 from pylet.server.auth.reviews import Reviews
 from pylet.server.auth.token_requests import TokenRequests
 from pylet.server.http import representation as form
@@ -194,6 +195,7 @@ class Resources:
             field_manager=_manager(http, info.verb, query),
             force=query.get("force") in _TRUE,
             field_validation=validation,
+            annotations=audit.annotations(),
         )
         return Call(http, info, kind, request, query, media)
 
