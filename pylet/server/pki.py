@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
 
+FRONT_PROXY = "front-proxy-client"
+"""The name extension servers know the API server by."""
 _CA_DAYS = 3650
 _LEAF_DAYS = 365
 _RENEW_DAYS = 90
@@ -78,6 +80,16 @@ class Pki:
         return self._pair("client-apiserver-kubelet")
 
     @property
+    def front_proxy_ca(self) -> Pair:
+        """Signs whom extension servers believe about who asks: never a user's certificate, so not the cluster's CA."""
+        return self._pair("front-proxy-ca")
+
+    @property
+    def front_proxy(self) -> Pair:
+        """What the API server proves itself with to extension servers."""
+        return self._pair("front-proxy-client")
+
+    @property
     def service_account(self) -> Pair:
         """The key tokens are signed with; `certificate` is its public half."""
         return Pair(self.directory / "service-account.pub", self.directory / "service-account.key")
@@ -85,8 +97,9 @@ class Pki:
     def ensure(self, names: Sequence[str], now: datetime) -> None:
         """Make what is missing, about to expire or not valid for `names` (host names and IPs). Raises: OSError."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not self.ca.exists():
-            self.ca.write(*_new_ca(now))
+        for authority in (self.ca, self.front_proxy_ca):
+            if not authority.exists():
+                authority.write(*_new_ca(authority.certificate.stem, now))
         if not self.service_account.exists():
             self.service_account.write(*_new_key_pair())
         if not _is_good(self.serving, now, names):
@@ -95,6 +108,8 @@ class Pki:
             self._sign(self.admin, "system:admin", "system:masters", now, "client auth")
         if not _is_good(self.kubelet_client, now):
             self._sign(self.kubelet_client, "kube-apiserver", "system:masters", now, "client auth")
+        if not _is_good(self.front_proxy, now):
+            self._sign(self.front_proxy, FRONT_PROXY, "", now, "client auth", issuer=self.front_proxy_ca)
 
     def server_context(self) -> ssl.SSLContext:
         """TLS for the API: a client certificate is asked for and may be missing."""
@@ -116,7 +131,14 @@ class Pki:
         return Authority(self.ca, clock)
 
     def _sign(
-        self, pair: Pair, name: str, organization: str, now: datetime, usage: str, names: Sequence[str] = ()
+        self,
+        pair: Pair,
+        name: str,
+        organization: str,
+        now: datetime,
+        usage: str,
+        names: Sequence[str] = (),
+        issuer: Pair | None = None,
     ) -> None:
         from cryptography import x509
         from cryptography.hazmat.primitives.asymmetric import ec
@@ -124,7 +146,7 @@ class Pki:
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = x509.SubjectAlternativeName([_general_name(n) for n in names]) if names else None
         certificate = _issue(
-            _Issuer.of(self.ca),
+            _Issuer.of(issuer or self.ca),
             _subject(name, organization),
             key.public_key(),
             alternatives,
@@ -231,15 +253,15 @@ def _decoded_name(name: str) -> str:
     return ":".join(f"{int(group, 16):x}" for group in address.exploded.split(":"))
 
 
-def _new_ca(now: datetime) -> tuple[bytes, bytes]:
+def _new_ca(name: str, now: datetime) -> tuple[bytes, bytes]:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = _subject(f"pylet-ca@{int(now.timestamp())}", "")
+    subject = _subject(f"pylet-{name}@{int(now.timestamp())}", "")
     certificate = (
-        _builder(name, name, key.public_key(), now, now + timedelta(days=_CA_DAYS))
+        _builder(subject, subject, key.public_key(), now, now + timedelta(days=_CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_key_usage(signs_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)

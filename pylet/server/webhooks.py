@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pylet.api.kind import Kind
-from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
-from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object
 from pylet.client.view import Table
+from pylet.server.services import Services, Unresolved
 
 if TYPE_CHECKING:
     import aiohttp
@@ -38,7 +37,7 @@ class WebhookClient:
     """`tables` are the server's own, to resolve services. `close` it at the end."""
 
     def __init__(self, tables: Callable[[Kind], Table]) -> None:
-        self._tables = tables
+        self._services = Services(tables)
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, config: Object, body: Object, *, timeout_seconds: float) -> Any:
@@ -93,36 +92,11 @@ class WebhookClient:
         name, namespace, port = service["name"], service["namespace"], service.get("port") or 443
         path = "/" + (service.get("path") or "").lstrip("/")
         host = f"{name}.{namespace}.svc"
-        address = self._address(Key(namespace, name), port)
+        try:
+            address = self._services.address(Key(namespace, name), port)
+        except Unresolved as nobody:
+            raise WebhookFailed(str(nobody)) from nobody
         return f"https://{host}:{port}{path}", f"https://{address}{path}", host
-
-    def _address(self, key: Key, port: int) -> str:
-        entry = self._tables(SERVICE).entries.get(key)
-        if entry is None:
-            raise WebhookFailed(f'service "{key.name}" not found')
-        spec = entry.object["spec"]
-        if spec.get("type") == "ExternalName":
-            return f"{spec.get('externalName')}:{port}"
-        wanted = next((one for one in spec.get("ports") or () if one["port"] == port), None)
-        if wanted is None:
-            raise WebhookFailed(f'no service port {port} found for service "{key.name}"')
-        endpoint = self._endpoint(key, wanted.get("name") or "")
-        if endpoint:
-            return endpoint
-        if spec.get("clusterIP", "None") in ("", "None"):
-            raise WebhookFailed(f'no endpoints available for service "{key.name}"')
-        return f"{_in_url(spec['clusterIP'])}:{port}"
-
-    def _endpoint(self, key: Key, port_name: str) -> str:
-        for entry in self._tables(ENDPOINT_SLICE).in_namespace(key.namespace).values():
-            if entry.labels.get("kubernetes.io/service-name") != key.name:
-                continue
-            ports = entry.object.get("ports") or ()
-            port = next((one.get("port") for one in ports if (one.get("name") or "") == port_name), None)
-            for endpoint in entry.object.get("endpoints") or ():
-                if port and (endpoint.get("conditions") or {}).get("ready", True) and endpoint.get("addresses"):
-                    return f"{_in_url(endpoint['addresses'][0])}:{port}"
-        return ""
 
 
 @lru_cache(64)
@@ -161,7 +135,3 @@ def _refused(status: int, raw: bytes) -> str:
         text = raw[:2048].decode(errors="replace").strip()
         return f'an error on the server ("{text}") has prevented the request from succeeding'
     return f"the server responded with the status code {status} but did not return more information"
-
-
-def _in_url(address: str) -> str:
-    return f"[{address}]" if ":" in address else address

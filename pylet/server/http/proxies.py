@@ -11,13 +11,11 @@ import random
 import ssl
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any
 
 from aiohttp import web
 
 from pylet.api.errors import BadRequest, NotFound, ServiceUnavailable
 from pylet.api.kind import Kind
-from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
@@ -28,6 +26,7 @@ from pylet.server.http.forwarding import Forwarder, Target
 from pylet.server.http.kubelet_proxy import kubelet_address
 from pylet.server.http.links import Links
 from pylet.server.http.request_info import RequestInfo
+from pylet.server.services import Services, in_url
 
 
 class Proxies:
@@ -35,6 +34,7 @@ class Proxies:
 
     def __init__(self, tables: Callable[[Kind], Table], forwarder: Forwarder, kubelet_tls: ssl.SSLContext) -> None:
         self._tables = tables
+        self._services = Services(tables)
         self._forwarder = forwarder
         self._kubelet_tls = kubelet_tls
         self._locate: dict[str, Callable[[str, str], tuple[str, ssl.SSLContext | None]]] = {
@@ -75,26 +75,17 @@ class Proxies:
             if not named:
                 raise ServiceUnavailable(f'no service port {port} found for service "{name}"')
             port = named[0]
-        found = list(self._endpoints(Key(namespace, name), port))
+        found = list(self._services.endpoints(Key(namespace, name), port))
         if not found:
             raise ServiceUnavailable(f'no endpoints available for service "{asked}"')
         address, number = random.choice(found)
         return _url(scheme, _allowed(address), str(number))
 
-    def _endpoints(self, service: Key, port: str) -> Any:
-        for entry in self._tables(ENDPOINT_SLICE).in_namespace(service.namespace).values():
-            if entry.labels.get("kubernetes.io/service-name") != service.name:
-                continue
-            numbers = [one["port"] for one in entry.object.get("ports") or () if one.get("name", "") == port]
-            for endpoint in entry.object.get("endpoints") or ():
-                if numbers and dig(endpoint, "conditions", "ready", default=True):
-                    yield endpoint["addresses"][0], numbers[0]
-
     def _node(self, _: str, asked: str) -> tuple[str, ssl.SSLContext | None]:
         scheme, name, port = _split(asked, "node")
         host, own = kubelet_address(self._tables(NODE), name)
         if not port or port == str(own):
-            return f"https://{_in_url(host)}:{own}", self._kubelet_tls
+            return f"https://{in_url(host)}:{own}", self._kubelet_tls
         return _url(scheme, _allowed(host), port)
 
     def _get(self, kind: Kind, key: Key) -> Object:
@@ -114,7 +105,7 @@ def _split(asked: str, what: str) -> tuple[str, str, str]:
 
 
 def _url(scheme: str, host: str, port: str) -> tuple[str, ssl.SSLContext | None]:
-    base = f"{scheme}://{_in_url(host)}{':' + port if port else ''}"
+    base = f"{scheme}://{in_url(host)}{':' + port if port else ''}"
     return base, _careless() if scheme == "https" else None
 
 
@@ -133,7 +124,3 @@ def _allowed(address: str) -> str:
     if ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified:
         raise BadRequest("address not allowed")
     return address
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
