@@ -10,6 +10,8 @@ from typing import Any
 
 from pylet.api.kind import Kind
 from pylet.api.kinds.mutatingwebhookconfiguration import KIND as MUTATING_WEBHOOK
+from pylet.api.kinds.validatingadmissionpolicy import KIND as VALIDATING_POLICY
+from pylet.api.kinds.validatingadmissionpolicybinding import KIND as VALIDATING_BINDING
 from pylet.api.kinds.validatingwebhookconfiguration import KIND as VALIDATING_WEBHOOK
 from pylet.client.view import Entry, Table
 from pylet.server.admission.dynamic.cluster import Cluster
@@ -64,6 +66,15 @@ def plugins(cluster: Cluster, table: Callable[[Kind], Table], changed: Callable[
 
         return _Source((table(kind),), compiled, changed)
 
+    def compile_validating(*entries: Any) -> Any:
+        from pylet.server.admission.dynamic.policies import Policies
+        from pylet.server.admission.dynamic.validating import ValidatingPolicy
+
+        if not kept:
+            kept.append(Policies(ValidatingPolicy))
+        return kept[0].of(*entries)
+
+    kept: list[Any] = []
     mutating, validating = hooks(MUTATING_WEBHOOK), hooks(VALIDATING_WEBHOOK)
 
     async def mutate(write: Attributes) -> None:
@@ -76,7 +87,14 @@ def plugins(cluster: Cluster, table: Callable[[Kind], Table], changed: Callable[
 
         await webhooks.validate(write, validating.made(), cluster)
 
+    async def judge(write: Attributes) -> None:
+        from pylet.server.admission.dynamic import validating as policies
+
+        await policies.validate(write, judging.made(), cluster)
+
+    judging = _Source((table(VALIDATING_POLICY), table(VALIDATING_BINDING)), compile_validating, changed)
     return (
         Plugin("MutatingAdmissionWebhook", mutating.resources, admit=mutate),
+        Plugin("ValidatingAdmissionPolicy", judging.resources, validate=judge),
         Plugin("ValidatingAdmissionWebhook", validating.resources, validate=validate),
     )
