@@ -30,6 +30,11 @@ async def admit(write: Attributes) -> None:
             spec[field] = value
         else:
             spec.pop(field, None)
+
+
+async def validate(write: Attributes) -> None:
+    assert write.obj is not None
+    spec = write.obj["spec"]
     if spec.get("signerName") == _CLIENT_SIGNER and _MASTERS in _organizations(spec.get("request") or ""):
         raise write.forbidden(f"use of {_CLIENT_SIGNER} signer with {_MASTERS} group is not allowed")
 
@@ -45,4 +50,4 @@ def _organizations(request: str) -> list[str]:
     return [str(name.value) for name in parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
 
 
-PLUGIN = Plugin("CertificateSubjectRestriction", {"certificatesigningrequests": frozenset((CREATE,))}, admit)
+PLUGIN = Plugin("CertificateSubjectRestriction", {"certificatesigningrequests": frozenset((CREATE,))}, admit, validate)
