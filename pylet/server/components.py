@@ -11,6 +11,8 @@ from pylet.client.interface import Client
 from pylet.client.view import Table
 from pylet.server.crd.serving import Definitions
 from pylet.server.pki import Authority
+from pylet.server.reconcile.observations import Observations
+from pylet.server.reconcile.observer import Observer, Read, unavailable
 
 
 def components(
@@ -22,9 +24,12 @@ def components(
     ca: str,
     authority: Authority,
     definitions: Definitions,
+    read: Read = unavailable,
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved."""
+    """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
+    `read` answers paths of aggregated APIs (metrics)."""
     from pylet.server.controllers import (
+        autoscaling,
         certificates,
         controllers,
         custom_resources,
@@ -39,8 +44,10 @@ def components(
     from pylet.server.reconcile.runner import Runner
     from pylet.server.scheduler.loop import Scheduler
 
+    observations = Observations()
     all_of_them = [
         *controllers(),
+        autoscaling.controller(tables, observations),
         certificates.controller(authority),
         custom_resources.controller(definitions.kind),
         disruption.controller(tables),
@@ -55,4 +62,5 @@ def components(
     definitions.follow(runner.adopt, runner.abandon)
     yield definitions.run()
     yield runner.run()
+    yield Observer(read, observations, clock).run()
     yield Scheduler(client, tables, clock).run()
