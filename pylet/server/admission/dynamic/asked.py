@@ -98,7 +98,7 @@ class Asked:
         assert obj is not None
         if self.write.old is not None and "metadata" in changed:
             changed["metadata"].pop("resourceVersion", None)
-        kind = self._of(match)
+        kind = self.kind_of(match)
         if kind is not None:
             try:
                 decode.canonicalize(kind, changed, decode.IGNORE)
@@ -139,7 +139,7 @@ class Asked:
         group, _, version = obj["apiVersion"].rpartition("/")
         return Gvk(group, version, obj["kind"])
 
-    def _of(self, match: Match) -> Kind | None:
+    def kind_of(self, match: Match) -> Kind | None:
         """The kind whose schema the object has; options of connections have none."""
         if self.write.subresource in _ITS_OWN:
             return match.resource

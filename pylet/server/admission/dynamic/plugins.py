@@ -6,9 +6,12 @@ Each listens to the tables of its configurations, and compiles them when the nex
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from pylet.api.kind import Kind
+from pylet.api.kinds.mutatingadmissionpolicy import KIND as MUTATING_POLICY
+from pylet.api.kinds.mutatingadmissionpolicybinding import KIND as MUTATING_BINDING
 from pylet.api.kinds.mutatingwebhookconfiguration import KIND as MUTATING_WEBHOOK
 from pylet.api.kinds.validatingadmissionpolicy import KIND as VALIDATING_POLICY
 from pylet.api.kinds.validatingadmissionpolicybinding import KIND as VALIDATING_BINDING
@@ -66,15 +69,26 @@ def plugins(cluster: Cluster, table: Callable[[Kind], Table], changed: Callable[
 
         return _Source((table(kind),), compiled, changed)
 
-    def compile_validating(*entries: Any) -> Any:
+    @cache
+    def policies_of(word: str) -> Any:
         from pylet.server.admission.dynamic.policies import Policies
+
+        if word == "mutating":
+            from pylet.server.admission.dynamic.mutating import MutatingPolicy
+
+            return Policies(MutatingPolicy)
         from pylet.server.admission.dynamic.validating import ValidatingPolicy
 
-        if not kept:
-            kept.append(Policies(ValidatingPolicy))
-        return kept[0].of(*entries)
+        return Policies(ValidatingPolicy)
 
-    kept: list[Any] = []
+    def policies(word: str, kinds: Sequence[Kind], operations: frozenset[str] = _ALL) -> _Source:
+        return _Source(
+            [table(kind) for kind in kinds],
+            lambda *entries: policies_of(word).of(*entries),
+            changed,
+            operations,
+        )
+
     mutating, validating = hooks(MUTATING_WEBHOOK), hooks(VALIDATING_WEBHOOK)
 
     async def mutate(write: Attributes) -> None:
@@ -87,13 +101,21 @@ def plugins(cluster: Cluster, table: Callable[[Kind], Table], changed: Callable[
 
         await webhooks.validate(write, validating.made(), cluster)
 
+    changing = policies("mutating", (MUTATING_POLICY, MUTATING_BINDING), _ALL - {DELETE})
+    judging = policies("validating", (VALIDATING_POLICY, VALIDATING_BINDING))
+
+    async def change(write: Attributes) -> None:
+        from pylet.server.admission.dynamic import mutating as mutating_policies
+
+        await mutating_policies.mutate(write, changing.made(), cluster)
+
     async def judge(write: Attributes) -> None:
-        from pylet.server.admission.dynamic import validating as policies
+        from pylet.server.admission.dynamic import validating as validating_policies
 
-        await policies.validate(write, judging.made(), cluster)
+        await validating_policies.validate(write, judging.made(), cluster)
 
-    judging = _Source((table(VALIDATING_POLICY), table(VALIDATING_BINDING)), compile_validating, changed)
     return (
+        Plugin("MutatingAdmissionPolicy", changing.resources, admit=change),
         Plugin("MutatingAdmissionWebhook", mutating.resources, admit=mutate),
         Plugin("ValidatingAdmissionPolicy", judging.resources, validate=judge),
         Plugin("ValidatingAdmissionWebhook", validating.resources, validate=validate),

@@ -86,6 +86,7 @@ class Problem(NamedTuple):
     policy: Policy
     binding: Binding | None
     message: str
+    reason: str = ""
 
 
 class Invocation(NamedTuple):

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -21,6 +20,7 @@ from pylet.server.admission.dynamic import review
 from pylet.server.admission.dynamic.asked import Asked, Match, request_of
 from pylet.server.admission.dynamic.cluster import Cluster, internal_error
 from pylet.server.admission.dynamic.hooks import Hook
+from pylet.server.admission.dynamic.reinvoking import Invoked
 from pylet.server.admission.interface import Attributes
 from pylet.server.webhooks import WebhookFailed
 
@@ -28,31 +28,6 @@ log = logging.getLogger(__name__)
 
 MUTATING = "MutatingAdmissionWebhook"
 _NO_PATCH = (BadPatch, Unprocessable, TooLarge, Failed)
-
-
-@dataclass(slots=True)
-class Invoked:
-    """What has to be known of a first round in the second. `left` is the object as the webhooks left it."""
-
-    left: Object | None = None
-    candidates: set[Any] = field(default_factory=set)
-    again: set[Any] = field(default_factory=set)
-
-    def begin(self, write: Attributes) -> None:
-        """Others have changed the object since: all that may are to be asked again."""
-        if write.reinvocation.is_again and write.obj != self.left:
-            self.renew()
-
-    def renew(self) -> None:
-        self.again |= self.candidates
-        self.candidates.clear()
-
-    def end(self, write: Attributes) -> None:
-        self.left = orjson.loads(orjson.dumps(write.obj))
-
-    def skips(self, write: Attributes, key: Any) -> bool:
-        """Whether it is not asked in this round: nobody is asked for the first time in the second."""
-        return write.reinvocation.is_again and key not in self.again
 
 
 async def mutate(write: Attributes, hooks: Sequence[Hook], cluster: Cluster) -> None:
