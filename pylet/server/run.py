@@ -50,6 +50,7 @@ from pylet.server.http.access import Access
 from pylet.server.http.answer import Listener
 from pylet.server.http.app import App
 from pylet.server.http.discovery import Discovery
+from pylet.server.http.extensions import Extensions
 from pylet.server.http.forwarding import Forwarder
 from pylet.server.http.health import Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
@@ -59,7 +60,7 @@ from pylet.server.http.resources import BODY_BYTES, Resources
 from pylet.server.http.watching import Watches
 from pylet.server.loopback import Loopback
 from pylet.server.metrics import Metrics
-from pylet.server.pki import Authority, Pki, write_private
+from pylet.server.pki import FRONT_PROXY, Authority, Pki, write_private
 from pylet.server.registry import VOLATILE, Registry, Request, User
 from pylet.server.registry.form import Layout
 from pylet.server.registry.registry import is_stored
@@ -172,16 +173,19 @@ async def serve(
         watches, metrics = Watches(), Metrics()
         kubelets = KubeletProxy(registry, pki.kubelet_context())
         forwarder = Forwarder()
+        client = Loopback(registry, answers=answers)
+        extensions = Extensions(registry.table, client, forwarder, pki.front_proxy, clock)
         with _listening(config) as listening:
             port = listening.getsockname()[1]
             url = f"https://{_in_url(address)}:{port}"
             app = App(
                 access=Access(authenticator, authorizer, auditor),
                 resources=Resources(registry, reviews, token_requests, watches, clock.now),
-                discovery=Discovery(registry.kinds, f"{_in_url(address)}:{port}"),
+                discovery=Discovery(registry.kinds, f"{_in_url(address)}:{port}", extensions),
                 openapi=OpenApi(registry.kinds),
                 kubelets=kubelets,
                 proxies=Proxies(registry.table, forwarder, kubelets.tls),
+                extensions=extensions,
                 health=Health(state.checks()),
                 metrics=metrics,
                 watches=watches,
@@ -192,12 +196,15 @@ async def serve(
             try:
                 tls = pki.server_context()
                 async with _http(app, listening, tls, watches):
-                    client = Loopback(registry, answers=answers)
                     await addons.ensure(client, addons.namespaces())
                     wanted = addons.objects(
                         config.cluster, advertise_address=address, port=port, disable=config.disable
                     )
-                    await addons.ensure(client, [*wanted, *default_roles.objects()])
+                    front = addons.extension_authentication(
+                        ca.decode(), pki.front_proxy_ca.certificate.read_text(), FRONT_PROXY
+                    )
+                    await addons.ensure(client, [*wanted, front, *default_roles.objects()])
+                    group.create_task(extensions.run())
                     _write_kubeconfig(config, pki, ca, port)
                     authority = pki.authority(clock.now)
                     group.create_task(_keep_certificates(pki, names, tls, kubelets.tls, clock))

@@ -85,6 +85,27 @@ def _cluster_settings(settings: ClusterSettings) -> list[Object]:
     ]
 
 
+def extension_authentication(client_ca: str, front_proxy_ca: str, front_proxy: str) -> Object:
+    """How extension servers tell who asks, by certificate or by what the front proxy says.
+
+    Source: pkg/controlplane/controller/clusterauthenticationtrust.
+    """
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {
+            "client-ca-file": client_ca,
+            "requestheader-allowed-names": f'["{front_proxy}"]',
+            "requestheader-client-ca-file": front_proxy_ca,
+            "requestheader-extra-headers-prefix": '["X-Remote-Extra-"]',
+            "requestheader-group-headers": '["X-Remote-Group"]',
+            "requestheader-uid-headers": '["X-Remote-Uid"]',
+            "requestheader-username-headers": '["X-Remote-User"]',
+        },
+    }
+
+
 def _service_cidr(service_cidr: str) -> Object:
     """The range of the cluster's own flags, as an object; source: pkg/controlplane/controller/defaultservicecidr."""
     return {

@@ -17,6 +17,7 @@ from pylet.server.http.access import Access
 from pylet.server.http.answer import Answer, Streamed
 from pylet.server.http.connecting import connect_options
 from pylet.server.http.discovery import Discovery
+from pylet.server.http.extensions import Extensions
 from pylet.server.http.health import ROOTS, Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
 from pylet.server.http.openapi import OpenApi
@@ -46,6 +47,7 @@ class App:
         openapi: OpenApi,
         kubelets: KubeletProxy,
         proxies: Proxies,
+        extensions: Extensions,
         health: Health,
         metrics: Metrics,
         watches: Watches,
@@ -59,6 +61,7 @@ class App:
         self._openapi = openapi
         self._kubelets = kubelets
         self._proxies = proxies
+        self._extensions = extensions
         self._health = health
         self._metrics = metrics
         self._watches = watches
@@ -101,6 +104,8 @@ class App:
             return Answer(self._ca, type_="application/x-pem-file")
         asked = await self._access.enter(http, info)
         user = asked.user
+        if (extension := self._extensions.find(info.path)) is not None:
+            return await self._extensions.serve(http, extension, user)
         if not info.resource:
             return await self._no_resource(http, info)
         if self._kubelets.serves(info):

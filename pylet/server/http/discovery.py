@@ -73,13 +73,30 @@ class Kinds(Protocol):
     def __iter__(self) -> Iterator[Kind]: ...
 
 
+class Extension(Protocol):
+    """A group and version another server serves; `resources` as aggregated discovery shows them."""
+
+    is_available: bool
+    resources: list[Object]
+
+
+class Remote(Protocol):
+    """What other servers serve; `generation` counts the changes."""
+
+    generation: int
+
+    def __iter__(self) -> Iterator[tuple[str, str, Extension]]: ...
+
+
 class Discovery:
     """`address` is where clients reach the server (`host:port`), for the legacy group's document."""
 
-    def __init__(self, kinds: Kinds, address: str) -> None:
+    def __init__(self, kinds: Kinds, address: str, extensions: Remote | None = None) -> None:
         self._served = kinds
+        self._extensions = extensions
         self._address = address
-        self._generation = -1
+        self._generation = (-1, -1)
+        self._remote: dict[tuple[str, str], Extension] = {}
         self._kinds: list[Kind] = []
         self._groups: dict[str, list[str]] = {}
         self._made: dict[str, tuple[bytes, str]] = {}
@@ -109,14 +126,18 @@ class Discovery:
         return version in self._groups.get(group, ())
 
     def _refresh(self) -> None:
-        if self._generation == self._served.generation:
+        generation = self._served.generation, self._extensions.generation if self._extensions is not None else 0
+        if self._generation == generation:
             return
-        self._generation = self._served.generation
+        self._generation = generation
         self._made.clear()
         self._kinds = [kind for kind in self._served if kind.verbs]
         versions: dict[str, set[str]] = {}
         for kind in self._kinds:
             versions.setdefault(kind.group, set()).add(kind.version)
+        self._remote = {(group, version): found for group, version, found in self._extensions or ()}
+        for group, version in self._remote:
+            versions.setdefault(group, set()).add(version)
         self._groups = {
             group: sorted(versions[group], key=priority, reverse=True) for group in sorted(versions, key=_place)
         }
@@ -178,18 +199,19 @@ class Discovery:
         items = [
             {
                 "metadata": {"name": group} if group else {},
-                "versions": [
-                    {
-                        "version": version,
-                        "resources": [_aggregated(kind) for kind in self._of(group, version)],
-                        "freshness": "Current",
-                    }
-                    for version in versions
-                ],
+                "versions": [self._version(group, version) for version in versions],
             }
             for group, versions in groups.items()
         ]
         return {"kind": "APIGroupDiscoveryList", "apiVersion": f"{_AGGREGATED}/v2", "metadata": {}, "items": items}
+
+    def _version(self, group: str, version: str) -> Object:
+        remote = self._remote.get((group, version))
+        if remote is None:
+            resources = [_aggregated(kind) for kind in self._of(group, version)]
+            return {"version": version, "resources": resources, "freshness": "Current"}
+        freshness = "Current" if remote.is_available else "Stale"
+        return {"version": version, "resources": remote.resources, "freshness": freshness}
 
 
 def _wants_aggregated(accept: str) -> bool:

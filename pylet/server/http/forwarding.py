@@ -88,6 +88,23 @@ class Forwarder:
         except (aiohttp.ClientError, OSError, TimeoutError) as failed:
             raise ServiceUnavailable(f"error trying to reach service: {failed}") from failed
 
+    async def fetch(self, target: Target, *, seconds: float) -> tuple[int, bytes]:
+        """Status and body of what the API server itself asks for. Raises: ServiceUnavailable."""
+        import aiohttp
+
+        try:
+            async with self._open().get(
+                target.url,
+                headers=target.headers,
+                ssl=target.tls if target.tls is not None else True,
+                server_hostname=target.name,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds),
+            ) as found:
+                return found.status, await found.content.read(_PAGE_BYTES)
+        except (aiohttp.ClientError, OSError, TimeoutError) as failed:
+            raise ServiceUnavailable(f'Get "{target.url}": {failed or "timed out"}') from failed
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()

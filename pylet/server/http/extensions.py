@@ -1,0 +1,273 @@
+"""Groups and versions that other servers serve (APIService): whether they answer, what they have, and the way there.
+
+An extension server believes the API server about who asks: it proves itself with the front proxy's certificate. Nothing
+here runs or waits while no APIService names a service.
+Source: kube-aggregator pkg/apiserver/handler_proxy.go, pkg/controllers/status/remote.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from urllib.parse import quote
+
+import orjson
+from aiohttp import web
+
+from pylet.aio.clock import Clock
+from pylet.api import timestamps
+from pylet.api.errors import ApiError, NotFound, ServiceUnavailable
+from pylet.api.kind import Kind
+from pylet.api.kinds.apiservice import KIND as API_SERVICE
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object, condition_of, conditions_of
+from pylet.client.interface import Client
+from pylet.client.view import Entry, Table
+from pylet.server.http.answer import Answer, Streamed
+from pylet.server.http.forwarding import Forwarder, Target
+from pylet.server.pki import Pair
+from pylet.server.registry import User
+from pylet.server.services import Services, Unresolved
+
+log = logging.getLogger(__name__)
+
+_CHECK_SECONDS = 30.0
+_ANSWER_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Extension:
+    """One group and version; `resources` are as aggregated discovery shows them, kept while nobody answers."""
+
+    spec: Object
+    is_available: bool = False
+    resources: list[Object] = field(default_factory=list)
+    look_again: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def service(self) -> Key:
+        return Key(self.spec["service"]["namespace"], self.spec["service"]["name"])
+
+
+class Extensions:
+    """`identity` is the front proxy's pair; `generation` counts changes of what is served. `run` until cancelled."""
+
+    def __init__(
+        self, tables: Callable[[Kind], Table], client: Client, forwarder: Forwarder, identity: Pair, clock: Clock
+    ) -> None:
+        self.generation = 0
+        self._tables = tables
+        self._client = client
+        self._forwarder = forwarder
+        self._identity = identity
+        self._clock = clock
+        self._services = Services(tables)
+        self._known: dict[tuple[str, str], Extension] = {}
+        self._checks: dict[tuple[str, str], asyncio.Task[None]] = {}
+
+    def __iter__(self) -> Iterator[tuple[str, str, Extension]]:
+        for (group, version), extension in self._known.items():
+            yield group, version, extension
+
+    # ---- serving
+
+    def find(self, path: str) -> Extension | None:
+        """Who serves a path below `/apis/GROUP/VERSION`, if that is another server."""
+        if not self._known:
+            return None
+        _, root, group, version = [*path.split("/", 4)[:4], "", "", ""][:4]
+        return self._known.get((group, version)) if root == "apis" else None
+
+    async def serve(self, http: web.BaseRequest, extension: Extension, user: User) -> Answer | Streamed:
+        """Raises: ServiceUnavailable."""
+        if not extension.is_available:
+            return Answer.text("service unavailable\n", 503)
+        target = self._target(extension, http.rel_url.raw_path, tuple(_told(user)))
+        return await self._forwarder.forward(http, target)
+
+    def _target(self, extension: Extension, path: str, headers: tuple[tuple[str, str], ...]) -> Target:
+        spec, service = extension.spec, extension.service
+        try:
+            address = self._services.address(service, spec["service"].get("port", 443))
+        except Unresolved as nobody:
+            raise ServiceUnavailable(str(nobody)) from nobody
+        tls = _context(self._identity, spec.get("caBundle") or "", bool(spec.get("insecureSkipTLSVerify")))
+        return Target(f"https://{address}{path}", tls, f"{service.name}.{service.namespace}.svc", headers)
+
+    # ---- looking after them
+
+    async def run(self) -> None:
+        table = self._tables(API_SERVICE)
+        async with asyncio.TaskGroup() as group:
+
+            def changed(before: Entry | None, after: Entry | None) -> None:
+                self._changed(group, before, after)
+
+            silence = [
+                table.listen(changed),
+                self._tables(SERVICE).listen(lambda before, after: self._wake(before, after)),
+                self._tables(ENDPOINT_SLICE).listen(lambda before, after: self._wake(before, after)),
+            ]
+            try:
+                for entry in list(table.entries.values()):
+                    changed(None, entry)
+                await asyncio.Event().wait()
+            finally:
+                for stop in silence:
+                    stop()
+
+    def _changed(self, group: asyncio.TaskGroup, before: Entry | None, after: Entry | None) -> None:
+        spec = after.object["spec"] if after is not None else None
+        entry = after or before
+        assert entry is not None
+        version, _, api = entry.key.name.partition(".")
+        known = self._known.get((api, version))
+        if spec is None or not spec.get("service"):
+            if known is not None:
+                del self._known[api, version]
+                self._checks.pop((api, version)).cancel()
+                self.generation += 1
+        elif known is None:
+            self._known[api, version] = extension = Extension(spec)
+            self._checks[api, version] = group.create_task(self._keep_checking(entry.key, extension))
+            self.generation += 1
+        elif known.spec != spec:
+            known.spec = spec
+            known.look_again.set()
+
+    def _wake(self, before: Entry | None, after: Entry | None) -> None:
+        entry = after or before
+        if not self._known or entry is None:
+            return
+        name = entry.labels.get("kubernetes.io/service-name", entry.key.name)
+        for extension in self._known.values():
+            if extension.service == Key(entry.key.namespace, name):
+                extension.look_again.set()
+
+    async def _keep_checking(self, key: Key, extension: Extension) -> None:
+        while True:
+            extension.look_again.clear()
+            try:
+                await self._check(key, extension)
+            except ApiError as failed:
+                log.warning("APIService %s: %s", key.name, failed.message)
+            try:
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await extension.look_again.wait()
+            except TimeoutError:
+                continue
+
+    async def _check(self, key: Key, extension: Extension) -> None:
+        reason, message, found = await self._look(extension)
+        is_available = reason == "Passed"
+        if found is not None and found != extension.resources:
+            extension.resources = found
+            self.generation += 1
+        if is_available != extension.is_available:
+            extension.is_available = is_available
+            self.generation += 1
+        entry = self._tables(API_SERVICE).entries.get(key)
+        if entry is None:
+            return
+        current = condition_of(entry.object, "Available")
+        condition: Object = {
+            "type": "Available",
+            "status": "True" if is_available else "False",
+            "reason": reason,
+            "message": message,
+        }
+        if current is not None and all(current.get(name) == value for name, value in condition.items()):
+            return
+        stamp = timestamps.format_time(self._clock.now())
+        same = current is not None and current["status"] == condition["status"]
+        condition["lastTransitionTime"] = current["lastTransitionTime"] if same and current else stamp
+        others = [other for other in conditions_of(entry.object) if other["type"] != "Available"]
+        try:
+            await self._client.patch(
+                API_SERVICE, key, {"status": {"conditions": [*others, condition]}}, subresource="status"
+            )
+        except NotFound:
+            return
+
+    async def _look(self, extension: Extension) -> tuple[str, str, list[Object] | None]:
+        """Reason, message and, of a server that answers, its resources."""
+        service, spec = extension.service, extension.spec
+        port = spec["service"].get("port", 443)
+        entry = self._tables(SERVICE).entries.get(service)
+        if entry is None:
+            return "ServiceNotFound", f'service/{service.name} in "{service.namespace}" is not present', None
+        if entry.object["spec"].get("type") != "ExternalName":
+            named = [one.get("name", "") for one in entry.object["spec"].get("ports") or () if one["port"] == port]
+            if not named:
+                words = f'service/{service.name} in "{service.namespace}" is not listening on port {port}'
+                return "ServicePortError", words, None
+            if not any(self._services.endpoints(service, named[0])):
+                words = (
+                    f'endpointslices for service/{service.name} in "{service.namespace}" have no addresses with port'
+                )
+                return "MissingEndpoints", f'{words} name "{named[0]}"', None
+        path = f"/apis/{spec['group']}/{spec['version']}"
+        admin = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters"))
+        try:
+            target = self._target(extension, path, admin)
+            status, body = await self._forwarder.fetch(target, seconds=_ANSWER_SECONDS)
+            if not 200 <= status < 300:
+                raise ServiceUnavailable(f"bad status from {target.url}: {status}")
+            return "Passed", "all checks passed", _resources(orjson.loads(body), spec)
+        except (ApiError, ValueError, KeyError, TypeError) as failed:
+            why = failed.message if isinstance(failed, ApiError) else f"{failed}"
+            return "FailedDiscoveryCheck", f"failing or missing response from {path}: {why}", None
+
+
+def _resources(document: Object, spec: Object) -> list[Object]:
+    """An APIResourceList as aggregated discovery shows it."""
+    found: dict[str, Object] = {}
+    for one in document["resources"]:
+        kind = {
+            "group": one.get("group") or spec["group"],
+            "version": one.get("version") or spec["version"],
+            "kind": one["kind"],
+        }
+        name, _, sub = one["name"].partition("/")
+        if sub:
+            if name in found:
+                entry = {"subresource": sub, "responseKind": kind, "verbs": one["verbs"]}
+                found[name].setdefault("subresources", []).append(entry)
+            continue
+        found[name] = {
+            "resource": name,
+            "responseKind": kind,
+            "scope": "Namespaced" if one.get("namespaced") else "Cluster",
+            "singularResource": one.get("singularName") or one["kind"].lower(),
+            "verbs": one["verbs"],
+            **{field: one[field] for field in ("shortNames", "categories") if one.get(field)},
+        }
+    return list(found.values())
+
+
+def _told(user: User) -> Iterator[tuple[str, str]]:
+    """Who asks, in the headers extension servers look at."""
+    yield "X-Remote-User", user.name
+    if user.uid:
+        yield "X-Remote-Uid", user.uid
+    for group in user.groups:
+        yield "X-Remote-Group", group
+    for name, values in user.extra.items():
+        for value in values:
+            yield f"X-Remote-Extra-{quote(name.lower(), safe='')}", value
+
+
+@lru_cache(32)
+def _context(identity: Pair, bundle: str, is_careless: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=base64.b64decode(bundle).decode() if bundle else None)
+    if is_careless:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    identity.load_into(context)
+    return context

@@ -1,0 +1,133 @@
+"""A group that another server serves: found, described, reached as who one is, and gone again."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from pylet.server.pki import Pki
+
+API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
+RESOURCES = {
+    "kind": "APIResourceList",
+    "apiVersion": "v1",
+    "groupVersion": "metrics.test/v1",
+    "resources": [
+        {"name": "loads", "singularName": "load", "namespaced": True, "kind": "Load", "verbs": ["get", "list"]},
+        {"name": "loads/scale", "singularName": "", "namespaced": True, "kind": "Scale", "verbs": ["get"]},
+    ],
+}
+
+
+class Extension:
+    """A server that believes whoever the cluster's front proxy vouches for."""
+
+    def __init__(self, cluster: Any, port: int, ca: str) -> None:
+        self.cluster = cluster
+        self.port = port
+        self.ca = ca
+
+    async def register(self, **spec: Any) -> None:
+        service = {"metadata": {"name": "ext"}, "spec": {"type": "ExternalName", "externalName": "localhost"}}
+        await self.cluster.ask("POST", "/api/v1/namespaces/default/services", service)
+        told = {
+            "group": "metrics.test",
+            "version": "v1",
+            "groupPriorityMinimum": 100,
+            "versionPriority": 100,
+            "service": {"namespace": "default", "name": "ext", "port": self.port},
+            "caBundle": self.ca,
+            **spec,
+        }
+        answer = await self.cluster.ask("POST", API_SERVICES, {"metadata": {"name": "v1.metrics.test"}, "spec": told})
+        assert answer.status == 201, answer.body
+
+    async def available(self, status: str) -> dict[str, Any]:
+        """The condition, once it has that status."""
+        async with asyncio.timeout(10):
+            while True:
+                found = (await self.cluster.ask("GET", f"{API_SERVICES}/v1.metrics.test")).json
+                for condition in found["status"].get("conditions", ()):
+                    if condition["type"] == "Available" and condition["status"] == status:
+                        return dict(condition)
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def extension(cluster: Any, tmp_path: Path) -> AsyncIterator[Extension]:
+    pki = Pki(tmp_path / "ext")
+    pki.ensure(["ext.default.svc"], datetime.now(UTC))
+    trust = await cluster.ask("GET", "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication")
+    context = ssl.create_default_context(
+        ssl.Purpose.CLIENT_AUTH, cadata=trust.json["data"]["requestheader-client-ca-file"]
+    )
+    context.verify_mode = ssl.CERT_REQUIRED
+    pki.serving.load_into(context)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path == "/apis/metrics.test/v1":
+            return web.json_response(RESOURCES)
+        headers = {name: request.headers.getall(name) for name in request.headers if name.startswith("X-Remote")}
+        return web.json_response({"path": request.path_qs, "who": headers})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    ca = base64.b64encode(pki.ca.certificate.read_bytes()).decode()
+    yield Extension(cluster, runner.addresses[0][1], ca)
+    await runner.cleanup()
+
+
+async def test_a_group_comes_and_goes_with_its_server(cluster: Any, extension: Extension) -> None:
+    await extension.register()
+    condition = await extension.available("True")
+    assert (condition["reason"], condition["message"]) == ("Passed", "all checks passed")
+    groups = (await cluster.ask("GET", "/apis")).json["groups"]
+    assert "metrics.test" in [group["name"] for group in groups]
+    aggregated = await cluster.ask(
+        "GET", "/apis", Accept="application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    )
+    found = next(group for group in aggregated.json["items"] if group["metadata"]["name"] == "metrics.test")
+    (resource,) = found["versions"][0]["resources"]
+    assert resource["resource"] == "loads"
+    assert [sub["subresource"] for sub in resource["subresources"]] == ["scale"]
+    assert (await cluster.ask("GET", "/apis/metrics.test/v1")).json == RESOURCES
+    await cluster.ask("DELETE", f"{API_SERVICES}/v1.metrics.test")
+    assert (await cluster.ask("GET", "/apis/metrics.test/v1")).status == 404
+    assert "metrics.test" not in [group["name"] for group in (await cluster.ask("GET", "/apis")).json["groups"]]
+
+
+async def test_it_hears_who_asks(cluster: Any, extension: Extension) -> None:
+    await extension.register()
+    await extension.available("True")
+    path = "/apis/metrics.test/v1/namespaces/a/loads/x?limit=1"
+    seen = (await cluster.ask("GET", path, X_Remote_User="joe", Impersonate_User="ann", Impersonate_Group="system:masters")).json
+    assert seen["path"] == path
+    assert seen["who"]["X-Remote-User"] == ["ann"]
+    assert seen["who"]["X-Remote-Group"] == ["system:masters", "system:authenticated"]
+    assert (await cluster.ask("GET", path, anonymous=True)).status in (401, 403)
+
+
+async def test_a_server_nobody_can_trust_is_not_available(cluster: Any, extension: Extension) -> None:
+    await extension.register(caBundle=None)
+    condition = await extension.available("False")
+    assert condition["reason"] == "FailedDiscoveryCheck"
+    refused = await cluster.ask("GET", "/apis/metrics.test/v1/loads")
+    assert (refused.status, refused.body) == (503, b"service unavailable\n")
+
+
+async def test_a_missing_service_is_said(cluster: Any, extension: Extension) -> None:
+    await extension.register(service={"namespace": "default", "name": "other", "port": 443})
+    condition = await extension.available("False")
+    assert condition["reason"] == "ServiceNotFound"
+    assert condition["message"] == 'service/other in "default" is not present'
