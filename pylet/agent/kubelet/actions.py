@@ -1,7 +1,8 @@
 """What to do next for one pod: from its spec and what the runtime has, to actions. Pure.
 
-Source: upstream `pkg/kubelet/kuberuntime/kuberuntime_manager.go`, computePodActions. Actions are carried out in order;
-then everything is observed and computed again, so a plan need only hold what can be done now.
+Source: upstream `pkg/kubelet/kuberuntime/kuberuntime_manager.go`, computePodActions and computeInitContainerActions.
+The actions of a plan are about different containers and may be carried out at the same time; when one is done
+everything is observed and computed again, so a plan need only hold what can be done now.
 """
 
 from __future__ import annotations
@@ -9,20 +10,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.observed import Container, Observed
 from pylet.agent.kubelet.spec import (
     app_containers,
     container_hash,
+    ephemeral_containers,
+    full_name,
     init_containers,
     is_sidecar,
     restarts_after,
+    restarts_on_failure,
 )
 from pylet.api import timestamps
 from pylet.api.object import Object, dig, is_terminating
 from pylet.cri.messages import ContainerState
+
+TERMINAL = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,53 +72,46 @@ class Actions:
     again_at: datetime | None = None
 
 
-NOTHING: Final = Actions()
-
-# What is done with a container, by the state of its newest instance.
-TRANSITIONS: Final[Mapping[ContainerState | None, str]] = {
-    None: "start",
-    ContainerState.CREATED: "replace",  # never got to run: a crash of ours between create and start
-    ContainerState.UNKNOWN: "replace",
-    ContainerState.RUNNING: "keep",
-    ContainerState.EXITED: "restart",
-}
-
-
 def compute(pod: Object, observed: Observed, backoff: Backoff, now: datetime) -> Actions:
-    if is_terminating(pod):
-        return _stop(observed)
+    if is_terminating(pod) or dig(pod, "status", "phase") in TERMINAL:
+        return stop(observed)
     if (deadline := _deadline(pod)) is not None and deadline <= now:
-        return _stop(observed, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
-    if is_over(pod, observed):
-        return _stop(observed)
+        return stop(observed, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
     if observed.sandbox is None:
-        attempt = observed.sandboxes[0].attempt + 1 if observed.sandboxes else 0
+        if not _deserves_sandbox(pod, observed):
+            return stop(observed)
         if observed.running:
-            return Actions((StopPod(), StartSandbox(attempt)))
+            return Actions((StopPod(),))
+        attempt = observed.sandboxes[0].attempt + 1 if observed.sandboxes else 0
         return Actions((StartSandbox(attempt),), again_at=deadline)
     steps = _Steps(pod, observed, backoff, now)
-    if steps.initialize():
-        for container in app_containers(pod):
-            steps.consider(container)
-    return Actions(tuple(steps.actions), steps.waiting, _earliest(deadline, *steps.again))
-
-
-def is_over(pod: Object, observed: Observed) -> bool:
-    """Whether every app container ended for good, or an init container failed for good."""
-    for container in init_containers(pod):
-        last = observed.latest(container["name"])
-        failed = last is not None and last.is_finished and last.exit_code != 0
-        if failed and not is_sidecar(container) and not restarts_after(pod, container, 1):
-            return True
-    ended = [observed.latest(container["name"]) for container in app_containers(pod)]
-    return all(
-        last is not None and last.is_finished and not restarts_after(pod, container, last.exit_code)
-        for container, last in zip(app_containers(pod), ended, strict=True)
+    steps.consider_all()
+    if steps.is_over:
+        return stop(observed)
+    return Actions(
+        tuple(steps.actions), steps.waiting, min((*steps.again, *([deadline] if deadline else ())), default=None)
     )
 
 
+def stop(observed: Observed, reason: str = "", message: str = "") -> Actions:
+    if observed.running or observed.sandbox is not None or reason:
+        return Actions((StopPod(reason, message),))
+    return Actions()
+
+
+def _deserves_sandbox(pod: Object, observed: Observed) -> bool:
+    """Whether there is anything left to run in a new sandbox."""
+    begun = any(observed.latest(container["name"]) for container in app_containers(pod))
+    if observed.sandboxes and observed.containers and pod["spec"].get("restartPolicy") == "Never":
+        return False
+    if not begun:
+        return True
+    ended = [(container, observed.latest(container["name"])) for container in app_containers(pod)]
+    return any(last is None or restarts_after(pod, container, last.exit_code) for container, last in ended)
+
+
 class _Steps:
-    """Collects what is to be done with each container."""
+    """Collects what is to be done with each container of a pod that has its sandbox."""
 
     def __init__(self, pod: Object, observed: Observed, backoff: Backoff, now: datetime) -> None:
         self.pod = pod
@@ -122,72 +121,114 @@ class _Steps:
         self.actions: list[Action] = []
         self.waiting: dict[str, tuple[str, str]] = {}
         self.again: list[datetime] = []
+        self.is_over = False
 
-    def initialize(self) -> bool:
-        """See to the init containers, one after the other; whether the app containers may run."""
-        begun = any(self.observed.latest(container["name"]) for container in app_containers(self.pod))
-        for container in init_containers(self.pod):
-            last = self.observed.latest(container["name"])
-            if is_sidecar(container):
-                self.consider(container)
-                if not begun and not (last is not None and last.is_running and self._has_started(container, last)):
-                    return False
-            elif not begun and not (last is not None and last.is_finished and last.exit_code == 0):
-                self.consider(container)
+    def consider_all(self) -> None:
+        for container in ephemeral_containers(self.pod):
+            if self.observed.latest(container["name"]) is None:
+                self.actions.append(StartContainer(container, 0))
+        if self._initialize() and not self.is_over:
+            kept = [self._keep_going(container) for container in app_containers(self.pod)]
+            self.is_over = not any(kept)
+
+    def _initialize(self) -> bool:
+        """See to the init containers; whether the app containers may run.
+
+        From the last to the first: what completed may have been removed from the runtime, so the last one that is
+        there tells how far initialization has come.
+        """
+        inits = init_containers(self.pod)
+        done = not inits or any(self._is_active(container) for container in app_containers(self.pod))
+        passed = done  # whether everything before the container at hand has been initialized
+        starts: set[int] = set()
+        for index in reversed(range(len(inits))):
+            container = inits[index]
+            last = self.observed.current(container["name"])
+            if last is None:
+                if passed and is_sidecar(container):
+                    starts.add(index)
+                continue
+            if passed and not is_sidecar(container):
+                continue
+            if self._is_initialized(container, last):
+                if index == len(inits) - 1:
+                    done = True
+                elif not passed:
+                    starts.add(index + 1)
+                if last.is_running:
+                    self._check(container, last)
+            elif last.is_running:
+                self._check(container, last)
+            elif last.is_finished and not restarts_after(self.pod, container, last.exit_code):
+                self.is_over = True
                 return False
+            if not last.is_running and (is_sidecar(container) or not self._is_initialized(container, last)):
+                starts.add(index)
+            passed = True
+        if not passed:
+            starts.add(0)
+        for index in sorted(starts):
+            self._start(inits[index])
+        return done
+
+    def _is_active(self, container: Object) -> bool:
+        last = self.observed.current(container["name"])
+        return last is not None and last.state in (ContainerState.CREATED, ContainerState.RUNNING)
+
+    def _is_initialized(self, container: Object, last: Container) -> bool:
+        if is_sidecar(container):
+            return last.is_running and ("startupProbe" not in container or self.observed.probes(last).started is True)
+        return last.is_finished and last.exit_code == 0
+
+    def _keep_going(self, container: Object) -> bool:
+        """See to an app container; whether it still has something to do."""
+        last = self.observed.latest(container["name"])
+        if last is not None and last.is_running:
+            return self._check(container, last)
+        if last is not None and last.is_finished and not restarts_after(self.pod, container, last.exit_code):
+            return False
+        self._start(container)
         return True
 
-    def consider(self, container: Object) -> None:
-        last = self.observed.latest(container["name"])
-        match TRANSITIONS[last.state if last is not None else None]:
-            case "start":
-                self.actions.append(StartContainer(container, 0))
-            case "replace":
-                assert last is not None
-                self.actions.append(StartContainer(container, last.restarts + 1))
-            case "keep":
-                assert last is not None
-                self._keep(container, last)
-            case "restart":
-                assert last is not None
-                self._restart(container, last)
-
-    def _keep(self, container: Object, last: Container) -> None:
+    def _check(self, container: Object, last: Container) -> bool:
+        """Stop a running container that is not as it should be; whether it, or its successor, goes on."""
         name, probed = last.name, self.observed.probes(last)
+        goes_on, grace = restarts_on_failure(self.pod, container), None
         if last.hash and last.hash != container_hash(container):
-            self.actions.append(StopContainer(last.id, name, f"Container {name} definition changed, will be restarted"))
-        elif probed.live is False or probed.started is False:
-            kind = "livenessProbe" if probed.live is False else "startupProbe"
-            grace = dig(container, kind, "terminationGracePeriodSeconds")
-            words = f"Container {name} failed {kind.removesuffix('Probe')} probe"
-            end = ", will be restarted" if restarts_after(self.pod, container, 1) else ""
-            self.actions.append(StopContainer(last.id, name, words + end, grace))
+            words, goes_on = f"Container {name} definition changed", True
+        elif probed.live is False:
+            words = f"Container {name} failed liveness probe"
+            grace = dig(container, "livenessProbe", "terminationGracePeriodSeconds")
+        elif probed.started is False:
+            words = f"Container {name} failed startup probe"
+            grace = dig(container, "startupProbe", "terminationGracePeriodSeconds")
+        else:
+            return True
+        words = f"{words}, will be restarted" if goes_on else words
+        self.actions.append(StopContainer(last.id, name, words, grace))
+        return goes_on
 
-    def _restart(self, container: Object, last: Container) -> None:
-        if not restarts_after(self.pod, container, last.exit_code):
+    def _start(self, container: Object) -> None:
+        """Start it, or its next instance once its back-off is over."""
+        name = container["name"]
+        last = self.observed.latest(name)
+        if last is None:
+            self.actions.append(StartContainer(container, 0))
             return
-        finished = last.finished_at or self.now
-        until = self.backoff.until(container["name"], finished)
+        key = backoff_key(container)
+        until = self.backoff.until(key, last.finished_at or self.now) if last.is_finished else None
         if until is None or until <= self.now:
             self.actions.append(StartContainer(container, last.restarts + 1))
             return
-        meta = self.pod["metadata"]
-        wait = _go_duration(self.backoff.wait(container["name"]))
-        self.waiting[container["name"]] = (
-            "CrashLoopBackOff",
-            f"back-off {wait} restarting failed container={container['name']} "
-            f"pod={meta['name']}_{meta['namespace']}({meta['uid']})",
-        )
+        wait = _go_duration(self.backoff.wait(key))
+        words = f"back-off {wait} restarting failed container={name} pod={full_name(self.pod)}"
+        self.waiting[name] = "CrashLoopBackOff", words
         self.again.append(until)
 
-    def _has_started(self, container: Object, last: Container) -> bool:
-        return "startupProbe" not in container or self.observed.probes(last).started is True
 
-
-def _stop(observed: Observed, reason: str = "", message: str = "") -> Actions:
-    if observed.running or observed.sandbox is not None or reason:
-        return Actions((StopPod(reason, message),))
-    return NOTHING
+def backoff_key(container: Object) -> str:
+    """A container whose definition changed has not failed yet."""
+    return f"{container['name']}_{container_hash(container)}"
 
 
 def _deadline(pod: Object) -> datetime | None:
@@ -195,10 +236,6 @@ def _deadline(pod: Object) -> datetime | None:
     if seconds is None or start is None:
         return None
     return timestamps.parse(start) + timedelta(seconds=seconds)
-
-
-def _earliest(*moments: datetime | None) -> datetime | None:
-    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _go_duration(wait: timedelta) -> str:

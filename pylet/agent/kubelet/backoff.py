@@ -27,10 +27,10 @@ class Backoff:
     def wait(self, key: str) -> timedelta:
         return self._waits[key][0] if key in self._waits else timedelta()
 
-    def failed(self, key: str, now: datetime) -> None:
-        """`key` is tried again after a failure: the next failure waits longer."""
+    def failed(self, key: str, failed_at: datetime, now: datetime) -> None:
+        """`key`, which failed at `failed_at`, is tried again: the next failure waits longer."""
         known = self._waits.get(key)
-        if known is None or now - known[1] > 2 * _LONGEST:
+        if known is None or failed_at - known[1] > 2 * _LONGEST:
             self._waits[key] = _FIRST, now
         else:
             self._waits[key] = min(known[0] * 2, _LONGEST), now

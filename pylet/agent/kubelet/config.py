@@ -6,6 +6,7 @@ Source: upstream `pkg/kubelet/kuberuntime/{kuberuntime_sandbox,kuberuntime_conta
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,13 +147,16 @@ def _port_mappings(pod: Object) -> list[PortMapping]:
     ]
 
 
-def _namespaces(pod: Object) -> NamespaceOption:
+def _namespaces(pod: Object, target_id: str = "") -> NamespaceOption:
     spec = pod["spec"]
     pid = NamespaceMode.POD if spec.get("shareProcessNamespace") else NamespaceMode.CONTAINER
+    if target_id and not spec.get("hostPID") and pid is NamespaceMode.CONTAINER:
+        pid = NamespaceMode.TARGET
     return NamespaceOption(
         network=NamespaceMode.NODE if spec.get("hostNetwork") else NamespaceMode.POD,
         pid=NamespaceMode.NODE if spec.get("hostPID") else pid,
         ipc=NamespaceMode.NODE if spec.get("hostIPC") else NamespaceMode.POD,
+        target_id=target_id if pid is NamespaceMode.TARGET else "",
     )
 
 
@@ -161,13 +165,19 @@ def _namespaces(pod: Object) -> NamespaceOption:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a container is made with beside its spec: `volumes` by name, `files` from host path to container path."""
+    """What a container is made with beside its spec.
+
+    `volumes` by name, `sub_paths` by mount path, `files` from host path to container path; `target_id` is the
+    container whose processes it sees.
+    """
 
     environment: Mapping[str, str]
     volumes: Mapping[str, Path]
+    sub_paths: Mapping[str, Path]
     files: Mapping[Path, str]
     image_ref: str
     restarts: int
+    target_id: str = ""
 
 
 def container_config(pod: Object, container: Object, around: Surroundings, settings: Settings) -> ContainerConfig:
@@ -180,20 +190,36 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
         args=tuple(expand(word, values) for word in container.get("args") or ()),
         working_dir=container.get("workingDir", ""),
         envs=tuple(KeyValue(key, value.encode(errors="surrogateescape")) for key, value in values.items()),
-        mounts=(*_volume_mounts(container, around, values), *_file_mounts(around)),
+        mounts=(*_volume_mounts(container, around), *_file_mounts(around)),
         labels={**_pod_labels(pod), labels.CONTAINER_NAME: name},
-        annotations={
-            labels.CONTAINER_HASH: container_hash(container),
-            labels.RESTART_COUNT: str(around.restarts),
-            labels.TERMINATION_PATH: container.get("terminationMessagePath", "/dev/termination-log"),
-            labels.TERMINATION_POLICY: container.get("terminationMessagePolicy", "File"),
-        },
+        annotations=_annotations(pod, container, around.restarts),
         log_path=f"{name}/{around.restarts}.log",
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
-        linux=LinuxContainerConfig(_resources(pod, container, settings), _security(pod, container)),
+        linux=LinuxContainerConfig(_resources(pod, container, settings), _security(pod, container, around.target_id)),
     )
+
+
+def _annotations(pod: Object, container: Object, restarts: int) -> dict[str, str]:
+    """What is needed to stop the container properly when nothing else is known of its pod any more."""
+    found = {
+        labels.CONTAINER_HASH: container_hash(container),
+        labels.RESTART_COUNT: str(restarts),
+        labels.TERMINATION_PATH: container.get("terminationMessagePath", "/dev/termination-log"),
+        labels.TERMINATION_POLICY: container.get("terminationMessagePolicy", "File"),
+    }
+    for label, seconds in (
+        (labels.DELETION_GRACE, pod["metadata"].get("deletionGracePeriodSeconds")),
+        (labels.TERMINATION_GRACE, pod["spec"].get("terminationGracePeriodSeconds")),
+    ):
+        if seconds is not None:
+            found[label] = str(seconds)
+    if hook := dig(container, "lifecycle", "preStop"):
+        found[labels.PRE_STOP] = json.dumps(hook, separators=(",", ":"))
+    if ports := container.get("ports"):
+        found[labels.PORTS] = json.dumps(ports, separators=(",", ":"))
+    return found
 
 
 def _pod_labels(pod: Object) -> dict[str, str]:
@@ -205,20 +231,16 @@ def _pod_labels(pod: Object) -> dict[str, str]:
     }
 
 
-def _volume_mounts(container: Object, around: Surroundings, values: Mapping[str, str]) -> list[Mount]:
-    mounts = []
-    for mount in container.get("volumeMounts") or ():
-        path = around.volumes[mount["name"]]
-        inside = expand(mount["subPathExpr"], values) if mount.get("subPathExpr") else mount.get("subPath", "")
-        mounts.append(
-            Mount(
-                container_path=mount["mountPath"] if mount["mountPath"].startswith("/") else f"/{mount['mountPath']}",
-                host_path=str(path / inside) if inside else str(path),
-                readonly=bool(mount.get("readOnly")),
-                propagation=_PROPAGATION[mount.get("mountPropagation") or "None"],
-            )
+def _volume_mounts(container: Object, around: Surroundings) -> list[Mount]:
+    return [
+        Mount(
+            container_path=mount["mountPath"] if mount["mountPath"].startswith("/") else f"/{mount['mountPath']}",
+            host_path=str(around.sub_paths.get(mount["mountPath"]) or around.volumes[mount["name"]]),
+            readonly=bool(mount.get("readOnly")),
+            propagation=_PROPAGATION[mount.get("mountPropagation") or "None"],
         )
-    return mounts
+        for mount in container.get("volumeMounts") or ()
+    ]
 
 
 def _file_mounts(around: Surroundings) -> list[Mount]:
@@ -248,7 +270,7 @@ def _oom_score_adj(pod: Object, container: Object, capacity_bytes: int) -> int:
             return min(max(1000 - share, 3), 999)
 
 
-def _security(pod: Object, container: Object) -> ContainerSecurityContext:
+def _security(pod: Object, container: Object, target_id: str) -> ContainerSecurityContext:
     whole, own = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
     privileged = bool(own.get("privileged"))
     unmasked = privileged or own.get("procMount") == "Unmasked"
@@ -256,7 +278,7 @@ def _security(pod: Object, container: Object) -> ContainerSecurityContext:
     return ContainerSecurityContext(
         capabilities=Capability(tuple(capabilities.get("add") or ()), tuple(capabilities.get("drop") or ())),
         privileged=privileged,
-        namespace_options=_namespaces(pod),
+        namespace_options=_namespaces(pod, target_id),
         run_as_user=own.get("runAsUser", whole.get("runAsUser")),
         run_as_group=own.get("runAsGroup", whole.get("runAsGroup")),
         readonly_rootfs=bool(own.get("readOnlyRootFilesystem")),

@@ -14,6 +14,8 @@ from pylet.cri.interface import CriError, DeadlineExceeded, Runtime
 from pylet.version import KUBERNETES
 
 _BODY_BYTES = 10 << 10
+_GRPC_SECONDS = 1.0
+_UNBOUNDED_SECONDS = 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +34,18 @@ class Target:
     ip: str
     ports: dict[str, int]
 
+    @classmethod
+    def of(cls, container_id: str, ip: str, container: Object) -> Target:
+        ports = container.get("ports") or ()
+        return cls(container_id, ip, {port["name"]: port["containerPort"] for port in ports if port.get("name")})
+
     def port(self, value: int | str) -> int:
         """Raises: KeyError for a name the container does not declare."""
         return value if isinstance(value, int) else self.ports[value] if value in self.ports else int(value)
 
 
-async def run(handler: Object, target: Target, runtime: Runtime, *, seconds: float) -> Outcome:
-    """Carry out an exec, httpGet, tcpSocket, grpc or sleep handler, taking at most `seconds`."""
+async def run(handler: Object, target: Target, runtime: Runtime, *, seconds: float | None) -> Outcome:
+    """Carry out an exec, httpGet, tcpSocket, grpc or sleep handler, taking at most `seconds`; None is no bound."""
     try:
         async with asyncio.timeout(seconds):
             if "exec" in handler:
@@ -48,7 +55,7 @@ async def run(handler: Object, target: Target, runtime: Runtime, *, seconds: flo
             if "tcpSocket" in handler:
                 return await _tcp(handler["tcpSocket"], target)
             if "grpc" in handler:
-                return await _grpc(handler["grpc"], target, seconds)
+                return await _grpc(handler["grpc"], target, seconds or _GRPC_SECONDS)
             if "sleep" in handler:
                 await asyncio.sleep(handler["sleep"]["seconds"])
             return Outcome(True)
@@ -61,9 +68,11 @@ async def run(handler: Object, target: Target, runtime: Runtime, *, seconds: flo
         return Outcome(False, str(failed))
 
 
-async def _exec(action: Object, target: Target, runtime: Runtime, seconds: float) -> Outcome:
+async def _exec(action: Object, target: Target, runtime: Runtime, seconds: float | None) -> Outcome:
     try:
-        result = await runtime.exec_sync(target.container_id, action.get("command") or [], timeout_seconds=seconds)
+        result = await runtime.exec_sync(
+            target.container_id, action.get("command") or [], timeout_seconds=seconds or _UNBOUNDED_SECONDS
+        )
     except DeadlineExceeded:
         return Outcome(False, f"command timed out after {seconds:g}s")
     except CriError as failed:

@@ -61,9 +61,10 @@ class Images:
         return await self._pull(image, reference, auths, tell)
 
     async def _pull(self, image: str, reference: str, auths: Sequence[AuthConfig], tell: Tell) -> str:
-        running = self._pulling.get(reference)
-        if running is not None:
-            return await asyncio.shield(running)
+        while (running := self._pulling.get(reference)) is not None:
+            await asyncio.wait([running])
+            if not running.cancelled():  # else whoever pulled it has gone: pull it ourselves
+                return running.result()
         tell("Normal", "Pulling", f'Pulling image "{image}"')
         begin = self._clock.monotonic()
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
@@ -99,7 +100,7 @@ class Images:
 
     def _remember(self, image: str, reference: str, failed: CriError, tell: Tell) -> ImageError:
         now = self._clock.now()
-        self._backoff.failed(reference, now)
+        self._backoff.failed(reference, now, now)
         reason = failed.reason if isinstance(failed, PullError) else "ErrImagePull"
         words = str(failed)
         self._failed_at[reference] = now, f"{reason}: {words}"

@@ -122,6 +122,16 @@ async def _lines(path: Path, options: LogOptions, is_running: Callable[[], Await
                     continue
 
 
+def last_lines(path: Path, *, most_lines: int) -> bytes:
+    """The text of the last lines of a log; empty where there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(_tail_offset(file, most_lines))
+            return render(file.read(), LogOptions())
+    except OSError:
+        return b""
+
+
 def _blocks(file: BinaryIO) -> Iterator[bytes]:
     while block := file.read(_BLOCK):
         yield block

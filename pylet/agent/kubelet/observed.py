@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pylet.agent.kubelet import labels
-from pylet.cri.messages import ContainerState, ContainerStatus, SandboxState, SandboxStatus
+from pylet.cri.messages import ContainerState, ContainerStatus, LinuxResources, SandboxState, SandboxStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,11 @@ class Container:
     image: str
     image_ref: str
     hash: str
+    sandbox_id: str = ""
+    user: tuple[int, int, tuple[int, ...]] | None = None
+    """uid, gid and supplementary groups of its first process, where the runtime tells."""
+    resources: LinuxResources | None = None
+    """What the runtime says it enforces; None where it does not tell."""
 
     @property
     def is_running(self) -> bool:
@@ -46,7 +51,8 @@ class Container:
         return self.state is ContainerState.EXITED
 
     @classmethod
-    def of(cls, status: ContainerStatus, message: str = "") -> Container:
+    def of(cls, status: ContainerStatus, message: str = "", sandbox_id: str = "") -> Container:
+        user = status.user.linux if status.user is not None else None
         return cls(
             status.id,
             status.metadata.name,
@@ -56,10 +62,13 @@ class Container:
             _moment(status.finished_at),
             status.exit_code,
             status.reason,
-            message or status.message,
+            ": ".join(part for part in (status.message, message) if part),
             status.image.user_specified_image or status.image.image,
             status.image_ref,
             status.annotations.get(labels.CONTAINER_HASH, ""),
+            sandbox_id,
+            (user.uid, user.gid, user.supplemental_groups) if user is not None else None,
+            status.resources.linux if status.resources is not None else None,
         )
 
 
@@ -90,6 +99,12 @@ class Observed:
 
     def latest(self, name: str) -> Container | None:
         return self.containers[name][0] if self.containers.get(name) else None
+
+    def current(self, name: str) -> Container | None:
+        """The newest instance if it belongs to the newest sandbox."""
+        last = self.latest(name)
+        here = self.sandboxes[0].id if self.sandboxes else ""
+        return last if last is not None and last.sandbox_id in ("", here) else None
 
     def probes(self, container: Container) -> Probed:
         return self.probed.get(container.id, UNPROBED)

@@ -10,11 +10,13 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 
-from pylet.agent.kubelet import cgroups, labels
+from pylet.agent.kubelet import cgroups
 from pylet.agent.kubelet.images import Images
+from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.starting import Node
 from pylet.agent.kubelet.volumes.mounter import Volumes
-from pylet.agent.kubelet.worker import Node, Worker
+from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD
@@ -67,7 +69,7 @@ class Pods:
             self._group = group
             group.create_task(self._recorder.run())
             group.create_task(self._relist())
-            await self._remove_orphans()
+            await self._end_orphans()
             for entry in list(self._table.with_field("spec.nodeName", self._settings.node_name).values()):
                 self._changed(None, entry)
             silence = self._table.listen(self._changed)
@@ -133,28 +135,25 @@ class Pods:
     def _concerned(self, id_: str, *, everybody: bool) -> Iterable[Worker]:
         return [worker for worker in self._workers.values() if everybody or id_ in worker.ids]
 
-    async def _remove_orphans(self) -> None:
-        """What is left of pods that were deleted while nobody looked: containers, sandboxes, volumes, cgroups."""
+    async def _end_orphans(self) -> None:
+        """What is left of pods that were deleted while nobody looked: containers end with the grace they were given."""
         alive = {str(pod["metadata"]["uid"]) for pod in self.pods()}
-        gone: dict[str, list[str]] = {}
         while True:
             try:
-                for sandbox in await self._runtime.list_sandboxes():
-                    uid = sandbox.labels.get(labels.POD_UID, "")
-                    if uid and uid not in alive:
-                        gone.setdefault(uid, []).append(sandbox.id)
-                for uid, sandboxes in gone.items():
-                    log.info("removing what is left of pod %s", uid)
-                    for id_ in sandboxes:
-                        await self._runtime.stop_sandbox(id_)
-                        await self._runtime.remove_sandbox(id_)
+                found = orphan_pods(await self._runtime.list_sandboxes(), await self._runtime.list_containers(), alive)
                 break
             except CriError as failed:
                 log.warning("container runtime: %s", failed)
                 await self._clock.sleep(_RETRY_SECONDS)
-        for uid in {*gone, *self._volumes.orphans(alive)}:
+        for pod in found:
+            log.info("ending what is left of pod %s", pod["metadata"]["uid"])
+            worker = Worker(pod, self._node)
+            worker.vanish()
+            self._start(worker)
+        ending = alive | set(self._workers)
+        for uid in self._volumes.orphans(ending):
             await self._volumes.unmount(uid)
         for uid in cgroups.pods(self._settings.cgroup_root):
-            if uid not in alive:
+            if uid not in ending:
                 for tier in ("", "/burstable", "/besteffort"):
                     cgroups.remove(f"{self._settings.cgroup_root.rstrip('/')}/kubepods{tier}/pod{uid}")

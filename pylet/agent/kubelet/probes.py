@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from pylet.agent.kubelet import handlers
 from pylet.agent.kubelet.handlers import Target
@@ -37,6 +38,7 @@ class Prober:
         changed: Callable[[], None],
         failed: Callable[[str], None],
         known: Probed = UNPROBED,
+        started_at: datetime | None = None,
     ) -> None:
         self._container = container
         self._target = target
@@ -44,7 +46,13 @@ class Prober:
         self._clock = clock
         self._changed = changed
         self._failed = failed
+        self._started_at = started_at
+        self._may_kill = True
         self.result = known
+
+    def stop_killing(self) -> None:
+        """The container is being stopped: from now on only its readiness is of interest."""
+        self._may_kill = False
 
     async def run(self) -> None:
         if "startupProbe" in self._container and not self.result.started:
@@ -60,7 +68,7 @@ class Prober:
         """Ask until the answer is final: a start-up probe's success, a liveness or start-up probe's failure."""
         probe = self._container[name]
         fact = _FACT[name]
-        await self._clock.sleep(probe.get("initialDelaySeconds") or 0)
+        await self._clock.sleep(self._delay(probe))
         in_a_row, last = 0, None
         while True:
             outcome = await handlers.run(
@@ -68,6 +76,8 @@ class Prober:
             )
             in_a_row = in_a_row + 1 if outcome.ok == last else 1
             last = outcome.ok
+            if name != "readinessProbe" and not self._may_kill:
+                return
             if not outcome.ok:
                 self._failed(f"{_PROBES[name]} probe failed: {outcome.message}")
             threshold = probe.get("successThreshold" if outcome.ok else "failureThreshold") or (1 if outcome.ok else 3)
@@ -76,6 +86,13 @@ class Prober:
                 if (name == "startupProbe") or (name == "livenessProbe" and not outcome.ok):
                     return
             await self._clock.sleep(probe.get("periodSeconds") or 10)
+
+    def _delay(self, probe: Object) -> float:
+        """How long the first question has to wait: the delay counts from the container's start."""
+        delay = float(probe.get("initialDelaySeconds") or 0)
+        if delay and self._started_at is not None:
+            delay -= (self._clock.now() - self._started_at).total_seconds()
+        return max(0.0, delay)
 
     def _learn(self, fact: str, value: bool) -> None:
         if getattr(self.result, fact) is not value:

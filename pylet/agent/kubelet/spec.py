@@ -24,9 +24,32 @@ def app_containers(pod: Object) -> list[Object]:
     return containers
 
 
+def ephemeral_containers(pod: Object) -> list[Object]:
+    return pod["spec"].get("ephemeralContainers") or []
+
+
 def all_containers(pod: Object) -> Iterator[Object]:
     yield from init_containers(pod)
     yield from app_containers(pod)
+
+
+def find_container(pod: Object, name: str) -> Object | None:
+    candidates = (*all_containers(pod), *ephemeral_containers(pod))
+    return next((container for container in candidates if container["name"] == name), None)
+
+
+def field_path(pod: Object, container: Object) -> str:
+    """Where the container is in its pod, as events about it say."""
+    for field in ("initContainers", "ephemeralContainers"):
+        if any(other["name"] == container["name"] for other in pod["spec"].get(field) or ()):
+            return f"spec.{field}{{{container['name']}}}"
+    return f"spec.containers{{{container['name']}}}"
+
+
+def full_name(pod: Object) -> str:
+    """`name_namespace(uid)`, as messages about a pod name it."""
+    meta = pod["metadata"]
+    return f"{meta['name']}_{meta['namespace']}({meta['uid']})"
 
 
 def is_sidecar(container: Object) -> bool:
@@ -35,13 +58,25 @@ def is_sidecar(container: Object) -> bool:
 
 
 def restarts_after(pod: Object, container: Object, exit_code: int) -> bool:
-    """Whether a container that ended is started again; init containers are, while they fail, but under Never."""
-    policy = pod["spec"].get("restartPolicy", "Always")
-    if is_sidecar(container):
+    """Whether a container that ended so is started again: by its own rules, its own policy, then the pod's."""
+    own = container.get("restartPolicy")
+    if own and any(_matches(rule, exit_code) for rule in container.get("restartPolicyRules") or ()):
         return True
-    if container in init_containers(pod):
-        return exit_code != 0 and policy != "Never"
+    policy = own or pod["spec"].get("restartPolicy") or "Always"
+    if own is None and any(other is container for other in init_containers(pod)) and exit_code == 0:
+        return False
     return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+
+
+def restarts_on_failure(pod: Object, container: Object) -> bool:
+    """The same for a container that is stopped while it runs: there is no exit code for rules to match."""
+    return bool((container.get("restartPolicy") or pod["spec"].get("restartPolicy")) != "Never")
+
+
+def _matches(rule: Object, exit_code: int) -> bool:
+    """Whether a restart rule asks for a restart; both of its actions do."""
+    codes = rule.get("exitCodes") or {}
+    return bool((exit_code in (codes.get("values") or ())) == (codes.get("operator") == "In"))
 
 
 def container_hash(container: Object) -> str:

@@ -6,7 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from pylet.agent.kubelet.actions import Action, StartContainer, StartSandbox, StopContainer, StopPod, compute
+from pylet.agent.kubelet.actions import (
+    Action,
+    StartContainer,
+    StartSandbox,
+    StopContainer,
+    StopPod,
+    backoff_key,
+    compute,
+)
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.observed import Observed, Probed
 from pylet.api.object import Object
@@ -43,7 +51,7 @@ def plan(of: Object, seen: Observed, backoff: Backoff | None = None) -> list[str
         pytest.param(
             pod(),
             observed(instance(), sandbox=False),
-            ["stop pod", "sandbox 1"],
+            ["stop pod"],
             id="what outlived its sandbox is stopped first",
         ),
         pytest.param(
@@ -136,7 +144,7 @@ def test_next_actions(of: Object, seen: Observed, expected: list[str]) -> None:
     [
         ({}, Probed(live=False), "Always", "stop main: Container main failed liveness probe, will be restarted"),
         ({}, Probed(started=False), "Always", "stop main: Container main failed startup probe, will be restarted"),
-        ({}, Probed(live=False), "Never", "stop main: Container main failed liveness probe"),
+        ({}, Probed(live=False), "Never", "stop pod"),
         (
             {"livenessProbe": {"terminationGracePeriodSeconds": 3}},
             Probed(live=False),
@@ -157,7 +165,7 @@ def test_an_unready_container_is_left_running() -> None:
 
 def test_a_second_crash_waits_and_says_so() -> None:
     backoff = Backoff()
-    backoff.failed("main", NOW - timedelta(seconds=5))
+    backoff.failed(backoff_key(container()), NOW, NOW - timedelta(seconds=5))
     found = compute(pod(), observed(instance(exit_code=1, restarts=1, ended_ago=4)), backoff, NOW)
     assert found.actions == ()
     assert found.again_at == NOW + timedelta(seconds=6)
@@ -168,7 +176,7 @@ def test_a_second_crash_waits_and_says_so() -> None:
 
 def test_a_crash_after_its_wait_is_restarted() -> None:
     backoff = Backoff()
-    backoff.failed("main", NOW - timedelta(seconds=30))
+    backoff.failed(backoff_key(container()), NOW, NOW - timedelta(seconds=30))
     assert plan(pod(), observed(instance(exit_code=1, restarts=1, ended_ago=11)), backoff) == ["start main 2"]
 
 
@@ -184,9 +192,9 @@ def test_back_off_doubles_to_five_minutes_and_is_forgotten() -> None:
     backoff, now, waits = Backoff(), NOW, []
     for _ in range(7):
         now = backoff.until("main", now) or now
-        backoff.failed("main", now)
+        backoff.failed("main", now, now)
         waits.append(int(backoff.wait("main").total_seconds()))
     assert waits == [10, 20, 40, 80, 160, 300, 300]
     assert backoff.until("main", now + timedelta(minutes=11)) is None
-    backoff.failed("main", now + timedelta(minutes=11))
+    backoff.failed("main", now + timedelta(minutes=11), now + timedelta(minutes=11))
     assert backoff.wait("main") == timedelta(seconds=10)

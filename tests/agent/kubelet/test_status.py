@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pylet.agent.kubelet.observed import Observed, Probed
-from pylet.agent.kubelet.status import Circumstances, differs, pod_status
+from pylet.agent.kubelet.reporting import status_patch
+from pylet.agent.kubelet.status import Circumstances, pod_status
 from pylet.api.object import Object, condition_of
 from tests.agent.kubelet.builders import NOW, container, instance, observed, pod, sidecar, terminating
 
@@ -45,8 +46,8 @@ def status(of: Object, seen: Observed, facts: Circumstances = HOST) -> Object:
         pytest.param(
             pod(init=(sidecar("side"),), restartPolicy="Never"),
             observed(instance("side"), instance(exit_code=0)),
-            "Succeeded",
-            id="a sidecar does not keep a pod running",
+            "Running",
+            id="a sidecar still runs",
         ),
         pytest.param(
             terminating(pod()), observed(instance(exit_code=137), sandbox=False), "Failed", id="deleted and killed"
@@ -165,5 +166,26 @@ def test_a_pod_that_failed_as_a_whole_says_why() -> None:
 
 def test_nothing_new_is_not_reported() -> None:
     found = status(pod(), observed(instance()))
-    assert not differs({**found, "message": None}, found)
-    assert differs(found, status(pod(), observed(instance(exit_code=1))))
+    assert status_patch({**pod(), "status": {**found, "message": None}}, found) is None
+    assert status_patch({**pod(), "status": found}, status(pod(), observed(instance(exit_code=1)))) is not None
+
+
+def test_a_report_names_what_changed_and_keeps_what_others_wrote() -> None:
+    of = pod(readinessGates=[{"conditionType": "example.com/gate"}])
+    gate = {"type": "example.com/gate", "status": "True"}
+    of["status"] = status(of, observed())
+    of["status"]["conditions"] = [*of["status"]["conditions"], gate]
+    patch = status_patch(of, status(of, observed(instance())))
+    assert patch is not None
+    changed = patch["status"]
+    assert set(changed) == {"phase", "conditions", "$setElementOrder/conditions", "containerStatuses"}
+    assert [c["type"] for c in changed["conditions"]] == ["Ready", "ContainersReady"]
+    assert changed["conditions"][0]["reason"] is None
+    assert [c["type"] for c in changed["$setElementOrder/conditions"]] == [
+        "example.com/gate",
+        "PodReadyToStartContainers",
+        "Initialized",
+        "Ready",
+        "ContainersReady",
+        "PodScheduled",
+    ]

@@ -13,10 +13,14 @@ import pytest
 
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.settings import Settings
-from pylet.agent.kubelet.worker import Node, Worker
+from pylet.agent.kubelet.starting import Node
+from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import SystemClock
+from pylet.api import schema
 from pylet.api.kind import Kind
+from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig
+from pylet.api.patch import strategic
 from pylet.client.view import View
 from pylet.cri.interface import EventType
 from pylet.cri.memory import MemoryRuntime
@@ -25,17 +29,24 @@ from tests.agent.kubelet.builders import container, pod, terminating
 
 
 class Api:
-    """The two calls a worker makes for its own pod, kept as they came."""
+    """The two calls a worker makes for its own pod."""
 
-    def __init__(self) -> None:
-        self.status: Object = {}
+    def __init__(self, of: Object) -> None:
+        self.pod = of
         self.deleted: list[tuple[str, int]] = []
         self.changed = asyncio.Event()
 
+    @property
+    def status(self) -> Object:
+        status: Object = self.pod["status"]
+        return status
+
     async def patch(self, kind: Kind, key: Key, patch: Any, **_: Any) -> Object:
-        self.status |= patch["status"]
+        patched = strategic.apply(self.pod, patch, schema.of_kind(POD))
+        revision = int(self.pod["metadata"].get("resourceVersion", "0")) + 1
+        self.pod = {**patched, "metadata": {**patched["metadata"], "resourceVersion": str(revision)}}
         self.changed.set()
-        return {}
+        return self.pod
 
     async def delete(self, kind: Kind, key: Key, *, uid: str, grace_seconds: int) -> Object:
         self.deleted.append((uid, grace_seconds))
@@ -57,7 +68,7 @@ class Story:
     """A node with one pod, and what came of it."""
 
     def __init__(self, of: Object, root: Path) -> None:
-        self.api, self.runtime, self.volumes, self.told = Api(), MemoryRuntime(), NoVolumes(), []
+        self.api, self.runtime, self.volumes, self.told = Api(of), MemoryRuntime(), NoVolumes(), []
         clock = SystemClock()
         settings = Settings(
             node_name="n1",
@@ -83,6 +94,10 @@ class Story:
                 self.api.changed.clear()
                 await self.api.changed.wait()
         return self.api.status
+
+    def delete(self) -> None:
+        self.api.pod = terminating(self.api.pod)
+        self.worker.update(self.api.pod)
 
     async def follow_runtime(self) -> None:
         async for event in self.runtime.events():
@@ -122,7 +137,7 @@ async def test_a_pod_starts_crashes_is_restarted_and_is_deleted(tmp_path: Path) 
         again = await story.until(lambda s: is_running(s) and s["containerStatuses"][0]["restartCount"] == 1)
         assert again["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 3
 
-        story.worker.update(terminating(of))
+        story.delete()
         await asyncio.wait_for(working, 5)
     assert "Killing" in story.told
     assert story.api.status["phase"] == "Succeeded"
@@ -159,8 +174,7 @@ async def test_a_new_worker_adopts_what_runs(tmp_path: Path) -> None:
         first = await story.running_id()
         async with asyncio.TaskGroup() as group:
             node = story.worker.node
-            story.api.status.clear()
-            successor = group.create_task(Worker(of, node).run())
+            successor = group.create_task(Worker(story.api.pod, node).run())
             await story.until(is_running)
             assert await story.running_id() == first
             assert len(await story.runtime.list_containers()) == 1

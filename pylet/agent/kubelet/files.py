@@ -1,0 +1,52 @@
+"""The files of the node that a pod's containers show: the hosts file and where their last words go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pylet.agent.kubelet.config import host_aliases, hosts_file, log_directory
+from pylet.agent.kubelet.observed import Container, Sandbox
+from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.spec import is_host_network
+from pylet.api.object import Object, uid_of
+
+_HOSTS = "/etc/hosts"
+
+
+def container_files(
+    pod: Object, container: Object, restarts: int, sandbox: Sandbox, settings: Settings
+) -> dict[Path, str]:
+    """Host path to container path; the files are written here."""
+    files = {}
+    if path := container.get("terminationMessagePath", "/dev/termination-log"):
+        words = _last_words(pod, container["name"], restarts, settings)
+        words.parent.mkdir(parents=True, exist_ok=True)
+        words.touch()
+        words.chmod(0o666)  # whoever the container runs as may write it
+        files[words] = path
+    if not any(mount["mountPath"] == _HOSTS for mount in container.get("volumeMounts") or ()):
+        files[_write_hosts(pod, sandbox, settings)] = _HOSTS
+    return files
+
+
+def forget_instance(pod: Object, container: Container, settings: Settings) -> None:
+    """Remove what an instance that is no more left on the node."""
+    for log_file in (log_directory(pod, settings) / container.name).glob(f"{container.restarts}.log*"):
+        log_file.unlink(missing_ok=True)
+    _last_words(pod, container.name, container.restarts, settings).unlink(missing_ok=True)
+
+
+def _last_words(pod: Object, name: str, restarts: int, settings: Settings) -> Path:
+    return settings.pod_dir(uid_of(pod)) / "containers" / name / str(restarts)
+
+
+def _write_hosts(pod: Object, sandbox: Sandbox, settings: Settings) -> Path:
+    if is_host_network(pod):
+        text = "# Kubernetes-managed hosts file (host network).\n" + Path(_HOSTS).read_text()
+        text += "".join(f"{line}\n" for line in host_aliases(pod))
+    else:
+        text = hosts_file(pod, sandbox.ips, settings.cluster_domain)
+    hosts = settings.pod_dir(uid_of(pod)) / "etc-hosts"
+    hosts.write_text(text)
+    hosts.chmod(0o644)
+    return hosts

@@ -1,0 +1,83 @@
+"""Look at what the runtime has of one pod, last words of its containers included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pylet.agent.kubelet import labels
+from pylet.agent.kubelet.logs import last_lines
+from pylet.agent.kubelet.observed import Container, Observed, Probed, Sandbox
+from pylet.cri.interface import NotFound, Runtime
+from pylet.cri.messages import Container as Listed
+from pylet.cri.messages import ContainerState, ContainerStatus
+
+_MESSAGE_BYTES = 4096
+_LOG_BYTES, _LOG_LINES = 2048, 80
+
+
+@dataclass(slots=True)
+class Observer:
+    """What has ended does not change: its status is asked once."""
+
+    runtime: Runtime
+    pod_uid: str
+    _ended: dict[str, Container] = field(default_factory=dict)
+
+    async def observe(self, probed: dict[str, Probed]) -> Observed:
+        """Raises: CriError."""
+        listed = await self.runtime.list_sandboxes(pod_uid=self.pod_uid)
+        sandboxes: list[Sandbox] = []
+        for sandbox in sorted(listed, key=lambda s: s.created_at, reverse=True):
+            if sandboxes:
+                sandboxes.append(Sandbox(sandbox.id, False, sandbox.metadata.attempt, ()))
+            else:
+                sandboxes.append(Sandbox.of(await self.runtime.sandbox_status(sandbox.id)))
+        found = await self.runtime.list_containers(pod_uid=self.pod_uid)
+        containers: dict[str, list[Container]] = {}
+        for entry in sorted(found, key=lambda c: c.created_at, reverse=True):
+            container = await self._container(entry)
+            if container is not None:
+                containers.setdefault(container.name, []).append(container)
+        known = {entry.id for entry in found}
+        self._ended = {id_: ended for id_, ended in self._ended.items() if id_ in known}
+        return Observed(tuple(sandboxes), {name: tuple(group) for name, group in containers.items()}, probed)
+
+    async def _container(self, entry: Listed) -> Container | None:
+        if entry.id in self._ended:
+            return self._ended[entry.id]
+        try:
+            status = await self.runtime.container_status(entry.id)
+        except NotFound:  # removed since it was listed
+            return None
+        has_ended = status.state is ContainerState.EXITED
+        container = Container.of(status, last_words(status) if has_ended else "", entry.pod_sandbox_id)
+        if has_ended:
+            self._ended[entry.id] = container
+        return container
+
+
+def last_words(status: ContainerStatus) -> str:
+    """What the container left in its message file, or the end of its log where its policy says so."""
+    path = status.annotations.get(labels.TERMINATION_PATH, "")
+    file = next((Path(mount.host_path) for mount in status.mounts if path and mount.container_path == path), None)
+    text = ""
+    if file is not None:
+        try:
+            text = _tail(file).decode(errors="replace")
+        except FileNotFoundError:
+            text = ""
+        except OSError as failed:
+            return f"Error on reading termination log {file}: {failed.strerror}"
+    falls_back = status.annotations.get(labels.TERMINATION_POLICY) == "FallbackToLogsOnError"
+    if text or not falls_back or status.exit_code == 0:
+        return text
+    return last_lines(Path(status.log_path), most_lines=_LOG_LINES)[-_LOG_BYTES:].decode(errors="replace")
+
+
+def _tail(file: Path) -> bytes:
+    # The container may have replaced the file's content, never the file: it is a mount of a file of ours.
+    with file.open("rb") as words:
+        size = words.seek(0, 2)
+        words.seek(max(0, size - _MESSAGE_BYTES))
+        return words.read(_MESSAGE_BYTES)

@@ -1,0 +1,262 @@
+"""Start what a plan says: the sandbox of a pod, then its containers, image to postStart hook.
+
+Nothing here decides whether; a start that cannot be is a CannotRun with the container's waiting reason and message.
+Source of reasons, messages and events: upstream `pkg/kubelet/kuberuntime/kuberuntime_container.go`, startContainer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from pylet.agent.kubelet import handlers
+from pylet.agent.kubelet.config import Surroundings, container_config, sandbox_config
+from pylet.agent.kubelet.env import EnvError, environment, references, service_variables
+from pylet.agent.kubelet.files import container_files, forget_instance
+from pylet.agent.kubelet.handlers import Target
+from pylet.agent.kubelet.images import ImageError, Images, credentials, with_tag
+from pylet.agent.kubelet.observed import Observed
+from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.spec import full_name, is_host_network
+from pylet.agent.kubelet.subpath import sub_paths
+from pylet.agent.kubelet.volumes.interface import VolumeError
+from pylet.aio.clock import Clock
+from pylet.api.errors import ApiError, NotFound
+from pylet.api.kinds.configmap import KIND as CONFIG_MAP
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.runtimeclass import KIND as RUNTIME_CLASS
+from pylet.api.kinds.secret import KIND as SECRET
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object, dig
+from pylet.client.events import Recorder
+from pylet.client.interface import Client
+from pylet.client.view import View
+from pylet.cri import interface as cri
+
+_KINDS = {"ConfigMap": CONFIG_MAP, "Secret": SECRET}
+Tell = Callable[[Object, str, str, str], None]
+"""(container, type, reason, message) of an event about a container."""
+
+
+class Volumes(Protocol):
+    async def mount(self, pod: Object) -> Mapping[str, Path]: ...
+
+    async def unmount(self, pod_uid: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What all workers of a node share. `starts` bounds how many containers are started at a time."""
+
+    client: Client
+    runtime: cri.Runtime
+    volumes: Volumes
+    images: Images
+    view: View
+    clock: Clock
+    recorder: Recorder
+    settings: Settings
+    starts: asyncio.Semaphore
+
+
+class CannotRun(Exception):
+    """A container cannot be started now: its waiting reason and message."""
+
+    def __init__(self, reason: str, message: str, *, told: bool = False) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.told = told
+        """Whether an event has said so already."""
+
+
+class NoSandbox(Exception):
+    """The sandbox cannot be made now; the text is the message of the event `reason`."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Starter:
+    """`ids` gathers the sandboxes and containers made, for events about them to find the pod."""
+
+    node: Node
+    tell: Tell
+    ids: set[str] = field(default_factory=set)
+
+    async def start_sandbox(self, pod: Object, attempt: int, observed: Observed) -> None:
+        """Raises: NoSandbox, CriError."""
+        node = self.node
+        try:
+            await node.volumes.mount(pod)  # before anything runs: a missing ConfigMap keeps the pod from starting
+        except VolumeError as failed:
+            raise NoSandbox("FailedMount", str(failed)) from failed
+        handler = await self._runtime_handler(pod)
+        for old in observed.sandboxes:
+            await node.runtime.stop_sandbox(old.id)
+        try:
+            async with node.starts:
+                config = sandbox_config(pod, node.settings, attempt)
+                self.ids.add(await node.runtime.run_sandbox(config, runtime_handler=handler))
+        except cri.CriError as failed:
+            raise NoSandbox("FailedCreatePodSandBox", f"Failed to create pod sandbox: {failed}") from failed
+
+    async def _runtime_handler(self, pod: Object) -> str:
+        name = pod["spec"].get("runtimeClassName")
+        if not name:
+            return ""
+        try:
+            return str((await self.node.client.get(RUNTIME_CLASS, Key("", name)))["handler"])
+        except ApiError as failed:
+            words = f"Failed to create pod sandbox: failed to get sandbox runtime: {failed.message}"
+            raise NoSandbox("FailedCreatePodSandBox", words) from failed
+
+    async def start(self, pod: Object, container: Object, restarts: int, observed: Observed, ip: str) -> None:
+        """Raises: CannotRun, CriError, ApiError."""
+        image = await self._image(pod, container)
+        for left in observed.containers.get(container["name"], ()):
+            if not (left.is_running or left.is_finished):  # made once, but never run
+                await self.node.runtime.remove_container(left.id)
+        async with self.node.starts:
+            id_ = await self._create(pod, container, restarts, image, observed)
+            try:
+                await self.node.runtime.start_container(id_)
+            except cri.CriError as failed:
+                raise CannotRun("RunContainerError", str(failed)) from failed
+        self.tell(container, "Normal", "Started", "Container started")
+        ended = [old for old in observed.containers.get(container["name"], ()) if old.is_finished]
+        for old in ended[1:]:
+            # Of what ended before, only the last instance is kept: its status, its log and its last words.
+            await self.node.runtime.remove_container(old.id)
+            forget_instance(pod, old, self.node.settings)
+        await self._post_start(container, id_, ip)
+
+    async def _post_start(self, container: Object, id_: str, ip: str) -> None:
+        hook = dig(container, "lifecycle", "postStart")
+        if hook is None:
+            return
+        outcome = await handlers.run(hook, Target.of(id_, ip, container), self.node.runtime, seconds=None)
+        if not outcome.ok:
+            self.tell(container, "Warning", "FailedPostStartHook", "PostStartHook failed")
+            raise PostStartFailed(id_, outcome.message)
+
+    # ---- image
+
+    async def _image(self, pod: Object, container: Object) -> str:
+        namespace = pod["metadata"]["namespace"]
+        names = [secret.get("name", "") for secret in pod["spec"].get("imagePullSecrets") or ()]
+        secrets = [await self._read("Secret", Key(namespace, name)) for name in names]
+        missing = [name for name, secret in zip(names, secrets, strict=True) if secret is None]
+        if missing:
+            words = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
+            words += "attempting to pull the image may not succeed."
+            self.node.recorder.tell(pod, "Warning", "FailedToRetrieveImagePullSecret", words)
+        auths = credentials([secret for secret in secrets if secret is not None], container["image"])
+
+        def tell(type_: str, reason: str, message: str) -> None:
+            self.tell(container, type_, reason, message)
+
+        policy = container.get("imagePullPolicy", "IfNotPresent")
+        try:
+            return await self.node.images.ensure(container["image"], policy, auths, tell)
+        except ImageError as failed:
+            raise CannotRun(failed.reason, str(failed), told=True) from failed
+
+    # ---- container
+
+    async def _create(self, pod: Object, container: Object, restarts: int, image: str, observed: Observed) -> str:
+        node, sandbox = self.node, observed.sandbox
+        assert sandbox is not None
+        try:
+            volumes = await node.volumes.mount(pod)
+            values = await self._environment(pod, container, observed)
+            parts = sub_paths(container, volumes, values)
+        except (EnvError, VolumeError) as failed:
+            raise CannotRun("CreateContainerConfigError", str(failed)) from failed
+        await self._refuse_root(pod, container)
+        files = container_files(pod, container, restarts, sandbox, node.settings)
+        around = Surroundings(values, volumes, parts, files, image, restarts, _target(container, observed))
+        config = container_config(pod, container, around, node.settings)
+        try:
+            id_ = await node.runtime.create_container(
+                sandbox.id, config, sandbox_config(pod, node.settings, sandbox.attempt)
+            )
+        except cri.CriError as failed:
+            raise CannotRun("CreateContainerError", str(failed)) from failed
+        self.ids.add(id_)
+        self.tell(container, "Normal", "Created", "Container created")
+        return id_
+
+    async def _refuse_root(self, pod: Object, container: Object) -> None:
+        """runAsNonRoot: neither the spec nor the image may name root. Raises: CannotRun."""
+        whole, own = dig(pod, "spec", "securityContext", default={}), container.get("securityContext") or {}
+        if not own.get("runAsNonRoot", whole.get("runAsNonRoot")):
+            return
+        where = f'(pod: "{full_name(pod)}", container: {container["name"]})'
+        user = own.get("runAsUser", whole.get("runAsUser"))
+        why = "container's runAsUser breaks non-root policy" if user == 0 else ""
+        if user is None:
+            image = await self.node.runtime.image_status(with_tag(container["image"]))
+            if image is not None and image.username:
+                why = f"container has runAsNonRoot and image has non-numeric user ({image.username}), "
+                why += "cannot verify user is non-root"
+            elif image is None or not image.uid:
+                why = "container has runAsNonRoot and image will run as root"
+        if why:
+            raise CannotRun("CreateContainerConfigError", f"{why} {where}")
+
+    async def _environment(self, pod: Object, container: Object, observed: Observed) -> dict[str, str]:
+        node, namespace = self.node, pod["metadata"]["namespace"]
+        found = {
+            (kind, name): await self._read(kind, Key(namespace, name)) for kind, name in sorted(references(container))
+        }
+        services = service_variables(
+            node.view.select(SERVICE), namespace, links=pod["spec"].get("enableServiceLinks", True)
+        )
+        own = node.view.get(NODE, Key("", node.settings.node_name)) or {}
+        addressed = _with_addresses(pod, observed, node.settings)
+        return environment(addressed, container, own, services, lambda kind, name: found.get((kind, name)))
+
+    async def _read(self, kind: str, key: Key) -> Object | None:
+        try:
+            return await self.node.client.get(_KINDS[kind], key)
+        except NotFound:
+            return None
+
+
+class PostStartFailed(Exception):
+    """The container runs but its postStart hook failed: it has to be stopped."""
+
+    def __init__(self, container_id: str, message: str) -> None:
+        super().__init__(message)
+        self.container_id = container_id
+
+
+def _target(container: Object, observed: Observed) -> str:
+    """The container whose processes an ephemeral container sees. Raises: CannotRun."""
+    name = container.get("targetContainerName")
+    if not name:
+        return ""
+    found = observed.current(name)
+    if found is None or not found.is_running:
+        raise CannotRun("CreateContainerConfigError", f"unable to find target container {name}")
+    return found.id
+
+
+def _with_addresses(pod: Object, observed: Observed, settings: Settings) -> Object:
+    """The pod with the addresses it has by now: env may show them before the API knows."""
+    ips: tuple[str, ...] = settings.host_ips if is_host_network(pod) else ()
+    if not ips and observed.sandbox is not None:
+        ips = observed.sandbox.ips
+    status = {
+        **(pod.get("status") or {}),
+        "hostIP": settings.host_ips[0] if settings.host_ips else "",
+        "hostIPs": [{"ip": ip} for ip in settings.host_ips],
+        "podIP": ips[0] if ips else "",
+        "podIPs": [{"ip": ip} for ip in ips],
+    }
+    return {**pod, "status": status}

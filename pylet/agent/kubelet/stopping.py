@@ -1,0 +1,91 @@
+"""Stop containers as their pod asked: preStop hook, stop signal, grace period, sidecars last and in reverse order.
+
+Source: upstream `pkg/kubelet/kuberuntime/kuberuntime_container.go` (killContainer, setTerminationGracePeriod) and
+`kuberuntime_termination_order.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from pylet.agent.kubelet import handlers
+from pylet.agent.kubelet.handlers import Target
+from pylet.agent.kubelet.observed import Observed
+from pylet.agent.kubelet.spec import app_containers, find_container, init_containers, is_sidecar
+from pylet.aio.clock import Clock
+from pylet.api.object import Object, dig
+from pylet.cri.interface import Runtime
+
+DEFAULT_GRACE_SECONDS = 30
+_LEAST_GRACE_SECONDS = 2
+Tell = Callable[[Object, str, str, str], None]
+
+
+def grace_seconds(pod: Object) -> int:
+    """What a container of the pod is given to end: the deletion's own period, else the spec's."""
+    asked = pod["metadata"].get("deletionGracePeriodSeconds")
+    if asked is None:
+        asked = pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE_SECONDS)
+    return int(asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Stopper:
+    runtime: Runtime
+    clock: Clock
+    tell: Tell
+
+    async def stop(
+        self, pod: Object, target: Target, name: str, why: str, grace: int, turn: _Turn | None = None
+    ) -> None:
+        """Stop one running container; with `turn` it waits, within its grace, for those that must end before it."""
+        container = find_container(pod, name) or {"name": name}
+        self.tell(container, "Normal", "Killing", why)
+        begin = self.clock.monotonic()
+        hook = dig(container, "lifecycle", "preStop")
+        if hook is not None and grace > 0:
+            outcome = await handlers.run(hook, target, self.runtime, seconds=float(grace))
+            if not outcome.ok and self.clock.monotonic() - begin < grace:
+                self.tell(container, "Warning", "FailedPreStopHook", "PreStopHook failed")
+        if turn is not None:
+            await turn.wait(name, grace - int(self.clock.monotonic() - begin))
+        left = grace - int(self.clock.monotonic() - begin)
+        await self.runtime.stop_container(target.container_id, grace_seconds=max(_LEAST_GRACE_SECONDS, left))
+        if turn is not None:
+            turn.ended(name)
+
+    async def stop_pod(self, pod: Object, observed: Observed, ip: str, grace: int) -> None:
+        """Every container at once, each in its turn, then the sandboxes."""
+        turn = _Turn(pod, [container.name for container in observed.running])
+        async with asyncio.TaskGroup() as group:
+            for container in observed.running:
+                spec = find_container(pod, container.name) or {}
+                target = Target.of(container.id, ip, spec)
+                words = f"Stopping container {container.name}"
+                group.create_task(self.stop(pod, target, container.name, words, grace, turn))
+        for sandbox in observed.sandboxes:
+            await self.runtime.stop_sandbox(sandbox.id)
+
+
+class _Turn:
+    """Who waits for whom: a sidecar for every app container and for the sidecars after it."""
+
+    def __init__(self, pod: Object, running: Iterable[str]) -> None:
+        self._ended = {name: asyncio.Event() for name in running}
+        apps = [container["name"] for container in app_containers(pod)]
+        sidecars = [container["name"] for container in init_containers(pod) if is_sidecar(container)]
+        self._before = {name: [*apps, *sidecars[index + 1 :]] for index, name in enumerate(sidecars)}
+
+    async def wait(self, name: str, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                for other in self._before.get(name, ()):
+                    if other in self._ended:
+                        await self._ended[other].wait()
+        except TimeoutError:
+            return
+
+    def ended(self, name: str) -> None:
+        self._ended[name].set()
