@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
+from pylet.api.object import Object
 from pylet.client.interface import Client
 from pylet.client.view import Table
 from pylet.server.crd.serving import Definitions
@@ -23,11 +24,12 @@ def components(
     cluster_cidr: str,
     ca: str,
     authority: Authority,
+    mint: Callable[[Object, str], str],
     definitions: Definitions,
     read: Read = unavailable,
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
-    `read` answers paths of aggregated APIs (metrics)."""
+    `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs (metrics)."""
     from pylet.server.controllers import (
         autoscaling,
         certificates,
@@ -40,6 +42,7 @@ def components(
         node_lifecycle,
         resourcequota,
         root_ca,
+        serviceaccount_tokens,
     )
     from pylet.server.reconcile.runner import Runner
     from pylet.server.scheduler.loop import Scheduler
@@ -55,6 +58,7 @@ def components(
         namespace.controller(tables),
         resourcequota.controller(tables),
         root_ca.controller(ca),
+        serviceaccount_tokens.controller(ca, mint),
         node_ipam.controller(cluster_cidr),
         node_lifecycle.controller(clock.now()),
     ]

@@ -216,6 +216,7 @@ async def serve(
                         cluster_cidr=config.cluster_cidr,
                         ca=ca.decode(),
                         authority=authority,
+                        mint=tokens.legacy,
                         definitions=definitions,
                     )
                     for component in working:

@@ -29,7 +29,7 @@ def started(status: int) -> None:
         record.on_start(status)
 
 
-def annotations() -> dict[str, str]:
+def notes() -> dict[str, str]:
     """What is added to for the request this task serves; goes nowhere where nobody audits it."""
     record = RECORD.get()
     return {} if record is None else record.annotations

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from pylet.api.errors import Unauthorized
@@ -19,8 +19,10 @@ from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.kinds.serviceaccount import KIND as SERVICE_ACCOUNT
-from pylet.api.object import Key, Object
+from pylet.api.object import Key, Object, is_terminating
 from pylet.api.timestamps import parse
+from pylet.client.view import Entry
+from pylet.server import audit
 from pylet.server.auth.tokens import BadToken, Bound, Identity, Tokens
 from pylet.server.registry import Registry, User
 
@@ -28,6 +30,8 @@ AUTHENTICATED = "system:authenticated"
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 BOOTSTRAPPERS = "system:bootstrappers"
 _SYSTEM = "kube-system"
+_INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
+_LEEWAY = timedelta(minutes=1)  # clocks differ; go-jose's default
 _BOUND_KINDS = {"pod": POD, "secret": SECRET, "node": NODE}
 
 Subject = tuple[tuple[tuple[str, str], ...], ...]
@@ -70,9 +74,12 @@ class Authenticator:
         wanted = audiences or self._audiences
         if token.count(".") == 2:
             identity = self._tokens.verify(token)
+            if identity.secret:
+                return self._account_of_secret(identity, token), tuple(self._audiences & wanted)
             meant = tuple(audience for audience in identity.audiences if audience in wanted)
             if not meant:
-                raise BadToken(f"token audiences {list(identity.audiences)} is invalid for the target audiences")
+                given, targets = (_go_list(some) for some in (identity.audiences, sorted(wanted)))
+                raise BadToken(f"token audiences {given} is invalid for the target audiences {targets}")
             return self._account(identity), meant
         for known, user in self._static.items():
             if hmac.compare_digest(known.encode(), token.encode()):
@@ -80,10 +87,8 @@ class Authenticator:
         return self._bootstrap(token), tuple(wanted)
 
     def _account(self, identity: Identity) -> User:
-        namespace, name = identity.account
-        account = self._registry.table(SERVICE_ACCOUNT).entries.get(identity.account)
-        if account is None or account.uid != identity.uid:
-            raise BadToken(f"service account {namespace}/{name} has been deleted")
+        namespace = identity.account.namespace
+        self._check_account(identity)
         extra: dict[str, Sequence[str]] = {"authentication.kubernetes.io/credential-id": (f"JTI={identity.id}",)}
         for bound in identity.bound:
             self._check_bound(namespace, bound, is_only=len(identity.bound) == 1)
@@ -91,22 +96,63 @@ class Authenticator:
                 extra[f"authentication.kubernetes.io/{bound.kind}-name"] = (bound.name,)
                 if bound.uid:
                     extra[f"authentication.kubernetes.io/{bound.kind}-uid"] = (bound.uid,)
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
-        return User(f"system:serviceaccount:{namespace}:{name}", groups, identity.uid, extra)
+        if identity.warn_after and (late := int(self._now().timestamp() - identity.warn_after)) > 0:
+            subject = f"system:serviceaccount:{namespace}:{identity.account.name}"
+            says = f"subject: {subject}, seconds after warning threshold: {late}"
+            audit.annotate("authentication.k8s.io/stale-token", says)
+        return _account_user(identity, extra)
+
+    def _account_of_secret(self, identity: Identity, token: str) -> User:
+        """Source: pkg/serviceaccount/legacy.go. That the token was used is not noted at its Secret."""
+        namespace = identity.account.namespace
+        entry = self._registry.table(SECRET).entries.get(Key(namespace, identity.secret))
+        if entry is None or is_terminating(entry.object):
+            raise BadToken("Token has been invalidated")
+        held = _decoded((entry.object.get("data") or {}).get("token", ""))
+        if not hmac.compare_digest(held.encode(), token.encode()):
+            raise BadToken("Token does not match server's copy")
+        self._check_account(identity)
+        if entry.labels.get(_INVALID_SINCE):
+            raise BadToken(
+                f"the token in secret {namespace}/{identity.secret} for service account "
+                f"{namespace}/{identity.account.name} has been marked invalid. Use tokens from the TokenRequest API or "
+                f"manually created secret-based tokens, or remove the '{_INVALID_SINCE}' label from the secret to "
+                "temporarily allow use of this token"
+            )
+        audit.annotate("authentication.k8s.io/legacy-token-manual-secret", identity.secret)
+        return _account_user(identity, {})
+
+    def _check_account(self, identity: Identity) -> None:
+        namespace, name = identity.account
+        account = self._registry.table(SERVICE_ACCOUNT).entries.get(identity.account)
+        if account is None:
+            raise BadToken(f'serviceaccounts "{name}" not found')
+        if account.uid != identity.uid:
+            raise BadToken(f"service account UID ({account.uid}) does not match claim ({identity.uid})")
+        if self._is_past(account):
+            raise BadToken(f"service account {namespace}/{name} has been deleted")
+
+    def _is_past(self, entry: Entry) -> bool:
+        """Whether the object should have been gone for a while: a pod's token works until its grace is over."""
+        deleted = entry.object["metadata"].get("deletionTimestamp")
+        return deleted is not None and parse(deleted) < self._now() - _LEEWAY
 
     def _check_bound(self, namespace: str, bound: Bound, *, is_only: bool) -> None:
         if bound.kind == "node" and not is_only:
             return  # says where the pod ran; only the pod binds
         key = Key("" if bound.kind == "node" else namespace, bound.name)
         found = self._registry.table(_BOUND_KINDS[bound.kind]).entries.get(key)
-        if found is None or found.uid != bound.uid:
+        if found is None or self._is_past(found):
             raise BadToken("service account token has been invalidated")
+        if found.uid != bound.uid:
+            what = f"service account {'secret' if bound.kind == 'secret' else bound.kind} ref claim ({bound.uid})"
+            raise BadToken(f"{bound.kind} UID ({found.uid}) does not match {what}")
 
     def _bootstrap(self, token: str) -> User:
         """Source: plugin/pkg/auth/authenticator/token/bootstrap/bootstrap.go."""
         parts = bootstrap_parts(token)
         if parts is None:
-            raise BadToken("unknown token")
+            raise BadToken
         id_, secret = parts
         entry = self._registry.table(SECRET).entries.get(Key(_SYSTEM, f"bootstrap-token-{id_}"))
         found = entry.object if entry is not None else {}
@@ -117,9 +163,9 @@ class Authenticator:
             or not hmac.compare_digest(data.get("token-secret", "").encode(), secret.encode())
             or data.get("usage-bootstrap-authentication") != "true"
         ):
-            raise BadToken("unknown bootstrap token")
+            raise BadToken
         if self._is_expired(data.get("expiration", "")):
-            raise BadToken("the bootstrap token has expired")
+            raise BadToken
         more = [group for group in data.get("auth-extra-groups", "").split(",") if group]
         return User(f"system:bootstrap:{id_}", (BOOTSTRAPPERS, *more, AUTHENTICATED))
 
@@ -143,6 +189,17 @@ def certificate_user(subject: Subject) -> User | None:
     return User(common, groups if AUTHENTICATED in groups else (*groups, AUTHENTICATED))
 
 
+def _account_user(identity: Identity, extra: Mapping[str, Sequence[str]]) -> User:
+    namespace, name = identity.account
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
+    return User(f"system:serviceaccount:{namespace}:{name}", groups, identity.uid, extra)
+
+
+def _go_list(words: Iterable[str]) -> str:
+    quoted = " ".join(f'"{word}"' for word in words)
+    return f"[{quoted}]"
+
+
 def user_info(user: User) -> Object:
     """A user as TokenReview and SelfSubjectReview show one."""
     info: Object = {"username": user.name}
@@ -151,7 +208,7 @@ def user_info(user: User) -> Object:
     if user.groups:
         info["groups"] = list(user.groups)
     if user.extra:
-        info["extra"] = {name: list(values) for name, values in user.extra.items()}
+        info["extra"] = {name: list(user.extra[name]) for name in sorted(user.extra)}
     return info
 
 

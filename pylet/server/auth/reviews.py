@@ -99,7 +99,7 @@ class Reviews:
         try:
             found, audiences = self._authenticator.token_user(spec["token"], frozenset(spec.get("audiences") or ()))
         except BadToken as bad:
-            return {"user": {}, "error": str(bad)}
+            return {"user": {}, "error": bad.told}
         return {"authenticated": True, "user": user_info(found), "audiences": list(audiences)}
 
 

@@ -2,7 +2,8 @@
 
 ES256 with the cluster's own key. A verified token is remembered by its digest, because verifying costs 0.1 ms and a
 pod's client sends the same token for an hour; what it is bound to is looked up on every use.
-Sources: pkg/serviceaccount/{claims,jwt,openidmetadata}.go.
+A Secret's token (`legacy`) never expires and is believed as long as the Secret holds it.
+Sources: pkg/serviceaccount/{claims,legacy,jwt,openidmetadata}.go.
 """
 
 from __future__ import annotations
@@ -22,11 +23,19 @@ from pylet.api.object import Key, Object, uid_of
 from pylet.server.pki import Pair
 
 _REMEMBERED = 4096
+_LEEWAY_SECONDS = 60  # clocks differ
+_LEGACY_ISSUER = "kubernetes/serviceaccount"
+_LEGACY = "kubernetes.io/serviceaccount/"
 _SIDE = 32  # bytes of each half of a P-256 signature
 
 
 class BadToken(ValueError):
-    """A token that proves nothing; the message says why, for the log and TokenReview."""
+    """A token that proves nothing; the message says why, for TokenReview: "" for a token that is none of ours."""
+
+    @property
+    def told(self) -> str:
+        """As a TokenReview words it."""
+        return f"[invalid bearer token, {self}]" if str(self) else "invalid bearer token"
 
 
 class Bound(NamedTuple):
@@ -38,14 +47,17 @@ class Bound(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """What a verified token says."""
+    """What a verified token says. `secret` names the Secret that holds a legacy token, "" for others."""
 
     account: Key
     uid: str
     audiences: tuple[str, ...]
     bound: tuple[Bound, ...]
+    begins: float
     expires: float
     id: str
+    secret: str = ""
+    warn_after: float = 0
 
 
 class Tokens:
@@ -56,9 +68,16 @@ class Tokens:
         self._verified: OrderedDict[bytes, Identity] = OrderedDict()
 
     def mint(
-        self, account: Object, audiences: Sequence[str], seconds: int, bound: Object | None, node: Object | None = None
-    ) -> tuple[str, int]:
-        """A token for a ServiceAccount and when it expires, as Unix time. `node` is the one a bound Pod runs on."""
+        self,
+        account: Object,
+        audiences: Sequence[str],
+        seconds: int,
+        bound: Object | None = None,
+        node: Object | None = None,
+        warn_seconds: int = 0,
+    ) -> tuple[str, str]:
+        """A token for a ServiceAccount, and its id. `node` is the one a bound Pod runs on; a token used later than
+        after `warn_seconds` is noted in the audit log."""
         now = int(self._now().timestamp())
         namespace = account["metadata"]["namespace"]
         private: Object = {"namespace": namespace, "serviceaccount": _named(account)}
@@ -66,19 +85,38 @@ class Tokens:
             private[bound["kind"].lower()] = _named(bound)
         if node is not None:
             private["node"] = _named(node)
+        if warn_seconds:
+            private["warnafter"] = now + warn_seconds
+        id_ = str(uuid.uuid4())
         claims: Object = {
             "aud": list(audiences),
             "exp": now + seconds,
             "iat": now,
             "iss": self.issuer,
-            "jti": str(uuid.uuid4()),
+            "jti": id_,
             "kubernetes.io": private,
             "nbf": now,
-            "sub": f"system:serviceaccount:{namespace}:{account['metadata']['name']}",
+            "sub": _subject(account),
         }
+        return self._signed(claims), id_
+
+    def legacy(self, account: Object, secret: str) -> str:
+        """The token a Secret of type service-account-token holds."""
+        meta = account["metadata"]
+        claims: Object = {
+            "iss": _LEGACY_ISSUER,
+            f"{_LEGACY}namespace": meta["namespace"],
+            f"{_LEGACY}secret.name": secret,
+            f"{_LEGACY}service-account.name": meta["name"],
+            f"{_LEGACY}service-account.uid": uid_of(account),
+            "sub": _subject(account),
+        }
+        return self._signed(claims)
+
+    def _signed(self, claims: Object) -> str:
         header = {"alg": "ES256", "kid": self.key_id}
         head = _encode(orjson.dumps(header)) + b"." + _encode(orjson.dumps(claims))
-        return (head + b"." + _encode(self._sign(head))).decode(), now + seconds
+        return (head + b"." + _encode(self._sign(head))).decode()
 
     def verify(self, token: str) -> Identity:
         """Raises: BadToken."""
@@ -88,8 +126,11 @@ class Tokens:
             found = self._verified[digest] = self._read(token)
             if len(self._verified) > _REMEMBERED:
                 self._verified.popitem(last=False)
-        if found.expires <= self._now().timestamp():
+        now = self._now().timestamp()
+        if found.expires + _LEEWAY_SECONDS < now:
             raise BadToken("service account token has expired")
+        if found.begins - _LEEWAY_SECONDS > now:
+            raise BadToken("service account token is not valid yet")
         return found
 
     def jwks(self) -> Object:
@@ -134,10 +175,14 @@ class Tokens:
             header, payload = (orjson.loads(_decode(part)) for part in head.split("."))
             raw = _decode(signature)
         except ValueError as bad:
-            raise BadToken("not a JSON web token") from bad
-        if header.get("alg") != "ES256" or payload.get("iss") != self.issuer:
-            raise BadToken("the token was not issued by this cluster")
+            raise BadToken from bad
+        if not isinstance(header, dict) or not isinstance(payload, dict) or header.get("alg") != "ES256":
+            raise BadToken
+        if payload.get("iss") not in (self.issuer, _LEGACY_ISSUER):
+            raise BadToken
         self._check_signature(head.encode(), raw)
+        if payload["iss"] == _LEGACY_ISSUER:
+            return _legacy(payload)
         private = payload.get("kubernetes.io") or {}
         account = private.get("serviceaccount") or {}
         bound = tuple(
@@ -147,7 +192,16 @@ class Tokens:
         )
         key = Key(private.get("namespace", ""), account.get("name", ""))
         audiences = tuple(payload.get("aud") or ())
-        return Identity(key, account.get("uid", ""), audiences, bound, float(payload["exp"]), payload.get("jti", ""))
+        return Identity(
+            key,
+            account.get("uid", ""),
+            audiences,
+            bound,
+            float(payload.get("nbf", 0)),
+            float(payload["exp"]),
+            payload.get("jti", ""),
+            warn_after=float(private.get("warnafter", 0)),
+        )
 
     def _check_signature(self, data: bytes, raw: bytes) -> None:
         from cryptography.exceptions import InvalidSignature
@@ -156,16 +210,31 @@ class Tokens:
         from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
         if len(raw) != 2 * _SIDE:
-            raise BadToken("the signature is broken")
+            raise BadToken
         r, s = int.from_bytes(raw[:_SIDE], "big"), int.from_bytes(raw[_SIDE:], "big")
         try:
             self._public.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
         except InvalidSignature as bad:
-            raise BadToken("the signature does not fit") from bad
+            raise BadToken from bad
+
+
+def _legacy(payload: Object) -> Identity:
+    """Raises: BadToken."""
+    names = ("namespace", "secret.name", "service-account.name", "service-account.uid")
+    namespace, secret, name, uid = (payload.get(_LEGACY + claim) or "" for claim in names)
+    if not (namespace and secret and name and uid) or payload.get("sub") != f"system:serviceaccount:{namespace}:{name}":
+        raise BadToken("sub claim is invalid")
+    return Identity(Key(namespace, name), uid, (), (), 0, float("inf"), "", secret)
 
 
 def _named(obj: Object) -> Object:
-    return {"name": obj["metadata"]["name"], "uid": uid_of(obj)}
+    """A node that is gone is known by its name alone."""
+    name, uid = obj["metadata"]["name"], obj["metadata"].get("uid")
+    return {"name": name, "uid": uid} if uid else {"name": name}
+
+
+def _subject(account: Object) -> str:
+    return f"system:serviceaccount:{account['metadata']['namespace']}:{account['metadata']['name']}"
 
 
 def _encode(data: bytes) -> bytes:

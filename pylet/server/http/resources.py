@@ -195,7 +195,7 @@ class Resources:
             field_manager=_manager(http, info.verb, query),
             force=query.get("force") in _TRUE,
             field_validation=validation,
-            annotations=audit.annotations(),
+            annotations=audit.notes(),
         )
         return Call(http, info, kind, request, query, media)
 
