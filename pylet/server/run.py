@@ -35,7 +35,7 @@ from pylet.server import addons
 from pylet.server.admission import CHAIN
 from pylet.server.admission.dynamic import plugins as dynamic
 from pylet.server.admission.dynamic.cluster import Cluster
-from pylet.server.auth import default_roles, escalation
+from pylet.server.auth import default_roles, escalation, signers
 from pylet.server.auth.authenticate import AUTHENTICATED, BOOTSTRAPPERS, Authenticator
 from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.expressions import ask_for
@@ -157,6 +157,7 @@ async def serve(
         tokens = Tokens(pki.service_account, audience, clock.now)
         authorizer = Authorizer(registry)
         registry.admission.append(escalation.plugin(authorizer))
+        registry.admission.extend_before_last(signers.plugins(authorizer))
         around = Cluster(registry.load_table, registry.kinds, convert, webhooks, partial(ask_for, authorizer))
         registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))
         static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}

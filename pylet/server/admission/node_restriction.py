@@ -5,8 +5,12 @@ Source: plugin/pkg/admission/noderestriction; labels: staging/src/k8s.io/kubelet
 
 from __future__ import annotations
 
+import base64
+import binascii
+
 from pylet.api.errors import NotFound
-from pylet.api.object import Key, Object, annotations_of, labels_of, owners_of
+from pylet.api.object import Key, Object, annotations_of, dig, labels_of, owners_of
+from pylet.api.podspec import apireferences
 from pylet.client.view import Entry
 from pylet.server.admission.interface import CREATE, DELETE, UPDATE, Attributes, Plugin
 
@@ -15,6 +19,9 @@ _USER_PREFIX = "system:node:"
 _GROUP = "system:nodes"
 _MIRROR = "kubernetes.io/config.mirror"
 _LEASE_NAMESPACE = "kube-node-lease"
+_NODE_SIGNERS = ("kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet")
+_GROWTH = ("capacity", "conditions", "allocatedResourceStatuses", "allocatedResources")
+_BOOKKEEPING = ("resourceVersion", "managedFields")
 _KUBELET_LABELS = frozenset(
     (
         "kubernetes.io/hostname",
@@ -53,8 +60,19 @@ async def admit(write: Attributes) -> None:
             raise write.forbidden(f"unexpected pod subresource \"{other}\", only 'status' and 'eviction' are allowed")
         case "nodes", _:
             _admit_node(write, node)
+        case "persistentvolumeclaims", "status":
+            _admit_claim_status(write, node)
+        case "persistentvolumeclaims", _:
+            raise write.forbidden("may only update PVC status")
         case "leases", _:
             _admit_lease(write, node)
+        case "csinodes", _:
+            if write.key.name != node:
+                raise write.forbidden("can only access CSINode with the same name as the requesting node")
+        case "resourceslices", _:
+            _admit_slice(write, node)
+        case "certificatesigningrequests", "":
+            _admit_request(write, node)
         case "serviceaccounts", "token":
             _admit_token(write, node)
 
@@ -81,6 +99,8 @@ def _admit_pod(write: Attributes, node: str) -> None:
     if pod["spec"].get("nodeName") != node:
         raise write.forbidden(f'node "{node}" can only create pods with spec.nodeName set to itself')
     _check_owner(write, node, owners_of(pod))
+    if referred := apireferences.first(pod["spec"]):
+        raise write.forbidden(f'node "{node}" can not create pods that reference {referred}')
 
 
 def _check_owner(write: Attributes, node: str, owners: list[Object]) -> None:
@@ -111,6 +131,26 @@ def _admit_pod_status(write: Attributes, node: str) -> None:
         raise write.forbidden(f'node "{node}" can only update pod status for pods with spec.nodeName set to itself')
     if labels_of(write.obj) != labels_of(write.old):
         raise write.forbidden(f'node "{node}" cannot update labels through pod status')
+    before, after = (obj.get("status") or {} for obj in (write.old, write.obj))
+    if before.get("resourceClaimStatuses") != after.get("resourceClaimStatuses"):
+        raise write.forbidden(f'node "{node}" cannot update resource claim statues')
+    if before.get("extendedResourceClaimStatus") != after.get("extendedResourceClaimStatus"):
+        raise write.forbidden(f'node "{node}" cannot update extended resource claim status')
+
+
+def _admit_claim_status(write: Attributes, node: str) -> None:
+    assert write.obj is not None
+    assert write.old is not None
+    if _but_for_growth(write.obj) != _but_for_growth(write.old):
+        what = "fields other than status.quantity and status.conditions"
+        raise write.forbidden(f'node "{node}" is not allowed to update {what}')
+
+
+def _but_for_growth(claim: Object) -> Object:
+    """The claim without what its node may say, or what says only who wrote it."""
+    meta = {name: value for name, value in claim["metadata"].items() if name not in _BOOKKEEPING}
+    status = {name: value for name, value in (claim.get("status") or {}).items() if name not in _GROWTH}
+    return {**claim, "metadata": meta, "status": status}
 
 
 def _admit_node(write: Attributes, node: str) -> None:
@@ -119,7 +159,12 @@ def _admit_node(write: Attributes, node: str) -> None:
     if write.obj is None:
         return
     old = write.old
+    source = dig(write.obj, "spec", "configSource")
+    if source is not None and old is None:
+        raise write.forbidden(f'node "{node}" is not allowed to create pods with a non-nil configSource')
     if old is not None:
+        if source is not None and source != dig(old, "spec", "configSource"):
+            raise write.forbidden(f'node "{node}" is not allowed to update configSource to a new non-nil configSource')
         if (write.obj.get("spec") or {}).get("taints") != (old.get("spec") or {}).get("taints"):
             raise write.forbidden(f'node "{node}" is not allowed to modify taints')
         if owners_of(write.obj) != owners_of(old):
@@ -154,6 +199,29 @@ def _admit_lease(write: Attributes, node: str) -> None:
         raise write.forbidden("can only access node lease with the same name as the requesting node")
 
 
+def _admit_slice(write: Attributes, node: str) -> None:
+    obj = write.obj or write.old
+    if write.operation != UPDATE and dig(obj, "spec", "nodeName") != node:
+        what = "create" if write.operation == CREATE else "delete"
+        raise write.forbidden(f"can only {what} ResourceSlice with the same NodeName as the requesting node")
+
+
+def _admit_request(write: Attributes, node: str) -> None:
+    spec = (write.obj or {}).get("spec") or {}
+    if spec.get("signerName") not in _NODE_SIGNERS:
+        return
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
+    try:
+        parsed = x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or ""))
+    except (ValueError, binascii.Error) as broken:
+        raise write.forbidden(f"unable to parse csr: {broken}") from broken
+    names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if [name.value for name in names] != [_USER_PREFIX + node]:
+        raise write.forbidden(f"can only create a node CSR with CN={_USER_PREFIX}{node}")
+
+
 def _admit_token(write: Attributes, node: str) -> None:
     assert write.obj is not None
     bound = (write.obj.get("spec") or {}).get("boundObjectRef") or {}
@@ -181,6 +249,11 @@ PLUGIN = Plugin(
         "nodes": _ALL,
         "nodes/*": _ALL,
         "leases": _ALL,
+        "persistentvolumeclaims": _ALL,
+        "persistentvolumeclaims/*": _ALL,
+        "csinodes": _ALL,
+        "resourceslices": _ALL,
+        "certificatesigningrequests": frozenset((CREATE,)),
         "serviceaccounts/token": frozenset((CREATE,)),
     },
     admit,

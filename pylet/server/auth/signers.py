@@ -1,0 +1,108 @@
+"""Admission that asks the authorizer: who approves and signs certificates, and for which audiences nodes take tokens.
+
+Source: plugin/pkg/admission/certificates/{approval,signing}, pkg/registry/certificates/authorization,
+plugin/pkg/admission/noderestriction (validateNodeServiceAccountAudience).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pylet.api.object import Key, Object, dig
+from pylet.server.admission.interface import CREATE, UPDATE, Plugin
+from pylet.server.admission.interface import Attributes as Write
+from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.authorize import Authorizer
+from pylet.server.registry import User
+
+_GROUP = "certificates.k8s.io"
+_NODES = "system:nodes"
+_DECIDED = ("certificate", "conditions")
+
+
+def plugins(authorizer: Authorizer) -> list[Plugin]:
+    async def approve(write: Write) -> None:
+        signer = _signer(write)
+        if not _may(authorizer, write.user, "approve", signer):
+            raise write.forbidden(f'user not permitted to approve requests with signerName "{signer}"')
+
+    async def sign(write: Write) -> None:
+        before, after = ((obj or {}).get("status") or {} for obj in (write.old, write.obj))
+        signer = _signer(write)
+        is_decided = any(before.get(field) != after.get(field) for field in _DECIDED)
+        if is_decided and not _may(authorizer, write.user, "sign", signer):
+            raise write.forbidden(f'user not permitted to sign requests with signerName "{signer}"')
+
+    async def request_token(write: Write) -> None:
+        if _NODES in write.user.groups:
+            _check_audience(authorizer, write)
+
+    update = frozenset((UPDATE,))
+    return [
+        Plugin("CertificateApproval", {"certificatesigningrequests/approval": update}, validate=approve),
+        Plugin("CertificateSigning", {"certificatesigningrequests/status": update}, validate=sign),
+        Plugin("NodeTokenAudience", {"serviceaccounts/token": frozenset((CREATE,))}, request_token),
+    ]
+
+
+def _signer(write: Write) -> str:
+    """That of the old object: the request may try to change it."""
+    signer: str = dig(write.old, "spec", "signerName", default="")
+    return signer
+
+
+def _may(authorizer: Authorizer, user: User, verb: str, signer: str) -> bool:
+    names = (signer, signer.partition("/")[0] + "/*")
+    return any(authorizer.decide(Attributes(user, verb, _GROUP, "*", "signers", name=name)).allowed for name in names)
+
+
+def _check_audience(authorizer: Authorizer, write: Write) -> None:
+    """A node may have tokens for the audiences that the pod's volumes name."""
+    assert write.obj is not None
+    spec = write.obj.get("spec") or {}
+    entry = write.table("Pod").entries.get(Key(write.key.namespace, dig(spec, "boundObjectRef", "name", default="")))
+    audiences = spec.get("audiences") or [""]
+    if len(audiences) > 1:
+        raise write.forbidden("node may only request 0 or 1 audiences")
+    audience = audiences[0]
+    if entry is None or audience in _audiences(write, entry.object):
+        return
+    node = write.user
+    asked = Attributes(
+        node,
+        "request-serviceaccounts-token-audience",
+        version="v1",
+        resource=audience,
+        namespace=write.key.namespace,
+        name=write.key.name,
+    )
+    if not authorizer.decide(asked).allowed:
+        raise write.forbidden(
+            f'audience "{audience}" not found in pod spec volume, '
+            f"{node.name} is not authorized to request tokens for this audience"
+        )
+
+
+def _audiences(write: Write, pod: Object) -> Iterator[str]:
+    for volume in pod["spec"].get("volumes") or ():
+        for source in dig(volume, "projected", "sources", default=()):
+            if "serviceAccountToken" in source:
+                yield source["serviceAccountToken"].get("audience") or ""
+        if driver := _driver(write, pod, volume):
+            found = write.table("CSIDriver").entries.get(Key("", driver))
+            for request in dig(found.object if found else None, "spec", "tokenRequests", default=()):
+                yield request.get("audience") or ""
+
+
+def _driver(write: Write, pod: Object, volume: Object) -> str:
+    """The CSI driver behind a volume, "" where there is none."""
+    if "csi" in volume:
+        return str(volume["csi"].get("driver") or "")
+    claim = dig(volume, "persistentVolumeClaim", "claimName")
+    if "ephemeral" in volume:
+        claim = f"{pod['metadata']['name']}-{volume['name']}"
+    bound = write.table("PersistentVolumeClaim").entries.get(Key(write.key.namespace, claim)) if claim else None
+    name = dig(bound.object, "spec", "volumeName") if bound is not None else None
+    entry = write.table("PersistentVolume").entries.get(Key("", name)) if name else None
+    driver: str = dig(entry.object, "spec", "csi", "driver", default="") if entry is not None else ""
+    return driver
