@@ -161,3 +161,46 @@ def csr(organization: str = "dev") -> str:
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name(names))
     signed = builder.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
     return base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        (
+            {"volumes": [{"name": "v", "secret": {"secretName": "other"}}]},
+            'volume with secret.secretName="other" is not allowed because service account strict does not reference '
+            "that secret",
+        ),
+        (
+            {"imagePullSecrets": [{"name": "other"}]},
+            'imagePullSecrets[0].name="other" is not allowed because service account strict does not reference that '
+            "imagePullSecret",
+        ),
+        ({"volumes": [{"name": "v", "secret": {"secretName": "mine"}}]}, ""),
+    ],
+    ids=["volume", "pull secret", "allowed"],
+)
+async def test_an_account_may_restrict_secrets(api: Api, spec: Object, says: str) -> None:
+    meta = {"name": "strict", "namespace": "a", "annotations": {"kubernetes.io/enforce-mountable-secrets": "true"}}
+    await api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta, "secrets": [{"name": "mine"}]})
+    creating = api.create(pod("p", serviceAccountName="strict", **spec))
+    if says:
+        assert (await refused(creating))["message"] == f'pods "p" is forbidden: {says}'
+    else:
+        await creating
+
+
+async def test_a_mirror_pod_refers_to_nothing(api: Api) -> None:
+    made = await api.create(node(), user=KUBELET)
+    owner = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": made["metadata"]["uid"], "controller": True}
+    mirror = pod("m", nodeName="n1", volumes=[{"name": "v", "configMap": {"name": "x"}}])
+    mirror["metadata"] |= {"annotations": {"kubernetes.io/config.mirror": "h"}, "ownerReferences": [owner]}
+    status = await refused(api.create(mirror, user=KUBELET))
+    assert status["message"] == 'pods "m" is forbidden: node "n1" can not create pods that reference configmaps'
+    del mirror["spec"]["volumes"]
+    await api.create(mirror, user=KUBELET)
+
+
+async def test_a_kubelet_has_its_own_csinode(api: Api) -> None:
+    other = {"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": "n2"}, "spec": {"drivers": []}}
+    assert "can only access CSINode with the same name" in (await refused(api.create(other, user=KUBELET)))["message"]
