@@ -13,7 +13,7 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ _NESTED = 0x8000
 _ATTRIBUTE_TYPE = 0x3FFF  # without the flags NESTED and NET_BYTEORDER
 
 _SOL_NETLINK, _ADD_MEMBERSHIP, _EXT_ACK, _STRICT = 270, 1, 11, 12
+_SNDBUFFORCE = 32
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 _RECEIVE_BYTES = 1 << 16
@@ -37,6 +38,8 @@ _RECEIVE_BYTES = 1 << 16
 class Message(NamedTuple):
     kind: int
     body: bytes
+    port: int = 0
+    """Of a notification: the port of the socket whose request it tells of."""
 
 
 class NetlinkError(OSError):
@@ -61,6 +64,18 @@ def attributes(data: bytes, offset: int = 0) -> dict[int, bytes]:
         if size < _ATTRIBUTE.size:
             break
         found[kind & _ATTRIBUTE_TYPE] = data[offset + _ATTRIBUTE.size : offset + size]
+        offset += size + (-size % 4)
+    return found
+
+
+def payloads(data: bytes) -> list[bytes]:
+    """The payloads of attributes that repeat: what a list is."""
+    found, offset = [], 0
+    while offset + _ATTRIBUTE.size <= len(data):
+        size, _ = _ATTRIBUTE.unpack_from(data, offset)
+        if size < _ATTRIBUTE.size:
+            break
+        found.append(data[offset + _ATTRIBUTE.size : offset + size])
         offset += size + (-size % 4)
     return found
 
@@ -95,6 +110,43 @@ class Netlink:
             if not self._interrupted:
                 return found
 
+    def batch(self, messages: Iterable[tuple[int, int, bytes]]) -> None:
+        """Send (kind, flags, body) messages as one datagram and wait for the last answer. Raises: NetlinkError.
+
+        The last message that asks for an acknowledgement is waited for; the first refusal is raised.
+        """
+        parts, awaited = [], 0
+        for kind, flags, body in messages:
+            serial = next(self._serial)
+            awaited = serial if flags & ACK else awaited
+            parts += _HEADER.pack(_HEADER.size + len(body), kind, REQUEST | flags, serial, 0), body
+        data = b"".join(parts)
+        # a datagram larger than the buffer is refused with EMSGSIZE
+        self._socket.setsockopt(socket.SOL_SOCKET, _SNDBUFFORCE, max(1 << 18, 2 * len(data)))
+        self._socket.send(data)
+        self._refusals_until(awaited)
+
+    @property
+    def port(self) -> int:
+        """The address of this socket: notifications of what it changed bear it."""
+        port: int = self._socket.getsockname()[0]
+        return port
+
+    def _refusals_until(self, awaited: int) -> None:
+        refused: NetlinkError | None = None
+        while True:
+            for kind, flags, serial, _, body in _split(self._socket.recv(_RECEIVE_BYTES)):
+                if kind != _ERROR:
+                    continue
+                try:
+                    _raise_for(kind, flags, body)
+                except NetlinkError as error:
+                    refused = refused or error
+                if serial == awaited:
+                    if refused:
+                        raise refused
+                    return
+
     def _send(self, kind: int, flags: int, body: bytes) -> int:
         serial = next(self._serial)
         self._interrupted = False
@@ -103,7 +155,7 @@ class Netlink:
 
     def _answers(self, serial: int) -> Iterator[Message]:
         while True:
-            for kind, flags, of, body in _split(self._socket.recv(_RECEIVE_BYTES)):
+            for kind, flags, of, _, body in _split(self._socket.recv(_RECEIVE_BYTES)):
                 if of != serial:
                     continue
                 self._interrupted |= bool(flags & _DUMP_INTERRUPTED)
@@ -124,14 +176,15 @@ class Subscription:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
 
     def __enter__(self) -> Subscription:
-        asyncio.get_running_loop().add_reader(self._socket, self._drain)
+        asyncio.get_running_loop().add_reader(self._socket, self.drain)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
-    def _drain(self) -> None:
+    def drain(self) -> None:
+        """Hear what has come up to now; the event loop does so by itself."""
         while True:
             try:
                 data = self._socket.recv(_RECEIVE_BYTES)
@@ -142,8 +195,8 @@ class Subscription:
                     raise
                 self._heard(None)
                 continue
-            for kind, _, _, body in _split(data):
-                self._heard(Message(kind, body))
+            for kind, _, _, port, body in _split(data):
+                self._heard(Message(kind, body, port))
 
 
 def _open(protocol: int) -> socket.socket:
@@ -154,13 +207,14 @@ def _open(protocol: int) -> socket.socket:
     return opened
 
 
-def _split(data: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+def _split(data: bytes) -> Iterator[tuple[int, int, int, int, bytes]]:
+    """(kind, flags, serial, port, body) of each message."""
     offset = 0
     while offset + _HEADER.size <= len(data):
-        size, kind, flags, serial, _ = _HEADER.unpack_from(data, offset)
+        size, kind, flags, serial, port = _HEADER.unpack_from(data, offset)
         if size < _HEADER.size:
             return
-        yield kind, flags, serial, data[offset + _HEADER.size : offset + size]
+        yield kind, flags, serial, port, data[offset + _HEADER.size : offset + size]
         offset += size + (-size % 4)
 
 

@@ -39,8 +39,9 @@ from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.volumes.mounter import Volumes
 from pylet.agent.network.dns import Dns
 from pylet.agent.network.loop import Network, NetworkSettings
-from pylet.agent.proxy.loop import Proxy
-from pylet.agent.proxy.ruleset import Layout
+from pylet.agent.proxy.loop import Proxy, Sources
+from pylet.agent.proxy.model import Here
+from pylet.agent.proxy.rules import Layout
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import clustersettings
@@ -170,10 +171,9 @@ async def run_node(
             masquerades_pods=cluster.network_backend != "none",
         )
         proxy = Proxy(
-            tables[SERVICE],
-            tables[ENDPOINT_SLICE],
+            Sources(services=tables[SERVICE], slices=tables[ENDPOINT_SLICE], nodes=tables[NODE], pods=tables[POD]),
             clock,
-            node=config.node_name,
+            here=Here(config.node_name, addresses=(address,)),
             layout=layout,
             own=frozenset({_DNS_SERVICE}),
         )

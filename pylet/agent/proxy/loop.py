@@ -1,88 +1,106 @@
-"""Keeps the kernel's table equal to what Services and EndpointSlices say: one transaction for what one moment brings.
+"""Keeps the kernel's table equal to what Services, EndpointSlices and pods say, one transaction a moment.
 
-At its start, and when somebody flushed the table, all is written anew; else only what changed. The rules stay when it
-stops: traffic flows while pylet restarts.
+At its start, and when somebody else took something of the table, all is written anew; else only what changed. The rules
+stay when it stops: traffic flows while pylet restarts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import subprocess
-from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from pylet.agent.proxy import nft
-from pylet.agent.proxy.model import ServicePort, ports
-from pylet.agent.proxy.ruleset import Changes, Installed, Layout, Ruleset, build, render, render_changes
+from pylet.agent import nft
+from pylet.agent.netlink import Subscription
+from pylet.agent.nftset import Element
+from pylet.agent.proxy import affinity, flows, rules, ruleset
+from pylet.agent.proxy.claims import Claims, Owner
+from pylet.agent.proxy.health import HealthChecks
+from pylet.agent.proxy.model import Frontend, Here, frontends, health_check, host_ports
+from pylet.agent.proxy.rules import Layout
+from pylet.agent.proxy.ruleset import Changes, Installed, Ruleset
 from pylet.aio.clock import Clock
-from pylet.api.object import Key
+from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
 
 log = logging.getLogger(__name__)
 
+_SERVICE, _POD = "Service", "Pod"
 _SERVICE_NAME = "kubernetes.io/service-name"
+_ZONE = "topology.kubernetes.io/zone"
 _RETRY_SECONDS = (0.5, 30.0)
-_GATHER_SECONDS = 0.005  # a roll-out changes many slices at once: they make one transaction
+_GATHER_SECONDS = 0.002  # a roll-out changes many slices at once: they make one transaction
+_AT_ONCE = 200  # services built between two looks at what else there is to do
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What the proxy watches; `pods` are those of this node."""
+
+    services: Table
+    slices: Table
+    nodes: Table
+    pods: Table
 
 
 class Proxy:
     """`run` until cancelled. `own` names Services that another part of the node answers itself: the cluster's DNS."""
 
     def __init__(
-        self,
-        services: Table,
-        slices: Table,
-        clock: Clock,
-        *,
-        node: str,
-        layout: Layout,
-        own: frozenset[Key] = frozenset(),
+        self, sources: Sources, clock: Clock, *, here: Here, layout: Layout, own: frozenset[Key] = frozenset()
     ) -> None:
-        self._services = services
-        self._slices = slices
+        self._sources = sources
         self._clock = clock
-        self._node = node
+        self._here = here
         self._layout = layout
         self._own = own
         self._slices_of: dict[Key, dict[Key, Entry]] = {}
-        self._rulesets: dict[Key, Ruleset] = {}
+        self._written: dict[Owner, str] = {}
+        self._claims = Claims()
         self._installed = Installed()
-        self._dirty: set[Key] = set()
+        self._chains: set[str] = set()
+        self._checks = HealthChecks(here.addresses)
+        self._dirty: set[Owner] = set()
         self._lost = True
+        self._is_writing_rules = False
         self._wake = asyncio.Event()
         self.written = asyncio.Event()
         """Set once the table has been written."""
 
     async def run(self) -> None:
-        for entry in self._slices.entries.values():
+        for entry in self._sources.slices.entries.values():
             self._slice_changed(None, entry)
-        silence = (self._services.listen(self._service_changed), self._slices.listen(self._slice_changed))
+        listeners = (
+            self._sources.services.listen(self._service_changed),
+            self._sources.slices.listen(self._slice_changed),
+            self._sources.pods.listen(self._pod_changed),
+            self._sources.nodes.listen(self._node_changed),
+        )
         delay = _RETRY_SECONDS[0]
-        try:
-            with nft.watch_losses(self._layout.table, self._maybe_lost):
-                while True:
-                    try:
-                        await self._write()
-                        delay = _RETRY_SECONDS[0]
-                    except (nft.NftError, OSError) as refused:
-                        log.error("nftables: %s; writing all anew in %.1f s", refused, delay)
-                        self._lost = True
-                        await self._clock.sleep(delay)
-                        delay = min(delay * 2, _RETRY_SECONDS[1])
-                        continue
-                    await self._wake.wait()
-                    await self._clock.sleep(_GATHER_SECONDS)
-                    self._wake.clear()
-        finally:
-            for stop in silence:
-                stop()
+        with contextlib.ExitStack() as stack:
+            for stop in listeners:
+                stack.callback(stop)
+            stack.callback(self._checks.close)
+            table = stack.enter_context(contextlib.closing(nft.Table(self._layout.table, rules.TYPES | rules.AFFINITY)))
+            while True:
+                try:
+                    await self._write_all(table)
+                    delay = _RETRY_SECONDS[0]
+                    await self._follow(table)
+                    continue
+                except (nft.NftError, OSError) as refused:
+                    log.error("nftables: %s; writing all anew in %.1f s", refused, delay)
+                self._checks.healthy = False
+                await self._clock.sleep(delay)
+                delay = min(delay * 2, _RETRY_SECONDS[1])
 
     # ---- observing
 
     def _service_changed(self, before: Entry | None, after: Entry | None) -> None:
         entry = after or before
         assert entry is not None
-        self._touch(entry.key)
+        self._touch((_SERVICE, entry.key))
 
     def _slice_changed(self, before: Entry | None, after: Entry | None) -> None:
         for entry, is_there in ((before, False), (after, True)):
@@ -96,80 +114,149 @@ class Proxy:
                 group.pop(entry.key, None)
             if not group:
                 del self._slices_of[service]
-            self._touch(service)
+            self._touch((_SERVICE, service))
 
-    def _touch(self, service: Key) -> None:
-        self._dirty.add(service)
+    def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
+        entry = after or before
+        assert entry is not None
+        if b'"hostPort"' in entry.raw:  # few have any; decoding them all would cost more than the rest
+            self._touch((_POD, entry.key))
+
+    def _node_changed(self, before: Entry | None, after: Entry | None) -> None:
+        if after is not None and after.key.name == self._here.node and self._zone() != self._here.zone:
+            self._lose()
+
+    def _touch(self, owner: Owner) -> None:
+        self._dirty.add(owner)
         self._wake.set()
 
-    def _maybe_lost(self) -> None:
-        """Rules went, by our own hand or by another's: count them when there is time."""
+    def _somebody_took_something(self) -> None:
+        if not self._is_writing_rules:
+            log.warning("somebody changed nftables table %s: writing it anew", self._layout.table)
+            self._lose()
+
+    def _lose(self) -> None:
+        self._lost = True
         self._wake.set()
 
     # ---- acting
 
-    async def _write(self) -> None:
-        if not self._lost and nft.rule_count(self._layout.table) < self._installed.rule_count(self._layout):
-            log.warning("somebody changed nftables table %s: writing it anew", self._layout.table)
-            self._lost = True
-        if self._lost:
-            await self._write_all()
-        elif self._dirty:
-            await self._write_changes()
-        else:
-            return
-        self.written.set()
+    async def _follow(self, table: nft.Table) -> None:
+        """Write what changes until the table has to be written anew."""
+        with table.watch_losses(self._somebody_took_something) as subscription:
+            if not table.rule_count():
+                return
+            self.written.set()
+            while True:
+                await self._write_changes(table, subscription)
+                await self._wake.wait()
+                await self._clock.sleep(_GATHER_SECONDS)
+                self._wake.clear()
+                if self._lost:
+                    return
 
-    async def _write_all(self) -> None:
-        self._dirty.clear()
-        self._rulesets = {key: build(self._ports(key)) for key in self._services.entries}
-        everything = build(port for key in self._services.entries for port in self._ports(key))
-        self._installed = Installed()
-        self._installed.change(Ruleset(), everything)
-        await asyncio.to_thread(nft.apply, render(self._layout, everything))
+    async def _write_all(self, table: nft.Table) -> None:
         self._lost = False
+        self._dirty.clear()
+        self._written.clear()
+        self._claims, self._installed = Claims(), Installed()
+        self._here = replace(self._here, zone=self._zone())
+        try:
+            await nft.run(rules.script(self._layout))
+        except nft.NftError:
+            # of another version, with the same sets of other types
+            await asyncio.to_thread(nft.remove, self._layout.table)
+            await nft.run(rules.script(self._layout))
+        self._chains.clear()
+        owners: list[Owner] = [(_SERVICE, key) for key in self._sources.services.entries]
+        owners += [(_POD, key) for key in self._sources.pods.entries]
+        elements: list[Element] = []
+        datagrams: list[Frontend] = []
+        for number, owner in enumerate(owners):
+            _, after = self._rebuild(owner, datagrams)
+            elements += after
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        changes = self._installed.change((), elements)
+        del elements
+        await self._make_chains(changes)
+        await asyncio.to_thread(table.change, (), changes.added, flush=rules.TYPES)
+        await self._forget_flows(datagrams)
+        self._checks.healthy = True
+        for key in list(self._sources.services.entries):
+            await self._check(key)
 
-    async def _write_changes(self) -> None:
-        dirty, self._dirty = self._dirty, set()
-        before, after = Ruleset(), Ruleset()
-        for key in dirty:
-            fresh = build(self._ports(key))
-            _merge(before, self._rulesets.get(key, Ruleset()))
-            _merge(after, fresh)
-            self._rulesets[key] = fresh
-            if key not in self._services.entries:
-                del self._rulesets[key]
-        changes = self._installed.change(before, after)
-        if changes:
-            await asyncio.to_thread(nft.apply, render_changes(self._layout, changes))
-            await asyncio.to_thread(_forget_flows, _stale_udp(changes))
+    async def _write_changes(self, table: nft.Table, subscription: Subscription) -> None:
+        before: list[Element] = []
+        after: list[Element] = []
+        datagrams: list[Frontend] = []
+        services: set[Key] = set()
+        while self._dirty:
+            owner = self._dirty.pop()
+            old, new = self._rebuild(owner, datagrams)
+            before += old
+            after += new
+            if owner[0] == _SERVICE:
+                services.add(owner[1])
+        if changes := self._installed.change(before, after):
+            await self._make_chains(changes, subscription)
+            table.change(changes.deleted, changes.added)
+            affinity.forget(table, changes)
+        await self._forget_flows(datagrams)
+        for key in services:
+            await self._check(key)
 
-    def _ports(self, key: Key) -> tuple[ServicePort, ...]:
-        service = self._services.entries.get(key)
+    def _rebuild(self, owner: Owner, datagrams: list[Frontend]) -> tuple[list[Element], Ruleset]:
+        """What is written of this owner, and what is to be; adds its frontends without connections to `datagrams`."""
+        granted, promoted = self._claims.grant(owner, self._frontends(owner))
+        self._dirty |= promoted
+        before, after = ruleset.unpack(self._written.get(owner, "")), ruleset.build(granted)
+        if after:
+            self._written[owner] = ruleset.pack(after)
+        else:
+            self._written.pop(owner, None)
+        datagrams += [frontend for frontend in granted if frontend.protocol != "tcp"]
+        return before, after
+
+    def _frontends(self, owner: Owner) -> tuple[Frontend, ...]:
+        kind, key = owner
+        if kind == _POD:
+            pod = self._sources.pods.entries.get(key)
+            return host_ports(pod.object) if pod else ()
+        service = self._sources.services.entries.get(key)
         if service is None or key in self._own:
             return ()
-        return ports(service.object, (entry.object for entry in self._slices_of.get(key, {}).values()), self._node)
+        return frontends(service.object, self._slices(key), self._here)
 
+    def _slices(self, service: Key) -> list[Object]:
+        return [entry.object for entry in self._slices_of.get(service, {}).values()]
 
-def _merge(into: Ruleset, one: Ruleset) -> None:
-    for name, elements in one.elements.items():
-        into.elements[name].update(elements)
-    into.picks.update(one.picks)
-    into.local.update(one.local)
-
-
-def _stale_udp(changes: Changes) -> list[tuple[str, str]]:
-    """(address, port) of UDP services that lost an endpoint: known flows would go on to it for as long as they talk."""
-    gone = [key for name in ("service-endpoint4", "service-endpoint6") for key in changes.deleted.get(name, ())]
-    parts = (key.split(" . ") for key in gone)
-    return sorted({(address, port) for _, address, protocol, port in parts if protocol == "udp"})
-
-
-def _forget_flows(frontends: Iterable[tuple[str, str]]) -> None:
-    for address, port in frontends:
-        command = ["conntrack", "-D", "-p", "udp", "--orig-dst", address, "--orig-port-dst", port]
-        try:
-            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        except FileNotFoundError:
-            log.warning("conntrack is not installed: UDP flows of removed endpoints live on until they fall silent")
+    async def _make_chains(self, changes: Changes, subscription: Subscription | None = None) -> None:
+        missing = sorted(name for name in changes.chains - self._chains if not rules.is_fixed(name))
+        if not missing:
             return
+        self._is_writing_rules = True
+        try:
+            await nft.run(rules.chains_script(self._layout, missing))
+            if subscription:
+                subscription.drain()
+        finally:
+            self._is_writing_rules = False
+        self._chains.update(missing)
+
+    async def _forget_flows(self, datagrams: list[Frontend]) -> None:
+        if not datagrams:
+            return
+        try:
+            await asyncio.to_thread(flows.forget_stale, datagrams)
+        except OSError as failed:
+            log.error("conntrack: %s; flows of removed endpoints live on until they fall silent", failed)
+
+    async def _check(self, key: Key) -> None:
+        service = self._sources.services.entries.get(key)
+        wanted = health_check(service.object, self._slices(key), self._here.node) if service else None
+        await self._checks.set(key, wanted)
+
+    def _zone(self) -> str:
+        node = self._sources.nodes.entries.get(Key("", self._here.node))
+        return node.labels.get(_ZONE, "") if node else ""

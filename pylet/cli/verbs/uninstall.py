@@ -164,8 +164,8 @@ def _remove_pod_namespaces() -> None:
 
 
 def _remove_network(place: _Places) -> None:
+    from pylet.agent import nft
     from pylet.agent.network import dns, loop
-    from pylet.agent.proxy import nft
 
     with contextlib.suppress(nft.NftError):
         nft.remove("pylet")

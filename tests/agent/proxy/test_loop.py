@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from pylet.agent.proxy import nft
-from pylet.agent.proxy.loop import Proxy
-from pylet.agent.proxy.ruleset import Layout
+from pylet.agent import nft
+from pylet.agent.proxy.loop import Proxy, Sources
+from pylet.agent.proxy.model import Here
+from pylet.agent.proxy.rules import Layout
 from pylet.aio.clock import SystemClock
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
@@ -44,6 +47,7 @@ def _slice(service: str, *addresses: str, revision: int = 1) -> Object:
 class World:
     def __init__(self, node: Member) -> None:
         self.node, self.services, self.slices = node, Table(SERVICE), Table(ENDPOINT_SLICE)
+        self.nodes, self.pods = Table(NODE), Table(POD)
 
     def put(self, service: Object | None = None, item: Object | None = None) -> None:
         if service:
@@ -58,7 +62,8 @@ class World:
 @asynccontextmanager
 async def running(world: World) -> AsyncIterator[Proxy]:
     with world.node.entered():
-        proxy = Proxy(world.services, world.slices, SystemClock(), node="here", layout=Layout())
+        sources = Sources(services=world.services, slices=world.slices, nodes=world.nodes, pods=world.pods)
+        proxy = Proxy(sources, SystemClock(), here=Here("here", addresses=("10.77.0.11",)), layout=Layout())
         task = asyncio.create_task(proxy.run())
         try:
             await asyncio.wait_for(proxy.written.wait(), 10)
@@ -83,7 +88,7 @@ async def test_it_follows_services_and_endpoints() -> None:
             world.put(item=_slice("web", "10.42.0.1", "10.42.0.2", revision=2))
             await until(lambda: "10.43.0.7 . tcp . 80 : 10.42.0.2 . 8080" in world.rules())
             world.put(item=_slice("web", "10.42.0.1", revision=3))
-            await until(lambda: "10.42.0.2" not in world.rules() and "pick-service4-2" not in world.rules())
+            await until(lambda: "10.42.0.2" not in world.rules())
             world.services.remove(Key("default", "web"), 4)
             await until(lambda: "10.43.0.7" not in world.rules())
 
@@ -117,9 +122,96 @@ async def test_a_change_that_the_kernel_refuses_leads_to_a_full_write() -> None:
         world.put(_service("web", "10.43.0.7"), _slice("web", "10.42.0.1"))
         async with running(world):
             # an element that is to go is gone already: the transaction fails as a whole
-            world.node.run("nft", "delete element inet pylet service4 { 10.43.0.7 . tcp . 80 }")
             world.put(item=_slice("web", revision=2))
-            await until(lambda: "refused-service4" in world.rules() and "10.42.0.1" not in world.rules())
+            world.node.run("nft", "delete element inet pylet service4 { 10.43.0.7 . tcp . 80 }")
+            await until(lambda: "10.43.0.7 . tcp . 80 }" in world.rules() and "10.42.0.1" not in world.rules())
+
+
+async def test_elements_that_somebody_deletes_come_back() -> None:
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+        world.put(_service("web", "10.43.0.7"), _slice("web", "10.42.0.1"))
+        async with running(world):
+            for mischief in (
+                "flush map inet pylet endpoint4",
+                "delete element inet pylet service4 { 10.43.0.7 . tcp . 80 }",
+            ):
+                world.node.run("nft", mischief)
+                await until(lambda: world.rules().count("10.43.0.7 . tcp . 80 : ") == 2)
+
+
+async def test_a_service_of_many_endpoints_brings_its_chain_along() -> None:
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+        world.put(_service("web", "10.43.0.7"), _slice("web", "10.42.0.1"))
+        async with running(world):
+            world.put(item=_slice("web", *(f"10.42.0.{n}" for n in range(1, 13)), revision=2))
+            await until(lambda: "10.43.0.7 . tcp . 80 : goto pick4-12" in world.rules())
+
+
+async def test_what_two_ask_for_goes_to_the_first_and_then_to_the_other() -> None:
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+        balanced = {"type": "LoadBalancer"}
+        status = {"loadBalancer": {"ingress": [{"ip": "192.0.2.7"}]}}
+        for name, address, endpoint in (("one", "10.43.0.7", "10.42.0.1"), ("two", "10.43.0.8", "10.42.0.2")):
+            world.put(_service(name, address, **balanced) | {"status": status}, _slice(name, endpoint))
+        async with running(world):
+            assert "192.0.2.7 . tcp . 80 : 10.42.0.1 . 8080" in world.rules()
+            world.services.remove(Key("default", "one"), 4)
+            await until(lambda: "192.0.2.7 . tcp . 80 : 10.42.0.2 . 8080" in world.rules())
+
+
+async def test_a_pods_host_port_comes_and_goes_with_it() -> None:
+    pod = {
+        "metadata": {"name": "web", "namespace": "default", "resourceVersion": "1"},
+        "spec": {"containers": [{"ports": [{"containerPort": 8080, "hostPort": 9000, "hostIP": "127.0.0.1"}]}]},
+        "status": {"phase": "Running", "podIPs": [{"ip": "10.42.0.1"}]},
+    }
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+        async with running(world):
+            world.pods.put(Entry.of(POD, pod))
+            await until(lambda: "127.0.0.1 . tcp . 9000 : 10.42.0.1 . 8080" in world.rules())
+            world.pods.remove(Key("default", "web"), 2)
+            await until(lambda: "9000" not in world.rules())
+
+
+async def test_udp_flows_leave_an_endpoint_that_goes() -> None:
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+        service = _service("dns", "10.43.0.7", ports=[{"port": 53, "protocol": "UDP"}])
+        ports = [{"port": 53, "protocol": "UDP"}]
+        world.put(service, _slice("dns", "10.42.0.1") | {"ports": ports})
+        async with running(world):
+            for host, port in (("7", "1"), ("8", "2")):
+                flow = f"-p udp -t 60 --src 10.42.0.9 --sport {port} --dst 10.43.0.{host} --dport 53 "
+                reply = f"--reply-src 10.42.0.1 --reply-dst 10.42.0.9 --reply-port-src 53 --reply-port-dst {port}"
+                world.node.run("conntrack", "-I", *(flow + reply).split())
+            world.put(item=_slice("dns", "10.42.0.2", revision=2) | {"ports": ports})
+            await until(lambda: "dst=10.43.0.7" not in world.node.run("conntrack", "-L"))
+            assert "dst=10.43.0.8" in world.node.run("conntrack", "-L")
+
+
+async def test_a_health_check_port_counts_this_nodes_endpoints() -> None:
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+        local = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 31000}
+        world.put(_service("web", "10.43.0.7", **local), _slice("web", "10.42.0.1"))
+
+        async def ask() -> str:
+            return await asyncio.to_thread(world.node.run, "curl", "-si", "http://10.77.0.11:31000/")
+
+        async with running(world):
+            assert "HTTP/1.1 503" in await ask()
+            here = [{"addresses": ["10.42.0.1"], "nodeName": "here"}]
+            world.put(item=_slice("web", revision=2) | {"endpoints": here})
+            await until(lambda: "10.42.0.1 . 10.42.0.1" in world.rules())
+            await asyncio.sleep(0)
+            said = await ask()
+            assert "HTTP/1.1 200" in said
+            assert '"localEndpoints": 1' in said
+            assert "X-Load-Balancing-Endpoint-Weight: 1" in said
 
 
 def test_remove_is_silent_where_nothing_is() -> None:

@@ -4,36 +4,46 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from pylet.agent.proxy import nft
-from pylet.agent.proxy.model import Backend, Endpoint, ServicePort
-from pylet.agent.proxy.ruleset import Layout, build, render
+from pylet.agent.proxy.model import Endpoint, Frontend
+from pylet.agent.proxy.rules import Layout
+from tests.agent.proxy.kernel import install
 from tests.netns import Lab, Member, needs_netns
 
 pytestmark = needs_netns
+
+_HAS_SCTP = "SCTP" in Path("/proc/net/protocols").read_text()
 
 LAYOUT = Layout()
 POD_A, POD_B, POD_C = Endpoint("10.42.1.2", 8080, True), Endpoint("10.42.1.3", 8080, True), Endpoint("10.42.2.2", 8080)
 
 
-def service(address: str, *endpoints: Endpoint, **fields: object) -> ServicePort:
-    fields = {"family": 4, "protocol": "tcp", "port": 80, "internal": Backend(endpoints), **fields}
-    return ServicePort(address=address, **fields)  # type: ignore[arg-type]
+def service(address: str, *endpoints: Endpoint, **fields: object) -> Frontend:
+    fields = {"family": 4, "protocol": "tcp", "port": 80, **fields}
+    return Frontend(address=address, endpoints=endpoints, **fields)  # type: ignore[arg-type]
 
 
-PORTS = [
+ONE, TWO, CLIENT = "10.77.0.11", "10.77.0.12", "10.77.0.200"
+BALANCER = "192.0.2.10"
+FRONTENDS = [
     service("10.43.0.20", POD_A, POD_B, POD_C),
     service("10.43.0.21", POD_A),
     service("10.43.0.22"),
-    service("10.43.0.23", internal=Backend((), has_remote=True)),
-    service("10.43.0.24", POD_C, node_port=30080, external=Backend((POD_C,))),
-    service("10.43.0.25", POD_A, node_port=30081, external=Backend((POD_A,)), is_local_external=True),
-    service("10.43.0.26", POD_A, POD_B, POD_C, is_sticky=True),
+    service("10.43.0.23", is_dropped=True),
+    *(service(node, POD_C, port=30080, is_masqueraded=True) for node in (ONE, TWO)),
+    *(service(node, POD_A, POD_C, port=30081, outside=(POD_A,)) for node in (ONE, TWO)),
+    *(service(node, POD_A, POD_C, port=30082, outside=()) for node in (ONE, TWO)),
+    service("10.43.0.26", POD_A, POD_B, POD_C, affinity_seconds=30),
     service("10.43.0.27", POD_A, protocol="udp"),
     service("10.43.0.28", Endpoint("10.77.0.12", 8080)),
+    service("10.43.0.29", POD_A, protocol="sctp"),
+    service(BALANCER, POD_C, is_masqueraded=True, sources=("10.42.1.3/32", f"{CLIENT}/32")),
+    service(BALANCER, POD_C, port=81, is_masqueraded=True, sources=("192.0.2.128/25",)),
+    service("", POD_A, port=8888),
 ]
 
 
@@ -47,13 +57,17 @@ def cluster() -> Iterator[SimpleNamespace]:
             node.run("ip", "route", "add", cidr, "via", other.ip)
             node.run("ip", "route", "add", "10.43.0.0/16", "dev", "eth0")
         assert lab.client
-        lab.client.run("ip", "route", "add", "10.43.0.0/16", "via", one.ip)
+        for outer in ("10.43.0.0/16", "192.0.2.0/24"):
+            lab.client.run("ip", "route", "add", outer, "via", one.ip)
+        for node in lab.nodes:
+            node.run("ip", "route", "add", "192.0.2.0/24", "dev", "eth0")
         for pod in (*pods, two):
             pod.start("socat", "TCP-LISTEN:8080,fork,reuseaddr", f"SYSTEM:read line; echo {pod.ip} $SOCAT_PEERADDR")
+        pods[0].start("socat", "SCTP-LISTEN:8080,fork", "SYSTEM:read line; echo sctp $SOCAT_PEERADDR")
         pods[0].start("socat", "UDP-LISTEN:8080,fork", "SYSTEM:read line; echo udp $SOCAT_PEERADDR")
         for node in lab.nodes:
             with node.entered():
-                nft.apply(render(LAYOUT, build(PORTS)))
+                install(LAYOUT, FRONTENDS)
         _wait_for_listeners(one, POD_A.address, POD_B.address, POD_C.address, two.ip)
         yield SimpleNamespace(one=one, two=two, a=pods[0], b=pods[1], c=pods[2], client=lab.client)
 
@@ -67,7 +81,7 @@ def _wait_for_listeners(source: Member, *addresses: str) -> None:
 
 def call(source: Member, address: str, port: int = 80, protocol: str = "TCP") -> str:
     """What the endpoint says: its own address and the one it sees the caller under; or why nobody answered."""
-    options = ",connect-timeout=1" if protocol == "TCP" else ""
+    options = "" if protocol == "UDP" else ",connect-timeout=1"
     said = source.run("socat", "-t5", "-T5", "-", f"{protocol}:{address}:{port}{options}", stdin="hello\n", check=False)
     for reason in ("refused", "timed out", "unreachable"):
         if reason in said:
@@ -123,8 +137,39 @@ def test_external_policy_local_keeps_the_callers_address(cluster: SimpleNamespac
     assert call(cluster.client, cluster.one.ip, 30081) == f"10.42.1.2 {cluster.client.ip}"
 
 
+def test_external_policy_local_is_not_for_pods_and_the_node_itself(cluster: SimpleNamespace) -> None:
+    for caller in (cluster.a, cluster.one):
+        assert {call(caller, ONE, 30081).split()[0] for _ in range(30)} == {"10.42.1.2", "10.42.2.2"}
+        assert {call(caller, ONE, 30082).split()[0] for _ in range(30)} == {"10.42.1.2", "10.42.2.2"}
+
+
+def test_external_policy_local_without_a_local_endpoint_means_silence(cluster: SimpleNamespace) -> None:
+    assert call(cluster.client, ONE, 30082) == "timed out"
+
+
+def test_a_balancers_address_answers_its_source_ranges_alone(cluster: SimpleNamespace) -> None:
+    assert call(cluster.client, BALANCER) == f"10.42.2.2 {ONE}"
+    assert call(cluster.b, BALANCER).startswith("10.42.2.2 ")
+    assert call(cluster.a, BALANCER) == "timed out"
+    assert call(cluster.client, BALANCER, 81) == "timed out"
+
+
+def test_a_host_port_answers_on_its_node(cluster: SimpleNamespace) -> None:
+    assert call(cluster.client, ONE, 8888) == f"10.42.1.2 {CLIENT}"
+    assert call(cluster.b, ONE, 8888) == "10.42.1.2 10.42.1.3"
+    assert call(cluster.a, ONE, 8888) == "10.42.1.2 10.42.1.1"
+    assert call(cluster.one, ONE, 8888) == "10.42.1.2 10.42.1.1"
+    assert call(cluster.one, "127.0.0.1", 8888) == "refused"
+
+
 def test_a_sticky_client_stays_with_one_endpoint(cluster: SimpleNamespace) -> None:
-    assert len({call(cluster.client, "10.43.0.26").split()[0] for _ in range(8)}) == 1
+    for client in (cluster.client, cluster.a, cluster.one):
+        assert len({call(client, "10.43.0.26").split()[0] for _ in range(8)}) == 1
+
+
+@pytest.mark.skipif(not _HAS_SCTP, reason="this kernel has no SCTP sockets")
+def test_sctp_is_served(cluster: SimpleNamespace) -> None:
+    assert call(cluster.b, "10.43.0.29", protocol="SCTP") == "sctp 10.42.1.3"
 
 
 def test_udp_is_served(cluster: SimpleNamespace) -> None:
@@ -139,5 +184,5 @@ def test_a_pod_leaves_the_cluster_with_its_nodes_address(cluster: SimpleNamespac
 def test_foreign_tables_are_left_alone(cluster: SimpleNamespace) -> None:
     cluster.two.run("nft", "add table inet other; add chain inet other mine")
     with cluster.two.entered():
-        nft.apply(render(LAYOUT, build(PORTS)))
+        install(LAYOUT, FRONTENDS)
     assert "chain mine" in cluster.two.run("nft", "list", "ruleset")

@@ -1,0 +1,158 @@
+"""Sets and maps of nftables: their declaration as text, their elements as the kernel's bytes.
+
+Pure. An element is text in nft's own words, so that rulesets can be read and compared; it is encoded when it is sent.
+A key or value of several fields is joined with " . "; each field takes whole 4-byte registers.
+Sources: linux/netfilter/nf_tables.h, nftables' datatype.c.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import NamedTuple
+
+from pylet.agent.netlink import attribute, nested
+
+ADD, DELETE, FLUSH = "add", "delete", "flush"
+
+_PROTOCOLS = {"tcp": 6, "udp": 17, "sctp": 132}
+_DROP, _JUMP, _GOTO = 0, -3, -4
+_MESSAGE_BYTES = 32 << 10  # a list of elements is an attribute, whose size has 16 bits; a refusal echoes all of it
+
+# attributes: of a list of elements, of an element, of data
+_TABLE, _SET, _ELEMENTS = 1, 2, 3
+_KEY, _DATA, _KEY_END = 1, 2, 10
+_VALUE, _VERDICT = 1, 2
+_CODE, _CHAIN = 1, 2
+
+
+class Element(NamedTuple):
+    set: str
+    key: str
+    value: str = ""
+    """Empty in a set."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetType:
+    """What a set or map holds. Where `flags` say interval, a key's addresses may be networks."""
+
+    key: tuple[str, ...]
+    value: tuple[str, ...] = ()
+    """Fields, or the one word `verdict`; none in a set."""
+    flags: str = ""
+
+    def declare(self, name: str) -> str:
+        value = f" : {' . '.join(self.value)}" if self.value else ""
+        flags = f" flags {self.flags};" if self.flags else ""
+        return f"{'map' if value else 'set'} {name} {{ type {' . '.join(self.key)}{value};{flags} }}"
+
+    def element(self, key: str, value: str) -> bytes:
+        """The attributes of one element; without a value what deletes it."""
+        fields = key.split(" . ")
+        parts = [nested(_KEY, attribute(_VALUE, self._fields(self.key, fields, last=False)))]
+        if "interval" in self.flags:
+            parts.append(nested(_KEY_END, attribute(_VALUE, self._fields(self.key, fields, last=True))))
+        if not value:
+            return b"".join(parts)
+        if self.value == ("verdict",):
+            return parts[0] + nested(_DATA, _verdict(value))
+        return parts[0] + nested(_DATA, attribute(_VALUE, self._fields(self.value, value.split(" . "), last=False)))
+
+    def key_text(self, key: bytes) -> str:
+        """A key as the kernel gives it, in words."""
+        return _texts(self.key, key)
+
+    def value_text(self, value: bytes) -> str:
+        return _texts(self.value, value)
+
+    def _fields(self, types: tuple[str, ...], texts: list[str], *, last: bool) -> bytes:
+        return b"".join([_field(type_, text, last=last) for type_, text in zip(types, texts, strict=True)])
+
+
+def _field(type_: str, text: str, *, last: bool) -> bytes:
+    match type_:
+        case "ipv4_addr" | "ipv6_addr":
+            if "/" in text:
+                return ip_network(text)[-1 if last else 0].packed
+            return bytes(map(int, text.split("."))) if type_ == "ipv4_addr" else IPv6Address(text).packed
+        case "inet_proto":
+            return bytes((_PROTOCOLS[text], 0, 0, 0))
+        case "inet_service":
+            first, _, end = text.partition("-")
+            return struct.pack("!HH", int(end) if last and end else int(first), 0)
+        case "classid":
+            return struct.pack("=I", int(text.removeprefix("0:"), 16))
+    raise ValueError(f"no encoding for fields of type {type_}")
+
+
+def _texts(types: tuple[str, ...], data: bytes) -> str:
+    texts, offset = [], 0
+    for type_ in types:
+        size = 16 if type_ == "ipv6_addr" else 4
+        texts.append(_text(type_, data[offset : offset + size]))
+        offset += size
+    return " . ".join(texts)
+
+
+def _text(type_: str, field: bytes) -> str:
+    match type_:
+        case "ipv4_addr":
+            return str(IPv4Address(field))
+        case "ipv6_addr":
+            return str(IPv6Address(field))
+        case "inet_proto":
+            return next(name for name, number in _PROTOCOLS.items() if number == field[0])
+        case "inet_service":
+            return str(int.from_bytes(field[:2]))
+    raise ValueError(f"no text for fields of type {type_}")
+
+
+def _verdict(text: str) -> bytes:
+    word, _, chain = text.partition(" ")
+    code = struct.pack("!i", {"drop": _DROP, "jump": _JUMP, "goto": _GOTO}[word])
+    parts = [attribute(_CODE, code)]
+    if chain:
+        parts.append(attribute(_CHAIN, f"{chain}\0".encode()))
+    return nested(_VERDICT, *parts)
+
+
+def messages(
+    table: str,
+    types: dict[str, SetType],
+    *,
+    flush: Iterable[str] = (),
+    delete: Iterable[Element],
+    add: Iterable[Element],
+) -> Iterator[tuple[str, bytes]]:
+    """(ADD, DELETE or FLUSH, body) in the order that one transaction needs."""
+    for name in flush:
+        yield FLUSH, _head(table, name)
+    for verb, elements in ((DELETE, delete), (ADD, add)):
+        by_set: dict[str, list[Element]] = {}
+        for element in elements:
+            by_set.setdefault(element.set, []).append(element)
+        for name, group in by_set.items():
+            of = types[name]
+            encoded = (nested(1, of.element(key, value if verb == ADD else "")) for _, key, value in group)
+            for chunk in _chunks(encoded):
+                yield verb, _head(table, name) + nested(_ELEMENTS, chunk)
+
+
+def _head(table: str, name: str) -> bytes:
+    return attribute(_TABLE, f"{table}\0".encode()) + attribute(_SET, f"{name}\0".encode())
+
+
+def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    chunk: list[bytes] = []
+    size = 0
+    for part in parts:
+        chunk.append(part)
+        size += len(part)
+        if size > _MESSAGE_BYTES:
+            yield b"".join(chunk)
+            chunk, size = [], 0
+    if chunk:
+        yield b"".join(chunk)
