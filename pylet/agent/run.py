@@ -34,8 +34,10 @@ from pylet.agent.kubelet.http import KubeletServer
 from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity
+from pylet.agent.kubelet.plugins import Plugins
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
 from pylet.agent.kubelet.volumes.mounter import Volumes
 from pylet.agent.network.dns import Dns
 from pylet.agent.network.loop import Network, NetworkSettings
@@ -153,6 +155,8 @@ async def run_node(
         )
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock)
         pods = Pods(api.client, runtime, volumes, tables, clock, settings)
+        csi = CsiRegistration(volumes.host, api.client, config.node_name)
+        plugins = Plugins(kubelet_dir / "plugins_registry", {PLUGIN_TYPE: csi}, clock)
         network = Network(
             tables[NODE],
             clock,
@@ -188,6 +192,8 @@ async def run_node(
         async with asyncio.TaskGroup() as group:
             for component in (volumes.run(), network.run(), proxy.run(), dns.run(), reporter.run(tables[NODE])):
                 group.create_task(component)
+            group.create_task(plugins.run())
+            await _insist(csi.announce, clock)
             await network.ready.wait()
             group.create_task(pods.run())
             group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods.pods, address))

@@ -1,4 +1,4 @@
-"""Wake up when a file grows, is renamed or removed: inotify on the event loop."""
+"""Wake up when a file grows, is renamed or removed, or the entries of a directory change: inotify on the event loop."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 _IN_MODIFY, _IN_MOVE_SELF, _IN_DELETE_SELF = 0x2, 0x800, 0x400
+_IN_ENTRIES = 0x40 | 0x80 | 0x100 | 0x200  # moved from, moved to, created, deleted
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -23,7 +24,7 @@ class FileWatch:
 
     async def __aenter__(self) -> Self:
         self._descriptor = _libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        mask = _IN_MODIFY | _IN_MOVE_SELF | _IN_DELETE_SELF
+        mask = _IN_MODIFY | _IN_MOVE_SELF | _IN_DELETE_SELF | _IN_ENTRIES
         if self._descriptor < 0 or _libc.inotify_add_watch(self._descriptor, os.fsencode(self._path), mask) < 0:
             number = ctypes.get_errno()
             self._close()

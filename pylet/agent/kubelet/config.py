@@ -13,8 +13,10 @@ from pathlib import Path
 
 from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.env import expand
+from pylet.agent.kubelet.resources import container_resources
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import container_hash, is_host_network, memory_bytes, milli_cpu, qos_class
+from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.api.object import Object, dig
 from pylet.cri.messages import (
     Capability,
@@ -25,10 +27,8 @@ from pylet.cri.messages import (
     ImageSpec,
     KeyValue,
     LinuxContainerConfig,
-    LinuxResources,
     LinuxSandboxConfig,
     Mount,
-    MountPropagation,
     NamespaceMode,
     NamespaceOption,
     PortMapping,
@@ -40,7 +40,6 @@ from pylet.cri.messages import (
     SecurityProfile,
 )
 
-_PERIOD_MICROS = 100_000
 _SECCOMP_PROFILES = "/var/lib/kubelet/seccomp"
 _MASKED = (
     "/proc/asound",
@@ -57,11 +56,6 @@ _MASKED = (
     "/sys/devices/virtual/powercap",
 )
 _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
-_PROPAGATION = {
-    "None": MountPropagation.PRIVATE,
-    "HostToContainer": MountPropagation.HOST_TO_CONTAINER,
-    "Bidirectional": MountPropagation.BIDIRECTIONAL,
-}
 
 
 def log_directory(pod: Object, settings: Settings) -> Path:
@@ -167,13 +161,12 @@ def _namespaces(pod: Object, target_id: str = "") -> NamespaceOption:
 class Surroundings:
     """What a container is made with beside its spec.
 
-    `volumes` by name, `sub_paths` by mount path, `files` from host path to container path; `target_id` is the
+    `bindings` are what it sees of the pod's volumes, `files` go from host path to container path; `target_id` is the
     container whose processes it sees.
     """
 
     environment: Mapping[str, str]
-    volumes: Mapping[str, Path]
-    sub_paths: Mapping[str, Path]
+    bindings: Bindings
     files: Mapping[Path, str]
     image_ref: str
     restarts: int
@@ -190,14 +183,17 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
         args=tuple(expand(word, values) for word in container.get("args") or ()),
         working_dir=container.get("workingDir", ""),
         envs=tuple(KeyValue(key, value.encode(errors="surrogateescape")) for key, value in values.items()),
-        mounts=(*_volume_mounts(container, around), *_file_mounts(around)),
+        mounts=(*around.bindings.mounts, *_file_mounts(around)),
+        devices=around.bindings.devices,
         labels={**_pod_labels(pod), labels.CONTAINER_NAME: name},
         annotations=_annotations(pod, container, around.restarts),
         log_path=f"{name}/{around.restarts}.log",
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
-        linux=LinuxContainerConfig(_resources(pod, container, settings), _security(pod, container, around.target_id)),
+        linux=LinuxContainerConfig(
+            container_resources(pod, container, settings.memory_bytes), _security(pod, container, around.target_id)
+        ),
     )
 
 
@@ -231,43 +227,8 @@ def _pod_labels(pod: Object) -> dict[str, str]:
     }
 
 
-def _volume_mounts(container: Object, around: Surroundings) -> list[Mount]:
-    return [
-        Mount(
-            container_path=mount["mountPath"] if mount["mountPath"].startswith("/") else f"/{mount['mountPath']}",
-            host_path=str(around.sub_paths.get(mount["mountPath"]) or around.volumes[mount["name"]]),
-            readonly=bool(mount.get("readOnly")),
-            propagation=_PROPAGATION[mount.get("mountPropagation") or "None"],
-        )
-        for mount in container.get("volumeMounts") or ()
-    ]
-
-
 def _file_mounts(around: Surroundings) -> list[Mount]:
     return [Mount(container_path=inside, host_path=str(path)) for path, inside in around.files.items()]
-
-
-def _resources(pod: Object, container: Object, settings: Settings) -> LinuxResources:
-    cpu = milli_cpu(container, "requests") or milli_cpu(container, "limits")
-    limit = milli_cpu(container, "limits")
-    return LinuxResources(
-        cpu_period=_PERIOD_MICROS if limit else 0,
-        cpu_quota=max(1000, limit * _PERIOD_MICROS // 1000) if limit else 0,
-        cpu_shares=max(2, cpu * 1024 // 1000),
-        memory_limit_in_bytes=memory_bytes(container, "limits"),
-        oom_score_adj=_oom_score_adj(pod, container, settings.memory_bytes),
-    )
-
-
-def _oom_score_adj(pod: Object, container: Object, capacity_bytes: int) -> int:
-    match qos_class(pod):
-        case "Guaranteed":
-            return -997
-        case "BestEffort":
-            return 1000
-        case _:
-            share = 1000 * memory_bytes(container, "requests") // capacity_bytes if capacity_bytes else 0
-            return min(max(1000 - share, 3), 999)
 
 
 def _security(pod: Object, container: Object, target_id: str) -> ContainerSecurityContext:

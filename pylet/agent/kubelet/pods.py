@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 
-from pylet.agent.kubelet import cgroups
+from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.settings import Settings
@@ -51,12 +51,16 @@ class Pods:
         self._table = tables[POD]
         self._clock = clock
         self._settings = settings
+        self._cgroups = Cgroups(settings.cgroup_root)
         recorder = Recorder(client, clock, "kubelet", settings.node_name)
         self._recorder = recorder
         images = Images(runtime, clock)
         starts = asyncio.Semaphore(_STARTS)
-        self._node = Node(client, runtime, volumes, images, View(tables), clock, recorder, settings, starts)
+        self._node = Node(
+            client, runtime, volumes, images, View(tables), clock, recorder, settings, self._cgroups, starts
+        )
         self._workers: dict[str, Worker] = {}
+        volumes.wake = self._volumes_changed
         self._group: asyncio.TaskGroup | None = None
 
     def pods(self) -> list[Object]:
@@ -132,6 +136,10 @@ class Pods:
                 if not worker.running <= running:
                     worker.poke()
 
+    def _volumes_changed(self, pod_uid: str) -> None:
+        if worker := self._workers.get(pod_uid):
+            worker.volumes_changed()
+
     def _concerned(self, id_: str, *, everybody: bool) -> Iterable[Worker]:
         return [worker for worker in self._workers.values() if everybody or id_ in worker.ids]
 
@@ -151,9 +159,7 @@ class Pods:
             worker.vanish()
             self._start(worker)
         ending = alive | set(self._workers)
-        for uid in self._volumes.orphans(ending):
-            await self._volumes.unmount(uid)
-        for uid in cgroups.pods(self._settings.cgroup_root):
+        self._volumes.clean_up(ending)
+        for uid in self._cgroups.pods():
             if uid not in ending:
-                for tier in ("", "/burstable", "/besteffort"):
-                    cgroups.remove(f"{self._settings.cgroup_root.rstrip('/')}/kubepods{tier}/pod{uid}")
+                self._cgroups.remove_pod(uid)

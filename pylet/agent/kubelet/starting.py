@@ -9,20 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import datetime
 from typing import Protocol
 
 from pylet.agent.kubelet import handlers
-from pylet.agent.kubelet.config import Surroundings, container_config, sandbox_config
+from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.config import Surroundings, cgroup_parent, container_config, sandbox_config
 from pylet.agent.kubelet.env import EnvError, environment, references, service_variables
 from pylet.agent.kubelet.files import container_files, forget_instance
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.images import ImageError, Images, credentials, with_tag
 from pylet.agent.kubelet.observed import Observed
+from pylet.agent.kubelet.resources import pod_resources
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import full_name, is_host_network
-from pylet.agent.kubelet.subpath import sub_paths
+from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.volumes.interface import VolumeError
+from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError, NotFound
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
@@ -42,7 +45,17 @@ Tell = Callable[[Object, str, str, str], None]
 
 
 class Volumes(Protocol):
-    async def mount(self, pod: Object) -> Mapping[str, Path]: ...
+    async def mount(self, pod: Object) -> object:
+        """Raises: NotMounted."""
+        ...
+
+    async def bind(self, pod: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
+        """Raises: VolumeError."""
+        ...
+
+    async def release(self, pod_uid: str) -> None:
+        """Raises: VolumeError."""
+        ...
 
     async def unmount(self, pod_uid: str) -> None: ...
 
@@ -59,6 +72,7 @@ class Node:
     clock: Clock
     recorder: Recorder
     settings: Settings
+    cgroups: Cgroups
     starts: asyncio.Semaphore
 
 
@@ -73,11 +87,13 @@ class CannotRun(Exception):
 
 
 class NoSandbox(Exception):
-    """The sandbox cannot be made now; the text is the message of the event `reason`."""
+    """The sandbox cannot be made now; `messages` are those of the events `reason`."""
 
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, *messages: str, again_at: datetime | None = None) -> None:
+        super().__init__(*messages)
         self.reason = reason
+        self.messages = messages
+        self.again_at = again_at
 
 
 @dataclass(slots=True)
@@ -93,11 +109,16 @@ class Starter:
         node = self.node
         try:
             await node.volumes.mount(pod)  # before anything runs: a missing ConfigMap keeps the pod from starting
-        except VolumeError as failed:
-            raise NoSandbox("FailedMount", str(failed)) from failed
+        except NotMounted as failed:
+            raise NoSandbox("FailedMount", *failed.messages, again_at=failed.again_at) from failed
         handler = await self._runtime_handler(pod)
         for old in observed.sandboxes:
             await node.runtime.stop_sandbox(old.id)
+        try:
+            node.cgroups.apply(cgroup_parent(pod, node.settings), pod_resources(pod))
+        except OSError as failed:
+            words = f"Failed to create pod sandbox: failed to set the pod's limits: {failed}"
+            raise NoSandbox("FailedCreatePodSandBox", words) from failed
         try:
             async with node.starts:
                 config = sandbox_config(pod, node.settings, attempt)
@@ -172,14 +193,14 @@ class Starter:
         node, sandbox = self.node, observed.sandbox
         assert sandbox is not None
         try:
-            volumes = await node.volumes.mount(pod)
+            await node.volumes.mount(pod)
             values = await self._environment(pod, container, observed)
-            parts = sub_paths(container, volumes, values)
+            bindings = await node.volumes.bind(pod, container, values)
         except (EnvError, VolumeError) as failed:
             raise CannotRun("CreateContainerConfigError", str(failed)) from failed
         await self._refuse_root(pod, container)
         files = container_files(pod, container, restarts, sandbox, node.settings)
-        around = Surroundings(values, volumes, parts, files, image, restarts, _target(container, observed))
+        around = Surroundings(values, bindings, files, image, restarts, _target(container, observed))
         config = container_config(pod, container, around, node.settings)
         try:
             id_ = await node.runtime.create_container(

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from pylet.agent.kubelet import cgroups
 from pylet.agent.kubelet.actions import (
     Action,
     Actions,
@@ -28,7 +27,7 @@ from pylet.agent.kubelet.actions import (
     stop,
 )
 from pylet.agent.kubelet.backoff import Backoff
-from pylet.agent.kubelet.config import cgroup_parent, log_directory
+from pylet.agent.kubelet.config import log_directory
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.observing import Observer
@@ -38,9 +37,10 @@ from pylet.agent.kubelet.spec import field_path, find_container, full_name, is_h
 from pylet.agent.kubelet.starting import CannotRun, Node, NoSandbox, PostStartFailed, Starter
 from pylet.agent.kubelet.status import Circumstances, pod_status
 from pylet.agent.kubelet.stopping import Stopper, grace_seconds
+from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Object, is_terminating, key_of, uid_of
+from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
 from pylet.client.interface import PatchType
 from pylet.cri import interface as cri
 
@@ -108,6 +108,11 @@ class Worker:
             self._failure, self._grace_limit = (reason, message), grace
             self._wake.set()
 
+    def volumes_changed(self) -> None:
+        """A volume that could not be mounted is worth another try."""
+        self._not_before.pop(_SANDBOX, None)
+        self._wake.set()
+
     def poke(self, exited: str = "") -> None:
         """Something may have happened to its containers; `exited` is known to have ended, whatever its status says."""
         if exited:
@@ -156,12 +161,17 @@ class Worker:
             if is_ending and not plan.actions and not self._tasks:
                 await self._remove(observed)
                 return True
+            if dig(self.pod, "status", "phase") in ("Succeeded", "Failed") and not observed.running and not self._tasks:
+                await self.node.volumes.release(uid_of(self.pod))
         except cri.CriError as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
             self._look_again(self.node.clock.now() + _SOON)
         except ApiError as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed.message)
             self._look_again(self.node.clock.now() + _RETRY)
+        except VolumeError as failed:
+            log.warning("pod %s: %s", key_of(self.pod), failed)
+            self._look_again(self.node.clock.now() + _SOON)
         return False
 
     def _compute(self, observed: Observed) -> Actions:
@@ -256,8 +266,9 @@ class Worker:
         try:
             await self._starter.start_sandbox(self.pod, attempt, observed)
         except NoSandbox as failed:
-            self.node.recorder.tell(self.pod, "Warning", failed.reason, str(failed))
-            self._not_before[_SANDBOX] = self.node.clock.now() + _SOON
+            for message in failed.messages:
+                self.node.recorder.tell(self.pod, "Warning", failed.reason, message)
+            self._not_before[_SANDBOX] = failed.again_at or self.node.clock.now() + _SOON
 
     async def _start(self, container: Object, restarts: int, observed: Observed) -> None:
         name, now = container["name"], self.node.clock.now()
@@ -319,7 +330,7 @@ class Worker:
             await node.runtime.stop_sandbox(sandbox.id)
             await node.runtime.remove_sandbox(sandbox.id)
         await node.volumes.unmount(uid)
-        cgroups.remove(cgroup_parent(self.pod, node.settings))
+        node.cgroups.remove_pod(uid)
         await asyncio.to_thread(shutil.rmtree, log_directory(self.pod, node.settings), ignore_errors=True)
         if not self._deleted:
             try:

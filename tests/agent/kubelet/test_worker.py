@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Node
+from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import SystemClock
 from pylet.api import schema
@@ -57,8 +59,14 @@ class NoVolumes:
     def __init__(self) -> None:
         self.unmounted: list[str] = []
 
-    async def mount(self, of: Object) -> Mapping[str, Path]:
-        return {}
+    async def mount(self, of: Object) -> None:
+        pass
+
+    async def bind(self, of: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
+        return Bindings()
+
+    async def release(self, pod_uid: str) -> None:
+        pass
 
     async def unmount(self, pod_uid: str) -> None:
         self.unmounted.append(pod_uid)
@@ -75,13 +83,13 @@ class Story:
             host_ips=("192.0.2.1",),
             root=root,
             log_root=root / "logs",
-            cgroup_root="/pylet-absent",
         )
+        cgroups = Cgroups(mounted=root / "cgroup")
         recorder: Any = SimpleNamespace(tell=self._tell)
         images = Images(self.runtime, clock)
         client: Any = self.api
         start = asyncio.Semaphore(4)
-        node = Node(client, self.runtime, self.volumes, images, View({}), clock, recorder, settings, start)
+        node = Node(client, self.runtime, self.volumes, images, View({}), clock, recorder, settings, cgroups, start)
         self.worker = Worker(of, node)
 
     def _tell(self, about: Object, type_: str, reason: str, message: str, *, field_path: str = "") -> None:

@@ -7,18 +7,31 @@ by the mounter for all types alike; `unmount` is for types that must tell somebo
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
+from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 
+if TYPE_CHECKING:
+    from pylet.agent.kubelet.volumes.csi_driver import Driver
+
 
 class VolumeError(Exception):
-    """A volume cannot be made: the text is the message of the pod's event."""
+    """A volume cannot be made, or removed: the text goes into the pod's event, after what was tried as `operation`."""
+
+    def __init__(self, text: str, *, operation: str = "MountVolume.SetUp") -> None:
+        super().__init__(text)
+        self.operation = operation
+
+
+class Waiting(VolumeError):
+    """Somebody else must do his part first: no event, unless it takes too long."""
 
 
 class References(Protocol):
@@ -37,6 +50,24 @@ class References(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class Host:
+    """What the volumes of all pods of a node share: its registered CSI drivers, and what this process has mounted.
+
+    `root` is the kubelet's directory; `published` holds the volumes' and staging directories that drivers have made
+    here since pylet started.
+    """
+
+    root: Path
+    clock: Clock
+    drivers: dict[str, Driver] = field(default_factory=dict)
+    published: set[Path] = field(default_factory=set)
+    _locks: dict[Path, asyncio.Lock] = field(default_factory=dict)
+
+    def lock(self, what: Path) -> asyncio.Lock:
+        return self._locks.setdefault(what, asyncio.Lock())
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """One volume of one pod: where it goes and what it may look at.
@@ -50,6 +81,7 @@ class Place:
     directory: Path
     references: References
     again_at: Callable[[datetime], None]
+    host: Host
     volume: Object | None = None
     read_only: bool = False
 
@@ -89,5 +121,5 @@ class VolumeType:
         """Make the volume and return the host path to give to containers. Raises: VolumeError."""
         raise NotImplementedError
 
-    async def unmount(self, directory: Path) -> None:
+    async def unmount(self, directory: Path, host: Host) -> None:
         """Before the mounter detaches and removes the volume's directory. Raises: VolumeError."""

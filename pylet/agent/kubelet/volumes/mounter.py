@@ -17,7 +17,7 @@ from pathlib import Path
 from pylet.agent.kubelet.volumes import bindings, mounts, volume_types
 from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
 from pylet.agent.kubelet.volumes.claims import NotBound, resolve, used
-from pylet.agent.kubelet.volumes.interface import Place, VolumeError, VolumeType
+from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.references import ApiReferences
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError
@@ -32,6 +32,7 @@ _FIRST_DELAY, _LONGEST_DELAY = timedelta(milliseconds=500), timedelta(minutes=2,
 _PATIENCE = timedelta(minutes=2, seconds=3)
 _WHILE_UNBOUND = timedelta(seconds=1)
 _RETRY_SECONDS = 10
+_VOLUMES = ("volumes", "volumeDevices", "volume-subpaths", "plugins")
 
 
 class NotMounted(VolumeError):
@@ -89,9 +90,11 @@ class Volumes:
         self._root = root
         self._clock = clock
         self._types = volume_types()
+        self.host = Host(root, clock)
         self._references = ApiReferences(client, tables, clock, self._object_changed)
         self._pods: dict[str, _PodVolumes] = {}
         self._due: dict[str, datetime] = {}
+        self._orphans: set[str] = set()
         self._again = asyncio.Event()
         self.wake: Callable[[str], None] = lambda uid: None
 
@@ -116,7 +119,12 @@ class Volumes:
         return await bindings.bind(self._pod_dir(uid_of(pod)), container, done, environment)
 
     async def unmount(self, pod_uid: str) -> None:
-        """Remove everything below the pod's directory; nothing of it may be in use. Raises: OSError."""
+        """Remove everything below the pod's directory; nothing of it may be in use. Raises: VolumeError."""
+        await self.release(pod_uid)
+        await _in_thread(_remove, self._pod_dir(pod_uid))
+
+    async def release(self, pod_uid: str) -> None:
+        """Remove the volumes of a pod that runs no more; its other files stay. Raises: VolumeError."""
         self._due.pop(pod_uid, None)
         known = self._pods.pop(pod_uid, None)
         if known is not None:
@@ -124,31 +132,46 @@ class Volumes:
                 self._release(known)
         self._references.forget_tokens(pod_uid)
         directory = self._pod_dir(pod_uid)
-        await asyncio.to_thread(mounts.unmount_below, directory / "volume-subpaths")
+        if not directory.exists():
+            return
+        await _in_thread(mounts.unmount_below, directory / "volume-subpaths")
         for type_ in self._types.values():
-            for top in ("volumes", "volumeDevices"):
+            for top in _VOLUMES[:2]:
                 for volume in directory.glob(f"{top}/kubernetes.io~{type_.plugin}/*"):
-                    await type_.unmount(volume)
-        await asyncio.to_thread(_remove, directory)
+                    await type_.unmount(volume, self.host)
+        for top in _VOLUMES:
+            await _in_thread(_remove, directory / top)
 
-    def orphans(self, alive: set[str]) -> list[str]:
-        """Uids of pods that left a directory behind and are not `alive`."""
+    def clean_up(self, alive: set[str]) -> None:
+        """Unmount, as soon as it can be done, what pods that are not `alive` left behind when pylet did not run."""
         pods = self._root / "pods"
-        return [entry.name for entry in pods.iterdir() if entry.name not in alive] if pods.exists() else []
+        left = {entry.name for entry in pods.iterdir()} - alive if pods.exists() else set()
+        self._orphans.update(left)
+        self._again.set()
 
     async def run(self) -> None:
         while True:
             now = self._clock.now()
+            for uid in list(self._orphans):
+                await self._bury(uid)
             for uid in [uid for uid, due in self._due.items() if due <= now]:
                 del self._due[uid]
                 await self._refresh(uid)
             await self._until_due()
 
+    async def _bury(self, uid: str) -> None:
+        try:
+            await self.unmount(uid)
+            self._orphans.discard(uid)
+        except VolumeError as failed:
+            log.warning("remove what is left of pod %s: %s", uid, failed)
+
     async def _until_due(self) -> None:
         self._again.clear()
-        waits: float | None = None
+        waits: float | None = _RETRY_SECONDS if self._orphans else None
         if self._due:
-            waits = max(0.0, (min(self._due.values()) - self._clock.now()).total_seconds())
+            due = max(0.0, (min(self._due.values()) - self._clock.now()).total_seconds())
+            waits = due if waits is None else min(due, waits)
         try:
             await asyncio.wait_for(self._again.wait(), waits)
         except TimeoutError:
@@ -180,6 +203,8 @@ class Volumes:
             message = f"Unable to attach or mount volumes: {processed}: {not_yet}"
             told = before is not None and before.message == message
             known.trouble[name] = _Trouble(message, _FIRST_DELAY, self._clock.now() + _WHILE_UNBOUND, told)
+        except Waiting as wait:
+            known.trouble[name] = _Trouble(str(wait), _FIRST_DELAY, self._clock.now() + _FIRST_DELAY, told=True)
         except (VolumeError, ApiError) as failed:
             known.trouble[name] = _Trouble(str(failed), delay, self._clock.now() + delay)
 
@@ -198,14 +223,18 @@ class Volumes:
             directory=self._pod_dir(uid) / top / f"kubernetes.io~{type_.plugin}" / asked.name,
             references=references,
             again_at=self._at(uid),
+            host=self.host,
             volume=asked.volume,
             read_only=asked.read_only,
         )
-        did = "MapVolume.SetUpDevice failed" if block else "MountVolume.SetUp failed"
         try:
             path = await type_.mount(asked.spec.get(type_.source) or {}, place)
-        except (VolumeError, OSError) as failed:
-            raise VolumeError(f'{did} for volume "{asked.name}" : {failed}') from failed
+        except Waiting:
+            raise
+        except OSError as failed:
+            raise VolumeError(_words("MountVolume.SetUp", asked.name, failed)) from failed
+        except VolumeError as failed:
+            raise VolumeError(_words(failed.operation, asked.name, failed)) from failed
         return Mounted(path, read_only=type_.read_only or asked.read_only, block=block)
 
     def _not_mounted(self, known: _PodVolumes, tried: list[str]) -> NotMounted:
@@ -250,6 +279,18 @@ class Volumes:
 
     def _pod_dir(self, uid: str) -> Path:
         return self._root / "pods" / uid
+
+
+def _words(operation: str, name: str, failed: Exception) -> str:
+    return f'{operation} failed for volume "{name}" : {failed}'
+
+
+async def _in_thread(act: Callable[[Path], None], directory: Path) -> None:
+    """Of what may hang. Raises: VolumeError."""
+    try:
+        await asyncio.to_thread(act, directory)
+    except OSError as failed:
+        raise VolumeError(f"clean up {directory}: {failed}") from failed
 
 
 def _remove(directory: Path) -> None:

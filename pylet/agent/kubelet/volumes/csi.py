@@ -1,0 +1,325 @@
+"""csi: volumes of CSI drivers, persistent ones and inline ephemeral ones: staged once a node, published once a pod.
+
+What teardown must know is beside each volume in `vol_data.json`, as upstream writes it, so that it also works for pods
+whose spec nobody has any more. Source: upstream `pkg/volume/csi/{csi_mounter,csi_attacher,csi_block}.go`, messages
+included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from base64 import b64decode
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from pylet.agent.kubelet.volumes import mounts
+from pylet.agent.kubelet.volumes.csi_driver import Block, Can, Capability, Driver, Mount, Publish, Stage, access_mode
+from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
+from pylet.agent.kubelet.volumes.ownership import give_to_group
+from pylet.api.errors import ApiError
+from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
+from pylet.api.kinds.secret import KIND as SECRET
+from pylet.api.kinds.volumeattachment import KIND as VOLUME_ATTACHMENT
+from pylet.api.object import Key, Object, dig
+from pylet.cri.socket import CallError
+
+_DATA = "vol_data.json"
+_REPUBLISH = timedelta(minutes=1)
+_TOKENS = "csi.storage.k8s.io/serviceAccount.tokens"
+_STAGING = "MountVolume.MountDevice"
+
+
+@dataclass(frozen=True, slots=True)
+class _Volume:
+    """One CSI volume of a pod; `facts` is the driver's CSIDriver object, empty without one."""
+
+    source: Object
+    place: Place
+    facts: Object
+
+    @property
+    def is_ephemeral(self) -> bool:
+        return self.place.volume is None
+
+    @property
+    def handle(self) -> str:
+        """An ephemeral volume is named after its pod and itself: nobody else has it."""
+        if self.is_ephemeral:
+            named = f"{self.place.pod['metadata']['uid']}{self.place.name}"
+            return f"csi-{hashlib.sha256(named.encode()).hexdigest()}"
+        return str(self.source["volumeHandle"])
+
+    @property
+    def attachment(self) -> str:
+        return attachment_name(self.handle, self.source["driver"], self.place.pod["spec"]["nodeName"])
+
+    @property
+    def modes(self) -> list[str]:
+        volume = self.place.volume
+        return ["ReadWriteOnce"] if volume is None else list(volume["spec"].get("accessModes") or ["ReadWriteOnce"])
+
+    @property
+    def read_only(self) -> bool:
+        return self.place.read_only or bool(self.source.get("readOnly"))
+
+    def staging(self) -> Path:
+        plugins = self.place.host.root / "plugins" / "kubernetes.io" / "csi"
+        if self.place.is_block:
+            return plugins / "volumeDevices" / "staging" / self.place.name
+        driver = str(self.source["driver"])
+        return plugins / driver / hashlib.sha256(self.handle.encode()).hexdigest() / "globalmount"
+
+    def target(self) -> Path:
+        if self.place.is_block:
+            devices = self.place.host.root / "plugins" / "kubernetes.io" / "csi" / "volumeDevices" / "publish"
+            return devices / self.place.name / str(self.place.pod["metadata"]["uid"])
+        return self.place.directory / "mount"
+
+    def capability(self, can: frozenset[int]) -> Capability:
+        mode = access_mode(self.modes[0], multi_writer=Can.MULTI_WRITER in can)
+        if self.place.is_block:
+            return Capability.of(Block(), mode)
+        group = self.place.fs_group if Can.MOUNT_GROUP in can else None
+        mount = Mount(
+            self.source.get("fsType", ""), tuple(self.place.mount_options), "" if group is None else str(group)
+        )
+        return Capability.of(mount, mode)
+
+    def check_lifecycle(self) -> None:
+        """Raises: VolumeError."""
+        mode, name = "Ephemeral" if self.is_ephemeral else "Persistent", self.source["driver"]
+        refused = f'volume mode "{mode}" not supported by driver {name}'
+        if not self.facts and self.is_ephemeral:
+            raise _error(f"mounter.SetupAt failed to check volume lifecycle mode: {refused} (no CSIDriver object)")
+        modes = dig(self.facts, "spec", "volumeLifecycleModes", default=["Persistent"])
+        if mode not in modes:
+            only = " ".join(f'"{each}"' for each in modes)
+            words = f"mounter.SetupAt failed to check volume lifecycle mode: {refused} (only supports [{only}])"
+            raise _error(words)
+
+    def takes_group(self, can: frozenset[int]) -> bool:
+        """Whether the node must give the volume to the pod's fsGroup: the driver's policy decides."""
+        policy = dig(self.facts, "spec", "fsGroupPolicy", default="ReadWriteOnceWithFSType")
+        if self.place.is_block or self.read_only or policy == "None" or Can.MOUNT_GROUP in can:
+            return False
+        return policy == "File" or (bool(self.source.get("fsType")) and "ReadWriteOnce" in self.modes)
+
+
+class Csi(VolumeType):
+    source = "csi"
+    plugin = "csi"
+    live = True
+
+    async def mount(self, source: Object, place: Place) -> Path:
+        facts = await place.references.read(CSI_DRIVER, Key("", source["driver"])) or {}
+        volume = _Volume(source, place, facts)
+        target, again = volume.target(), place.directory in place.host.published
+        if again and not dig(facts, "spec", "requiresRepublish"):
+            return target
+        driver = place.host.drivers.get(source["driver"])
+        if driver is None:
+            raise _absent("mounter.SetUpAt failed to get CSI client", source["driver"])
+        volume.check_lifecycle()
+        publish_context = await _publish_context(volume)
+        try:
+            can = await driver.can()
+            staging = await _stage(volume, driver, can, publish_context)
+            await _publish(volume, driver, can, publish_context, staging, again=again)
+        except CallError as failed:
+            raise VolumeError(str(failed)) from failed
+        if volume.takes_group(can):
+            given = {"only_on_root_mismatch": place.only_on_root_mismatch}
+            await asyncio.to_thread(give_to_group, target, place.fs_group, **given)
+        place.host.published.add(place.directory)
+        if dig(facts, "spec", "requiresRepublish"):
+            place.again_at(place.host.clock.now() + _REPUBLISH)
+        return target
+
+    async def unmount(self, directory: Path, host: Host) -> None:
+        """Unpublish, and unstage when no other pod of the node has the volume. Raises: VolumeError."""
+        host.published.discard(directory)
+        data = _load(directory)
+        if data is None:
+            return
+        driver = host.drivers.get(data["driverName"])
+        if driver is None:
+            raise _absent("Unmounter.TearDownAt failed to get CSI client", data["driverName"])
+        handle, target = data["volumeHandle"], Path(data.get("targetPath") or directory / "mount")
+        try:
+            await driver.unpublish(handle, str(target))
+            _clear(target)
+            (directory / _DATA).unlink(missing_ok=True)
+            if data.get("stagingPath"):
+                await _unstage(host, driver, handle, Path(data["stagingPath"]))
+        except CallError as failed:
+            raise _error(f"Unmounter.TearDownAt failed: {failed}") from failed
+
+
+async def _stage(volume: _Volume, driver: Driver, can: frozenset[int], context: Mapping[str, str]) -> str:
+    """The staging path, "" for drivers that stage nothing."""
+    if volume.is_ephemeral or Can.STAGE not in can:
+        return ""
+    staging, host = volume.staging(), volume.place.host
+    async with host.lock(staging):
+        if staging in host.published:
+            return str(staging)
+        staging.mkdir(parents=True, exist_ok=True, mode=0o750)
+        _save(staging.parent, volumeHandle=volume.handle, driverName=volume.source["driver"])
+        secrets = await _secrets(volume, "nodeStageSecretRef", "NodeStageSecretRef")
+        capability = volume.capability(can)
+        attributes = volume.source.get("volumeAttributes") or {}
+        try:
+            await driver.stage(Stage(volume.handle, context, str(staging), capability, secrets, attributes))
+        except CallError as failed:
+            if failed.is_final:
+                _clear(staging)
+            raise VolumeError(str(failed), operation=_STAGING) from failed
+        host.published.add(staging)
+    return str(staging)
+
+
+async def _publish(
+    volume: _Volume, driver: Driver, can: frozenset[int], context: Mapping[str, str], staging: str, *, again: bool
+) -> None:
+    place, target = volume.place, volume.target()
+    secrets = await _secrets(volume, "nodePublishSecretRef", "NodePublishSecretRef")
+    attributes = dict(volume.source.get("volumeAttributes") or {})
+    if dig(volume.facts, "spec", "podInfoOnMount"):
+        attributes |= _pod_info(volume)
+    if tokens := await _tokens(volume):
+        into = secrets if dig(volume.facts, "spec", "serviceAccountTokenInSecrets") else attributes
+        into[_TOKENS] = tokens
+    place.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
+    _save(
+        place.directory,
+        specVolID=place.name,
+        volumeHandle=volume.handle,
+        driverName=volume.source["driver"],
+        nodeName=place.pod["spec"]["nodeName"],
+        volumeLifecycleMode="Ephemeral" if volume.is_ephemeral else "Persistent",
+        attachmentID=volume.attachment,
+        targetPath=str(target),
+        stagingPath=staging,
+    )
+    request = Publish(
+        volume.handle,
+        context,
+        staging,
+        str(target),
+        volume.capability(can),
+        volume.read_only,
+        secrets,
+        attributes,
+    )
+    try:
+        await driver.publish(request)
+    except CallError as failed:
+        if failed.is_final and not again:
+            _clear(target)
+            (place.directory / _DATA).unlink(missing_ok=True)
+        raise
+
+
+async def _unstage(host: Host, driver: Driver, handle: str, staging: Path) -> None:
+    async with host.lock(staging):
+        files = (*host.root.glob(f"pods/*/volumes/*/*/{_DATA}"), *host.root.glob(f"pods/*/volumeDevices/*/*/{_DATA}"))
+        if any((_load(file.parent) or {}).get("stagingPath") == str(staging) for file in files):
+            return
+        await driver.unstage(handle, str(staging))
+        host.published.discard(staging)
+        _clear(staging)
+        (staging.parent / _DATA).unlink(missing_ok=True)
+        with suppress(OSError):
+            staging.parent.rmdir()
+
+
+async def _publish_context(volume: _Volume) -> Mapping[str, str]:
+    """What the driver's controller said when it attached the volume. Raises: Waiting while it is not attached."""
+    if volume.is_ephemeral or not dig(volume.facts, "spec", "attachRequired", default=True):
+        return {}
+    found = await volume.place.references.read(VOLUME_ATTACHMENT, Key("", volume.attachment))
+    if found is None or not dig(found, "status", "attached"):
+        raise Waiting("Volume not attached according to node status")
+    metadata: Mapping[str, str] = dig(found, "status", "attachmentMetadata", default={})
+    return metadata
+
+
+async def _secrets(volume: _Volume, field: str, words: str) -> dict[str, str]:
+    ref = volume.source.get(field)
+    if not ref:
+        return {}
+    key = Key(ref.get("namespace") or volume.place.pod["metadata"]["namespace"], ref["name"])
+    found = await volume.place.references.read(SECRET, key)
+    if found is None:
+        raise VolumeError(f'fetching {words} {key.namespace}/{key.name} failed: secrets "{key.name}" not found')
+    return {name: b64decode(value or "").decode() for name, value in (found.get("data") or {}).items()}
+
+
+async def _tokens(volume: _Volume) -> str:
+    """The ServiceAccount tokens the driver asks for, as JSON by audience; "" for none."""
+    tokens, renewals = {}, []
+    for request in dig(volume.facts, "spec", "tokenRequests", default=()):
+        audience = request.get("audience", "")
+        try:
+            status, renew_at = await volume.place.references.token(
+                volume.place.pod, audience, request.get("expirationSeconds", 3600)
+            )
+        except ApiError as refused:
+            words = f"mounter.SetUpAt failed to get service accoount token attributes: {refused.message}"
+            raise _error(words) from refused
+        tokens[audience] = status
+        renewals.append(renew_at)
+    return json.dumps(tokens) if tokens else ""
+
+
+def _pod_info(volume: _Volume) -> dict[str, str]:
+    meta = volume.place.pod["metadata"]
+    return {
+        "csi.storage.k8s.io/pod.name": meta["name"],
+        "csi.storage.k8s.io/pod.namespace": meta["namespace"],
+        "csi.storage.k8s.io/pod.uid": meta["uid"],
+        "csi.storage.k8s.io/serviceAccount.name": volume.place.pod["spec"].get("serviceAccountName", ""),
+        "csi.storage.k8s.io/ephemeral": "true" if volume.is_ephemeral else "false",
+    }
+
+
+def attachment_name(handle: str, driver: str, node: str) -> str:
+    """The VolumeAttachment of a volume on a node."""
+    return f"csi-{hashlib.sha256(f'{handle}{driver}{node}'.encode()).hexdigest()}"
+
+
+def _save(directory: Path, **data: str) -> None:
+    (directory / _DATA).write_text(json.dumps(data))
+
+
+def _load(directory: Path) -> dict[str, str] | None:
+    try:
+        data: dict[str, str] = json.loads((directory / _DATA).read_text())
+    except FileNotFoundError:
+        return None
+    return data
+
+
+def _clear(target: Path) -> None:
+    """A driver removes its target itself; some forget to."""
+    if mounts.is_mounted(target):
+        mounts.unmount(target)
+    with suppress(FileNotFoundError):
+        target.rmdir() if target.is_dir() else target.unlink()
+
+
+def _absent(tried: str, driver: str) -> VolumeError:
+    return _error(f"{tried}: driver name {driver} not found in the list of registered CSI drivers")
+
+
+def _error(words: str) -> VolumeError:
+    return VolumeError(f"kubernetes.io/csi: {words}")
+
+
+VOLUME = Csi()

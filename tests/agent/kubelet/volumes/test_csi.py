@@ -1,0 +1,216 @@
+"""CSI with a driver of the test's own on real sockets and with real mounts."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from pylet.agent.kubelet.plugins import Plugins
+from pylet.agent.kubelet.volumes.csi import attachment_name
+from pylet.agent.kubelet.volumes.csi_driver import AccessMode, Can
+from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
+from pylet.agent.kubelet.volumes.mounter import NotMounted
+from pylet.aio.clock import SystemClock
+from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.persistentvolume import KIND as PERSISTENT_VOLUME
+from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
+from pylet.api.kinds.secret import KIND as SECRET
+from pylet.api.kinds.volumeattachment import KIND as VOLUME_ATTACHMENT
+from pylet.api.object import Key, Object
+from tests.agent.kubelet.volumes.kit import CsiDriver, Node, csi_node_of, pod, until
+
+
+@pytest.fixture
+def root() -> Iterator[Path]:
+    """Short: a socket's path has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="pylet-") as name:
+        yield Path(name)
+
+
+INLINE = {"name": "data", "csi": {"driver": CsiDriver.name, "volumeAttributes": {"size": "1"}}}
+CLAIMED = {"name": "data", "persistentVolumeClaim": {"claimName": "claim"}}
+
+
+@asynccontextmanager
+async def cluster(root: Path, *can: Can, **driver_spec: Any) -> AsyncIterator[tuple[Node, CsiDriver]]:
+    """A node with a registered driver."""
+    node, driver = Node(root / "kubelet"), CsiDriver(root, *can)
+    node.api.put(CSI_DRIVER, {"metadata": {"name": driver.name}, "spec": {"attachRequired": False, **driver_spec}})
+    registry = node.root / "plugins_registry"
+    registration = CsiRegistration(node.volumes.host, node.api, "n1")  # type: ignore[arg-type]
+    plugins = asyncio.create_task(Plugins(registry, {PLUGIN_TYPE: registration}, SystemClock()).run())
+    try:
+        await driver.serve(registry)
+        await until(lambda: bool(driver.status))
+        yield node, driver
+    finally:
+        await driver.stop()
+        plugins.cancel()
+        with suppress(asyncio.CancelledError):
+            await plugins
+        assert node.mounts() == []
+
+
+def bound(node: Node, **spec: Any) -> None:
+    claim = {"metadata": {"name": "claim", "namespace": "default"}, "spec": {"volumeName": "pv"}}
+    uid = node.api.put(CLAIM, {**claim, "status": {"phase": "Bound"}})["metadata"]["uid"]
+    source = {"driver": CsiDriver.name, "volumeHandle": "vol-1", "fsType": "ext4", **spec}
+    volume = {"claimRef": {"uid": uid}, "accessModes": ["ReadWriteOnce"], "csi": source}
+    node.api.put(PERSISTENT_VOLUME, {"metadata": {"name": "pv"}, "spec": volume})
+
+
+async def test_a_driver_is_registered_and_known_to_the_cluster(root: Path) -> None:
+    async with cluster(root) as (node, driver):
+        assert driver.status[0].plugin_registered
+        assert csi_node_of(node.api)["spec"]["drivers"] == [
+            {"name": driver.name, "nodeID": "node-1", "topologyKeys": ["example.com/zone"], "allocatable": {"count": 8}}
+        ]
+        meta = (await node.api.get(NODE, Key("", "n1")))["metadata"]
+        assert meta["labels"] == {"example.com/zone": "a"}
+        assert meta["annotations"] == {"csi.volume.kubernetes.io/nodeid": '{"csi.example.com":"node-1"}'}
+
+
+async def test_a_driver_whose_socket_goes_away_is_forgotten(root: Path) -> None:
+    async with cluster(root) as (node, driver):
+        (node.root / "plugins_registry" / f"{driver.name}-reg.sock").unlink()
+        await until(lambda: csi_node_of(node.api)["spec"]["drivers"] == [])
+        assert node.volumes.host.drivers == {}
+
+
+async def test_an_inline_volume_lives_and_dies_with_its_pod(root: Path) -> None:
+    async with cluster(root, volumeLifecycleModes=["Ephemeral"], podInfoOnMount=True) as (node, driver):
+        paths = await node.volumes.mount(pod(INLINE))
+        await node.volumes.mount(pod(INLINE))
+        (request,) = driver.asked("NodePublishVolume")
+        assert Path(request.target_path) == paths["data"] == node.root / "pods/u1/volumes/kubernetes.io~csi/data/mount"
+        assert request.volume_context["csi.storage.k8s.io/ephemeral"] == "true"
+        assert request.volume_context["csi.storage.k8s.io/pod.name"] == "web"
+        assert request.volume_context["size"] == "1"
+        assert node.mounts() == [paths["data"]]
+        await node.volumes.unmount("u1")
+        assert len(driver.asked("NodeUnpublishVolume")) == 1
+        assert not (node.root / "pods" / "u1").exists()
+
+
+async def test_a_persistent_volume_is_staged_once_and_unstaged_after_its_last_pod(root: Path) -> None:
+    async with cluster(root, Can.STAGE) as (node, driver):
+        bound(node)
+        for uid in ("u1", "u2"):
+            await node.volumes.mount(pod(CLAIMED, uid=uid))
+        (staged,) = driver.asked("NodeStageVolume")
+        assert staged.volume_capability.mount.fs_type == "ext4"
+        assert staged.volume_capability.access_mode.mode == AccessMode.SINGLE_WRITER
+        assert {request.staging_target_path for request in driver.asked("NodePublishVolume")} == {
+            staged.staging_target_path
+        }
+        await node.volumes.unmount("u1")
+        assert driver.asked("NodeUnstageVolume") == []
+        await node.volumes.unmount("u2")
+        assert len(driver.asked("NodeUnstageVolume")) == 1
+        assert list((node.root / "plugins" / "kubernetes.io" / "csi").rglob("*")) == [
+            node.root / "plugins/kubernetes.io/csi" / driver.name
+        ]
+
+
+async def test_after_a_restart_a_pod_nobody_knows_is_still_torn_down(root: Path) -> None:
+    async with cluster(root, Can.STAGE) as (node, driver):
+        bound(node)
+        await node.volumes.mount(pod(CLAIMED))
+        drivers = node.volumes.host.drivers
+        after = node.restarted()
+        after.host.drivers = drivers
+        after.clean_up({"u2"})
+        async with node.following():
+            await until(lambda: not (node.root / "pods" / "u1").exists())
+        assert [name for name, _ in driver.calls if name.startswith("NodeUn")] == [
+            "NodeUnpublishVolume",
+            "NodeUnstageVolume",
+        ]
+
+
+async def test_a_volume_waits_for_its_attachment_without_a_word(root: Path) -> None:
+    async with cluster(root, attachRequired=True) as (node, driver):
+        bound(node)
+        with pytest.raises(NotMounted) as waits:
+            await node.volumes.mount(pod(CLAIMED))
+        assert waits.value.messages == []
+        name = attachment_name("vol-1", driver.name, "n1")
+        status = {"attached": True, "attachmentMetadata": {"device": "sdx"}}
+        node.api.put(VOLUME_ATTACHMENT, {"metadata": {"name": name}, "status": status})
+        await asyncio.sleep(0.5)
+        await node.volumes.mount(pod(CLAIMED))
+        assert driver.asked("NodePublishVolume")[0].publish_context == {"device": "sdx"}
+        await node.volumes.unmount("u1")
+
+
+async def test_what_the_driver_refuses_is_told_and_leaves_nothing(root: Path) -> None:
+    async with cluster(root, volumeLifecycleModes=["Ephemeral"]) as (node, driver):
+        driver.refuses["NodePublishVolume"] = grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(NotMounted) as refused:
+            await node.volumes.mount(pod(INLINE))
+        assert refused.value.messages == [
+            'MountVolume.SetUp failed for volume "data" : rpc error: code = InvalidArgument desc = the driver says no'
+        ]
+        assert list((node.root / "pods/u1/volumes/kubernetes.io~csi/data").iterdir()) == []
+        await node.volumes.unmount("u1")
+
+
+@pytest.mark.parametrize(
+    ("driver_spec", "why"),
+    [
+        pytest.param(
+            {},
+            'kubernetes.io/csi: mounter.SetupAt failed to check volume lifecycle mode: volume mode "Ephemeral" not '
+            'supported by driver csi.example.com (only supports ["Persistent"])',
+            id="a driver that is not for inline volumes",
+        ),
+    ],
+)
+async def test_an_inline_volume_is_refused(root: Path, driver_spec: Object, why: str) -> None:
+    async with cluster(root, **driver_spec) as (node, _):
+        with pytest.raises(NotMounted) as refused:
+            await node.volumes.mount(pod(INLINE))
+        assert refused.value.messages == [f'MountVolume.SetUp failed for volume "data" : {why}']
+
+
+async def test_a_driver_that_is_not_there_is_named(root: Path) -> None:
+    node = Node(root)
+    with pytest.raises(NotMounted, match=r"driver name csi\.example\.com not found in the list of registered"):
+        await node.volumes.mount(pod(INLINE))
+
+
+async def test_secrets_and_tokens_reach_the_driver(root: Path) -> None:
+    tokens = [{"audience": "vault"}]
+    async with cluster(root, tokenRequests=tokens, serviceAccountTokenInSecrets=True) as (node, driver):
+        node.api.put(SECRET, {"metadata": {"name": "login", "namespace": "ns"}, "data": {"user": "bWU="}})
+        bound(node, nodePublishSecretRef={"name": "login", "namespace": "ns"})
+        await node.volumes.mount(pod(CLAIMED))
+        (request,) = driver.asked("NodePublishVolume")
+        assert request.secrets["user"] == "me"
+        assert '"vault": {"token": "token-1"' in request.secrets["csi.storage.k8s.io/serviceAccount.tokens"]
+        await node.volumes.unmount("u1")
+
+
+@pytest.mark.parametrize(
+    ("policy", "fs_type", "given"),
+    [
+        pytest.param("ReadWriteOnceWithFSType", "ext4", True, id="a file system for one writer is given"),
+        pytest.param("ReadWriteOnceWithFSType", "", False, id="without a type nothing is known of it"),
+        pytest.param("File", "", True, id="the driver asks for it always"),
+        pytest.param("None", "ext4", False, id="the driver asks for it never"),
+    ],
+)
+async def test_the_drivers_policy_decides_about_the_group(root: Path, policy: str, fs_type: str, given: bool) -> None:
+    async with cluster(root, fsGroupPolicy=policy) as (node, _):
+        bound(node, fsType=fs_type)
+        paths = await node.volumes.mount(pod(CLAIMED, securityContext={"fsGroup": 1234}))
+        assert (paths["data"].stat().st_gid == 1234) is given
+        await node.volumes.unmount("u1")
