@@ -1,39 +1,87 @@
-"""The pods' control groups: made before the first container where the pod has limits, removed when the pod is gone.
+"""The pods' control groups: made before the first container, with the pod's limits, removed when the pod is gone.
 
 Both layouts are known: v1 with a tree for each controller, v2 with one. A runtime makes what is missing by itself, but
-never removes a pod's group.
+never limits a pod as a whole and never removes its group.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
-_ROOT = Path("/sys/fs/cgroup")
+from pylet.cri.messages import LinuxResources
+
+_V2_CONTROLLERS = "+cpu +memory +pids +cpuset"
 
 
-def remove(parent: str) -> None:
-    """Remove the group `parent` (a path from the root) and what is below it, in every tree. Busy ones stay."""
-    for tree in _trees():
-        top = tree / parent.lstrip("/")
-        for directory, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)
+@dataclass(frozen=True, slots=True)
+class Cgroups:
+    """`root` is the cgroup below which `kubepods` is made; groups are named by their path from the mount `mounted`."""
 
+    root: str = "/"
+    mounted: Path = Path("/sys/fs/cgroup")
 
-def pods(cgroup_root: str) -> list[str]:
-    """Uids of pods that have a group below `<cgroup_root>/kubepods`."""
-    found = set()
-    for tree in _trees():
-        top = tree / cgroup_root.strip("/") / "kubepods"
-        for tier in (top, top / "burstable", top / "besteffort"):
-            if tier.is_dir():
-                found |= {entry.name.removeprefix("pod") for entry in tier.iterdir() if entry.name.startswith("pod")}
-    return sorted(found)
+    def apply(self, group: str, resources: LinuxResources) -> None:
+        """Make the group, if need be, and set its limits; zeros are no limits. Raises: OSError."""
+        if self._is_v2:
+            self._apply_v2(group, resources)
+            return
+        quota = resources.cpu_quota or -1
+        # A quota may not be beyond the parent's, nor a limit below what is used: the kernel refuses either.
+        self._write("cpu", group, "cpu.shares", resources.cpu_shares)
+        self._write("cpu", group, "cpu.cfs_period_us", resources.cpu_period)
+        self._write("cpu", group, "cpu.cfs_quota_us", quota)
+        self._write("memory", group, "memory.limit_in_bytes", resources.memory_limit_in_bytes or -1)
 
+    def remove(self, group: str) -> None:
+        """Remove the group and what is below it, in every tree. Busy ones stay."""
+        for tree in self._trees():
+            for directory, _, _ in os.walk(tree / group.lstrip("/"), topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
 
-def _trees() -> list[Path]:
-    if (_ROOT / "cgroup.controllers").exists():
-        return [_ROOT]
-    return [entry for entry in _ROOT.iterdir() if entry.is_dir() and not entry.is_symlink()]
+    def pods(self) -> list[str]:
+        """Uids of pods that have a group."""
+        found = set()
+        for tree in self._trees():
+            top = tree / self.root.strip("/") / "kubepods"
+            for tier in (top, top / "burstable", top / "besteffort"):
+                if tier.is_dir():
+                    found |= {e.name.removeprefix("pod") for e in tier.iterdir() if e.name.startswith("pod")}
+        return sorted(found)
+
+    def remove_pod(self, uid: str) -> None:
+        """Whatever its QoS class was."""
+        for tier in ("", "/burstable", "/besteffort"):
+            self.remove(f"{self.root.rstrip('/')}/kubepods{tier}/pod{uid}")
+
+    @property
+    def _is_v2(self) -> bool:
+        return (self.mounted / "cgroup.controllers").exists()
+
+    def _trees(self) -> list[Path]:
+        if self._is_v2 or not self.mounted.is_dir():
+            return [self.mounted]
+        return [entry for entry in self.mounted.iterdir() if entry.is_dir() and not entry.is_symlink()]
+
+    def _write(self, controller: str, group: str, file: str, value: int) -> None:
+        directory = self.mounted / controller / group.lstrip("/")
+        if not (self.mounted / controller).exists():
+            return  # a machine without this controller cannot limit by it
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / file).write_text(str(value))
+
+    def _apply_v2(self, group: str, resources: LinuxResources) -> None:
+        directory = self.mounted
+        for part in group.strip("/").split("/"):
+            with contextlib.suppress(OSError):  # a controller the machine does not have
+                (directory / "cgroup.subtree_control").write_text(_V2_CONTROLLERS)
+            directory /= part
+            directory.mkdir(exist_ok=True)
+        # The kernel's range of weights, 1 to 10000, is upstream's range of shares, 2 to 262144, made linear.
+        weight = 1 + (resources.cpu_shares - 2) * 9999 // 262142
+        (directory / "cpu.weight").write_text(str(weight))
+        (directory / "cpu.max").write_text(f"{resources.cpu_quota or 'max'} {resources.cpu_period}")
+        (directory / "memory.max").write_text(str(resources.memory_limit_in_bytes or "max"))

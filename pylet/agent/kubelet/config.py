@@ -15,7 +15,7 @@ from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.env import expand
 from pylet.agent.kubelet.resources import container_resources
 from pylet.agent.kubelet.settings import Settings
-from pylet.agent.kubelet.spec import container_hash, is_host_network, memory_bytes, milli_cpu, qos_class
+from pylet.agent.kubelet.spec import container_hash, is_host_network, qos_class
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.api.object import Object, dig
 from pylet.cri.messages import (

@@ -93,6 +93,11 @@ def qos_class(pod: Object) -> str:
     requests: dict[str, int] = {}
     limits: dict[str, int] = {}
     guaranteed = True
+    if pod["spec"].get("resources"):  # what the whole pod asks for is what counts, where it says
+        requests, limits = _amounts(pod["spec"], "requests"), _amounts(pod["spec"], "limits")
+        if not requests and not limits:
+            return "BestEffort"
+        return "Guaranteed" if set(limits) == {"cpu", "memory"} and requests == limits else "Burstable"
     for container in all_containers(pod):
         own_limits = _amounts(container, "limits")
         for name, amount in _amounts(container, "requests").items():

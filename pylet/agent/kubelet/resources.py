@@ -1,0 +1,85 @@
+"""What a pod's and a container's requests and limits become in cgroup terms. Pure.
+
+Source: upstream `pkg/kubelet/cm/helpers_linux.go` (ResourceConfigForPod), `pkg/kubelet/kuberuntime/
+kuberuntime_container_linux.go` (calculateLinuxResources) and `pkg/kubelet/qos/policy.go`.
+"""
+
+from __future__ import annotations
+
+from pylet.agent.kubelet.spec import all_containers, app_containers, is_sidecar, memory_bytes, milli_cpu, qos_class
+from pylet.api import podresources
+from pylet.api.object import Object, dig
+from pylet.cri.messages import LinuxResources
+
+PERIOD_MICROS = 100_000
+_LEAST_SHARES, _MOST_SHARES = 2, 262_144
+_LEAST_QUOTA_MICROS = 1000
+_GUARANTEED_OOM, _BEST_EFFORT_OOM = -997, 1000
+_CRITICAL_PRIORITY = 2_000_001_000
+"""From here on a pod is critical to its node."""
+
+
+def pod_resources(pod: Object) -> LinuxResources:
+    """Of the pod's own cgroup; a zero is no limit."""
+    requests = podresources.requests(pod, is_live=False)
+    podresources.add(requests, podresources.amounts(pod["spec"].get("overhead")))
+    limits = podresources.limits(pod)
+    own = dig(pod, "spec", "resources", "limits", default={})
+
+    def bounded(name: str) -> bool:
+        return name in own or all(dig(c, "resources", "limits", name) for c in all_containers(pod))
+
+    cpu = limits["cpu"].nanos // 1_000_000 if "cpu" in limits and bounded("cpu") else 0
+    memory = limits["memory"].nanos // 1_000_000_000 if "memory" in limits and bounded("memory") else 0
+    asked = requests["cpu"].nanos // 1_000_000 if "cpu" in requests else 0
+    return LinuxResources(
+        cpu_period=PERIOD_MICROS,
+        cpu_quota=quota(cpu),
+        cpu_shares=shares(asked),
+        memory_limit_in_bytes=memory,
+    )
+
+
+def container_resources(pod: Object, container: Object, capacity_bytes: int) -> LinuxResources:
+    limit = milli_cpu(container, "limits")
+    return LinuxResources(
+        cpu_period=PERIOD_MICROS,
+        cpu_quota=quota(limit),
+        cpu_shares=shares(milli_cpu(container, "requests") or limit),
+        memory_limit_in_bytes=memory_bytes(container, "limits"),
+        oom_score_adj=oom_score_adj(pod, container, capacity_bytes),
+    )
+
+
+def shares(milli: int) -> int:
+    return min(max(_LEAST_SHARES, milli * 1024 // 1000), _MOST_SHARES)
+
+
+def quota(milli: int) -> int:
+    """Microseconds a period; 0 is unbounded."""
+    return max(_LEAST_QUOTA_MICROS, milli * PERIOD_MICROS // 1000) if milli else 0
+
+
+def oom_score_adj(pod: Object, container: Object, capacity_bytes: int) -> int:
+    """Who is killed first when memory runs out: the less a container asked for, the sooner."""
+    tier = qos_class(pod)
+    if tier == "Guaranteed" or (pod["spec"].get("priority") or 0) >= _CRITICAL_PRIORITY:
+        return _GUARANTEED_OOM
+    if tier == "BestEffort" or not capacity_bytes:
+        return _BEST_EFFORT_OOM
+    spare = _spare_bytes(pod)
+    score = 1000 - 1000 * (memory_bytes(container, "requests") + spare) // capacity_bytes
+    if is_sidecar(container):
+        least = min(memory_bytes(other, "requests") for other in app_containers(pod))
+        score = min(score, 1000 - 1000 * (least + spare) // capacity_bytes)
+    return min(max(score, 1000 + _GUARANTEED_OOM), _BEST_EFFORT_OOM - 1)
+
+
+def _spare_bytes(pod: Object) -> int:
+    """What the pod asked for beyond its containers, shared among them."""
+    own = podresources.amounts(dig(pod, "spec", "resources", "requests")).get("memory")
+    if own is None:
+        return 0
+    lasting = [c for c in all_containers(pod) if is_sidecar(c) or c in app_containers(pod)]
+    asked = sum(memory_bytes(container, "requests") for container in lasting)
+    return max(0, own.nanos // 1_000_000_000 - asked) // len(lasting)
