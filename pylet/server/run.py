@@ -46,6 +46,7 @@ from pylet.server.components import components
 from pylet.server.config import ServerConfig
 from pylet.server.crd.conversion import Converter
 from pylet.server.crd.serving import Definitions
+from pylet.server.flow import Limiter
 from pylet.server.http.access import Access
 from pylet.server.http.answer import Listener
 from pylet.server.http.app import App
@@ -181,6 +182,7 @@ async def serve(
             url = f"https://{_in_url(address)}:{port}"
             app = App(
                 access=Access(authenticator, authorizer, auditor),
+                limiter=Limiter(registry.table),
                 resources=Resources(registry, reviews, token_requests, watches, clock.now),
                 discovery=Discovery(registry.kinds, f"{_in_url(address)}:{port}", extensions),
                 openapi=OpenApi(registry.kinds),

@@ -24,6 +24,8 @@ TEXT = "text/plain; charset=utf-8"
 Headers = Iterable[tuple[str, str]]
 REQUEST_ID: ContextVar[str] = ContextVar("Audit-Id", default="")
 """What the request being answered is called in the audit log, and in every answer's Audit-Id."""
+FLOW: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("flow", default=())
+"""By which rules of priority and fairness the request being answered was let in: headers of every answer."""
 
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _DRAIN_BYTES = 64 << 10
@@ -153,6 +155,8 @@ def head(status: int, type_: str, headers: Headers, framing: str, *, close: bool
     caching = "Cache-Control: no-cache, private\r\n"
     if request_id := REQUEST_ID.get():
         text += f"Audit-Id: {request_id}\r\n"
+    for name, value in FLOW.get():
+        text += f"{name}: {value}\r\n"
     for name, value in headers:
         text += f"{name}: {value}\r\n"
         if name == "Cache-Control":

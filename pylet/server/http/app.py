@@ -12,9 +12,11 @@ from aiohttp import web
 
 from pylet.api.errors import ApiError, InternalError
 from pylet.api.object import Object
+from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.tokens import Tokens
+from pylet.server.flow import Limiter, Rejected
 from pylet.server.http.access import Access
-from pylet.server.http.answer import Answer, Streamed
+from pylet.server.http.answer import FLOW, Answer, Streamed
 from pylet.server.http.connecting import connect_options
 from pylet.server.http.discovery import Discovery
 from pylet.server.http.extensions import Extensions
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _UPGRADED = ("attach", "exec", "portforward")
+_LASTING = (*_UPGRADED, "log", "proxy")
 _UNPROTECTED = ("/cacerts",)  # what an agent pins before it trusts anybody
 
 
@@ -42,6 +45,7 @@ class App:
         self,
         *,
         access: Access,
+        limiter: Limiter,
         resources: Resources,
         discovery: Discovery,
         openapi: OpenApi,
@@ -56,6 +60,7 @@ class App:
         secrets_encryption: Callable[[str], Awaitable[Object]],
     ) -> None:
         self._access = access
+        self._limiter = limiter
         self._resources = resources
         self._discovery = discovery
         self._openapi = openapi
@@ -103,6 +108,21 @@ class App:
         if info.path in _UNPROTECTED:
             return Answer(self._ca, type_="application/x-pem-file")
         asked = await self._access.enter(http, info)
+        try:
+            seat = await self._limiter.enter(asked)
+        except Rejected:
+            busy = Answer.text("Too many requests, please try again later.\n", 429)
+            busy.headers = (("Retry-After", "1"),)
+            return busy
+        FLOW.set(seat.headers)
+        if info.verb == "watch" or info.subresource in _LASTING:
+            seat.leave()  # it may last for hours
+        try:
+            return await self._let_in(http, info, asked)
+        finally:
+            seat.leave()
+
+    async def _let_in(self, http: web.BaseRequest, info: RequestInfo, asked: Attributes) -> Answer | Streamed:
         user = asked.user
         if (extension := self._extensions.find(info.path)) is not None:
             return await self._extensions.serve(http, extension, user)
