@@ -60,7 +60,7 @@ def components(
         root_ca.controller(ca),
         serviceaccount_tokens.controller(ca, mint),
         node_ipam.controller(cluster_cidr),
-        node_lifecycle.controller(clock.now()),
+        node_lifecycle.controller(),
     ]
     runner = Runner(client, tables, clock, all_of_them)
     definitions.follow(runner.adopt, runner.abandon)

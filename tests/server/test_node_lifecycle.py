@@ -59,7 +59,7 @@ def pod(*tolerations: Object) -> tuple[Kind, Object]:
         pytest.param(node("True", (NOT_READY, "NoSchedule")), [], id="a ready node loses its taint"),
         pytest.param(node("True", ("mine", "NoSchedule")), None, id="a user's taint stays"),
         pytest.param(node(None), [NOT_READY, NOT_READY], id="a new node is not ready"),
-        pytest.param(node("Unknown"), [UNREACHABLE, UNREACHABLE], id="a silent node is unreachable"),
+        pytest.param(node("Unknown"), [UNREACHABLE], id="a silent node is unreachable; the only one is not emptied"),
         pytest.param(
             node("True", unschedulable=True),
             ["node.kubernetes.io/unschedulable"],
@@ -68,30 +68,72 @@ def pod(*tolerations: Object) -> tuple[Kind, Object]:
     ],
 )
 def test_taints_follow_conditions(given: tuple[Kind, Object], taints: list[str] | None) -> None:
-    plan = node_lifecycle.controller(START).plan(NODE_KEY, view(given, lease(START)), START)
+    nodes = node_lifecycle.controller()
+    nodes.plan(NODE_KEY, view(node("True"), lease(START)), START)  # it is known
+    plan = nodes.plan(NODE_KEY, view(given, lease(START)), START)
     if taints is None:
         assert plan.actions == ()
     else:
         (update,) = plan.actions
         assert isinstance(update, Update)
         assert [taint["key"] for taint in update.object["spec"]["taints"]] == taints
-    assert plan.again_after == node_lifecycle.GRACE
+    assert plan.again_after is not None
 
 
 def test_a_silent_node_is_unknown_and_its_pods_not_ready() -> None:
+    nodes = node_lifecycle.controller()
     seen = view(node("True"), lease(START), pod())
-    plan = node_lifecycle.controller(START).plan(NODE_KEY, seen, START + timedelta(seconds=40))
-    on_node, on_pod = plan.actions
+    assert nodes.plan(NODE_KEY, seen, START).again_after == node_lifecycle.GRACE
+    on_node, on_pod = nodes.plan(NODE_KEY, seen, START + node_lifecycle.GRACE).actions
     assert isinstance(on_node, Patch)
     assert {c["status"] for c in on_node.patch["status"]["conditions"]} == {"Unknown"}
     assert isinstance(on_pod, Patch)
     assert on_pod.patch["status"]["conditions"][0]["status"] == "False"
 
 
-def test_a_server_that_just_started_waits_for_the_nodes() -> None:
-    later = START + timedelta(days=1)
-    plan = node_lifecycle.controller(later).plan(NODE_KEY, view(node("True"), lease(START)), later)
-    assert plan.actions == ()
+@pytest.mark.parametrize("skew", [timedelta(days=-1), timedelta(days=1)])
+def test_only_when_a_renewal_was_seen_counts(skew: timedelta) -> None:
+    nodes = node_lifecycle.controller()
+    for seconds in (0, 45, 90, 135):
+        at = START + timedelta(seconds=seconds)
+        plan = nodes.plan(NODE_KEY, view(node("True"), lease(at + skew)), at)
+        assert plan.again_after == node_lifecycle.GRACE
+    assert nodes.plan(NODE_KEY, view(node("True"), lease(at + skew)), at + node_lifecycle.GRACE).actions
+
+
+def several(*ready: str, zone: str = "a") -> list[tuple[Kind, Object]]:
+    found = []
+    for number, status in enumerate(ready):
+        _, one = node(status)
+        labels = {"topology.kubernetes.io/zone": zone}
+        found.append((NODE, {**one, "metadata": {**one["metadata"], "name": f"{zone}{number}", "labels": labels}}))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("picture", "emptied"),
+    [
+        pytest.param(several("True", "Unknown"), True, id="one of two"),
+        pytest.param(several("True", "Unknown", "Unknown", "Unknown"), False, id="most of a small zone"),
+        pytest.param(several(*["True"] * 20, *["Unknown"] * 40), True, id="most of a large zone, slowly"),
+        pytest.param(several("Unknown", "Unknown"), False, id="all there are"),
+        pytest.param([*several("Unknown", "Unknown"), *several("True", zone="b")], True, id="all of a zone"),
+    ],
+)
+def test_how_many_are_silent_decides_whether_one_is_emptied(picture: list[tuple[Kind, Object]], emptied: bool) -> None:
+    name = next(one["metadata"]["name"] for _, one in picture if one["status"]["conditions"][0]["status"] == "Unknown")
+    actions = node_lifecycle.controller().plan(Key("", name), view(*picture), START).actions
+    (update,) = [action for action in actions if isinstance(action, Update)]
+    assert ("NoExecute" in {taint["effect"] for taint in update.object["spec"]["taints"]}) == emptied
+
+
+def test_the_second_node_of_a_zone_waits() -> None:
+    nodes, picture = node_lifecycle.controller(), view(*several("True", "True", "True", "Unknown", "Unknown"))
+    assert nodes.plan(Key("", "a3"), picture, START).actions
+    second = nodes.plan(Key("", "a4"), picture, START)
+    (update,) = [action for action in second.actions if isinstance(action, Update)]
+    assert {taint["effect"] for taint in update.object["spec"]["taints"]} == {"NoSchedule"}
+    assert second.again_after == timedelta(seconds=10)
 
 
 TOLERATED = {"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute"}
@@ -113,6 +155,8 @@ def test_a_pod_leaves_a_tainted_node(tolerations: list[Object], leaves_at: int |
         return
     if leaves_at:
         assert (before.actions, before.again_after) == ((), timedelta(seconds=leaves_at))
-    (delete,) = taint_eviction.plan(POD_KEY, seen, START + timedelta(seconds=leaves_at)).actions
+    marked, delete = taint_eviction.plan(POD_KEY, seen, START + timedelta(seconds=leaves_at)).actions
+    assert isinstance(marked, Patch)
+    assert marked.patch["status"]["conditions"][-1]["reason"] == "DeletionByTaintManager"
     assert isinstance(delete, Delete)
     assert (delete.key, delete.uid) == (POD_KEY, "pu")

@@ -258,6 +258,7 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: date
                 cluster_cidr="10.42.0.0/16",
                 ca=ca,
                 authority=authority,
+                mint=lambda account, secret: "a token",
                 definitions=definitions,
             )
             working[:] = [group.create_task(component) for component in found]

@@ -1,4 +1,4 @@
-"""Pod GC: remove pods whose node is gone, and the oldest finished ones beyond a bound.
+"""Pod GC: remove pods whose node is gone or out of service, and the oldest finished ones beyond a bound.
 
 Source: upstream `pkg/controller/podgc/gc_controller.go`.
 """
@@ -6,36 +6,66 @@ Source: upstream `pkg/controller/podgc/gc_controller.go`.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, dig, is_terminating, key_of, uid_of
+from pylet.api.object import Key, Object, condition_of, conditions_of, dig, is_terminating, key_of, uid_of
 from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry, View
+from pylet.server.reconcile.conditions import with_condition
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Delete, Patch, Plan, Watch
 
 _FINISHED_KEPT = 12_500  # upstream's --terminated-pod-gc-threshold
 _EVERYTHING = Key("", "")
+_QUARANTINE = timedelta(seconds=40)
+_OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+_ORPHANED = {
+    "type": "DisruptionTarget",
+    "status": "True",
+    "reason": "DeletionByPodGC",
+    "message": "PodGC: node no longer exists",
+}
 
 
-def plan(key: Key, view: View, now: datetime) -> Plan:
-    if key == _EVERYTHING:
-        return _oldest_finished(view)
-    pod = view.get(POD, key)
-    if pod is None or pod["metadata"].get("deletionGracePeriodSeconds") == 0:
-        return NOTHING  # gone, or only waiting for others' finalizers
-    node = dig(pod, "spec", "nodeName", default="")
-    if not node:
-        return _delete(pod) if is_terminating(pod) else NOTHING
-    if view.get(NODE, Key("", node)) is not None:
-        return NOTHING
-    failed = () if is_finished(pod) else (Patch(POD, key, {"status": {"phase": "Failed"}}, subresource="status"),)
-    return Plan((*failed, Delete(POD, key, uid_of(pod), grace_seconds=0)))
+def controller() -> Controller:
+    missing: dict[str, datetime] = {}  # nodes that pods name and that are not there, and since when that is known
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        if key == _EVERYTHING:
+            return _oldest_finished(view)
+        pod = view.get(POD, key)
+        if pod is None or pod["metadata"].get("deletionGracePeriodSeconds") == 0:
+            return NOTHING  # gone, or only waiting for others' finalizers
+        name = dig(pod, "spec", "nodeName", default="")
+        if not name:
+            return Plan(_remove(pod)) if is_terminating(pod) else NOTHING
+        node = view.get(NODE, Key("", name))
+        if node is not None:
+            missing.pop(name, None)
+            return Plan(_remove(pod)) if is_terminating(pod) and _is_out_of_service(node) else NOTHING
+        left = missing.setdefault(name, now) + _QUARANTINE - now
+        if left > timedelta():
+            return Plan(again_after=left)
+        return Plan(_remove(pod, with_condition(conditions_of(pod), _ORPHANED, now)))
+
+    return Controller("pod-garbage-collector", (Watch(POD, _of_pod), Watch(NODE, _of_node)), plan)
 
 
-def _delete(pod: Object) -> Plan:
-    return Plan((Delete(POD, key_of(pod), uid_of(pod), grace_seconds=0),))
+def _is_out_of_service(node: Object) -> bool:
+    """Somebody promised that it is off, so nothing of it runs any more."""
+    ready = (condition_of(node, "Ready") or {}).get("status") == "True"
+    return not ready and any(taint["key"] == _OUT_OF_SERVICE for taint in dig(node, "spec", "taints", default=()))
+
+
+def _remove(pod: Object, conditions: list[Object] | None = None) -> tuple[Action, ...]:
+    delete = Delete(POD, key_of(pod), uid_of(pod), grace_seconds=0)
+    if is_finished(pod):
+        return (delete,)
+    status: Object = {"phase": "Failed"}
+    if conditions is not None:
+        status["conditions"] = conditions
+    return Patch(POD, key_of(pod), {"metadata": {"uid": uid_of(pod)}, "status": status}, "status"), delete
 
 
 def _oldest_finished(view: View) -> Plan:
@@ -46,9 +76,15 @@ def _oldest_finished(view: View) -> Plan:
     surplus = len(finished) - _FINISHED_KEPT
     if surplus <= 0:
         return NOTHING
-    oldest = sorted(finished, key=lambda entry: entry.object["metadata"]["creationTimestamp"])[:surplus]
+    oldest = sorted(finished, key=_evicted_first)[:surplus]
     actions: tuple[Action, ...] = tuple(Delete(POD, entry.key, entry.uid, grace_seconds=0) for entry in oldest)
     return Plan(actions)
+
+
+def _evicted_first(entry: Entry) -> tuple[bool, str, str]:
+    pod = entry.object
+    is_evicted = dig(pod, "status", "phase") == "Failed" and dig(pod, "status", "reason") == "Evicted"
+    return not is_evicted, pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]
 
 
 def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
@@ -58,8 +94,8 @@ def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
 
 
 def _of_node(entry: Entry, view: View) -> Iterable[Key]:
-    if entry.key not in view.table(NODE).entries:
+    if entry.key not in view.table(NODE).entries or _OUT_OF_SERVICE.encode() in entry.raw:
         yield from view.table(POD).with_field("spec.nodeName", entry.key.name)
 
 
-CONTROLLER = Controller("pod-garbage-collector", (Watch(POD, _of_pod), Watch(NODE, _of_node)), plan)
+CONTROLLER = controller()
