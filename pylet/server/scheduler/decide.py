@@ -57,6 +57,9 @@ class Plugin(Protocol):
     is_local: bool = False
     """Its checks and scores see the pod's shape and one node: they are remembered until the node changes."""
 
+    minds_arrivals: bool = False
+    """Whether a pod that got a node may help one that the plugin refused."""
+
     normalize: Callable[[Sequence[int]], Sequence[int]] | None = None
     """From scores of any range to 0…BEST; None where they are that already."""
 
@@ -284,28 +287,38 @@ class Asking:
         """Pods that matter no less and will come to this node count on it already."""
         coming = [
             other
-            for other in self.snapshot.nominated[node.name].values()
+            for other in self.snapshot.nominated.get(node.name, {}).values()
             if other.priority >= self.pod.priority and other.uid != self.pod.uid and other.uid not in node.pods
         ]
         if not coming:
             return None
-        with self.snapshot.supposing(node, also=coming):
-            return fits(self.pod, node, self.snapshot, self.profile)
+        with self.snapshot.supposing(node) as supposed:
+            for other in coming:
+                supposed.put(other)
+            return self._as_supposed(node)
 
+    def fits_now(self, node: NodeInfo) -> Refusal | None:
+        """Whether the node as one supposes it to be would do; nothing is remembered of the answer."""
+        return self._as_supposed(node) or self._beside_nominated(node)
 
-def fits(pod: Pending, node: NodeInfo, snapshot: Snapshot, profile: Profile) -> Refusal | None:
-    """Whether a node will do as the snapshot shows it this moment; nothing is remembered of the answer."""
-    for plugin, _ in profile.plugins:
-        match plugin.filter(pod, snapshot):
-            case None:
-                continue
-            case Refusal() as refusal:
+    def _as_supposed(self, node: NodeInfo) -> Refusal | None:
+        for check in self._local:
+            refusal = check(node)
+            if refusal is not None:
                 return refusal
-            case Only(_, check) | check:
-                refused = check(node)
-        if refused is not None:
-            return refused
-    return None
+        for plugin, _ in self.profile.plugins:
+            if plugin.is_local:
+                continue
+            match plugin.filter(self.pod, self.snapshot):
+                case None:
+                    continue
+                case Refusal() as refusal:
+                    return refusal
+                case Only(_, check) | check:
+                    refusal = check(node)
+            if refusal is not None:
+                return refusal
+        return None
 
 
 def normalized(scores: Sequence[int]) -> list[int]:

@@ -1,75 +1,97 @@
-"""Feeds `decide` with what changes and binds what it places.
+"""Feeds `decide` with what changes, and has done what it decides.
 
 The snapshot follows the tables change by change. A pod that was placed counts on its node at once (assumed), while its
-binding is on its way; a binding that fails gives the place back. What could not be placed waits for a change that may
-help, not for a timer; back-off only keeps a hopeless pod from being tried at every such change.
+binding is on its way; a binding that fails gives the place back. What could not be placed waits in the queue for a
+change that one of the plugins that refused it calls helpful. A pod that has others removed for it is not tried again
+before they have been told.
 """
 
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 from pylet.aio.clock import Clock
-from pylet.api import timestamps
-from pylet.api.errors import ApiError, NotFound
+from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
+from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
+from pylet.api.kinds.csinode import KIND as CSI_NODE
+from pylet.api.kinds.csistoragecapacity import KIND as CAPACITY
 from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.persistentvolume import KIND as VOLUME
+from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Object, condition_of, conditions_of, dig, is_terminating, key_of
+from pylet.api.kinds.storageclass import KIND as CLASS
+from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
+from pylet.api.object import Object, dig, is_terminating, labels_of
 from pylet.client.events import Recorder
-from pylet.client.interface import Client, PatchType
+from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
-from pylet.server.scheduler.decide import Placement, Profile, Unschedulable, decide
+from pylet.server.scheduler import volumes
+from pylet.server.scheduler.acting import Writer
+from pylet.server.scheduler.decide import Change, Placement, Profile, Unschedulable, decide
 from pylet.server.scheduler.model import Pending, PodInfo, counts_on_node
 from pylet.server.scheduler.plugins import PROFILE
+from pylet.server.scheduler.preempt import Preemption, Useless, preempt
+from pylet.server.scheduler.queue import Queue
 from pylet.server.scheduler.snapshot import Snapshot
+from pylet.server.scheduler.volumes import Binding
 
 log = logging.getLogger(__name__)
 
-NAME = "default-scheduler"
 _BINDINGS = 64  # in flight at a time
-_BACKOFF_SECONDS = (1.0, 10.0)  # upstream's podInitialBackoffSeconds, podMaxBackoffSeconds
 _YIELD_AFTER = 16  # decisions between two breaths of the loop: each takes up to a few milliseconds
+_VOLUMES_SECONDS = 600.0
+_MESSAGE_BYTES = 1024
+_OTHERS = (VOLUME, CLAIM, CLASS, CSI_NODE, CSI_DRIVER, CAPACITY, ATTACHMENT)
 
 
 class Scheduler:
     def __init__(
-        self, client: Client, tables: Mapping[Kind, Table], clock: Clock, *, profile: Profile = PROFILE
+        self, client: Client, tables: Mapping[Kind, Table], clock: Clock, *, profiles: Sequence[Profile] = (PROFILE,)
     ) -> None:
-        self._client = client
-        self._nodes = tables[NODE]
-        self._pods = tables[POD]
+        self._tables = tables
         self._clock = clock
-        self._profile = profile
+        self._profiles = {profile.scheduler_name: profile for profile in profiles}
+        self._arrivals = frozenset(
+            plugin.name for profile in profiles for plugin, _ in profile.plugins if plugin.minds_arrivals
+        )
+        self._plugins = {
+            (profile.scheduler_name, plugin.name): plugin for profile in profiles for plugin, _ in profile.plugins
+        }
         self._snapshot = Snapshot(View(tables))
-        self._recorder = Recorder(client, clock, NAME)
-        self._ready: list[tuple[int, int, str]] = []  # (-priority, order, uid)
-        self._pending: dict[str, Entry] = {}  # by uid: every pod that has no node yet
-        self._queued: set[str] = set()
-        self._parked: dict[str, float] = {}  # uid → not before; waiting for something to change
-        self._assumed: dict[str, str] = {}  # uid → node
-        self._tries: Counter[str] = Counter()
-        self._order = itertools.count()
+        self._writer = Writer(client, clock)
+        self._recorders = {name: Recorder(client, clock, name) for name in self._profiles}
+        self._queue = Queue()
+        self._pending: dict[str, Entry] = {}  # by uid: every pod of ours that has no node yet
+        self._refused: dict[str, Pending] = {}  # of these, those that were refused: as they were then
+        self._assumed: set[str] = set()
+        self._preempting: set[str] = set()
+        self._volumes_heard: set[asyncio.Event] = set()
         self._work = asyncio.Event()
         self._start = 0
-        self._changes = 0
+        self._turn = 0
         self.counts: Counter[str] = Counter()
 
     async def run(self) -> None:
-        for entry in self._nodes.entries.values():
+        for entry in self._tables[NODE].entries.values():
             self._node_changed(None, entry)
-        for entry in self._pods.entries.values():
+        for entry in self._tables[POD].entries.values():
             self._pod_changed(None, entry)
-        silence = (self._nodes.listen(self._node_changed), self._pods.listen(self._pod_changed))
+        silence = [self._tables[NODE].listen(self._node_changed), self._tables[POD].listen(self._pod_changed)]
+        silence += [
+            self._tables[kind].listen(partial(self._other_changed, kind)) for kind in _OTHERS if kind in self._tables
+        ]
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._recorder.run())
-                await self._schedule(group)
+                for recorder in self._recorders.values():
+                    group.create_task(recorder.run())
+                await self._schedule(group.create_task)
         finally:
             for stop in silence:
                 stop()
@@ -77,184 +99,299 @@ class Scheduler:
     # ---- observing
 
     def _node_changed(self, before: Entry | None, after: Entry | None) -> None:
-        if after is None:
-            if before is not None:
-                self._snapshot.remove_node(before.key.name)
-            return
-        node = after.object
-        self._snapshot.put_node(node)
-        if before is None or _offers(before.object) != _offers(node):
-            self._reconsider()
+        if after is not None:
+            self._snapshot.put_node(after.object)
+        elif before is not None:
+            self._snapshot.remove_node(before.key.name)
+        if before is None or after is None or _offers(before.object) != _offers(after.object):
+            self._tell(NODE, before, after)
+
+    def _other_changed(self, kind: Kind, before: Entry | None, after: Entry | None) -> None:
+        for heard in self._volumes_heard:
+            heard.set()
+        self._tell(kind, before, after)
 
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
-        entry = after or before
-        assert entry is not None
-        uid = entry.uid
         if after is None or not counts_on_node(after.object):
-            self._forget(uid)
-            self._snapshot.remove_pod(uid)
-            if before is not None and dig(before.object, "spec", "nodeName"):
-                self._reconsider()
+            if before is not None and (after is None or counts_on_node(before.object)):
+                self._pod_left(before)
             return
         pod = after.object
-        node = pod["spec"].get("nodeName")
-        if node:
+        if node := pod["spec"].get("nodeName"):
+            self._pod_placed(before, after, node)
+        elif pod["spec"].get("schedulerName", "default-scheduler") in self._profiles:
+            self._pod_waits(before, after)
+
+    def _pod_left(self, entry: Entry) -> None:
+        uid = entry.uid
+        self._forget(uid)
+        self._assumed.discard(uid)
+        home = self._snapshot.home_of(uid)
+        if home is None and not dig(entry.object, "status", "nominatedNodeName"):
+            return
+        self._snapshot.remove_pod(uid)
+        self._hear(Change(POD, entry.object if home is None else _on(entry.object, home.name), None))
+
+    def _pod_placed(self, before: Entry | None, after: Entry, node: str) -> None:
+        uid = after.uid
+        self._forget(uid)
+        self._assumed.discard(uid)
+        info = PodInfo(after.object)
+        self._snapshot.put_pod(info, node)
+        if before is None or before.uid != uid or not before.object["spec"].get("nodeName"):
+            self._tell(POD, None, after)
+        elif before.labels != after.labels or PodInfo(before.object).requests != info.requests:
+            self._tell(POD, before, after)
+
+    def _pod_waits(self, before: Entry | None, after: Entry) -> None:
+        uid, pod = after.uid, after.object
+        if uid in self._assumed:
+            if is_terminating(pod):
+                self._pod_left(after)
+            return
+        if is_terminating(pod) or pod["spec"].get("schedulingGates"):
             self._forget(uid)
-            self._assumed.pop(uid, None)
-            self._snapshot.put_pod(PodInfo(pod), node)
-        elif _is_ours(pod) and uid not in self._assumed:
-            fresh = uid not in self._pending or _asks(self._pending[uid].object) != _asks(pod)
-            self._pending[uid] = after
-            if fresh:
-                self._queue(uid)
-        else:
-            self._forget(uid)
+            return
+        nominated = dig(pod, "status", "nominatedNodeName", default="")
+        was = dig(before.object, "status", "nominatedNodeName", default="") if before is not None else ""
+        if nominated != was:
+            self._snapshot.nominate(PodInfo(pod), nominated)
+            if was and before is not None:
+                self._hear(Change(POD, before.object, None))
+        self._pending[uid] = after
+        if uid not in self._queue:
+            self._queue.add(uid, pod["spec"].get("priority") or 0)
+            self._work.set()
+        elif before is not None and _asks(before.object) != _asks(pod):
+            self._hear(Change(POD, before.object, pod))
 
     def _forget(self, uid: str) -> None:
-        self._pending.pop(uid, None)
-        self._parked.pop(uid, None)
-        self._tries.pop(uid, None)
+        self._queue.remove(uid)
+        if self._pending.pop(uid, None) is not None:
+            self._refused.pop(uid, None)
+            self._snapshot.nominate_nowhere(uid)
 
-    def _reconsider(self) -> None:
-        """Something changed that may let a parked pod through."""
-        self._changes += 1
-        for uid in list(self._parked):
-            self._queue(uid)
+    def _tell(self, kind: Kind, before: Entry | None, after: Entry | None) -> None:
+        if self._refused:  # else nobody waits, and nothing needs to be decoded
+            self._hear(Change(kind, None if before is None else before.object, None if after is None else after.object))
 
-    def _queue(self, uid: str) -> None:
-        if self._parked.get(uid, 0.0) > self._clock.monotonic():
-            return
-        self._parked.pop(uid, None)
-        if uid not in self._queued and uid in self._pending:
-            self._queued.add(uid)
-            priority = self._pending[uid].object["spec"].get("priority") or 0
-            heapq.heappush(self._ready, (-priority, next(self._order), uid))
+    def _hear(self, change: Change) -> None:
+        """Something changed: try again whom it may help."""
+        is_arrival = change.kind is POD and change.before is None
+        for uid, refused_by in self._queue.parked(self._arrivals if is_arrival else None):
+            if not refused_by or self._may_help(uid, refused_by, change):
+                self._wake(uid)
+
+    def _may_help(self, uid: str, refused_by: frozenset[str], change: Change) -> bool:
+        pod = self._refused[uid]
+        if change.kind is POD and change.after is not None and change.after["metadata"]["uid"] == uid:
+            pod = Pending(change.after)
+        scheduler = self._profile_of(pod.pod).scheduler_name
+        return any(
+            plugin.may_help(pod, change, self._snapshot)
+            for name in refused_by
+            if (plugin := self._plugins.get((scheduler, name))) is not None
+        )
+
+    def _wake(self, uid: str) -> None:
+        if uid not in self._preempting:
+            self._queue.wake(uid, self._clock.monotonic())
             self._work.set()
 
-    # ---- deciding and acting
+    # ---- deciding
 
-    async def _schedule(self, group: asyncio.TaskGroup) -> None:
+    async def _schedule(self, spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]) -> None:
         bindings = asyncio.Semaphore(_BINDINGS)
         decided = 0
         while True:
-            while not self._ready:
-                self._work.clear()
-                await self._work.wait()
-            _, _, uid = heapq.heappop(self._ready)
-            self._queued.discard(uid)
-            entry = self._pending.get(uid)
-            if entry is None:
+            uid = self._queue.pop(self._clock.monotonic())
+            if uid is None:
+                await self._rest()
                 continue
-            pod = Pending(entry.object)
-            match decide(pod, self._snapshot, self._profile, self._start):
-                case Placement(node):
-                    self._start += 1
+            self._refused.pop(uid, None)
+            pod = Pending(self._pending[uid].object)
+            profile = self._profile_of(pod.pod)
+            self._turn += 1
+            match decide(pod, self._snapshot, profile, self._start, self._turn):
+                case Placement(node, examined):
+                    self._start += examined
                     self._assume(pod, node)
+                    if pod.claims and (binding := self._claim_volumes(pod, node)) is not None:
+                        spawn(self._bind_with_volumes(pod, binding))
+                        continue
                     await bindings.acquire()
-                    binding = group.create_task(self._bind(pod, node))
-                    binding.add_done_callback(lambda _: bindings.release())
+                    spawn(self._bind(pod, node)).add_done_callback(lambda _: bindings.release())
                 case Unschedulable() as refused:
-                    self._park(uid)
-                    group.create_task(self._tell(pod.pod, refused))
+                    self._start += len(refused.refusals)
+                    spawn(self._refuse(pod, refused, profile))
+                    await asyncio.sleep(0)
             decided += 1
             if decided % _YIELD_AFTER == 0:
                 await asyncio.sleep(0)
 
+    async def _rest(self) -> None:
+        """Until something happens, or a pod has waited long enough."""
+        self._work.clear()
+        due = self._queue.due()
+        timer = None
+        if due is not None:
+            wait = max(0.0, due - self._clock.monotonic())
+            timer = asyncio.get_running_loop().call_later(wait, self._work.set)
+        try:
+            await self._work.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _profile_of(self, pod: Object) -> Profile:
+        return self._profiles[pod["spec"].get("schedulerName", "default-scheduler")]
+
+    def _refuse(self, pod: Pending, refused: Unschedulable, profile: Profile) -> Coroutine[Any, Any, None]:
+        """Put the pod aside, with room being made for it where that helps; what is left is to be written."""
+        self.counts["unschedulable"] += 1
+        self._refused[pod.uid] = pod
+        self._queue.park(pod.uid, refused.refused_by)
+        nominated: str | None = ""
+        victims: tuple[PodInfo, ...] = ()
+        if refused.nodes and profile.may_preempt:
+            match preempt(pod, refused, self._snapshot, profile, self._turn):
+                case Preemption(node, victims):
+                    nominated = node
+                    self._preempting.add(pod.uid)
+                case Useless(message, keeps_nomination):
+                    refused = replace(refused, after=f"preemption: {message}")
+                    nominated = None if keeps_nomination else ""
+        if nominated is not None:
+            self._snapshot.nominate(pod, nominated)
+        return self._write_refusal(pod, refused.message, nominated, victims)
+
+    # ---- acting
+
     def _assume(self, pod: Pending, node: str) -> None:
-        self._pending.pop(pod.uid, None)
-        self._assumed[pod.uid] = node
+        del self._pending[pod.uid]  # it keeps its place in the queue, should the binding fail
+        self._snapshot.nominate_nowhere(pod.uid)
+        self._assumed.add(pod.uid)
         self._snapshot.put_pod(pod, node)
 
-    def _park(self, uid: str) -> None:
-        """Keep a pod aside: for its back-off at least, then until something changes (or has changed meanwhile)."""
-        first, longest = _BACKOFF_SECONDS
-        wait = min(first * 2 ** min(self._tries[uid], 10), longest)
-        self._tries[uid] += 1
-        self._parked[uid] = self._clock.monotonic() + wait
-        asyncio.get_running_loop().call_later(wait, self._unpark, uid, self._changes)
+    def _claim_volumes(self, pod: Pending, node: str) -> Binding | None:
+        """What the pod's claims will be bound to counts as given from now on; None when nothing is left to bind."""
+        view, assumed = self._snapshot.view, self._snapshot.assumed
+        claims = volumes.claims_of(pod, view)
+        if claims is None or not claims.waiting:
+            return None
+        found = volumes.candidates(claims, view, assumed)
+        planned = volumes.plan(claims, found, self._snapshot.nodes[node], view, assumed)
+        return volumes.assume(planned, assumed) if isinstance(planned, Binding) else None
 
-    def _unpark(self, uid: str, seen: int) -> None:
-        if self._changes != seen:
-            self._queue(uid)
+    async def _bind_with_volumes(self, pod: Pending, binding: Binding) -> None:
+        """The volumes first: it can take their provisioner minutes."""
+        try:
+            await self._writer.nominate(pod.pod, binding.node)
+            await self._writer.bind_volumes(binding)
+            await self._until_bound(binding)
+        except ApiError as failed:
+            await self._give_back(pod, binding.node, failed.message)
+        except (volumes.Unusable, TimeoutError) as failed:
+            why = str(failed) or "context deadline exceeded"
+            await self._give_back(pod, binding.node, f"binding volumes: {why}")
+        else:
+            await self._bind(pod, binding.node)
+        finally:
+            volumes.forget(binding, self._snapshot.assumed)
+
+    async def _until_bound(self, binding: Binding) -> None:
+        """Raises: Unusable, TimeoutError."""
+        heard = asyncio.Event()
+        self._volumes_heard.add(heard)
+        try:
+            async with asyncio.timeout(_VOLUMES_SECONDS):
+                while not volumes.is_done(binding, self._snapshot.view):
+                    heard.clear()
+                    await heard.wait()
+        finally:
+            self._volumes_heard.discard(heard)
 
     async def _bind(self, pod: Pending, node: str) -> None:
-        name, namespace = pod.key.name, pod.namespace
-        binding: Object = {
-            "apiVersion": "v1",
-            "kind": "Binding",
-            "metadata": {"name": name, "namespace": namespace, "uid": pod.uid},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
-        }
         try:
-            await self._client.create(POD, binding, key=pod.key, subresource="binding")
+            await self._writer.bind(pod.key, pod.uid, node)
         except ApiError as failed:
-            self.counts["error"] += 1
-            self._give_back(pod, failed)
+            await self._give_back(pod, node, failed.message)
             return
         self.counts["scheduled"] += 1
-        words = f"Successfully assigned {namespace}/{name} to {node}"
-        self._recorder.tell(pod.pod, "Normal", "Scheduled", words)
+        words = f"Successfully assigned {pod.namespace}/{pod.key.name} to {node}"
+        self._recorder_of(pod.pod).tell(pod.pod, "Normal", "Scheduled", words)
 
-    def _give_back(self, pod: Pending, failed: ApiError) -> None:
-        self._assumed.pop(pod.uid, None)
-        current = self._pods.entries.get(pod.key)
-        if current is None or current.uid != pod.uid or current.object["spec"].get("nodeName"):
-            if current is None:
-                self._snapshot.remove_pod(pod.uid)
+    async def _give_back(self, pod: Pending, node: str, message: str) -> None:
+        self.counts["error"] += 1
+        self._assumed.discard(pod.uid)
+        current = self._tables[POD].entries.get(pod.key)
+        if current is not None and current.uid == pod.uid and current.object["spec"].get("nodeName"):
             return
         self._snapshot.remove_pod(pod.uid)
-        log.warning("bind %s: %s", pod.key, failed.message)
-        if _is_ours(current.object):
-            self._pending[pod.uid] = current
-            self._park(pod.uid)
-
-    async def _tell(self, pod: Object, refused: Unschedulable) -> None:
-        self.counts["unschedulable"] += 1
-        self._recorder.tell(pod, "Warning", "FailedScheduling", refused.message)
-        current = condition_of(pod, "PodScheduled")
-        condition = {
-            "type": "PodScheduled",
-            "status": "False",
-            "reason": "Unschedulable",
-            "message": refused.message,
-            "observedGeneration": pod["metadata"].get("generation", 0),
-        }
-        if current is not None and all(current.get(name) == value for name, value in condition.items()):
+        self._hear(Change(POD, _on(pod.pod, node), None))
+        if current is None or current.uid != pod.uid or is_terminating(current.object):
+            self._queue.remove(pod.uid)
             return
-        since = timestamps.format_time(self._clock.now())
-        if current is not None and current["status"] == "False":
-            since = current["lastTransitionTime"]
-        conditions = [c for c in conditions_of(pod) if c["type"] != "PodScheduled"]
-        patch = {"status": {"conditions": [*conditions, {**condition, "lastTransitionTime": since}]}}
-        try:
-            await self._client.patch(
-                POD, key_of(pod), patch, type_=PatchType.STRATEGIC, subresource="status", manager="kube-scheduler"
-            )
-        except NotFound:
-            return
-        except ApiError as failed:
-            log.warning("status of pod %s: %s", key_of(pod), failed.message)
+        log.warning("bind %s: %s", pod.key, message)
+        self._pending[pod.uid] = current
+        self._queue.retry(pod.uid)
+        self._work.set()
+        self._recorder_of(pod.pod).tell(pod.pod, "Warning", "FailedScheduling", message)
+        await self._writer.refused(current.object, "SchedulerError", message, "")
+
+    async def _write_refusal(
+        self, pod: Pending, message: str, nominated: str | None, victims: tuple[PodInfo, ...]
+    ) -> None:
+        shown = message if len(message) <= _MESSAGE_BYTES else f"{message[: _MESSAGE_BYTES - 4]} ..."
+        self._recorder_of(pod.pod).tell(pod.pod, "Warning", "FailedScheduling", shown)
+        await self._writer.refused(pod.pod, "Unschedulable", message, nominated)
+        if nominated and pod.uid in self._preempting:
+            try:
+                await self._make_room(pod, nominated, victims)
+            except ApiError as failed:
+                log.warning("preemption for %s on %s: %s", pod.key, nominated, failed.message)
+                victims = ()
+            finally:
+                self._preempting.discard(pod.uid)
+            if not victims or any(self._snapshot.home_of(victim.uid) is None for victim in victims):
+                self._wake(pod.uid)
+
+    async def _make_room(self, pod: Pending, node: str, victims: tuple[PodInfo, ...]) -> None:
+        view = self._snapshot.view
+        for other in list(self._snapshot.nominated.get(node, {}).values()):
+            if other.priority < pod.priority and (found := view.get(POD, other.key)) is not None:
+                self._snapshot.nominate_nowhere(other.uid)
+                await self._writer.nominate(found, "")
+        scheduler = self._profile_of(pod.pod).scheduler_name
+        for victim in victims:
+            found = view.get(POD, victim.key)
+            if found is None or found["metadata"]["uid"] != victim.uid or is_terminating(found):
+                continue
+            if await self._writer.preempt(found, scheduler):
+                self.counts["preempted"] += 1
+                words = f"Preempted by pod {pod.uid} on node {node}"
+                self._recorder_of(pod.pod).tell(found, "Normal", "Preempted", words)
+
+    def _recorder_of(self, pod: Object) -> Recorder:
+        return self._recorders[self._profile_of(pod).scheduler_name]
 
 
-def _is_ours(pod: Object) -> bool:
-    spec = pod["spec"]
-    return (
-        spec.get("schedulerName", NAME) == NAME
-        and not spec.get("nodeName")
-        and not spec.get("schedulingGates")
-        and not is_terminating(pod)
-    )
+def _on(pod: Object, node: str) -> Object:
+    """The pod as it was assumed to be."""
+    return {**pod, "spec": {**pod["spec"], "nodeName": node}}
 
 
 def _asks(pod: Object) -> Object:
     """What of a pod decides where it may go."""
-    return {**pod["spec"], "labels": pod["metadata"].get("labels")}
+    return {**pod["spec"], "labels": labels_of(pod)}
 
 
 def _offers(node: Object) -> Object:
     """What of a node decides whom it may take."""
+    status = node.get("status") or {}
     return {
-        "labels": node["metadata"].get("labels"),
-        "spec": node["spec"],
-        "allocatable": dig(node, "status", "allocatable"),
+        "labels": labels_of(node),
+        "spec": node.get("spec"),
+        "allocatable": status.get("allocatable"),
+        "features": status.get("declaredFeatures"),
     }

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from pylet.api.object import Key, Object, controller_of, dig, is_terminating, key_of, labels_of, uid_of
+from pylet.api.object import Key, Object, condition_of, controller_of, dig, is_terminating, key_of, labels_of, uid_of
 from pylet.server.scheduler.requests import Resources, amounts, pod_requests, scored_requests
 from pylet.server.scheduler.terms import NONE, Affinity, affinity_of
 
@@ -30,6 +30,7 @@ class PodInfo:
         "affinity",
         "claims",
         "disks",
+        "is_preempted",
         "is_terminating",
         "key",
         "labels",
@@ -53,6 +54,7 @@ class PodInfo:
         self.ports = tuple(host_ports(spec))
         self.priority: int = spec.get("priority") or 0
         self.is_terminating = is_terminating(pod)
+        self.is_preempted = self.is_terminating and _is_preempted(pod)
         self.started: str = dig(pod, "status", "startTime", default="")
         self.affinity: Affinity = affinity_of(pod) if spec.get("affinity") else NONE
         self.claims: tuple[str, ...] = ()
@@ -96,6 +98,11 @@ class Pending(PodInfo):
     @cached_property
     def owner(self) -> Object | None:
         return controller_of(self.pod)
+
+
+def _is_preempted(pod: Object) -> bool:
+    target = condition_of(pod, "DisruptionTarget") or {}
+    return target.get("status") == "True" and target.get("reason") == "PreemptionByScheduler"
 
 
 def claim_of(volume: Object, pod: str) -> str:

@@ -17,6 +17,7 @@ from pylet.api.selector import LabelSelector
 from pylet.client.view import View
 from pylet.server.scheduler.model import NodeInfo, PodInfo
 from pylet.server.scheduler.terms import Term, Weighted
+from pylet.server.scheduler.volumes import Assumed
 
 _TALLIES = 256  # remembered: one for each selector somebody spreads by or keeps away from
 _SHAPES = 64  # remembered, each with what plugins said of every node
@@ -81,6 +82,32 @@ class Followed:
             self.tally.add(node, by)
 
 
+class Supposition:
+    """Pods put on a node or taken from it as long as one supposes so."""
+
+    __slots__ = ("_count", "_done", "_node")
+
+    def __init__(self, node: NodeInfo, count: Callable[[PodInfo, NodeInfo, int], None]) -> None:
+        self._node = node
+        self._count = count
+        self._done: list[tuple[PodInfo, int]] = []
+
+    def put(self, pod: PodInfo) -> None:
+        self._change(pod, 1)
+
+    def take(self, pod: PodInfo) -> None:
+        self._change(pod, -1)
+
+    def undo(self) -> None:
+        while self._done:
+            pod, by = self._done.pop()
+            self._count(pod, self._node, -by)
+
+    def _change(self, pod: PodInfo, by: int) -> None:
+        self._count(pod, self._node, by)
+        self._done.append((pod, by))
+
+
 class Snapshot:
     """`epoch` changes when nodes come, go or change their labels or taints, not when pods do."""
 
@@ -93,6 +120,7 @@ class Snapshot:
         self.preferred: dict[Weighted, Tally] = {}
         self.claim_users: dict[Key, int] = {}
         self.image_nodes: dict[str, int] = {}
+        self.assumed = Assumed()
         self.nominated: dict[str, dict[str, PodInfo]] = {}
         self._generation = 0
         self._homes: dict[str, tuple[PodInfo, NodeInfo]] = {}
@@ -157,33 +185,29 @@ class Snapshot:
 
     def nominate(self, pod: PodInfo, node: str) -> None:
         """Have the pod count on a node that is being cleared for it; "" takes that back."""
-        before = self._nominations.pop(pod.uid, "")
-        if before:
-            del self.nominated[before][pod.uid]
-            if not self.nominated[before]:
-                del self.nominated[before]
+        self.nominate_nowhere(pod.uid)
         if node:
             self._nominations[pod.uid] = node
             self.nominated.setdefault(node, {})[pod.uid] = pod
 
+    def nominate_nowhere(self, uid: str) -> None:
+        before = self._nominations.pop(uid, None)
+        if before is not None:
+            del self.nominated[before][uid]
+            if not self.nominated[before]:
+                del self.nominated[before]
+
     @contextmanager
-    def supposing(
-        self, node: NodeInfo, *, without: Iterable[PodInfo] = (), also: Iterable[PodInfo] = ()
-    ) -> Iterator[None]:
-        """The picture as it would be with other pods on that node; afterwards it is as it was."""
-        gone, added = list(without), list(also)
-        generation, order = node.generation, dict(node.pods)
-        for pods, by in ((gone, -1), (added, 1)):
-            for pod in pods:
-                self._count(pod, node, by)
+    def supposing(self, node: NodeInfo) -> Iterator[Supposition]:
+        """Try how it would be with other pods on that node; afterwards everything is as it was."""
+        supposed = Supposition(node, self._count)
+        generation, pods = node.generation, node.pods
+        node.pods = dict(pods)
         try:
-            yield
+            yield supposed
         finally:
-            for pods, by in ((added, -1), (gone, 1)):
-                for pod in pods:
-                    self._count(pod, node, by)
-            node.pods = order
-            node.generation = generation
+            supposed.undo()
+            node.generation, node.pods = generation, pods
 
     # ---- questions
 

@@ -13,8 +13,12 @@ from pylet.server.scheduler.plugins import (
     node_ports,
     node_resources_fit,
     node_unschedulable,
+    node_volume_limits,
     pod_topology_spread,
     taint_toleration,
+    volume_binding,
+    volume_restrictions,
+    volume_zone,
 )
 
 PROFILE = Profile(
@@ -25,6 +29,10 @@ PROFILE = Profile(
         (node_affinity.PLUGIN, 2),
         (node_ports.PLUGIN, 0),
         (node_resources_fit.PLUGIN, 1),
+        (volume_restrictions.PLUGIN, 0),
+        (node_volume_limits.PLUGIN, 0),
+        (volume_binding.PLUGIN, 0),
+        (volume_zone.PLUGIN, 0),
         (pod_topology_spread.PLUGIN, 2),
         (inter_pod_affinity.PLUGIN, 2),
         (balanced_allocation.PLUGIN, 1),

@@ -24,6 +24,7 @@ Counts = Mapping[str, int]
 
 class InterPodAffinity(Plugin):
     name = "InterPodAffinity"
+    minds_arrivals = True
     _far = Refusal(name, ("node(s) didn't match pod affinity rules",), is_final=True)
     _near = Refusal(name, ("node(s) didn't match pod anti-affinity rules",))
     _unwanted = Refusal(name, ("node(s) didn't satisfy existing pods anti-affinity rules",))

@@ -52,6 +52,7 @@ class _Constraint(NamedTuple):
 
 class PodTopologySpread(Plugin):
     name = "PodTopologySpread"
+    minds_arrivals = True
     _skewed = Refusal(name, ("node(s) didn't match pod topology spread constraints",))
     _no_label = Refusal(
         name, ("node(s) didn't match pod topology spread constraints (missing required label)",), is_final=True
