@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.observed import Container, Observed
+from pylet.agent.kubelet.resize import differing, needs_restart
 from pylet.agent.kubelet.spec import (
     app_containers,
     container_hash,
@@ -60,7 +61,15 @@ class StopPod:
     message: str = ""
 
 
-Action: TypeAlias = StartSandbox | StartContainer | StopContainer | StopPod
+@dataclass(frozen=True, slots=True)
+class ResizeContainer:
+    """Tell the runtime what the running container may have now."""
+
+    id: str
+    container: Object
+
+
+Action: TypeAlias = StartSandbox | StartContainer | StopContainer | StopPod | ResizeContainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +211,21 @@ class _Steps:
         elif probed.started is False:
             words = f"Container {name} failed startup probe"
             grace = dig(container, "startupProbe", "terminationGracePeriodSeconds")
+        elif changed := self._resized(container, last):
+            if not needs_restart(container, changed):
+                self.actions.append(ResizeContainer(last.id, container))
+                return True
+            words, goes_on = f"Container {name} resize requires restart", True
         else:
             return True
         words = f"{words}, will be restarted" if goes_on else words
         self.actions.append(StopContainer(last.id, name, words, grace))
         return goes_on
+
+    def _resized(self, container: Object, last: Container) -> list[str]:
+        """Which resources of the running container are not what they should be."""
+        enforced = self.observed.enforced.get(last.id)
+        return [] if enforced is None else differing(enforced, container.get("resources") or {})
 
     def _start(self, container: Object) -> None:
         """Start it, or its next instance once its back-off is over."""

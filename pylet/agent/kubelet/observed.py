@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pylet.agent.kubelet import labels
+from pylet.api.object import Object
 from pylet.cri.messages import ContainerState, ContainerStatus, LinuxResources, SandboxState, SandboxStatus
 
 
@@ -86,11 +87,15 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """`sandboxes` newest first; `containers` newest first within a name; `probed` by container id."""
+    """`sandboxes` newest first; `containers` newest first within a name.
+
+    `probed` and `enforced` (the resources the runtime was told) by container id.
+    """
 
     sandboxes: tuple[Sandbox, ...] = ()
     containers: Mapping[str, tuple[Container, ...]] = field(default_factory=dict)
     probed: Mapping[str, Probed] = field(default_factory=dict)
+    enforced: Mapping[str, Object] = field(default_factory=dict)
 
     @property
     def sandbox(self) -> Sandbox | None:

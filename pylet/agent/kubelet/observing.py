@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.logs import last_lines
 from pylet.agent.kubelet.observed import Container, Observed, Probed, Sandbox
+from pylet.api.object import Object
 from pylet.cri.interface import NotFound, Runtime
 from pylet.cri.messages import Container as Listed
 from pylet.cri.messages import ContainerState, ContainerStatus
@@ -24,7 +26,7 @@ class Observer:
     pod_uid: str
     _ended: dict[str, Container] = field(default_factory=dict)
 
-    async def observe(self, probed: dict[str, Probed]) -> Observed:
+    async def observe(self, probed: Mapping[str, Probed], enforced: Mapping[str, Object]) -> Observed:
         """Raises: CriError."""
         listed = await self.runtime.list_sandboxes(pod_uid=self.pod_uid)
         sandboxes: list[Sandbox] = []
@@ -41,7 +43,7 @@ class Observer:
                 containers.setdefault(container.name, []).append(container)
         known = {entry.id for entry in found}
         self._ended = {id_: ended for id_, ended in self._ended.items() if id_ in known}
-        return Observed(tuple(sandboxes), {name: tuple(group) for name, group in containers.items()}, probed)
+        return Observed(tuple(sandboxes), {name: tuple(group) for name, group in containers.items()}, probed, enforced)
 
     async def _container(self, entry: Listed) -> Container | None:
         if entry.id in self._ended:

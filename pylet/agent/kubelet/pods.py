@@ -100,7 +100,14 @@ class Pods:
         uid = worker.pod["metadata"]["uid"]
         self._workers[uid] = worker
         task = self._group.create_task(self._supervise(worker), name=f"pod {uid}")
-        task.add_done_callback(lambda _: self._workers.pop(uid, None))
+        task.add_done_callback(lambda _: self._gone(uid))
+
+    def _gone(self, uid: str) -> None:
+        """What the pod had is free for those that wait for it."""
+        self._workers.pop(uid, None)
+        for worker in self._workers.values():
+            if worker.is_resize_pending:
+                worker.poke()
 
     async def _supervise(self, worker: Worker) -> None:
         """A bug in one pod's handling is logged and tried again; it must not end the others."""

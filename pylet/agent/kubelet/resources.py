@@ -6,6 +6,8 @@ kuberuntime_container_linux.go` (calculateLinuxResources) and `pkg/kubelet/qos/p
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pylet.agent.kubelet.spec import all_containers, app_containers, is_sidecar, memory_bytes, milli_cpu, qos_class
 from pylet.api import podresources
 from pylet.api.object import Object, dig
@@ -38,6 +40,10 @@ def pod_resources(pod: Object) -> LinuxResources:
         cpu_shares=shares(asked),
         memory_limit_in_bytes=memory,
     )
+
+
+def unbounded(resources: LinuxResources) -> LinuxResources:
+    return replace(resources, cpu_quota=0, memory_limit_in_bytes=0)
 
 
 def container_resources(pod: Object, container: Object, capacity_bytes: int) -> LinuxResources:

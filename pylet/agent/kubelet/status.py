@@ -78,6 +78,10 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
         status |= {"podIP": ips[0], "podIPs": [{"ip": ip} for ip in ips]}
     if inits:
         status["initContainerStatuses"] = inits
+    if own := pod["spec"].get("resources"):
+        status["resources"] = own
+        if requests := own.get("requests"):
+            status["allocatedResources"] = requests
     if others:
         status["ephemeralContainerStatuses"] = sorted(others, key=lambda status: str(status["name"]))
     if facts.failure is not None and found == "Failed":
@@ -127,7 +131,7 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
     }
     if last is not None:
         status["containerID"] = f"containerd://{last.id}"
-        status |= _resources(container)
+        status |= _resources(container, observed.enforced.get(last.id) if last.is_running else None)
         if last.user is not None:
             uid, gid, groups = last.user
             status["user"] = {"linux": {"uid": uid, "gid": gid, "supplementalGroups": list(groups)}}
@@ -136,9 +140,10 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
     return status
 
 
-def _resources(container: Object) -> Object:
+def _resources(container: Object, enforced: Object | None) -> Object:
+    """What a running container has, and what it was granted."""
     resources = container.get("resources") or {}
-    found: Object = {"resources": resources}
+    found: Object = {"resources": resources if enforced is None else enforced}
     if requests := resources.get("requests"):
         found["allocatedResources"] = requests
     return found

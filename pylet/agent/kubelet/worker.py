@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from pylet.agent.kubelet import resize, resources
 from pylet.agent.kubelet.actions import (
+    TERMINAL,
     Action,
     Actions,
+    ResizeContainer,
     StartContainer,
     StartSandbox,
     StopContainer,
@@ -27,20 +30,23 @@ from pylet.agent.kubelet.actions import (
     stop,
 )
 from pylet.agent.kubelet.backoff import Backoff
-from pylet.agent.kubelet.config import log_directory
+from pylet.agent.kubelet.config import cgroup_parent, log_directory
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.observing import Observer
 from pylet.agent.kubelet.probing import Probing
 from pylet.agent.kubelet.reporting import status_patch
+from pylet.agent.kubelet.resizing import Resizing
+from pylet.agent.kubelet.resources import container_resources, pod_resources
 from pylet.agent.kubelet.spec import field_path, find_container, full_name, is_host_network
 from pylet.agent.kubelet.starting import CannotRun, Node, NoSandbox, PostStartFailed, Starter
 from pylet.agent.kubelet.status import Circumstances, pod_status
 from pylet.agent.kubelet.stopping import Stopper, grace_seconds
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.api.errors import ApiError, Conflict, NotFound
+from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
+from pylet.api.object import Key, Object, dig, is_terminating, key_of, uid_of
 from pylet.client.interface import PatchType
 from pylet.cri import interface as cri
 
@@ -48,6 +54,7 @@ log = logging.getLogger(__name__)
 
 _RETRY = timedelta(seconds=10)
 _SOON = timedelta(seconds=1)
+_RESIZE_RETRY = timedelta(minutes=3)
 _SETTLING = timedelta(milliseconds=10)
 _SANDBOX, _POD = "/sandbox", "/pod"  # slots that are no container's name
 
@@ -76,6 +83,7 @@ class Worker:
     _starter: Starter = field(init=False)
     _stopper: Stopper = field(init=False)
     _probing: Probing = field(init=False)
+    _resizing: Resizing = field(init=False)
 
     def __post_init__(self) -> None:
         node = self.node
@@ -83,6 +91,12 @@ class Worker:
         self._starter = Starter(node, self._tell)
         self._stopper = Stopper(node.runtime, node.clock, self._tell)
         self._probing = Probing(node.runtime, node.clock, self._tell, self._wake.set)
+        self._resizing = Resizing.of(self.pod, lambda *event: node.recorder.tell(self.pod, *event))
+
+    @property
+    def is_resize_pending(self) -> bool:
+        """Whether it waits for resources that others have."""
+        return self._resizing.is_pending
 
     @property
     def ids(self) -> set[str]:
@@ -149,11 +163,13 @@ class Worker:
         self._wake.clear()
         self._again_at = None
         try:
+            pod = self._granted()
             observed = await self._observe()
-            self._probing.follow(self.pod, observed, self._ip(observed), group)
-            plan = self._compute(observed)
+            self._resizing.follow(pod, observed)
+            self._probing.follow(pod, observed, self._ip(observed), group)
+            plan = self._compute(pod, observed)
             self._back_off(plan)
-            await self._report(observed)
+            await self._report(pod, observed)
             for action in plan.actions:
                 self._launch(action, observed, group)
             self._look_again(plan.again_at)
@@ -174,10 +190,30 @@ class Worker:
             self._look_again(self.node.clock.now() + _SOON)
         return False
 
-    def _compute(self, observed: Observed) -> Actions:
+    def _granted(self) -> Object:
+        """The pod as it is to run here: with the resources it was granted, which a resize may have asked to change."""
+        node = self.node
+        if self._deleted or is_terminating(self.pod):
+            return self.pod
+
+        def others() -> list[Object]:
+            return [
+                pod
+                for pod in node.view.select(POD)
+                if dig(pod, "spec", "nodeName") == node.settings.node_name
+                and uid_of(pod) != uid_of(self.pod)
+                and dig(pod, "status", "phase") not in TERMINAL
+            ]
+
+        pod = self._resizing.grant(self.pod, node.view.get(NODE, Key("", node.settings.node_name)) or {}, others)
+        if self._resizing.is_pending:
+            self._look_again(node.clock.now() + _RESIZE_RETRY)
+        return pod
+
+    def _compute(self, pod: Object, observed: Observed) -> Actions:
         if self._deleted or self._failure is not None:
             return stop(observed)
-        return compute(self.pod, observed, self._backoff, self.node.clock.now())
+        return compute(pod, observed, self._backoff, self.node.clock.now())
 
     def _back_off(self, plan: Actions) -> None:
         for name, (reason, message) in (plan.waiting or {}).items():
@@ -195,7 +231,7 @@ class Worker:
     # ---- observing
 
     async def _observe(self) -> Observed:
-        observed = await self._observer.observe(self._probing.results())
+        observed = await self._observer.observe(self._probing.results(), self._resizing.enforced)
         containers = [container for group in observed.containers.values() for container in group]
         self.ids.update(container.id for container in containers)
         self.ids.update(sandbox.id for sandbox in observed.sandboxes)
@@ -228,6 +264,8 @@ class Worker:
                 self._probing.forget(id_)
                 seconds = self._grace() if grace is None or is_terminating(self.pod) else grace
                 self._occupy(name, self._stopper.stop(self.pod, target, name, why, seconds), group)
+            case ResizeContainer(id_, container):
+                self._occupy(container["name"], self._resize(id_, container), group)
             case StopPod(reason, message):
                 if reason and self._failure is None:
                     self._failure = reason, message
@@ -290,6 +328,20 @@ class Worker:
             return
         self._waiting.pop(name, None)
 
+    async def _resize(self, id_: str, container: Object) -> None:
+        """The pod's cgroup first has room for both, what is and what will be; then for what is granted."""
+        node, pod = self.node, resize.with_allocation(self.pod, self._resizing.allocation)
+        group, limits = cgroup_parent(pod, node.settings), pod_resources(pod)
+        try:
+            node.cgroups.apply(group, resources.unbounded(limits))
+            await node.runtime.update_resources(id_, container_resources(pod, container, node.settings.memory_bytes))
+            self._resizing.enforced[id_] = container.get("resources") or {}
+            node.cgroups.apply(group, limits)
+        except (OSError, cri.CriError) as failed:
+            self._resizing.failed(self.pod, str(failed))
+            self._tell(container, "Warning", "ResizeError", f"Pod resize error: {failed}")
+            self._not_before[container["name"]] = node.clock.now() + _RETRY
+
     def _target(self, id_: str, name: str, observed: Observed) -> Target:
         return Target.of(id_, self._ip(observed), find_container(self.pod, name) or {})
 
@@ -340,12 +392,12 @@ class Worker:
 
     # ---- reporting
 
-    async def _report(self, observed: Observed) -> None:
+    async def _report(self, pod: Object, observed: Observed) -> None:
         if self._deleted:
             return
         node = self.node
-        facts = Circumstances(node.settings.host_ips, self._waiting, self._failure)
-        patch = status_patch(self.pod, pod_status(self.pod, observed, facts, node.clock.now()))
+        facts = Circumstances(node.settings.host_ips, self._waiting, self._failure, self._resizing.conditions)
+        patch = status_patch(self.pod, pod_status(pod, observed, facts, node.clock.now()))
         if patch is None:
             return
         try:
