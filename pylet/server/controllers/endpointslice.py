@@ -15,7 +15,7 @@ from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object, dig, is_terminating, key_of, labels_of, uid_of
+from pylet.api.object import Key, Object, dig, is_terminating, key_of, labels_of, owners_of, uid_of
 from pylet.api.podtemplate import is_finished, is_ready, owner_reference
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Plan, Update, Watch, itself
@@ -23,8 +23,10 @@ from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Del
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
+_ZONE = "topology.kubernetes.io/zone"
 _HEADLESS = "service.kubernetes.io/headless"
 _MOST_ENDPOINTS = 100
+_NEAR = ("PreferClose", "PreferSameZone", "PreferSameNode")
 
 _Ports = tuple[tuple[tuple[str, object], ...], ...]
 
@@ -41,14 +43,20 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
         return NOTHING
     wanted = _endpoints(service, view)
-    actions: list[Action] = []
-    for family in service["spec"].get("ipFamilies") or ["IPv4"]:
+    families = service["spec"].get("ipFamilies") or ["IPv4"]
+    ours = [found for found in mine if uid_of(service) in (owner["uid"] for owner in owners_of(found))]
+    actions: list[Action] = [
+        Delete(ENDPOINT_SLICE, key_of(found), uid_of(found))
+        for found in mine
+        if found not in ours or found["addressType"] not in families
+    ]
+    for family in families:
         groups: dict[_Ports, dict[str, Object]] = {}
         for pod_uid, (ports, endpoint) in wanted.get(family, {}).items():
             groups.setdefault(ports, {})[pod_uid] = endpoint
         if not groups:
             groups[()] = {}  # a Service without pods still has one slice, which says so
-        there = [found for found in mine if found["addressType"] == family]
+        there = [found for found in ours if found["addressType"] == family]
         actions += _fit(service, family, groups, there)
     return Plan(tuple(actions)) if actions else NOTHING
 
@@ -60,6 +68,8 @@ def _endpoints(service: Object, view: View) -> dict[str, dict[str, tuple[_Ports,
     found: dict[str, dict[str, tuple[_Ports, Object]]] = {}
     for pod in view.select(POD, service["metadata"]["namespace"], matches):
         if is_finished(pod) or not dig(pod, "spec", "nodeName"):
+            continue
+        if not publish and view.get(NODE, Key("", pod["spec"]["nodeName"])) is None:
             continue
         for address in dig(pod, "status", "podIPs", default=()):
             endpoint = _endpoint(service, pod, address["ip"], view, publish=publish)
@@ -83,9 +93,22 @@ def _endpoint(service: Object, pod: Object, address: str, view: View, *, publish
     if hostname := hostname_under(service, pod):
         endpoint["hostname"] = hostname
     node = view.get(NODE, Key("", spec["nodeName"]))
-    if node is not None and (zone := labels_of(node).get("topology.kubernetes.io/zone")):
+    if node is not None and (zone := labels_of(node).get(_ZONE)):
         endpoint["zone"] = zone
+    if endpoint["conditions"]["ready"] and (hints := _hints(service, endpoint)):
+        endpoint["hints"] = hints
     return endpoint
+
+
+def _hints(service: Object, endpoint: Object) -> Object:
+    """For whom a ready endpoint is near. Source: `endpointslice/trafficdist/trafficdist.go`."""
+    wish = service["spec"].get("trafficDistribution")
+    hints: Object = {}
+    if wish in _NEAR and "zone" in endpoint:
+        hints["forZones"] = [{"name": endpoint["zone"]}]
+    if wish == "PreferSameNode":
+        hints["forNodes"] = [{"name": endpoint["nodeName"]}]
+    return hints
 
 
 def _ports(service: Object, pod: Object) -> _Ports:
@@ -175,8 +198,23 @@ def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
         yield Key(entry.key.namespace, entry.labels.get(SERVICE_NAME, ""))
 
 
-CONTROLLER = Controller(
-    "endpointslice",
-    (Watch(SERVICE, itself), Watch(POD, _of_pod), Watch(ENDPOINT_SLICE, _of_slice)),
-    plan,
-)
+def controller() -> Controller:
+    zones: dict[str, str | None] = {}
+
+    def of_node(entry: Entry, view: View) -> Iterable[Key]:
+        """A node that comes, goes or moves changes the endpoints of its pods."""
+        found = view.table(NODE).entries.get(entry.key)
+        zone = found.labels.get(_ZONE, "") if found is not None else None
+        if zones.get(entry.key.name) == zone:
+            return
+        zones[entry.key.name] = zone
+        if zone is None:
+            del zones[entry.key.name]
+        for pod in view.table(POD).with_field("spec.nodeName", entry.key.name).values():
+            yield from _of_pod(pod, view)
+
+    watches = (Watch(SERVICE, itself), Watch(POD, _of_pod), Watch(ENDPOINT_SLICE, _of_slice), Watch(NODE, of_node))
+    return Controller("endpointslice", watches, plan)
+
+
+CONTROLLER = controller()

@@ -1,0 +1,108 @@
+"""EndpointSlices: hints for near endpoints, pods without a node, and Endpoints that are mirrored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pylet.api.object import Key, Object
+from pylet.server.controllers import endpointslice, endpointslice_mirroring
+from pylet.server.reconcile.plan import Action, Create, Delete, Emit, Update
+from tests.server.controllers.picture import NOW, obj, pod, view
+
+KEY = Key("default", "web")
+ZONE = {"topology.kubernetes.io/zone": "a"}
+NODE = obj("v1", "Node", "n", namespace="", meta={"labels": ZONE}, spec={})
+
+
+def service(**spec: Any) -> Object:
+    spec = {"selector": {"app": "web"}, "ports": [{"port": 80}], "ipFamilies": ["IPv4"], **spec}
+    return obj("v1", "Service", "web", spec=spec)
+
+
+def worker(**rest: Any) -> Object:
+    found = pod("p", **rest)
+    found["status"]["podIPs"] = [{"ip": "10.0.0.1"}]
+    return found
+
+
+def created(*objects: Object) -> Object:
+    (create,) = endpointslice.plan(KEY, view(*objects), NOW).actions
+    assert isinstance(create, Create)
+    return create.object
+
+
+@pytest.mark.parametrize(
+    ("wish", "hints"),
+    [
+        (None, None),
+        ("PreferClose", {"forZones": [{"name": "a"}]}),
+        ("PreferSameZone", {"forZones": [{"name": "a"}]}),
+        ("PreferSameNode", {"forZones": [{"name": "a"}], "forNodes": [{"name": "n"}]}),
+    ],
+)
+def test_traffic_is_kept_near(wish: str | None, hints: Object | None) -> None:
+    (endpoint,) = created(service(trafficDistribution=wish), NODE, worker())["endpoints"]
+    assert endpoint.get("hints") == hints
+    (unready,) = created(service(trafficDistribution=wish), NODE, worker(ready=False))["endpoints"]
+    assert "hints" not in unready
+
+
+@pytest.mark.parametrize(("publish", "shown"), [(False, 0), (True, 1)])
+def test_a_pod_whose_node_is_unknown_shows_only_where_all_do(publish: bool, shown: int) -> None:
+    assert len(created(service(publishNotReadyAddresses=publish), worker())["endpoints"]) == shown
+
+
+def test_slices_of_another_service_of_this_name_go() -> None:
+    labels = {endpointslice.SERVICE_NAME: "web", endpointslice.MANAGED_BY: endpointslice.MANAGER}
+    owner = [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "gone"}]
+    meta = {"labels": labels, "ownerReferences": owner}
+    old = obj("discovery.k8s.io/v1", "EndpointSlice", "web-1", meta=meta, addressType="IPv4", endpoints=[], ports=[])
+    assert [type(action) for action in endpointslice.plan(KEY, view(service(), old), NOW).actions] == [Delete, Create]
+
+
+# ---- mirrored
+
+
+def endpoints(*addresses: str, meta: Object | None = None) -> Object:
+    subset = {"addresses": [{"ip": ip} for ip in addresses], "ports": [{"name": "", "port": 80, "protocol": "TCP"}]}
+    return obj("v1", "Endpoints", "web", meta=meta or {}, subsets=[subset])
+
+
+def mirror(*objects: Object) -> tuple[Action, ...]:
+    return endpointslice_mirroring.plan(KEY, view(*objects), NOW).actions
+
+
+def test_each_family_gets_its_slice_and_then_all_is_done() -> None:
+    bare = service(selector=None)
+    given = endpoints("10.0.0.1", "fd00::1", meta={"labels": {"a": "b"}, "annotations": {"c": "d"}})
+    actions = mirror(bare, given)
+    made = [action.object for action in actions if isinstance(action, Create)]
+    assert [one["addressType"] for one in made] == ["IPv4", "IPv6"]
+    assert made[0]["metadata"]["annotations"] == {"c": "d"}
+    stored = [{**one, "metadata": {**one["metadata"], "name": str(n), "uid": str(n)}} for n, one in enumerate(made)]
+    assert mirror(bare, given, *stored) == ()
+    (update,) = mirror(bare, endpoints("10.0.0.2", "fd00::1", meta=given["metadata"]), *stored)
+    assert isinstance(update, Update)
+    assert [type(action) for action in mirror(service(), given, *stored)] == [Delete, Delete]
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}},
+        {"annotations": {"control-plane.alpha.kubernetes.io/leader": "{}"}},
+    ],
+)
+def test_what_is_no_service_is_not_mirrored(meta: Object) -> None:
+    assert mirror(service(selector=None), endpoints("10.0.0.1", meta=meta)) == ()
+
+
+def test_too_many_addresses_are_told_of() -> None:
+    many = endpoints(*(f"10.0.{number // 250}.{number % 250 + 1}" for number in range(1003)))
+    told, create = mirror(service(selector=None), many)
+    assert isinstance(told, Emit)
+    assert told.message.endswith("3 addresses were skipped")
+    assert isinstance(create, Create)
+    assert len(create.object["endpoints"]) == 1000
