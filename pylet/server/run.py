@@ -163,7 +163,7 @@ async def serve(
         registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))
         static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
         authenticator = Authenticator(registry, tokens, (audience,), static, clock.now)
-        reviews = Reviews(authenticator, authorizer)
+        reviews = Reviews(registry, authenticator, authorizer)
         auditor = _auditor(config, clock, group)
         token_requests = TokenRequests(registry, tokens, (audience,), clock.now)
         answers = _answers(registry, reviews, token_requests)

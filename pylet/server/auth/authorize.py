@@ -10,12 +10,13 @@ from pylet.api.kinds.clusterrolebinding import KIND as CLUSTER_ROLE_BINDING
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.role import KIND as ROLE
 from pylet.api.kinds.rolebinding import KIND as ROLE_BINDING
-from pylet.api.object import Object
+from pylet.api.object import Key, Object
 from pylet.client.view import Entry
 from pylet.server.auth import default_roles
 from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.node import NodeAuthorizer
 from pylet.server.auth.rbac import Policy, Rule
+from pylet.server.auth.relations import Relations
 from pylet.server.registry import Registry
 
 MASTERS = "system:masters"
@@ -30,7 +31,8 @@ class Authorizer:
         for kind in _RBAC:
             registry.table(kind).listen(self._changed)
         node_role = next(role for role in default_roles.objects() if role["metadata"]["name"] == "system:node")
-        self._nodes = NodeAuthorizer([Rule.of(rule) for rule in node_role["rules"]], self._pods_on)
+        relations = Relations(self._pods_on, self._find)
+        self._nodes = NodeAuthorizer([Rule.of(rule) for rule in node_role["rules"]], relations)
 
     @property
     def policy(self) -> Policy:
@@ -58,6 +60,10 @@ class Authorizer:
 
     def _objects(self, kind: Kind) -> Iterable[Object]:
         return [entry.object for entry in self._registry.table(kind).entries.values()]
+
+    def _find(self, kind: Kind, key: Key) -> Object | None:
+        entry = self._registry.table(kind).entries.get(key)
+        return None if entry is None else entry.object
 
     def _pods_on(self, node: str) -> Iterable[Object]:
         table = self._registry.table(POD)

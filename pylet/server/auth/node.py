@@ -1,148 +1,168 @@
 """The node authorizer: a node reads and writes what concerns itself and the pods bound to it, and no more.
 
-What a node may at all is the role `system:node`; the objects of some resources must besides be related to the node. The
-relation is read from the pods bound to it, found through the watch cache's index on spec.nodeName.
+What a node may at all is the role `system:node`; the objects of some resources must besides be related to the node
+(`relations`). Nodes see each other by RBAC, as kube-proxy does: `default_roles.txt`, pylet:node-proxier.
 Source: plugin/pkg/auth/authorizer/node/node_authorizer.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 
-from pylet.api.object import Object, dig
 from pylet.api.selector import parse_fields
 from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.rbac import Rule
+from pylet.server.auth.relations import Relations
+from pylet.server.registry import User
 
 PREFIX = "system:node:"
 GROUP = "system:nodes"
 _READ = frozenset({"get", "list", "watch"})
-_OWN_LEASE = frozenset({"get", "create", "update", "patch", "delete"})
+_CHANGE = frozenset({"update", "patch"})
+_OWN = frozenset({"get", "create", "update", "patch", "delete"})
+_YES, _NO = Decision(True), Decision(False)
 
-PodsOn = Callable[[str], Iterable[Object]]
-"""The pods bound to a node."""
+
+def node_of(user: User) -> str | None:
+    """The node a user is; None for who is none."""
+    return user.name.removeprefix(PREFIX) if GROUP in user.groups and user.name.startswith(PREFIX) else None
 
 
 class NodeAuthorizer:
     """`rules` are those of `system:node`."""
 
-    def __init__(self, rules: Iterable[Rule], pods_on: PodsOn) -> None:
+    def __init__(self, rules: Iterable[Rule], relations: Relations) -> None:
         self._rules = tuple(rules)
-        self._pods_on = pods_on
+        self._relations = relations
 
     def decide(self, asked: Attributes) -> Decision:
-        """For users of the group `system:nodes`; others get no allowance here."""
-        if GROUP not in asked.user.groups or not asked.user.name.startswith(PREFIX):
-            return Decision(False)
-        node = asked.user.name.removeprefix(PREFIX)
+        """Who is no node gets no allowance here."""
+        node = node_of(asked.user)
+        if node is None:
+            return _NO
+        if not node:
+            return Decision(False, f'unknown node for user "{asked.user.name}"')
         match asked.group, asked.resource:
             case "", ("secrets" | "configmaps"):
-                return self._related(node, asked, _READ)
-            case "", ("persistentvolumeclaims" | "persistentvolumes"):
-                return self._related(node, asked, frozenset({"get"}))
+                return self._read(node, asked)
+            case "", "persistentvolumeclaims" if asked.subresource == "status":
+                if asked.verb not in _CHANGE:
+                    return Decision(False, "can only get/update/patch this type")
+                return self._related(node, asked)
+            case (
+                ("", "persistentvolumeclaims" | "persistentvolumes")
+                | ("resource.k8s.io", "resourceclaims")
+                | ("storage.k8s.io", "volumeattachments")
+            ):
+                return self._get(node, asked)
             case "", "serviceaccounts":
-                if asked.verb == "create" and asked.subresource != "token":
-                    return Decision(False, "can only create token subresource of serviceaccount")
-                verbs = frozenset({"create"}) if asked.subresource == "token" else frozenset({"get"})
-                return self._related(node, asked, verbs)
+                return self._account(node, asked)
             case "coordination.k8s.io", "leases":
                 return _lease(node, asked)
+            case "storage.k8s.io", "csinodes":
+                return _csi_node(node, asked)
+            case "resource.k8s.io", "resourceslices":
+                return self._slice(node, asked)
             case "", "nodes":
-                return self._node(node, asked)
+                return _node(node, asked)
             case "", "pods":
                 return self._pod(node, asked)
-            case "storage.k8s.io", "csinodes":
-                return _named_as_node(node, asked, "can only access CSINode with the same name as the requesting node")
-        return self._by_rules(asked)
-
-    def _by_rules(self, asked: Attributes) -> Decision:
         return Decision(any(rule.allows(asked) for rule in self._rules))
 
-    def _node(self, node: str, asked: Attributes) -> Decision:
-        if asked.verb in _READ and asked.name != node and not _selects(asked.fields, "metadata.name", node):
-            # Upstream refuses other nodes' objects; pylet's overlay network needs every node's addresses.
-            return Decision(not asked.subresource)
-        return self._by_rules(asked)
+    def _read(self, node: str, asked: Attributes) -> Decision:
+        if asked.verb not in _READ:
+            return Decision(False, "can only read resources of this type")
+        if asked.subresource:
+            return Decision(False, "cannot read subresource")
+        if not asked.namespace:
+            return Decision(False, "can only read namespaced object of this type")
+        return self._related(node, asked)
+
+    def _get(self, node: str, asked: Attributes) -> Decision:
+        if asked.verb != "get":
+            return Decision(False, "can only get individual resources of this type")
+        if asked.subresource:
+            return Decision(False, "cannot get subresource")
+        return self._related(node, asked)
+
+    def _account(self, node: str, asked: Attributes) -> Decision:
+        if asked.verb == "get" and not asked.subresource:
+            return self._read(node, asked)
+        if asked.verb != "create" or not asked.name:
+            return Decision(False, "can only create tokens for individual service accounts")
+        if asked.subresource != "token":
+            return Decision(False, "can only create token subresource of serviceaccount")
+        return self._related(node, asked)
+
+    def _slice(self, node: str, asked: Attributes) -> Decision:
+        if asked.subresource:
+            return Decision(False, "cannot authorize ResourceSlice subresources")
+        match asked.verb:
+            case "create":
+                return _YES
+            case "get" | "update" | "patch" | "delete":
+                return self._related(node, asked)
+            case "list" | "watch" | "deletecollection":
+                if _selects(asked.fields, "spec.nodeName", node):
+                    return _YES
+                why = "can only list/watch/deletecollection resourceslices with nodeName field selector"
+                return Decision(False, why)
+        verbs = "get, watch, list, create, update, patch, delete, deletecollection"
+        return Decision(False, f"only the following verbs are allowed for a ResourceSlice: {verbs}")
 
     def _pod(self, node: str, asked: Attributes) -> Decision:
-        match asked.verb:
-            case "list" | "watch":
+        match asked.subresource, asked.verb:
+            case "", "get":
+                return self._get(node, asked)
+            case "", ("list" | "watch"):
                 if _selects(asked.fields, "spec.nodeName", node):
-                    return Decision(True)
+                    return _YES
+                if asked.name:
+                    return self._related(node, asked)
                 return Decision(False, "can only list/watch pods with spec.nodeName field selector")
-            case "get":
-                if any(_is(pod, asked.namespace, asked.name) for pod in self._pods_on(node)):
-                    return Decision(True)
-                return Decision(False, f"no relationship found between node '{node}' and this object")
-        return self._by_rules(asked)  # what it may do to pods, NodeRestriction narrows to its own
+            # What it may do to pods, NodeRestriction narrows to its own.
+            case ("", "create" | "delete") | ("status", "update" | "patch") | ("eviction", "create"):
+                return _YES
+        return _NO
 
-    def _related(self, node: str, asked: Attributes, verbs: frozenset[str]) -> Decision:
-        if asked.verb not in verbs:
-            return Decision(False, "can only read resources of this type")
+    def _related(self, node: str, asked: Attributes) -> Decision:
         if not asked.name:
             return Decision(False, "No Object name found")
-        for pod in self._pods_on(node):
-            if pod["metadata"]["namespace"] == asked.namespace and asked.name in set(references(pod, asked.resource)):
-                return Decision(True)
+        if self._relations.concern(node, asked.resource, asked.namespace, asked.name):
+            return _YES
         return Decision(False, f"no relationship found between node '{node}' and this object")
 
 
-def references(pod: Object, resource: str) -> Iterator[str]:
-    """Names of the objects of that resource the pod uses."""
-    spec = pod["spec"]
-    match resource:
-        case "serviceaccounts":
-            yield spec.get("serviceAccountName") or "default"
-        case "secrets":
-            for pull in spec.get("imagePullSecrets") or ():
-                yield pull.get("name") or ""
-            for source in _sources(spec, "secret"):
-                yield source.get("secretName") or source.get("name") or ""
-            yield from _in_environment(spec, "secret")
-        case "configmaps":
-            for source in _sources(spec, "configMap"):
-                yield source.get("name") or ""
-            yield from _in_environment(spec, "configMap")
-        case "persistentvolumeclaims":
-            for volume in spec.get("volumes") or ():
-                yield dig(volume, "persistentVolumeClaim", "claimName", default="")
-
-
-def _sources(spec: Object, name: str) -> Iterator[Object]:
-    for volume in spec.get("volumes") or ():
-        if source := volume.get(name):
-            yield source
-        for part in dig(volume, "projected", "sources", default=()):
-            if source := part.get(name):
-                yield source
-
-
-def _in_environment(spec: Object, name: str) -> Iterator[str]:
-    for group in ("initContainers", "containers", "ephemeralContainers"):
-        for container in spec.get(group) or ():
-            for variable in container.get("env") or ():
-                yield dig(variable, "valueFrom", f"{name}KeyRef", "name", default="")
-            for source in container.get("envFrom") or ():
-                yield dig(source, f"{name}Ref", "name", default="")
+def _node(node: str, asked: Attributes) -> Decision:
+    match asked.subresource, asked.verb:
+        case ("", "create" | "update" | "patch") | ("status", "update" | "patch"):
+            return _YES
+        case "", ("get" | "list" | "watch"):
+            if asked.name == node:
+                return _YES
+            what = f"'{asked.name}'" if asked.name else "all nodes"
+            return Decision(False, f"node '{node}' cannot read {what}, only its own Node object")
+    return _NO
 
 
 def _lease(node: str, asked: Attributes) -> Decision:
-    if asked.verb not in _OWN_LEASE:
+    if asked.verb not in _OWN:
         return Decision(False, "can only get, create, update, patch, or delete a node lease")
     if asked.namespace != "kube-node-lease":
         return Decision(False, 'can only access leases in the "kube-node-lease" system namespace')
-    return _named_as_node(node, asked, "can only access node lease with the same name as the requesting node")
-
-
-def _named_as_node(node: str, asked: Attributes, why: str) -> Decision:
     if asked.verb != "create" and asked.name != node:
-        return Decision(False, why)
-    return Decision(True)
+        return Decision(False, "can only access node lease with the same name as the requesting node")
+    return _YES
 
 
-def _is(pod: Object, namespace: str, name: str) -> bool:
-    meta = pod["metadata"]
-    return bool(meta["name"] == name and meta["namespace"] == namespace)
+def _csi_node(node: str, asked: Attributes) -> Decision:
+    if asked.verb not in _OWN:
+        return Decision(False, "can only get, create, update, patch, or delete a CSINode")
+    if asked.subresource:
+        return Decision(False, "cannot authorize CSINode subresources")
+    if asked.verb != "create" and asked.name != node:
+        return Decision(False, "can only access CSINode with the same name as the requesting node")
+    return _YES
 
 
 def _selects(fields: str, field: str, value: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from pylet.api.object import Object
+from pylet.api.object import Key, Object
 from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.registry import User
 
@@ -100,6 +100,7 @@ class _Grant:
     """One binding's effect for one of its subjects; `why` words it as upstream's SubjectAccessReview does."""
 
     rules: tuple[Rule, ...]
+    role: Key
     why: str
 
 
@@ -155,6 +156,10 @@ class Policy:
         """All rules that hold for the user in the namespace ("" for cluster-wide ones alone)."""
         return [rule for grant in self._grants(user, namespace) for rule in grant.rules]
 
+    def roles_of(self, user: User, namespace: str) -> Iterator[Key]:
+        """The roles that hold for the user in the namespace; cluster roles have the namespace ""."""
+        return (grant.role for grant in self._grants(user, namespace))
+
     def role(self, kind: str, namespace: str, name: str) -> tuple[Rule, ...] | None:
         """The rules a roleRef stands for, None when there is no such role."""
         return self._roles.get(("" if kind == "ClusterRole" else namespace, name))
@@ -177,11 +182,12 @@ class Policy:
         if rules is None:
             return
         name = binding["metadata"]["name"]
+        role = Key("" if ref["kind"] == "ClusterRole" else namespace, ref["name"])
         kind, shown = ("RoleBinding", f"{name}/{namespace}") if namespace else ("ClusterRoleBinding", name)
         for subject in binding.get("subjects") or ():
             target, says = _subject(subject, namespace)
             why = f'RBAC: allowed by {kind} "{shown}" of {ref["kind"]} "{ref["name"]}" to {says}'
-            self._granted.setdefault((namespace, target), []).append(_Grant(rules, why))
+            self._granted.setdefault((namespace, target), []).append(_Grant(rules, role, why))
 
 
 def _rules(role: Object) -> tuple[Rule, ...]:

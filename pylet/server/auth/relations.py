@@ -1,0 +1,130 @@
+"""What concerns a node: the pods bound to it and all they use, found on demand through the watch cache's indexes.
+
+Secret, ConfigMap, ServiceAccount, claims → pod → node; volume → claim → pod; Secret → volume; attachment, slice → node.
+Source: plugin/pkg/auth/authorizer/node/graph.go, pkg/api/v1/{pod,persistentvolume}/util.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from pylet.api.kind import Kind
+from pylet.api.kinds.persistentvolume import KIND as VOLUME
+from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
+from pylet.api.kinds.resourceslice import KIND as SLICE
+from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
+from pylet.api.object import Key, Object, annotations_of, dig
+
+_MIRROR = "kubernetes.io/config.mirror"
+_OF_NODE = {"volumeattachments": ATTACHMENT, "resourceslices": SLICE}
+
+PodsOn = Callable[[str], Iterable[Object]]
+"""The pods bound to a node."""
+Find = Callable[[Kind, Key], Object | None]
+
+
+class Relations:
+    def __init__(self, pods_on: PodsOn, find: Find) -> None:
+        self._pods_on = pods_on
+        self._find = find
+
+    def concern(self, node: str, resource: str, namespace: str, name: str) -> bool:
+        """Whether the object concerns the node."""
+        if resource in _OF_NODE:
+            found = self._find(_OF_NODE[resource], Key("", name))
+            return found is not None and found["spec"].get("nodeName") == node
+        pods = self._pods_on(node)
+        if resource == "pods":
+            return any(pod["metadata"]["name"] == name and pod["metadata"]["namespace"] == namespace for pod in pods)
+        users = [pod for pod in pods if _MIRROR not in annotations_of(pod)]
+        if resource == "persistentvolumes":
+            return self._is_claimed(users, name)
+        if any(pod["metadata"]["namespace"] == namespace and name in references(pod, resource) for pod in users):
+            return True
+        return resource == "secrets" and Key(namespace, name) in self._secrets_of_volumes(users)
+
+    def _is_claimed(self, pods: Iterable[Object], volume: str) -> bool:
+        claim = dig(self._find(VOLUME, Key("", volume)) or {}, "spec", "claimRef", default={})
+        return any(
+            pod["metadata"]["namespace"] == claim.get("namespace")
+            and claim.get("name") in references(pod, "persistentvolumeclaims")
+            for pod in pods
+        )
+
+    def _secrets_of_volumes(self, pods: Iterable[Object]) -> Iterator[Key]:
+        for pod in pods:
+            namespace = pod["metadata"]["namespace"]
+            for name in references(pod, "persistentvolumeclaims"):
+                claim = self._find(CLAIM, Key(namespace, name)) or {}
+                volume = self._find(VOLUME, Key("", dig(claim, "spec", "volumeName", default="")))
+                if volume is not None:
+                    yield from _secrets_of(volume, namespace)
+
+
+def references(pod: Object, resource: str) -> Iterator[str]:
+    """Names of the objects of that resource the pod uses, all in its namespace."""
+    spec = pod["spec"]
+    match resource:
+        case "serviceaccounts":
+            yield spec.get("serviceAccountName") or "default"
+        case "secrets":
+            for pull in spec.get("imagePullSecrets") or ():
+                yield pull.get("name") or ""
+            for source in _sources(spec, "secret"):
+                yield source.get("secretName") or source.get("name") or ""
+            for volume in spec.get("volumes") or ():
+                yield from _secrets_of_source(volume)
+            yield from _in_environment(spec, "secret")
+        case "configmaps":
+            for source in _sources(spec, "configMap"):
+                yield source.get("name") or ""
+            yield from _in_environment(spec, "configMap")
+        case "persistentvolumeclaims":
+            for volume in spec.get("volumes") or ():
+                yield dig(volume, "persistentVolumeClaim", "claimName", default="")
+                if volume.get("ephemeral"):
+                    yield f"{pod['metadata']['name']}-{volume['name']}"
+        case "resourceclaims":
+            status = pod.get("status") or {}
+            for claim in (*(spec.get("resourceClaims") or ()), *(status.get("resourceClaimStatuses") or ())):
+                yield claim.get("resourceClaimName") or ""
+            yield dig(status, "extendedResourceClaimStatus", "resourceClaimName", default="")
+
+
+def _sources(spec: Object, name: str) -> Iterator[Object]:
+    for volume in spec.get("volumes") or ():
+        if source := volume.get(name):
+            yield source
+        for part in dig(volume, "projected", "sources", default=()):
+            if source := part.get(name):
+                yield source
+
+
+def _secrets_of_source(volume: Object) -> Iterator[str]:
+    """Secrets that a driver of the volume needs."""
+    for source in volume.values():
+        if isinstance(source, dict):
+            for field, value in source.items():
+                if field in ("secretRef", "nodePublishSecretRef") and isinstance(value, dict):
+                    yield value.get("name") or ""
+    yield dig(volume, "azureFile", "secretName", default="")
+
+
+def _secrets_of(volume: Object, namespace: str) -> Iterator[Key]:
+    """Secrets a PersistentVolume names, without a namespace in that of its claim."""
+    for source in volume["spec"].values():
+        if isinstance(source, dict):
+            for field, value in source.items():
+                if field.endswith(("secretRef", "SecretRef")) and isinstance(value, dict):
+                    yield Key(value.get("namespace") or namespace, value.get("name") or "")
+            if source.get("secretName"):
+                yield Key(source.get("secretNamespace") or namespace, source["secretName"])
+
+
+def _in_environment(spec: Object, name: str) -> Iterator[str]:
+    for group in ("initContainers", "containers", "ephemeralContainers"):
+        for container in spec.get(group) or ():
+            for variable in container.get("env") or ():
+                yield dig(variable, "valueFrom", f"{name}KeyRef", "name", default="")
+            for source in container.get("envFrom") or ():
+                yield dig(source, f"{name}Ref", "name", default="")
