@@ -40,6 +40,7 @@ def components(
         namespace,
         node_ipam,
         node_lifecycle,
+        policy_status,
         resourcequota,
         root_ca,
         serviceaccount_tokens,
@@ -61,6 +62,7 @@ def components(
         serviceaccount_tokens.controller(ca, mint),
         node_ipam.controller(cluster_cidr),
         node_lifecycle.controller(),
+        policy_status.controller(lambda: [kind for kind, _ in definitions.tables.values()]),
     ]
     runner = Runner(client, tables, clock, all_of_them)
     definitions.follow(runner.adopt, runner.abandon)

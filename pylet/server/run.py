@@ -64,6 +64,7 @@ from pylet.server.metrics import Metrics
 from pylet.server.pki import FRONT_PROXY, Authority, Pki, write_private
 from pylet.server.registry import VOLATILE, Registry, Request, User
 from pylet.server.registry.form import Layout
+from pylet.server.registry.ownership import shape_of
 from pylet.server.registry.registry import is_stored
 from pylet.server.webhooks import WebhookClient
 from pylet.store import open_store
@@ -159,7 +160,8 @@ async def serve(
         authorizer = Authorizer(registry)
         registry.admission.append(escalation.plugin(authorizer))
         registry.admission.extend_before_last(signers.plugins(authorizer))
-        around = Cluster(registry.load_table, registry.kinds, convert, webhooks, partial(ask_for, authorizer))
+        ask = partial(ask_for, authorizer)
+        around = Cluster(registry.load_table, registry.kinds, convert, webhooks, ask, shape_of)
         registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))
         static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
         authenticator = Authenticator(registry, tokens, (audience,), static, clock.now)

@@ -13,6 +13,7 @@ from pylet.client.view import Table
 
 if TYPE_CHECKING:
     from pylet.api.cel.library.authorizer import Ask
+    from pylet.api.patch.shape import Shape
     from pylet.server.registry.request import User
 
 
@@ -35,13 +36,14 @@ class Caller(Protocol):
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """`table` fills a custom kind's table when it is first asked for; `convert` is the CRDs' conversion webhook; `ask`
-    answers what an expression asks the authorizer on behalf of a user."""
+    answers what an expression asks the authorizer on behalf of a user; `shape` is how objects of a kind are merged."""
 
     table: Callable[[Kind], Awaitable[Table]]
     kinds: Served
     convert: Callable[[Kind, str, Sequence[Object]], Awaitable[list[Object]]]
     client: Caller
     ask: Callable[[User], Ask]
+    shape: Callable[[Kind], Shape]
 
 
 def internal_error(why: str) -> InternalError:

@@ -18,7 +18,6 @@ from pylet.api.cel.errors import EvaluationError
 from pylet.api.cel.program import Budget
 from pylet.api.cel.values import Struct
 from pylet.api.errors import ApiError, RemoteError, ServiceUnavailable
-from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.patch import BadPatch, TooLarge, Unprocessable, checking, json_patch, typed
 from pylet.api.patch import Failed as PatchFailed
@@ -30,7 +29,6 @@ from pylet.server.admission.dynamic.policies import Invocation, Policy, Problem,
 from pylet.server.admission.dynamic.reinvoking import Invoked
 from pylet.server.admission.dynamic.validating import forbidden
 from pylet.server.admission.interface import Attributes
-from pylet.server.registry.ownership import shape_of
 
 NAME = "MutatingAdmissionPolicy"
 _APPLY = "ApplyConfiguration"
@@ -90,7 +88,7 @@ async def _invoked(asked: Asked, invocation: Invocation, invoked: Invoked, clust
         if write.obj is None:
             break
         try:
-            await _mutated(asked, invocation, type_, expression, values)
+            await _mutated(asked, invocation, type_, expression, values, cluster)
         except (Failed, Spent) as failed:
             problems.append(Problem(policy, binding, str(failed), _INVALID))
             continue
@@ -104,7 +102,7 @@ async def _invoked(asked: Asked, invocation: Invocation, invoked: Invoked, clust
 
 
 async def _mutated(
-    asked: Asked, invocation: Invocation, type_: str, expression: Expression, values: dict[str, Any]
+    asked: Asked, invocation: Invocation, type_: str, expression: Expression, values: dict[str, Any], cluster: Cluster
 ) -> None:
     """Raises: Failed, Spent, ApiError."""
     if expression.program is None:
@@ -117,7 +115,7 @@ async def _mutated(
     budget = Budget()
     value = expression.value(policy.variables.bind(values, budget), budget)
     live: Object = values["object"]
-    made = _applied(live, value, kind) if type_ == _APPLY else _patched(live, value)
+    made = _applied(live, value, cluster.shape(kind)) if type_ == _APPLY else _patched(live, value)
     if made != live:
         await asked.replace(match, orjson.loads(orjson.dumps(made)))
 
@@ -125,11 +123,10 @@ async def _mutated(
 # ---- patches
 
 
-def _applied(live: Object, value: Struct, kind: Kind) -> Object:
+def _applied(live: Object, value: Struct, shape: Shape) -> Object:
     """`live` with an apply configuration merged into it. Raises: Failed."""
     _check_types(value)
     config = {**_json(value), "apiVersion": live["apiVersion"], "kind": live["kind"]}
-    shape = shape_of(kind)
     says = "error applying patch: "
     try:
         checking.check(config, shape)

@@ -13,6 +13,7 @@ from pylet.api.object import Object
 from pylet.server.admission.dynamic import plugins
 from pylet.server.admission.dynamic.cluster import Cluster
 from pylet.server.registry import User
+from pylet.server.registry.ownership import shape_of
 from pylet.server.webhooks import WebhookFailed
 from pylet.store.drivers.memory import MemoryStore
 from tests.server.kit import Api, running
@@ -88,7 +89,7 @@ async def dynamic() -> AsyncIterator[Dynamic]:
         async def convert(kind: Kind, version: str, objects: Sequence[Object]) -> list[Object]:
             raise AssertionError("nothing is to be converted")
 
-        around = Cluster(registry.load_table, registry.kinds, convert, webhooks, made.ask)
+        around = Cluster(registry.load_table, registry.kinds, convert, webhooks, made.ask, shape_of)
         registry.admission.extend_before_last(plugins.plugins(around, registry.table, registry.admission.changed))
         await api.namespace("a")
         yield made
