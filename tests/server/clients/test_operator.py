@@ -1,0 +1,121 @@
+"""A kopf operator with webhooks: install, reconcile, upgrade the definition, remove."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pylet.server.pki import Pki
+
+PROGRAM = Path(__file__).parent / "operator_program.py"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+WIDGETS = "/apis/widgets.test/v1/namespaces/default/widgets"
+MAP = "/api/v1/namespaces/default/configmaps/mine"
+
+
+def definition(*more: str) -> dict[str, Any]:
+    spec = {"type": "object", "properties": {"size": {"type": "integer"}}}
+    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec, "status": free}}}
+    versions = [
+        {"name": name, "served": True, "storage": name == "v1", "schema": schema, "subresources": {"status": {}}}
+        for name in ("v1", *more)
+    ]
+    names = {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.widgets.test"},
+        "spec": {"group": "widgets.test", "scope": "Namespaced", "names": names, "versions": versions},
+    }
+
+
+async def eventually(what: str, look: Callable[[], Awaitable[Any]]) -> Any:
+    """The first true answer. Raises: TimeoutError."""
+    try:
+        async with asyncio.timeout(30):
+            while not (found := await look()):  # noqa: ASYNC110 the server is the one to wait for
+                await asyncio.sleep(0.05)
+            return found
+    except TimeoutError:
+        raise TimeoutError(what) from None
+
+
+@pytest.fixture
+async def operator(cluster: Any, kubeconfig: Path, tmp_path: Path) -> AsyncIterator[None]:
+    assert (await cluster.ask("POST", DEFINITIONS, definition())).status == 201
+    tls = Pki(tmp_path / "tls")
+    tls.ensure(["127.0.0.1"], datetime.now(UTC))
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "OPERATOR_TLS": str(tls.directory)}
+    command = [sys.executable, "-m", "kopf", "run", "--standalone", "--namespace", "default", str(PROGRAM)]
+    log = (tmp_path / "operator.log").open("w")
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
+    hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hooks.widgets.test"
+
+    async def is_registered() -> bool:
+        assert process.returncode is None, (tmp_path / "operator.log").read_text()
+        return bool((await cluster.ask("GET", hooks)).json.get("webhooks"))
+
+    try:
+        await eventually("its webhooks are registered", is_registered)
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await process.wait()
+
+
+async def test_an_operator_does_its_work(cluster: Any, operator: None) -> None:
+    widget = {"apiVersion": "widgets.test/v1", "kind": "Widget", "metadata": {"name": "mine"}, "spec": {}}
+    made = await cluster.ask("POST", WIDGETS, widget)
+    assert (made.status, made.json.get("spec")) == (201, {"size": 3}), made.body
+
+    async def size() -> str:
+        return str((await cluster.ask("GET", MAP)).json.get("data", {}).get("size", ""))
+
+    assert await eventually("the ConfigMap is there", size) == "3"
+    refused = await cluster.ask("POST", WIDGETS, {**widget, "metadata": {"name": "big"}, "spec": {"size": 99}})
+    assert (refused.status, "too large" in refused.json["message"]) == (422, True), refused.body
+    merge = {"Content_Type": "application/merge-patch+json"}
+    patched = await cluster.ask("PATCH", f"{WIDGETS}/mine", {"spec": {"size": 10}}, **merge)
+    assert "that is as large as it gets" in patched.headers["Warning"]
+
+    async def is_ten() -> bool:
+        return await size() == "10"
+
+    await eventually("the ConfigMap follows", is_ten)
+    upgraded = await cluster.ask(
+        "PATCH", f"{DEFINITIONS}/widgets.widgets.test", {"spec": definition("v2")["spec"]}, **merge
+    )
+    assert upgraded.status == 200, upgraded.body
+    second = WIDGETS.replace("/v1/", "/v2/")
+
+    async def in_second() -> Any:
+        return (await cluster.ask("GET", f"{second}/mine")).json.get("spec")
+
+    assert await eventually("the second version is served", in_second) == {"size": 10}
+    await cluster.ask("PATCH", f"{WIDGETS}/mine", {"spec": {"size": 4}}, **merge)
+
+    async def is_four() -> bool:
+        return await size() == "4"
+
+    await eventually("the operator watches on after the upgrade", is_four)
+    await cluster.ask("DELETE", f"{WIDGETS}/mine")
+
+    async def is_gone() -> bool:
+        return (await cluster.ask("GET", f"{WIDGETS}/mine")).status == (await cluster.ask("GET", MAP)).status == 404
+
+    await eventually("widget and ConfigMap are gone", is_gone)
+    await cluster.ask("DELETE", f"{DEFINITIONS}/widgets.widgets.test")
+
+    async def is_removed() -> bool:
+        return (await cluster.ask("GET", WIDGETS)).status == 404
+
+    await eventually("the resource is gone", is_removed)
