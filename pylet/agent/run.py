@@ -38,6 +38,7 @@ from pylet.agent.kubelet.plugins import Plugins
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
+from pylet.agent.kubelet.volumes.local_path import LocalPath
 from pylet.agent.kubelet.volumes.mounter import Volumes
 from pylet.agent.network.dns import Dns
 from pylet.agent.network.loop import Network, NetworkSettings
@@ -193,6 +194,7 @@ async def run_node(
             for component in (volumes.run(), network.run(), proxy.run(), dns.run(), reporter.run(tables[NODE])):
                 group.create_task(component)
             group.create_task(plugins.run())
+            group.create_task(LocalPath(api.client, api.tables, config.node_name).run())
             await _insist(csi.announce, clock)
             await network.ready.wait()
             group.create_task(pods.run())

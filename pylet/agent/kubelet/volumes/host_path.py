@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 from pylet.agent.kubelet.volumes.interface import Place, VolumeError, VolumeType
-from pylet.api.object import Object
+from pylet.api.object import Object, annotations_of
 
 _CHECKS = {
     "Directory": (stat.S_ISDIR, "a directory"),
@@ -19,6 +19,7 @@ _CHECKS = {
     "CharDevice": (stat.S_ISCHR, "a character device"),
     "BlockDevice": (stat.S_ISBLK, "a block device"),
 }
+_PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
 class HostPath(VolumeType):
@@ -28,8 +29,18 @@ class HostPath(VolumeType):
     async def mount(self, source: Object, place: Place) -> Path:
         if ".." in source["path"].split("/"):
             raise VolumeError(f"invalid HostPath `{source['path']}`: must not contain '..'")
+        if annotations_of(place.volume or {"metadata": {}}).get(_PROVISIONED_BY) == "pylet.io/local-path":
+            return await asyncio.to_thread(_made_for_all, Path(source["path"]))
         # A path may be on a file system that hangs, so this runs in a thread.
         return await asyncio.to_thread(_checked, Path(source["path"]), source.get("type", ""))
+
+
+def _made_for_all(path: Path) -> Path:
+    """A directory of the local-path provisioner is new, and its pod's alone: whoever the pod runs as may write."""
+    if not path.is_dir():
+        path.mkdir(mode=0o777, parents=True)
+        path.chmod(0o777)
+    return path
 
 
 def _checked(path: Path, type_: str) -> Path:

@@ -1,0 +1,76 @@
+"""local: a directory or a disk of this node behind a PersistentVolume.
+
+A directory is bound; a disk is given as the device it is, or is formatted if it is blank and mounted once for all pods.
+Source: upstream `pkg/volume/local/local.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import stat
+from pathlib import Path
+
+from pylet.agent.kubelet.volumes import mounts
+from pylet.agent.kubelet.volumes.disks import format_and_mount
+from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
+from pylet.agent.kubelet.volumes.ownership import give_to_group
+from pylet.api.object import Object
+
+
+class Local(VolumeType):
+    source = "local"
+    plugin = "local-volume"
+
+    async def mount(self, source: Object, place: Place) -> Path:
+        if ".." in source["path"].split("/"):
+            raise VolumeError(f"invalid path: {source['path']} must not contain '..'")
+        path, mode = await asyncio.to_thread(_look, Path(source["path"]))
+        if place.is_block:
+            if not stat.S_ISBLK(mode):
+                raise VolumeError(f"{source['path']} is not a block device")
+            return path
+        if stat.S_ISBLK(mode):
+            directory = _disks(place.host) / place.name
+            async with place.host.lock(directory):
+                await format_and_mount(path, directory, source.get("fsType") or "ext4", place.mount_options)
+            path = directory
+        elif not stat.S_ISDIR(mode):
+            raise VolumeError("only directory and block device are supported")
+        async with place.host.lock(path):
+            await asyncio.to_thread(_bind, path, place)
+        return place.directory
+
+    async def unmount(self, directory: Path, host: Host) -> None:
+        """The last pod that leaves unmounts a disk."""
+        disk = _disks(host) / directory.name
+        others = [other for other in host.root.glob(f"pods/*/volumes/*/{directory.name}") if other != directory]
+        if mounts.is_mounted(disk) and not others:
+            mounts.unmount_below(directory)
+            mounts.unmount(disk)
+            disk.rmdir()
+
+
+def _look(path: Path) -> tuple[Path, int]:
+    try:
+        found = path.resolve(strict=True)
+        return found, found.stat().st_mode
+    except FileNotFoundError as missing:
+        raise VolumeError(f'path "{path}" does not exist') from missing
+
+
+def _bind(path: Path, place: Place) -> None:
+    if mounts.is_mounted(place.directory):
+        return
+    pods = place.host.root / "pods"
+    is_shared = any(mounts.is_mounted(other) for other in pods.glob(f"*/volumes/*local-volume/{place.name}"))
+    place.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    mounts.bind(path, place.directory, read_only=place.read_only)
+    if not place.read_only and not is_shared:
+        give_to_group(place.directory, place.fs_group, only_on_root_mismatch=place.only_on_root_mismatch)
+
+
+def _disks(host: Host) -> Path:
+    return host.root / "plugins" / "kubernetes.io" / "local-volume" / "mounts"
+
+
+VOLUME = Local()

@@ -1,0 +1,327 @@
+"""A pod's volumes, on real files and mounts: what is made, kept up to date, told, tried again and removed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pylet.agent.kubelet.volumes import mounts
+from pylet.agent.kubelet.volumes.interface import VolumeError
+from pylet.agent.kubelet.volumes.mounter import NotMounted
+from pylet.api.kinds.configmap import KIND as CONFIG_MAP
+from pylet.api.kinds.persistentvolume import KIND as PERSISTENT_VOLUME
+from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
+from pylet.api.kinds.secret import KIND as SECRET
+from pylet.api.object import Key, Object
+from tests.agent.kubelet.volumes.kit import Node, pod, until
+
+CONFIG = {"name": "config", "configMap": {"name": "app", "defaultMode": 0o644}}
+CLAIMED = {"name": "data", "persistentVolumeClaim": {"claimName": "claim"}}
+_DISKS = (Path("/dev/loop0"), Path("/dev/vda"), Path("/dev/sda"))
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Any:
+    node = Node(tmp_path / "kubelet")
+    yield node
+    mounts.unmount_below(tmp_path)
+
+
+def config(node: Node, **data: str) -> None:
+    node.api.put(CONFIG_MAP, {"metadata": {"name": "app", "namespace": "default"}, "data": data})
+
+
+def bound(node: Node, claim: Object | None = None, **spec: Any) -> None:
+    meta = {"name": "claim", "namespace": "default"}
+    stored = node.api.put(CLAIM, {"metadata": meta, "spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}})
+    volume = {"claimRef": {"uid": stored["metadata"]["uid"]}, "accessModes": ["ReadWriteOnce"], **spec}
+    node.api.put(PERSISTENT_VOLUME, {"metadata": {"name": "pv"}, "spec": volume})
+
+
+async def test_a_config_map_is_files_behind_one_link(node: Node) -> None:
+    config(node, key="one")
+    path = (await node.volumes.mount(pod(CONFIG)))["config"]
+    assert (path / "key").read_text() == "one"
+    assert os.readlink(path / "key") == "..data/key"
+    assert path == node.root / "pods/u1/volumes/kubernetes.io~configmap/config"
+
+
+async def test_a_change_reaches_the_files_in_one_step(node: Node) -> None:
+    config(node, key="one", other="gone")
+    path = (await node.volumes.mount(pod(CONFIG)))["config"]
+    before = os.readlink(path / "..data")
+    async with node.following():
+        config(node, key="two")
+        await until(lambda: (path / "key").read_text() == "two")
+    assert os.readlink(path / "..data") != before
+    assert sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("..")) == ["key"]
+
+
+async def test_what_is_deleted_stays_in_a_running_pod(node: Node) -> None:
+    config(node, key="one")
+    path = (await node.volumes.mount(pod(CONFIG)))["config"]
+    async with node.following():
+        node.api.remove(CONFIG_MAP, Key("default", "app"))
+        assert (await node.volumes.mount(pod(CONFIG)))["config"] == path
+    assert (path / "key").read_text() == "one"
+
+
+async def test_a_missing_object_is_told_once_and_wakes_the_pod_when_it_comes(node: Node) -> None:
+    with pytest.raises(NotMounted) as missing:
+        await node.volumes.mount(pod(CONFIG))
+    assert missing.value.messages == ['MountVolume.SetUp failed for volume "config" : configmap "app" not found']
+    with pytest.raises(NotMounted) as again:
+        await node.volumes.mount(pod(CONFIG))
+    assert again.value.messages == []
+    config(node, key="one")
+    assert node.woken == ["u1"]
+    assert (await node.volumes.mount(pod(CONFIG)))["config"].is_dir()
+
+
+async def test_one_volume_does_not_wait_for_another(node: Node) -> None:
+    with pytest.raises(NotMounted):
+        await node.volumes.mount(pod(CONFIG, {"name": "scratch", "emptyDir": {}}))
+    assert (node.root / "pods/u1/volumes/kubernetes.io~empty-dir/scratch").is_dir()
+
+
+async def test_a_volume_that_no_container_uses_is_not_mounted(node: Node) -> None:
+    unused = pod({"name": "scratch", "emptyDir": {}})
+    unused["spec"]["volumes"].append(CONFIG)
+    assert list(await node.volumes.mount(unused)) == ["scratch"]
+
+
+@pytest.mark.parametrize(
+    ("volume", "why"),
+    [
+        pytest.param(
+            {"configMap": {"name": "app", "items": [{"key": "no", "path": "no"}]}},
+            "configmap references non-existent config key: no",
+            id="a key that the ConfigMap does not have",
+        ),
+        pytest.param(
+            {"secret": {"secretName": "login", "items": [{"key": "no", "path": "no"}]}},
+            "references non-existent secret key: no",
+            id="a key that the Secret does not have",
+        ),
+        pytest.param({"secret": {"secretName": "no"}}, 'secret "no" not found', id="a Secret that is not there"),
+        pytest.param(
+            {"hostPath": {"path": "/dev/null", "type": "Directory"}},
+            "hostPath type check failed: /dev/null is not a directory",
+            id="a path that is something else",
+        ),
+        pytest.param(
+            {"hostPath": {"path": "/does/not/exist", "type": "File"}},
+            "hostPath type check failed: /does/not/exist is not a file",
+            id="a path that is nothing",
+        ),
+        pytest.param(
+            {"emptyDir": {"medium": "HugePages"}},
+            "medium HugePages is not served by this node",
+            id="a medium that pylet does not know",
+        ),
+        pytest.param(
+            {"nfs": {"server": "192.0.2.1", "path": "/"}},
+            "mount.nfs is not installed on this node: install nfs-common (nfs-utils)",
+            id="a file system whose tool is missing",
+            marks=pytest.mark.skipif(shutil.which("mount.nfs") is not None, reason="it is there"),
+        ),
+        pytest.param(
+            {"projected": {"sources": [{"podCertificate": {}}]}},
+            "source podCertificate is not served by this cluster",
+            id="a projection that pylet does not serve",
+        ),
+    ],
+)
+async def test_a_volume_that_cannot_be_made_says_why(node: Node, volume: Object, why: str) -> None:
+    config(node, key="one")
+    node.api.put(SECRET, {"metadata": {"name": "login", "namespace": "default"}, "data": {}})
+    with pytest.raises(NotMounted) as refused:
+        await node.volumes.mount(pod({"name": "v", **volume}))
+    assert refused.value.messages == [f'MountVolume.SetUp failed for volume "v" : {why}']
+
+
+async def test_what_is_optional_may_be_missing_and_comes_later(node: Node) -> None:
+    optional = {"name": "config", "configMap": {"name": "app", "optional": True}}
+    path = (await node.volumes.mount(pod(optional)))["config"]
+    async with node.following():
+        config(node, key="one")
+        await until(lambda: (path / "key").exists())
+
+
+async def test_memory_is_a_tmpfs_of_the_least_size(node: Node) -> None:
+    path = (await node.volumes.mount(pod({"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})))["m"]
+    stats = os.statvfs(path)
+    assert stats.f_blocks * stats.f_frsize == 1 << 20
+    assert node.mounts() == [path]
+
+
+async def test_a_mode_the_pod_changed_survives_a_restart_of_pylet(node: Node) -> None:
+    path = (await node.volumes.mount(pod({"name": "d", "emptyDir": {}})))["d"]
+    assert path.stat().st_mode & 0o7777 == 0o777
+    path.chmod(0o700)
+    await node.restarted().mount(pod({"name": "d", "emptyDir": {}}))
+    assert path.stat().st_mode & 0o7777 == 0o700
+
+
+async def test_the_group_owns_what_is_written(node: Node) -> None:
+    config(node, key="one")
+    grouped = pod(CONFIG, {"name": "d", "emptyDir": {}}, securityContext={"fsGroup": 1234})
+    paths = await node.volumes.mount(grouped)
+    assert paths["d"].stat().st_gid == 1234
+    assert paths["d"].stat().st_mode & 0o7777 == 0o2777
+    assert (paths["config"] / "key").stat().st_gid == 1234
+
+
+async def test_a_token_is_asked_for_once_and_bound_to_the_pod(node: Node) -> None:
+    source = {"serviceAccountToken": {"path": "token", "audience": "vault", "expirationSeconds": 600}}
+    projected = {"name": "t", "projected": {"sources": [source]}}
+    path = (await node.volumes.mount(pod(projected)))["t"]
+    assert (path / "token").read_text() == "token-1"
+    (request,) = node.api.tokens
+    assert request["spec"]["audiences"] == ["vault"]
+    assert request["spec"]["boundObjectRef"]["uid"] == "u1"
+
+
+async def test_labels_reach_the_downward_files(node: Node) -> None:
+    item = {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}
+    web = pod({"name": "d", "downwardAPI": {"items": [item]}})
+    web["metadata"]["labels"] = {"a": "1"}
+    path = (await node.volumes.mount(web))["d"]
+    assert (path / "labels").read_text() == 'a="1"'
+
+
+@pytest.mark.parametrize(
+    ("claim", "why"),
+    [
+        pytest.param(
+            None, 'failed to fetch PVC from API server: persistentvolumeclaims "claim" not found', id="no claim"
+        ),
+        pytest.param({"spec": {}, "status": {"phase": "Pending"}}, "PVC is not bound", id="an unbound claim"),
+        pytest.param(
+            {"spec": {"volumeName": "pv"}, "status": {"phase": "Bound"}},
+            'failed to fetch PV pv from API server: persistentvolumes "pv" not found',
+            id="no volume",
+        ),
+    ],
+)
+async def test_a_claim_without_a_volume_is_waited_for(node: Node, claim: Object | None, why: str) -> None:
+    if claim is not None:
+        node.api.put(CLAIM, {"metadata": {"name": "claim", "namespace": "default"}, **claim})
+    with pytest.raises(NotMounted) as waits:
+        await node.volumes.mount(pod(CLAIMED))
+    lists = "unmounted volumes=[data], unattached volumes=[], failed to process volumes=[data]"
+    words = f"Unable to attach or mount volumes: {lists}: error processing PVC default/claim: {why}"
+    assert waits.value.messages == [words]
+
+
+async def test_a_claim_leads_to_a_path_of_the_node(node: Node, tmp_path: Path) -> None:
+    bound(node, hostPath={"path": str(tmp_path / "pv"), "type": "DirectoryOrCreate"})
+    assert await node.volumes.mount(pod(CLAIMED)) == {"data": tmp_path / "pv"}
+
+
+async def test_a_local_directory_is_bound_and_kept_when_its_pods_are_gone(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "file").write_text("precious")
+    bound(node, local={"path": str(tmp_path / "disk")})
+    for uid in ("u1", "u2"):
+        path = (await node.volumes.mount(pod(CLAIMED, uid=uid)))["data"]
+        assert (path / "file").read_text() == "precious"
+    for uid in ("u1", "u2"):
+        await node.volumes.unmount(uid)
+    assert node.mounts() == []
+    assert (tmp_path / "disk" / "file").read_text() == "precious"
+
+
+async def test_a_claim_that_is_read_only_is_so_for_root(node: Node, tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    bound(node, local={"path": str(tmp_path / "disk")})
+    claimed = {"name": "data", "persistentVolumeClaim": {"claimName": "claim", "readOnly": True}}
+    path = (await node.volumes.mount(pod(claimed)))["data"]
+    with pytest.raises(OSError, match="Read-only"):
+        (path / "file").touch()
+
+
+async def test_a_block_volume_is_a_device_of_the_container(node: Node) -> None:
+    device = next(
+        (path for path in (Path("/dev/loop0"), Path("/dev/vda"), Path("/dev/sda")) if path.is_block_device()), None
+    )
+    if device is None:
+        pytest.skip("no block device here")
+    bound(node, local={"path": str(device)}, volumeMode="Block")
+    web = pod(CLAIMED, devices=("data",))
+    await node.volumes.mount(web)
+    bindings = await node.volumes.bind(web, web["spec"]["containers"][0], {})
+    assert [(d.container_path, d.host_path, d.permissions) for d in bindings.devices] == [
+        ("/dev/data", str(device), "mrw")
+    ]
+
+
+async def test_mounts_of_files_are_read_only_whatever_is_asked(node: Node) -> None:
+    config(node, key="one")
+    web = pod(CONFIG, {"name": "d", "emptyDir": {}})
+    await node.volumes.mount(web)
+    bindings = await node.volumes.bind(web, web["spec"]["containers"][0], {})
+    assert [(mount.container_path, mount.readonly) for mount in bindings.mounts] == [("/config", True), ("/d", False)]
+
+
+@pytest.mark.parametrize(
+    ("use", "why"),
+    [
+        pytest.param({"subPath": "/etc"}, "error SubPath `/etc` must not be an absolute path", id="absolute"),
+        pytest.param({"subPath": "a/../.."}, "unable to provision SubPath `a/../..`: must not contain '..'", id="back"),
+        pytest.param({"subPathExpr": "$(NO)"}, "missing value for NO", id="an unknown name"),
+        pytest.param(
+            {"subPath": "link"},
+            'failed to prepare subPath for volumeMount "d" of container "main"',
+            id="a link out, without a word about the node",
+        ),
+        pytest.param(
+            {"recursiveReadOnly": "Enabled", "readOnly": True},
+            'failed to resolve recursive read-only mode: volume "d" requested recursive read-only mode, but it is not '
+            "supported by the runtime",
+            id="what the runtime cannot",
+        ),
+    ],
+)
+async def test_a_mount_is_refused(node: Node, use: Object, why: str) -> None:
+    web = pod({"name": "d", "emptyDir": {}})
+    path = (await node.volumes.mount(web))["d"]
+    (path / "link").symlink_to("/etc")
+    container = {"name": "main", "volumeMounts": [{"name": "d", "mountPath": "/d", **use}]}
+    with pytest.raises(VolumeError) as refused:
+        await node.volumes.bind(web, container, {})
+    assert str(refused.value) == why
+
+
+async def test_sub_paths_follow_the_environment_and_are_cleaned(node: Node) -> None:
+    web = pod({"name": "d", "emptyDir": {}})
+    path = (await node.volumes.mount(web))["d"]
+    container = {"name": "main", "volumeMounts": [{"name": "d", "mountPath": "/d", "subPathExpr": "logs/$(POD)"}]}
+    bindings = await node.volumes.bind(web, container, {"POD": "web"})
+    (path / "logs" / "web" / "file").write_text("mine")
+    assert (Path(bindings.mounts[0].host_path) / "file").read_text() == "mine"
+    await node.volumes.unmount("u1")
+    assert node.mounts() == []
+    assert not (node.root / "pods" / "u1").exists()
+
+
+async def test_nothing_of_many_pods_is_left(node: Node) -> None:
+    config(node, key="one")
+    memory = {"name": "m", "emptyDir": {"medium": "Memory"}}
+    secret = {"name": "s", "secret": {"secretName": "login"}}
+    node.api.put(SECRET, {"metadata": {"name": "login", "namespace": "default"}, "data": {"user": "bWU="}})
+    uids = [f"u{number}" for number in range(20)]
+    for uid in uids:
+        await node.volumes.mount(pod(CONFIG, memory, secret, uid=uid))
+    assert len(node.mounts()) == 40
+    for uid in uids[:10]:
+        await node.volumes.unmount(uid)
+    after = node.restarted()
+    after.clean_up(set())
+    async with node.following():
+        await until(lambda: not list((node.root / "pods").iterdir()))
+    assert node.mounts() == []
