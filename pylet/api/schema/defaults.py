@@ -276,7 +276,8 @@ def _limit_range_item(limit: Object) -> None:
         filled: Object = {}
         for source in sources:
             filled = {**(limit.get(source) or {}), **filled}
-        limit[name] = {**filled, **(limit.get(name) or {})}
+        if filled or limit.get(name):
+            limit[name] = {**filled, **(limit.get(name) or {})}
 
 
 _SCALE_UP: Final = (("Pods", 4), ("Percent", 100))

@@ -29,8 +29,11 @@ async def admit(write: Attributes) -> None:
     pod = write.obj
     assert pod is not None
     spec = pod["spec"]
-    if write.old is not None or _MIRROR in annotations_of(pod):
-        return  # what it may not do is said when it is judged; nothing is added to it
+    if write.old is not None:
+        return
+    if _MIRROR in annotations_of(pod):
+        await validate(write)
+        return
     name = spec.get("serviceAccountName") or "default"
     spec["serviceAccountName"] = spec["serviceAccount"] = name
     key = Key(write.key.namespace, name)
@@ -42,6 +45,7 @@ async def admit(write: Attributes) -> None:
         mount_token(spec)
     if not spec.get("imagePullSecrets") and account.get("imagePullSecrets"):
         spec["imagePullSecrets"] = [dict(secret) for secret in account["imagePullSecrets"]]
+    await validate(write)
 
 
 async def validate(write: Attributes) -> None:

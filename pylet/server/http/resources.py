@@ -284,6 +284,8 @@ class Resources:
 
                 return DeleteOptions.of(protobuf.load(raw, _DELETE_OPTIONS))
             body = decode.parse(raw, type_).value
+            if body is None:
+                body = {}
             if not isinstance(body, dict):
                 raise BadRequest("the body is not a DeleteOptions object")
         else:

@@ -121,8 +121,8 @@ class Writer:
             found = [*_rules(request, kind).validate(obj), *metadata.validate(kind, obj["metadata"])]
             if found:
                 raise Invalid(kind.group, kind.name, key.name, found)
-            await admitted.validate(key)
             request.warnings.extend(kind.strategy.warnings(obj))
+            await admitted.validate(key)
             value = stored(kind, obj)
             kept = value if kind.storage is None else await self._state.encoded(kind, obj)
             if request.dry_run:
@@ -246,8 +246,8 @@ class Writer:
             found += _rules(request, kind).validate_update(obj, old, request.subresource)
             if found:
                 raise Invalid(kind.group, kind.name, key.name, found)
-            await admitted.validate(key)
             request.warnings.extend(kind.strategy.warnings(obj))
+            await admitted.validate(key)
             value = stored(kind, obj)
             place = Layout.place(kind, key)
             if deletion.is_finished(kind, obj, old):
