@@ -109,6 +109,7 @@ class Worker:
         """The API has another version of the pod; one that this worker's own report has overtaken is old."""
         if _revision(pod) >= _revision(self.pod):
             self.pod = pod
+            self.node.volumes.follow(pod)
             self._wake.set()
 
     def vanish(self) -> None:

@@ -62,6 +62,9 @@ class NoVolumes:
     async def mount(self, of: Object) -> None:
         pass
 
+    def follow(self, of: Object) -> None:
+        pass
+
     async def bind(self, of: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
         return Bindings()
 

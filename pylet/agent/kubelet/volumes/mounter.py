@@ -112,6 +112,13 @@ class Volumes:
                 raise self._not_mounted(known, [volume["name"] for volume in tried])
             return {name: volume.path for name, volume in known.done.items()}
 
+    def follow(self, pod: Object) -> None:
+        """The pod has changed: files that show its own fields do too."""
+        known = self._pods.get(uid_of(pod))
+        if known is not None and _shown(known.pod) != _shown(pod):
+            known.pod = pod
+            self._at(uid_of(pod))(self._clock.now())
+
     async def bind(self, pod: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
         """What `container` sees of the volumes that `mount` has made. Raises: VolumeError."""
         known = self._pods.get(uid_of(pod))
@@ -279,6 +286,11 @@ class Volumes:
 
     def _pod_dir(self, uid: str) -> Path:
         return self._root / "pods" / uid
+
+
+def _shown(pod: Object) -> tuple[object, ...]:
+    """What of a pod its volumes may show."""
+    return pod["metadata"].get("labels"), pod["metadata"].get("annotations"), pod["spec"]
 
 
 def _words(operation: str, name: str, failed: Exception) -> str:

@@ -192,6 +192,9 @@ async def test_labels_reach_the_downward_files(node: Node) -> None:
     web["metadata"]["labels"] = {"a": "1"}
     path = (await node.volumes.mount(web))["d"]
     assert (path / "labels").read_text() == 'a="1"'
+    async with node.following():
+        node.volumes.follow({**web, "metadata": {**web["metadata"], "labels": {"a": "2"}}})
+        await until(lambda: (path / "labels").read_text() == 'a="2"')
 
 
 @pytest.mark.parametrize(
