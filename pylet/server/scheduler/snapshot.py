@@ -6,7 +6,7 @@ once by looking at all pods and from then on corrected with each pod that comes 
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -57,13 +57,13 @@ class Tally:
                     _add(counts, domain, count)
         return counts
 
-    def among(self, key: str, snapshot: Snapshot, takes_part: Callable[[NodeInfo], bool]) -> Mapping[str, int]:
-        """The same, of those nodes only."""
+    def among(self, nodes: Mapping[str, str]) -> Mapping[str, int]:
+        """The same, of those nodes only, whose domains are given."""
         counts: dict[str, int] = {}
         for name, count in self.nodes.items():
-            node = snapshot.nodes.get(name)
-            if node is not None and (domain := node.labels.get(key)) is not None and takes_part(node):
-                _add(counts, domain, count)
+            domain = nodes.get(name)
+            if domain is not None:
+                counts[domain] = counts.get(domain, 0) + count
         return counts
 
 
@@ -129,7 +129,7 @@ class Snapshot:
         self._waiting: dict[str, NodeInfo] = {}  # nodes that are not known (yet), for their pods
         self._followed: OrderedDict[Hashable, Followed] = OrderedDict()
         self._ordered: list[NodeInfo] | None = None
-        self._domains: dict[tuple[str, Hashable], Mapping[str, int]] = {}
+        self._domains: dict[Hashable, Any] = {}
         self._read: dict[Hashable, tuple[int, Any]] = {}
         self._said: OrderedDict[Hashable, dict[str, Any]] = OrderedDict()
 
@@ -226,15 +226,23 @@ class Snapshot:
         home = self._homes.get(uid)
         return None if home is None else home[1]
 
-    def domains(self, key: str, name: Hashable, takes_part: Callable[[NodeInfo], bool] | None) -> Mapping[str, int]:
-        """How many nodes each value of a label has, of all nodes or those that take part (`name` stands for them)."""
-        found = self._domains.get((key, name))
-        if found is None:
-            found = self._domains[key, name] = self._count_domains(key, takes_part)
-        return found
+    def domains(self, key: str) -> Mapping[str, int]:
+        """How many nodes each value of a label has."""
+        return self._of_nodes(("domains", key), lambda: Counter(self.domains_of(key, None, lambda _: True).values()))
+
+    def domains_of(self, key: str, name: Hashable, takes_part: Callable[[NodeInfo], bool]) -> Mapping[str, str]:
+        """The value of a label of each node that has it and takes part; `name` stands for those that do."""
+        return self._of_nodes(
+            ("nodes", key, name),
+            lambda: {
+                node.name: domain
+                for node in self.nodes.values()
+                if (domain := node.labels.get(key)) is not None and takes_part(node)
+            },
+        )
 
     def all_have(self, keys: Collection[str]) -> bool:
-        return all(sum(self.domains(key, None, None).values()) == len(self.nodes) for key in keys)
+        return all(sum(self.domains(key).values()) == len(self.nodes) for key in keys)
 
     def tally(self, name: Hashable, namespaces: Collection[str] | None, matches: Callable[[PodInfo], bool]) -> Tally:
         """Counts of the pods that match, called `name` ever after."""
@@ -308,13 +316,11 @@ class Snapshot:
         for name in images:
             _add(self.image_nodes, name, by)
 
-    def _count_domains(self, key: str, takes_part: Callable[[NodeInfo], bool] | None) -> Mapping[str, int]:
-        counts: dict[str, int] = {}
-        for node in self.nodes.values():
-            domain = node.labels.get(key)
-            if domain is not None and (takes_part is None or takes_part(node)):
-                counts[domain] = counts.get(domain, 0) + 1
-        return counts
+    def _of_nodes(self, name: Hashable, work_out: Callable[[], T]) -> T:
+        found: T | None = self._domains.get(name)
+        if found is None:
+            found = self._domains[name] = work_out()
+        return found
 
     def _touch(self, node: NodeInfo) -> None:
         self._generation += 1

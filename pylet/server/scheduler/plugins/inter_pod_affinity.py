@@ -8,7 +8,7 @@ Source: upstream `plugins/interpodaffinity`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, key_of, labels_of
@@ -45,15 +45,19 @@ class InterPodAffinity(Plugin):
 
         def check(node: NodeInfo) -> Refusal | None:
             labels = node.labels
-            if near:
-                domains = [labels.get(key) for key, _ in near]
-                if None in domains:
+            for key, counts in near:
+                domain = labels.get(key)
+                if domain is None or (domain not in counts and not is_first):
                     return self._far
-                if not is_first and not all(labels[key] in counts for key, counts in near):
-                    return self._far
-            if _touches(labels, apart):
-                return self._near
-            return self._unwanted if _touches(labels, against) else None
+            for key, counts in apart:
+                domain = labels.get(key)
+                if domain is not None and domain in counts:
+                    return self._near
+            for key, counts in against:
+                domain = labels.get(key)
+                if domain is not None and domain in counts:
+                    return self._unwanted
+            return None
 
         return check
 
@@ -124,14 +128,6 @@ def _namespaces(term: Term, snapshot: Snapshot) -> frozenset[str] | None:
     if term.namespace_selector.is_everything:
         return None
     return term.namespaces.union(snapshot.namespaces(term.namespace_selector))
-
-
-def _touches(labels: Mapping[str, str], rows: Iterable[tuple[str, Counts]]) -> bool:
-    for key, counts in rows:
-        domain = labels.get(key)
-        if domain is not None and domain in counts:
-            return True
-    return False
 
 
 def _matches_all(terms: Sequence[Term], pod: PodInfo, snapshot: Snapshot) -> bool:

@@ -9,7 +9,7 @@ Source: upstream `plugins/podtopologyspread`, `plugins/helper/spread.go`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pylet.api import selector
@@ -68,11 +68,9 @@ class PodTopologySpread(Plugin):
         keys = tuple(constraint.key for constraint in constraints)
         rules = []
         for constraint in constraints:
-            takes_part, name = _participation(pod, constraint, keys, snapshot)
-            counts = _counts(pod, constraint, snapshot, takes_part)
-            domains = snapshot.domains(constraint.key, name, takes_part)
-            is_enough = len(domains) >= constraint.min_domains
-            least = min(counts.values(), default=0) if is_enough and len(counts) >= len(domains) else 0
+            counts, domains = _counts(pod, constraint, keys, snapshot)
+            is_enough = domains >= constraint.min_domains
+            least = min(counts.values(), default=0) if is_enough and len(counts) >= domains else 0
             most = least + constraint.max_skew - constraint.selector(pod.labels)
             rules.append((constraint.key, counts, most))
 
@@ -101,8 +99,7 @@ class PodTopologySpread(Plugin):
                 weight = math.log(len(counted) + 2)
                 of_hosts.append((_tally(pod, constraint, snapshot).nodes, constraint.max_skew - 1, weight))
                 continue
-            takes_part, _ = _participation(pod, constraint, keys if needs_all else (), snapshot)
-            counts = _counts(pod, constraint, snapshot, takes_part)
+            counts, _ = _counts(pod, constraint, keys if needs_all else (), snapshot)
             sizes = {node.labels.get(constraint.key, "") for node in counted}
             of_domains.append((constraint.key, counts, constraint.max_skew - 1, math.log(len(sizes) + 2)))
 
@@ -209,36 +206,30 @@ def _has_all(node: NodeInfo, keys: Sequence[str]) -> bool:
     return all(key in labels for key in keys)
 
 
-def _participation(
+def _counts(
     pod: Pending, constraint: _Constraint, keys: tuple[str, ...], snapshot: Snapshot
-) -> tuple[Callable[[NodeInfo], bool] | None, object]:
-    """Which nodes count at all: those with all keys that the pod's affinity, or its tolerations, allow; and a name."""
-    spec = pod.spec
+) -> tuple[Mapping[str, int], int]:
+    """Pods that belong together by domain, without those that have none; and how many domains there are.
+
+    Nodes count that have all `keys` and that the pod's affinity, or its tolerations, allow.
+    """
+    spec, tally = pod.spec, _tally(pod, constraint, snapshot)
     by_affinity = constraint.honors_affinity and bool(spec.get("nodeSelector") or dig(spec, "affinity", "nodeAffinity"))
-    by_taints = constraint.honors_taints and any(node.taints for node in snapshot.nodes.values())
+    by_taints = constraint.honors_taints
     if not by_affinity and not by_taints and snapshot.all_have(keys):
-        return None, None
+        return tally.by(constraint.key, snapshot), len(snapshot.domains(constraint.key))
 
     def takes_part(node: NodeInfo) -> bool:
         if not _has_all(node, keys) or (by_affinity and not allows(spec, node.name, node.labels)):
             return False
         return not by_taints or not node.taints or _is_tolerated(pod, node)
 
-    return takes_part, (pod.shape, keys, by_affinity, by_taints)
+    nodes = snapshot.domains_of(constraint.key, (pod.shape, keys, by_affinity, by_taints), takes_part)
+    return tally.among(nodes), len(set(nodes.values()))
 
 
 def _is_tolerated(pod: Pending, node: NodeInfo) -> bool:
     return first_untolerated(node.taints, pod.tolerations, ("NoSchedule", "NoExecute")) is None
-
-
-def _counts(
-    pod: Pending, constraint: _Constraint, snapshot: Snapshot, takes_part: Callable[[NodeInfo], bool] | None
-) -> Mapping[str, int]:
-    """Pods that belong together by domain; a domain without any is absent."""
-    tally = _tally(pod, constraint, snapshot)
-    if takes_part is None:
-        return tally.by(constraint.key, snapshot)
-    return tally.among(constraint.key, snapshot, takes_part)
 
 
 def _tally(pod: Pending, constraint: _Constraint, snapshot: Snapshot) -> Tally:
