@@ -19,6 +19,7 @@ from pylet.api.errors import ApiError, NotFound
 from pylet.api.kind import Kind
 from pylet.api.kinds.lease import KIND as LEASE
 from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.serviceaccount import KIND as SERVICE_ACCOUNT
 from pylet.api.object import Key, Object, annotations_of, condition_of, dig, is_terminating
@@ -27,6 +28,7 @@ from pylet.client.view import Entry, Table, View
 from pylet.server import addons
 from pylet.server.admission import CHAIN
 from pylet.server.components import components
+from pylet.server.controllers import local_path
 from pylet.server.crd.serving import Definitions
 from pylet.server.loopback import Loopback
 from pylet.server.pki import Pki
@@ -131,13 +133,19 @@ class _HollowNode:
                 if after is not None and dig(after.object, "spec", "nodeName") == self._name:
                     self._look_after(group, after)
 
+            def hear_volume(_: Entry | None, after: Entry | None) -> None:
+                if after is not None and is_terminating(after.object):
+                    group.create_task(self._free_volume(after))
+
             silence = self._cluster.tables[POD].listen(hear)
+            silence_volumes = self._cluster.tables[VOLUME].listen(hear_volume)
             try:
                 for entry in list(self._cluster.tables[POD].entries.values()):
                     hear(None, entry)
                 await asyncio.Event().wait()
             finally:
                 silence()
+                silence_volumes()
 
     def _look_after(self, group: asyncio.TaskGroup, entry: Entry) -> None:
         ending = self._endings.get(entry.uid)
@@ -166,6 +174,15 @@ class _HollowNode:
         with contextlib.suppress(ApiError):
             await self._client.delete(POD, entry.key, uid=entry.uid, grace_seconds=0)
         del self._endings[entry.uid]
+
+    async def _free_volume(self, entry: Entry) -> None:
+        """The directory of a local volume of this node goes, then the finalizer that waited for that."""
+        if annotations_of(entry.object).get(local_path.NODE_ANNOTATION) == self._name:
+            await asyncio.sleep(self._cluster.random.uniform(0.1, 2.0))
+            with contextlib.suppress(ApiError):
+                held = await self._client.get(VOLUME, entry.key)
+                left = [name for name in held["metadata"].get("finalizers") or () if name != local_path.NAME]
+                await self._client.patch(VOLUME, entry.key, {"metadata": {"finalizers": left}})
 
     async def _set_status(self, entry: Entry, status: Object) -> None:
         with contextlib.suppress(NotFound):
@@ -243,7 +260,7 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: date
     ca, authority = pki.ca.certificate.read_text(), pki.authority(clock.now)
     async with asyncio.TaskGroup() as group:
         following = group.create_task(registry.run())
-        await addons.ensure(client, addons.namespaces())
+        await addons.ensure(client, [*addons.namespaces(), addons.local_path()])
         tables = {kind: registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)}
         working: list[asyncio.Task[None]] = []
 

@@ -1,6 +1,12 @@
 """What a fresh cluster starts with, as objects; `ensure` makes the cluster have them and writes only what differs."""
 
 from pylet.server.addons.ensure import ensure
-from pylet.server.addons.objects import extension_authentication, kubernetes_service, namespaces, objects
+from pylet.server.addons.objects import (
+    extension_authentication,
+    kubernetes_service,
+    local_path,
+    namespaces,
+    objects,
+)
 
-__all__ = ["ensure", "extension_authentication", "kubernetes_service", "namespaces", "objects"]
+__all__ = ["ensure", "extension_authentication", "kubernetes_service", "local_path", "namespaces", "objects"]

@@ -40,11 +40,11 @@ def objects(
     if "dns" not in disable:
         found.append(_dns_service(settings.cluster_dns))
     if "local-storage" not in disable:
-        found.append(_local_path())
+        found.append(local_path())
     return found
 
 
-def _local_path() -> Object:
+def local_path() -> Object:
     """The class of claims that name none: directories of the node their pod runs on (`controllers.local_path`)."""
     return {
         "apiVersion": "storage.k8s.io/v1",
