@@ -1,67 +1,192 @@
-"""Acting as somebody else: `Impersonate-*` headers, each of which RBAC has to allow.
+"""Acting as somebody else: `Impersonate-*` headers, each of which has to be allowed.
 
-Source: apiserver pkg/endpoints/filters/impersonation.go.
+Constrained impersonation is tried first: it asks for `impersonate:<mode>` of the identity and for
+`impersonate-on:<mode>:<verb>` of what is done in its name (KEP-5284). Where no mode allows it, `impersonate` decides
+as it always did. Source: apiserver pkg/endpoints/filters/impersonation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import unquote
 
-from pylet.api.errors import BadRequest
-from pylet.server.auth.attributes import Attributes
+from pylet.api import names
+from pylet.api.errors import BadRequest, Forbidden
+from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.authenticate import AUTHENTICATED
+from pylet.server.auth.authorize import MASTERS
 from pylet.server.registry import User
 
-_ACCOUNT = "system:serviceaccount:"
+_ACCOUNT, _NODE = "system:serviceaccount:", "system:node:"
 _EXTRA = "impersonate-extra-"
 _GROUP = "authentication.k8s.io"
+_UNAUTHENTICATED = "system:unauthenticated"
+_NODE_NAME = "authentication.kubernetes.io/node-name"
+
+Decide = Callable[[Attributes], Decision]
 
 
-def impersonated(user: User, headers: Iterable[tuple[str, str]], check: Callable[[Attributes], None]) -> User:
-    """The user to act as; `check` raises Forbidden. Raises: BadRequest, Forbidden."""
-    name, uid, groups, extra = _asked(headers)
-    if not name:
-        if groups or extra or uid:
-            raise BadRequest("requested impersonation of groups, uid or extra without impersonating a user")
-        return user
-    account = name.removeprefix(_ACCOUNT).split(":") if name.startswith(_ACCOUNT) else []
-    if len(account) == 2:
-        check(
-            Attributes(
-                user, "impersonate", version="v1", resource="serviceaccounts", namespace=account[0], name=account[1]
-            )
-        )
+class Impersonated(NamedTuple):
+    """`constraint` is the right it happens by, "" for the unconstrained one."""
+
+    user: User
+    constraint: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    name: str
+    uid: str
+    groups: tuple[str, ...]
+    extra: dict[str, list[str]]
+
+    @property
+    def node(self) -> str:
+        """The node's name, "" for who is none."""
+        name = self.name.removeprefix(_NODE)
+        return name if self.name.startswith(_NODE) and not names.dns_subdomain(name) else ""
+
+    @property
+    def account(self) -> tuple[str, ...]:
+        """Namespace and name of a service account, () for who is none."""
+        parts = tuple(self.name.removeprefix(_ACCOUNT).split(":")) if self.name.startswith(_ACCOUNT) else ()
+        return parts if len(parts) == 2 and all(parts) else ()
+
+    @property
+    def is_name_alone(self) -> bool:
+        return not (self.uid or self.groups or self.extra)
+
+
+def impersonated(asked: Attributes, headers: Iterable[tuple[str, str]], decide: Decide) -> Impersonated | None:
+    """The user to act as; None where nobody is named. Raises: BadRequest, Forbidden."""
+    wanted = _wanted(headers)
+    if not wanted.name:
+        if wanted.is_name_alone:
+            return None
+        raise BadRequest(_without_name(wanted))
+    refused: Forbidden | None = None
+    for mode in _modes(asked.user, wanted):
+        try:
+            return _check(asked, wanted, mode, decide)
+        except Forbidden as why:
+            refused = refused or why
+    assert refused is not None
+    raise refused
+
+
+def _modes(user: User, wanted: _Wanted) -> Iterator[str]:
+    if wanted.is_name_alone and wanted.node:
+        if user.name.startswith(_ACCOUNT) and list(user.extra.get(_NODE_NAME, ())) == [wanted.node]:
+            yield "associated-node"
+        yield "arbitrary-node"
+    if wanted.is_name_alone and wanted.account:
+        yield "serviceaccount"
+    if not wanted.node and not wanted.account:
+        yield "user-info"
+    yield ""
+
+
+def _check(asked: Attributes, wanted: _Wanted, mode: str, decide: Decide) -> Impersonated:
+    """Raises: Forbidden."""
+    user = asked.user
+    if mode == "associated-node":
+        user = replace(user, extra={"authentication.kubernetes.io/associated-node-keys": sorted(user.extra)})
+    if mode:
+        _require(replace(asked, user=user, verb=f"impersonate-on:{mode}:{asked.verb}"), decide)
+    verb = f"impersonate:{mode}" if mode else "impersonate"
+    for question, forbidden in _questions(user, wanted, verb, is_constrained=bool(mode)):
+        if forbidden:
+            raise question.forbidden(forbidden)
+        _require(question, decide)
+    groups = wanted.groups
+    if wanted.account and not groups:
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{wanted.account[0]}")
+    elif mode and wanted.node:
+        groups = ("system:nodes",)
+    if wanted.name == "system:anonymous":
+        added = _UNAUTHENTICATED
     else:
-        check(Attributes(user, "impersonate", version="v1", resource="users", name=name))
-    for group in groups:
-        check(Attributes(user, "impersonate", version="v1", resource="groups", name=group))
-    if uid:
-        check(Attributes(user, "impersonate", _GROUP, "v1", "uids", name=uid))
-    for key, values in extra.items():
+        added = "" if _UNAUTHENTICATED in groups else AUTHENTICATED
+    if added and added not in groups:
+        groups = (*groups, added)
+    return Impersonated(User(wanted.name, groups, wanted.uid, wanted.extra), verb if mode else "")
+
+
+def _questions(user: User, wanted: _Wanted, verb: str, *, is_constrained: bool) -> Iterator[tuple[Attributes, str]]:
+    """What has to be allowed, each with why it is refused without asking ("": ask)."""
+    own = Attributes(user, verb, _GROUP, "v1")
+    names_in = own if is_constrained else replace(own, group="")
+    if is_constrained and wanted.node:
+        name = "*" if verb.endswith("associated-node") else wanted.node
+        yield replace(names_in, resource="nodes", name=name), ""
+    elif wanted.account:
+        namespace, name = wanted.account
+        yield replace(names_in, resource="serviceaccounts", namespace=namespace, name=name), ""
+    else:
+        yield replace(names_in, resource="users", name=wanted.name), ""
+    if wanted.uid:
+        yield replace(own, resource="uids", name=wanted.uid), ""
+    for group in wanted.groups:
+        question = replace(names_in, resource="groups", name=group)
+        if is_constrained and group == MASTERS:
+            yield question, "impersonating the system:masters group is not allowed"
+        if is_constrained and not group:
+            yield question, "impersonating the empty string group is not allowed"
+        yield question, ""
+    for key, values in wanted.extra.items():
+        extra = replace(own, resource="userextras", subresource=key)
+        if is_constrained and (wrong := _wrong_extra(key, values)):
+            yield replace(own, resource="userextras"), wrong
         for value in values:
-            check(Attributes(user, "impersonate", _GROUP, "v1", "userextras", key, name=value))
-    if len(account) == 2 and not groups:
-        groups = ["system:serviceaccounts", f"system:serviceaccounts:{account[0]}"]
-    if name == "system:anonymous":
-        return User(name, tuple(groups) or ("system:unauthenticated",), uid, extra)
-    if AUTHENTICATED not in groups:
-        groups.append(AUTHENTICATED)
-    return User(name, tuple(groups), uid, extra)
+            yield replace(extra, name=value), ""
 
 
-def _asked(headers: Iterable[tuple[str, str]]) -> tuple[str, str, list[str], dict[str, list[str]]]:
+def _wrong_extra(key: str, values: list[str]) -> str:
+    if not key:
+        return "impersonating the empty string key in extra is not allowed"
+    if key != key.lower():
+        return f'impersonating a non-lowercase key in extra is not allowed: "{key}"'
+    domain, slash, path = key.partition("/")
+    if not slash or not path or names.dns_subdomain(domain):
+        why = 'must be a domain-prefixed path (such as "acme.io/foo")'
+        return f'impersonating an invalid key in extra is not allowed: extra.key: Invalid value: "{key}": {why}'
+    return "impersonating the empty string value in extra is not allowed" if "" in values else ""
+
+
+def _require(question: Attributes, decide: Decide) -> None:
+    """Raises: Forbidden."""
+    decision = decide(question)
+    if not decision.allowed:
+        raise question.forbidden(decision.reason)
+
+
+def _wanted(headers: Iterable[tuple[str, str]]) -> _Wanted:
     name, uid = "", ""
     groups: list[str] = []
     extra: dict[str, list[str]] = {}
     for header, value in headers:
         match header.lower():
             case "impersonate-user":
-                name = value
+                name = name or value
             case "impersonate-uid":
-                uid = value
+                uid = uid or value
             case "impersonate-group":
                 groups.append(value)
             case other if other.startswith(_EXTRA):
                 extra.setdefault(unquote(other.removeprefix(_EXTRA)), []).append(value)
-    return name, uid, groups, extra
+    return _Wanted(name, uid, tuple(groups), extra)
+
+
+def _without_name(wanted: _Wanted) -> str:
+    """As Go shows the structure, which upstream's message does."""
+    groups = "[]string(nil)" if not wanted.groups else f"[]string{{{_quoted(wanted.groups)}}}"
+    pairs = ", ".join(f'"{key}":[]string{{{_quoted(values)}}}' for key, values in sorted(wanted.extra.items()))
+    extra = f"map[string][]string{{{pairs}}}" if pairs else "map[string][]string(nil)"
+    shown = f'&user.DefaultInfo{{Name:"", UID:"{wanted.uid}", Groups:{groups}, Extra:{extra}}}'
+    return f"requested {shown} without impersonating a user name"
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f'"{word}"' for word in words)

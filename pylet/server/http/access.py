@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -49,10 +50,11 @@ class Access:
             auditor.begin(http, asked, id_)
         headers = http.headers
         if any(name[:12].lower() == "impersonate-" for name in headers):
-            acting = impersonated(user, headers.items(), self._authorizer.check)
-            if auditor is not None and acting is not user:
-                auditor.impersonated(acting, "")
-            asked = attributes(acting, http, info)
+            acting = impersonated(asked, headers.items(), self._authorizer.decide)
+            if acting is not None:
+                asked = replace(asked, user=acting.user)
+                if auditor is not None:
+                    auditor.impersonated(*acting)
         self.check(asked)
         return asked
 

@@ -103,4 +103,4 @@ async def test_impersonation_needs_its_own_right(cluster: Any) -> None:
     token = await account_token(cluster)
     refused = await cluster.ask("POST", me, {}, token=token, Impersonate_User="jane")
     assert refused.status == 403
-    assert 'cannot impersonate resource "users"' in refused.json["message"]
+    assert "cannot impersonate-on:user-info:create resource" in refused.json["message"]
