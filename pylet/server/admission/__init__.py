@@ -11,6 +11,7 @@ from pylet.server.admission import (
     device_admin,
     limit_ranger,
     namespace_lifecycle,
+    node_features,
     node_restriction,
     node_taint,
     pod_resize,
@@ -41,6 +42,7 @@ CHAIN: tuple[Plugin, ...] = (
     default_ingress_class.PLUGIN,
     device_admin.PLUGIN,
     pod_topology_labels.PLUGIN,
+    node_features.PLUGIN,
     pod_resize.PLUGIN,
     resource_quota.PLUGIN,
 )

@@ -140,3 +140,19 @@ async def test_a_resize_fits_the_node(api: Api) -> None:
         'pods "p" is forbidden: node didn\'t have enough allocatable resources: cpu, requested: 3000, allocatable: 2000'
     )
     assert status["details"]["causes"] == [{"reason": "NodeCapacity"}]
+
+
+async def test_a_node_says_what_it_can_follow(api: Api) -> None:
+    made = await api.create({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}, "spec": {}})
+    status = {"allocatable": {"cpu": "8", "memory": "8Gi"}}
+    made = await api.update(made | {"status": status}, subresource="status")
+    resources = {"requests": {"cpu": "1"}, "limits": {"cpu": "1"}}
+    running = await api.create(pod("p", nodeName="n1", resources=resources))
+    running["spec"]["resources"] = {"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}
+    feature = "InPlacePodLevelResourcesVerticalScaling"
+    assert (await refused(api.update(running, subresource="resize")))["message"] == (
+        f'pods "p" is forbidden: pod update requires features {feature} which are not available on node "n1"'
+    )
+    await api.update(made | {"status": status | {"declaredFeatures": [feature]}}, subresource="status")
+    del running["metadata"]["resourceVersion"]
+    assert await api.update(running, subresource="resize")
