@@ -12,9 +12,10 @@ from datetime import datetime
 from enum import Enum, auto
 
 from pylet.api.kind import Kind
+from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.object import Key, Object, is_terminating, key_of, owners_of, uid_of
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Delete, Patch, Plan, Watch
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Delete, Emit, Patch, Plan, Watch
 
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 _TERMINATING = b'"deletionTimestamp"'
@@ -61,13 +62,41 @@ def _judge(
     """What becomes of an object, by the state of its owners."""
     found = [(owner, _state(owner, obj, owners, view)) for owner in owners_of(obj)]
     states = {state for _, state in found}
+    told = tuple(_astray(obj, owners, view))
     if _Owner.SOLID in states:
         if len(states) == 1:
-            return ()
-        return (_with_owners(kind, obj, [owner for owner, state in found if state is _Owner.SOLID]),)
-    has_dependents = next(_dependents(stored, view, uid_of(obj)), None) is not None
-    propagation = "Foreground" if _Owner.WAITING in states and has_dependents else "Background"
-    return (Delete(kind, key_of(obj), uid_of(obj), propagation=propagation),)
+            return told
+        return (*told, _with_owners(kind, obj, [owner for owner, state in found if state is _Owner.SOLID]))
+    if _Owner.WAITING in states:
+        return tuple(_end(kind, obj, stored, view))
+    return (*told, Delete(kind, key_of(obj), uid_of(obj), propagation="Background"))
+
+
+def _astray(obj: Object, owners: dict[tuple[str, str], Kind], view: View) -> Iterator[Action]:
+    """Owners in another namespace own nothing here. Source: graph_builder.go, reportInvalidNamespaceOwnerRef."""
+    here = obj["metadata"].get("namespace", "")
+    for owner in owners_of(obj):
+        kind = owners.get((owner["apiVersion"].rpartition("/")[0], owner["kind"]))
+        if kind is None or not kind.namespaced:
+            continue
+        for namespace in view.table(NAMESPACE).entries:
+            found = view.table(kind).entries.get(Key(namespace.name, owner["name"]))
+            if namespace.name != here and found is not None and found.uid == owner["uid"]:
+                what = f"{owner['apiVersion']}/{owner['kind']}, namespace: {here}, name: {owner['name']}"
+                says = f'ownerRef [{what}, uid: {found.uid}] does not exist in namespace "{here}"'
+                yield Emit(obj, "OwnerRefInvalidNamespace", says, "Warning")
+
+
+def _end(kind: Kind, obj: Object, stored: Iterable[Kind], view: View) -> Iterator[Action]:
+    """Delete what an owner waits for, after what waits for this one; in a circle nobody may block."""
+    dependents = [dependent for _, dependent in _dependents(stored, view, uid_of(obj))]
+    if any(map(_is_waiting, dependents)):
+        yield _with_owners(kind, obj, [{**owner, "blockOwnerDeletion": False} for owner in owners_of(obj)])
+    yield Delete(kind, key_of(obj), uid_of(obj), propagation="Foreground" if dependents else "Background")
+
+
+def _is_waiting(obj: Object) -> bool:
+    return is_terminating(obj) and _FOREGROUND in (obj["metadata"].get("finalizers") or ())
 
 
 def _state(owner: Object, obj: Object, owners: dict[tuple[str, str], Kind], view: View) -> _Owner:
@@ -78,9 +107,7 @@ def _state(owner: Object, obj: Object, owners: dict[tuple[str, str], Kind], view
     found = view.get(kind, Key(namespace if kind.namespaced else "", owner["name"]))
     if found is None or uid_of(found) != owner["uid"]:
         return _Owner.ABSENT
-    if is_terminating(found) and _FOREGROUND in (found["metadata"].get("finalizers") or ()):
-        return _Owner.WAITING
-    return _Owner.SOLID
+    return _Owner.WAITING if _is_waiting(found) else _Owner.SOLID
 
 
 def _orphan(kind: Kind, obj: Object, dependents: list[tuple[Kind, Object]]) -> tuple[Action, ...]:
@@ -104,16 +131,15 @@ def _await(
     actions: list[Action] = []
     for of, dependent in dependents:
         if not is_terminating(dependent) and len(owners_of(dependent)) == 1:
-            has_dependents = next(_dependents(stored, view, uid_of(dependent)), None) is not None
-            propagation = "Foreground" if has_dependents else "Background"
-            actions.append(Delete(of, key_of(dependent), uid_of(dependent), propagation=propagation))
+            actions += _end(of, dependent, stored, view)
     return tuple(actions)
 
 
 def _dependents(stored: Iterable[Kind], view: View, uid: str) -> Iterator[tuple[Kind, Object]]:
     for kind in stored:
         for obj in view.owned_by(kind, uid):
-            yield kind, obj
+            if uid_of(obj) != uid:  # who owns itself waits for others only
+                yield kind, obj
 
 
 def _with_owners(kind: Kind, obj: Object, owners: list[Object]) -> Patch:
