@@ -27,6 +27,7 @@ class Asked:
     name: str
     spec: Object
     volume: Object | None = None
+    claim: Object | None = None
     read_only: bool = False
 
 
@@ -57,7 +58,7 @@ async def resolve(pod: Object, volume: Object, references: References) -> Asked:
         raise NotBound(f"error processing PVC {namespace}/{name}: {not_yet}") from not_yet
     check_mode(pod, volume["name"], found)
     read_only = bool(dig(volume, "persistentVolumeClaim", "readOnly"))
-    return Asked(found["metadata"]["name"], found["spec"], found, read_only)
+    return Asked(found["metadata"]["name"], found["spec"], found, claim, read_only)
 
 
 def check_claim(claim: Object | None, name: str) -> None:

@@ -18,9 +18,21 @@ from datetime import timedelta
 from pathlib import Path
 
 from pylet.agent.kubelet.volumes import mounts
-from pylet.agent.kubelet.volumes.csi_driver import Block, Can, Capability, Driver, Mount, Publish, Stage, access_mode
+from pylet.agent.kubelet.volumes.csi_driver import (
+    Block,
+    Can,
+    Capability,
+    CapacityRange,
+    Driver,
+    Expand,
+    Mount,
+    Publish,
+    Stage,
+    access_mode,
+)
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.ownership import give_to_group
+from pylet.api import quantity
 from pylet.api.errors import ApiError
 from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
 from pylet.api.kinds.secret import KIND as SECRET
@@ -29,7 +41,7 @@ from pylet.api.object import Key, Object, dig
 from pylet.cri.socket import CallError
 
 _DATA = "vol_data.json"
-_REPUBLISH = timedelta(minutes=1)
+_AGAIN = timedelta(minutes=1)
 _TOKENS = "csi.storage.k8s.io/serviceAccount.tokens"
 _STAGING = "MountVolume.MountDevice"
 
@@ -119,11 +131,14 @@ class Csi(VolumeType):
         facts = await place.references.read(CSI_DRIVER, Key("", source["driver"])) or {}
         volume = _Volume(source, place, facts)
         target, again = volume.target(), place.directory in place.host.published
-        if again and not dig(facts, "spec", "requiresRepublish"):
-            return target
         driver = place.host.drivers.get(source["driver"])
+        if driver is None and again:
+            return target
         if driver is None:
             raise _absent("mounter.SetUpAt failed to get CSI client", source["driver"])
+        if again and not dig(facts, "spec", "requiresRepublish"):
+            await _expand(volume, driver)
+            return target
         volume.check_lifecycle()
         publish_context = await _publish_context(volume)
         try:
@@ -136,8 +151,9 @@ class Csi(VolumeType):
             given = {"only_on_root_mismatch": place.only_on_root_mismatch}
             await asyncio.to_thread(give_to_group, target, place.fs_group, **given)
         place.host.published.add(place.directory)
+        await _expand(volume, driver, can)
         if dig(facts, "spec", "requiresRepublish"):
-            place.again_at(place.host.clock.now() + _REPUBLISH)
+            place.again_at(place.host.clock.now() + _AGAIN)
         return target
 
     async def unmount(self, directory: Path, host: Host) -> None:
@@ -145,6 +161,7 @@ class Csi(VolumeType):
         host.published.discard(directory)
         data = _load(directory)
         if data is None:
+            host.in_use.pop(directory, None)
             return
         driver = host.drivers.get(data["driverName"])
         if driver is None:
@@ -156,6 +173,7 @@ class Csi(VolumeType):
             (directory / _DATA).unlink(missing_ok=True)
             if data.get("stagingPath"):
                 await _unstage(host, driver, handle, Path(data["stagingPath"]))
+            host.in_use.pop(directory, None)
         except CallError as failed:
             raise _error(f"Unmounter.TearDownAt failed: {failed}") from failed
 
@@ -239,11 +257,37 @@ async def _unstage(host: Host, driver: Driver, handle: str, staging: Path) -> No
             staging.parent.rmdir()
 
 
+async def _expand(volume: _Volume, driver: Driver, can: frozenset[int] | None = None) -> None:
+    """Let the driver grow what its controller has made larger; looked at again as long as the pod runs."""
+    place = volume.place
+    if place.claim is None or place.volume is None:
+        return
+    try:
+        can = await driver.can() if can is None else can
+        if Can.EXPAND not in can:
+            return
+        place.again_at(place.host.clock.now() + _AGAIN)
+        wanted = str(dig(place.volume, "spec", "capacity", "storage", default="0"))
+        had = str(dig(place.claim, "status", "capacity", "storage", default="0"))
+        size = quantity.value_of(wanted)
+        if size <= quantity.value_of(had):
+            return
+        staging = str(volume.staging()) if Can.STAGE in can else ""
+        secrets = await _secrets(volume, "nodeExpandSecretRef", "NodeExpandSecretRef")
+        capability, target = volume.capability(can), str(volume.target())
+        await driver.expand(Expand(volume.handle, target, CapacityRange(size), staging, capability, secrets))
+        await place.references.resized(place.claim, wanted)
+    except CallError as failed:
+        raise VolumeError(str(failed), operation="MountVolume.NodeExpandVolume") from failed
+
+
 async def _publish_context(volume: _Volume) -> Mapping[str, str]:
     """What the driver's controller said when it attached the volume. Raises: Waiting while it is not attached."""
     if volume.is_ephemeral or not dig(volume.facts, "spec", "attachRequired", default=True):
         return {}
-    found = await volume.place.references.read(VOLUME_ATTACHMENT, Key("", volume.attachment))
+    place = volume.place
+    place.host.in_use[place.directory] = f"kubernetes.io/csi/{volume.source['driver']}^{volume.handle}"
+    found = await place.references.read(VOLUME_ATTACHMENT, Key("", volume.attachment))
     if found is None or not dig(found, "status", "attached"):
         raise Waiting("Volume not attached according to node status")
     metadata: Mapping[str, str] = dig(found, "status", "attachmentMetadata", default={})

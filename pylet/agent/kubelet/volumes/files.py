@@ -8,6 +8,7 @@ from pathlib import Path
 from pylet.agent.kubelet.volumes import atomic, mounts
 from pylet.agent.kubelet.volumes.atomic import File
 from pylet.agent.kubelet.volumes.interface import Place, VolumeError
+from pylet.agent.kubelet.volumes.nested import nested_mount_points
 from pylet.agent.kubelet.volumes.payload import config_map_bytes, downward_files, keyed_files, secret_bytes
 from pylet.api.kind import Kind
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
@@ -41,6 +42,8 @@ def show(place: Place, files: dict[str, File], *, in_memory: bool = False) -> Pa
     place.directory.mkdir(parents=True, exist_ok=True)
     if in_memory:
         mounts.mount_tmpfs(place.directory)
+    for inside in nested_mount_points(place.name, place.pod):
+        (place.directory / inside).mkdir(parents=True, exist_ok=True, mode=0o755)
     if place.fs_group is not None:
         files = {name: replace(file, mode=file.mode | _GROUP_MAY_READ) for name, file in files.items()}
     atomic.write(place.directory, files, gid=place.fs_group)

@@ -49,19 +49,24 @@ class References(Protocol):
         """A bound ServiceAccount token (a TokenRequest's status) and when to replace it. Raises: ApiError."""
         ...
 
+    async def resized(self, claim: Object, storage: str) -> None:
+        """The volume of `claim` is as large as `storage` now. Raises: ApiError."""
+        ...
+
 
 @dataclass(slots=True)
 class Host:
     """What the volumes of all pods of a node share: its registered CSI drivers, and what this process has mounted.
 
     `root` is the kubelet's directory; `published` holds the volumes' and staging directories that drivers have made
-    here since pylet started.
+    here since pylet started. `in_use` has the names, in a node's status, of volumes that are attached to it.
     """
 
     root: Path
     clock: Clock
     drivers: dict[str, Driver] = field(default_factory=dict)
     published: set[Path] = field(default_factory=set)
+    in_use: dict[Path, str] = field(default_factory=dict)
     _locks: dict[Path, asyncio.Lock] = field(default_factory=dict)
 
     def lock(self, what: Path) -> asyncio.Lock:
@@ -73,7 +78,7 @@ class Place:
     """One volume of one pod: where it goes and what it may look at.
 
     `directory` is the volume's own, below the pod's; `again_at` hears when a live volume must be mounted again.
-    `volume` is the PersistentVolume behind a claim, None for what the pod's spec says itself.
+    `volume` is the PersistentVolume behind `claim`, None for what the pod's spec says itself.
     """
 
     pod: Object
@@ -83,6 +88,7 @@ class Place:
     again_at: Callable[[datetime], None]
     host: Host
     volume: Object | None = None
+    claim: Object | None = None
     read_only: bool = False
 
     @property

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
 from pylet.agent.kubelet.volumes.claims import NotBound, resolve, used
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.references import ApiReferences
+from pylet.agent.kubelet.volumes.usage import Usage, usage
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
@@ -74,6 +76,7 @@ class _Tracked:
         self._seen = seen
         self.token = references.token
         self.read = references.read
+        self.resized = references.resized
 
     async def get(self, kind: Kind, key: Key) -> Object | None:
         self._seen.add((kind, key))
@@ -124,6 +127,20 @@ class Volumes:
         known = self._pods.get(uid_of(pod))
         done = {} if known is None else known.done
         return await bindings.bind(self._pod_dir(uid_of(pod)), container, done, environment)
+
+    async def usage(self, pod_uid: str) -> Mapping[str, Usage]:
+        """How full the volumes of a pod are, by name; those that live and die with others' files are left out."""
+        known = self._pods.get(pod_uid)
+        found = {}
+        for name, volume in (known.done if known is not None else {}).items():
+            if not volume.block and volume.path.is_relative_to(self._pod_dir(pod_uid)):
+                with suppress(OSError):
+                    found[name] = await asyncio.to_thread(usage, volume.path)
+        return found
+
+    def in_use(self) -> list[str]:
+        """Names of the attachable volumes that pods of this node use, as `status.volumesInUse` lists them."""
+        return sorted(set(self.host.in_use.values()))
 
     async def unmount(self, pod_uid: str) -> None:
         """Remove everything below the pod's directory; nothing of it may be in use. Raises: VolumeError."""
@@ -232,6 +249,7 @@ class Volumes:
             again_at=self._at(uid),
             host=self.host,
             volume=asked.volume,
+            claim=asked.claim,
             read_only=asked.read_only,
         )
         try:

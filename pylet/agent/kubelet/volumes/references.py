@@ -9,12 +9,14 @@ from pylet.aio.clock import Clock
 from pylet.api import timestamps
 from pylet.api.errors import NotFound
 from pylet.api.kind import Kind
+from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.serviceaccount import KIND as SERVICE_ACCOUNT
-from pylet.api.object import Key, Object, dig
+from pylet.api.object import Key, Object, dig, key_of
 from pylet.client.interface import Client, Tables
 from pylet.client.view import Entry
 
 _RENEW_AFTER = 0.8  # of a token's life, as upstream's token manager
+_RESIZING = ("Resizing", "FileSystemResizePending")
 _LONGEST = timedelta(hours=24)
 
 
@@ -74,6 +76,13 @@ class ApiReferences:
         life = timestamps.parse(answer["status"]["expirationTimestamp"]) - now
         self._tokens[which] = answer["status"], now + min(life * _RENEW_AFTER, _LONGEST)
         return self._tokens[which]
+
+    async def resized(self, claim: Object, storage: str) -> None:
+        status = claim.get("status") or {}
+        conditions = [each for each in status.get("conditions") or () if each["type"] not in _RESIZING]
+        capacity = {**(status.get("capacity") or {}), "storage": storage}
+        patch = {"status": {"capacity": capacity, "conditions": conditions, "allocatedResourceStatuses": None}}
+        await self._client.patch(CLAIM, key_of(claim), patch, subresource="status")
 
     def forget_tokens(self, pod_uid: str) -> None:
         for which in [which for which in self._tokens if which[0] == pod_uid]:

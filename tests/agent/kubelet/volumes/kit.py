@@ -47,7 +47,13 @@ class Api:
     async def object_table(self, kind: Kind, key: Key) -> Table:
         return self._table(kind)
 
+    async def table(self, kind: Kind) -> Table:
+        return self._table(kind)
+
     def release(self, kind: Kind, key: Key) -> None:
+        pass
+
+    async def list(self, kind: Kind, *, limit: int) -> None:
         pass
 
     async def get(self, kind: Kind, key: Key) -> Object:
@@ -189,6 +195,7 @@ class CsiDriver:
             "NodeUnstageVolume": (csi.Unstage, lambda _: csi._Empty()),
             "NodePublishVolume": (csi.Publish, publish),
             "NodeUnpublishVolume": (csi.Unpublish, unpublish),
+            "NodeExpandVolume": (csi.Expand, lambda request: csi.Expanded(request.capacity_range.required_bytes)),
         }
 
     async def _serve(self, socket: Path, service: str, methods: dict[str, tuple[type[Any], Any]]) -> None:

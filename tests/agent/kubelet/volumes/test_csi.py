@@ -120,6 +120,19 @@ async def test_a_persistent_volume_is_staged_once_and_unstaged_after_its_last_po
         ]
 
 
+async def test_a_volume_that_has_grown_is_expanded_and_its_claim_says_so(root: Path) -> None:
+    async with cluster(root, Can.EXPAND) as (node, driver):
+        bound(node)
+        volume = await node.api.get(PERSISTENT_VOLUME, Key("", "pv"))
+        node.api.put(PERSISTENT_VOLUME, {**volume, "spec": {**volume["spec"], "capacity": {"storage": "2Gi"}}})
+        await node.volumes.mount(pod(CLAIMED))
+        (request,) = driver.asked("NodeExpandVolume")
+        assert request.capacity_range.required_bytes == 2 << 30
+        claim = await node.api.get(CLAIM, Key("default", "claim"))
+        assert claim["status"]["capacity"] == {"storage": "2Gi"}
+        await node.volumes.unmount("u1")
+
+
 async def test_after_a_restart_a_pod_nobody_knows_is_still_torn_down(root: Path) -> None:
     async with cluster(root, Can.STAGE) as (node, driver):
         bound(node)
@@ -142,6 +155,7 @@ async def test_a_volume_waits_for_its_attachment_without_a_word(root: Path) -> N
         with pytest.raises(NotMounted) as waits:
             await node.volumes.mount(pod(CLAIMED))
         assert waits.value.messages == []
+        assert node.volumes.in_use() == ["kubernetes.io/csi/csi.example.com^vol-1"]
         name = attachment_name("vol-1", driver.name, "n1")
         status = {"attached": True, "attachmentMetadata": {"device": "sdx"}}
         node.api.put(VOLUME_ATTACHMENT, {"metadata": {"name": name}, "status": status})
@@ -149,6 +163,7 @@ async def test_a_volume_waits_for_its_attachment_without_a_word(root: Path) -> N
         await node.volumes.mount(pod(CLAIMED))
         assert driver.asked("NodePublishVolume")[0].publish_context == {"device": "sdx"}
         await node.volumes.unmount("u1")
+        assert node.volumes.in_use() == []
 
 
 async def test_what_the_driver_refuses_is_told_and_leaves_nothing(root: Path) -> None:

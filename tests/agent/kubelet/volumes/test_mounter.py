@@ -312,6 +312,17 @@ async def test_sub_paths_follow_the_environment_and_are_cleaned(node: Node) -> N
     assert not (node.root / "pods" / "u1").exists()
 
 
+async def test_how_full_volumes_are(node: Node) -> None:
+    memory = {"name": "m", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+    paths = await node.volumes.mount(pod({"name": "d", "emptyDir": {}}, memory))
+    (paths["d"] / "file").write_bytes(b"x" * 100_000)
+    os.link(paths["d"] / "file", paths["d"] / "again")
+    found = await node.volumes.usage("u1")
+    assert 100_000 <= found["d"].used_bytes < 200_000
+    assert found["d"].inodes_used == 2
+    assert found["m"].capacity_bytes == 1 << 20
+
+
 async def test_nothing_of_many_pods_is_left(node: Node) -> None:
     config(node, key="one")
     memory = {"name": "m", "emptyDir": {"medium": "Memory"}}
