@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pylet.agent.kubelet.config import host_aliases, hosts_file, log_directory
+from pylet.agent.kubelet.config import log_directory
+from pylet.agent.kubelet.names import host_aliases, hosts_file
 from pylet.agent.kubelet.observed import Container, Sandbox
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network

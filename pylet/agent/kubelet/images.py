@@ -84,7 +84,11 @@ class Images:
         self._failed_at.pop(reference, None)
         self._backoff.forget(reference)
         done.set_result(pulled)
-        tell("Normal", "Pulled", f'Successfully pulled image "{image}" in {self._clock.monotonic() - begin:.3f}s')
+        took = _go_seconds(self._clock.monotonic() - begin)
+        present = await self._runtime.image_status(reference)
+        size = present.size if present is not None else 0
+        words = f'Successfully pulled image "{image}" in {took} ({took} including waiting). Image size: {size} bytes.'
+        tell("Normal", "Pulled", words)
         return pulled
 
     async def _try_each(self, reference: str, auths: Sequence[AuthConfig]) -> str:
@@ -105,8 +109,12 @@ class Images:
         words = str(failed)
         self._failed_at[reference] = now, f"{reason}: {words}"
         tell("Warning", "Failed", f'Failed to pull image "{image}": {words}')
-        tell("Warning", "Failed", f"Error: {reason}")
         return ImageError(reason, words)
+
+
+def _go_seconds(seconds: float) -> str:
+    """As Go prints a duration that was cut to milliseconds."""
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s" if seconds >= 1 else f"{int(seconds * 1000)}ms"
 
 
 def with_tag(image: str) -> str:

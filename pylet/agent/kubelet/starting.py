@@ -19,8 +19,10 @@ from pylet.agent.kubelet.env import EnvError, environment, references, service_v
 from pylet.agent.kubelet.files import container_files, forget_instance
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.images import ImageError, Images, credentials, with_tag
+from pylet.agent.kubelet.names import NameTooLong
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.resources import pod_resources
+from pylet.agent.kubelet.security import ImageUser
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import full_name, is_host_network
 from pylet.agent.kubelet.volumes.bindings import Bindings
@@ -125,7 +127,7 @@ class Starter:
             async with node.starts:
                 config = sandbox_config(pod, node.settings, attempt)
                 self.ids.add(await node.runtime.run_sandbox(config, runtime_handler=handler))
-        except cri.CriError as failed:
+        except (cri.CriError, NameTooLong) as failed:
             raise NoSandbox("FailedCreatePodSandBox", f"Failed to create pod sandbox: {failed}") from failed
 
     async def _runtime_handler(self, pod: Object) -> str:
@@ -156,6 +158,10 @@ class Starter:
             # Of what ended before, only the last instance is kept: its status, its log and its last words.
             await self.node.runtime.remove_container(old.id)
             forget_instance(pod, old, self.node.settings)
+        kept = {old.sandbox_id for group in observed.containers.values() for old in group if old not in ended[1:]}
+        for sandbox in observed.sandboxes[1:]:
+            if sandbox.id not in kept:
+                await self.node.runtime.remove_sandbox(sandbox.id)
         await self._post_start(container, id_, ip)
 
     async def _post_start(self, container: Object, id_: str, ip: str) -> None:
@@ -187,6 +193,7 @@ class Starter:
         try:
             return await self.node.images.ensure(container["image"], policy, auths, tell)
         except ImageError as failed:
+            self.tell(container, "Warning", "Failed", f"Error: {failed.reason}")
             raise CannotRun(failed.reason, str(failed), told=True) from failed
 
     # ---- container
@@ -200,9 +207,9 @@ class Starter:
             bindings = await node.volumes.bind(pod, container, values)
         except (EnvError, VolumeError) as failed:
             raise CannotRun("CreateContainerConfigError", str(failed)) from failed
-        await self._refuse_root(pod, container)
+        user = await self._user(pod, container)
         files = container_files(pod, container, restarts, sandbox, node.settings)
-        around = Surroundings(values, bindings, files, image, restarts, _target(container, observed))
+        around = Surroundings(values, bindings, files, image, restarts, user, _target(container, observed))
         config = container_config(pod, container, around, node.settings)
         try:
             id_ = await node.runtime.create_container(
@@ -214,23 +221,24 @@ class Starter:
         self.tell(container, "Normal", "Created", "Container created")
         return id_
 
-    async def _refuse_root(self, pod: Object, container: Object) -> None:
-        """runAsNonRoot: neither the spec nor the image may name root. Raises: CannotRun."""
+    async def _user(self, pod: Object, container: Object) -> ImageUser:
+        """Whom the image runs as; where the pod says runAsNonRoot, that must not be root. Raises: CannotRun."""
+        image = await self.node.runtime.image_status(with_tag(container["image"]))
+        user = ImageUser() if image is None else ImageUser(image.uid, image.username)
         whole, own = dig(pod, "spec", "securityContext", default={}), container.get("securityContext") or {}
         if not own.get("runAsNonRoot", whole.get("runAsNonRoot")):
-            return
-        where = f'(pod: "{full_name(pod)}", container: {container["name"]})'
-        user = own.get("runAsUser", whole.get("runAsUser"))
-        why = "container's runAsUser breaks non-root policy" if user == 0 else ""
-        if user is None:
-            image = await self.node.runtime.image_status(with_tag(container["image"]))
-            if image is not None and image.username:
-                why = f"container has runAsNonRoot and image has non-numeric user ({image.username}), "
-                why += "cannot verify user is non-root"
-            elif image is None or not image.uid:
-                why = "container has runAsNonRoot and image will run as root"
+            return user
+        asked = own.get("runAsUser", whole.get("runAsUser"))
+        why = "container's runAsUser breaks non-root policy" if asked == 0 else ""
+        if asked is None and user.name:
+            why = f"container has runAsNonRoot and image has non-numeric user ({user.name}), "
+            why += "cannot verify user is non-root"
+        elif asked is None and not user.uid:
+            why = "container has runAsNonRoot and image will run as root"
         if why:
+            where = f'(pod: "{full_name(pod)}", container: {container["name"]})'
             raise CannotRun("CreateContainerConfigError", f"{why} {where}")
+        return user
 
     async def _environment(self, pod: Object, container: Object, observed: Observed) -> dict[str, str]:
         node, namespace = self.node, pod["metadata"]["namespace"]
