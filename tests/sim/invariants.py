@@ -11,6 +11,8 @@ from pylet.api.kinds.replicaset import KIND as REPLICA_SET
 from pylet.api.object import Object, controller_of, dig, is_terminating, owners_of
 from pylet.api.podtemplate import is_active, is_ready
 from pylet.client.view import Entry
+from pylet.server.scheduler.model import counts_on_node
+from pylet.server.scheduler.requests import amounts, pod_requests
 from tests.sim.cluster import Cluster
 
 
@@ -47,10 +49,14 @@ def one_place(cluster: Cluster) -> None:
             and dig(before.object, "spec", "nodeName") not in (None, node)
         ):
             raise Breach(f"{after.key} moved to {node}")
-        pods = cluster.view.with_field(POD, "spec.nodeName", node)
-        room = int(dig(cluster.get(NODE, node, ""), "status", "allocatable", "pods"))
-        if sum(is_active(pod) for pod in pods) > room:
-            raise Breach(f"{node} has room for {room} pods")
+        pods = [pod for pod in cluster.view.with_field(POD, "spec.nodeName", node) if counts_on_node(pod)]
+        room = amounts(dig(cluster.get(NODE, node, ""), "status", "allocatable"))
+        taken = Counter({"pods": len(pods)})
+        for pod in pods:
+            taken.update(pod_requests(pod))
+        for name, amount in taken.items():
+            if amount > room.get(name, 0):
+                raise Breach(f"{node} has room for {room.get(name, 0)} {name}, not for {amount}")
 
     cluster.watch(POD, check)
 
