@@ -80,7 +80,7 @@ async def admit(write: Attributes) -> None:
 def _pod(write: Attributes) -> Entry:
     entry = write.table("Pod").entries.get(write.key)
     if entry is None:
-        raise NotFound("", "pods", write.key.name)
+        raise NotFound("", "pod", write.key.name)  # as upstream's lister names it
     return entry
 
 
@@ -119,7 +119,7 @@ def _check_owner(write: Attributes, node: str, owners: list[Object]) -> None:
         raise write.forbidden(f'node "{node}" must not set blockOwnerDeletion on an owner reference')
     entry = write.table("Node").entries.get(Key("", node))
     if entry is None:
-        raise NotFound("", "nodes", node)
+        raise NotFound("", "node", node)
     if owner.get("uid") != entry.uid:
         raise write.forbidden(f"node {node} UID mismatch: expected {owner.get('uid')} got {entry.uid}")
 
@@ -231,7 +231,7 @@ def _admit_token(write: Attributes, node: str) -> None:
         raise write.forbidden("node requested token with a pod binding without a uid")
     entry = write.table("Pod").entries.get(Key(write.key.namespace, bound["name"]))
     if entry is None:
-        raise NotFound("", "pods", bound["name"])
+        raise NotFound("", "pod", bound["name"])
     if entry.uid != bound["uid"]:
         raise write.forbidden(
             f"the UID in the bound object reference ({bound['uid']}) does not match the UID in record. "
