@@ -103,6 +103,9 @@ def _raise(total: Amounts, more: Mapping[str, Quantity]) -> None:
 def _live(pod: Object, field: str) -> Mapping[str, Callable[[Amounts], Amounts]]:
     """How what a container asks for becomes what it holds, for those whose status says what they have."""
     status = pod.get("status") or {}
+    listed = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
+    if not listed:
+        return {}
     pending = next((c for c in conditions_of(pod) if c.get("type") == "PodResizePending"), {})
     is_infeasible = pending.get("reason") == "Infeasible"
 
@@ -116,5 +119,4 @@ def _live(pod: Object, field: str) -> Mapping[str, Callable[[Amounts], Amounts]]
 
         return of
 
-    listed = [*(status.get("containerStatuses") or ()), *(status.get("initContainerStatuses") or ())]
     return {found["name"]: effective(found) for found in listed if found.get("resources") is not None}
