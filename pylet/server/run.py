@@ -78,6 +78,7 @@ log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
 _DAY_SECONDS = 86400.0
+_HEAD_BYTES = 1 << 20  # of a request's first line, or of a header: Go's DefaultMaxHeaderBytes
 _AUDIENCE = "https://kubernetes.default.svc.{domain}"
 
 
@@ -300,7 +301,14 @@ async def _http(app: App, listening: socket.socket, tls: ssl.SSLContext, watches
     loop: Any = asyncio.get_running_loop()
     make_request = partial(web.BaseRequest, loop=loop, client_max_size=BODY_BYTES)
     handle: Any = app.handle  # answers with less than a StreamResponse: see http/answer.py
-    listener = Listener(handle, request_factory=make_request, access_log=None, lingering_time=1.0)
+    listener = Listener(
+        handle,
+        request_factory=make_request,
+        access_log=None,
+        lingering_time=1.0,
+        max_line_size=_HEAD_BYTES,
+        max_field_size=_HEAD_BYTES,
+    )
     server = await loop.create_server(listener, sock=listening, ssl=tls, backlog=1024)
     try:
         yield

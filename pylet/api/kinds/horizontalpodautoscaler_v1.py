@@ -64,7 +64,7 @@ def from_stored(obj: Object) -> Object:
 
 
 def to_stored(obj: Object) -> Object:
-    spec, status, meta = dict(obj["spec"]), dict(obj.get("status") or {}), dict(obj["metadata"])
+    spec, status, meta = dict(obj.get("spec") or {}), dict(obj.get("status") or {}), dict(obj["metadata"])
     notes = dict(meta.get("annotations") or {})
     read: dict[str, Any] = {name: _load(notes.pop(name)) for name in _ROUND_TRIP if name in notes}
     metrics = [_metric_to_v2(metric) for metric in read.get(_METRICS) or ()]

@@ -19,7 +19,15 @@ from pylet.api.quantity import canonical_milli
 
 Check: TypeAlias = "Node | type"
 _DROP: Final = object()
-_JSON_WORDS = {str: "string", bool: "bool", int: "number", float: "number", list: "array", dict: "object"}
+_JSON_WORDS = {
+    str: "string",
+    bool: "bool",
+    int: "number",
+    float: "number",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
 
 
 class Mismatch(ValueError):
@@ -319,7 +327,7 @@ class Struct:
                     before = len(unknown)
                     decoded = check.decode(value, unknown)  # type: ignore[union-attr]
                     if len(unknown) != before:
-                        unknown[before:] = [name + p if p[0] == "[" else f"{name}.{p}" for p in unknown[before:]]
+                        unknown[before:] = [name + p if p[:1] == "[" else f"{name}.{p}" for p in unknown[before:]]
                     if decoded is value:
                         continue
                     if decoded is not _DROP:

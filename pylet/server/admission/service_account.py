@@ -137,10 +137,10 @@ def _wants_token(account: Object, spec: Object) -> bool:
 def mount_token(spec: Object) -> None:
     """Mount the token volume into every container that has nothing at its path."""
     volumes: list[Object] = spec.get("volumes") or []
-    present = next((volume["name"] for volume in volumes if volume["name"].startswith(_VOLUME)), "")
+    present = next((name for volume in volumes if (name := volume.get("name", "")).startswith(_VOLUME)), "")
     name = present or _VOLUME + random_suffix()
     mounted = False
-    for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
+    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
         mounts: list[Object] = container.get("volumeMounts") or []
         if not any(mount.get("mountPath") == _MOUNT_PATH for mount in mounts):
             container["volumeMounts"] = [*mounts, {"name": name, "readOnly": True, "mountPath": _MOUNT_PATH}]

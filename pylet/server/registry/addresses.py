@@ -128,7 +128,7 @@ class Addresses:
         spec["clusterIP"] = ips[0]
 
     def _address(self, service: Object, family: str, asked: str, held: Held) -> str:
-        name = service["metadata"]["name"]
+        name = service["metadata"].get("name", "")
         if asked:
             try:
                 self._networks.check(asked)

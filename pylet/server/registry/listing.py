@@ -126,6 +126,8 @@ def revision_number(text: str) -> int:
         return 0
     if not (text.isascii() and text.isdigit()):
         raise BadRequest(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
+    if int(text[:40]) >= 1 << 64:
+        raise BadRequest(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": value out of range')
     return int(text)
 
 
