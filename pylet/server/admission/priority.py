@@ -12,8 +12,8 @@ from pylet.server.admission.interface import CREATE, UPDATE, Attributes, Plugin
 
 async def admit(write: Attributes) -> None:
     if write.kind.name == "PriorityClass":
-        _admit_class(write)
-    elif write.operation == CREATE:
+        return
+    if write.operation == CREATE:
         _resolve(write)
     else:
         assert write.obj is not None
@@ -23,9 +23,9 @@ async def admit(write: Attributes) -> None:
                 write.obj["spec"][field] = write.old["spec"][field]
 
 
-def _admit_class(write: Attributes) -> None:
+async def validate(write: Attributes) -> None:
     assert write.obj is not None
-    if not write.obj.get("globalDefault"):
+    if write.kind.name != "PriorityClass" or not write.obj.get("globalDefault"):
         return
     default = _default_class(write.table("PriorityClass"))
     if default is not None and (write.operation == CREATE or default["metadata"]["name"] != write.key.name):
@@ -66,5 +66,5 @@ def _default_class(classes: Table) -> Object | None:
 
 
 PLUGIN = Plugin(
-    "Priority", {"pods": frozenset((CREATE, UPDATE)), "priorityclasses": frozenset((CREATE, UPDATE))}, admit
+    "Priority", {"pods": frozenset((CREATE, UPDATE)), "priorityclasses": frozenset((CREATE, UPDATE))}, admit, validate
 )

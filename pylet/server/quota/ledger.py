@@ -105,8 +105,8 @@ def used(quota: Object, table: Table, now: datetime) -> Amounts:
     evaluator = evaluator_of(table.kind)
     hard = evaluator.names(quota["spec"].get("hard") or ())
     if evaluator.measure is None:
-        amount = Quantity(len(table.in_namespace(quota["metadata"]["namespace"])) * NANOS)
-        return dict.fromkeys(hard, amount) if evaluator.covers(quota, Scopes()) else {}
+        count = len(table.in_namespace(quota["metadata"]["namespace"])) if evaluator.covers(quota, Scopes()) else 0
+        return dict.fromkeys(hard, Quantity(count * NANOS))
     ledger = _ledgers.get(table)
     if ledger is None:
         ledger = _ledgers[table] = Ledger(table, evaluator)

@@ -29,6 +29,7 @@ _OF_SERVICES = frozenset(("services", "count/services", "services.nodeports", "s
 _OF_CLAIMS = frozenset(("persistentvolumeclaims", "count/persistentvolumeclaims", "requests.storage"))
 _BY_CLASS = tuple(f".storageclass.storage.k8s.io/{name}" for name in ("persistentvolumeclaims", "requests.storage"))
 _BY_DEVICE_CLASS = ".deviceclass.resource.k8s.io/devices"
+_OF_DEVICE_CLASS = "deviceclass.resource.kubernetes.io/"
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 _MOST_DEVICES = 32  # resource.k8s.io AllocationResultsMaxSize
 _ALIASES = frozenset(("configmaps", "resourcequotas", "replicationcontrollers", "secrets"))
@@ -151,7 +152,7 @@ def _measure_pod(pod: Object) -> Measured:
     for name, amount in podresources.requests(pod, is_live=True).items():
         if name in _COMPUTE or resources.is_hugepages(name):
             used[name] = used[f"requests.{name}"] = amount
-        elif resources.is_extended(name):
+        elif resources.is_extended(name) or name.startswith(_OF_DEVICE_CLASS):
             used[f"requests.{name}"] = amount
     for name, amount in podresources.limits(pod, is_live=True).items():
         if name in _COMPUTE:
@@ -205,7 +206,8 @@ def _selects(operator: str, values: tuple[str, ...], value: str) -> bool:
 def _is_of_pods(name: str) -> bool:
     if name in _OF_PODS or name.startswith(("hugepages-", "requests.hugepages-")):
         return True
-    return name.startswith("requests.") and not resources.is_native(name)
+    asked = name.removeprefix("requests.")
+    return asked != name and (not resources.is_native(name) or asked.startswith(_OF_DEVICE_CLASS))
 
 
 # ---- services, claims

@@ -1,0 +1,106 @@
+"""Who may approve and sign, and for which audiences a node takes tokens."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from pylet.api import kinds
+from pylet.api.kinds.certificatesigningrequest import KIND as CSR
+from pylet.api.object import Key, Object
+from pylet.server.auth import signers
+from pylet.server.auth.authorize import Authorizer
+from pylet.server.registry import Request, User
+from tests.server.kit import Api, api, pod, refused
+
+__all__ = ["api"]
+
+BOB = User("bob", ("system:authenticated",))
+KUBELET = User("system:node:n1", ("system:nodes",))
+GROUP = "rbac.authorization.k8s.io"
+
+
+@pytest.fixture
+def guarded(api: Api) -> Api:
+    api.registry.admission.extend_before_last(signers.plugins(Authorizer(api.registry)))
+    return api
+
+
+def request_for(name: str) -> str:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    made = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    signed = made.sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+    return base64.b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
+
+
+async def csr(api: Api, signer: str = "x.test/y", common_name: str = "c", **options: Any) -> Object:
+    spec = {"request": request_for(common_name), "signerName": signer, "usages": ["client auth"]}
+    body = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": "c"}}
+    return await api.create(body | {"spec": spec}, **options)
+
+
+async def allow(api: Api, verb: str, signer: str) -> None:
+    rule = {"apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "verbs": [verb], "resourceNames": [signer]}
+    await api.create({"apiVersion": f"{GROUP}/v1", "kind": "ClusterRole", "metadata": {"name": "r"}, "rules": [rule]})
+    await api.create(
+        {
+            "apiVersion": f"{GROUP}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": "b"},
+            "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": "r"},
+            "subjects": [{"apiGroup": GROUP, "kind": "User", "name": "bob"}],
+        }
+    )
+
+
+APPROVED = {"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "x"}]}}
+
+
+async def test_approving_takes_the_signer_s_permission(guarded: Api) -> None:
+    await csr(guarded)
+    approving = guarded.patch(CSR, "", "c", APPROVED, subresource="approval", user=BOB)
+    assert (await refused(approving))["message"] == (
+        'certificatesigningrequests.certificates.k8s.io "c" is forbidden: '
+        'user not permitted to approve requests with signerName "x.test/y"'
+    )
+    await allow(guarded, "approve", "x.test/*")
+    await guarded.patch(CSR, "", "c", APPROVED, subresource="approval", user=BOB)
+
+
+async def test_signing_takes_the_signer_s_permission(guarded: Api) -> None:
+    await csr(guarded)
+    signed = {"status": {"conditions": [{"type": "Failed", "status": "True", "reason": "x"}]}}
+    signing = guarded.patch(CSR, "", "c", signed, subresource="status", user=BOB)
+    assert 'not permitted to sign requests with signerName "x.test/y"' in (await refused(signing))["message"]
+    await allow(guarded, "sign", "x.test/y")
+    await guarded.patch(CSR, "", "c", signed, subresource="status", user=BOB)
+
+
+async def test_a_node_asks_for_its_own_certificate(api: Api) -> None:
+    signer = "kubernetes.io/kube-apiserver-client-kubelet"
+    status = await refused(csr(api, signer, "system:node:n2", user=KUBELET))
+    assert status["message"].endswith("can only create a node CSR with CN=system:node:n1")
+    assert await csr(api, signer, "system:node:n1", user=KUBELET)
+
+
+@pytest.mark.parametrize(("audience", "is_allowed"), [("", True), ("vault", True), ("other", False)])
+async def test_a_node_takes_tokens_its_pods_mount(guarded: Api, audience: str, is_allowed: bool) -> None:
+    sources = [{"serviceAccountToken": {"path": "t", "audience": "vault"}}]
+    volumes = [{"name": "v", "projected": {"sources": sources}}]
+    made = await guarded.create(pod("p", nodeName="n1", volumes=volumes))
+    bound = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": made["metadata"]["uid"]}
+    spec = {"boundObjectRef": bound, "audiences": [audience] if audience else []}
+    accounts = kinds.by_kind("", "v1", "ServiceAccount")
+    assert accounts is not None
+    asked = Request(verb="create", kind=accounts, key=Key("a", "default"), subresource="token", user=KUBELET)
+    asking = guarded.registry.admit(asked, {"metadata": {"name": "default"}, "spec": spec})
+    if is_allowed:
+        await asking
+    else:
+        assert f'audience "{audience}" not found in pod spec volume' in (await refused(asking))["message"]
