@@ -1,0 +1,111 @@
+"""A pod that names a ResourceClaimTemplate gets a ResourceClaim of its own; its status says which.
+
+Source: upstream `pkg/controller/resourceclaim/controller.go` (syncPod, handleClaim).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+
+from pylet.api.errors import ApiError
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.resourceclaim import KIND as CLAIM
+from pylet.api.kinds.resourceclaimtemplate import KIND as TEMPLATE
+from pylet.api.object import Key, Object, annotations_of, controller_of, dig, is_terminating, uid_of
+from pylet.api.podtemplate import is_finished
+from pylet.client.view import Entry, View
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Emit, Patch, Plan, Watch
+
+_ANNOTATION = "resource.kubernetes.io/pod-claim-name"
+_LONGEST = 57
+
+
+def plan(key: Key, view: View, now: datetime) -> Plan:
+    pod = view.get(POD, key)
+    if pod is None or is_terminating(pod) or is_finished(pod):
+        return NOTHING
+    told = {each["name"]: each for each in dig(pod, "status", "resourceClaimStatuses", default=())}
+    statuses = dict(told)
+    actions: list[Action] = []
+    for wanted in pod["spec"].get("resourceClaims") or ():
+        name = wanted.get("resourceClaimTemplateName")
+        if name is None or _is_there(told.get(wanted["name"]), key.namespace, view):
+            continue
+        made = _made_for(pod, wanted["name"], view)
+        if made is not None:
+            statuses[wanted["name"]] = {"name": wanted["name"], "resourceClaimName": made["metadata"]["name"]}
+            continue
+        template = view.get(TEMPLATE, Key(key.namespace, name))
+        if template is None:
+            why = f'resource claim template "{name}": resourceclaimtemplate.resource.k8s.io "{name}" not found'
+            actions.append(_failed(pod, wanted["name"], why))
+        else:
+            refused = partial(_refused, pod, wanted["name"])
+            actions.append(Create(CLAIM, _claim(pod, wanted["name"], template["spec"]), refused=refused))
+    if statuses != told:
+        patch = {"metadata": {"uid": uid_of(pod)}, "status": {"resourceClaimStatuses": list(statuses.values())}}
+        actions.append(Patch(POD, key, patch, "status"))
+    return Plan(tuple(actions)) if actions else NOTHING
+
+
+def _is_there(told: Object | None, namespace: str, view: View) -> bool:
+    return told is not None and view.get(CLAIM, Key(namespace, told.get("resourceClaimName", ""))) is not None
+
+
+def _made_for(pod: Object, name: str, view: View) -> Object | None:
+    for claim in view.owned_by(CLAIM, uid_of(pod)):
+        owner = controller_of(claim)
+        if owner is not None and owner["uid"] == uid_of(pod) and annotations_of(claim).get(_ANNOTATION) == name:
+            return claim
+    return None
+
+
+def _claim(pod: Object, name: str, template: Object) -> Object:
+    wanted, base = template.get("metadata") or {}, pod["metadata"]["name"]
+    prefix = f"{base}-{name}-"
+    if len(prefix) > _LONGEST:
+        whole = len(prefix)
+        prefix = f"{base[: len(base) * _LONGEST // whole]}-{name[: len(name) * _LONGEST // whole]}"
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": base, "uid": uid_of(pod), "controller": True}
+    meta: Object = {
+        "generateName": prefix,
+        "namespace": pod["metadata"]["namespace"],
+        "ownerReferences": [owner],
+        "annotations": {**(wanted.get("annotations") or {}), _ANNOTATION: name},
+    }
+    if wanted.get("labels"):
+        meta["labels"] = wanted["labels"]
+    return {"apiVersion": CLAIM.api_version, "kind": CLAIM.name, "metadata": meta, "spec": template["spec"]}
+
+
+def _refused(pod: Object, name: str, error: ApiError) -> tuple[Action, ...]:
+    return (_failed(pod, name, f"create ResourceClaim : {error.message}"),)
+
+
+def _failed(pod: Object, name: str, why: str) -> Emit:
+    return Emit(pod, "FailedResourceClaimCreation", f"PodResourceClaim {name}: {why}", "Warning")
+
+
+def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
+    if b'"resourceClaimTemplateName"' in entry.raw:
+        yield entry.key
+
+
+def _of_claim(entry: Entry, view: View) -> Iterable[Key]:
+    owner = controller_of(entry.object) if entry.owner_uids else None
+    if owner is not None and owner["kind"] == POD.name:
+        yield Key(entry.key.namespace, owner["name"])
+
+
+def _of_template(entry: Entry, view: View) -> Iterable[Key]:
+    named = f'"resourceClaimTemplateName":"{entry.key.name}"'.encode()
+    for pod in view.table(POD).in_namespace(entry.key.namespace).values():
+        if named in pod.raw:
+            yield pod.key
+
+
+CONTROLLER = Controller(
+    "resource-claim-template", (Watch(POD, _of_pod), Watch(CLAIM, _of_claim), Watch(TEMPLATE, _of_template)), plan
+)
