@@ -6,6 +6,7 @@ Source: upstream `pkg/kubelet/kuberuntime/logs/logs.go`.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -95,31 +96,51 @@ async def read(path: Path, options: LogOptions, is_running: Callable[[], Awaitab
 
 
 async def _lines(path: Path, options: LogOptions, is_running: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
-    with open(path, "rb") as file:  # noqa: ASYNC230 (a local log: as fast as the page cache)
-        if options.tail is not None:
-            file.seek(_tail_offset(file, options.tail))
-        rest = b""
-        if not options.follow:
-            for block in _blocks(file):
-                whole, rest = _whole_lines(rest + block)
-                yield whole
-            yield rest
-            return
-        async with FileWatch(path) as watch:
-            while True:
-                # Asked before reading: what is written until the container ends is then certainly read.
-                running = await is_running()
+    is_first = True
+    while True:
+        with open(path, "rb") as file:  # noqa: ASYNC230 (a local log: as fast as the page cache)
+            if is_first and options.tail is not None:
+                file.seek(_tail_offset(file, options.tail))
+            is_first = False
+            if not options.follow:
+                rest = b""
                 for block in _blocks(file):
                     whole, rest = _whole_lines(rest + block)
                     yield whole
-                if not running:
-                    yield rest
-                    return
-                try:
-                    async with asyncio.timeout(_STILL_RUNNING_SECONDS):
-                        await watch.changed()
-                except TimeoutError:
-                    continue
+                yield rest
+                return
+            async for piece in _growth(file, path, is_running):
+                yield piece
+            if not _was_put_aside(file, path):
+                return
+
+
+async def _growth(file: BinaryIO, path: Path, is_running: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+    """Whole lines as they are written, until the container ends or its log is put aside for a new one."""
+    rest = b""
+    async with FileWatch(path) as watch:
+        while True:
+            # Asked before reading: what is written until the container ends is then certainly read.
+            is_over = _was_put_aside(file, path) or not await is_running()
+            for block in _blocks(file):
+                whole, rest = _whole_lines(rest + block)
+                yield whole
+            if is_over:
+                yield rest
+                return
+            try:
+                async with asyncio.timeout(_STILL_RUNNING_SECONDS):
+                    await watch.changed()
+            except TimeoutError:
+                continue
+
+
+def _was_put_aside(file: BinaryIO, path: Path) -> bool:
+    """Whether `path` is another file by now; while it is none, the new one is about to be made."""
+    try:
+        return os.stat(path).st_ino != os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False
 
 
 def last_lines(path: Path, *, most_lines: int) -> bytes:

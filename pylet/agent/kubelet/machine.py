@@ -70,6 +70,10 @@ def read_load(data_dir: Path) -> Load:
     )
 
 
+def has_apparmor() -> bool:
+    return _first(Path("/sys/module/apparmor/parameters/enabled")) == "Y"
+
+
 def _meminfo() -> dict[str, int]:
     lines = (line.split() for line in (_PROC / "meminfo").read_text().splitlines())
     return {parts[0].rstrip(":"): int(parts[1]) * (1024 if len(parts) > 2 else 1) for parts in lines}

@@ -9,9 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.images import Images
+from pylet.agent.kubelet.logrotation import LogRotation
+from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Node
@@ -56,8 +60,9 @@ class Pods:
         self._recorder = recorder
         images = Images(runtime, clock)
         starts = asyncio.Semaphore(_STARTS)
+        abilities = Abilities(apparmor=has_apparmor())
         self._node = Node(
-            client, runtime, volumes, images, View(tables), clock, recorder, settings, self._cgroups, starts
+            client, runtime, volumes, images, View(tables), clock, recorder, settings, self._cgroups, abilities, starts
         )
         self._workers: dict[str, Worker] = {}
         volumes.wake = self._volumes_changed
@@ -73,6 +78,7 @@ class Pods:
             self._group = group
             group.create_task(self._recorder.run())
             group.create_task(self._relist())
+            group.create_task(LogRotation(self._runtime, self._clock, self._logs).run())
             await self._end_orphans()
             for entry in list(self._table.with_field("spec.nodeName", self._settings.node_name).values()):
                 self._changed(None, entry)
@@ -140,12 +146,15 @@ class Pods:
                 continue
             running = {container.id for container in listed if container.state is ContainerState.RUNNING}
             for worker in list(self._workers.values()):
-                if not worker.running <= running:
+                if not worker.logs.keys() <= running:
                     worker.poke()
 
     def _volumes_changed(self, pod_uid: str) -> None:
         if worker := self._workers.get(pod_uid):
             worker.volumes_changed()
+
+    def _logs(self) -> dict[str, Path]:
+        return {id_: path for worker in self._workers.values() for id_, path in worker.logs.items()}
 
     def _concerned(self, id_: str, *, everybody: bool) -> Iterable[Worker]:
         return [worker for worker in self._workers.values() if everybody or id_ in worker.ids]

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pylet.agent.kubelet import handlers
+from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import Surroundings, cgroup_parent, container_config, sandbox_config
 from pylet.agent.kubelet.env import EnvError, environment, references, service_variables
@@ -77,6 +78,7 @@ class Node:
     recorder: Recorder
     settings: Settings
     cgroups: Cgroups
+    abilities: Abilities
     starts: asyncio.Semaphore
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from pylet.agent.kubelet import resize, resources
+from pylet.agent.kubelet import admission, resize, resources
 from pylet.agent.kubelet.actions import (
     TERMINAL,
     Action,
@@ -65,8 +66,8 @@ class Worker:
 
     pod: Object
     node: Node
-    running: frozenset[str] = frozenset()
-    """Ids of the containers seen running last."""
+    logs: Mapping[str, Path] = field(default_factory=dict)
+    """Of the containers seen running last, by their ids."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _backoff: Backoff = field(default_factory=Backoff)
     _waiting: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -140,6 +141,8 @@ class Worker:
         status = self.pod.get("status") or {}
         if status.get("phase") == "Failed" and status.get("reason"):
             self._failure = status["reason"], status.get("message", "")
+        elif not (status.get("startTime") or self._deleted):
+            self._admit()
         async with asyncio.TaskGroup() as group:
             try:
                 while not await self._sync(group):
@@ -148,6 +151,13 @@ class Worker:
                 self._probing.forget_all()
                 for task in self._tasks.values():
                     task.cancel()
+
+    def _admit(self) -> None:
+        """Refuse a pod that is new here and that this node cannot run."""
+        if (refused := admission.refusal(self.pod, self.node.abilities)) is not None:
+            reason, message = refused
+            self.node.recorder.tell(self.pod, "Warning", reason, message)
+            self._failure = reason, f"Pod was rejected: {message}"
 
     async def _until_something(self) -> None:
         wait = None
@@ -236,8 +246,9 @@ class Worker:
         containers = [container for group in observed.containers.values() for container in group]
         self.ids.update(container.id for container in containers)
         self.ids.update(sandbox.id for sandbox in observed.sandboxes)
-        self.running = frozenset(container.id for container in observed.running)
-        self._await_exits({*self.running, *([observed.sandbox.id] if observed.sandbox is not None else [])})
+        directory = log_directory(self.pod, self.node.settings)
+        self.logs = {c.id: directory / c.name / f"{c.restarts}.log" for c in observed.running}
+        self._await_exits({*self.logs, *([observed.sandbox.id] if observed.sandbox is not None else [])})
         return observed
 
     def _await_exits(self, alive: set[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.settings import Settings
@@ -92,7 +93,9 @@ class Story:
         images = Images(self.runtime, clock)
         client: Any = self.api
         start = asyncio.Semaphore(4)
-        node = Node(client, self.runtime, self.volumes, images, View({}), clock, recorder, settings, cgroups, start)
+        node = Node(
+            client, self.runtime, self.volumes, images, View({}), clock, recorder, settings, cgroups, Abilities(), start
+        )
         self.worker = Worker(of, node)
 
     def _tell(self, about: Object, type_: str, reason: str, message: str, *, field_path: str = "") -> None:
