@@ -29,7 +29,7 @@ def components(
     read: Read = unavailable,
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
-    `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs (metrics)."""
+    `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs."""
     from pylet.server.controllers import (
         autoscaling,
         certificates,

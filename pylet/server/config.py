@@ -40,6 +40,24 @@ class ServerConfig:
     """Secrets are kept encrypted with keys the server makes; once on, `pylet secrets-encrypt` turns it off."""
     encryption_provider_config: Path | None = None
     """An EncryptionConfiguration with one's own keys, instead."""
+    token_auth_file: Path | None = None
+    """Lines of token,user,uid,"groups"."""
+    authentication_config: Path | None = None
+    """An AuthenticationConfiguration; or the flags of one issuer of OpenID Connect: oidc_…"""
+    oidc_issuer_url: str | None = None
+    oidc_client_id: str | None = None
+    oidc_ca_file: Path | None = None
+    oidc_username_claim: str = "sub"
+    oidc_username_prefix: str | None = None
+    """None is the issuer's URL and "#", except for mail addresses; "-" is none."""
+    oidc_groups_claim: str | None = None
+    oidc_groups_prefix: str = ""
+    oidc_required_claim: tuple[str, ...] = ()
+    oidc_signing_algs: tuple[str, ...] = ()
+    """Empty is RS256."""
+    authentication_token_webhook_config_file: Path | None = None
+    authorization_webhook_config_file: Path | None = None
+    """Kubeconfigs of who is asked about tokens, and about what RBAC does not allow."""
     audit_policy_file: Path | None = None
     audit_log_path: str | None = None
     """Where requests are written down as the policy says, "-" for standard output; None: nowhere."""
@@ -51,6 +69,12 @@ class ServerConfig:
     """None is SQLite in `data_dir/server/db.sqlite`."""
     log_level: str = "info"
     """debug, info, warning or error."""
+
+    @property
+    def asks_others(self) -> bool:
+        """Whether identities or rights are known elsewhere than in the cluster, too."""
+        webhooks = self.authentication_token_webhook_config_file, self.authorization_webhook_config_file
+        return any((self.token_auth_file, self.authentication_config, self.oidc_issuer_url, *webhooks))
 
     @property
     def cluster(self) -> ClusterSettings:

@@ -119,7 +119,12 @@ class Pki:
         context.set_alpn_protocols(["http/1.1"])
         self.serving.load_into(context)
         context.load_verify_locations(self.ca.certificate)
+        context.load_verify_locations(self.front_proxy_ca.certificate)
         return context
+
+    def front_proxy_issuer(self) -> Any:
+        """Whose certificates front proxies bear, as `ssl` shows a certificate's issuer."""
+        return ssl._ssl._test_decode_cert(str(self.front_proxy_ca.certificate))["subject"]  # type: ignore[attr-defined]
 
     def kubelet_context(self) -> ssl.SSLContext:
         """TLS to a kubelet, whose certificate the CA signed for the node's addresses."""

@@ -39,6 +39,7 @@ from pylet.server.auth import default_roles, escalation, signers
 from pylet.server.auth.authenticate import AUTHENTICATED, BOOTSTRAPPERS, Authenticator
 from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.expressions import ask_for
+from pylet.server.auth.remote import Outside
 from pylet.server.auth.reviews import Reviews
 from pylet.server.auth.token_requests import TokenRequests
 from pylet.server.auth.tokens import Tokens
@@ -158,14 +159,16 @@ async def serve(
         definitions.start()
         audience = _AUDIENCE.format(domain=config.cluster_domain)
         tokens = Tokens(pki.service_account, audience, clock.now)
-        authorizer = Authorizer(registry)
+        outside = _outside(config, audience, clock)
+        authorizer = Authorizer(registry, outside.judge)
         registry.admission.append(escalation.plugin(authorizer))
         registry.admission.extend_before_last(signers.plugins(authorizer))
         ask = partial(ask_for, authorizer)
         around = Cluster(registry.load_table, registry.kinds, convert, webhooks, ask, shape_of)
         registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))
         static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
-        authenticator = Authenticator(registry, tokens, (audience,), static, clock.now)
+        static |= outside.static
+        authenticator = Authenticator(registry, tokens, (audience,), static, clock.now, outside.sources)
         reviews = Reviews(registry, authenticator, authorizer)
         auditor = _auditor(config, clock, group)
         token_requests = TokenRequests(registry, tokens, (audience,), clock.now)
@@ -184,7 +187,7 @@ async def serve(
             port = listening.getsockname()[1]
             url = f"https://{_in_url(address)}:{port}"
             app = App(
-                access=Access(authenticator, authorizer, auditor),
+                access=Access(authenticator, authorizer, auditor, pki.front_proxy_issuer()),
                 limiter=Limiter(registry.table),
                 resources=Resources(registry, reviews, token_requests, watches, clock.now),
                 discovery=Discovery(registry.kinds, f"{_in_url(address)}:{port}", extensions),
@@ -241,6 +244,7 @@ async def serve(
             finally:
                 await kubelets.close()
                 await forwarder.close()
+                await outside.close()
                 await webhooks.close()
 
 
@@ -271,7 +275,7 @@ def _answers(
 
     async def review(request: Request, body: Object) -> Object:
         await registry.admit(request, body)
-        return reviews.answer(request.kind, body, request.user, request.key.namespace)
+        return await reviews.answer(request.kind, body, request.user, request.key.namespace)
 
     found = {(kind.plural, ""): review for kind in kinds.all_kinds() if kind.group in _REVIEWS and kind.verbs}
     return {**found, ("serviceaccounts", "token"): token}
@@ -332,6 +336,17 @@ async def _store(config: ServerConfig) -> AsyncIterator[Any]:
             yield store
     except StoreError as failed:
         raise Unusable(str(failed)) from failed
+
+
+def _outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
+    if not config.asks_others:
+        return Outside()
+    from pylet.server.auth.remote import settings
+
+    try:
+        return settings.outside(config, (audience,), clock.now)
+    except settings.BadSettings as bad:
+        raise Unusable(str(bad)) from bad
 
 
 def _auditor(config: ServerConfig, clock: Clock, group: asyncio.TaskGroup) -> Auditor | None:

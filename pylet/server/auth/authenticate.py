@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from pylet.api.errors import Unauthorized
 from pylet.api.jointoken import bootstrap_parts
@@ -26,6 +27,9 @@ from pylet.server import audit
 from pylet.server.auth.tokens import BadToken, Bound, Identity, Tokens
 from pylet.server.registry import Registry, User
 
+if TYPE_CHECKING:
+    from pylet.server.auth.remote import TokenSource
+
 AUTHENTICATED = "system:authenticated"
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 BOOTSTRAPPERS = "system:bootstrappers"
@@ -39,7 +43,8 @@ Subject = tuple[tuple[tuple[str, str], ...], ...]
 
 
 class Authenticator:
-    """`static` are bearer tokens that never expire, by their text: the node join secret."""
+    """`static` are bearer tokens that never expire, by their text: the node join secret. `others` are asked about
+    tokens nobody here knows."""
 
     def __init__(
         self,
@@ -48,14 +53,16 @@ class Authenticator:
         audiences: Sequence[str],
         static: Mapping[str, User],
         now: Callable[[], datetime],
+        others: Sequence[TokenSource] = (),
     ) -> None:
         self._registry = registry
         self._tokens = tokens
         self._audiences = frozenset(audiences)
         self._static = dict(static)
         self._now = now
+        self._others = others
 
-    def user(self, subject: Subject | None, authorization: str | None) -> User:
+    async def user(self, subject: Subject | None, authorization: str | None) -> User:
         """`subject` is the verified client certificate's, `authorization` the header. Raises: Unauthorized."""
         if subject and (by_certificate := certificate_user(subject)) is not None:
             return by_certificate
@@ -65,9 +72,27 @@ class Authenticator:
         if scheme.lower() != "bearer" or not token.strip():
             return ANONYMOUS
         try:
-            return self.token_user(token.strip(), self._audiences)[0]
+            return (await self.known(token.strip(), self._audiences))[0]
         except BadToken as bad:
             raise Unauthorized from bad
+
+    async def known(self, token: str, audiences: frozenset[str] | None = None) -> tuple[User, tuple[str, ...]]:
+        """As `token_user`, and others are asked where nobody here knows the token. Raises: BadToken."""
+        if not self._others:
+            return self.token_user(token, audiences)
+        try:
+            return self.token_user(token, audiences)
+        except BadToken as bad:
+            why = bad
+        for other in self._others:
+            try:
+                found = await other.user(token, audiences or self._audiences)
+            except BadToken as bad:
+                why = bad
+                continue
+            if found is not None:
+                return found
+        raise why
 
     def token_user(self, token: str, audiences: frozenset[str] | None = None) -> tuple[User, tuple[str, ...]]:
         """The user a bearer token stands for, and which of `audiences` it is meant for. Raises: BadToken."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pylet.api.kind import Kind
 from pylet.api.kinds.clusterrole import KIND as CLUSTER_ROLE
@@ -19,14 +20,20 @@ from pylet.server.auth.rbac import Policy, Rule
 from pylet.server.auth.relations import Relations
 from pylet.server.registry import Registry
 
+if TYPE_CHECKING:
+    from pylet.server.auth.remote import Judge
+
 MASTERS = "system:masters"
 _RBAC = (CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING)
 _BY_NODE = "spec.nodeName"
 
 
 class Authorizer:
-    def __init__(self, registry: Registry) -> None:
+    """`judge` is asked about what the rules here do not allow; only requests and reviews wait for it (`ask`)."""
+
+    def __init__(self, registry: Registry, judge: Judge | None = None) -> None:
         self._registry = registry
+        self._judge = judge
         self._policy: Policy | None = None
         for kind in _RBAC:
             registry.table(kind).listen(self._changed)
@@ -49,11 +56,12 @@ class Authorizer:
         by_role = self.policy.decide(asked)
         return by_role if by_role.allowed else Decision(False, by_node.reason)
 
-    def check(self, asked: Attributes) -> None:
-        """Raises: Forbidden."""
+    async def ask(self, asked: Attributes) -> Decision:
         decision = self.decide(asked)
-        if not decision.allowed:
-            raise asked.forbidden(decision.reason)
+        if decision.allowed or self._judge is None:
+            return decision
+        judged = await self._judge.decide(asked)
+        return judged if judged.allowed or judged.reason else decision
 
     def _changed(self, before: Entry | None, after: Entry | None) -> None:
         self._policy = None

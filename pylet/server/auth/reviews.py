@@ -5,7 +5,7 @@ Sources: pkg/registry/{authorization,authentication}/*/rest.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from pylet.api.errors import BadRequest, Cause, Invalid
 from pylet.api.kind import Kind
@@ -25,7 +25,7 @@ class Reviews:
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._registry = registry
-        self._answers: dict[str, Callable[[Kind, Object, User, str], Object]] = {
+        self._answers: dict[str, Callable[[Kind, Object, User, str], Awaitable[Object]]] = {
             "SelfSubjectAccessReview": self._self_access,
             "SubjectAccessReview": self._access,
             "LocalSubjectAccessReview": self._local_access,
@@ -34,30 +34,30 @@ class Reviews:
             "TokenReview": self._token,
         }
 
-    def answer(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
+    async def answer(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
         """The review with its status. Raises: BadRequest, Invalid."""
         review.pop("status", None)
         review.setdefault("metadata", {})
-        status = self._answers[kind.name](kind, review, user, namespace)
+        status = await self._answers[kind.name](kind, review, user, namespace)
         review["metadata"].setdefault("creationTimestamp", None)
         return {**review, "status": status}
 
-    def _self_access(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
+    async def _self_access(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
         _check(kind, access_reviews.problems(review, names_user=False))
-        return self._decided(user, review["spec"])
+        return await self._decided(user, review["spec"])
 
-    def _access(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
+    async def _access(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
         _check(kind, access_reviews.problems(review, names_user=True))
-        return self._decided(_user_of(review["spec"]), review["spec"])
+        return await self._decided(_user_of(review["spec"]), review["spec"])
 
-    def _local_access(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
+    async def _local_access(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
         _check(kind, access_reviews.problems(review, names_user=True, namespace=namespace))
         review["metadata"]["namespace"] = namespace
-        return self._decided(_user_of(review["spec"]), review["spec"])
+        return await self._decided(_user_of(review["spec"]), review["spec"])
 
-    def _decided(self, user: User, spec: Object) -> Object:
+    async def _decided(self, user: User, spec: Object) -> Object:
         asked, problem = access_reviews.question(user, spec)
-        decision = self._authorizer.decide(asked)
+        decision = await self._authorizer.ask(asked)
         status: Object = {"allowed": decision.allowed}
         if decision.reason:
             status["reason"] = decision.reason
@@ -65,7 +65,7 @@ class Reviews:
             status["evaluationError"] = problem
         return status
 
-    def _rules(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
+    async def _rules(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
         where = (review.get("spec") or {}).get("namespace")
         if not where:
             raise BadRequest("no namespace on request")
@@ -83,15 +83,15 @@ class Reviews:
             status["evaluationError"] = "node authorizer does not support user rule resolution"
         return status
 
-    def _self(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
+    async def _self(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
         return {"userInfo": user_info(user)}
 
-    def _token(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
+    async def _token(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
         spec = review.get("spec") or {}
         if not spec.get("token"):
             raise BadRequest("token is required for TokenReview in authentication")
         try:
-            found, audiences = self._authenticator.token_user(spec["token"], frozenset(spec.get("audiences") or ()))
+            found, audiences = await self._authenticator.known(spec["token"], frozenset(spec.get("audiences") or ()))
         except BadToken as bad:
             return {"user": {}, "error": bad.told}
         return {"authenticated": True, "user": user_info(found), "audiences": list(audiences)}

@@ -17,6 +17,7 @@ from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.authenticate import Authenticator, Subject
 from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.impersonate import impersonated
+from pylet.server.auth.request_header import proxied_user
 from pylet.server.http.answer import REQUEST_ID, Answer, Streamed
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.registry import User
@@ -28,7 +29,16 @@ _NOBODY = User("")
 
 
 class Access:
-    def __init__(self, authenticator: Authenticator, authorizer: Authorizer, auditor: Auditor | None = None) -> None:
+    """`front_proxy` is the subject of the CA whose certificates make their bearers say who asks."""
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        auditor: Auditor | None = None,
+        front_proxy: Subject | None = None,
+    ) -> None:
+        self._front_proxy = front_proxy
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._auditor = auditor
@@ -40,7 +50,7 @@ class Access:
         REQUEST_ID.set(id_)
         auditor = self._auditor
         try:
-            user = self._user(http)
+            user = await self._user(http)
         except Unauthorized:
             if auditor is not None:
                 auditor.refuse(http, attributes(_NOBODY, http, info), id_)
@@ -55,16 +65,14 @@ class Access:
                 asked = replace(asked, user=acting.user)
                 if auditor is not None:
                     auditor.impersonated(*acting)
-        self.check(asked)
+        await self.check(asked)
         return asked
 
-    def check(self, asked: Attributes) -> None:
+    async def check(self, asked: Attributes) -> None:
         """Raises: Forbidden."""
-        if self._auditor is None:
-            self._authorizer.check(asked)
-            return
-        decision = self._authorizer.decide(asked)
-        self._auditor.authorized(allowed=decision.allowed, reason=decision.reason)
+        decision = await self._authorizer.ask(asked)
+        if self._auditor is not None:
+            self._auditor.authorized(allowed=decision.allowed, reason=decision.reason)
         if not decision.allowed:
             raise asked.forbidden(decision.reason)
 
@@ -75,13 +83,17 @@ class Access:
             type_, body = (whole.type, whole.body) if whole is not None else ("", b"")
             self._auditor.end(http, answer.status, type_, body)
 
-    def _user(self, http: web.BaseRequest) -> User:
+    async def _user(self, http: web.BaseRequest) -> User:
         transport = http.transport
         if transport is None:
             raise ConnectionResetError
         certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
         subject: Subject | None = certificate.get("subject") if certificate else None
-        return self._authenticator.user(subject, http.headers.get("Authorization"))
+        if certificate and self._front_proxy is not None and certificate.get("issuer") == self._front_proxy:
+            subject = None  # the proxy is nobody himself
+            if (proxied := proxied_user(http.headers.items())) is not None:
+                return proxied
+        return await self._authenticator.user(subject, http.headers.get("Authorization"))
 
 
 def attributes(user: User, http: web.BaseRequest, info: RequestInfo) -> Attributes:

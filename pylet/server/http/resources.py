@@ -230,7 +230,7 @@ class Resources:
             return self._encoded(call, kind, orjson.dumps(self._token_requests.answer(call.request.key, obj)), 201)
         if "get" not in kind.verbs and not call.info.subresource and kind.verbs and kind.plural != "bindings":
             await self._registry.admit(call.request, obj)
-            review = self._reviews.answer(kind, obj, call.request.user, call.info.namespace)
+            review = await self._reviews.answer(kind, obj, call.request.user, call.info.namespace)
             return self._encoded(call, kind, orjson.dumps(review), 201)
         written = await self._registry.create(call.request, obj)
         if written.entry.revision == 0 and not call.request.dry_run:

@@ -1,0 +1,164 @@
+"""ID tokens of an OpenID Connect issuer: verified with the keys it publishes, which are read again when one is unknown.
+
+Source: apiserver plugin/pkg/authenticator/token/oidc.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+
+from pylet.api.object import Object
+from pylet.server.auth.authenticate import AUTHENTICATED
+from pylet.server.auth.remote import Known
+from pylet.server.auth.remote.asking import Asker, NoAnswer
+from pylet.server.auth.remote.claims import BadMapping, Mapping
+from pylet.server.auth.tokens import BadToken
+from pylet.server.registry import User
+
+log = logging.getLogger(__name__)
+
+_HASHES = {"256": "SHA256", "384": "SHA384", "512": "SHA512"}
+_CURVES = {"P-256": ("SECP256R1", 32), "P-384": ("SECP384R1", 48), "P-521": ("SECP521R1", 66)}
+ALGORITHMS = tuple(f"{family}{size}" for family in ("RS", "ES", "PS") for size in _HASHES)
+_READ_AGAIN = timedelta(seconds=10)  # the least time between two reads of an issuer's keys
+
+
+class Issuer:
+    """One entry of `jwt` in an AuthenticationConfiguration. Raises: BadMapping."""
+
+    def __init__(
+        self,
+        jwt: Object,
+        field: str,
+        asker: Asker,
+        own_audiences: Sequence[str],
+        now: Callable[[], datetime],
+        algorithms: Sequence[str] = ALGORITHMS,
+    ) -> None:
+        issuer = jwt.get("issuer") or {}
+        self.url: str = issuer.get("url") or ""
+        if not self.url.startswith("https://"):
+            raise BadMapping(f"{field}.issuer.url: URL scheme must be https")
+        self._audiences = frozenset(issuer.get("audiences") or ())
+        if not self._audiences:
+            raise BadMapping(f"{field}.issuer.audiences: at least one {field}.issuer.audiences is required")
+        self._discovery = issuer.get("discoveryURL") or f"{self.url.rstrip('/')}/.well-known/openid-configuration"
+        bundle = issuer.get("certificateAuthority")
+        try:
+            self._tls = ssl.create_default_context(cadata=bundle) if bundle else None
+        except ssl.SSLError as bad:
+            raise BadMapping(f"{field}.issuer.certificateAuthority: {bad}") from bad
+        self._mapping = Mapping(jwt, field)
+        self._asker = asker
+        self._own_audiences = tuple(own_audiences)
+        self._now = now
+        self._algorithms = frozenset(algorithms)
+        self._keys: dict[str, Any] = {}
+        self._read_at: datetime | None = None
+
+    async def user(self, token: str, audiences: frozenset[str]) -> Known | None:
+        """Raises: BadToken."""
+        head, _, signature = token.rpartition(".")
+        try:
+            header, claims = (orjson.loads(_decoded(part)) for part in head.split("."))
+            raw = _decoded(signature)
+        except ValueError:
+            return None
+        if not isinstance(header, dict) or not isinstance(claims, dict) or claims.get("iss") != self.url:
+            return None
+        key = await self._key(header.get("kid") or "")
+        if header.get("alg") not in self._algorithms or not is_signed(header["alg"], key, head.encode(), raw):
+            raise BadToken("oidc: verify token: failed to verify signature: failed to verify id token signature")
+        self._check_times(claims)
+        given = claims.get("aud") or ()
+        given = {given} if isinstance(given, str) else set(given)
+        if not given & self._audiences:
+            wanted = " ".join(f'"{one}"' for one in sorted(self._audiences))
+            raise BadToken(f"oidc: verify token: oidc: expected audience in [{wanted}] got {sorted(given)}")
+        user = self._mapping.user(claims)
+        groups = user.groups if AUTHENTICATED in user.groups else (*user.groups, AUTHENTICATED)
+        meant = tuple(one for one in self._own_audiences if one in audiences)
+        return Known(User(user.name, groups, user.uid, user.extra), meant)
+
+    def _check_times(self, claims: Object) -> None:
+        now = self._now().timestamp()
+        if not isinstance(claims.get("exp"), int | float) or claims["exp"] < now:
+            raise BadToken("oidc: verify token: oidc: token is expired")
+        if isinstance(claims.get("nbf"), int | float) and claims["nbf"] > now + 300:
+            raise BadToken("oidc: verify token: oidc: current time is before the nbf (not before) time")
+
+    async def _key(self, id_: str) -> Any:
+        if id_ not in self._keys and (self._read_at is None or self._now() - self._read_at > _READ_AGAIN):
+            self._read_at = self._now()
+            try:
+                self._keys = await self._read_keys()
+            except NoAnswer as failed:
+                log.warning("cannot read the keys of %s: %s", self.url, failed)
+                if not self._keys:
+                    raise BadToken(f'oidc: authenticator for issuer "{self.url}" is not initialized') from failed
+        return self._keys.get(id_) or (next(iter(self._keys.values())) if len(self._keys) == 1 and not id_ else None)
+
+    async def _read_keys(self) -> dict[str, Any]:
+        """Raises: NoAnswer."""
+        found = await self._asker.get(self._discovery, self._tls)
+        if not isinstance(found, dict) or found.get("issuer") != self.url or not found.get("jwks_uri"):
+            raise NoAnswer(f"{self._discovery} does not describe {self.url}")
+        keys = await self._asker.get(found["jwks_uri"], self._tls)
+        return {key.get("kid") or "": public for key in keys.get("keys") or () if (public := public_key(key))}
+
+
+def public_key(jwk: Object) -> Any:
+    """A key as RFC 7517 writes it; None for one of an unknown type."""
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    try:
+        match jwk.get("kty"):
+            case "RSA":
+                return rsa.RSAPublicNumbers(_number(jwk["e"]), _number(jwk["n"])).public_key()
+            case "EC":
+                curve = getattr(ec, _CURVES[jwk["crv"]][0])()
+                return ec.EllipticCurvePublicNumbers(_number(jwk["x"]), _number(jwk["y"]), curve).public_key()
+    except (KeyError, ValueError):
+        return None
+    return None
+
+
+def is_signed(algorithm: str, key: Any, data: bytes, signature: bytes) -> bool:
+    """Whether the signature (RFC 7515) of one of ALGORITHMS is the key's."""
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+    digest = getattr(hashes, _HASHES[algorithm[2:]])()
+    try:
+        match algorithm[:2]:
+            case "RS" if isinstance(key, rsa.RSAPublicKey):
+                key.verify(signature, data, padding.PKCS1v15(), digest)
+            case "PS" if isinstance(key, rsa.RSAPublicKey):
+                padded = padding.PSS(padding.MGF1(digest), padding.PSS.DIGEST_LENGTH)
+                key.verify(signature, data, padded, digest)
+            case "ES" if isinstance(key, ec.EllipticCurvePublicKey):
+                half = len(signature) // 2
+                r, s = (int.from_bytes(part) for part in (signature[:half], signature[half:]))
+                key.verify(encode_dss_signature(r, s), data, ec.ECDSA(digest))
+            case _:
+                return False
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _number(text: str) -> int:
+    return int.from_bytes(_decoded(text))
+
+
+def _decoded(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

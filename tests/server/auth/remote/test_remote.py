@@ -1,0 +1,252 @@
+"""Who and what others know: ID tokens, webhooks, token files, front proxies."""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+from pylet.client.kubeconfig import Endpoint
+from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.remote.asking import NoAnswer
+from pylet.server.auth.remote.claims import BadMapping, Mapping
+from pylet.server.auth.remote.oidc import Issuer
+from pylet.server.auth.remote.settings import BadSettings, static_tokens
+from pylet.server.auth.remote.webhooks import AccessWebhook, TokenWebhook
+from pylet.server.auth.request_header import proxied_user
+from pylet.server.auth.tokens import BadToken
+from pylet.server.registry import User
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+URL, OWN = "https://issuer.test", "https://kubernetes.default.svc"
+AUDIENCES = frozenset({OWN})
+RSA = rsa.generate_private_key(65537, 2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+JWT: dict[str, Any] = {
+    "issuer": {"url": URL, "audiences": ["pylet"]},
+    "claimMappings": {"username": {"claim": "sub", "prefix": "oidc:"}, "groups": {"claim": "groups", "prefix": "g:"}},
+}
+CLAIMS = {"iss": URL, "aud": "pylet", "sub": "jane", "groups": ["dev"], "exp": NOW.timestamp() + 60}
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _number(value: int) -> str:
+    return _b64(value.to_bytes((value.bit_length() + 7) // 8))
+
+
+class Answers:
+    """Answers what it is told; remembers what it was asked."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.answer = answer
+        self.asked: list[Any] = []
+
+    async def get(self, url: str, tls: Any) -> Any:
+        self.asked.append(url)
+        if url.endswith("openid-configuration"):
+            return {"issuer": URL, "jwks_uri": f"{URL}/keys"}
+        numbers, point = RSA.public_key().public_numbers(), EC.public_key().public_numbers()
+        return {
+            "keys": [
+                {"kty": "RSA", "kid": "rsa", "n": _number(numbers.n), "e": _number(numbers.e)},
+                {"kty": "EC", "kid": "ec", "crv": "P-256", "x": _number(point.x), "y": _number(point.y)},
+                {"kty": "oct", "kid": "unknown"},
+            ]
+        }
+
+    async def post(self, target: Any, body: Any, tls: Any) -> Any:
+        self.asked.append(body)
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return {"status": self.answer}
+
+
+def token(claims: dict[str, Any], alg: str = "RS256", kid: str = "rsa") -> str:
+    head = f"{_b64(orjson.dumps({'alg': alg, 'kid': kid}))}.{_b64(orjson.dumps(claims))}"
+    if alg == "ES256":
+        r, s = decode_dss_signature(EC.sign(head.encode(), ec.ECDSA(hashes.SHA256())))
+        return f"{head}.{_b64(r.to_bytes(32) + s.to_bytes(32))}"
+    pad = padding.PKCS1v15() if alg == "RS256" else padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    return f"{head}.{_b64(RSA.sign(head.encode(), pad, hashes.SHA256()))}"
+
+
+def issuer(asker: Answers | None = None, **changes: Any) -> Issuer:
+    return Issuer({**JWT, **changes}, "jwt[0]", asker or Answers(), (OWN,), lambda: NOW)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("alg", "kid"), [("RS256", "rsa"), ("PS256", "rsa"), ("ES256", "ec")])
+async def test_an_id_token_stands_for_its_user(alg: str, kid: str) -> None:
+    known = await issuer().user(token(CLAIMS, alg, kid), AUDIENCES)
+    assert known is not None
+    assert known == (User("oidc:jane", ("g:dev", "system:authenticated")), (OWN,))
+
+
+async def test_keys_are_read_once() -> None:
+    asker = Answers()
+    reader = issuer(asker)
+    for _ in range(3):
+        await reader.user(token(CLAIMS), AUDIENCES)
+    assert asker.asked == [f"{URL}/.well-known/openid-configuration", f"{URL}/keys"]
+
+
+@pytest.mark.parametrize(
+    ("claims", "kid", "why"),
+    [
+        ({**CLAIMS, "exp": NOW.timestamp() - 1}, "rsa", "token is expired"),
+        ({**CLAIMS, "aud": ["other"]}, "rsa", "expected audience in"),
+        (CLAIMS, "ec", "failed to verify"),
+        (CLAIMS, "nobody's", "failed to verify"),
+        ({name: CLAIMS[name] for name in ("iss", "aud", "exp")}, "rsa", "claim not present"),
+        ({**CLAIMS, "groups": [1]}, "rsa", "neither a string nor a list"),
+    ],
+)
+async def test_a_bad_id_token_is_refused(claims: dict[str, Any], kid: str, why: str) -> None:
+    with pytest.raises(BadToken, match=why):
+        await issuer().user(token(claims, kid=kid), AUDIENCES)
+
+
+async def test_a_token_of_somebody_else_is_left_to_others() -> None:
+    assert await issuer().user(token({**CLAIMS, "iss": "https://other.test"}), AUDIENCES) is None
+    assert await issuer().user("abc", AUDIENCES) is None
+
+
+def user(claims: dict[str, Any], **jwt: Any) -> User:
+    return Mapping({**JWT, **jwt}, "jwt[0]").user(claims)
+
+
+def test_expressions_map_claims() -> None:
+    mappings = {
+        "username": {"expression": "claims.sub + '@corp'"},
+        "groups": {"expression": "claims.roles.split(',')"},
+        "uid": {"expression": "claims.sub"},
+        "extra": [{"key": "example.org/tenant", "valueExpression": "claims.tenant"}],
+    }
+    found = user({"sub": "jane", "roles": "a,b", "tenant": "t"}, claimMappings=mappings)
+    assert found == User("jane@corp", ("a", "b"), "jane", {"example.org/tenant": ["t"]})
+
+
+@pytest.mark.parametrize(
+    ("claims", "jwt", "why"),
+    [
+        ({"sub": "jane"}, {"claimValidationRules": [{"claim": "hd", "requiredValue": "x"}]}, "required claim hd not"),
+        (
+            {"sub": "jane", "hd": "y"},
+            {"claimValidationRules": [{"claim": "hd", "requiredValue": "x"}]},
+            "does not match. Got = y, want = x",
+        ),
+        (
+            {"sub": "jane", "age": 3},
+            {"claimValidationRules": [{"expression": "claims.age > 10", "message": "too young"}]},
+            "too young",
+        ),
+        (
+            {"sub": "jane"},
+            {"userValidationRules": [{"expression": "!user.username.startsWith('oidc:')", "message": "reserved"}]},
+            "reserved",
+        ),
+        (
+            {"email": "j@x", "email_verified": False},
+            {"claimMappings": {"username": {"claim": "email"}}},
+            "email not verified",
+        ),
+    ],
+)
+def test_rules_refuse_a_user(claims: dict[str, Any], jwt: dict[str, Any], why: str) -> None:
+    with pytest.raises(BadToken, match=why):
+        user(claims, **jwt)
+
+
+@pytest.mark.parametrize(
+    ("jwt", "why"),
+    [
+        ({"issuer": {"url": "http://x", "audiences": ["a"]}}, "issuer.url: URL scheme must be https"),
+        ({"issuer": {"url": URL}}, "issuer.audiences"),
+        ({"claimMappings": {}}, "claimMappings.username"),
+        ({"claimMappings": {"username": {"expression": "1 +"}}}, "username.expression: compilation failed"),
+        ({"claimMappings": {"username": {"claim": "a", "expression": "b"}}}, "can't both be set"),
+    ],
+)
+def test_a_bad_configuration_is_refused(jwt: dict[str, Any], why: str) -> None:
+    with pytest.raises(BadMapping) as refused:
+        issuer(**jwt)
+    assert why in str(refused.value)
+
+
+TARGET = Endpoint("http://webhook.test/")
+
+
+async def test_a_webhook_knows_tokens_and_is_asked_once() -> None:
+    asker = Answers({"authenticated": True, "user": {"username": "bob", "uid": "7", "groups": ["x"]}})
+    webhook = TokenWebhook(TARGET, asker)  # type: ignore[arg-type]
+    for _ in range(2):
+        known = await webhook.user("secret", AUDIENCES)
+        assert known == (User("bob", ("x", "system:authenticated"), "7"), (OWN,))
+    (review,) = asker.asked
+    assert review["spec"] == {"token": "secret", "audiences": [OWN]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        ({"error": "no such token"}, "no such token"),
+        ({"authenticated": True, "audiences": ["other"], "user": {}}, "for other audiences"),
+        (NoAnswer("POST x: refused"), "refused"),
+    ],
+)
+async def test_a_webhook_may_refuse(answer: Any, why: str) -> None:
+    with pytest.raises(BadToken, match=why):
+        await TokenWebhook(TARGET, Answers(answer)).user("secret", AUDIENCES)  # type: ignore[arg-type]
+
+
+async def test_a_token_the_webhook_does_not_know_is_left_to_others() -> None:
+    assert await TokenWebhook(TARGET, Answers({})).user("secret", AUDIENCES) is None  # type: ignore[arg-type]
+
+
+async def test_a_webhook_decides_about_rights() -> None:
+    asker = Answers({"allowed": True, "reason": "friend"})
+    webhook = AccessWebhook(TARGET, asker)  # type: ignore[arg-type]
+    asked = Attributes(User("bob"), "list", "", "v1", "pods", namespace="a", fields="spec.nodeName=n")
+    for _ in range(2):
+        assert await webhook.decide(asked) == (True, "friend")
+    (review,) = asker.asked
+    assert review["spec"]["resourceAttributes"] == {
+        "namespace": "a",
+        "verb": "list",
+        "version": "v1",
+        "resource": "pods",
+        "fieldSelector": {"rawSelector": "spec.nodeName=n"},
+    }
+
+
+@pytest.mark.parametrize("answer", [NoAnswer("gone"), {"allowed": True, "denied": True}, {}])
+async def test_what_the_webhook_does_not_allow_is_not_allowed(answer: Any) -> None:
+    webhook = AccessWebhook(TARGET, Answers(answer))  # type: ignore[arg-type]
+    assert not (await webhook.decide(Attributes(User("bob"), "get", path="/x"))).allowed
+
+
+def test_a_token_file_names_users(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.csv"
+    file.write_text('secret,bob,7,"a,b"\nother,eve,8\n')
+    assert dict(static_tokens(file)) == {
+        "secret": User("bob", ("a", "b", "system:authenticated"), "7"),
+        "other": User("eve", ("system:authenticated",), "8"),
+    }
+    file.write_text("secret,bob\n")
+    with pytest.raises(BadSettings, match="line 1 has fewer"):
+        dict(static_tokens(file))
+
+
+def test_a_front_proxy_says_who_asks() -> None:
+    headers = [("X-Remote-User", "bob"), ("X-Remote-Group", "g"), ("X-Remote-Extra-Acme.com%2Fx", "y"), ("Host", "h")]
+    assert proxied_user(headers) == User("bob", ("g", "system:authenticated"), "", {"acme.com/x": ["y"]})
+    assert proxied_user([("X-Remote-Group", "system:masters")]) is None
