@@ -176,15 +176,14 @@ class Subscription:
             self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
 
     def __enter__(self) -> Subscription:
-        asyncio.get_running_loop().add_reader(self._socket, self.drain)
+        asyncio.get_running_loop().add_reader(self._socket, self._drain)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
 
-    def drain(self) -> None:
-        """Hear what has come up to now; the event loop does so by itself."""
+    def _drain(self) -> None:
         while True:
             try:
                 data = self._socket.recv(_RECEIVE_BYTES)

@@ -11,6 +11,7 @@ import asyncio
 import itertools
 import struct
 import subprocess
+from collections import deque
 from collections.abc import Callable, Iterable
 
 from pylet.agent import netlink, nftset
@@ -18,10 +19,11 @@ from pylet.agent.netlink import ACK, CREATE, Message, Netlink, Subscription, att
 from pylet.agent.nftset import Element, SetType
 
 _SUBSYSTEM = 10
-_NEW_ELEMENT, _GET_ELEMENT, _DELETE_ELEMENT, _GET_RULE = (_SUBSYSTEM << 8 | number for number in (12, 13, 14, 7))
+_NEW_ELEMENT, _GET_ELEMENT, _DELETE_ELEMENT = (_SUBSYSTEM << 8 | number for number in (12, 13, 14))
 _LOSSES = {_SUBSYSTEM << 8 | number for number in (2, 5, 8, 11, 14)}  # of a table, chain, rule, set, element
 _BEGIN, _END = 16, 17
 _GROUP = 7
+_LOUD_BYTES = 32 << 10  # a change so large may say more to its listeners than their sockets hold
 _UNSPEC, _INET = 0, 1
 _HEADER = struct.Struct("!BBH")
 _VERBS = {nftset.ADD: (_NEW_ELEMENT, CREATE), nftset.DELETE: (_DELETE_ELEMENT, 0), nftset.FLUSH: (_DELETE_ELEMENT, 0)}
@@ -32,15 +34,31 @@ class NftError(Exception):
 
 
 class Table:
-    """One table of the family inet, whose elements this process alone changes."""
+    """One table of the family inet, which this process alone changes."""
 
     def __init__(self, name: str, types: dict[str, SetType]) -> None:
         self.name = name
         self._types = types
         self._kernel = Netlink(netlink.NETFILTER)
+        self._children: deque[int] = deque(maxlen=4)
+        self._is_deaf = False
 
     def close(self) -> None:
         self._kernel.close()
+
+    async def run(self, script: str) -> None:
+        """Run nft's own language, one transaction. Raises: NftError."""
+        try:
+            child = await asyncio.create_subprocess_exec(
+                "nft", "-f", "-", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+            )
+        except FileNotFoundError as error:
+            raise NftError("nft is not installed: install the package nftables") from error
+        self._children.append(child.pid)  # its socket has this port
+        self._is_deaf = len(script) > _LOUD_BYTES
+        _, complaint = await child.communicate(script.encode())
+        if child.returncode:
+            raise NftError(_first_line(complaint.decode(errors="replace")))
 
     def change(self, delete: Iterable[Element], add: Iterable[Element], *, flush: Iterable[str] = ()) -> None:
         """One transaction: empty some sets, then delete, then add. Raises: NftError."""
@@ -51,6 +69,7 @@ class Table:
         ]
         if not bodies:
             return
+        self._is_deaf = sum(len(body) for _, _, body in bodies) > _LOUD_BYTES
         kind, flags, body = bodies[-1]
         bodies[-1] = kind, flags | ACK, body
         begin, end = ((kind, 0, _HEADER.pack(_UNSPEC, 0, _SUBSYSTEM)) for kind in (_BEGIN, _END))
@@ -71,32 +90,21 @@ class Table:
         return [(_data(of, 1), _data(of, 2)) for part in parts for of in map(attributes, netlink.payloads(part))]
 
     def watch_losses(self, lost: Callable[[], None]) -> Subscription:
-        """Call `lost` when something of the table went, and not by this Table's own hand."""
+        """Call `lost` when something of the table went, and not by this process's own hand."""
         own = self._kernel.port
 
         def heard(message: Message | None) -> None:
-            if message is None or (message.kind in _LOSSES and message.port != own and _table_of(message) == self.name):
+            if message is None:
+                # more was said than the socket holds: by us, just now, or else who knows
+                was_us, self._is_deaf = self._is_deaf, False
+                if not was_us:
+                    lost()
+            elif (
+                message.kind in _LOSSES and message.port not in (own, *self._children) and _table(message) == self.name
+            ):
                 lost()
 
         return Subscription(netlink.NETFILTER, (_GROUP,), heard)
-
-    def rule_count(self) -> int:
-        """How many rules the kernel has in the table; 0 where the table is gone."""
-        body = _HEADER.pack(_INET, 0, 0) + _named(1, self.name)
-        return sum(_table_of(message) == self.name for message in self._kernel.dump(_GET_RULE, body))
-
-
-async def run(script: str) -> None:
-    """Run nft's own language, one transaction. Raises: NftError."""
-    try:
-        child = await asyncio.create_subprocess_exec(
-            "nft", "-f", "-", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-    except FileNotFoundError as error:
-        raise NftError("nft is not installed: install the package nftables") from error
-    _, complaint = await child.communicate(script.encode())
-    if child.returncode:
-        raise NftError(_first_line(complaint.decode(errors="replace")))
 
 
 def remove(table: str) -> None:
@@ -118,7 +126,7 @@ def _data(of: dict[int, bytes], kind: int) -> bytes:
     return attributes(of.get(kind, b"")).get(1, b"")
 
 
-def _table_of(message: Message) -> str:
+def _table(message: Message) -> str:
     return attributes(message.body, _HEADER.size).get(1, b"").rstrip(b"\0").decode()
 
 

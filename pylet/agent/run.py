@@ -31,6 +31,7 @@ from pylet.agent.join import (
 )
 from pylet.agent.kubelet.access import Access
 from pylet.agent.kubelet.http import KubeletServer
+from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity
@@ -38,10 +39,12 @@ from pylet.agent.kubelet.plugins import Plugins
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
+from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.local_path import LocalPath
 from pylet.agent.kubelet.volumes.mounter import Volumes
 from pylet.agent.network.dns import Dns
 from pylet.agent.network.loop import Network, NetworkSettings
+from pylet.agent.policy.loop import Policies
 from pylet.agent.proxy.loop import Proxy, Sources
 from pylet.agent.proxy.model import Here
 from pylet.agent.proxy.rules import Layout
@@ -131,7 +134,8 @@ async def run_node(
     nameservers, searches = _resolver(config.resolv_conf)
     kubelet_dir = config.data_dir / "kubelet"
     kubelet_dir.mkdir(parents=True, exist_ok=True)
-    runtime = GrpcRuntime(config.container_runtime_endpoint.removeprefix("unix://"))
+    socket_path = config.container_runtime_endpoint.removeprefix("unix://")
+    runtime = GrpcRuntime(socket_path)
     identity = Identity(config.node_name, (address,), config.kubelet_port, config.node_label, config.node_taint)
     reporter = NodeReporter(api.client, runtime, clock, config.data_dir, lambda: identity)
     try:
@@ -154,7 +158,7 @@ async def run_node(
             host_searches=searches,
             memory_bytes=read_machine(config.data_dir).memory_bytes,
         )
-        volumes = Volumes(kubelet_dir, api.client, api.tables, clock)
+        volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(Images(runtime, clock), socket_path))
         pods = Pods(api.client, runtime, volumes, tables, clock, settings)
         csi = CsiRegistration(volumes.host, api.client, config.node_name)
         plugins = Plugins(kubelet_dir / "plugins_registry", {PLUGIN_TYPE: csi}, clock)
@@ -190,8 +194,16 @@ async def run_node(
             domain=cluster.cluster_domain,
             upstreams=nameservers,
         )
+        policies = Policies(api.tables, clock, node=config.node_name)
         async with asyncio.TaskGroup() as group:
-            for component in (volumes.run(), network.run(), proxy.run(), dns.run(), reporter.run(tables[NODE])):
+            for component in (
+                policies.run(),
+                volumes.run(),
+                network.run(),
+                proxy.run(),
+                dns.run(),
+                reporter.run(tables[NODE]),
+            ):
                 group.create_task(component)
             group.create_task(plugins.run())
             group.create_task(LocalPath(api.client, api.tables, config.node_name).run())

@@ -12,7 +12,6 @@ import logging
 from dataclasses import dataclass, replace
 
 from pylet.agent import nft
-from pylet.agent.netlink import Subscription
 from pylet.agent.nftset import Element
 from pylet.agent.proxy import affinity, flows, rules, ruleset
 from pylet.agent.proxy.claims import Claims, Owner
@@ -36,7 +35,7 @@ _AT_ONCE = 200  # services built between two looks at what else there is to do
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What the proxy watches; `pods` are those of this node."""
+    """What the proxy watches; of `pods`, those of this node matter."""
 
     services: Table
     slices: Table
@@ -63,7 +62,6 @@ class Proxy:
         self._checks = HealthChecks(here.addresses)
         self._dirty: set[Owner] = set()
         self._lost = True
-        self._is_writing_rules = False
         self._wake = asyncio.Event()
         self.written = asyncio.Event()
         """Set once the table has been written."""
@@ -83,17 +81,25 @@ class Proxy:
                 stack.callback(stop)
             stack.callback(self._checks.close)
             table = stack.enter_context(contextlib.closing(nft.Table(self._layout.table, rules.TYPES | rules.AFFINITY)))
+            stack.enter_context(table.watch_losses(self._somebody_took_something))
             while True:
                 try:
-                    await self._write_all(table)
+                    while self._lost:
+                        await self._write_all(table)
+                    await self._write_changes(table)
                     delay = _RETRY_SECONDS[0]
-                    await self._follow(table)
-                    continue
                 except (nft.NftError, OSError) as refused:
                     log.error("nftables: %s; writing all anew in %.1f s", refused, delay)
-                self._checks.healthy = False
-                await self._clock.sleep(delay)
-                delay = min(delay * 2, _RETRY_SECONDS[1])
+                    self._lost = True
+                    self._checks.healthy = False
+                    await self._clock.sleep(delay)
+                    delay = min(delay * 2, _RETRY_SECONDS[1])
+                if self._lost:
+                    continue
+                self.written.set()
+                await self._wake.wait()
+                await self._clock.sleep(_GATHER_SECONDS)
+                self._wake.clear()
 
     # ---- observing
 
@@ -119,7 +125,7 @@ class Proxy:
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
         entry = after or before
         assert entry is not None
-        if b'"hostPort"' in entry.raw:  # few have any; decoding them all would cost more than the rest
+        if _asks_for_ports(entry):
             self._touch((_POD, entry.key))
 
     def _node_changed(self, before: Entry | None, after: Entry | None) -> None:
@@ -131,7 +137,7 @@ class Proxy:
         self._wake.set()
 
     def _somebody_took_something(self) -> None:
-        if not self._is_writing_rules:
+        if not self._lost:
             log.warning("somebody changed nftables table %s: writing it anew", self._layout.table)
             self._lose()
 
@@ -141,20 +147,6 @@ class Proxy:
 
     # ---- acting
 
-    async def _follow(self, table: nft.Table) -> None:
-        """Write what changes until the table has to be written anew."""
-        with table.watch_losses(self._somebody_took_something) as subscription:
-            if not table.rule_count():
-                return
-            self.written.set()
-            while True:
-                await self._write_changes(table, subscription)
-                await self._wake.wait()
-                await self._clock.sleep(_GATHER_SECONDS)
-                self._wake.clear()
-                if self._lost:
-                    return
-
     async def _write_all(self, table: nft.Table) -> None:
         self._lost = False
         self._dirty.clear()
@@ -162,14 +154,14 @@ class Proxy:
         self._claims, self._installed = Claims(), Installed()
         self._here = replace(self._here, zone=self._zone())
         try:
-            await nft.run(rules.script(self._layout))
+            await table.run(rules.script(self._layout))
         except nft.NftError:
             # of another version, with the same sets of other types
             await asyncio.to_thread(nft.remove, self._layout.table)
-            await nft.run(rules.script(self._layout))
+            await table.run(rules.script(self._layout))
         self._chains.clear()
         owners: list[Owner] = [(_SERVICE, key) for key in self._sources.services.entries]
-        owners += [(_POD, key) for key in self._sources.pods.entries]
+        owners += [(_POD, key) for key, entry in self._sources.pods.entries.items() if _asks_for_ports(entry)]
         elements: list[Element] = []
         datagrams: list[Frontend] = []
         for number, owner in enumerate(owners):
@@ -179,14 +171,14 @@ class Proxy:
                 await asyncio.sleep(0)
         changes = self._installed.change((), elements)
         del elements
-        await self._make_chains(changes)
+        await self._make_chains(table, changes)
         await asyncio.to_thread(table.change, (), changes.added, flush=rules.TYPES)
         await self._forget_flows(datagrams)
         self._checks.healthy = True
         for key in list(self._sources.services.entries):
             await self._check(key)
 
-    async def _write_changes(self, table: nft.Table, subscription: Subscription) -> None:
+    async def _write_changes(self, table: nft.Table) -> None:
         before: list[Element] = []
         after: list[Element] = []
         datagrams: list[Frontend] = []
@@ -199,7 +191,7 @@ class Proxy:
             if owner[0] == _SERVICE:
                 services.add(owner[1])
         if changes := self._installed.change(before, after):
-            await self._make_chains(changes, subscription)
+            await self._make_chains(table, changes)
             table.change(changes.deleted, changes.added)
             affinity.forget(table, changes)
         await self._forget_flows(datagrams)
@@ -222,7 +214,8 @@ class Proxy:
         kind, key = owner
         if kind == _POD:
             pod = self._sources.pods.entries.get(key)
-            return host_ports(pod.object) if pod else ()
+            is_here = pod is not None and pod.object["spec"].get("nodeName") == self._here.node
+            return host_ports(pod.object) if pod and is_here else ()
         service = self._sources.services.entries.get(key)
         if service is None or key in self._own:
             return ()
@@ -231,17 +224,10 @@ class Proxy:
     def _slices(self, service: Key) -> list[Object]:
         return [entry.object for entry in self._slices_of.get(service, {}).values()]
 
-    async def _make_chains(self, changes: Changes, subscription: Subscription | None = None) -> None:
+    async def _make_chains(self, table: nft.Table, changes: Changes) -> None:
         missing = sorted(name for name in changes.chains - self._chains if not rules.is_fixed(name))
-        if not missing:
-            return
-        self._is_writing_rules = True
-        try:
-            await nft.run(rules.chains_script(self._layout, missing))
-            if subscription:
-                subscription.drain()
-        finally:
-            self._is_writing_rules = False
+        if missing:
+            await table.run(rules.chains_script(self._layout, missing))
         self._chains.update(missing)
 
     async def _forget_flows(self, datagrams: list[Frontend]) -> None:
@@ -260,3 +246,8 @@ class Proxy:
     def _zone(self) -> str:
         node = self._sources.nodes.entries.get(Key("", self._here.node))
         return node.labels.get(_ZONE, "") if node else ""
+
+
+def _asks_for_ports(pod: Entry) -> bool:
+    """May say so of one that does not; few have host ports, and to decode them all would cost more than the rest."""
+    return b'"hostPort"' in pod.raw

@@ -167,8 +167,9 @@ def _remove_network(place: _Places) -> None:
     from pylet.agent import nft
     from pylet.agent.network import dns, loop
 
-    with contextlib.suppress(nft.NftError):
-        nft.remove("pylet")
+    for table in ("pylet", "pylet-policy"):
+        with contextlib.suppress(nft.NftError):
+            nft.remove(table)
     with contextlib.suppress(OSError):
         loop.cleanup(place.cni_conf_dir, place.data_dir / "agent" / "ipam")
     with contextlib.suppress(OSError):

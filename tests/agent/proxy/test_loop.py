@@ -165,7 +165,10 @@ async def test_what_two_ask_for_goes_to_the_first_and_then_to_the_other() -> Non
 async def test_a_pods_host_port_comes_and_goes_with_it() -> None:
     pod = {
         "metadata": {"name": "web", "namespace": "default", "resourceVersion": "1"},
-        "spec": {"containers": [{"ports": [{"containerPort": 8080, "hostPort": 9000, "hostIP": "127.0.0.1"}]}]},
+        "spec": {
+            "nodeName": "here",
+            "containers": [{"ports": [{"containerPort": 8080, "hostPort": 9000, "hostIP": "127.0.0.1"}]}],
+        },
         "status": {"phase": "Running", "podIPs": [{"ip": "10.42.0.1"}]},
     }
     with Lab(nodes=1) as lab:

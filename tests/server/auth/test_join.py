@@ -46,7 +46,7 @@ async def test_the_servers_own_token_makes_a_node_that_sees_its_own(cluster: Any
         whoami = await node.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
         assert whoami["status"]["userInfo"]["username"] == "system:node:n1"
         assert (await node.request("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1"))["items"] == []
-        for path in ("/api/v1/pods", SECRETS, "/api/v1/namespaces/default/configmaps/x"):
+        for path in ("/api/v1/namespaces/default/pods/x", SECRETS, "/api/v1/namespaces/default/configmaps/x"):
             with pytest.raises(Exception, match="forbidden"):
                 await node.request("GET", path)
 

@@ -1,0 +1,185 @@
+"""Keeps the kernel's table equal to what NetworkPolicies say of this node's pods.
+
+Without a policy there is neither a table nor a watch of the cluster's pods. A policy that changes is written with all
+others, in one transaction; a pod that changes is its own elements.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import replace
+
+from pylet.agent import nft
+from pylet.agent.nftset import Element, SetType
+from pylet.agent.policy import ruleset
+from pylet.agent.policy.model import Pod, Policy, pod, policy
+from pylet.agent.policy.ruleset import Compiled, applying, combinations, compile_policies, elements
+from pylet.aio.clock import Clock
+from pylet.api.kinds.namespace import KIND as NAMESPACE
+from pylet.api.kinds.networkpolicy import KIND as NETWORK_POLICY
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Key
+from pylet.client.interface import Tables
+from pylet.client.view import Entry, Table
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 1.0
+_GATHER_SECONDS = 0.002
+_AT_ONCE = 200  # pods looked at between two looks at what else there is to do
+
+
+class Policies:
+    """`run` until cancelled."""
+
+    def __init__(self, tables: Tables, clock: Clock, *, node: str) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._node = node
+        self._compiled = Compiled(())
+        self._chains: set[str] = set()
+        self._types: dict[str, SetType] = {}
+        self._written: dict[Key, frozenset[Element]] = {}
+        self._policies: list[Policy] = []
+        self._addresses: dict[Key, tuple[str, ...]] = {}
+        self._holders: dict[str, list[Key]] = {}
+        self._dirty: set[Key] = set()
+        self._lost = True
+        self._wake = asyncio.Event()
+        self.written = asyncio.Event()
+        """Set once the table says what the policies say."""
+
+    async def run(self) -> None:
+        policies = await self._tables.table(NETWORK_POLICY)
+        with contextlib.ExitStack() as stack:
+            stack.callback(policies.listen(lambda before, after: self._lose()))
+            if not policies.entries:
+                with contextlib.suppress(nft.NftError):
+                    await asyncio.to_thread(nft.remove, ruleset.TABLE)  # of an earlier run
+            while not policies.entries:
+                self.written.set()
+                self._wake.clear()
+                await self._wake.wait()
+            pods, namespaces = await self._tables.table(POD), await self._tables.table(NAMESPACE)
+            stack.callback(pods.listen(self._pod_changed))
+            stack.callback(namespaces.listen(self._namespace_changed))
+            table = stack.enter_context(contextlib.closing(nft.Table(ruleset.TABLE, self._types)))
+            stack.enter_context(table.watch_losses(self._somebody_took_something))
+            while True:
+                try:
+                    while self._lost:
+                        await self._write_all(table, policies, pods, namespaces)
+                    await self._write_changes(table, pods, namespaces)
+                except (nft.NftError, OSError) as refused:
+                    log.error("network policies: %s; writing all anew in %.0f s", refused, _RETRY_SECONDS)
+                    self._lost = True
+                    await self._clock.sleep(_RETRY_SECONDS)
+                if self._lost:
+                    continue
+                self.written.set()
+                await self._wake.wait()
+                await self._clock.sleep(_GATHER_SECONDS)
+                self._wake.clear()
+
+    # ---- observing
+
+    def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
+        entry = after or before
+        assert entry is not None
+        self._dirty.add(entry.key)
+        self._wake.set()
+
+    def _namespace_changed(self, before: Entry | None, after: Entry | None) -> None:
+        if (before.labels if before else None) != (after.labels if after else None):
+            self._lose()
+
+    def _somebody_took_something(self) -> None:
+        if not self._lost:
+            log.warning("somebody changed nftables table %s: writing it anew", ruleset.TABLE)
+            self._lose()
+
+    def _lose(self) -> None:
+        self._lost = True
+        self._wake.set()
+
+    # ---- acting
+
+    async def _write_all(self, table: nft.Table, policies: Table, pods: Table, namespaces: Table) -> None:
+        self._lost = False
+        self._dirty.clear()
+        self._written.clear()
+        self._holders.clear()
+        self._addresses.clear()
+        found = [policy(entry.object) for entry in policies.entries.values()]
+        here = [one for entry in pods.entries.values() if (one := self._pod(entry)) and one.is_here]
+        self._compiled = compile_policies({one.key: one for each in here for one in applying(each, found)}.values())
+        self._types.clear()
+        self._types.update(self._compiled.types)
+        content: list[Element] = []
+        for number, key in enumerate(list(pods.entries)):
+            content += self._rebuild(key, pods, namespaces)[1]
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        chains = combinations(here, self._compiled)
+        await table.run(ruleset.script(self._compiled, chains, content))
+        self._chains = set(chains)
+        self._policies = found
+
+    async def _write_changes(self, table: nft.Table, pods: Table, namespaces: Table) -> None:
+        written: dict[Key, frozenset[Element]] = {}
+        wanted: dict[Key, frozenset[Element]] = {}
+        here: list[Pod] = []
+        while self._dirty:
+            key = self._dirty.pop()
+            before, wanted[key] = self._rebuild(key, pods, namespaces)
+            written.setdefault(key, before)
+            entry = pods.entries.get(key)
+            if entry and (one := self._pod(entry)) and one.is_here:
+                here.append(one)
+        if any(one not in self._compiled.policies for each in here for one in applying(each, self._policies)):
+            self._lose()  # the first pod of this node that this policy means
+            return
+        missing = {
+            name: rules for name, rules in combinations(here, self._compiled).items() if name not in self._chains
+        }
+        if missing:
+            await table.run(ruleset.chains_script(missing))
+            self._chains |= missing.keys()
+        before, after = frozenset[Element]().union(*written.values()), frozenset[Element]().union(*wanted.values())
+        table.change(before - after, after - before)
+
+    def _rebuild(self, key: Key, pods: Table, namespaces: Table) -> tuple[frozenset[Element], frozenset[Element]]:
+        """What is written of this pod, and what is to be."""
+        entry = pods.entries.get(key)
+        found = self._pod(entry) if entry else None
+        held = self._hold(key, found.addresses if found else ())
+        before, after = self._written.pop(key, frozenset()), frozenset[Element]()
+        if found and held:
+            namespace = namespaces.entries.get(Key("", key.namespace))
+            after = elements(replace(found, addresses=held), namespace.labels if namespace else {}, self._compiled)
+        if after:
+            self._written[key] = after
+        return before, after
+
+    def _hold(self, key: Key, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """The addresses that are this pod's; a newer pod may have one already while the old one is not gone yet."""
+        for address in set(self._addresses.pop(key, ())).difference(wanted):
+            holders = self._holders[address]
+            holders.remove(key)
+            if holders:
+                self._dirty.add(holders[-1])
+            else:
+                del self._holders[address]
+        for address in wanted:
+            holders = self._holders.setdefault(address, [])
+            if key not in holders:
+                self._dirty.update(holders)
+                holders.append(key)
+        if wanted:
+            self._addresses[key] = wanted
+        return tuple(address for address in wanted if self._holders[address][-1] == key)
+
+    def _pod(self, entry: Entry) -> Pod | None:
+        return pod(entry.object, self._node)
