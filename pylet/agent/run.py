@@ -160,6 +160,7 @@ async def run_node(
         )
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(Images(runtime, clock), socket_path))
         pods = Pods(api.client, runtime, volumes, tables, clock, settings)
+        reporter.volumes_in_use = volumes.in_use
         csi = CsiRegistration(volumes.host, api.client, config.node_name)
         plugins = Plugins(kubelet_dir / "plugins_registry", {PLUGIN_TYPE: csi}, clock)
         network = Network(

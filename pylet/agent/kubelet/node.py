@@ -49,6 +49,8 @@ class NodeReporter:
         self._reported: Object = {}
         self._lease: Object | None = None
         self._uid = ""
+        self.volumes_in_use: Callable[[], list[str]] = list
+        """Names of the attached volumes that pods of this node use; to be set before it runs."""
 
     async def register(self) -> Object:
         """The Node as the API has it, created if it was not there. Raises: ApiError."""
@@ -108,6 +110,10 @@ class NodeReporter:
         runtime = await self._runtime_facts()
         identity = self._identity()
         status = node_status.status(identity, self._machine, read_load(self._data_dir), runtime, before, now)
+        if in_use := self.volumes_in_use():
+            status["volumesInUse"] = in_use
+        elif before.get("volumesInUse"):
+            status["volumesInUse"] = None
         if node_status.is_worth_reporting(before, status):
             await self._client.patch(
                 NODE, Key("", identity.name), {"status": status}, type_=PatchType.STRATEGIC, subresource="status"

@@ -20,6 +20,7 @@ from pylet.api.object import Key, Object
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.volumes.csi_driver import Driver
+    from pylet.agent.kubelet.volumes.image import ImageSource
 
 
 class VolumeError(Exception):
@@ -64,6 +65,7 @@ class Host:
 
     root: Path
     clock: Clock
+    images: ImageSource | None = None
     drivers: dict[str, Driver] = field(default_factory=dict)
     published: set[Path] = field(default_factory=set)
     in_use: dict[Path, str] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from pathlib import Path
 from pylet.agent.kubelet.volumes import bindings, mounts, volume_types
 from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
 from pylet.agent.kubelet.volumes.claims import NotBound, resolve, used
+from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.references import ApiReferences
 from pylet.agent.kubelet.volumes.usage import Usage, usage
@@ -89,11 +90,13 @@ class Volumes:
     `wake`, once set, hears the uid of a pod that waits for a volume when it is worth another try.
     """
 
-    def __init__(self, root: Path, client: Client, tables: Tables, clock: Clock) -> None:
+    def __init__(
+        self, root: Path, client: Client, tables: Tables, clock: Clock, images: ImageSource | None = None
+    ) -> None:
         self._root = root
         self._clock = clock
         self._types = volume_types()
-        self.host = Host(root, clock)
+        self.host = Host(root, clock, images)
         self._references = ApiReferences(client, tables, clock, self._object_changed)
         self._pods: dict[str, _PodVolumes] = {}
         self._due: dict[str, datetime] = {}

@@ -1,0 +1,71 @@
+"""image: the files of a container image, read-only and not to be executed.
+
+containerd before 2.0 does not know image volumes, so pylet mounts them itself with containerd's own `ctr`: a view of
+the image's layers, not a copy. Source: upstream KEP-4639.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pylet.agent.kubelet.images import ImageError, Images, credentials
+from pylet.agent.kubelet.volumes import mounts, tools
+from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
+from pylet.api.kinds.secret import KIND as SECRET
+from pylet.api.object import Key, Object
+from pylet.cri.interface import CriError
+
+_NAMESPACE = "k8s.io"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """Where images come from: the runtime pulls, `socket` is containerd's."""
+
+    images: Images
+    socket: str
+
+    async def ctr(self, *command: str) -> None:
+        """Raises: VolumeError."""
+        await tools.run("ctr", "-a", self.socket, "-n", _NAMESPACE, "images", *command)
+
+
+class ImageVolume(VolumeType):
+    source = "image"
+    plugin = "image"
+    read_only = True
+
+    async def mount(self, source: Object, place: Place) -> Path:
+        images = place.host.images
+        if images is None:
+            raise VolumeError("image volumes are not served by this node")
+        if mounts.is_mounted(place.directory):
+            return place.directory
+        tools.need("ctr", "containerd")
+        id_ = await _pull(images.images, source, place)
+        place.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
+        await images.ctr("mount", id_, str(place.directory))
+        mounts.restrict(place.directory)
+        return place.directory
+
+    async def unmount(self, directory: Path, host: Host) -> None:
+        if host.images is not None and mounts.is_mounted(directory):
+            await host.images.ctr("unmount", "--rm", str(directory))
+
+
+async def _pull(images: Images, source: Object, place: Place) -> str:
+    """The image's id, once the node has it. Raises: VolumeError."""
+    reference = source.get("reference", "")
+    namespace = place.pod["metadata"]["namespace"]
+    names = [secret.get("name", "") for secret in place.pod["spec"].get("imagePullSecrets") or ()]
+    secrets = [await place.references.read(SECRET, Key(namespace, name)) for name in names]
+    auths = credentials([secret for secret in secrets if secret is not None], reference)
+    policy = source.get("pullPolicy", "IfNotPresent")
+    try:
+        return await images.ensure(reference, policy, auths, lambda type_, reason, message: None)
+    except (ImageError, CriError) as failed:
+        raise VolumeError(str(failed)) from failed
+
+
+VOLUME = ImageVolume()
