@@ -5,6 +5,7 @@ Source: upstream `pkg/controller/endpoint/endpoints_controller.go` and `pkg/api/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -58,7 +59,6 @@ def _subsets(service: Object, view: View) -> tuple[list[Object], bool]:
     publish = bool(service["spec"].get("publishNotReadyAddresses"))
     family = (service["spec"].get("ipFamilies") or ["IPv4"])[0]
     groups: dict[tuple[tuple[tuple[str, object], ...], ...], dict[bool, list[Object]]] = {}
-    count = 0
     pods = sorted(
         view.select(POD, service["metadata"]["namespace"], matches), key=lambda pod: str(pod["metadata"]["name"])
     )
@@ -68,19 +68,34 @@ def _subsets(service: Object, view: View) -> tuple[list[Object], bool]:
         address = address_in(pod, family)
         if address is None:
             continue
-        count += 1
-        if count <= _MOST:
-            ready = publish or is_ready(pod)
-            groups.setdefault(_ports(service, pod), {}).setdefault(ready, []).append(_address(service, pod, address))
+        ready = publish or is_ready(pod)
+        groups.setdefault(_ports(service, pod), {}).setdefault(ready, []).append(_address(service, pod, address))
+    truncated = _truncate(list(groups.values()))
     subsets = []
     for ports, addresses in sorted(groups.items(), key=lambda group: str(group[0])):
         subset: Object = {}
-        if True in addresses:
+        if addresses.get(True):
             subset["addresses"] = addresses[True]
-        if False in addresses:
+        if addresses.get(False):
             subset["notReadyAddresses"] = addresses[False]
         subsets.append({**subset, "ports": [dict(port) for port in ports]} if ports else subset)
-    return subsets, count > _MOST
+    return [subset for subset in subsets if len(subset) > bool(subset.get("ports"))], truncated
+
+
+def _truncate(groups: list[dict[bool, list[Object]]]) -> bool:
+    """Leave out what is too many, in place: first what isn't ready, and of each group its share."""
+    totals = {ready: sum(len(group.get(ready, ())) for group in groups) for ready in (True, False)}
+    if sum(totals.values()) <= _MOST:
+        return False
+    of_ready = totals[True] > _MOST
+    room = left = _MOST if of_ready else _MOST - totals[True]
+    for group in groups:
+        kept = group.get(of_ready, [])[: min(left, math.ceil(len(group.get(of_ready, ())) / totals[of_ready] * room))]
+        left -= len(kept)
+        group[of_ready] = kept
+        if of_ready:
+            group[False] = []
+    return True
 
 
 def _address(service: Object, pod: Object, ip: str) -> Object:

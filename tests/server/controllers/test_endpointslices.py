@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pylet.api.object import Key, Object
+from pylet.server.controllers import endpoints as endpoints_controller
 from pylet.server.controllers import endpointslice, endpointslice_mirroring
 from pylet.server.reconcile.plan import Action, Create, Delete, Emit, Update
 from tests.server.controllers.picture import NOW, obj, pod, view
@@ -106,3 +107,24 @@ def test_too_many_addresses_are_told_of() -> None:
     assert told.message.endswith("3 addresses were skipped")
     assert isinstance(create, Create)
     assert len(create.object["endpoints"]) == 1000
+
+
+# ---- Endpoints
+
+
+@pytest.mark.parametrize(
+    ("ready", "unready", "kept"),
+    [(600, 300, (600, 300)), (900, 300, (900, 100)), (1200, 50, (1000, 0))],
+)
+def test_endpoints_hold_a_thousand_addresses_ready_ones_first(ready: int, unready: int, kept: tuple[int, int]) -> None:
+    pods = []
+    for number in range(ready + unready):
+        one = pod(f"p{number:04}", ready=number < ready)
+        one["status"]["podIPs"] = [{"ip": f"10.0.{number // 250}.{number % 250 + 1}"}]
+        pods.append(one)
+    (create,) = endpoints_controller.plan(KEY, view(service(), *pods), NOW).actions
+    assert isinstance(create, Create)
+    (subset,) = create.object["subsets"]
+    assert (len(subset["addresses"]), len(subset.get("notReadyAddresses", ()))) == kept
+    over = create.object["metadata"].get("annotations") == {"endpoints.kubernetes.io/over-capacity": "truncated"}
+    assert over == (ready + unready > 1000)
