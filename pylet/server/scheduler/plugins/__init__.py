@@ -9,6 +9,7 @@ from pylet.server.scheduler.plugins import (
     image_locality,
     inter_pod_affinity,
     node_affinity,
+    node_declared_features,
     node_name,
     node_ports,
     node_resources_fit,
@@ -37,5 +38,6 @@ PROFILE = Profile(
         (inter_pod_affinity.PLUGIN, 2),
         (balanced_allocation.PLUGIN, 1),
         (image_locality.PLUGIN, 1),
+        (node_declared_features.PLUGIN, 0),
     )
 )
