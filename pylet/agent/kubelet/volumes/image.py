@@ -1,4 +1,4 @@
-"""image: the files of a container image, read-only and not to be executed.
+"""image: the files of a container image, read-only.
 
 containerd before 2.0 does not know image volumes, so pylet mounts them itself with containerd's own `ctr`: a view of
 the image's layers, not a copy. Source: upstream KEP-4639.
@@ -46,7 +46,6 @@ class ImageVolume(VolumeType):
         id_ = await _pull(images.images, source, place)
         place.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
         await images.ctr("mount", id_, str(place.directory))
-        mounts.restrict(place.directory)
         return place.directory
 
     async def unmount(self, directory: Path, host: Host) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT, _MS_BIND = 1, 2, 4, 8, 32, 4096
+_MS_RDONLY, _MS_REMOUNT, _MS_BIND = 1, 32, 4096
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -25,11 +25,6 @@ def bind(source: Path | str, target: Path, *, read_only: bool = False) -> None:
     _mount(source, target, "", _MS_BIND, "")
     if read_only:
         _mount("", target, "", _MS_BIND | _MS_REMOUNT | _MS_RDONLY, "")
-
-
-def restrict(target: Path) -> None:
-    """What is mounted on `target` can only be read, not written and not executed. Raises: OSError."""
-    _mount("", target, "", _MS_BIND | _MS_REMOUNT | _MS_RDONLY | _MS_NOEXEC | _MS_NOSUID | _MS_NODEV, "")
 
 
 def unmount(target: Path) -> None:
