@@ -75,7 +75,12 @@ class _Document:
         tokens = _tokens(path)
         if not tokens:
             raise Unprocessable("add operation does not apply: doc is missing path: missing value")
-        parent = self._parent(tokens, path)
+        try:
+            parent = self._parent(tokens, path)
+        except Unprocessable as missing:
+            raise Unprocessable(
+                f'add operation does not apply: doc is missing path: "{path}": missing value'
+            ) from missing
         if isinstance(parent, list):
             index = len(parent) if tokens[-1] == "-" else _index(tokens[-1], len(parent) + 1, path)
             parent.insert(index, value)
@@ -86,7 +91,14 @@ class _Document:
         tokens = _tokens(path)
         if not tokens:
             raise Unprocessable("remove operation does not apply: the whole document cannot be removed")
-        parent = self._parent(tokens, path)
+        try:
+            parent = self._parent(tokens, path)
+        except Unprocessable as missing:
+            says = f'remove operation does not apply: doc is missing path: "{path}": missing value'
+            raise Unprocessable(says) from missing
+        if isinstance(parent, dict) and tokens[-1] not in parent:
+            says = f"Unable to remove nonexistent key: {tokens[-1]}: missing value"
+            raise Unprocessable(f"error in remove for path: '{path}': {says}")
         _member(parent, tokens[-1], path)
         if isinstance(parent, list):
             return parent.pop(_index(tokens[-1], len(parent), path))

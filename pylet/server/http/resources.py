@@ -193,6 +193,7 @@ class Resources:
             user=user,
             dry_run=dry_run == "All",
             field_manager=_manager(http, info.verb, query),
+            stated_manager=query.get("fieldManager", ""),
             force=query.get("force") in _TRUE,
             field_validation=validation,
             annotations=audit.notes(),

@@ -27,7 +27,7 @@ class Admitted:
         if self._write is None:
             return
         if self._write.key != key:
-            self._write = replace(self._write, key=key, name=key.name)
+            self._write = replace(self._write, key=key, name=key.name, named=key.name)
         for validate in self._validate:
             await validate(self._write)
 

@@ -34,7 +34,8 @@ class Request:
     `verb` is the authorizer's word: get list watch create update patch delete deletecollection. `key.name` is "" for a
     collection and for a create; `key.namespace` is "" for cluster scope and for all namespaces. `kind` is the version
     the client asked for (`kind.stored_as` may be another). `field_validation` is Strict, Warn, Ignore or "" (Warn).
-    `field_manager` is who owns the fields that a write changes, `force` takes them from others when applying.
+    `field_manager` is who owns the fields that a write changes, `stated_manager` the same if the client said so itself,
+    `force` takes them from others when applying.
     `warnings` collects texts for `Warning` headers while the request runs, `annotations` what admission tells the audit
     log.
     """
@@ -46,6 +47,7 @@ class Request:
     user: User = LOOPBACK
     dry_run: bool = False
     field_manager: str = ""
+    stated_manager: str = ""
     force: bool = False
     field_validation: str = ""
     warnings: list[str] = field(default_factory=list)

@@ -68,7 +68,7 @@ def test_json_patch(document: Any, patch: Any, expected: Any) -> None:
         pytest.param({}, BadPatch, "cannot unmarshal object", id="not a list"),
         pytest.param([{"op": "add"}], Unprocessable, "missing path", id="no path"),
         pytest.param(["x"], BadPatch, "cannot unmarshal string", id="an operation that is none"),
-        pytest.param([{"op": "remove", "path": "/x"}], Unprocessable, "missing key: x", id="absent"),
+        pytest.param([{"op": "remove", "path": "/x"}], Unprocessable, "nonexistent key: x", id="absent"),
         pytest.param([{"op": "frob", "path": "/a"}], Unprocessable, "Unexpected kind: frob", id="unknown op"),
         pytest.param([{"op": "test", "path": "/a", "value": True}], Unprocessable, "test failed", id="true is not 1"),
         pytest.param([{"op": "remove", "path": "/l/9"}], Unprocessable, "invalid index", id="index"),

@@ -13,7 +13,6 @@ import orjson
 from pylet.api import schema
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
-from pylet.api.wire import decode
 from pylet.server.admission.dynamic.cluster import Cluster, internal_error
 from pylet.server.admission.interface import CONNECT, DELETE, Attributes
 
@@ -101,7 +100,7 @@ class Asked:
         kind = self.kind_of(match)
         if kind is not None:
             try:
-                decode.canonicalize(kind, changed, decode.IGNORE)
+                schema.of_kind(kind).decode(changed)
             except ValueError as bad:
                 raise internal_error(str(bad)) from bad
             schema.default_kind(kind, changed)
@@ -156,8 +155,8 @@ def options_of(write: Attributes) -> Object | None:
     shown: Object = {"kind": f"{write.operation.capitalize()}Options", "apiVersion": _META}
     if request.dry_run:
         shown["dryRun"] = ["All"]
-    if request.field_manager:
-        shown["fieldManager"] = request.field_manager
+    if request.stated_manager:
+        shown["fieldManager"] = request.stated_manager
     if request.field_validation:
         shown["fieldValidation"] = request.field_validation
     return shown

@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
-from pylet.api.errors import ApiError, RemoteError
+from pylet.api.errors import ApiError, BadRequest, RemoteError
 from pylet.api.object import Object
+from pylet.api.wire.decode import parse
 
 _GROUP = "admission.k8s.io"
 _VERSIONS = ("v1", "v1beta1")
@@ -95,7 +94,10 @@ def _patch(text: Any) -> list[Any]:
     if not text:
         return []
     try:
-        patch = orjson.loads(base64.b64decode(text, validate=True))
+        patch = parse(base64.b64decode(text, validate=True)).value
+    except BadRequest as bad:
+        why = bad.message.rpartition("json parse error: ")[2]
+        raise Unusable(f"received undecodable patch in webhook response: {why}") from bad
     except (binascii.Error, ValueError, TypeError) as bad:
         raise Unusable(f"received undecodable patch in webhook response: {bad}") from bad
     if patch is None:

@@ -98,7 +98,10 @@ async def test_who_wants_it_is_asked_again_after_later_changes(dynamic: Dynamic)
             "error applying patch: invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: "
             ".spec.containers[0].args",
         ),
-        (patching('[JSONPatch{op: "remove", path: "/x"}]'), "JSON Patch: /x: doc is missing key: x: missing value"),
+        (
+            patching('[JSONPatch{op: "remove", path: "/x"}]'),
+            "JSON Patch: error in remove for path: '/x': Unable to remove nonexistent key: x: missing value",
+        ),
         (applying("1"), "must evaluate to Object but got int"),
         (applying("object.x"), "must evaluate to Object but got dyn"),
     ],

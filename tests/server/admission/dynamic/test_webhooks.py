@@ -40,7 +40,7 @@ async def test_a_webhook_is_told_everything(dynamic: Dynamic) -> None:
     dynamic.webhooks.answers[A] = allowed
     await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
     ada = User("ada", ("staff",), "7", {"k": ["v"]})
-    await dynamic.api.create(configmap("c", x="1"), user=ada, field_manager="test")
+    await dynamic.api.create(configmap("c", x="1"), user=ada, field_manager="test", stated_manager="test")
     request = dynamic.webhooks.asked[0]
     assert request.pop("uid")
     meta = request["object"].pop("metadata")
