@@ -211,7 +211,7 @@ async def run_node(
             await _insist(csi.announce, clock)
             await network.ready.wait()
             group.create_task(pods.run())
-            group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods.pods, address))
+            group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods.pods, settings, address))
             services.notify("READY=1")
             log.info("node %s (%s) runs", config.node_name, address)
     finally:
@@ -225,6 +225,7 @@ async def _serve_kubelet(
     clock: Clock,
     runtime: GrpcRuntime,
     pods: Callable[[], list[Object]],
+    settings: Settings,
     address: str,
 ) -> None:
     """Get a serving certificate, then serve with it, anew with each renewed one."""
@@ -256,6 +257,7 @@ async def _serve_kubelet(
         access=Access(api.client, clock, config.node_name),
         clock=clock,
         pods=pods,
+        settings=settings,
         address=config.bind_address,
         port=config.kubelet_port,
     )

@@ -37,10 +37,17 @@ class Access:
         self._node_name = node_name
         self._decided: OrderedDict[Any, tuple[float, bool]] = OrderedDict()
 
-    async def check(self, request: web.BaseRequest, subresource: str) -> None:
-        """Raises: Denied."""
+    async def check(self, request: web.BaseRequest, *subresources: str) -> None:
+        """One of `subresources` of this node must be allowed. Raises: Denied."""
         user = await self._user(request)
         verb = _VERBS.get(request.method, request.method.lower())
+        for subresource in subresources:
+            if await self._is_allowed(user, verb, subresource):
+                return
+        words = f"Forbidden (user={user['username']}, verb={verb}, resource=nodes, "
+        raise Denied(403, f"{words}subresource(s)=[{' '.join(subresources)}])")
+
+    async def _is_allowed(self, user: Object, verb: str, subresource: str) -> bool:
         question = (user["username"], tuple(user.get("groups") or ()), verb, subresource)
         now = self._clock.monotonic()
         until, allowed = self._decided.get(question, (0.0, False))
@@ -49,10 +56,7 @@ class Access:
             self._decided[question] = now + (_ALLOWED_SECONDS if allowed else _DENIED_SECONDS), allowed
             if len(self._decided) > _REMEMBERED:
                 self._decided.popitem(last=False)
-        if not allowed:
-            raise Denied(
-                403, f"Forbidden (user={user['username']}, verb={verb}, resource=nodes, subresource={subresource})"
-            )
+        return allowed
 
     async def _user(self, request: web.BaseRequest) -> Object:
         certificate = _peer_certificate(request)

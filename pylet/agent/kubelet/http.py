@@ -18,20 +18,19 @@ import orjson
 from aiohttp import web
 
 from pylet.agent.kubelet.access import Access, Denied
+from pylet.agent.kubelet.labels import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID
+from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.logs import BadLogOptions, LogOptions, read
+from pylet.agent.kubelet.settings import Settings, configuration
+from pylet.agent.kubelet.spec import find_container
 from pylet.aio.clock import Clock
 from pylet.aio.splice import splice
-from pylet.api.object import Object
-from pylet.cri.interface import CriError, Runtime
+from pylet.api.object import Key, Object, key_of
+from pylet.cri.interface import CriError, NotFound, Runtime
 from pylet.cri.messages import Container, ContainerState, SandboxState
 
 log = logging.getLogger(__name__)
 
-_POD_NAME, _POD_NAMESPACE, _CONTAINER = (
-    "io.kubernetes.pod.name",
-    "io.kubernetes.pod.namespace",
-    "io.kubernetes.container.name",
-)
 _STREAM_HEADERS = frozenset({"connection", "upgrade", "x-stream-protocol-version"})
 
 
@@ -53,6 +52,7 @@ class KubeletServer:
         access: Access,
         clock: Clock,
         pods: Callable[[], list[Object]],
+        settings: Settings,
         address: str | None,
         port: int,
     ) -> None:
@@ -60,6 +60,7 @@ class KubeletServer:
         self._access = access
         self._clock = clock
         self._pods = pods
+        self._configuration = configuration(settings)
         self._address = address
         self._port = port
 
@@ -76,14 +77,12 @@ class KubeletServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            if request.path == "/healthz":
-                return web.Response(text="ok")
-            parts = [part for part in request.path.split("/") if part]
-            route, names = _ROUTES.get(parts[0] if parts else "", (None, ()))
-            if route is None or len(names) != len(parts) - 1:
+            name, *arguments = [part for part in request.path.split("/") if part] or [""]
+            await self._access.check(request, *_SUBRESOURCES.get(name, ("proxy",)))
+            route, counts = _ROUTES.get(name, (None, ()))
+            if route is None or len(arguments) not in counts:
                 raise Refused(404, "404 page not found")
-            await self._access.check(request, _SUBRESOURCES.get(parts[0], "proxy"))
-            return await route(self, request, *parts[1:])
+            return await route(self, request, *arguments)
         except Refused as refused:
             return web.Response(status=refused.code, text=str(refused))
         except Denied as denied:
@@ -91,6 +90,12 @@ class KubeletServer:
         except CriError as failed:
             log.warning("%s %s: %s", request.method, request.path, failed)
             return web.Response(status=500, text=str(failed))
+
+    async def _healthz(self, request: web.BaseRequest, check: str = "") -> web.StreamResponse:
+        return web.Response(text="ok")
+
+    async def _configz(self, request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(body=orjson.dumps({"kubeletconfig": self._configuration}), content_type="application/json")
 
     async def _list_pods(self, request: web.BaseRequest) -> web.StreamResponse:
         listed = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods()}
@@ -101,12 +106,23 @@ class KubeletServer:
             options = LogOptions.of(request.query, self._clock.now())
         except BadLogOptions as bad:
             raise Refused(400, str(bad)) from bad
-        found = await self._container(namespace, pod, container, previous=options.previous)
-        status = await self._runtime.container_status(found.id)
+        whole = next((p for p in self._pods() if key_of(p) == Key(namespace, pod)), None)
+        if whole is None:
+            raise Refused(404, f'pod "{pod}" does not exist')
+        if find_container(whole, container) is None:
+            raise Refused(404, f'container "{container}" not found in pod "{pod}"')
+        try:
+            id_ = logged_container(whole, container, previous=options.previous)
+        except NoLog as none:
+            raise Refused(400, str(none)) from none
+        try:
+            status = await self._runtime.container_status(id_)
+        except NotFound as gone:
+            raise Refused(404, str(gone)) from gone
         answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
         answer.enable_chunked_encoding()
         await answer.prepare(request)
-        pieces = read(Path(status.log_path), options, self._is_running(found.id))
+        pieces = read(Path(status.log_path), options, self._is_running(id_))
         try:
             async for piece in pieces:
                 await answer.write(piece)
@@ -126,24 +142,27 @@ class KubeletServer:
 
         return is_running
 
-    async def _exec(self, request: web.BaseRequest, namespace: str, pod: str, container: str) -> web.StreamResponse:
-        found = await self._running(namespace, pod, container)
+    async def _exec(self, request: web.BaseRequest, namespace: str, pod: str, *rest: str) -> web.StreamResponse:
+        found = await self._running(namespace, pod, *rest)
         streams = _streams(request.query)
         command = request.query.getall("command", [])
         if not command:
             raise Refused(400, "you must specify at least one command for the container")
         return await self._join(request, await self._runtime.exec(found.id, command, **streams))
 
-    async def _attach(self, request: web.BaseRequest, namespace: str, pod: str, container: str) -> web.StreamResponse:
-        found = await self._running(namespace, pod, container)
+    async def _attach(self, request: web.BaseRequest, namespace: str, pod: str, *rest: str) -> web.StreamResponse:
+        found = await self._running(namespace, pod, *rest)
         return await self._join(request, await self._runtime.attach(found.id, **_streams(request.query)))
 
-    async def _port_forward(self, request: web.BaseRequest, namespace: str, pod: str) -> web.StreamResponse:
+    async def _port_forward(
+        self, request: web.BaseRequest, namespace: str, pod: str, uid: str = ""
+    ) -> web.StreamResponse:
         sandboxes = [
             sandbox
             for sandbox in await self._runtime.list_sandboxes()
-            if sandbox.labels.get(_POD_NAME) == pod
-            and sandbox.labels.get(_POD_NAMESPACE) == namespace
+            if sandbox.labels.get(POD_NAME) == pod
+            and sandbox.labels.get(POD_NAMESPACE) == namespace
+            and uid in ("", sandbox.labels.get(POD_UID))
             and sandbox.state is SandboxState.READY
         ]
         if not sandboxes:
@@ -172,27 +191,25 @@ class KubeletServer:
         request.protocol.connection_lost(None)
         return web.Response()
 
-    async def _running(self, namespace: str, pod: str, container: str) -> Container:
-        found = await self._container(namespace, pod, container)
+    async def _running(self, namespace: str, pod: str, *rest: str) -> Container:
+        """`rest` is the container's name, with the pod's uid before it where the request says one."""
+        *uids, container = rest
+        found = await self._container(namespace, pod, container, *uids)
         if found.state is not ContainerState.RUNNING:
             raise Refused(400, f'container "{container}" in pod "{pod}" is not running')
         return found
 
-    async def _container(self, namespace: str, pod: str, container: str, *, previous: bool = False) -> Container:
-        labels = {_POD_NAMESPACE: namespace, _POD_NAME: pod, _CONTAINER: container}
+    async def _container(self, namespace: str, pod: str, container: str, uid: str = "") -> Container:
+        """The newest instance."""
+        labels = {POD_NAMESPACE: namespace, POD_NAME: pod, CONTAINER_NAME: container} | ({POD_UID: uid} if uid else {})
         found = [
             candidate
             for candidate in await self._runtime.list_containers()
             if all(candidate.labels.get(name) == value for name, value in labels.items())
         ]
-        newest = sorted(found, key=lambda candidate: (candidate.created_at, candidate.id), reverse=True)
-        if not newest:
-            raise Refused(400, f'container "{container}" in pod "{pod}" is waiting to start: ContainerCreating')
-        if not previous:
-            return newest[0]
-        if len(newest) < 2:
-            raise Refused(400, f'previous terminated container "{container}" in pod "{pod}" not found')
-        return newest[1]
+        if not found:
+            raise Refused(404, f'container not found ("{container}")')
+        return max(found, key=lambda candidate: (candidate.created_at, candidate.id))
 
 
 def _streams(query: Mapping[str, str]) -> dict[str, bool]:
@@ -210,12 +227,21 @@ def _streams(query: Mapping[str, str]) -> dict[str, bool]:
     }
 
 
-_CONTAINER_PATH = ("namespace", "pod", "container")
-_ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], tuple[str, ...]]] = {
-    "pods": (KubeletServer._list_pods, ()),
-    "containerLogs": (KubeletServer._logs, _CONTAINER_PATH),
-    "exec": (KubeletServer._exec, _CONTAINER_PATH),
-    "attach": (KubeletServer._attach, _CONTAINER_PATH),
-    "portForward": (KubeletServer._port_forward, ("namespace", "pod")),
+_ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], tuple[int, ...]]] = {
+    "healthz": (KubeletServer._healthz, (0, 1)),
+    "configz": (KubeletServer._configz, (0,)),
+    "pods": (KubeletServer._list_pods, (0,)),
+    "containerLogs": (KubeletServer._logs, (3,)),
+    "exec": (KubeletServer._exec, (3, 4)),
+    "attach": (KubeletServer._attach, (3, 4)),
+    "portForward": (KubeletServer._port_forward, (2, 3)),
 }
-_SUBRESOURCES = {"pods": "pods"}
+"""By the first part of the path: what answers, and how many more parts there may be."""
+_SUBRESOURCES = {
+    "pods": ("pods", "proxy"),
+    "healthz": ("healthz", "proxy"),
+    "configz": ("configz", "proxy"),
+    "stats": ("stats",),
+    "metrics": ("metrics",),
+}
+"""What the asker must be allowed on this node, any of them; `proxy` for all else."""
