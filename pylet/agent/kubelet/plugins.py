@@ -73,8 +73,11 @@ class Plugins:
         async with FileWatch(self.directory) as watch, asyncio.TaskGroup() as group:
             while True:
                 there = set(_sockets(self.directory))
-                for gone in self._following.keys() - there:
-                    self._following.pop(gone).cancel()
+                gone = [self._following.pop(which) for which in self._following.keys() - there]
+                for task in gone:
+                    task.cancel()
+                if gone:
+                    await asyncio.wait(gone)  # a plugin that starts again is let go of before it is registered anew
                 for new in there - self._following.keys():
                     self._following[new] = group.create_task(self._follow(new[0]), name=f"plugin {new[0].name}")
                 await watch.changed()

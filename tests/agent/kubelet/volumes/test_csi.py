@@ -85,6 +85,17 @@ async def test_a_driver_whose_socket_goes_away_is_forgotten(root: Path) -> None:
         assert node.volumes.host.drivers == {}
 
 
+async def test_a_driver_that_starts_again_is_registered_again(root: Path) -> None:
+    async with cluster(root) as (node, driver):
+        first = node.volumes.host.drivers[driver.name]
+        await driver.stop()
+        for socket in (driver.socket, node.root / "plugins_registry" / f"{driver.name}-reg.sock"):
+            socket.unlink(missing_ok=True)
+        await driver.serve(node.root / "plugins_registry")
+        await until(lambda: node.volumes.host.drivers.get(driver.name, first) is not first)
+        assert len(csi_node_of(node.api)["spec"]["drivers"]) == 1
+
+
 async def test_an_inline_volume_lives_and_dies_with_its_pod(root: Path) -> None:
     async with cluster(root, volumeLifecycleModes=["Ephemeral"], podInfoOnMount=True) as (node, driver):
         paths = await node.volumes.mount(pod(INLINE))
