@@ -29,7 +29,7 @@ def plugins(authorizer: Authorizer) -> list[Plugin]:
     async def sign(write: Write) -> None:
         before, after = ((obj or {}).get("status") or {} for obj in (write.old, write.obj))
         signer = _signer(write)
-        is_decided = any(before.get(field) != after.get(field) for field in _DECIDED)
+        is_decided = any((before.get(field) or None) != (after.get(field) or None) for field in _DECIDED)
         if is_decided and not _may(authorizer, write.user, "sign", signer):
             raise write.forbidden(f'user not permitted to sign requests with signerName "{signer}"')
 

@@ -78,6 +78,7 @@ async def test_signing_takes_the_signer_s_permission(guarded: Api) -> None:
     signed = {"status": {"conditions": [{"type": "Failed", "status": "True", "reason": "x"}]}}
     signing = guarded.patch(CSR, "", "c", signed, subresource="status", user=BOB)
     assert 'not permitted to sign requests with signerName "x.test/y"' in (await refused(signing))["message"]
+    await guarded.patch(CSR, "", "c", {"metadata": {"labels": {"a": "b"}}}, subresource="status", user=BOB)
     await allow(guarded, "sign", "x.test/y")
     await guarded.patch(CSR, "", "c", signed, subresource="status", user=BOB)
 
