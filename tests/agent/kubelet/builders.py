@@ -44,6 +44,7 @@ def instance(
     restarts: int = 0,
     ended_ago: float = 0,
     image: str = IMAGE,
+    sandbox: str = "",
 ) -> Container:
     """Running unless it has an exit code or a state."""
     if state is None:
@@ -61,12 +62,20 @@ def instance(
         image=image,
         image_ref="sha256:1",
         hash=container_hash({"name": name, "image": image}),
+        sandbox_id=sandbox,
     )
 
 
-def observed(*containers: Container, sandbox: bool = True, probed: Mapping[str, Probed] | None = None) -> Observed:
+def observed(
+    *containers: Container,
+    sandbox: bool = True,
+    probed: Mapping[str, Probed] | None = None,
+    enforced: Mapping[str, Object] | None = None,
+) -> Observed:
     """`containers` newest first; with `sandbox=False` the sandbox there was has stopped."""
     groups: dict[str, tuple[Container, ...]] = {}
     for found in containers:
         groups[found.name] = (*groups.get(found.name, ()), found)
-    return Observed((Sandbox("s0", sandbox, 0, ("10.42.0.7",) if sandbox else ()),), groups, probed or {})
+    return Observed(
+        (Sandbox("s0", sandbox, 0, ("10.42.0.7",) if sandbox else ()),), groups, probed or {}, enforced or {}
+    )

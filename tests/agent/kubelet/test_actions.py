@@ -8,6 +8,7 @@ import pytest
 
 from pylet.agent.kubelet.actions import (
     Action,
+    ResizeContainer,
     StartContainer,
     StartSandbox,
     StopContainer,
@@ -21,6 +22,8 @@ from pylet.api.object import Object
 from pylet.cri.messages import ContainerState
 from tests.agent.kubelet.builders import NOW, container, instance, observed, pod, sidecar, terminating
 
+SOME, MORE = {"requests": {"cpu": "100m"}}, {"requests": {"cpu": "200m"}}
+RULE = {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
 INIT, SIDECAR = container("init"), sidecar("side")
 PROBED_SIDECAR = sidecar("side", startupProbe={"exec": {"command": ["true"]}})
 
@@ -35,6 +38,8 @@ def words(action: Action) -> str:
             return f"stop {name}: {why}" + (f" in {grace}" if grace is not None else "")
         case StopPod(reason, _):
             return f"stop pod {reason}".strip()
+        case ResizeContainer(id_, spec):
+            return f"resize {id_} to {spec['resources']['requests']['cpu']}"
 
 
 def plan(of: Object, seen: Observed, backoff: Backoff | None = None) -> list[str]:
@@ -198,3 +203,69 @@ def test_back_off_doubles_to_five_minutes_and_is_forgotten() -> None:
     assert backoff.until("main", now + timedelta(minutes=11)) is None
     backoff.failed("main", now + timedelta(minutes=11), now + timedelta(minutes=11))
     assert backoff.wait("main") == timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("of", "seen", "expected"),
+    [
+        pytest.param(
+            pod(init=(INIT,)),
+            observed(instance("init", exit_code=0, sandbox="old"), instance(exit_code=137, sandbox="old")),
+            ["start init 1"],
+            id="in a new sandbox init containers run again",
+        ),
+        pytest.param(
+            pod(container(restartPolicy="Never"), container("b")),
+            observed(instance(exit_code=1), instance("b")),
+            [],
+            id="a container's own policy beats the pod's",
+        ),
+        pytest.param(
+            pod(container(restartPolicy="Never", restartPolicyRules=[RULE]), container("b"), restartPolicy="Never"),
+            observed(instance(exit_code=42), instance("b")),
+            ["start main 1"],
+            id="a rule for the exit code beats its policy",
+        ),
+        pytest.param(
+            pod(container(restartPolicy="Never", restartPolicyRules=[RULE]), container("b"), restartPolicy="Never"),
+            observed(instance(exit_code=41), instance("b")),
+            [],
+            id="a rule for another exit code does not",
+        ),
+        pytest.param(
+            pod(ephemeralContainers=[container("debug")]),
+            observed(instance()),
+            ["start debug 0"],
+            id="an ephemeral container is started beside what runs",
+        ),
+        pytest.param(
+            pod(ephemeralContainers=[container("debug")]),
+            observed(instance(), instance("debug", exit_code=1)),
+            [],
+            id="and never again",
+        ),
+        pytest.param(
+            {**pod(), "status": {"phase": "Failed"}}, observed(instance()), ["stop pod"], id="a failed pod is stopped"
+        ),
+        pytest.param(
+            pod(container(resources=MORE)),
+            observed(instance(), enforced={"main-0": SOME}),
+            ["resize main-0 to 200m"],
+            id="other resources are given in place",
+        ),
+        pytest.param(
+            pod(container(resources=MORE, resizePolicy=[{"resourceName": "cpu", "restartPolicy": "RestartContainer"}])),
+            observed(instance(), enforced={"main-0": SOME}),
+            ["stop main: Container main resize requires restart, will be restarted"],
+            id="or with a restart, where the container asks for one",
+        ),
+        pytest.param(
+            pod(container(resources={"requests": {"cpu": "0.1"}})),
+            observed(instance(), enforced={"main-0": SOME}),
+            [],
+            id="the same amount in other words is no change",
+        ),
+    ],
+)
+def test_rarer_cases(of: Object, seen: Observed, expected: list[str]) -> None:
+    assert plan(of, seen) == expected

@@ -1,0 +1,53 @@
+"""What this node takes, and what is left of pods it no longer knows."""
+
+from __future__ import annotations
+
+import pytest
+
+from pylet.agent.kubelet import labels
+from pylet.agent.kubelet.admission import Abilities, refusal
+from pylet.agent.kubelet.orphans import orphan_pods
+from pylet.api.object import Object
+from pylet.cri.messages import Container, ContainerMetadata, Sandbox
+from tests.agent.kubelet.builders import container, pod
+
+APPARMOR = container(securityContext={"appArmorProfile": {"type": "RuntimeDefault"}})
+
+
+def with_sysctl(name: str, **spec: object) -> Object:
+    return pod(securityContext={"sysctls": [{"name": name, "value": "1"}]}, **spec)
+
+
+@pytest.mark.parametrize(
+    ("of", "expected"),
+    [
+        (pod(), None),
+        (with_sysctl("net.ipv4.tcp_syncookies"), None),
+        (with_sysctl("net/ipv4/tcp_syncookies"), None),
+        (with_sysctl("kernel.msgmax"), ("SysctlForbidden", 'forbidden sysctl: "kernel.msgmax" not allowlisted')),
+        (
+            with_sysctl("net.ipv4.tcp_syncookies", hostNetwork=True),
+            ("SysctlForbidden", 'forbidden sysctl: "net.ipv4.tcp_syncookies" not allowed with host net enabled'),
+        ),
+        (pod(APPARMOR), ("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")),
+        (
+            pod(os={"name": "windows"}),
+            ("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"),
+        ),
+    ],
+    ids=["plain", "safe", "safe, with slashes", "unsafe", "the host's", "AppArmor", "another system"],
+)
+def test_what_a_node_takes(of: Object, expected: tuple[str, str] | None) -> None:
+    assert refusal(of, Abilities()) == expected
+
+
+def test_an_orphan_keeps_its_grace_and_its_hook() -> None:
+    names = {labels.POD_NAME: "web", labels.POD_NAMESPACE: "default", labels.POD_UID: "u1"}
+    notes = {labels.TERMINATION_GRACE: "7", labels.PRE_STOP: '{"exec":{"command":["bye"]}}'}
+    left = Container(id="c", metadata=ContainerMetadata("main"), labels=names, annotations=notes)
+    assert orphan_pods([Sandbox(labels=names)], [left], {"u1"}) == []
+    [found] = orphan_pods([Sandbox(labels=names)], [left], set())
+    assert found["spec"] == {
+        "containers": [{"name": "main", "lifecycle": {"preStop": {"exec": {"command": ["bye"]}}}}],
+        "terminationGracePeriodSeconds": 7,
+    }

@@ -1,0 +1,138 @@
+"""From a pod's spec to what the runtime is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.config import sandbox_config
+from pylet.agent.kubelet.logchoice import NoLog, logged_container
+from pylet.agent.kubelet.names import NameTooLong, hosts_file, kernel_hostname
+from pylet.agent.kubelet.resources import container_resources, oom_score_adj, pod_resources
+from pylet.agent.kubelet.security import ImageUser, container_security
+from pylet.agent.kubelet.settings import Settings
+from pylet.api.object import Object
+from pylet.cri.messages import LinuxResources, NamespaceMode, SupplementalGroupsPolicy
+from tests.agent.kubelet.builders import container, pod, sidecar
+
+GIB = 1 << 30
+SETTINGS = Settings(node_name="n1", host_ips=("192.0.2.1",), root=Path("/nowhere"))
+
+
+def sized(name: str = "main", *, cpu: str = "", memory: str = "", limits: Object | None = None) -> Object:
+    requests = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value}
+    return container(name, resources={"requests": requests, "limits": limits or {}})
+
+
+def test_a_pod_is_limited_where_all_its_containers_are() -> None:
+    bounded = sized("a", cpu="500m", memory="1Gi", limits={"cpu": "1", "memory": "1Gi"})
+    both = pod(bounded, sized("b", cpu="250m", limits={"cpu": "500m"}))
+    assert pod_resources(both) == LinuxResources(cpu_period=100_000, cpu_quota=150_000, cpu_shares=768)
+    alone = pod(bounded)
+    assert pod_resources(alone).memory_limit_in_bytes == GIB
+    assert pod_resources(pod()) == LinuxResources(cpu_period=100_000, cpu_shares=2)
+
+
+def test_a_container_without_a_request_weighs_what_it_may_use() -> None:
+    found = container_resources(pod(), sized(limits={"cpu": "2", "memory": "64Mi"}), 4 * GIB)
+    assert (found.cpu_shares, found.cpu_quota, found.memory_limit_in_bytes) == (2048, 200_000, 64 << 20)
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "expected"),
+    [
+        (pod(sized(memory="1Gi", cpu="1", limits={"cpu": "1", "memory": "1Gi"})), "main", -997),
+        (pod(), "main", 1000),
+        (pod(sized(memory="1Gi")), "main", 750),
+        (pod(sized(cpu="1")), "main", 999),
+        (pod(sized(memory="2Gi"), init=(sidecar("side"),)), "side", 500),
+        (pod(sized(memory="4Gi"), priority=2_000_001_000), "main", -997),
+        (pod(resources={"requests": {"memory": "2Gi"}}), "main", 500),
+    ],
+    ids=["guaranteed", "best effort", "a quarter", "almost none", "a sidecar as its app", "critical", "of the pod"],
+)
+def test_who_is_killed_first(of: Object, name: str, expected: int) -> None:
+    containers = (*of["spec"]["initContainers"], *of["spec"]["containers"])
+    one = next(c for c in containers if c["name"] == name)
+    assert oom_score_adj(of, one, 4 * GIB) == expected
+
+
+def test_names() -> None:
+    of = pod(hostname="one", subdomain="sub", setHostnameAsFQDN=True)
+    assert kernel_hostname(of, "cluster.local") == "one.sub.default.svc.cluster.local"
+    assert "10.1.1.1\tone.sub.default.svc.cluster.local\tone\n" in hosts_file(of, ["10.1.1.1"], "cluster.local")
+    with pytest.raises(NameTooLong, match="64 characters is the max"):
+        kernel_hostname(pod(hostname="o" * 60, subdomain="sub", setHostnameAsFQDN=True), "cluster.local")
+    assert kernel_hostname(pod(meta={"name": "p" * 70}), "cluster.local") == "p" * 63
+    assert sandbox_config(pod(hostNetwork=True), SETTINGS, 0).hostname == ""
+
+
+def test_the_security_context_of_a_container() -> None:
+    of = pod(securityContext={"supplementalGroups": [7], "fsGroup": 9, "supplementalGroupsPolicy": "Strict"})
+    found = container_security(of, container(), ImageUser(uid=5), "")
+    assert (found.run_as_user, found.supplemental_groups) == (5, (9, 7))
+    assert found.supplemental_groups_policy is SupplementalGroupsPolicy.STRICT
+    assert container_security(of, container(), ImageUser(name="web"), "").run_as_username == "web"
+    own = container_security(of, container(securityContext={"runAsUser": 3}), ImageUser(name="web"), "id")
+    assert (own.run_as_user, own.run_as_username) == (3, "")
+    assert own.namespace_options.pid is NamespaceMode.TARGET
+
+
+@pytest.mark.parametrize("is_v2", [False, True], ids=["v1", "v2"])
+def test_cgroups_are_made_limited_and_removed(tmp_path: Path, is_v2: bool) -> None:
+    group = "/kubepods/burstable/podu1"
+    for tree in ("cpu", "memory"):
+        (tmp_path / tree).mkdir()
+    if is_v2:
+        (tmp_path / "cgroup.controllers").touch()
+    cgroups = Cgroups(mounted=tmp_path)
+    cgroups.apply(group, LinuxResources(cpu_period=100_000, cpu_quota=50_000, cpu_shares=512))
+    written = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("podu1/*")}
+    if is_v2:
+        top = group.lstrip("/")
+        assert written == {f"{top}/cpu.weight": "20", f"{top}/cpu.max": "50000 100000", f"{top}/memory.max": "max"}
+    else:
+        assert written == {
+            f"cpu{group}/cpu.shares": "512",
+            f"cpu{group}/cpu.cfs_period_us": "100000",
+            f"cpu{group}/cpu.cfs_quota_us": "50000",
+            f"memory{group}/memory.limit_in_bytes": "-1",
+        }
+    assert cgroups.pods() == ["u1"]
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "previous", "expected"),
+    [
+        ({"running": {}}, "", False, "now"),
+        ({"running": {}}, "before", True, "before"),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, "before", False, "before"),
+        ({"running": {}}, "", True, 'previous terminated container "main" in pod "web" not found'),
+        (
+            {"waiting": {"reason": "ImagePullBackOff"}},
+            "",
+            False,
+            'container "main" in pod "web" is waiting to start: trying and failing to pull image',
+        ),
+        (
+            {"waiting": {"reason": "ContainerCreating"}},
+            "",
+            False,
+            'container "main" in pod "web" is waiting to start: ContainerCreating',
+        ),
+    ],
+    ids=["running", "before it", "between two runs", "no run before", "no image", "not yet"],
+)
+def test_whose_log_is_meant(state: Object, last: str, previous: bool, expected: str) -> None:
+    of = pod()
+    entry: Object = {"name": "main", "state": state, "containerID": "containerd://now"}
+    if last:
+        entry["lastState"] = {"terminated": {"containerID": f"containerd://{last}"}}
+    of["status"] = {"containerStatuses": [entry]}
+    try:
+        found = logged_container(of, "main", previous=previous)
+    except NoLog as none:
+        found = str(none)
+    assert found == expected

@@ -1,0 +1,79 @@
+"""A resize from wish to done, and what keeps it from being granted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from pylet.agent.kubelet.resize import refusal
+from pylet.agent.kubelet.resizing import Resizing
+from pylet.api.object import Object
+from tests.agent.kubelet.builders import container, instance, observed, pod
+
+NODE: Object = {"status": {"allocatable": {"cpu": "2", "memory": "4Gi"}}}
+
+
+def asking(cpu: str, name: str = "web") -> Object:
+    return pod(container(resources={"requests": {"cpu": cpu}}), meta={"name": name, "uid": name, "generation": 2})
+
+
+def nobody() -> Iterable[Object]:
+    return ()
+
+
+@pytest.mark.parametrize(
+    ("cpu", "others", "expected"),
+    [
+        ("2", [], None),
+        ("3", [], ("Infeasible", "Node didn't have enough capacity: cpu, requested: 3000, capacity: 2000")),
+        (
+            "1500m",
+            ["600m"],
+            ("Deferred", "Node didn't have enough resource: cpu, requested: 1500, used: 600, capacity: 2000"),
+        ),
+        ("1400m", ["600m"], None),
+    ],
+    ids=["all there is", "more than there is", "more than is left", "what is left"],
+)
+def test_what_a_node_can_grant(cpu: str, others: list[str], expected: tuple[str, str] | None) -> None:
+    assert refusal(asking(cpu), NODE, [asking(other, "other") for other in others]) == expected
+
+
+def test_a_resize_is_granted_carried_out_and_told() -> None:
+    told: list[str] = []
+    resizing = Resizing.of(asking("1"), lambda type_, reason, message: told.append(reason))
+    running = observed(instance())
+    resizing.follow(resizing.grant(asking("1"), NODE, nobody), running)
+    assert resizing.conditions == []
+
+    granted = resizing.grant(asking("2"), NODE, nobody)
+    assert granted["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "2"}}
+    resizing.follow(granted, running)
+    assert [(c["type"], c["observedGeneration"]) for c in resizing.conditions] == [("PodResizeInProgress", 2)]
+
+    resizing.enforced["main-0"] = {"requests": {"cpu": "2"}}
+    resizing.follow(granted, running)
+    assert resizing.conditions == []
+    assert told == ["ResizeStarted", "ResizeCompleted"]
+
+
+def test_what_cannot_be_granted_leaves_the_pod_as_it_was_and_is_told_once() -> None:
+    told: list[str] = []
+    resizing = Resizing.of(asking("1"), lambda type_, reason, message: told.append(reason))
+    for _ in range(2):
+        granted = resizing.grant(asking("3"), NODE, nobody)
+        assert granted["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "1"}}
+    assert [(c["type"], c["reason"]) for c in resizing.conditions] == [("PodResizePending", "Infeasible")]
+    assert told == ["ResizeInfeasible"]
+    assert resizing.grant(asking("1"), NODE, nobody)["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "1"}}
+    assert resizing.conditions == []
+
+
+def test_a_new_pylet_knows_what_was_granted() -> None:
+    of = asking("2")
+    entry = {"name": "main", "containerID": "containerd://main-0", "allocatedResources": {"cpu": "1"}}
+    of["status"] = {"containerStatuses": [{**entry, "resources": {"requests": {"cpu": "1"}}}]}
+    resizing = Resizing.of(of, lambda *_: None)
+    assert resizing.enforced == {"main-0": {"requests": {"cpu": "1"}}}
+    assert resizing.allocation["main"] == {"requests": {"cpu": "1"}}
