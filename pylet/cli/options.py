@@ -295,6 +295,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("audit-log-maxage", "Days to keep old audit logs.", SERVER, _count, metavar="DAYS"),
     Option("audit-log-maxbackup", "Old audit logs to keep.", SERVER, _count, metavar="NUMBER"),
     Option("audit-log-maxsize", "Megabytes an audit log may have.", SERVER, _count, metavar="MB"),
+    Option("kube-scheduler-config", "KubeSchedulerConfiguration: other profiles.", SERVER, _path, metavar="FILE"),
     Option(
         "datastore-endpoint",
         "Where the state is kept: sqlite, sqlite://PATH or memory.",

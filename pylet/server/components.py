@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
@@ -14,6 +14,9 @@ from pylet.server.crd.serving import Definitions
 from pylet.server.pki import Authority
 from pylet.server.reconcile.observations import Observations
 from pylet.server.reconcile.observer import Observer, Read, unavailable
+
+if TYPE_CHECKING:
+    from pylet.server.scheduler.decide import Profile
 
 
 def components(
@@ -27,9 +30,11 @@ def components(
     mint: Callable[[Object, str], str],
     definitions: Definitions,
     read: Read = unavailable,
+    profiles: Sequence[Profile] = (),
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
-    `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs."""
+    `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs;
+    `profiles` are the scheduler's, its own unless any are given."""
     from pylet.server.controllers import (
         autoscaling,
         certificates,
@@ -47,6 +52,7 @@ def components(
     )
     from pylet.server.reconcile.runner import Runner
     from pylet.server.scheduler.loop import Scheduler
+    from pylet.server.scheduler.plugins import PROFILE
 
     observations = Observations()
     all_of_them = [
@@ -69,4 +75,4 @@ def components(
     yield definitions.run()
     yield runner.run()
     yield Observer(read, observations, clock).run()
-    yield Scheduler(client, tables, clock).run()
+    yield Scheduler(client, tables, clock, profiles=profiles or (PROFILE,)).run()

@@ -65,6 +65,8 @@ class ServerConfig:
     audit_log_maxbackup: int = 0
     audit_log_maxsize: int = 0
     """Days and number of old logs to keep, and megabytes of one; 0 is no bound, and 100 MB."""
+    kube_scheduler_config: Path | None = None
+    """A KubeSchedulerConfiguration: other profiles than the default one."""
     datastore_endpoint: str | None = None
     """None is SQLite in `data_dir/server/db.sqlite`."""
     log_level: str = "info"

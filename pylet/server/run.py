@@ -74,6 +74,7 @@ from pylet.store.interface import Store, StoreError
 if TYPE_CHECKING:
     from pylet.server.audit.auditor import Auditor
     from pylet.server.encryption.own_keys import OwnKeys
+    from pylet.server.scheduler.decide import Profile
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,7 @@ async def serve(
 ) -> None:
     """Serve until cancelled; `ready` is called once requests are answered. Raises: Unusable."""
     clock = clock or SystemClock()
+    profiles = _scheduler_profiles(config)
     pki = Pki(config.data_dir / "server" / "tls")
     address = _advertised(config)
     with _writable(config.data_dir):
@@ -227,6 +229,7 @@ async def serve(
                         authority=authority,
                         mint=tokens.legacy,
                         definitions=definitions,
+                        profiles=profiles,
                     )
                     for component in working:
                         group.create_task(component)
@@ -347,6 +350,20 @@ def _outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
         return settings.outside(config, (audience,), clock.now)
     except settings.BadSettings as bad:
         raise Unusable(str(bad)) from bad
+
+
+def _scheduler_profiles(config: ServerConfig) -> Sequence[Profile]:
+    """Empty where the scheduler's own are to be used."""
+    if config.kube_scheduler_config is None:
+        return ()
+    import yaml
+
+    from pylet.server.scheduler.configuration import profiles
+
+    try:
+        return profiles(yaml.safe_load(config.kube_scheduler_config.read_text()) or {})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError) as bad:
+        raise Unusable(f"cannot schedule by {config.kube_scheduler_config}: {bad}") from bad
 
 
 def _auditor(config: ServerConfig, clock: Clock, group: asyncio.TaskGroup) -> Auditor | None:
