@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pylet.agent.kubelet.volumes.interface import References, VolumeError
+from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.persistentvolume import KIND as PERSISTENT_VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
-from pylet.api.object import Key, Object, controller_of, dig, is_terminating, uid_of
+from pylet.api.object import Key, Object, controller_of, dig, is_terminating, labels_of, uid_of
+from pylet.api.volumebinding import reaches
 
 _PROTECTION = "kubernetes.io/pvc-protection"
 
@@ -59,6 +61,16 @@ async def resolve(pod: Object, volume: Object, references: References) -> Asked:
     check_mode(pod, volume["name"], found)
     read_only = bool(dig(volume, "persistentVolumeClaim", "readOnly"))
     return Asked(found["metadata"]["name"], found["spec"], found, claim, read_only)
+
+
+async def check_node(pod: Object, asked: Asked, references: References) -> None:
+    """Raises: VolumeError where the volume cannot be reached from the pod's node."""
+    if asked.volume is None or "nodeAffinity" not in asked.volume["spec"]:
+        return
+    name = pod["spec"].get("nodeName", "")
+    node = await references.read(NODE, Key("", name))
+    if node is not None and not reaches(asked.volume, name, labels_of(node)):
+        raise VolumeError("no matching NodeSelectorTerms", operation="MountVolume.NodeAffinity check")
 
 
 def check_claim(claim: Object | None, name: str) -> None:

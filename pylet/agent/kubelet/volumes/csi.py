@@ -82,7 +82,7 @@ class _Volume:
     def staging(self) -> Path:
         plugins = self.place.host.root / "plugins" / "kubernetes.io" / "csi"
         if self.place.is_block:
-            return plugins / "volumeDevices" / "staging" / self.place.name
+            return plugins / "volumeDevices" / self.place.name / "staging"
         driver = str(self.source["driver"])
         return plugins / driver / hashlib.sha256(self.handle.encode()).hexdigest() / "globalmount"
 
@@ -176,6 +176,20 @@ class Csi(VolumeType):
             host.in_use.pop(directory, None)
         except CallError as failed:
             raise _error(f"Unmounter.TearDownAt failed: {failed}") from failed
+
+
+async def unstage_unused(host: Host, driver: Driver) -> None:
+    """What an earlier process staged for pods that are gone. Raises: VolumeError."""
+    for file in (host.root / "plugins" / "kubernetes.io" / "csi").glob(f"*/*/{_DATA}"):
+        data = _load(file.parent)
+        if data is None or data["driverName"] != driver.name:
+            continue
+        staging = file.parent / ("staging" if file.parent.parent.name == "volumeDevices" else "globalmount")
+        if staging not in host.published:
+            try:
+                await _unstage(host, driver, data["volumeHandle"], staging)
+            except CallError as failed:
+                raise _error(f"attacher.UnmountDevice failed: {failed}") from failed
 
 
 async def _stage(volume: _Volume, driver: Driver, can: frozenset[int], context: Mapping[str, str]) -> str:

@@ -6,18 +6,22 @@ Source: upstream `pkg/volume/csi/csi_plugin.go` (RegistrationHandler), `pkg/volu
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pylet.agent.kubelet.plugins import Refused
+from pylet.agent.kubelet.volumes.csi import unstage_unused
 from pylet.agent.kubelet.volumes.csi_driver import Driver, NodeInfo
-from pylet.agent.kubelet.volumes.interface import Host
+from pylet.agent.kubelet.volumes.interface import Host, VolumeError
 from pylet.api.errors import AlreadyExists, ApiError, Conflict, NotFound
 from pylet.api.kinds.csinode import KIND as CSI_NODE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object, annotations_of, labels_of, owners_of, uid_of
 from pylet.client.interface import Client
 from pylet.cri.socket import CallError
+
+log = logging.getLogger(__name__)
 
 PLUGIN_TYPE = "CSIPlugin"
 _ANNOTATION = "csi.volume.kubernetes.io/nodeid"
@@ -52,6 +56,10 @@ class CsiRegistration:
             text = failed.message if isinstance(failed, ApiError) else str(failed)
             raise (failed if isinstance(failed, Refused) else Refused(_failed(text))) from failed
         self.host.drivers[name] = driver
+        try:
+            await unstage_unused(self.host, driver)
+        except VolumeError as failed:
+            log.warning("CSI driver %s: %s", name, failed)
 
     async def deregister(self, name: str) -> None:
         driver = self.host.drivers.pop(name, None)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pylet.agent.kubelet.volumes import bindings, mounts, volume_types
 from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
-from pylet.agent.kubelet.volumes.claims import NotBound, resolve, used
+from pylet.agent.kubelet.volumes.claims import NotBound, check_node, resolve, used
 from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.references import ApiReferences
@@ -256,6 +256,7 @@ class Volumes:
             read_only=asked.read_only,
         )
         try:
+            await check_node(known.pod, asked, references)
             path = await type_.mount(asked.spec.get(type_.source) or {}, place)
         except Waiting:
             raise

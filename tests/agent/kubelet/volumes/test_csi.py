@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -13,9 +14,11 @@ import grpc
 import pytest
 
 from pylet.agent.kubelet.plugins import Plugins
-from pylet.agent.kubelet.volumes.csi import attachment_name
+from pylet.agent.kubelet.volumes import mounts
+from pylet.agent.kubelet.volumes.csi import attachment_name, unstage_unused
 from pylet.agent.kubelet.volumes.csi_driver import AccessMode, Can
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
+from pylet.agent.kubelet.volumes.interface import Host
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.aio.clock import SystemClock
 from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
@@ -158,6 +161,20 @@ async def test_after_a_restart_a_pod_nobody_knows_is_still_torn_down(root: Path)
             "NodeUnpublishVolume",
             "NodeUnstageVolume",
         ]
+
+
+async def test_what_was_staged_for_pods_that_are_gone_is_unstaged_when_the_driver_comes_back(root: Path) -> None:
+    async with cluster(root, Can.STAGE) as (node, driver):
+        bound(node)
+        await node.volumes.mount(pod(CLAIMED))
+        host = node.volumes.host
+        after = Host(host.root, host.clock)
+        await unstage_unused(after, host.drivers[driver.name])
+        assert driver.asked("NodeUnstageVolume") == []  # its pod is there
+        shutil.move(host.root / "pods", root / "gone")
+        await unstage_unused(after, host.drivers[driver.name])
+        assert len(driver.asked("NodeUnstageVolume")) == 1
+        mounts.unmount_below(root / "gone")
 
 
 async def test_a_volume_waits_for_its_attachment_without_a_word(root: Path) -> None:

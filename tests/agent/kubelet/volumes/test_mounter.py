@@ -239,6 +239,15 @@ async def test_a_local_directory_is_bound_and_kept_when_its_pods_are_gone(node: 
     assert (tmp_path / "disk" / "file").read_text() == "precious"
 
 
+async def test_a_volume_of_another_node_is_refused(node: Node, tmp_path: Path) -> None:
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]}]}
+    bound(node, local={"path": str(tmp_path)}, nodeAffinity={"required": {"nodeSelectorTerms": [term]}})
+    with pytest.raises(NotMounted) as refused:
+        await node.volumes.mount(pod(CLAIMED))
+    words = 'MountVolume.NodeAffinity check failed for volume "pv" : no matching NodeSelectorTerms'
+    assert refused.value.messages == [words]
+
+
 async def test_a_claim_that_is_read_only_is_so_for_root(node: Node, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     bound(node, local={"path": str(tmp_path / "disk")})
