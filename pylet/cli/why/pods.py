@@ -87,7 +87,7 @@ def _container(pod: Object, status: Object, world: World, what: str) -> Cause | 
         if reason == "CrashLoopBackOff":
             last = dig(status, "lastState", "terminated", default={})
             words = (
-                f"{name} {_end(last)}, {status.get('restartCount', 0)} times already; it is tried again after a wait"
+                f"{name} {_end(last)}, {status.get('restartCount', 0)} times already; it is tried again later"
             )
             advice = f"pylet kubectl logs {pod['metadata']['name']} -c {status['name']} --previous"
             return Cause(words, _last_words(last), advice)
