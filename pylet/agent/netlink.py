@@ -28,7 +28,7 @@ _ERROR, _DONE = 2, 3
 _NESTED = 0x8000
 _ATTRIBUTE_TYPE = 0x3FFF  # without the flags NESTED and NET_BYTEORDER
 
-_SOL_NETLINK, _ADD_MEMBERSHIP, _EXT_ACK, _STRICT = 270, 1, 11, 12
+_SOL_NETLINK, _ADD_MEMBERSHIP, _DROP_MEMBERSHIP, _EXT_ACK, _STRICT = 270, 1, 2, 11, 12
 _SNDBUFFORCE = 32
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
@@ -173,7 +173,7 @@ class Subscription:
         self._heard = heard
         self._socket.setblocking(False)
         for group in groups:
-            self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+            self.join(group)
 
     def __enter__(self) -> Subscription:
         asyncio.get_running_loop().add_reader(self._socket, self._drain)
@@ -182,6 +182,13 @@ class Subscription:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         asyncio.get_running_loop().remove_reader(self._socket)
         self._socket.close()
+
+    def join(self, group: int) -> None:
+        self._socket.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, group)
+
+    def leave(self, group: int) -> None:
+        """Not to hear of this group until joined again."""
+        self._socket.setsockopt(_SOL_NETLINK, _DROP_MEMBERSHIP, group)
 
     def _drain(self) -> None:
         while True:

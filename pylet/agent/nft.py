@@ -8,22 +8,22 @@ time: they go straight to the kernel, one batch of messages being one transactio
 from __future__ import annotations
 
 import asyncio
-import itertools
+import contextlib
 import struct
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from pylet.agent import netlink, nftset
 from pylet.agent.netlink import ACK, CREATE, Message, Netlink, Subscription, attribute, attributes
-from pylet.agent.nftset import Element, SetType
+from pylet.agent.nftset import Batch, Element, SetType
 
 _SUBSYSTEM = 10
 _NEW_ELEMENT, _GET_ELEMENT, _DELETE_ELEMENT = (_SUBSYSTEM << 8 | number for number in (12, 13, 14))
 _LOSSES = {_SUBSYSTEM << 8 | number for number in (2, 5, 8, 11, 14)}  # of a table, chain, rule, set, element
 _BEGIN, _END = 16, 17
 _GROUP = 7
-_LOUD_BYTES = 32 << 10  # a change so large may say more to its listeners than their sockets hold
+_LOUD_BYTES = 16 << 10
 _UNSPEC, _INET = 0, 1
 _HEADER = struct.Struct("!BBH")
 _VERBS = {nftset.ADD: (_NEW_ELEMENT, CREATE), nftset.DELETE: (_DELETE_ELEMENT, 0), nftset.FLUSH: (_DELETE_ELEMENT, 0)}
@@ -41,7 +41,7 @@ class Table:
         self._types = types
         self._kernel = Netlink(netlink.NETFILTER)
         self._children: deque[int] = deque(maxlen=4)
-        self._is_deaf = False
+        self._subscription: Subscription | None = None
 
     def close(self) -> None:
         self._kernel.close()
@@ -55,28 +55,35 @@ class Table:
         except FileNotFoundError as error:
             raise NftError("nft is not installed: install the package nftables") from error
         self._children.append(child.pid)  # its socket has this port
-        self._is_deaf = len(script) > _LOUD_BYTES
-        _, complaint = await child.communicate(script.encode())
+        with self._unheard(len(script)):
+            _, complaint = await child.communicate(script.encode())
         if child.returncode:
             raise NftError(_first_line(complaint.decode(errors="replace")))
 
-    def change(self, delete: Iterable[Element], add: Iterable[Element], *, flush: Iterable[str] = ()) -> None:
-        """One transaction: empty some sets, then delete, then add. Raises: NftError."""
+    def batch(self) -> Batch:
+        return Batch(self.name, self._types)
+
+    def apply(self, batch: Batch) -> None:
+        """One transaction. Raises: NftError."""
         header = _HEADER.pack(_INET, 0, 0)
-        bodies = [
-            (*_VERBS[verb], header + body)
-            for verb, body in nftset.messages(self.name, self._types, flush=flush, delete=delete, add=add)
-        ]
+        bodies = [(*_VERBS[verb], header + body) for verb, body in batch.messages()]
         if not bodies:
             return
-        self._is_deaf = sum(len(body) for _, _, body in bodies) > _LOUD_BYTES
         kind, flags, body = bodies[-1]
         bodies[-1] = kind, flags | ACK, body
         begin, end = ((kind, 0, _HEADER.pack(_UNSPEC, 0, _SUBSYSTEM)) for kind in (_BEGIN, _END))
         try:
-            self._kernel.batch(itertools.chain((begin,), bodies, (end,)))
+            with self._unheard(batch.size):
+                self._kernel.batch((begin, *bodies, end))
         except OSError as refused:
             raise NftError(f"table {self.name}: {refused.strerror or refused}") from refused
+
+    def change(self, delete: Iterable[Element], add: Iterable[Element]) -> None:
+        """One transaction. Raises: NftError."""
+        batch = self.batch()
+        batch.delete(delete)
+        batch.add(add)
+        self.apply(batch)
 
     def elements(self, name: str) -> list[tuple[bytes, bytes]]:
         """Keys and values of a set as the kernel has them. Raises: NftError."""
@@ -89,22 +96,32 @@ class Table:
             raise NftError(f"table {self.name}: {refused.strerror or refused}") from refused
         return [(_data(of, 1), _data(of, 2)) for part in parts for of in map(attributes, netlink.payloads(part))]
 
-    def watch_losses(self, lost: Callable[[], None]) -> Subscription:
-        """Call `lost` when something of the table went, and not by this process's own hand."""
+    @contextlib.contextmanager
+    def watch_losses(self, lost: Callable[[], None]) -> Iterator[None]:
+        """Call `lost` when something of the table went, or may have gone, and not by this process's own hand."""
         own = self._kernel.port
 
         def heard(message: Message | None) -> None:
-            if message is None:
-                # more was said than the socket holds: by us, just now, or else who knows
-                was_us, self._is_deaf = self._is_deaf, False
-                if not was_us:
-                    lost()
-            elif (
+            if message is None or (
                 message.kind in _LOSSES and message.port not in (own, *self._children) and _table(message) == self.name
             ):
                 lost()
 
-        return Subscription(netlink.NETFILTER, (_GROUP,), heard)
+        with Subscription(netlink.NETFILTER, (_GROUP,), heard) as self._subscription:
+            yield
+        self._subscription = None
+
+    @contextlib.contextmanager
+    def _unheard(self, size: int) -> Iterator[None]:
+        """Not to hear of a change so large that its notifications would push others' out of the socket."""
+        if self._subscription is None or size < _LOUD_BYTES:
+            yield
+            return
+        self._subscription.leave(_GROUP)
+        try:
+            yield
+        finally:
+            self._subscription.join(_GROUP)
 
 
 def remove(table: str) -> None:

@@ -8,7 +8,7 @@ Sources: linux/netfilter/nf_tables.h, nftables' datatype.c.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
 from typing import NamedTuple
@@ -119,40 +119,43 @@ def _verdict(text: str) -> bytes:
     return nested(_VERDICT, *parts)
 
 
-def messages(
-    table: str,
-    types: dict[str, SetType],
-    *,
-    flush: Iterable[str] = (),
-    delete: Iterable[Element],
-    add: Iterable[Element],
-) -> Iterator[tuple[str, bytes]]:
-    """(ADD, DELETE or FLUSH, body) in the order that one transaction needs."""
-    for name in flush:
-        yield FLUSH, _head(table, name)
-    for verb, elements in ((DELETE, delete), (ADD, add)):
-        by_set: dict[str, list[Element]] = {}
-        for element in elements:
-            by_set.setdefault(element.set, []).append(element)
-        for name, group in by_set.items():
-            of = types[name]
-            encoded = (nested(1, of.element(key, value if verb == ADD else "")) for _, key, value in group)
-            for chunk in _chunks(encoded):
-                yield verb, _head(table, name) + nested(_ELEMENTS, chunk)
+class Batch:
+    """What one transaction does to a table's sets: empties some, deletes elements, adds others. Kept encoded."""
 
+    def __init__(self, table: str, types: dict[str, SetType]) -> None:
+        self._table = table
+        self._types = types
+        self._bodies: dict[str, list[bytes]] = {verb: [] for verb in (FLUSH, DELETE, ADD)}
+        self._open: dict[tuple[str, str], bytearray] = {}
+        self.size = 0
 
-def _head(table: str, name: str) -> bytes:
-    return attribute(_TABLE, f"{table}\0".encode()) + attribute(_SET, f"{name}\0".encode())
+    def flush(self, name: str) -> None:
+        self._bodies[FLUSH].append(self._head(name))
 
+    def delete(self, elements: Iterable[Element]) -> None:
+        for name, key, _ in elements:
+            self._put(DELETE, name, self._types[name].element(key, ""))
 
-def _chunks(parts: Iterable[bytes]) -> Iterator[bytes]:
-    chunk: list[bytes] = []
-    size = 0
-    for part in parts:
-        chunk.append(part)
-        size += len(part)
-        if size > _MESSAGE_BYTES:
-            yield b"".join(chunk)
-            chunk, size = [], 0
-    if chunk:
-        yield b"".join(chunk)
+    def add(self, elements: Iterable[Element]) -> None:
+        for name, key, value in elements:
+            self._put(ADD, name, self._types[name].element(key, value))
+
+    def messages(self) -> list[tuple[str, bytes]]:
+        """(verb, body), in the order that the kernel needs."""
+        for verb, name in list(self._open):
+            self._close(verb, name)
+        return [(verb, body) for verb, bodies in self._bodies.items() for body in bodies]
+
+    def _put(self, verb: str, name: str, element: bytes) -> None:
+        chunk = self._open.setdefault((verb, name), bytearray())
+        chunk += nested(1, element)
+        self.size += len(element)
+        if len(chunk) > _MESSAGE_BYTES:
+            self._close(verb, name)
+
+    def _close(self, verb: str, name: str) -> None:
+        chunk = self._open.pop((verb, name))
+        self._bodies[verb].append(self._head(name) + nested(_ELEMENTS, bytes(chunk)))
+
+    def _head(self, name: str) -> bytes:
+        return attribute(_TABLE, f"{self._table}\0".encode()) + attribute(_SET, f"{name}\0".encode())

@@ -18,7 +18,7 @@ from pylet.agent.proxy.claims import Claims, Owner
 from pylet.agent.proxy.health import HealthChecks
 from pylet.agent.proxy.model import Frontend, Here, frontends, health_check, host_ports
 from pylet.agent.proxy.rules import Layout
-from pylet.agent.proxy.ruleset import Changes, Installed, Ruleset
+from pylet.agent.proxy.ruleset import Installed, Ruleset
 from pylet.aio.clock import Clock
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
@@ -162,17 +162,19 @@ class Proxy:
         self._chains.clear()
         owners: list[Owner] = [(_SERVICE, key) for key in self._sources.services.entries]
         owners += [(_POD, key) for key, entry in self._sources.pods.entries.items() if _asks_for_ports(entry)]
-        elements: list[Element] = []
+        batch, chains = table.batch(), set[str]()
+        for name in rules.TYPES:
+            batch.flush(name)
         datagrams: list[Frontend] = []
         for number, owner in enumerate(owners):
             _, after = self._rebuild(owner, datagrams)
-            elements += after
+            changes = self._installed.change((), after)
+            batch.add(changes.added)
+            chains |= changes.chains
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
-        changes = self._installed.change((), elements)
-        del elements
-        await self._make_chains(table, changes)
-        await asyncio.to_thread(table.change, (), changes.added, flush=rules.TYPES)
+        await self._make_chains(table, chains)
+        await asyncio.to_thread(table.apply, batch)
         await self._forget_flows(datagrams)
         self._checks.healthy = True
         for key in list(self._sources.services.entries):
@@ -191,7 +193,7 @@ class Proxy:
             if owner[0] == _SERVICE:
                 services.add(owner[1])
         if changes := self._installed.change(before, after):
-            await self._make_chains(table, changes)
+            await self._make_chains(table, changes.chains)
             table.change(changes.deleted, changes.added)
             affinity.forget(table, changes)
         await self._forget_flows(datagrams)
@@ -224,8 +226,8 @@ class Proxy:
     def _slices(self, service: Key) -> list[Object]:
         return [entry.object for entry in self._slices_of.get(service, {}).values()]
 
-    async def _make_chains(self, table: nft.Table, changes: Changes) -> None:
-        missing = sorted(name for name in changes.chains - self._chains if not rules.is_fixed(name))
+    async def _make_chains(self, table: nft.Table, chains: set[str]) -> None:
+        missing = sorted(name for name in chains - self._chains if not rules.is_fixed(name))
         if missing:
             await table.run(rules.chains_script(self._layout, missing))
         self._chains.update(missing)

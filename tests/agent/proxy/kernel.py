@@ -24,7 +24,12 @@ def install(layout: rules.Layout, frontends: Iterable[Frontend]) -> list[Element
 def write(layout: rules.Layout, changes: Changes, *, flush: Iterable[str] = ()) -> None:
     run(rules.chains_script(layout, sorted(name for name in changes.chains if not rules.is_fixed(name))))
     with contextlib.closing(nft.Table(layout.table, rules.TYPES)) as table:
-        table.change(changes.deleted, changes.added, flush=flush)
+        batch = table.batch()
+        for name in flush:
+            batch.flush(name)
+        batch.delete(changes.deleted)
+        batch.add(changes.added)
+        table.apply(batch)
 
 
 def run(script: str) -> None:
