@@ -16,6 +16,7 @@ from pylet.api.podspec.paths import validate_descending
 MIRROR = "kubernetes.io/config.mirror"
 _MOST_ID = 2**31 - 1
 _PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
+_APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _LONGEST_PROFILE = 4095
 _SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _LONGEST_SYSCTL = 253
@@ -165,6 +166,29 @@ def _app_armor(profile: Object, field: str) -> list[Cause]:
         return [causes.required(where, "must be set when AppArmor type is Localhost")]
     found = [causes.invalid(where, name, "must not be padded with whitespace")] if name != name.strip() else []
     return [*found, causes.too_long(where, _LONGEST_PROFILE)] if len(name) > _LONGEST_PROFILE else found
+
+
+def sync_app_armor(pod: Object) -> None:
+    """Have profiles that old annotations name in the fields that took over; upstream's applyAppArmorVersionSkew."""
+    annotations = pod["metadata"].get("annotations") or {}
+    named = {name.removeprefix(_APP_ARMOR): value for name, value in annotations.items() if name.startswith(_APP_ARMOR)}
+    spec = pod["spec"]
+    if not named or (spec.get("os") or {}).get("name") == "windows":
+        return
+    for container, _ in _containers(spec, ""):
+        profile = _annotated(named.get(container["name"]))
+        context = container.get("securityContext") or {}
+        if profile is None or "appArmorProfile" in context or _app_armor(profile, ""):
+            continue
+        if profile != (spec.get("securityContext") or {}).get("appArmorProfile"):
+            container["securityContext"] = {**context, "appArmorProfile": profile}
+
+
+def _annotated(value: str | None) -> Object | None:
+    if value in ("unconfined", "runtime/default"):
+        return {"type": "Unconfined" if value == "unconfined" else "RuntimeDefault"}
+    name = (value or "").removeprefix("localhost/")
+    return {"type": "Localhost", "localhostProfile": name} if name and name != value else None
 
 
 def _containers(spec: Object, field: str) -> Iterator[tuple[Object, str]]:

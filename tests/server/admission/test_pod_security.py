@@ -86,3 +86,18 @@ async def test_what_changes_nothing_is_let_through(api: Api) -> None:
     made["spec"]["containers"][0]["image"] = "registry.test/c:2"
     made["metadata"].pop("resourceVersion")
     assert (await refused(api.update(made)))["reason"] == "Forbidden"
+
+
+@pytest.mark.parametrize(
+    ("value", "profile"),
+    [
+        ("unconfined", {"type": "Unconfined"}),
+        ("localhost/x", {"type": "Localhost", "localhostProfile": "x"}),
+        ("runtime/default", None),  # what the pod says already
+    ],
+)
+async def test_old_app_armor_annotations_become_fields(api: Api, value: str, profile: Object | None) -> None:
+    old = pod("p", securityContext={"appArmorProfile": {"type": "RuntimeDefault"}})
+    old["metadata"]["annotations"] = {"container.apparmor.security.beta.kubernetes.io/c": value}
+    container = (await api.create(old))["spec"]["containers"][0]
+    assert (container.get("securityContext") or {}).get("appArmorProfile") == profile
