@@ -10,7 +10,7 @@ from pylet.api.errors import ApiError, NotFound
 from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, condition_of, conditions_of, dig, key_of, uid_of
+from pylet.api.object import Key, Object, condition_of, dig, key_of, uid_of
 from pylet.api.volumebinding import SELECTED_NODE
 from pylet.client.interface import Client, PatchType
 from pylet.server.scheduler.volumes import Binding
@@ -74,7 +74,7 @@ class Writer:
         return True
 
     def _with(self, pod: Object, condition: Object) -> list[Object] | None:
-        """The pod's conditions with that one; None when it has it. Source: `pkg/api/v1/pod/util.go`."""
+        """The condition to be merged into the pod's; None when it is there. Source: `pkg/api/v1/pod/util.go`."""
         condition = {**condition, "observedGeneration": pod["metadata"].get("generation", 0)}
         current = condition_of(pod, condition["type"])
         if current is not None and all(current.get(name) == value for name, value in condition.items()):
@@ -82,8 +82,7 @@ class Writer:
         since = timestamps.format_time(self._clock.now())
         if current is not None and current["status"] == condition["status"]:
             since = current.get("lastTransitionTime") or since
-        others = [c for c in conditions_of(pod) if c["type"] != condition["type"]]
-        return [*others, {**condition, "lastTransitionTime": since}]
+        return [{**condition, "lastTransitionTime": since}]
 
     async def _patch(self, pod: Object, status: Object) -> None:
         if not status:

@@ -162,6 +162,11 @@ class Snapshot:
         self._nodes_changed()
 
     def put_pod(self, pod: PodInfo, node: str) -> None:
+        home = self._homes.get(pod.uid)
+        if home is not None and home[1].name == node and home[0].counts_as(pod):
+            self._homes[pod.uid] = pod, home[1]
+            home[1].pods[pod.uid] = pod
+            return
         self.remove_pod(pod.uid)
         info = self.nodes.get(node)
         if info is None:
