@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pylet.api.errors import Forbidden
@@ -43,8 +44,8 @@ class Attributes:
     `name` is the object's, or its generateName while it has none. `table` reads the cluster; kinds by their names, as
     `table("Pod")`; `own` is that of the written kind, None where nothing is stored. `warnings` reach the client.
     `settled` are called once the write is in the tables, or has failed: they end what a plugin holds meanwhile.
-    `request` is the call that led here, `deleting` how it deletes; `named` is the name it came with, "" where the
-    server makes one up or deletes many.
+    `now` tells the time. `request` is the call that led here, `deleting` how it deletes; `named` is the name it came
+    with, "" where the server makes one up or deletes many.
     """
 
     operation: str
@@ -56,6 +57,7 @@ class Attributes:
     obj: Object | None
     old: Object | None
     table: Callable[[str], Table]
+    now: Callable[[], datetime]
     own: Table | None = None
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)

@@ -8,7 +8,6 @@ controller writes it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pylet.api.object import Key, revision_of
@@ -56,7 +55,7 @@ async def validate(write: Attributes) -> None:
     pending = [held.charges for held in _reserved.get(place, ()) if not held.is_visible(table)]
     quotas = [entry.object for _, entry in sorted(entries.items())]
     try:
-        charges = check.charges(table, quotas, obj, write.old, pending, datetime.now(UTC))
+        charges = check.charges(table, quotas, obj, write.old, pending, write.now())
     except check.Refused as refused:
         raise write.forbidden(str(refused)) from refused
     if not charges or write.dry_run:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
@@ -39,9 +40,10 @@ class Admitted:
 
 
 class Admission:
-    def __init__(self, state: State, chain: Chain) -> None:
+    def __init__(self, state: State, chain: Chain, now: Callable[[], datetime]) -> None:
         self._state = state
         self._chain = chain
+        self._now = now
         self._kinds = {kind.name: kind for kind in state.caches}
 
     async def admit(
@@ -73,6 +75,7 @@ class Admission:
             obj=obj,
             old=old,
             table=lambda name: caches[self._kinds[name]].table,
+            now=self._now,
             own=cache.table if cache is not None else None,
             dry_run=request.dry_run,
             warnings=request.warnings,

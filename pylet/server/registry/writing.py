@@ -72,7 +72,7 @@ class Writer:
     ) -> None:
         self._state = state
         self._store = state.store
-        self._admission = Admission(state, chain)
+        self._admission = Admission(state, chain, now)
         self._allocators = allocators
         self.ownership = ownership
         self._now = now
