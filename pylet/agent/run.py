@@ -33,6 +33,7 @@ from pylet.agent.kubelet.access import Access
 from pylet.agent.kubelet.http import KubeletServer
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.machine import read_machine
+from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity
 from pylet.agent.kubelet.plugins import Plugins
@@ -258,6 +259,7 @@ async def _serve_kubelet(
         clock=clock,
         pods=pods,
         settings=settings,
+        meter=Meter(runtime, clock, pods, settings, read_machine(config.data_dir)),
         address=config.bind_address,
         port=config.kubelet_port,
     )

@@ -7,6 +7,7 @@ never limits a pod as a whole and never removes its group.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,8 +81,14 @@ class Cgroups:
                 (directory / "cgroup.subtree_control").write_text(_V2_CONTROLLERS)
             directory /= part
             directory.mkdir(exist_ok=True)
-        # The kernel's range of weights, 1 to 10000, is upstream's range of shares, 2 to 262144, made linear.
-        weight = 1 + (resources.cpu_shares - 2) * 9999 // 262142
-        (directory / "cpu.weight").write_text(str(weight))
+        (directory / "cpu.weight").write_text(str(weight(resources.cpu_shares)))
         (directory / "cpu.max").write_text(f"{resources.cpu_quota or 'max'} {resources.cpu_period}")
         (directory / "memory.max").write_text(str(resources.memory_limit_in_bytes or "max"))
+
+
+def weight(shares: int) -> int:
+    """Shares of v1 as a weight of v2: a curve through both least values, both greatest and both defaults."""
+    if shares <= 2:
+        return 1
+    power = math.log2(min(shares, 262_144))
+    return min(10_000, math.ceil(10 ** ((power * power + 125 * power) / 612 - 7 / 34)))

@@ -21,8 +21,10 @@ from pylet.agent.kubelet.access import Access, Denied
 from pylet.agent.kubelet.labels import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID
 from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.logs import BadLogOptions, LogOptions, read
+from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.settings import Settings, configuration
 from pylet.agent.kubelet.spec import find_container
+from pylet.agent.kubelet.stats import Rates, cadvisor_metrics, kubelet_metrics, resource_metrics, summary
 from pylet.aio.clock import Clock
 from pylet.aio.splice import splice
 from pylet.api.object import Key, Object, key_of
@@ -53,6 +55,7 @@ class KubeletServer:
         clock: Clock,
         pods: Callable[[], list[Object]],
         settings: Settings,
+        meter: Meter,
         address: str | None,
         port: int,
     ) -> None:
@@ -61,6 +64,8 @@ class KubeletServer:
         self._clock = clock
         self._pods = pods
         self._configuration = configuration(settings)
+        self._meter = meter
+        self._rates = Rates()
         self._address = address
         self._port = port
 
@@ -96,6 +101,18 @@ class KubeletServer:
 
     async def _configz(self, request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=orjson.dumps({"kubeletconfig": self._configuration}), content_type="application/json")
+
+    async def _stats(self, request: web.BaseRequest, kind: str) -> web.StreamResponse:
+        if kind != "summary":
+            raise Refused(404, "404 page not found")
+        found = summary(await self._meter.read(), self._rates)
+        return web.Response(body=orjson.dumps(found), content_type="application/json")
+
+    async def _metrics(self, request: web.BaseRequest, which: str = "") -> web.StreamResponse:
+        if which not in _METRICS:
+            raise Refused(404, "404 page not found")
+        text = _METRICS[which](await self._meter.read())
+        return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _list_pods(self, request: web.BaseRequest) -> web.StreamResponse:
         listed = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods()}
@@ -230,6 +247,8 @@ def _streams(query: Mapping[str, str]) -> dict[str, bool]:
 _ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], tuple[int, ...]]] = {
     "healthz": (KubeletServer._healthz, (0, 1)),
     "configz": (KubeletServer._configz, (0,)),
+    "stats": (KubeletServer._stats, (1,)),
+    "metrics": (KubeletServer._metrics, (0, 1)),
     "pods": (KubeletServer._list_pods, (0,)),
     "containerLogs": (KubeletServer._logs, (3,)),
     "exec": (KubeletServer._exec, (3, 4)),
@@ -237,6 +256,7 @@ _ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], tuple[int
     "portForward": (KubeletServer._port_forward, (2, 3)),
 }
 """By the first part of the path: what answers, and how many more parts there may be."""
+_METRICS = {"": kubelet_metrics, "resource": resource_metrics, "cadvisor": cadvisor_metrics}
 _SUBRESOURCES = {
     "pods": ("pods", "proxy"),
     "healthz": ("healthz", "proxy"),

@@ -92,7 +92,7 @@ def test_cgroups_are_made_limited_and_removed(tmp_path: Path, is_v2: bool) -> No
     written = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("podu1/*")}
     if is_v2:
         top = group.lstrip("/")
-        assert written == {f"{top}/cpu.weight": "20", f"{top}/cpu.max": "50000 100000", f"{top}/memory.max": "max"}
+        assert written == {f"{top}/cpu.weight": "59", f"{top}/cpu.max": "50000 100000", f"{top}/memory.max": "max"}
     else:
         assert written == {
             f"cpu{group}/cpu.shares": "512",

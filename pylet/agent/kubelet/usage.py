@@ -1,0 +1,54 @@
+"""What groups of processes use: counters read from the cgroup files of either layout, and the node's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """`cpu_nanoseconds` only grows; None is what nobody knows."""
+
+    at: datetime
+    cpu_nanoseconds: int | None = None
+    memory_bytes: int | None = None
+    working_set_bytes: int | None = None
+    rss_bytes: int | None = None
+    page_faults: int | None = None
+    major_page_faults: int | None = None
+
+
+def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
+    """Of `group` below the mount of the cgroups; what cannot be read is None."""
+    inside = group.lstrip("/")
+    if (mounted / "cgroup.controllers").exists():
+        directory = mounted / inside
+        micros = _table(directory / "cpu.stat").get("usage_usec")
+        stat, used = _table(directory / "memory.stat"), _number(directory / "memory.current")
+        rss, inactive = stat.get("anon"), stat.get("inactive_file", 0)
+        cpu = None if micros is None else micros * 1000
+    else:
+        cpu = _number(mounted / "cpuacct" / inside / "cpuacct.usage")
+        stat = _table(mounted / "memory" / inside / "memory.stat")
+        used = _number(mounted / "memory" / inside / "memory.usage_in_bytes")
+        rss, inactive = stat.get("total_rss"), stat.get("total_inactive_file", 0)
+    working_set = None if used is None else max(0, used - inactive)
+    faults, major = stat.get("total_pgfault", stat.get("pgfault")), stat.get("total_pgmajfault", stat.get("pgmajfault"))
+    return Usage(at, cpu, used, working_set, rss, faults, major)
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _table(path: Path) -> dict[str, int]:
+    try:
+        lines = [line.split() for line in path.read_text().splitlines()]
+    except OSError:
+        return {}
+    return {name: int(value) for name, value in (line for line in lines if len(line) == 2)}

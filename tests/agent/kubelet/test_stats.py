@@ -1,0 +1,60 @@
+"""What is used, as it is told."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse, Rates, cadvisor_metrics, resource_metrics, summary
+from pylet.agent.kubelet.usage import Usage, read_usage
+from tests.agent.kubelet.builders import NOW, pod
+
+
+def node(*, later: int = 0) -> NodeUse:
+    usage = Usage(NOW + timedelta(seconds=later), 2_000_000_000 + later * 500_000_000, 900, 700)
+    container = ContainerUse("main", "c1", "app:1", NOW, usage, rootfs_bytes=5)
+    return NodeUse("n1", NOW, usage, 2, 1000, (100, 40, 10, 7), (PodUse(pod(), usage, (container,)),))
+
+
+def test_the_summary_has_rates_from_the_second_time_on() -> None:
+    rates = Rates()
+    first = summary(node(), rates)
+    assert "usageNanoCores" not in first["node"]["cpu"]
+    assert first["node"]["memory"] == {
+        "time": "2026-01-02T03:04:05Z",
+        "availableBytes": 300,
+        "usageBytes": 900,
+        "workingSetBytes": 700,
+    }
+    assert first["node"]["fs"]["usedBytes"] == 60
+    [of_pod] = summary(node(later=10), rates)["pods"]
+    assert of_pod["podRef"] == {"name": "web", "namespace": "default", "uid": "u1"}
+    assert of_pod["containers"][0]["cpu"]["usageNanoCores"] == 500_000_000
+    assert of_pod["containers"][0]["rootfs"]["usedBytes"] == 5
+
+
+def test_counters_come_with_the_moment_they_were_read() -> None:
+    text = resource_metrics(node())
+    assert 'container_cpu_usage_seconds_total{container="main",namespace="default",pod="web"} 2.0 1767323045000' in text
+    assert "node_memory_working_set_bytes 700 1767323045000" in text
+    assert "scrape_error 0" in text
+    assert 'id="/c1",image="app:1",name="c1"' in cadvisor_metrics(node())
+
+
+def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
+    old, new = tmp_path / "v1", tmp_path / "v2"
+    for path, content in {
+        old / "cpuacct/g/cpuacct.usage": "7000",
+        old / "memory/g/memory.usage_in_bytes": "100",
+        old / "memory/g/memory.stat": "cache 5\ntotal_rss 60\ntotal_inactive_file 30\ntotal_pgfault 3\n",
+        new / "cgroup.controllers": "",
+        new / "g/cpu.stat": "usage_usec 7\n",
+        new / "g/memory.current": "100",
+        new / "g/memory.stat": "anon 60\ninactive_file 30\npgfault 3\n",
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    wanted = Usage(NOW, 7000, 100, 70, 60, 3, None)
+    assert read_usage(old, "/g", NOW) == wanted
+    assert read_usage(new, "/g", NOW) == wanted
+    assert read_usage(old, "/none", NOW) == Usage(NOW)
