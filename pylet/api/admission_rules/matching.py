@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pylet.api import causes, names, selector
+from pylet.api.admission_rules.expressions import BOOL, Compiler
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 
@@ -81,15 +82,19 @@ def _resources(resources: list[str], where: str) -> list[Cause]:
     return found
 
 
-def validate_conditions(conditions: Iterable[Object], where: str) -> list[Cause]:
+def validate_conditions(conditions: Iterable[Object], where: str, *, params: bool = False) -> list[Cause]:
+    """`params`: the conditions may name parameters."""
     conditions = list(conditions)
+    compiler = Compiler(params=params)
     found: list[Cause] = []
     if len(conditions) > _MOST_CONDITIONS:
         found.append(causes.too_many(where, len(conditions), _MOST_CONDITIONS))
     seen: set[str] = set()
     for position, condition in enumerate(conditions):
         field, name = f"{where}[{position}]", condition.get("name", "")
-        if not condition.get("expression", "").strip():
+        if expression := condition.get("expression", "").strip():
+            found += compiler.check(expression, f"{field}.expression", BOOL)
+        else:
             found.append(causes.required(f"{field}.expression"))
         if name:
             found += causes.each(f"{field}.name", name, names.qualified_name(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pylet.api import causes, names, selector
+from pylet.api.admission_rules.expressions import BOOL, OBJECT, PATCHES, STRING, STRING_OR_NULL, Compiler
 from pylet.api.admission_rules.matching import (
     FAILURE_POLICIES,
     REINVOCATION_POLICIES,
@@ -33,20 +34,21 @@ _RESERVED = frozenset(
 
 def validating(obj: Object) -> list[Cause]:
     spec = obj["spec"]
-    found = _both(spec)
+    compiler = Compiler(params=spec.get("paramKind") is not None, variables=True)
+    found = _both(spec, compiler)
     validations, annotations = spec.get("validations") or (), spec.get("auditAnnotations") or []
     if not validations and not annotations:
         says = "validations or auditAnnotations must contain at least one item"
         return [*found, *(causes.required(f"spec.{name}", says) for name in ("validations", "auditAnnotations"))]
     for position, validation in enumerate(validations):
-        found += _validation(validation, f"spec.validations[{position}]")
+        found += _validation(validation, f"spec.validations[{position}]", compiler)
     if len(annotations) > _MOST_ANNOTATIONS:
         says = f"must not have more than {_MOST_ANNOTATIONS} auditAnnotations"
         found.append(causes.invalid("spec.auditAnnotations", annotations, says))
     seen: set[str] = set()
     for position, annotation in enumerate(annotations):
         where, key = f"spec.auditAnnotations[{position}]", annotation.get("key", "")
-        found += _annotation(annotation, where, obj["metadata"].get("name", ""))
+        found += _annotation(annotation, where, obj["metadata"].get("name", ""), compiler)
         if key in seen:
             found.append(causes.duplicate(f"{where}.key", key))
         seen.add(key)
@@ -55,11 +57,12 @@ def validating(obj: Object) -> list[Cause]:
 
 def mutating(obj: Object) -> list[Cause]:
     spec = obj["spec"]
-    found = _both(spec, mutates=True)
+    compiler = Compiler(params=spec.get("paramKind") is not None, variables=True)
+    found = _both(spec, compiler, mutates=True)
     if not spec.get("mutations"):
         found.append(causes.required("spec.mutations", "mutations must contain at least one item"))
     for position, mutation in enumerate(spec.get("mutations") or ()):
-        found += _mutation(mutation, f"spec.mutations[{position}]")
+        found += _mutation(mutation, f"spec.mutations[{position}]", compiler)
     if not spec.get("reinvocationPolicy"):
         return [*found, causes.required("spec.reinvocationPolicy")]
     return [*found, *one_of(spec, "reinvocationPolicy", "spec", REINVOCATION_POLICIES)]
@@ -97,7 +100,7 @@ def status(obj: Object) -> list[Cause]:
     return found
 
 
-def _both(spec: Object, *, mutates: bool = False) -> list[Cause]:
+def _both(spec: Object, compiler: Compiler, *, mutates: bool = False) -> list[Cause]:
     """What both kinds of policy have."""
     found = one_of(spec, "failurePolicy", "spec", FAILURE_POLICIES)
     if spec.get("paramKind") is not None:
@@ -111,14 +114,16 @@ def _both(spec: Object, *, mutates: bool = False) -> list[Cause]:
             found.append(causes.required(f"{where}.resourceRules"))
         if mutates:
             found += validate_mutable(constraints, where)
-    found += validate_conditions(spec.get("matchConditions") or (), "spec.matchConditions")
+    params = spec.get("paramKind") is not None
+    found += validate_conditions(spec.get("matchConditions") or (), "spec.matchConditions", params=params)
     for position, variable in enumerate(spec.get("variables") or ()):
         where, name = f"spec.variables[{position}]", variable.get("name", "")
         if not name.strip():
             found.append(causes.required(f"{where}.name", "name is not specified"))
         elif not _IDENTIFIER.fullmatch(name) or name in _RESERVED:
             found.append(causes.invalid(f"{where}.name", name, "must be a valid CEL identifier"))
-        found += _expression(variable, "expression", where, "expression is not specified")
+        missing = _expression(variable, "expression", where, "expression is not specified")
+        found += missing or compiler.variable(name, variable["expression"], f"{where}.expression")
     return found
 
 
@@ -153,19 +158,22 @@ def _api_version(text: str, field: str) -> list[Cause]:
     return found
 
 
-def _validation(validation: Object, where: str) -> list[Cause]:
+def _validation(validation: Object, where: str, compiler: Compiler) -> list[Cause]:
     found = _expression(validation, "expression", where, "expression is not specified")
+    found = found or compiler.check(validation["expression"], f"{where}.expression", BOOL)
     for name in ("messageExpression", "message"):
         text = validation.get(name, "")
         if text and not text.strip():
             found.append(causes.invalid(f"{where}.{name}", text, "must be non-empty if specified"))
+        elif text and name == "messageExpression":
+            found += compiler.check(text, f"{where}.{name}", STRING, authorizer=False)
     message = validation.get("message", "")
     if re.search("[\n\r]", message.strip()):
         found.append(causes.invalid(f"{where}.message", message, "must not contain line breaks"))
     return [*found, *one_of(validation, "reason", where, _REASONS)]
 
 
-def _annotation(annotation: Object, where: str, policy: str) -> list[Cause]:
+def _annotation(annotation: Object, where: str, policy: str, compiler: Compiler) -> list[Cause]:
     key, text = annotation.get("key", ""), annotation.get("valueExpression", "").strip()
     if policy:
         found = causes.each(f"{where}.key", f"{policy}/{key}", names.qualified_name(f"{policy}/{key}"))
@@ -176,10 +184,13 @@ def _annotation(annotation: Object, where: str, policy: str) -> list[Cause]:
     elif len(text) > _MOST_ANNOTATION_BYTES:
         says = f"must not exceed {_MOST_ANNOTATION_BYTES} bytes in length"
         found.append(causes.required(f"{where}.valueExpression", says))
+    else:
+        written = annotation["valueExpression"]
+        found += compiler.check(text, f"{where}.valueExpression", STRING_OR_NULL, written=written)
     return found
 
 
-def _mutation(mutation: Object, where: str) -> list[Cause]:
+def _mutation(mutation: Object, where: str, compiler: Compiler) -> list[Cause]:
     type_ = mutation.get("patchType", "")
     if not type_:
         return [causes.required(f"{where}.patchType")]
@@ -194,7 +205,9 @@ def _mutation(mutation: Object, where: str) -> list[Cause]:
         elif name == type_ and patch is None:
             found.append(causes.required(f"{where}.{field}", f"must be specified when patchType is {type_}"))
         elif name == type_ and patch is not None:
-            found += _expression(patch, "expression", f"{where}.{field}")
+            expect = OBJECT if field == "applyConfiguration" else PATCHES
+            missing = _expression(patch, "expression", f"{where}.{field}")
+            found += missing or compiler.check(patch["expression"].strip(), f"{where}.{field}.expression", expect)
     return found
 
 

@@ -55,7 +55,8 @@ def compile(expression: str, environment: Environment, expect: Iterable[Type] = 
     if wanted and program.type not in wanted:
         if len(wanted) == 1:
             raise Unfit(f"must evaluate to {wanted[0]} but got {program.type}")
-        raise Unfit(f"must evaluate to one of [{' '.join(map(str, wanted))}] but got {program.type}")
+        listed = " ".join(one.kind if one == t.NULL else str(one) for one in wanted)
+        raise Unfit(f"must evaluate to one of [{listed}] but got {program.type}")
     return program
 
 

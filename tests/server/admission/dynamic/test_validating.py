@@ -40,21 +40,13 @@ async def police(
             "failed expression: false",
         ),
         ({"expression": "false", "messageExpression": "'x is ' + object.data.x"}, 422, "Invalid", "x is 1"),
-        ({"expression": "false", "message": "no", "messageExpression": "object.y"}, 422, "Invalid", "no"),
+        ({"expression": "false", "message": "no", "messageExpression": "string(object.y)"}, 422, "Invalid", "no"),
         ({"expression": "false", "message": "no", "messageExpression": "'two\\nlines'"}, 422, "Invalid", "no"),
         (
             "object.data.missing == ''",
             422,
             "Invalid",
             "expression 'object.data.missing == ''' resulted in error: no such key: missing",
-        ),
-        ("1", 422, "Invalid", "compilation error: must evaluate to bool but got int"),
-        (
-            "nothing == 1",
-            422,
-            "Invalid",
-            "compilation error: compilation failed: ERROR: <input>:1:1: undeclared reference to 'nothing' "
-            "(in container '')\n | nothing == 1\n | ^",
         ),
     ],
 )
