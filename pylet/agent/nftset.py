@@ -7,6 +7,7 @@ Sources: linux/netfilter/nf_tables.h, nftables' datatype.c.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,15 +52,12 @@ class SetType:
 
     def element(self, key: str, value: str) -> bytes:
         """The attributes of one element; without a value what deletes it."""
-        fields = key.split(" . ")
-        parts = [nested(_KEY, attribute(_VALUE, self._fields(self.key, fields, last=False)))]
+        encoded = _value(_KEY, _fields(self.key, key))
         if "interval" in self.flags:
-            parts.append(nested(_KEY_END, attribute(_VALUE, self._fields(self.key, fields, last=True))))
-        if not value:
-            return b"".join(parts)
-        if self.value == ("verdict",):
-            return parts[0] + nested(_DATA, _verdict(value))
-        return parts[0] + nested(_DATA, attribute(_VALUE, self._fields(self.value, value.split(" . "), last=False)))
+            encoded += _value(_KEY_END, _fields(self.key, key, last=True))
+        if value:
+            encoded += _verdict(value) if self.value == ("verdict",) else _value(_DATA, _fields(self.value, value))
+        return encoded
 
     def key_text(self, key: bytes) -> str:
         """A key as the kernel gives it, in words."""
@@ -68,11 +66,26 @@ class SetType:
     def value_text(self, value: bytes) -> str:
         return _texts(self.value, value)
 
-    def _fields(self, types: tuple[str, ...], texts: list[str], *, last: bool) -> bytes:
-        return b"".join([_field(type_, text, last=last) for type_, text in zip(types, texts, strict=True)])
+
+# A full load encodes 40,000 elements of few distinct fields: what comes again is looked up.
 
 
-def _field(type_: str, text: str, *, last: bool) -> bytes:
+def _fields(types: tuple[str, ...], text: str, *, last: bool = False) -> bytes:
+    return b"".join([_field(type_, field, last) for type_, field in zip(types, text.split(" . "), strict=True)])
+
+
+def _value(kind: int, data: bytes) -> bytes:
+    return _value_head(kind, len(data)) + data
+
+
+@functools.lru_cache(maxsize=64)
+def _value_head(kind: int, size: int) -> bytes:
+    """What comes before data of whole registers, which is a value inside of an attribute."""
+    return nested(kind, attribute(_VALUE, bytes(size)))[:-size]
+
+
+@functools.lru_cache(maxsize=4096)
+def _field(type_: str, text: str, last: bool) -> bytes:
     match type_:
         case "ipv4_addr" | "ipv6_addr":
             if "/" in text:
@@ -110,13 +123,14 @@ def _text(type_: str, field: bytes) -> str:
     raise ValueError(f"no text for fields of type {type_}")
 
 
+@functools.lru_cache(maxsize=256)
 def _verdict(text: str) -> bytes:
     word, _, chain = text.partition(" ")
     code = struct.pack("!i", {"drop": _DROP, "jump": _JUMP, "goto": _GOTO}[word])
     parts = [attribute(_CODE, code)]
     if chain:
         parts.append(attribute(_CHAIN, f"{chain}\0".encode()))
-    return nested(_VERDICT, *parts)
+    return nested(_DATA, nested(_VERDICT, *parts))
 
 
 class Batch:

@@ -242,7 +242,9 @@ class Proxy:
 
     async def _check(self, key: Key) -> None:
         service = self._sources.services.entries.get(key)
-        wanted = health_check(service.object, self._slices(key), self._here.node) if service else None
+        wanted = None
+        if service and b'"healthCheckNodePort"' in service.raw:  # few have one: the others are not decoded again
+            wanted = health_check(service.object, self._slices(key), self._here.node)
         await self._checks.set(key, wanted)
 
     def _zone(self) -> str:

@@ -41,8 +41,7 @@ class Endpoint(NamedTuple):
     """It runs on this node."""
 
 
-@dataclass(frozen=True, slots=True)
-class Frontend:
+class Frontend(NamedTuple):
     """One address, protocol and port where traffic is taken."""
 
     family: int
@@ -149,11 +148,16 @@ def _of_port(
     own = [item for item in slices if _FAMILIES.get(item["addressType"]) == family]
     found = list(_endpoints(own, port.get("name", ""), protocol, here.node))
     everywhere = tuple(sorted({candidate.endpoint for candidate in _usable(_near(found, here), found)}))
-    local = [candidate for candidate in found if candidate.endpoint.is_local]
-    nearby = tuple(sorted({candidate.endpoint for candidate in _usable(local, local)}))
-    sticky = _affinity_seconds(spec)
-    serving = frozenset((one.endpoint.address, one.endpoint.port) for one in found if one.is_serving)
     is_internal_local = spec.get("internalTrafficPolicy") == "Local"
+    is_local = spec.get("externalTrafficPolicy") == "Local"
+    nearby: tuple[Endpoint, ...] = ()
+    if is_internal_local or is_local:
+        local = [candidate for candidate in found if candidate.endpoint.is_local]
+        nearby = tuple(sorted({candidate.endpoint for candidate in _usable(local, local)}))
+    serving: frozenset[tuple[str, int]] = frozenset()
+    if protocol != "TCP":
+        serving = frozenset((one.endpoint.address, one.endpoint.port) for one in found if one.is_serving)
+    sticky = _affinity_seconds(spec)
     yield Frontend(
         family=family,
         address=address,
@@ -162,9 +166,8 @@ def _of_port(
         endpoints=nearby if is_internal_local else everywhere,
         is_dropped=is_internal_local and bool(everywhere),
         affinity_seconds=sticky,
-        serving=serving if protocol != "TCP" else frozenset(),
+        serving=serving,
     )
-    is_local = spec.get("externalTrafficPolicy") == "Local"
     for outer, number, sources in _external(service, port, family, here):
         yield Frontend(
             family=family,
@@ -177,7 +180,7 @@ def _of_port(
             sources=sources,
             affinity_seconds=sticky,
             is_contested=True,
-            serving=serving if protocol != "TCP" else frozenset(),
+            serving=serving,
         )
 
 

@@ -50,8 +50,10 @@ class Installed:
 
     def change(self, before: Iterable[Element], after: Iterable[Element]) -> Changes:
         """What turns the table from holding `before` (each element once for each of its users) to holding `after`."""
-        counts: Counter[Element] = Counter(after)
-        counts.subtract(Counter(before))
+        counts: dict[Element, int] = {}
+        for elements, each in ((after, 1), (before, -1)):
+            for element in elements:
+                counts[element] = counts.get(element, 0) + each
         deleted, added = [], []
         for element, count in counts.items():
             if element.set in _SHARED:
