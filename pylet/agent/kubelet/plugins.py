@@ -126,7 +126,7 @@ class Plugins:
 
 
 def _sockets(directory: Path) -> list[tuple[Path, int]]:
-    """Sockets at or below `directory`, each with its inode: a plugin that starts again makes a new one."""
+    """Sockets at or below `directory`, each with when it was made: a plugin that starts again makes a new one."""
     found = []
     for path in directory.rglob("*"):
         try:
@@ -134,5 +134,5 @@ def _sockets(directory: Path) -> list[tuple[Path, int]]:
         except FileNotFoundError:
             continue
         if stat.S_ISSOCK(status.st_mode) and not path.name.startswith("."):
-            found.append((path, status.st_ino))
+            found.append((path, status.st_mtime_ns))
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -55,6 +55,7 @@ class _Trouble:
     delay: timedelta
     until: datetime
     told: bool = False
+    is_unattached: bool = False
 
 
 @dataclass(slots=True)
@@ -177,28 +178,36 @@ class Volumes:
         self._again.set()
 
     async def run(self) -> None:
-        while True:
-            now = self._clock.now()
-            for uid in list(self._orphans):
-                await self._bury(uid)
-            for uid in [uid for uid, due in self._due.items() if due <= now]:
-                del self._due[uid]
-                await self._refresh(uid)
-            await self._until_due()
+        async with asyncio.TaskGroup() as group:  # a task for each pod: a volume that hangs holds up its own pod alone
+            while True:
+                now = self._clock.now()
+                while self._orphans:
+                    group.create_task(self._supervise(self._bury, self._orphans.pop()))
+                for uid in [uid for uid, due in self._due.items() if due <= now]:
+                    del self._due[uid]
+                    group.create_task(self._supervise(self._refresh, uid))
+                await self._until_due()
+
+    async def _supervise(self, do: Callable[[str], Awaitable[None]], uid: str) -> None:
+        """A bug in one pod's handling must not end the others."""
+        try:
+            await do(uid)
+        except Exception:
+            log.exception("volumes of pod %s", uid)
 
     async def _bury(self, uid: str) -> None:
-        try:
-            await self.unmount(uid)
-            self._orphans.discard(uid)
-        except VolumeError as failed:
-            log.warning("remove what is left of pod %s: %s", uid, failed)
+        while True:
+            try:
+                return await self.unmount(uid)
+            except VolumeError as failed:
+                log.warning("remove what is left of pod %s: %s", uid, failed)
+            await self._clock.sleep(_RETRY_SECONDS)
 
     async def _until_due(self) -> None:
         self._again.clear()
-        waits: float | None = _RETRY_SECONDS if self._orphans else None
+        waits: float | None = None
         if self._due:
-            due = max(0.0, (min(self._due.values()) - self._clock.now()).total_seconds())
-            waits = due if waits is None else min(due, waits)
+            waits = max(0.0, (min(self._due.values()) - self._clock.now()).total_seconds())
         try:
             await asyncio.wait_for(self._again.wait(), waits)
         except TimeoutError:
@@ -231,7 +240,8 @@ class Volumes:
             told = before is not None and before.message == message
             known.trouble[name] = _Trouble(message, _FIRST_DELAY, self._clock.now() + _WHILE_UNBOUND, told)
         except Waiting as wait:
-            known.trouble[name] = _Trouble(str(wait), _FIRST_DELAY, self._clock.now() + _FIRST_DELAY, told=True)
+            until = self._clock.now() + _FIRST_DELAY
+            known.trouble[name] = _Trouble(str(wait), _FIRST_DELAY, until, told=True, is_unattached=True)
         except (VolumeError, ApiError) as failed:
             known.trouble[name] = _Trouble(str(failed), delay, self._clock.now() + delay)
 
@@ -273,7 +283,8 @@ class Volumes:
         if now - known.since >= _PATIENCE:
             known.since = now
             names = " ".join(sorted(known.trouble))
-            words = f"unmounted volumes=[{names}], unattached volumes=[], failed to process volumes=[]"
+            unattached = " ".join(sorted(name for name, trouble in known.trouble.items() if trouble.is_unattached))
+            words = f"unmounted volumes=[{names}], unattached volumes=[{unattached}], failed to process volumes=[]"
             messages.append(f"Unable to attach or mount volumes: {words}: context deadline exceeded")
         why = "; ".join(trouble.message for trouble in known.trouble.values())
         return NotMounted(why, messages, min(trouble.until for trouble in known.trouble.values()))
