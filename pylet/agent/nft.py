@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import struct
 import subprocess
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import IO
 
 from pylet.agent import netlink, nftset
 from pylet.agent.netlink import ACK, CREATE, Message, Netlink, Subscription, attribute, attributes
@@ -48,17 +50,17 @@ class Table:
 
     async def run(self, script: str) -> None:
         """Run nft's own language, one transaction. Raises: NftError."""
-        try:
-            child = await asyncio.create_subprocess_exec(
-                "nft", "-f", "-", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-            )
-        except FileNotFoundError as error:
-            raise NftError("nft is not installed: install the package nftables") from error
-        self._children.append(child.pid)  # its socket has this port
-        with self._unheard(len(script)):
-            _, complaint = await child.communicate(script.encode())
+        with _file(script) as source, self._unheard(len(script)):
+            try:
+                child = await asyncio.create_subprocess_exec(
+                    "nft", "-f", "-", stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+                )
+            except FileNotFoundError as error:
+                raise NftError("nft is not installed: install the package nftables") from error
+            self._children.append(child.pid)  # its socket has this port
+            _, complaint = await child.communicate()
         if child.returncode:
-            raise NftError(_first_line(complaint.decode(errors="replace")))
+            raise NftError(_first_line(complaint.decode(errors="replace")) or f"nft ended with {child.returncode}")
 
     def batch(self) -> Batch:
         return Batch(self.name, self._types)
@@ -132,7 +134,7 @@ def remove(table: str) -> None:
     except FileNotFoundError as error:
         raise NftError("nft is not installed: install the package nftables") from error
     if done.returncode:
-        raise NftError(_first_line(done.stderr))
+        raise NftError(_first_line(done.stderr) or f"nft ended with {done.returncode}")
 
 
 def _named(kind: int, name: str) -> bytes:
@@ -147,6 +149,14 @@ def _table(message: Message) -> str:
     return attributes(message.body, _HEADER.size).get(1, b"").rstrip(b"\0").decode()
 
 
+def _file(script: str) -> IO[bytes]:
+    """In memory, for a child to read: a pipe may break while it is still being filled."""
+    source = os.fdopen(os.memfd_create("nft"), "w+b")
+    source.write(script.encode())
+    source.seek(0)
+    return source
+
+
 def _first_line(text: str) -> str:
     """nft quotes the line in question below the message, which may be long."""
-    return text.strip().split("\n")[0][:300] or "refused without a reason"
+    return text.strip().split("\n")[0][:300]
