@@ -96,6 +96,25 @@ def test_owners_in_a_circle_do_not_hold_each_other(keys: Path, propagation: str,
     run(scenario())
 
 
+@pytest.mark.parametrize("still_owned", [True, False])
+def test_an_owner_that_is_no_longer_blocked_goes_at_once(keys: Path, *, still_owned: bool) -> None:
+    async def scenario() -> None:
+        async with running(keys, nodes=0) as cluster:
+            owner = (await cluster.apply(named("owner", "default")))["metadata"]
+            reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner["uid"]}
+            blocking = [{**reference, "blockOwnerDeletion": True}]
+            meta = {"ownerReferences": blocking, "finalizers": ["sim.test/held"]}
+            await cluster.apply(named("owned", "default", **meta))
+            await cluster.client.delete(CONFIG_MAP, Key("default", "owner"), propagation="Foreground")
+            await asyncio.sleep(10)
+            assert Key("default", "owner") in cluster.tables[CONFIG_MAP].entries
+            owners = [{**reference, "blockOwnerDeletion": False}] if still_owned else None
+            await cluster.patch(CONFIG_MAP, "owned", {"metadata": {"ownerReferences": owners}})
+            await cluster.until(lambda: Key("default", "owner") not in cluster.tables[CONFIG_MAP].entries, seconds=5)
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("propagation", ["Background", "Foreground", "Orphan"])
 def test_a_deployment_takes_all_it_owns_along_or_nothing(keys: Path, seed: int, propagation: str) -> None:

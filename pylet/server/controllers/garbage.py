@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from enum import Enum, auto
+from typing import TypeAlias
 
 from pylet.api.kind import Kind
 from pylet.api.kinds.namespace import KIND as NAMESPACE
@@ -19,6 +20,10 @@ from pylet.server.reconcile.plan import NOTHING, Action, Controller, Delete, Emi
 
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 _TERMINATING = b'"deletionTimestamp"'
+
+
+Waiting: TypeAlias = dict[str, Key]
+"""Objects, by uid, that wait for their dependents: whatever changes about one of these wakes them."""
 
 
 class _Owner(Enum):
@@ -33,14 +38,19 @@ def controller(kinds: Collection[Kind]) -> Controller:
     """For the stored kinds, live: an owner of a kind that is not among them (any more, yet) is left alone."""
     stored = {kind.resource: kind for kind in kinds}
     owners = {(kind.group, kind.name): kind for kind in stored.values()}
+    waiting: Waiting = {}
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         kind, where = _read(stored, key)
         obj = view.get(kind, where)
+        for uid in [uid for uid, place in waiting.items() if place == key]:
+            del waiting[uid]
         if obj is None:
             return NOTHING
         if is_terminating(obj):
             finalizers = obj["metadata"].get("finalizers") or ()
+            if _FOREGROUND in finalizers:
+                waiting[uid_of(obj)] = key
             dependents = list(_dependents(stored.values(), view, uid_of(obj)))
             if _ORPHAN in finalizers:
                 return Plan(_orphan(kind, obj, dependents))
@@ -50,9 +60,9 @@ def controller(kinds: Collection[Kind]) -> Controller:
 
     def custom(kind: Kind) -> Watch:
         stored[kind.resource] = owners[kind.group, kind.name] = kind
-        return Watch(kind, _concerned(kind, stored))
+        return Watch(kind, _concerned(kind, stored, waiting))
 
-    watches = tuple(Watch(kind, _concerned(kind, stored)) for kind in stored.values())
+    watches = tuple(Watch(kind, _concerned(kind, stored, waiting)) for kind in stored.values())
     return Controller("garbage-collector", watches, plan, custom)
 
 
@@ -151,7 +161,7 @@ def _without_finalizer(kind: Kind, obj: Object, finalizer: str) -> Patch:
     return Patch(kind, key_of(obj), {"metadata": {"uid": uid_of(obj), "finalizers": left or None}})
 
 
-def _concerned(kind: Kind, stored: dict[str, Kind]) -> Callable[[Entry, View], Iterable[Key]]:
+def _concerned(kind: Kind, stored: dict[str, Kind], waiting: Waiting) -> Callable[[Entry, View], Iterable[Key]]:
     """A change concerns the object when it has an owner or is on its way out, and then what it owns or is owned by."""
 
     def keys(entry: Entry, view: View) -> Iterable[Key]:
@@ -164,19 +174,11 @@ def _concerned(kind: Kind, stored: dict[str, Kind]) -> Callable[[Entry, View], I
             for other in stored.values():
                 for owned in view.table(other).owned_by(entry.uid):
                     yield _place(other, owned)
-            for uid in entry.owner_uids:  # an owner may wait for this one
-                for owner in owners_of(entry.object):
-                    if owner["uid"] == uid and owner.get("blockOwnerDeletion"):
-                        yield from _owner_place(owner, entry.key.namespace, stored)
+        for uid in entry.owner_uids:
+            if uid in waiting:
+                yield waiting[uid]
 
     return keys
-
-
-def _owner_place(owner: Object, namespace: str, stored: dict[str, Kind]) -> Iterator[Key]:
-    group = owner["apiVersion"].rpartition("/")[0]
-    for kind in stored.values():
-        if (kind.group, kind.name) == (group, owner["kind"]):
-            yield _place(kind, Key(namespace if kind.namespaced else "", owner["name"]))
 
 
 def _place(kind: Kind, key: Key) -> Key:
