@@ -6,6 +6,7 @@ Source: upstream `pkg/probe`, `pkg/kubelet/lifecycle/handlers.go`.
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from dataclasses import dataclass
 
@@ -20,10 +21,11 @@ _UNBOUNDED_SECONDS = 365 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`message` says what went wrong, as upstream's events word it."""
+    """`message` says what went wrong, as upstream's events word it; `unknown` when nobody could be asked."""
 
     ok: bool
     message: str = ""
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,39 @@ async def run(handler: Object, target: Target, runtime: Runtime, *, seconds: flo
                 await asyncio.sleep(handler["sleep"]["seconds"])
             return Outcome(True)
     except TimeoutError:
-        late = f"command timed out after {seconds:g}s" if "exec" in handler else "context deadline exceeded"
-        return Outcome(False, late)
+        return Outcome(False, _late(handler, target, seconds))
     except (KeyError, ValueError) as unknown:
         return Outcome(False, f"couldn't find port: {unknown}")
     except OSError as failed:
-        return Outcome(False, str(failed))
+        return Outcome(False, _unreachable(handler, target, failed))
+
+
+def _url(action: Object, target: Target) -> str:
+    host, port = action.get("host") or target.ip, target.port(action["port"])
+    path = action.get("path") or "/"
+    return f"{action.get('scheme', 'HTTP').lower()}://{host}:{port}{path if path.startswith('/') else f'/{path}'}"
+
+
+def _late(handler: Object, target: Target, seconds: float | None) -> str:
+    if "exec" in handler:
+        return f"command timed out after {seconds:g}s"
+    if "httpGet" in handler:
+        words = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+        return f'Get "{_url(handler["httpGet"], target)}": {words}'
+    if "tcpSocket" in handler:
+        action = handler["tcpSocket"]
+        return f"dial tcp {action.get('host') or target.ip}:{target.port(action['port'])}: i/o timeout"
+    return "context deadline exceeded"
+
+
+def _unreachable(handler: Object, target: Target, failed: OSError) -> str:
+    """As Go words a connection that cannot be made."""
+    action = handler.get("httpGet") or handler.get("tcpSocket")
+    if action is None:
+        return str(failed)
+    why = os.strerror(failed.errno).lower() if failed.errno else str(failed)
+    words = f"dial tcp {action.get('host') or target.ip}:{target.port(action['port'])}: connect: {why}"
+    return f'Get "{_url(action, target)}": {words}' if "httpGet" in handler else words
 
 
 async def _exec(action: Object, target: Target, runtime: Runtime, seconds: float | None) -> Outcome:
@@ -76,7 +105,7 @@ async def _exec(action: Object, target: Target, runtime: Runtime, seconds: float
     except DeadlineExceeded:
         return Outcome(False, f"command timed out after {seconds:g}s")
     except CriError as failed:
-        return Outcome(False, str(failed))
+        return Outcome(False, str(failed), unknown=True)
     output = (result.stdout + result.stderr)[:_BODY_BYTES].decode(errors="replace")
     return Outcome(result.exit_code == 0, "" if result.exit_code == 0 else output)
 

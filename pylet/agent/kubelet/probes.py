@@ -74,6 +74,10 @@ class Prober:
             outcome = await handlers.run(
                 probe, self._target, self._runtime, seconds=float(probe.get("timeoutSeconds") or 1)
             )
+            if outcome.unknown:  # the runtime is away: that says nothing of the container
+                self._failed(f"{_PROBES[name]} probe errored and resulted in unknown state: {outcome.message}")
+                await self._clock.sleep(probe.get("periodSeconds") or 10)
+                continue
             in_a_row = in_a_row + 1 if outcome.ok == last else 1
             last = outcome.ok
             if name != "readinessProbe" and not self._may_kill:
