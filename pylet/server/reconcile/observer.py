@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
 from pylet.aio.clock import Clock
-from pylet.api.errors import ApiError, NotFound
+from pylet.api.errors import ApiError
 from pylet.api.object import Object
 from pylet.server.reconcile.observations import Answer, Observations
 
@@ -20,7 +20,9 @@ _EVERY_SECONDS = 15.0
 
 async def unavailable(path: str) -> Object:
     """Where no aggregated API can be read."""
-    raise NotFound("", "", path)
+    _, _, group, _, *names = path.partition("?")[0].split("/")
+    resource = names[2] if names[:1] == ["namespaces"] and len(names) > 2 else names[0]
+    raise ApiError(f"the server could not find the requested resource (get {resource}.{group})")
 
 
 class Observer:
