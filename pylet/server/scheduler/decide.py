@@ -280,7 +280,9 @@ class Asking:
             refusal = check(node)
             if refusal is not None:
                 return Verdict(node.generation, refusal)
-        fixed = sum(weight * score(node) for score, weight in self._fixed)
+        fixed = 0
+        for fixed_score, weight in self._fixed:
+            fixed += weight * fixed_score(node)
         return Verdict(node.generation, None, fixed, tuple([score(node) for score, _, _ in self._raw]))
 
     def _beside_nominated(self, node: NodeInfo) -> Refusal | None:

@@ -27,6 +27,8 @@ class BalancedAllocation(Plugin):
         if not any(amount for _, amount in asked):
             return None  # upstream skips best-effort pods: they would all land on one node
         asked = [(name, amount) for name, amount in asked if amount or name in _STANDARD]
+        if len(asked) == 2:
+            return _of_two(*asked)
 
         def score(node: NodeInfo) -> int:
             before, after = [], []
@@ -40,6 +42,25 @@ class BalancedAllocation(Plugin):
             return BEST // 2 + (BEST // 2 + _balance(after) - _balance(before)) // 2
 
         return score
+
+
+def _of_two(one: tuple[str, int], other: tuple[str, int]) -> Score:
+    """The same for cpu and memory alone, which it nearly always is: a third of the time, and nodes are many."""
+    (name, amount), (name2, amount2) = one, other
+
+    def score(node: NodeInfo) -> int:
+        room, used = node.allocatable, node.requested
+        all_, all2 = room.get(name, 0), room.get(name2, 0)
+        if not all_ or not all2:
+            return BEST // 2 + BEST // 4
+        taken, taken2 = used.get(name, 0), used.get(name2, 0)
+        before, before2 = taken / all_, taken2 / all2
+        after, after2 = (taken + amount) / all_, (taken2 + amount2) / all2
+        was = abs((before if before < 1 else 1.0) - (before2 if before2 < 1 else 1.0)) / 2
+        now = abs((after if after < 1 else 1.0) - (after2 if after2 < 1 else 1.0)) / 2
+        return BEST // 2 + (BEST // 2 + int((1 - now) * BEST) - int((1 - was) * BEST)) // 2
+
+    return score
 
 
 def _balance(fractions: Sequence[float]) -> int:

@@ -34,6 +34,8 @@ class TaintToleration(Plugin):
         soft = [t for t in pod.tolerations if t.get("effect") in (None, "", "PreferNoSchedule")]
 
         def count(node: NodeInfo) -> int:
+            if not node.taints:
+                return 0
             return sum(
                 taint["effect"] == "PreferNoSchedule" and not any(tolerates(t, taint) for t in soft)
                 for taint in node.taints
