@@ -147,6 +147,7 @@ async def run_node(
             ENDPOINT_SLICE: await api.tables.table(ENDPOINT_SLICE),
             NODE: await api.tables.table(NODE),
         }
+        machine = read_machine(config.data_dir)
         settings = Settings(
             node_name=config.node_name,
             host_ips=(address,),
@@ -157,7 +158,8 @@ async def run_node(
             cluster_domain=cluster.cluster_domain,
             host_nameservers=nameservers,
             host_searches=searches,
-            memory_bytes=read_machine(config.data_dir).memory_bytes,
+            cpus=machine.cpus,
+            memory_bytes=machine.memory_bytes,
         )
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(Images(runtime, clock), socket_path))
         pods = Pods(api.client, runtime, volumes, tables, clock, settings)

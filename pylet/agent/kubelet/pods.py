@@ -17,6 +17,7 @@ from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.logrotation import LogRotation
 from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.orphans import orphan_pods
+from pylet.agent.kubelet.resources import PERIOD_MICROS, tier_shares
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Node
 from pylet.agent.kubelet.volumes.mounter import Volumes
@@ -29,13 +30,14 @@ from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
 from pylet.cri.interface import CriError, EventType, Runtime
-from pylet.cri.messages import ContainerState
+from pylet.cri.messages import ContainerState, LinuxResources
 
 log = logging.getLogger(__name__)
 
 _STARTS = 4  # four at a time is where containerd's rate peaks: 10-11 pods a second on two cores
 _RETRY_SECONDS = 1.0
 _RELIST_SECONDS = 60.0
+_WEIGH_SECONDS = 1.0
 
 
 class Pods:
@@ -65,6 +67,7 @@ class Pods:
             client, runtime, volumes, images, View(tables), clock, recorder, settings, self._cgroups, abilities, starts
         )
         self._workers: dict[str, Worker] = {}
+        self._others = asyncio.Event()
         volumes.wake = self._volumes_changed
         self._group: asyncio.TaskGroup | None = None
 
@@ -78,6 +81,7 @@ class Pods:
             self._group = group
             group.create_task(self._recorder.run())
             group.create_task(self._relist())
+            group.create_task(self._weigh())
             group.create_task(LogRotation(self._runtime, self._clock, self._logs).run())
             await self._end_orphans()
             for entry in list(self._table.with_field("spec.nodeName", self._settings.node_name).values()):
@@ -87,6 +91,23 @@ class Pods:
                 await self._follow_runtime()
             finally:
                 silence()
+
+    async def _weigh(self) -> None:
+        """Give each QoS class the share of the CPUs that its pods asked for, whenever there are others."""
+        shares: dict[str, int] = {}
+        while True:
+            wanted = tier_shares(self.pods(), self._settings.cpus * 1000)
+            for group, share in wanted.items():
+                if shares.get(group) != share:
+                    try:
+                        limits = LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=share)
+                        self._cgroups.apply(self._settings.cgroup_root.rstrip("/") + group, limits)
+                    except OSError as failed:
+                        log.warning("cgroup %s: %s", group, failed)
+            shares = wanted
+            await self._others.wait()
+            self._others.clear()
+            await self._clock.sleep(_WEIGH_SECONDS)  # many pods that come at once are weighed once
 
     def _changed(self, before: Entry | None, after: Entry | None) -> None:
         if before is not None and (after is None or after.uid != before.uid):
@@ -105,12 +126,14 @@ class Pods:
         assert self._group is not None
         uid = worker.pod["metadata"]["uid"]
         self._workers[uid] = worker
+        self._others.set()
         task = self._group.create_task(self._supervise(worker), name=f"pod {uid}")
         task.add_done_callback(lambda _: self._gone(uid))
 
     def _gone(self, uid: str) -> None:
         """What the pod had is free for those that wait for it."""
         self._workers.pop(uid, None)
+        self._others.set()
         for worker in self._workers.values():
             if worker.is_resize_pending:
                 worker.poke()

@@ -6,6 +6,7 @@ kuberuntime_container_linux.go` (calculateLinuxResources) and `pkg/kubelet/qos/p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from pylet.agent.kubelet.spec import all_containers, app_containers, is_sidecar, memory_bytes, milli_cpu, qos_class
@@ -44,6 +45,20 @@ def pod_resources(pod: Object) -> LinuxResources:
 
 def unbounded(resources: LinuxResources) -> LinuxResources:
     return replace(resources, cpu_quota=0, memory_limit_in_bytes=0)
+
+
+def tier_shares(pods: Iterable[Object], milli_cpus: int) -> dict[str, int]:
+    """CPU shares of the groups that hold pods, by path below the root: as much as those in them asked for."""
+    asked = 0
+    for pod in pods:
+        if qos_class(pod) == "Burstable" and dig(pod, "status", "phase") not in ("Succeeded", "Failed"):
+            cpu = podresources.requests(pod).get("cpu")
+            asked += cpu.nanos // 1_000_000 if cpu is not None else 0
+    return {
+        "/kubepods": shares(milli_cpus),
+        "/kubepods/burstable": shares(asked),
+        "/kubepods/besteffort": _LEAST_SHARES,
+    }
 
 
 def container_resources(pod: Object, container: Object, capacity_bytes: int) -> LinuxResources:

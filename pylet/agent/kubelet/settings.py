@@ -18,6 +18,7 @@ class Settings:
     cluster_domain: str = "cluster.local"
     host_nameservers: tuple[str, ...] = ()
     host_searches: tuple[str, ...] = ()
+    cpus: int = 1
     memory_bytes: int = 0
     """The machine's: how much of it a container asked for decides who is killed first."""
 

@@ -10,7 +10,7 @@ from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import sandbox_config
 from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.names import NameTooLong, hosts_file, kernel_hostname
-from pylet.agent.kubelet.resources import container_resources, oom_score_adj, pod_resources
+from pylet.agent.kubelet.resources import container_resources, oom_score_adj, pod_resources, tier_shares
 from pylet.agent.kubelet.security import ImageUser, container_security
 from pylet.agent.kubelet.settings import Settings
 from pylet.api.object import Object
@@ -136,3 +136,13 @@ def test_whose_log_is_meant(state: Object, last: str, previous: bool, expected: 
     except NoLog as none:
         found = str(none)
     assert found == expected
+
+
+def test_classes_of_pods_share_the_cpus_by_what_was_asked_for() -> None:
+    asking = [
+        pod(sized(cpu="500m")),
+        pod(sized(cpu="250m")),
+        pod(),
+        {**pod(sized(cpu="1")), "status": {"phase": "Failed"}},
+    ]
+    assert tier_shares(asking, 2000) == {"/kubepods": 2048, "/kubepods/burstable": 768, "/kubepods/besteffort": 2}
