@@ -35,6 +35,7 @@ from pylet.server.registry import customs, eviction, listing, pods
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written
 from pylet.server.registry.feed import Convert
+from pylet.server.registry.metadata import place_in
 from pylet.server.registry.networks import Networks
 from pylet.server.registry.ownership import Ownership
 from pylet.server.registry.patching import applied, check_twice, check_type, patched
@@ -244,6 +245,7 @@ class Registry:
 
     async def admit(self, request: Request, obj: Object) -> None:
         """Ask admission about a create that stores nothing: token requests, reviews."""
+        place_in(request.kind, obj.setdefault("metadata", {}), request.key.namespace)
         await self._writer.admit(request, CREATE, request.kind, request.key, obj, None)
 
     async def connect(self, request: Request, options: Object) -> None:
@@ -296,6 +298,7 @@ class Registry:
 
     async def _bind(self, request: Request, binding: Object) -> Written:
         pods.check_binding(binding, request.key.name)
+        place_in(request.kind, binding["metadata"], request.key.namespace)
         await self._writer.admit(request, CREATE, request.kind, request.key, binding, None)
         scheduled = {"type": "PodScheduled", "status": "True"}
         now = format_time(self._now())
@@ -311,6 +314,7 @@ class Registry:
 
     async def _evict(self, request: Request, body: Object) -> Written:
         eviction.options_of(body, request.key.name)
+        place_in(request.kind, body["metadata"], request.key.namespace)
         await self._writer.admit(request, CREATE, request.kind, request.key, body, None)
         budgets = self.table(BUDGET).entries.values() if BUDGET in self._state.caches else ()
         for attempts_left in reversed(range(_EVICTION_ATTEMPTS)):
