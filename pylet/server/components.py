@@ -27,12 +27,14 @@ def components(
     cluster_cidr: str,
     ca: str,
     authority: Authority,
+    may_have: Callable[[Object, str], bool],
     mint: Callable[[Object, str], str],
     definitions: Definitions,
     read: Read = unavailable,
     profiles: Sequence[Profile] = (),
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
+    `may_have` says which certificates somebody may have without asking a person;
     `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs;
     `profiles` are the scheduler's, its own unless any are given."""
     from pylet.server.controllers import (
@@ -58,7 +60,7 @@ def components(
     all_of_them = [
         *controllers(),
         autoscaling.controller(tables, observations),
-        certificates.controller(authority),
+        certificates.controller(authority, may_have),
         custom_resources.controller(definitions.kind),
         disruption.controller(tables),
         garbage.controller(tables),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,8 +26,30 @@ _CA_DAYS = 3650
 _LEAF_DAYS = 365
 _RENEW_DAYS = 90
 _BACKDATE = timedelta(minutes=5)  # clocks of a cluster differ
+_SHORT_LIFE = timedelta(hours=8)
 
-_USAGES = {"client auth": "CLIENT_AUTH", "server auth": "SERVER_AUTH"}
+_USAGES = {
+    "any": "ANY_EXTENDED_KEY_USAGE",
+    "client auth": "CLIENT_AUTH",
+    "code signing": "CODE_SIGNING",
+    "email protection": "EMAIL_PROTECTION",
+    "ocsp signing": "OCSP_SIGNING",
+    "s/mime": "EMAIL_PROTECTION",
+    "server auth": "SERVER_AUTH",
+    "timestamping": "TIME_STAMPING",
+}
+_KEY_USAGES = {
+    "cert sign",
+    "content commitment",
+    "crl sign",
+    "data encipherment",
+    "decipher only",
+    "digital signature",
+    "encipher only",
+    "key agreement",
+    "key encipherment",
+    "signing",
+}
 
 
 class BadRequest(ValueError):
@@ -155,11 +177,23 @@ class Pki:
             _subject(name, organization),
             key.public_key(),
             alternatives,
-            (usage,),
+            ("digital signature", "key encipherment", usage),
             now,
             now + timedelta(days=_LEAF_DAYS),
         )
         pair.write(certificate, _private_pem(key))
+
+
+@dataclass(slots=True)
+class Asked:
+    """What a certificate request asks for: common name, organizations and alternative names."""
+
+    name: str
+    organizations: tuple[str, ...]
+    dns: tuple[str, ...]
+    ips: tuple[str, ...]
+    emails: tuple[str, ...]
+    uris: tuple[str, ...]
 
 
 class Authority:
@@ -170,8 +204,8 @@ class Authority:
         self._clock = clock
         self._issuer: _Issuer | None = None
 
-    def subject(self, request: bytes) -> tuple[str, tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-        """Common name, organizations, DNS names and IP addresses of a PEM request. Raises: ValueError."""
+    def subject(self, request: bytes) -> Asked:
+        """What a PEM request asks for. Raises: ValueError."""
         from cryptography import x509
         from cryptography.x509.oid import NameOID
 
@@ -180,11 +214,16 @@ class Authority:
         organizations = asked.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
         try:
             names = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            dns = tuple(names.get_values_for_type(x509.DNSName))
-            ips = tuple(str(ip) for ip in names.get_values_for_type(x509.IPAddress))
         except x509.ExtensionNotFound:
-            dns, ips = (), ()
-        return common[0] if common else "", tuple(str(found.value) for found in organizations), dns, ips
+            names = x509.SubjectAlternativeName([])
+        return Asked(
+            common[0] if common else "",
+            tuple(str(found.value) for found in organizations),
+            tuple(names.get_values_for_type(x509.DNSName)),
+            tuple(str(ip) for ip in names.get_values_for_type(x509.IPAddress)),
+            tuple(names.get_values_for_type(x509.RFC822Name)),
+            tuple(names.get_values_for_type(x509.UniformResourceIdentifier)),
+        )
 
     def sign(self, request: bytes, usages: Iterable[str], life: timedelta = timedelta(days=_LEAF_DAYS)) -> bytes:
         """The PEM certificate for a PEM request, subject and alternative names as asked. Raises: BadRequest."""
@@ -203,7 +242,8 @@ class Authority:
         except x509.ExtensionNotFound:
             alternatives = None
         now = self._clock()
-        end = min(now + life, self._issuer.certificate.not_valid_after_utc)
+        allowance = timedelta() if life < _SHORT_LIFE else _BACKDATE  # a short one is not made shorter
+        end = min(now + life - allowance, self._issuer.certificate.not_valid_after_utc)
         return _issue(self._issuer, asked.subject, asked.public_key(), alternatives, usages, now, end)
 
 
@@ -268,7 +308,7 @@ def _new_ca(name: str, now: datetime) -> tuple[bytes, bytes]:
     certificate = (
         _builder(subject, subject, key.public_key(), now, now + timedelta(days=_CA_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(_key_usage({"cert sign", "crl sign"}), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -300,10 +340,12 @@ def _issue(
     builder = (
         _builder(subject, issuer.certificate.subject, public_key, now, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
     )
-    extended = [getattr(ExtendedKeyUsageOID, _USAGES[usage]) for usage in usages if usage in _USAGES]
+    given = set(usages)
+    if given & _KEY_USAGES:
+        builder = builder.add_extension(_key_usage(given), critical=True)
+    extended = [getattr(ExtendedKeyUsageOID, _USAGES[usage]) for usage in sorted(given) if usage in _USAGES]
     if extended:
         builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
     if alternatives is not None:
@@ -327,19 +369,20 @@ def _builder(
     )
 
 
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def _key_usage(usages: Set[str]) -> x509.KeyUsage:
     from cryptography import x509
 
+    agrees = "key agreement" in usages
     return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=not signs_certificates,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
+        digital_signature=bool({"digital signature", "signing", "cert sign"} & usages),
+        content_commitment="content commitment" in usages,
+        key_encipherment="key encipherment" in usages,
+        data_encipherment="data encipherment" in usages,
+        key_agreement=agrees,
+        key_cert_sign="cert sign" in usages,
+        crl_sign="crl sign" in usages,
+        encipher_only=agrees and "encipher only" in usages,
+        decipher_only=agrees and "decipher only" in usages,
     )
 
 

@@ -37,7 +37,7 @@ from pylet.server.admission.dynamic import plugins as dynamic
 from pylet.server.admission.dynamic.cluster import Cluster
 from pylet.server.auth import default_roles, escalation, signers
 from pylet.server.auth.authenticate import AUTHENTICATED, BOOTSTRAPPERS, Authenticator
-from pylet.server.auth.authorize import Authorizer
+from pylet.server.auth.authorize import Authorizer, may_have_approved
 from pylet.server.auth.expressions import ask_for
 from pylet.server.auth.remote import Outside
 from pylet.server.auth.reviews import Reviews
@@ -227,6 +227,7 @@ async def serve(
                         cluster_cidr=config.cluster_cidr,
                         ca=ca.decode(),
                         authority=authority,
+                        may_have=partial(may_have_approved, authorizer),
                         mint=tokens.legacy,
                         definitions=definitions,
                         profiles=profiles,

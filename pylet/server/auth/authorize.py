@@ -18,7 +18,7 @@ from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.node import NodeAuthorizer
 from pylet.server.auth.rbac import Policy, Rule
 from pylet.server.auth.relations import Relations
-from pylet.server.registry import Registry
+from pylet.server.registry import Registry, User
 
 if TYPE_CHECKING:
     from pylet.server.auth.remote import Judge
@@ -78,3 +78,12 @@ class Authorizer:
         if _BY_NODE in POD.fields:
             return [entry.object for entry in table.with_field(_BY_NODE, node).values()]
         return [e.object for e in table.entries.values() if e.object["spec"].get("nodeName") == node]
+
+
+def may_have_approved(authorizer: Authorizer, spec: Object, subresource: str) -> bool:
+    """Whether who made a CertificateSigningRequest, by its spec, may create that subresource of them."""
+    user = User(
+        spec.get("username") or "", tuple(spec.get("groups") or ()), spec.get("uid") or "", spec.get("extra") or {}
+    )
+    resource = "certificatesigningrequests"
+    return authorizer.decide(Attributes(user, "create", "certificates.k8s.io", "*", resource, subresource)).allowed
