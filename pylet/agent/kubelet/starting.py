@@ -210,7 +210,12 @@ class Starter:
         except (EnvError, VolumeError) as failed:
             raise CannotRun("CreateContainerConfigError", str(failed)) from failed
         user = await self._user(pod, container)
-        files = container_files(pod, container, restarts, sandbox, node.settings)
+        try:
+            files = container_files(pod, container, restarts, sandbox, node.settings)
+        except OSError as failed:
+            raise CannotRun(
+                "CreateContainerConfigError", f"failed to write the container's files: {failed}"
+            ) from failed
         around = Surroundings(values, bindings, files, image, restarts, user, _target(container, observed))
         config = container_config(pod, container, around, node.settings)
         try:

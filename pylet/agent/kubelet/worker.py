@@ -180,12 +180,12 @@ class Worker:
             self._probing.follow(pod, observed, self._ip(observed), group)
             plan = self._compute(pod, observed)
             self._back_off(plan)
-            await self._report(pod, observed)
+            is_reported = await self._report(pod, observed)
             for action in plan.actions:
                 self._launch(action, observed, group)
             self._look_again(plan.again_at)
             is_ending = is_terminating(self.pod) or self._deleted
-            if is_ending and not plan.actions and not self._tasks:
+            if is_ending and is_reported and not plan.actions and not self._tasks:
                 await self._remove(observed)
                 return True
             if dig(self.pod, "status", "phase") in ("Succeeded", "Failed") and not observed.running and not self._tasks:
@@ -404,22 +404,28 @@ class Worker:
 
     # ---- reporting
 
-    async def _report(self, pod: Object, observed: Observed) -> None:
+    async def _report(self, pod: Object, observed: Observed) -> bool:
+        """Whether the API knows how things are; while it cannot be told, the pod is looked after all the same."""
         if self._deleted:
-            return
+            return True
         node = self.node
         facts = Circumstances(node.settings.host_ips, self._waiting, self._failure, self._resizing.conditions)
         patch = status_patch(self.pod, pod_status(pod, observed, facts, node.clock.now()))
         if patch is None:
-            return
+            return True
         try:
             answer = await node.client.patch(
                 POD, key_of(self.pod), patch, type_=PatchType.STRATEGIC, subresource="status"
             )
         except (NotFound, Conflict):
-            return  # gone or a namesake: the table will say so
+            return True  # gone or a namesake: the table will say so
+        except ApiError as failed:
+            log.warning("status of pod %s: %s", key_of(self.pod), failed.message)
+            self._look_again(node.clock.now() + _RETRY)
+            return False
         if _revision(answer) > _revision(self.pod):
             self.pod = answer
+        return True
 
     def _tell(self, container: Object, type_: str, reason: str, message: str) -> None:
         self.node.recorder.tell(self.pod, type_, reason, message, field_path=field_path(self.pod, container))

@@ -24,6 +24,7 @@ from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig
 from pylet.api.patch import strategic
+from pylet.client.interface import Unreachable
 from pylet.client.view import View
 from pylet.cri.interface import EventType
 from pylet.cri.memory import MemoryRuntime
@@ -36,6 +37,7 @@ class Api:
 
     def __init__(self, of: Object) -> None:
         self.pod = of
+        self.is_away = False
         self.deleted: list[tuple[str, int]] = []
         self.changed = asyncio.Event()
 
@@ -45,6 +47,8 @@ class Api:
         return status
 
     async def patch(self, kind: Kind, key: Key, patch: Any, **_: Any) -> Object:
+        if self.is_away:
+            raise Unreachable("no answer")
         patched = strategic.apply(self.pod, patch, schema.of_kind(POD))
         revision = int(self.pod["metadata"].get("resourceVersion", "0")) + 1
         self.pod = {**patched, "metadata": {**patched["metadata"], "resourceVersion": str(revision)}}
@@ -117,6 +121,10 @@ class Story:
         async for event in self.runtime.events():
             if event.type is EventType.EXITED:
                 self.worker.poke(exited=event.id)
+
+    async def settled(self) -> None:
+        """Let everybody have a turn."""
+        await asyncio.sleep(0)
 
     async def running_id(self) -> str:
         listed = await self.runtime.list_containers()
@@ -214,3 +222,17 @@ async def test_root_is_refused_where_the_pod_says_so(tmp_path: Path, fields: Obj
         assert waiting["reason"] == "CreateContainerConfigError"
         assert words in waiting["message"]
         assert [c for c in await story.runtime.list_containers()] == []
+
+
+async def test_a_crashed_container_is_restarted_while_the_api_is_away(tmp_path: Path) -> None:
+    async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
+        await story.until(is_running)
+        story.api.is_away = True
+        story.runtime.crash(await story.running_id(), exit_code=3)
+        async with asyncio.timeout(5):
+            while len(await story.runtime.list_containers()) < 2:
+                await story.settled()
+        story.api.is_away = False
+        story.worker.poke()
+        again = await story.until(lambda s: is_running(s) and s["containerStatuses"][0]["restartCount"] == 1)
+        assert again["phase"] == "Running"
