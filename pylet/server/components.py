@@ -13,7 +13,7 @@ from pylet.client.view import Table
 from pylet.server.crd.serving import Definitions
 from pylet.server.pki import Authority
 from pylet.server.reconcile.observations import Observations
-from pylet.server.reconcile.observer import Observer, Read, unavailable
+from pylet.server.reconcile.observer import Observer, Read, nobody
 
 if TYPE_CHECKING:
     from pylet.server.scheduler.decide import Profile
@@ -30,7 +30,7 @@ def components(
     may_have: Callable[[Object, str], bool],
     mint: Callable[[Object, str], str],
     definitions: Definitions,
-    read: Read = unavailable,
+    read: Read = nobody,
     profiles: Sequence[Profile] = (),
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved;

@@ -231,6 +231,7 @@ async def serve(
                         mint=tokens.legacy,
                         definitions=definitions,
                         profiles=profiles,
+                        read=extensions.read,
                     )
                     for component in working:
                         group.create_task(component)

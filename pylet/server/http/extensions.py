@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 30.0
 _ANSWER_SECONDS = 5.0
+_ADMIN = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters"))
 
 
 @dataclass(slots=True)
@@ -90,6 +91,22 @@ class Extensions:
             return Answer.text("service unavailable\n", 503)
         target = self._target(extension, http.rel_url.raw_path, tuple(_told(user)))
         return await self._forwarder.forward(http, target)
+
+    async def read(self, path: str) -> Object | None:
+        """What this server itself is answered to a GET; None where nobody serves the path. Raises: ApiError."""
+        extension = self.find(path.partition("?")[0])
+        if extension is None:
+            return None
+        if not extension.is_available:
+            raise ServiceUnavailable("the server is currently unable to handle the request")
+        status, body = await self._forwarder.fetch(self._target(extension, path, _ADMIN), seconds=_ANSWER_SECONDS)
+        try:
+            found: Object = orjson.loads(body)
+        except ValueError as bad:
+            raise ServiceUnavailable(f"no JSON from {path}: {status}") from bad
+        if status != 200:
+            raise ApiError(str(found.get("message") or f"{path}: {status}"))
+        return found
 
     def _target(self, extension: Extension, path: str, headers: tuple[tuple[str, str], ...]) -> Target:
         spec, service = extension.spec, extension.service
@@ -213,9 +230,8 @@ class Extensions:
                 )
                 return "MissingEndpoints", f'{words} name "{named[0]}"', None
         path = f"/apis/{spec['group']}/{spec['version']}"
-        admin = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters"))
         try:
-            target = self._target(extension, path, admin)
+            target = self._target(extension, path, _ADMIN)
             status, body = await self._forwarder.fetch(target, seconds=_ANSWER_SECONDS)
             if not 200 <= status < 300:
                 raise ServiceUnavailable(f"bad status from {target.url}: {status}")

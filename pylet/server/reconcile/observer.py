@@ -12,17 +12,14 @@ from pylet.api.errors import ApiError
 from pylet.api.object import Object
 from pylet.server.reconcile.observations import Answer, Observations
 
-Read: TypeAlias = Callable[[str], Awaitable[Object]]
-"""GET of a path (with its query) of the whole API, aggregated servers included. Raises: ApiError."""
+Read: TypeAlias = Callable[[str], Awaitable[Object | None]]
+"""GET of a path (with its query) that another server serves; None where none does. Raises: ApiError."""
 
 _EVERY_SECONDS = 15.0
 
 
-async def unavailable(path: str) -> Object:
-    """Where no aggregated API can be read."""
-    _, _, group, _, *names = path.partition("?")[0].split("/")
-    resource = names[2] if names[:1] == ["namespaces"] and len(names) > 2 else names[0]
-    raise ApiError(f"the server could not find the requested resource (get {resource}.{group})")
+async def nobody(path: str) -> None:
+    """Where no other server is known."""
 
 
 class Observer:
@@ -58,7 +55,13 @@ class Observer:
 
     async def _look(self, path: str) -> None:
         try:
-            answer: Answer = await self._read(path)
+            answer: Answer = await self._read(path) or _not_served(path)
         except ApiError as refused:
             answer = refused
         self._observations.put(path, answer)
+
+
+def _not_served(path: str) -> ApiError:
+    _, _, group, _, *names = path.partition("?")[0].split("/")
+    resource = names[2] if names[:1] == ["namespaces"] and len(names) > 2 else names[0]
+    return ApiError(f"the server could not find the requested resource (get {resource}.{group})")

@@ -25,6 +25,9 @@ RESOURCES = {
         {"name": "loads/scale", "singularName": "", "namespaced": True, "kind": "Scale", "verbs": ["get"]},
     ],
 }
+METRICS = "/apis/external.metrics.k8s.io/v1beta1"
+QUEUE = f"{METRICS}/namespaces/default/queue"
+QUEUE_TARGET = {"type": "AverageValue", "averageValue": "10"}
 
 
 class Extension:
@@ -75,6 +78,10 @@ async def extension(cluster: Any, tmp_path: Path) -> AsyncIterator[Extension]:
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.path == "/apis/metrics.test/v1":
             return web.json_response(RESOURCES)
+        if request.path == QUEUE:
+            return web.json_response({"items": [{"value": "30"}]})
+        if request.path == METRICS:
+            return web.json_response({"resources": []})
         headers = {name: request.headers.getall(name) for name in request.headers if name.startswith("X-Remote")}
         return web.json_response({"path": request.path_qs, "who": headers})
 
@@ -111,7 +118,9 @@ async def test_it_hears_who_asks(cluster: Any, extension: Extension) -> None:
     await extension.register()
     await extension.available("True")
     path = "/apis/metrics.test/v1/namespaces/a/loads/x?limit=1"
-    seen = (await cluster.ask("GET", path, X_Remote_User="joe", Impersonate_User="ann", Impersonate_Group="system:masters")).json
+    seen = (
+        await cluster.ask("GET", path, X_Remote_User="joe", Impersonate_User="ann", Impersonate_Group="system:masters")
+    ).json
     assert seen["path"] == path
     assert seen["who"]["X-Remote-User"] == ["ann"]
     assert seen["who"]["X-Remote-Group"] == ["system:masters", "system:authenticated"]
@@ -131,3 +140,31 @@ async def test_a_missing_service_is_said(cluster: Any, extension: Extension) -> 
     condition = await extension.available("False")
     assert condition["reason"] == "ServiceNotFound"
     assert condition["message"] == 'service/other in "default" is not present'
+
+
+async def test_an_autoscaler_reads_its_metrics_there(cluster: Any, extension: Extension) -> None:
+    group = {"group": "external.metrics.k8s.io", "version": "v1beta1"}
+    await extension.register()
+    spec = (await cluster.ask("GET", f"{API_SERVICES}/v1.metrics.test")).json["spec"] | group
+    named = {"metadata": {"name": "v1beta1.external.metrics.k8s.io"}, "spec": spec}
+    await cluster.ask("POST", API_SERVICES, named)
+    labels = {"app": "web"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    workload = {"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
+    deployments = "/apis/apps/v1/namespaces/default/deployments"
+    assert (await cluster.ask("POST", deployments, workload)).status == 201
+    metric = {"type": "External", "external": {"metric": {"name": "queue"}, "target": QUEUE_TARGET}}
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
+    scaler = {"metadata": {"name": "web"}, "spec": {"scaleTargetRef": reference, "maxReplicas": 9, "metrics": [metric]}}
+    async with asyncio.timeout(10):
+        while True:
+            if (await cluster.ask("GET", QUEUE)).status == 200:
+                break
+            await asyncio.sleep(0.02)
+    path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
+    assert (await cluster.ask("POST", path, scaler)).status == 201
+    async with asyncio.timeout(10):
+        while True:
+            if (await cluster.ask("GET", f"{deployments}/web")).json["spec"]["replicas"] == 3:
+                break
+            await asyncio.sleep(0.05)
