@@ -26,6 +26,7 @@ _LOSSES = {_SUBSYSTEM << 8 | number for number in (2, 5, 8, 11, 14)}  # of a tab
 _BEGIN, _END = 16, 17
 _GROUP = 7
 _LOUD_BYTES = 16 << 10
+_ATTEMPTS = 3
 _UNSPEC, _INET = 0, 1
 _HEADER = struct.Struct("!BBH")
 _VERBS = {nftset.ADD: (_NEW_ELEMENT, CREATE), nftset.DELETE: (_DELETE_ELEMENT, 0), nftset.FLUSH: (_DELETE_ELEMENT, 0)}
@@ -50,7 +51,17 @@ class Table:
 
     async def run(self, script: str) -> None:
         """Run nft's own language, one transaction. Raises: NftError."""
-        with _file(script) as source, self._unheard(len(script)):
+        with self._unheard(len(script)):
+            for _ in range(_ATTEMPTS):
+                code, complaint = await self._run_child(script)
+                if not code:
+                    return
+                if code > 0:
+                    break  # a refusal; below 0 a signal: nft 1.0.6 dies of SIGSEGV once in a while, and then not again
+        raise NftError(complaint or f"nft ended with {code}")
+
+    async def _run_child(self, script: str) -> tuple[int, str]:
+        with _file(script) as source:
             try:
                 child = await asyncio.create_subprocess_exec(
                     "nft", "-f", "-", stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
@@ -59,8 +70,8 @@ class Table:
                 raise NftError("nft is not installed: install the package nftables") from error
             self._children.append(child.pid)  # its socket has this port
             _, complaint = await child.communicate()
-        if child.returncode:
-            raise NftError(_first_line(complaint.decode(errors="replace")) or f"nft ended with {child.returncode}")
+        assert child.returncode is not None
+        return child.returncode, _first_line(complaint.decode(errors="replace"))
 
     def batch(self) -> Batch:
         return Batch(self.name, self._types)
