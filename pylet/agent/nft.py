@@ -26,7 +26,6 @@ _LOSSES = {_SUBSYSTEM << 8 | number for number in (2, 5, 8, 11, 14)}  # of a tab
 _BEGIN, _END = 16, 17
 _GROUP = 7
 _LOUD_BYTES = 16 << 10
-_ATTEMPTS = 3
 _UNSPEC, _INET = 0, 1
 _HEADER = struct.Struct("!BBH")
 _VERBS = {nftset.ADD: (_NEW_ELEMENT, CREATE), nftset.DELETE: (_DELETE_ELEMENT, 0), nftset.FLUSH: (_DELETE_ELEMENT, 0)}
@@ -51,27 +50,13 @@ class Table:
 
     async def run(self, script: str) -> None:
         """Run nft's own language, one transaction. Raises: NftError."""
-        with self._unheard(len(script)):
-            for _ in range(_ATTEMPTS):
-                code, complaint = await self._run_child(script)
-                if not code:
-                    return
-                if code > 0:
-                    break  # a refusal; below 0 a signal: nft 1.0.6 dies of SIGSEGV once in a while, and then not again
-        raise NftError(complaint or f"nft ended with {code}")
-
-    async def _run_child(self, script: str) -> tuple[int, str]:
-        with _file(script) as source:
-            try:
-                child = await asyncio.create_subprocess_exec(
-                    "nft", "-f", "-", stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-                )
-            except FileNotFoundError as error:
-                raise NftError("nft is not installed: install the package nftables") from error
+        with self._unheard(len(script)), _file(script) as source:
+            # Not through the event loop: uvloop forks, and gRPC's fork handlers crash the child; Popen has vfork.
+            child = _start(source)
             self._children.append(child.pid)  # its socket has this port
-            _, complaint = await child.communicate()
-        assert child.returncode is not None
-        return child.returncode, _first_line(complaint.decode(errors="replace"))
+            _, complaint = await asyncio.to_thread(child.communicate)
+        if child.returncode:
+            raise NftError(_first_line(complaint) or f"nft ended with {child.returncode}")
 
     def batch(self) -> Batch:
         return Batch(self.name, self._types)
@@ -139,13 +124,20 @@ class Table:
 
 def remove(table: str) -> None:
     """Remove the table and all it holds, if it is there. Raises: NftError."""
-    script = f"add table inet {table}\ndelete table inet {table}\n"
+    with _file(f"add table inet {table}\ndelete table inet {table}\n") as source:
+        child = _start(source)
+        _, complaint = child.communicate()
+    if child.returncode:
+        raise NftError(_first_line(complaint) or f"nft ended with {child.returncode}")
+
+
+def _start(source: IO[bytes]) -> subprocess.Popen[str]:
     try:
-        done = subprocess.run(["nft", "-f", "-"], input=script, text=True, capture_output=True)
+        return subprocess.Popen(
+            ["nft", "-f", "-"], stdin=source, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
     except FileNotFoundError as error:
         raise NftError("nft is not installed: install the package nftables") from error
-    if done.returncode:
-        raise NftError(_first_line(done.stderr) or f"nft ended with {done.returncode}")
 
 
 def _named(kind: int, name: str) -> bytes:
