@@ -276,6 +276,7 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: date
                 ca=ca,
                 authority=authority,
                 mint=lambda account, secret: "a token",
+                may_have=lambda request, attribute: False,
                 definitions=definitions,
             )
             working[:] = [group.create_task(component) for component in found]

@@ -107,9 +107,12 @@ class Scheduler:
             self._tell(NODE, before, after)
 
     def _other_changed(self, kind: Kind, before: Entry | None, after: Entry | None) -> None:
+        self._look_at_volumes()
+        self._tell(kind, before, after)
+
+    def _look_at_volumes(self) -> None:
         for heard in self._volumes_heard:
             heard.set()
-        self._tell(kind, before, after)
 
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
         if after is None or not counts_on_node(after.object):
@@ -126,6 +129,7 @@ class Scheduler:
         uid = entry.uid
         self._forget(uid)
         self._assumed.discard(uid)
+        self._look_at_volumes()
         home = self._snapshot.home_of(uid)
         if home is None and not dig(entry.object, "status", "nominatedNodeName"):
             return
@@ -187,11 +191,12 @@ class Scheduler:
         if change.kind is POD and change.after is not None and change.after["metadata"]["uid"] == uid:
             pod = Pending(change.after)
         scheduler = self._profile_of(pod.pod).scheduler_name
-        return any(
-            plugin.may_help(pod, change, self._snapshot)
-            for name in refused_by
-            if (plugin := self._plugins.get((scheduler, name))) is not None
-        )
+        plugins = [plugin for name in refused_by if (plugin := self._plugins.get((scheduler, name))) is not None]
+        try:
+            return any(plugin.may_help(pod, change, self._snapshot) for plugin in plugins)
+        except Exception:  # whoever changed something is not to suffer from it
+            log.exception("cannot tell whether a change of %s helps pod %s", change.kind.plural, pod.key)
+            return True
 
     def _wake(self, uid: str) -> None:
         if uid not in self._preempting:
@@ -209,25 +214,36 @@ class Scheduler:
                 await self._rest()
                 continue
             self._refused.pop(uid, None)
-            pod = Pending(self._pending[uid].object)
-            profile = self._profile_of(pod.pod)
-            self._turn += 1
-            match decide(pod, self._snapshot, profile, self._start, self._turn):
-                case Placement(node, examined):
-                    self._start += examined
-                    self._assume(pod, node)
-                    if pod.claims and (binding := self._claim_volumes(pod, node)) is not None:
-                        spawn(self._bind_with_volumes(pod, binding))
-                        continue
-                    await bindings.acquire()
-                    spawn(self._bind(pod, node)).add_done_callback(lambda _: bindings.release())
-                case Unschedulable() as refused:
-                    self._start += len(refused.refusals)
-                    spawn(self._refuse(pod, refused, profile))
-                    await asyncio.sleep(0)
+            try:
+                work, is_binding = self._attempt(Pending(self._pending[uid].object))
+            except Exception:  # what is wrong with one pod, or one plugin, must not keep others from their places
+                log.exception("cannot decide on pod %s", self._pending[uid].key)
+                self._queue.retry(uid)
+                continue
+            if is_binding:
+                await bindings.acquire()
+                spawn(work).add_done_callback(lambda _: bindings.release())
+            else:
+                spawn(work)
             decided += 1
-            if decided % _YIELD_AFTER == 0:
+            if decided % _YIELD_AFTER == 0 or not is_binding:
                 await asyncio.sleep(0)
+
+    def _attempt(self, pod: Pending) -> tuple[Coroutine[Any, Any, None], bool]:
+        """Decide, and have it count; what is left to be written, and whether it is a binding and no more."""
+        profile = self._profile_of(pod.pod)
+        self._turn += 1
+        match decide(pod, self._snapshot, profile, self._start, self._turn):
+            case Placement(node, examined):
+                self._start += examined
+                binding = self._claim_volumes(pod, node) if pod.claims else None
+                self._assume(pod, node)
+                if binding is not None:
+                    return self._bind_with_volumes(pod, binding), False
+                return self._bind(pod, node), True
+            case Unschedulable() as refused:
+                self._start += len(refused.refusals)
+                return self._refuse(pod, refused, profile), False
 
     async def _rest(self) -> None:
         """Until something happens, or a pod has waited long enough."""
@@ -288,7 +304,7 @@ class Scheduler:
         try:
             await self._writer.nominate(pod.pod, binding.node)
             await self._writer.bind_volumes(binding)
-            await self._until_bound(binding)
+            await self._until_bound(pod.uid, binding)
         except ApiError as failed:
             await self._give_back(pod, binding.node, failed.message)
         except (volumes.Unusable, TimeoutError) as failed:
@@ -299,7 +315,7 @@ class Scheduler:
         finally:
             volumes.forget(binding, self._snapshot.assumed)
 
-    async def _until_bound(self, binding: Binding) -> None:
+    async def _until_bound(self, uid: str, binding: Binding) -> None:
         """Raises: Unusable, TimeoutError."""
         heard = asyncio.Event()
         self._volumes_heard.add(heard)
@@ -308,6 +324,8 @@ class Scheduler:
                 while not volumes.is_done(binding, self._snapshot.view):
                     heard.clear()
                     await heard.wait()
+                    if uid not in self._assumed:
+                        raise volumes.Unusable("pod does not exist any more")
         finally:
             self._volumes_heard.discard(heard)
 

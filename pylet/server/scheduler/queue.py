@@ -83,6 +83,7 @@ class Queue:
 
     def retry(self, uid: str) -> None:
         """Try a pod again whose attempt failed for no reason of its own, after its back-off."""
+        self._unpark(uid)
         waiting = self._waiting[uid]
         waiting.place = next(self._numbers)
         heapq.heappush(self._failed, (self._backed_off(waiting), waiting.place, uid))
