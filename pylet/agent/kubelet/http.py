@@ -114,6 +114,19 @@ class KubeletServer:
         text = _METRICS[which](await self._meter.read())
         return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
+    async def _running_pods(self, request: web.BaseRequest) -> web.StreamResponse:
+        """What the runtime runs, whatever the API knows of it."""
+        found: dict[str, Object] = {}
+        for container in await self._runtime.list_containers():
+            names = container.labels
+            if container.state is not ContainerState.RUNNING or POD_UID not in names:
+                continue
+            meta = {"name": names[POD_NAME], "namespace": names[POD_NAMESPACE], "uid": names[POD_UID]}
+            pod = found.setdefault(meta["uid"], {"metadata": meta, "spec": {"containers": []}, "status": {}})
+            pod["spec"]["containers"].append({"name": names[CONTAINER_NAME], "image": container.image.image})
+        listed = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": [*found.values()]}
+        return web.Response(body=orjson.dumps(listed), content_type="application/json")
+
     async def _list_pods(self, request: web.BaseRequest) -> web.StreamResponse:
         listed = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods()}
         return web.Response(body=orjson.dumps(listed), content_type="application/json")
@@ -250,6 +263,7 @@ _ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], tuple[int
     "stats": (KubeletServer._stats, (1,)),
     "metrics": (KubeletServer._metrics, (0, 1)),
     "pods": (KubeletServer._list_pods, (0,)),
+    "runningpods": (KubeletServer._running_pods, (0,)),
     "containerLogs": (KubeletServer._logs, (3,)),
     "exec": (KubeletServer._exec, (3, 4)),
     "attach": (KubeletServer._attach, (3, 4)),
@@ -259,6 +273,7 @@ _ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], tuple[int
 _METRICS = {"": kubelet_metrics, "resource": resource_metrics, "cadvisor": cadvisor_metrics}
 _SUBRESOURCES = {
     "pods": ("pods", "proxy"),
+    "runningpods": ("pods", "proxy"),
     "healthz": ("healthz", "proxy"),
     "configz": ("configz", "proxy"),
     "stats": ("stats",),

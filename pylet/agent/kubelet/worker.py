@@ -174,17 +174,21 @@ class Worker:
         self._wake.clear()
         self._again_at = None
         try:
-            pod = self._granted()
+            # What comes in while this turn waits is for the next one.
+            pod, is_ending = self._granted(), is_terminating(self.pod) or self._deleted
             observed = await self._observe()
             self._resizing.follow(pod, observed)
             self._probing.follow(pod, observed, self._ip(observed), group)
-            plan = self._compute(pod, observed)
+            plan = (
+                stop(observed)
+                if is_ending or self._failure
+                else compute(pod, observed, self._backoff, self.node.clock.now())
+            )
             self._back_off(plan)
             is_reported = await self._report(pod, observed)
             for action in plan.actions:
                 self._launch(action, observed, group)
             self._look_again(plan.again_at)
-            is_ending = is_terminating(self.pod) or self._deleted
             if is_ending and is_reported and not plan.actions and not self._tasks:
                 await self._remove(observed)
                 return True
@@ -220,11 +224,6 @@ class Worker:
         if self._resizing.is_pending:
             self._look_again(node.clock.now() + _RESIZE_RETRY)
         return pod
-
-    def _compute(self, pod: Object, observed: Observed) -> Actions:
-        if self._deleted or self._failure is not None:
-            return stop(observed)
-        return compute(pod, observed, self._backoff, self.node.clock.now())
 
     def _back_off(self, plan: Actions) -> None:
         for name, (reason, message) in (plan.waiting or {}).items():
