@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +130,11 @@ async def test_a_volume_that_no_container_uses_is_not_mounted(node: Node) -> Non
             "mount.nfs is not installed on this node: install nfs-common (nfs-utils)",
             id="a file system whose tool is missing",
             marks=pytest.mark.skipif(shutil.which("mount.nfs") is not None, reason="it is there"),
+        ),
+        pytest.param(
+            {"image": {"reference": "registry.example/app:1"}},
+            "image volumes are not served by this node",
+            id="an image where nobody pulls images",
         ),
         pytest.param(
             {"projected": {"sources": [{"podCertificate": {}}]}},
@@ -270,6 +277,34 @@ async def test_a_block_volume_is_a_device_of_the_container(node: Node) -> None:
     assert [(d.container_path, d.host_path, d.permissions) for d in bindings.devices] == [
         ("/dev/data", str(device), "mrw")
     ]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A blank loop device."""
+    (tmp_path / "disk.img").write_bytes(b"")
+    os.truncate(tmp_path / "disk.img", 16 << 20)
+    try:
+        made = subprocess.run(["losetup", "-f", "--show", tmp_path / "disk.img"], capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no loop devices here")
+    device = made.stdout.decode().strip()
+    yield Path(device)
+    subprocess.run(["losetup", "-d", device], check=True)
+
+
+async def test_a_blank_disk_is_formatted_once_and_shared_by_pods(node: Node, disk: Path) -> None:
+    bound(node, local={"path": str(disk)})
+    path = (await node.volumes.mount(pod(CLAIMED)))["data"]
+    (path / "file").write_text("precious")
+    shared = (await node.volumes.mount(pod(CLAIMED, uid="u2")))["data"]
+    assert (shared / "file").read_text() == "precious"
+    for uid in ("u1", "u2"):
+        await node.volumes.unmount(uid)
+    assert node.mounts() == []
+    again = (await node.volumes.mount(pod(CLAIMED)))["data"]
+    assert (again / "file").read_text() == "precious"
+    await node.volumes.unmount("u1")
 
 
 async def test_mounts_of_files_are_read_only_whatever_is_asked(node: Node) -> None:
