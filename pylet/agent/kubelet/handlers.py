@@ -9,12 +9,14 @@ import asyncio
 import os
 import ssl
 from dataclasses import dataclass
+from urllib.parse import urljoin, urlsplit
 
 from pylet.api.object import Object
 from pylet.cri.interface import CriError, DeadlineExceeded, Runtime
 from pylet.version import KUBERNETES
 
 _BODY_BYTES = 10 << 10
+_REDIRECTS = 10
 _GRPC_SECONDS = 1.0
 _UNBOUNDED_SECONDS = 365 * 86400.0
 
@@ -72,6 +74,7 @@ async def run(handler: Object, target: Target, runtime: Runtime, *, seconds: flo
 def _url(action: Object, target: Target) -> str:
     host, port = action.get("host") or target.ip, target.port(action["port"])
     path = action.get("path") or "/"
+    host = f"[{host}]" if ":" in host else host
     return f"{action.get('scheme', 'HTTP').lower()}://{host}:{port}{path if path.startswith('/') else f'/{path}'}"
 
 
@@ -111,25 +114,44 @@ async def _exec(action: Object, target: Target, runtime: Runtime, seconds: float
 
 
 async def _http(action: Object, target: Target) -> Outcome:
+    """A redirect to the same host is followed; one that leads elsewhere is an answer good enough."""
     host, port = action.get("host") or target.ip, target.port(action["port"])
-    scheme = action.get("scheme", "HTTP").lower()
-    headers = {"host": f"{host}:{port}", "user-agent": f"kube-probe/{KUBERNETES}", "connection": "close"}
+    url = _url(action, target)
+    headers = {"host": f"{host}:{port}", "user-agent": f"kube-probe/{KUBERNETES}", "accept": "*/*"}
     headers |= {header["name"].lower(): header["value"] for header in action.get("httpHeaders") or ()}
-    path = action.get("path") or "/"
-    path = path if path.startswith("/") else f"/{path}"
-    reader, writer = await asyncio.open_connection(host, port, ssl=_trusting() if scheme == "https" else None)
+    for _ in range(_REDIRECTS):
+        code, location = await _get(url, headers | {"connection": "close"})
+        if code == 0:
+            return Outcome(False, f'Get "{url}": malformed HTTP response')
+        if not (300 <= code < 400 and location):
+            return Outcome(True) if 200 <= code < 400 else Outcome(False, f"HTTP probe failed with statuscode: {code}")
+        url = urljoin(url, location)
+        if urlsplit(url).hostname != host:
+            return Outcome(True)
+    return Outcome(False, f'Get "{url}": stopped after {_REDIRECTS} redirects')
+
+
+async def _get(url: str, headers: dict[str, str]) -> tuple[int, str]:
+    """Status code, 0 for what is not HTTP, and the Location header."""
+    to = urlsplit(url)
+    is_secure = to.scheme == "https"
+    port = to.port or (443 if is_secure else 80)
+    reader, writer = await asyncio.open_connection(to.hostname, port, ssl=_trusting() if is_secure else None)
     try:
+        path = f"{to.path or '/'}?{to.query}" if to.query else to.path or "/"
         lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
         writer.write("\r\n".join(lines).encode())
         status_line = (await reader.readline()).decode(errors="replace").split(" ", 2)
         if len(status_line) < 2 or not status_line[1].isdecimal():
-            return Outcome(False, f'Get "{scheme}://{host}:{port}{path}": malformed HTTP response')
-        code = int(status_line[1])
+            return 0, ""
+        location = ""
+        while (line := (await reader.readline()).decode(errors="replace")).strip():
+            name, _, value = line.partition(":")
+            if name.lower() == "location":
+                location = value.strip()
+        return int(status_line[1]), location
     finally:
         writer.close()
-    if 200 <= code < 400:
-        return Outcome(True)
-    return Outcome(False, f"HTTP probe failed with statuscode: {code}")
 
 
 async def _tcp(action: Object, target: Target) -> Outcome:
