@@ -117,6 +117,15 @@ def claim_of(volume: Object, pod: str) -> str:
     return f"{pod}-{volume['name']}" if "ephemeral" in volume else ""
 
 
+def named_claims(spec: Object) -> list[str]:
+    """The claims a pod names itself, without those made for its ephemeral volumes."""
+    return [
+        claimed.get("claimName", "")
+        for volume in spec.get("volumes") or ()
+        if (claimed := volume.get("persistentVolumeClaim")) is not None
+    ]
+
+
 @lru_cache(maxsize=4096)
 def _shared_labels(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     return dict(items)

@@ -12,7 +12,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, key_of
 from pylet.server.scheduler.changes import is_node
 from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
-from pylet.server.scheduler.model import DISKS, NodeInfo, Pending, PodInfo
+from pylet.server.scheduler.model import DISKS, NodeInfo, Pending, PodInfo, named_claims
 from pylet.server.scheduler.snapshot import Snapshot
 
 
@@ -31,7 +31,7 @@ class VolumeRestrictions(Plugin):
         if not pod.claims and not pod.disks:
             return None
         is_taken = False
-        for name in _claimed(pod.spec):
+        for name in named_claims(pod.spec):
             key = Key(pod.namespace, name)
             claim = snapshot.view.get(CLAIM, key)
             if claim is None:
@@ -53,21 +53,13 @@ class VolumeRestrictions(Plugin):
             return change.before is None
         if change.kind is CLAIM and change.after is not None:
             key = key_of(change.after)
-            return change.before is None and key.namespace == pod.namespace and key.name in _claimed(pod.spec)
+            return change.before is None and key.namespace == pod.namespace and key.name in named_claims(pod.spec)
         if change.kind is not POD or change.after is not None or change.before is None:
             return False
         gone = PodInfo(change.before)
         if gone.namespace != pod.namespace:
             return False
         return _collide(pod.disks, gone.disks) or not set(gone.claims).isdisjoint(pod.claims)
-
-
-def _claimed(spec: Object) -> list[str]:
-    return [
-        volume["persistentVolumeClaim"]["claimName"]
-        for volume in spec.get("volumes") or ()
-        if volume.get("persistentVolumeClaim")
-    ]
 
 
 def _collide(ones: Iterable[Object], others: Iterable[Object]) -> bool:

@@ -5,8 +5,6 @@ Source: upstream `plugins/volumezone/volume_zone.go`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.storageclass import KIND as CLASS
@@ -14,7 +12,7 @@ from pylet.api.object import Key, Object, key_of, labels_of
 from pylet.api.volumebinding import class_of, waits_for_consumer
 from pylet.server.scheduler.changes import is_node
 from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
-from pylet.server.scheduler.model import NodeInfo, Pending
+from pylet.server.scheduler.model import NodeInfo, Pending, named_claims
 from pylet.server.scheduler.snapshot import Snapshot
 
 _STABLE = {
@@ -30,7 +28,7 @@ class VolumeZone(Plugin):
 
     def filter(self, pod: Pending, snapshot: Snapshot) -> Check | Refusal | None:
         wanted: list[tuple[str, frozenset[str]]] = []
-        for name in _claimed(pod.spec):
+        for name in named_claims(pod.spec):
             volume = self._volume(Key(pod.namespace, name), snapshot)
             if isinstance(volume, Refusal):
                 return volume
@@ -79,16 +77,8 @@ class VolumeZone(Plugin):
             return before is None and waits_for_consumer(after)
         if change.kind is CLAIM:
             key = key_of(after)
-            return key.namespace == pod.namespace and key.name in _claimed(pod.spec)
+            return key.namespace == pod.namespace and key.name in named_claims(pod.spec)
         return change.kind is VOLUME and (before is None or _topology(before) != _topology(after))
-
-
-def _claimed(spec: Object) -> Iterable[str]:
-    return [
-        volume["persistentVolumeClaim"].get("claimName", "")
-        for volume in spec.get("volumes") or ()
-        if volume.get("persistentVolumeClaim")
-    ]
 
 
 def _topology(volume: Object | None) -> list[tuple[str, frozenset[str]]]:
