@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from pylet.agent.kubelet.volumes import mounts
+from pylet.agent.kubelet.volumes import csi_driver, mounts
 from pylet.agent.kubelet.volumes.csi_driver import (
     Block,
     Can,
@@ -32,6 +32,7 @@ from pylet.agent.kubelet.volumes.csi_driver import (
 )
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.ownership import give_to_group
+from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.api import quantity
 from pylet.api.errors import ApiError
 from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
@@ -176,6 +177,17 @@ class Csi(VolumeType):
             host.in_use.pop(directory, None)
         except CallError as failed:
             raise _error(f"Unmounter.TearDownAt failed: {failed}") from failed
+
+
+async def driver_usage(directory: Path, host: Host) -> Usage | None:
+    """What the driver says of a published volume; None where it does not count. Raises: CallError."""
+    data = _load(directory)
+    driver = host.drivers.get(data["driverName"]) if data is not None else None
+    if data is None or driver is None or Can.STATS not in await driver.can():
+        return None
+    found = {usage.unit: usage for usage in await driver.stats(data["volumeHandle"], data["targetPath"])}
+    size, files = found.get(1, csi_driver.Usage()), found.get(2, csi_driver.Usage())
+    return Usage(size.total, size.available, size.used, files.total, files.available, files.used)
 
 
 async def unstage_unused(host: Host, driver: Driver) -> None:

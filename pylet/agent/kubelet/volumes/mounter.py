@@ -18,6 +18,7 @@ from pathlib import Path
 from pylet.agent.kubelet.volumes import bindings, mounts, volume_types
 from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
 from pylet.agent.kubelet.volumes.claims import NotBound, check_node, resolve, used
+from pylet.agent.kubelet.volumes.csi import driver_usage
 from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.references import ApiReferences
@@ -27,6 +28,7 @@ from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, uid_of
 from pylet.client.interface import Client, Tables
+from pylet.cri.socket import CallError
 
 log = logging.getLogger(__name__)
 
@@ -135,11 +137,12 @@ class Volumes:
     async def usage(self, pod_uid: str) -> Mapping[str, Usage]:
         """How full the volumes of a pod are, by name; those that live and die with others' files are left out."""
         known = self._pods.get(pod_uid)
-        found = {}
+        found: dict[str, Usage] = {}
         for name, volume in (known.done if known is not None else {}).items():
             if not volume.block and volume.path.is_relative_to(self._pod_dir(pod_uid)):
-                with suppress(OSError):
-                    found[name] = await asyncio.to_thread(usage, volume.path)
+                with suppress(OSError, CallError):
+                    told = await driver_usage(volume.path.parent, self.host)
+                    found[name] = told or await asyncio.to_thread(usage, volume.path)
         return found
 
     def in_use(self) -> list[str]:

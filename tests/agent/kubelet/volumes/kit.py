@@ -186,6 +186,7 @@ class CsiDriver:
                 mounts.unmount(target)
             return csi._Empty()
 
+        counted = csi._Stats((csi.Usage(60, 100, 40, 1), csi.Usage(6, 10, 4, 2)))
         can = tuple(csi._Capability(csi._Rpc(each)) for each in self._can)
         topology = csi._Topology({"example.com/zone": "a"})
         return {
@@ -195,6 +196,10 @@ class CsiDriver:
             "NodeUnstageVolume": (csi.Unstage, lambda _: csi._Empty()),
             "NodePublishVolume": (csi.Publish, publish),
             "NodeUnpublishVolume": (csi.Unpublish, unpublish),
+            "NodeGetVolumeStats": (
+                csi._StatsOf,
+                lambda _: csi._Stats((csi.Usage(60, 100, 40, 1), csi.Usage(6, 10, 4, 2))),
+            ),
             "NodeExpandVolume": (csi.Expand, lambda request: csi.Expanded(request.capacity_range.required_bytes)),
         }
 

@@ -20,6 +20,7 @@ from pylet.agent.kubelet.volumes.csi_driver import AccessMode, Can
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
 from pylet.agent.kubelet.volumes.interface import Host
 from pylet.agent.kubelet.volumes.mounter import NotMounted
+from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.aio.clock import SystemClock
 from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
 from pylet.api.kinds.node import KIND as NODE
@@ -144,6 +145,14 @@ async def test_a_volume_that_has_grown_is_expanded_and_its_claim_says_so(root: P
         assert request.capacity_range.required_bytes == 2 << 30
         claim = await node.api.get(CLAIM, Key("default", "claim"))
         assert claim["status"]["capacity"] == {"storage": "2Gi"}
+        await node.volumes.unmount("u1")
+
+
+async def test_a_driver_that_counts_says_how_full_its_volume_is(root: Path) -> None:
+    async with cluster(root, Can.STATS) as (node, _):
+        bound(node)
+        await node.volumes.mount(pod(CLAIMED))
+        assert await node.volumes.usage("u1") == {"data": Usage(100, 60, 40, 10, 6, 4)}
         await node.volumes.unmount("u1")
 
 
