@@ -46,7 +46,9 @@ class Access:
 
     async def enter(self, http: web.BaseRequest, info: RequestInfo) -> Attributes:
         """What is asked and by whom, who may. Raises: Unauthorized, Forbidden, BadRequest."""
-        id_ = http.headers.get("Audit-ID") or next(self._ids)
+        id_ = http.headers.get("Audit-ID", "")
+        if not id_ or not id_.isascii():  # it goes back in a header
+            id_ = next(self._ids)
         REQUEST_ID.set(id_)
         auditor = self._auditor
         try:
