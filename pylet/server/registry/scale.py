@@ -25,7 +25,7 @@ def scale_of(kind: Kind, workload: Object) -> Object:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {name: meta[name] for name in _SHOWN if name in meta},
-        "spec": {"replicas": dig(workload, "spec", "replicas", default=0)},
+        "spec": _spec(dig(workload, "spec", "replicas", default=0)),
         "status": {"replicas": dig(workload, "status", "replicas", default=0), "selector": str(labels)},
     }
 
@@ -40,9 +40,13 @@ def _custom(paths: ScalePaths, obj: Object) -> Object:
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": {name: meta[name] for name in _SHOWN if name in meta},
-        "spec": {"replicas": _count(dig(obj, *paths.spec))},
+        "spec": _spec(_count(dig(obj, *paths.spec))),
         "status": status,
     }
+
+
+def _spec(replicas: int) -> Object:
+    return {"replicas": replicas} if replicas else {}  # as Go prints it
 
 
 def _count(value: object) -> int:

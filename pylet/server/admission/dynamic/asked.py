@@ -91,8 +91,10 @@ class Asked:
             shown["metadata"]["resourceVersion"] = old["metadata"].get("resourceVersion", "")
         return shown, None if old is None else await self._shown(old, match.resource)
 
-    async def replace(self, match: Match, changed: Object) -> None:
-        """Make `changed`, an object of that version that was shown before, what is written. Raises: ApiError."""
+    async def replace(self, match: Match, changed: Object, *, strict: bool = False) -> None:
+        """Make `changed`, an object of that version that was shown before, what is written; `strict`: without
+        unknown fields. Raises: ApiError.
+        """
         obj = self.write.obj
         assert obj is not None
         if self.write.old is not None and "metadata" in changed:
@@ -100,9 +102,12 @@ class Asked:
         kind = self.kind_of(match)
         if kind is not None:
             try:
-                schema.of_kind(kind).decode(changed)
+                unknown = schema.of_kind(kind).decode(changed)
             except ValueError as bad:
                 raise internal_error(str(bad)) from bad
+            if strict and unknown and kind.schema is None:
+                listed = ", ".join(f'unknown field "{path}"' for path in unknown)
+                raise internal_error(f"strict decoding error: {listed}")
             schema.default_kind(kind, changed)
         back = await self._back(changed, match.resource)
         obj.clear()

@@ -117,7 +117,7 @@ async def _mutated(
     live: Object = values["object"]
     made = _applied(live, value, cluster.shape(kind)) if type_ == _APPLY else _patched(live, value)
     if made != live:
-        await asked.replace(match, orjson.loads(orjson.dumps(made)))
+        await asked.replace(match, orjson.loads(orjson.dumps(made)), strict=True)
 
 
 # ---- patches

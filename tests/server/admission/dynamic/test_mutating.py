@@ -111,6 +111,15 @@ async def test_what_cannot_be_done_refuses(dynamic: Dynamic, mutation: Object, s
     assert status["details"]["causes"] == [{"message": DENIED + says}]
 
 
+async def test_a_patch_must_not_add_what_the_schema_does_not_know(dynamic: Dynamic) -> None:
+    await mutating(dynamic, patching('[JSONPatch{op: "add", path: "/unknown", value: 1}]'))
+    status = await refused(dynamic.api.create(configmap("c")))
+    assert (status["code"], status["message"]) == (
+        500,
+        'Internal error occurred: strict decoding error: unknown field "unknown"',
+    )
+
+
 async def test_what_cannot_be_done_may_be_ignored(dynamic: Dynamic) -> None:
     await mutating(dynamic, patching('[JSONPatch{op: "remove", path: "/x"}]'), failurePolicy="Ignore")
     await dynamic.api.create(configmap("c"))
