@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
+from pylet.api.errors import Conflict
 from pylet.api.kinds.event import KIND as EVENT
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.poddisruptionbudget import KIND as BUDGET
 from pylet.api.object import Key, Object, condition_of, dig, is_terminating
+from pylet.server.scheduler import loop
+from pylet.server.scheduler.acting import Writer
+from pylet.server.scheduler.decide import decide
+from pylet.server.scheduler.model import Pending
 from tests.sim import invariants
 from tests.sim.cluster import Cluster, running
 from tests.sim.virtual import run
@@ -164,6 +169,50 @@ def test_a_pod_nobody_can_help_is_tried_every_five_minutes(keys: Path) -> None:
             await cluster.apply(pod("huge", "100"))
             await asyncio.sleep(3600)
             assert 12 <= told(cluster, "huge") <= 14
+
+    run(scenario())
+
+
+def test_what_is_wrong_with_one_pod_holds_up_no_other(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(wanted: Pending, *args: Any) -> Any:
+        if wanted.key.name == "broken":
+            raise RuntimeError("a bug")
+        return decide(wanted, *args)
+
+    async def scenario() -> None:
+        async with running(keys, nodes=1) as cluster:
+            monkeypatch.setattr(loop, "decide", broken)
+            await cluster.apply(pod("broken"))
+            await cluster.apply(pod("fine"))
+            await cluster.until(lambda: node_of(cluster, "fine") != "", seconds=5)
+            monkeypatch.setattr(loop, "decide", decide)
+            await cluster.until(lambda: node_of(cluster, "broken") != "", seconds=30)
+
+    run(scenario())
+
+
+def test_a_binding_that_fails_gives_the_place_back_and_is_tried_again(
+    keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind, refusals = Writer.bind, 3
+
+    async def refusing(self: Writer, key: Key, uid: str, node: str) -> None:
+        nonlocal refusals
+        if key.name == "unlucky" and refusals:
+            refusals -= 1
+            raise Conflict("", "pods/binding", key.name, "not now")
+        await bind(self, key, uid, node)
+
+    monkeypatch.setattr(Writer, "bind", refusing)
+
+    async def scenario() -> None:
+        async with running(keys, nodes=1) as cluster:
+            invariants.one_place(cluster)
+            await cluster.apply(pod("unlucky", "3"))
+            await cluster.until(lambda: reason_of(cluster, "unlucky") == "SchedulerError", seconds=5)
+            began = cluster.clock.monotonic()
+            await cluster.until(lambda: node_of(cluster, "unlucky") != "", seconds=30)
+            assert cluster.clock.monotonic() - began > 3, "it backs off"
 
     run(scenario())
 
