@@ -154,3 +154,9 @@ async def test_an_unknown_driver_is_named_with_those_there_are() -> None:
     with pytest.raises(StoreError, match=r"no store driver for 'oracle://x': known are memory, sqlite"):
         async with open_store("oracle://x"):
             pass
+
+
+async def test_writes_go_on_after_history_was_compacted(store: Store) -> None:
+    await store.create("/a", b"1")
+    await store.compact(0)
+    assert await store.update("/a", b"2") > 1

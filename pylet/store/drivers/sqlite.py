@@ -122,7 +122,8 @@ class SqliteStore:
 
     async def compact(self, revision: int) -> None:
         self._history.compact(revision)
-        await self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        async with self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)") as rows:
+            await rows.fetchall()  # a statement left open would keep later writes from committing
 
     async def close(self) -> None:
         self._closing = True
