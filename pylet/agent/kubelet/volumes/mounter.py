@@ -142,7 +142,7 @@ class Volumes:
             if not volume.block and volume.path.is_relative_to(self._pod_dir(pod_uid)):
                 with suppress(OSError, CallError):
                     told = await driver_usage(volume.path.parent, self.host)
-                    found[name] = told or await asyncio.to_thread(usage, volume.path)
+                    found[name] = await asyncio.to_thread(usage, volume.path) if told is None else told
         return found
 
     def in_use(self) -> list[str]:
