@@ -20,6 +20,10 @@ class AgentConfig:
     node_name: str
     node_ip: str | None = None
     """None means: the address of the link that has the default route, or the one that reaches the server."""
+    nodeport_addresses: tuple[str, ...] = ()
+    """Networks; none means the node's own address alone."""
+    allow_external_ips: bool = False
+    """Serve spec.externalIPs of Services (CVE-2020-8554)."""
     node_label: tuple[str, ...] = ()
     """`key=value` each, for registration."""
     node_taint: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -45,6 +46,7 @@ from pylet.agent.kubelet.volumes.local_path import LocalPath
 from pylet.agent.kubelet.volumes.mounter import Volumes
 from pylet.agent.network.dns import Dns
 from pylet.agent.network.loop import Network, NetworkSettings
+from pylet.agent.network.rtnetlink import Rtnetlink
 from pylet.agent.policy.loop import Policies
 from pylet.agent.proxy.loop import Proxy, Sources
 from pylet.agent.proxy.model import Here
@@ -186,7 +188,11 @@ async def run_node(
         proxy = Proxy(
             Sources(services=tables[SERVICE], slices=tables[ENDPOINT_SLICE], nodes=tables[NODE], pods=tables[POD]),
             clock,
-            here=Here(config.node_name, addresses=(address,)),
+            here=Here(
+                config.node_name,
+                addresses=_node_port_addresses(config.nodeport_addresses, address),
+                external_ips=config.allow_external_ips,
+            ),
             layout=layout,
             own=frozenset({_DNS_SERVICE}),
         )
@@ -321,6 +327,16 @@ def _own_address(server: str) -> str:
     except OSError as failed:
         raise Unusable(f"cannot find this node's address: {failed}; give --node-ip") from failed
     return address
+
+
+def _node_port_addresses(cidrs: tuple[str, ...], own: str) -> tuple[str, ...]:
+    """The node's own address, or those of its addresses that are in these networks: never a loopback one."""
+    if not cidrs:
+        return (own,)
+    networks = [ip_network(cidr) for cidr in cidrs]
+    with Rtnetlink() as kernel:
+        found = {address.ip for address in kernel.addresses() if not address.ip.is_loopback}
+    return tuple(sorted(str(ip) for ip in found if any(ip in network for network in networks)))
 
 
 def _resolver(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -215,6 +215,22 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option("node-ip", "Address of the node.", BOTH, _address, metavar="IP", default="the address of the default route"),
     Option(
+        "nodeport-addresses",
+        "Network in which the node's addresses answer node ports.",
+        BOTH,
+        _cidr,
+        Shape.MANY,
+        "CIDR",
+        default="the node's own address",
+    ),
+    Option(
+        "allow-external-ips",
+        "Serve Services' externalIPs: who may write a Service then can take any address's traffic.",
+        BOTH,
+        _flag,
+        Shape.FLAG,
+    ),
+    Option(
         "node-label",
         "Label to register the node with.",
         BOTH,
