@@ -140,8 +140,8 @@ class Asked:
         obj = self.write.obj or self.write.old
         if self.write.subresource in _ITS_OWN or obj is None:
             return Gvk(resource.group, resource.version, resource.name)
-        group, _, version = obj["apiVersion"].rpartition("/")
-        return Gvk(group, version, obj["kind"])
+        group, _, version = obj.get("apiVersion", "").rpartition("/")
+        return Gvk(group, version, obj.get("kind", ""))
 
     def kind_of(self, match: Match) -> Kind | None:
         """The kind whose schema the object has; options of connections have none."""
