@@ -6,12 +6,14 @@ Source: upstream `pkg/kubelet/sysctl/allowlist.go`, `pkg/kubelet/lifecycle/handl
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from pylet.agent.kubelet.spec import all_containers
+from pylet.api import podresources
 from pylet.api.object import Object, dig
+from pylet.api.quantity import parse
 
 Refusal: TypeAlias = tuple[str, str]
 
@@ -40,28 +42,37 @@ class Abilities:
     apparmor: bool = False
 
 
-def refusal(pod: Object, abilities: Abilities) -> Refusal | None:
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the pod is to run: the Node, and the pods that run there already."""
+
+    abilities: Abilities = Abilities()
+    node: Object = field(default_factory=dict)
+    others: Sequence[Object] = ()
+
+
+def refusal(pod: Object, home: Home) -> Refusal | None:
     for check in _CHECKS:
-        if (refused := check(pod, abilities)) is not None:
+        if (refused := check(pod, home)) is not None:
             return refused
     return None
 
 
-def _system(pod: Object, abilities: Abilities) -> Refusal | None:
+def _system(pod: Object, home: Home) -> Refusal | None:
     if dig(pod, "spec", "os", "name") not in (None, "linux"):
         return "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
     return None
 
 
-def _apparmor(pod: Object, abilities: Abilities) -> Refusal | None:
+def _apparmor(pod: Object, home: Home) -> Refusal | None:
     asked = [dig(c, "securityContext", "appArmorProfile", "type") for c in all_containers(pod)]
     asked.append(dig(pod, "spec", "securityContext", "appArmorProfile", "type"))
-    if abilities.apparmor or all(profile in (None, "Unconfined") for profile in asked):
+    if home.abilities.apparmor or all(profile in (None, "Unconfined") for profile in asked):
         return None
     return "AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host"
 
 
-def _sysctls(pod: Object, abilities: Abilities) -> Refusal | None:
+def _sysctls(pod: Object, home: Home) -> Refusal | None:
     spec = pod["spec"]
     for sysctl in dig(spec, "securityContext", "sysctls", default=()):
         name = _dotted(sysctl["name"])
@@ -74,10 +85,28 @@ def _sysctls(pod: Object, abilities: Abilities) -> Refusal | None:
     return None
 
 
+def _resources(pod: Object, home: Home) -> Refusal | None:
+    """What the pod asks for must be left: a pod that was bound by hand has not been measured by the scheduler."""
+    room = podresources.amounts(dig(home.node, "status", "allocatable"))
+    asks = {**podresources.requests(pod, is_live=False), "pods": parse("1")}
+    podresources.add(asks, podresources.amounts(pod["spec"].get("overhead")))
+    used: podresources.Amounts = {"pods": parse(str(len(home.others)))}
+    for other in home.others:
+        podresources.add(used, podresources.requests(other, is_live=True))
+    for name in ("pods", *(name for name in asks if name != "pods")):
+        unit = 1_000_000 if name == "cpu" else 1_000_000_000
+        taken = used[name].nanos if name in used else 0
+        if name in room and asks[name].nanos and asks[name].nanos + taken > room[name].nanos:
+            amounts = (asks[name].nanos // unit, taken // unit, room[name].nanos // unit)
+            words = "Node didn't have enough resource: {}, requested: {}, used: {}, capacity: {}"
+            return f"OutOf{name}", words.format(name, *amounts)
+    return None
+
+
 def _dotted(name: str) -> str:
     """`net/ipv4/tcp_rmem` is another way to write it, in which dots belong to the names."""
     first = min((name.find(mark) for mark in "./" if mark in name), default=-1)
     return name if first < 0 or name[first] == "." else name.translate(str.maketrans("./", "/."))
 
 
-_CHECKS: tuple[Callable[[Object, Abilities], Refusal | None], ...] = (_system, _apparmor, _sysctls)
+_CHECKS: tuple[Callable[[Object, Home], Refusal | None], ...] = (_system, _resources, _apparmor, _sysctls)

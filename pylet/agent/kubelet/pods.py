@@ -64,7 +64,18 @@ class Pods:
         starts = asyncio.Semaphore(_STARTS)
         abilities = Abilities(apparmor=has_apparmor())
         self._node = Node(
-            client, runtime, volumes, images, View(tables), clock, recorder, settings, self._cgroups, abilities, starts
+            client,
+            runtime,
+            volumes,
+            images,
+            View(tables),
+            clock,
+            recorder,
+            settings,
+            self._cgroups,
+            abilities,
+            starts,
+            self.pods,
         )
         self._workers: dict[str, Worker] = {}
         self._others = asyncio.Event()

@@ -80,6 +80,8 @@ class Node:
     cgroups: Cgroups
     abilities: Abilities
     starts: asyncio.Semaphore
+    pods: Callable[[], list[Object]]
+    """Those bound to this node, as the API has them."""
 
 
 class CannotRun(Exception):

@@ -154,7 +154,9 @@ class Worker:
 
     def _admit(self) -> None:
         """Refuse a pod that is new here and that this node cannot run."""
-        if (refused := admission.refusal(self.pod, self.node.abilities)) is not None:
+        running = [pod for pod in self._others() if dig(pod, "status", "startTime")]
+        home = admission.Home(self.node.abilities, self._own_node(), running)
+        if (refused := admission.refusal(self.pod, home)) is not None:
             reason, message = refused
             self.node.recorder.tell(self.pod, "Warning", reason, message)
             self._failure = reason, f"Pod was rejected: {message}"
@@ -207,23 +209,23 @@ class Worker:
 
     def _granted(self) -> Object:
         """The pod as it is to run here: with the resources it was granted, which a resize may have asked to change."""
-        node = self.node
         if self._deleted or is_terminating(self.pod):
             return self.pod
-
-        def others() -> list[Object]:
-            return [
-                pod
-                for pod in node.view.select(POD)
-                if dig(pod, "spec", "nodeName") == node.settings.node_name
-                and uid_of(pod) != uid_of(self.pod)
-                and dig(pod, "status", "phase") not in TERMINAL
-            ]
-
-        pod = self._resizing.grant(self.pod, node.view.get(NODE, Key("", node.settings.node_name)) or {}, others)
+        pod = self._resizing.grant(self.pod, self._own_node(), self._others)
         if self._resizing.is_pending:
-            self._look_again(node.clock.now() + _RESIZE_RETRY)
+            self._look_again(self.node.clock.now() + _RESIZE_RETRY)
         return pod
+
+    def _own_node(self) -> Object:
+        return self.node.view.get(NODE, Key("", self.node.settings.node_name)) or {}
+
+    def _others(self) -> list[Object]:
+        """The other pods of this node that hold what they asked for."""
+        return [
+            pod
+            for pod in self.node.pods()
+            if uid_of(pod) != uid_of(self.pod) and dig(pod, "status", "phase") not in TERMINAL
+        ]
 
     def _back_off(self, plan: Actions) -> None:
         for name, (reason, message) in (plan.waiting or {}).items():

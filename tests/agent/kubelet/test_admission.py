@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pylet.agent.kubelet import labels
-from pylet.agent.kubelet.admission import Abilities, refusal
+from pylet.agent.kubelet.admission import Home, refusal
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.api.object import Object
 from pylet.cri.messages import Container, ContainerMetadata, Sandbox
@@ -16,6 +16,13 @@ APPARMOR = container(securityContext={"appArmorProfile": {"type": "RuntimeDefaul
 
 def with_sysctl(name: str, **spec: object) -> Object:
     return pod(securityContext={"sysctls": [{"name": name, "value": "1"}]}, **spec)
+
+
+NODE: Object = {"status": {"allocatable": {"cpu": "2", "pods": "110"}}}
+
+
+def asking(cpu: str, name: str = "web") -> Object:
+    return pod(container(resources={"requests": {"cpu": cpu}}), meta={"name": name, "uid": name})
 
 
 @pytest.mark.parametrize(
@@ -30,15 +37,30 @@ def with_sysctl(name: str, **spec: object) -> Object:
             ("SysctlForbidden", 'forbidden sysctl: "net.ipv4.tcp_syncookies" not allowed with host net enabled'),
         ),
         (pod(APPARMOR), ("AppArmor", "Cannot enforce AppArmor: AppArmor is not enabled on the host")),
+        (asking("500m"), None),
+        (
+            asking("501m"),
+            ("OutOfcpu", "Node didn't have enough resource: cpu, requested: 501, used: 1500, capacity: 2000"),
+        ),
         (
             pod(os={"name": "windows"}),
             ("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"),
         ),
     ],
-    ids=["plain", "safe", "safe, with slashes", "unsafe", "the host's", "AppArmor", "another system"],
+    ids=[
+        "plain",
+        "safe",
+        "safe, with slashes",
+        "unsafe",
+        "the host's",
+        "AppArmor",
+        "what is left",
+        "more than is left",
+        "another system",
+    ],
 )
 def test_what_a_node_takes(of: Object, expected: tuple[str, str] | None) -> None:
-    assert refusal(of, Abilities()) == expected
+    assert refusal(of, Home(node=NODE, others=[asking("1500m", "other")])) == expected
 
 
 def test_an_orphan_keeps_its_grace_and_its_hook() -> None:

@@ -98,7 +98,18 @@ class Story:
         client: Any = self.api
         start = asyncio.Semaphore(4)
         node = Node(
-            client, self.runtime, self.volumes, images, View({}), clock, recorder, settings, cgroups, Abilities(), start
+            client,
+            self.runtime,
+            self.volumes,
+            images,
+            View({}),
+            clock,
+            recorder,
+            settings,
+            cgroups,
+            Abilities(),
+            start,
+            list,
         )
         self.worker = Worker(of, node)
 
