@@ -109,5 +109,6 @@ def test_history_is_bounded_and_a_rollback_takes_its_revision_back(keys: Path) -
             newest = max(kept, key=lambda revision: int(revision["revision"]))
             template = newest["data"]["spec"]["template"]
             assert (template["$patch"], template["spec"]["containers"][0]["image"]) == ("replace", "agent:2")
+            assert list(template) == sorted(template), "clients compare bytes"
 
     run(scenario())

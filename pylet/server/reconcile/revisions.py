@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from pylet.api.kind import Kind
 from pylet.api.kinds.controllerrevision import KIND as CONTROLLER_REVISION
@@ -80,9 +81,18 @@ def _adoptions(workload: Object, kind: Kind, view: View) -> tuple[Action, ...]:
     )
 
 
-def _snapshot(workload: Object) -> Object:
-    """A strategic merge patch that brings this template back: what `kubectl rollout undo` sends."""
-    return {"spec": {"template": {**workload["spec"]["template"], "$patch": "replace"}}}
+def _snapshot(workload: Object) -> Any:
+    """A strategic merge patch that brings this template back: what `kubectl rollout undo` sends.
+
+    Clients tell the current revision by comparing bytes, as Go writes maps: the keys are in order.
+    """
+    return _ordered({"spec": {"template": {**workload["spec"]["template"], "$patch": "replace"}}})
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _ordered(value[name]) for name in sorted(value)}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value
 
 
 def _number(revision: Object) -> int:
