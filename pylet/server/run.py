@@ -392,6 +392,9 @@ async def _encrypted(config: ServerConfig, store: Store, clock: Clock) -> tuple[
     own = config.data_dir / "server" / "cred" / "encryption-config.json"
     file = config.encryption_provider_config
     if file is None and not config.secrets_encryption and not own.exists():
+        kept = await store.scan(f"{Layout.ROOT}core/secrets/", limit=1)
+        if any(record.value.startswith(b"k8s:enc:") for record in kept.records):
+            raise Unusable("what is stored is encrypted: give the --encryption-provider-config it was written with")
         return store, None
     from pylet.server.encryption.configuration import BadConfiguration, read
     from pylet.server.encryption.own_keys import OwnKeys

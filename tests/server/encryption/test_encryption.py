@@ -14,7 +14,7 @@ from pylet.server.encryption.ciphers import CIPHERS, Unreadable
 from pylet.server.encryption.configuration import BadConfiguration, Rules, read
 from pylet.server.encryption.store import EncryptedStore
 from pylet.server.pki import Pki
-from pylet.server.run import Running
+from pylet.server.run import Running, Unusable
 from pylet.store import open_store
 from pylet.store.interface import Put, Store, StoreError
 from tests.server.conftest import Cluster, running_server, session
@@ -154,6 +154,19 @@ def _session(running: Running) -> Any:
 
 def _on_disk(directory: Path) -> bytes:
     return b"".join(file.read_bytes() for file in (directory / "server").glob("db.sqlite*"))
+
+
+async def test_a_server_without_the_keys_says_what_it_needs(
+    tmp_path: Path, make_config: Callable[..., ServerConfig]
+) -> None:
+    (tmp_path / "server").mkdir()
+    settled = make_config(datastore_endpoint=None)
+    async with open_store(f"sqlite://{tmp_path}/server/db.sqlite") as kept:
+        await EncryptedStore(kept, rules(provider(one=KEY))).create(SECRET, b"plain")
+    with pytest.raises(ExceptionGroup) as group:
+        async with running_server(settled):
+            pass
+    assert group.group_contains(Unusable, match="give the --encryption-provider-config")
 
 
 async def test_no_file_of_the_database_says_what_a_secret_says(
