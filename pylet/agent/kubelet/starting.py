@@ -7,10 +7,10 @@ Source of reasons, messages and events: upstream `pkg/kubelet/kuberuntime/kuberu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from pylet.agent.kubelet import handlers
 from pylet.agent.kubelet.admission import Abilities
@@ -153,7 +153,7 @@ class Starter:
         async with self.node.starts:
             id_ = await self._create(pod, container, restarts, image, observed)
             try:
-                await self.node.runtime.start_container(id_)
+                await _to_its_end(self.node.runtime.start_container(id_))
             except cri.CriError as failed:
                 raise CannotRun("RunContainerError", str(failed)) from failed
         self.tell(container, "Normal", "Started", "Container started")
@@ -274,6 +274,18 @@ class PostStartFailed(Exception):
     def __init__(self, container_id: str, message: str) -> None:
         super().__init__(message)
         self.container_id = container_id
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Whoever gives up waiting still waits: a start that is broken off leaves a container that failed by itself."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+        raise
 
 
 def _target(container: Object, observed: Observed) -> str:
