@@ -18,7 +18,7 @@ pytestmark = needs_netns
 
 _HAS_SCTP = "SCTP" in Path("/proc/net/protocols").read_text()
 
-LAYOUT = Layout()
+LAYOUT = Layout(cluster_cidrs=("10.42.0.0/16", "fd42::/48"), service_cidrs=("10.43.0.0/16", "fd43::/112"))
 POD_A, POD_B, POD_C = Endpoint("10.42.1.2", 8080, True), Endpoint("10.42.1.3", 8080, True), Endpoint("10.42.2.2", 8080)
 
 
@@ -44,6 +44,9 @@ FRONTENDS = [
     service(BALANCER, POD_C, is_masqueraded=True, sources=("10.42.1.3/32", f"{CLIENT}/32")),
     service(BALANCER, POD_C, port=81, is_masqueraded=True, sources=("192.0.2.128/25",)),
     service("", POD_A, port=8888),
+    service("fd43::20", Endpoint("fd77::12", 8080), family=6),
+    service("fd43::21", Endpoint("fd77::12", 8080), family=6, affinity_seconds=30),
+    service("fd43::22", family=6),
 ]
 
 
@@ -65,7 +68,9 @@ def cluster() -> Iterator[SimpleNamespace]:
             pod.start("socat", "TCP-LISTEN:8080,fork,reuseaddr", f"SYSTEM:read line; echo {pod.ip} $SOCAT_PEERADDR")
         pods[0].start("socat", "SCTP-LISTEN:8080,fork", "SYSTEM:read line; echo sctp $SOCAT_PEERADDR")
         pods[0].start("socat", "UDP-LISTEN:8080,fork", "SYSTEM:read line; echo udp $SOCAT_PEERADDR")
+        two.start("socat", "TCP6-LISTEN:8080,fork,ipv6only", "SYSTEM:read line; echo six $SOCAT_PEERADDR")
         for node in lab.nodes:
+            node.run("ip", "-6", "route", "add", "fd43::/112", "dev", "eth0")
             with node.entered():
                 install(LAYOUT, FRONTENDS)
         _wait_for_listeners(one, POD_A.address, POD_B.address, POD_C.address, two.ip)
@@ -170,6 +175,12 @@ def test_a_sticky_client_stays_with_one_endpoint(cluster: SimpleNamespace) -> No
 @pytest.mark.skipif(not _HAS_SCTP, reason="this kernel has no SCTP sockets")
 def test_sctp_is_served(cluster: SimpleNamespace) -> None:
     assert call(cluster.b, "10.43.0.29", protocol="SCTP") == "sctp 10.42.1.3"
+
+
+def test_ipv6_is_served(cluster: SimpleNamespace) -> None:
+    for address in ("[fd43::20]", "[fd43::21]"):
+        assert call(cluster.one, address, protocol="TCP6").startswith("six [fd77:")
+    assert call(cluster.one, "[fd43::22]", protocol="TCP6") == "refused"
 
 
 def test_udp_is_served(cluster: SimpleNamespace) -> None:
