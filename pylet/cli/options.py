@@ -213,6 +213,13 @@ OPTIONS: tuple[Option, ...] = (
         metavar="NAME",
         default="the host's name",
     ),
+    Option(
+        "hollow",
+        "Be this many nodes that run no containers, named NODE-NAME-0 and so on: to test a server at scale.",
+        AGENT,
+        _count,
+        metavar="NUMBER",
+    ),
     Option("node-ip", "Address of the node.", BOTH, _address, metavar="IP", default="the address of the default route"),
     Option(
         "nodeport-addresses",
@@ -272,7 +279,7 @@ OPTIONS: tuple[Option, ...] = (
     Option("pod-log-dir", "Folder of the containers' logs.", BOTH, _path, metavar="DIR"),
     Option("cni-bin-dir", "Folder of the CNI plugins.", BOTH, _path, metavar="DIR"),
     Option("cni-conf-dir", "Folder of the CNI configuration.", BOTH, _path, metavar="DIR"),
-    Option("disable", "Add-on a fresh cluster does without.", SERVER, str, Shape.MANY, "NAME"),
+    Option("disable", "Add-on to do without: dns, local-storage or servicelb.", SERVER, str, Shape.MANY, "NAME"),
     Option("secrets-encryption", "Keep Secrets encrypted, with keys of the server's.", SERVER, _flag, Shape.FLAG),
     Option(
         "encryption-provider-config",

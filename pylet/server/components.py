@@ -25,6 +25,7 @@ def components(
     clock: Clock,
     *,
     cluster_cidr: str,
+    disable: Sequence[str] = (),
     ca: str,
     authority: Authority,
     may_have: Callable[[Object, str], bool],
@@ -33,7 +34,8 @@ def components(
     read: Read = nobody,
     profiles: Sequence[Profile] = (),
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """Each runs until cancelled. `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
+    """Each runs until cancelled. `disable` may name `servicelb`.
+    `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
     `may_have` says which certificates somebody may have without asking a person;
     `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs;
     `profiles` are the scheduler's, its own unless any are given."""
@@ -51,6 +53,7 @@ def components(
         resourcequota,
         root_ca,
         serviceaccount_tokens,
+        servicelb,
     )
     from pylet.server.reconcile.runner import Runner
     from pylet.server.scheduler.loop import Scheduler
@@ -72,6 +75,8 @@ def components(
         node_lifecycle.controller(),
         policy_status.controller(lambda: [kind for kind, _ in definitions.tables.values()]),
     ]
+    if servicelb.NAME not in disable:
+        all_of_them.append(servicelb.controller())
     runner = Runner(client, tables, clock, all_of_them)
     definitions.follow(runner.adopt, runner.abandon)
     yield definitions.run()

@@ -225,6 +225,7 @@ async def serve(
                         tables,
                         clock,
                         cluster_cidr=config.cluster_cidr,
+                        disable=config.disable,
                         ca=ca.decode(),
                         authority=authority,
                         may_have=partial(may_have_approved, authorizer),

@@ -63,9 +63,19 @@ def services(cluster: Cluster) -> dict[str, Any]:
         _service("local", internalTrafficPolicy="Local"),
         _service("sticky", sessionAffinity="ClientIP"),
         _service("ports", type="NodePort"),
-        _service("balanced", type="LoadBalancer"),
-        _service("balanced-local", type="LoadBalancer", externalTrafficPolicy="Local"),
-        _service("ranged", type="LoadBalancer", loadBalancerSourceRanges=["203.0.113.0/24"]),
+        _service("balanced", type="LoadBalancer", loadBalancerClass="example.test/by-hand"),
+        _service(
+            "balanced-local",
+            type="LoadBalancer",
+            loadBalancerClass="example.test/by-hand",
+            externalTrafficPolicy="Local",
+        ),
+        _service(
+            "ranged",
+            type="LoadBalancer",
+            loadBalancerClass="example.test/by-hand",
+            loadBalancerSourceRanges=["203.0.113.0/24"],
+        ),
     )
     for number, name in enumerate(("balanced", "balanced-local", "ranged")):
         address = f"{BALANCER}{number}"

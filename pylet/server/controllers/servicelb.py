@@ -1,0 +1,191 @@
+"""Load balancers of bare metal: a Service of type LoadBalancer is reached at the addresses of the nodes themselves.
+
+Every ready node serves what `status.loadBalancer.ingress` says (`agent.proxy`), so all there is to do is to say it.
+Nodes labelled `pylet.io/servicelb: "true"` serve alone where there are any; with `externalTrafficPolicy: Local` only
+those with endpoints do. A port of the nodes belongs to the oldest Service that asks for it; others are told, and get it
+when it is free. Services with a `loadBalancerClass` are somebody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
+
+from pylet.api.backends import family_of
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object, condition_of, dig, is_terminating, key_of, labels_of
+from pylet.api.timestamps import format_time
+from pylet.client.view import Entry, View
+from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Patch, Plan, Watch, itself, patch_status
+
+NAME = "servicelb"
+"""What `--disable` calls it."""
+LABEL = "pylet.io/servicelb"
+_EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+_SERVICE_NAME = "kubernetes.io/service-name"
+_CONDITION = "pylet.io/PortConflict"
+_API = Key("default", "kubernetes")
+
+
+class _Port(NamedTuple):
+    """What nodes have once."""
+
+    family: str
+    protocol: str
+    number: int
+
+
+def controller() -> Controller:
+    watches = (Watch(SERVICE, _concerned), Watch(NODE, _all), Watch(ENDPOINT_SLICE, _of_slice))
+    return Controller(NAME, watches, plan)
+
+
+def plan(key: Key, view: View, now: datetime) -> Plan:
+    service = view.get(SERVICE, key)
+    if service is None or is_terminating(service):
+        return NOTHING
+    if not is_ours(service):
+        return _abandoned(service)
+    conflict = _conflict(service, view)
+    addresses = [] if conflict else _addresses(service, view)
+    ingress = [{"ip": address, "ipMode": "VIP"} for address in addresses]
+    status = {**service.get("status", {}), "loadBalancer": {"ingress": ingress} if ingress else {}}
+    status["conditions"] = [
+        *(item for item in dig(service, "status", "conditions", default=()) or () if item["type"] != _CONDITION),
+        *_condition(service, conflict, now),
+    ]
+    actions = patch_status(SERVICE, service, status)
+    is_news = conflict and condition_of(service, _CONDITION) != next(_condition(service, conflict, now))
+    warning = Emit(service, "LoadBalancerPortConflict", conflict, "Warning") if is_news else None
+    return Plan(tuple(replace(action, told=warning) if isinstance(action, Patch) else action for action in actions))
+
+
+def is_ours(service: Object) -> bool:
+    spec = service["spec"]
+    return spec.get("type") == "LoadBalancer" and not spec.get("loadBalancerClass")
+
+
+def _abandoned(service: Object) -> Plan:
+    """A Service that is no load balancer any more has no addresses of one."""
+    status = service.get("status") or {}
+    if service["spec"].get("type") == "LoadBalancer" or not dig(status, "loadBalancer", "ingress"):
+        return NOTHING
+    return Plan(patch_status(SERVICE, service, {**status, "loadBalancer": {}}))
+
+
+# ---- ports
+
+
+def _conflict(service: Object, view: View) -> str:
+    """Who has a port of this Service's already; "" when nobody."""
+    taken: dict[_Port, str] = dict.fromkeys(_of_the_nodes(view), "the node itself")
+    for other in sorted(_balanced(view), key=_age):
+        ports = set(_ports(other))
+        clashes = sorted(ports & taken.keys())
+        if key_of(other) == key_of(service):
+            return "; ".join(f"port {port.number}/{port.protocol} is in use by {taken[port]}" for port in clashes)
+        if not clashes:
+            taken |= dict.fromkeys(ports, f"Service {key_of(other)}")
+    return ""
+
+
+def _ports(service: Object) -> Iterator[_Port]:
+    spec = service["spec"]
+    for family in spec.get("ipFamilies") or ("IPv4",):
+        for port in spec.get("ports") or ():
+            yield _Port(family, port.get("protocol", "TCP"), port["port"])
+
+
+def _of_the_nodes(view: View) -> Iterator[_Port]:
+    """The ports of kubelets and of the API: a Service that took them would cut the cluster off from itself."""
+    numbers = {dig(node, "status", "daemonEndpoints", "kubeletEndpoint", "Port") for node in view.select(NODE)}
+    api = view.get(ENDPOINT_SLICE, _API)
+    numbers |= {port.get("port") for port in (api or {}).get("ports") or ()}
+    for number in numbers - {None}:
+        yield from (_Port(family, "TCP", number) for family in ("IPv4", "IPv6"))
+
+
+def _age(service: Object) -> tuple[str, Key]:
+    return service["metadata"].get("creationTimestamp", ""), key_of(service)
+
+
+def _condition(service: Object, conflict: str, now: datetime) -> Iterator[Object]:
+    if not conflict:
+        return
+    before = condition_of(service, _CONDITION) or {}
+    is_same = before.get("message") == conflict
+    yield {
+        "type": _CONDITION,
+        "status": "True",
+        "reason": "PortInUse",
+        "message": conflict,
+        "lastTransitionTime": before["lastTransitionTime"] if is_same else format_time(now),
+    }
+
+
+# ---- addresses
+
+
+def _addresses(service: Object, view: View) -> list[str]:
+    nodes = sorted(filter(_may_serve, view.select(NODE)), key=lambda node: str(node["metadata"]["name"]))
+    if chosen := [node for node in nodes if labels_of(node).get(LABEL) == "true"]:
+        nodes = chosen
+    if service["spec"].get("externalTrafficPolicy") == "Local":
+        with_endpoints = _nodes_with_endpoints(service, view)
+        nodes = [node for node in nodes if node["metadata"]["name"] in with_endpoints]
+    return [
+        address["address"]
+        for family in service["spec"].get("ipFamilies") or ("IPv4",)
+        for node in nodes
+        for address in dig(node, "status", "addresses", default=()) or ()
+        if address["type"] == "InternalIP" and family_of(address["address"]) == family
+    ]
+
+
+def _may_serve(node: Object) -> bool:
+    ready = condition_of(node, "Ready")
+    return bool(ready and ready["status"] == "True") and _EXCLUDED not in labels_of(node) and not is_terminating(node)
+
+
+def _nodes_with_endpoints(service: Object, view: View) -> set[str]:
+    key = key_of(service)
+    slices = view.select(ENDPOINT_SLICE, key.namespace, lambda labels: labels.get(_SERVICE_NAME) == key.name)
+    return {
+        endpoint["nodeName"]
+        for item in slices
+        for endpoint in item.get("endpoints") or ()
+        if endpoint.get("nodeName") and (endpoint.get("conditions") or {}).get("ready") is not False
+    }
+
+
+# ---- what concerns whom
+
+
+def _balanced(view: View) -> Iterable[Object]:
+    return (entry.object for entry in _balanced_entries(view) if is_ours(entry.object))
+
+
+def _balanced_entries(view: View) -> Iterator[Entry]:
+    # Few of many: the text is looked at before anything is decoded.
+    return (entry for entry in view.table(SERVICE).entries.values() if b'"LoadBalancer"' in entry.raw)
+
+
+def _concerned(entry: Entry, view: View) -> Iterable[Key]:
+    """A Service's ports concern every other balanced one."""
+    yield from itself(entry, view)
+    if b'"LoadBalancer"' in entry.raw:
+        yield from _all(entry, view)
+
+
+def _all(entry: Entry, view: View) -> Iterable[Key]:
+    return (balanced.key for balanced in _balanced_entries(view))
+
+
+def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
+    service = view.table(SERVICE).entries.get(Key(entry.key.namespace, entry.labels.get(_SERVICE_NAME, "")))
+    if service is not None and b'"LoadBalancer"' in service.raw:
+        yield service.key

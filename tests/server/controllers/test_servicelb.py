@@ -1,0 +1,142 @@
+"""Load balancers made of the nodes: which addresses a Service is given, and who gets a port that two ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key, Object
+from pylet.server.controllers import servicelb
+from pylet.server.reconcile.plan import Patch
+from tests.server.controllers.picture import NOW, obj, view
+
+
+def _node(name: str, *addresses: str, ready: bool = True, **labels: str) -> Object:
+    return obj(
+        "v1",
+        "Node",
+        name,
+        namespace="",
+        meta={"labels": labels},
+        spec={},
+        status={
+            "conditions": [{"type": "Ready", "status": "True" if ready else "Unknown"}],
+            "addresses": [{"type": "InternalIP", "address": address} for address in addresses],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+        },
+    )
+
+
+def _service(name: str = "web", *, port: int = 80, protocol: str = "TCP", meta: Any = None, **rest: Any) -> Object:
+    status = rest.pop("status", {"loadBalancer": {}})
+    spec = {"type": "LoadBalancer", "ipFamilies": ["IPv4"], "ports": [{"port": port, "protocol": protocol}], **rest}
+    return obj("v1", "Service", name, meta=meta or {}, spec=spec, status=status)
+
+
+def _slice(service: str, **ready_by_node: bool) -> Object:
+    return obj(
+        "discovery.k8s.io/v1",
+        "EndpointSlice",
+        f"{service}-1",
+        meta={"labels": {"kubernetes.io/service-name": service}},
+        addressType="IPv4",
+        endpoints=[
+            {"addresses": ["10.42.0.5"], "nodeName": node, "conditions": {"ready": ready}}
+            for node, ready in ready_by_node.items()
+        ],
+    )
+
+
+EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+NODES = (_node("a", "10.0.0.1", "fd00::1"), _node("b", "10.0.0.2", "fd00::2"))
+
+
+def _given(name: str, *objects: Object) -> list[str] | None:
+    """The addresses the Service is given; None where its status is left alone."""
+    actions = servicelb.plan(Key("default", name), view(*objects), NOW).actions
+    patches = [action for action in actions if isinstance(action, Patch)]
+    if not patches:
+        return None
+    (patch,) = patches
+    assert (patch.kind, patch.subresource) == (SERVICE, "status")
+    return [item["ip"] for item in patch.patch["status"].get("loadBalancer", {}).get("ingress") or ()]
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        pytest.param([_service(), *NODES], ["10.0.0.1", "10.0.0.2"], id="every node serves"),
+        pytest.param(
+            [_service(ipFamilies=["IPv6", "IPv4"]), *NODES],
+            ["fd00::1", "fd00::2", "10.0.0.1", "10.0.0.2"],
+            id="in the families of the service",
+        ),
+        pytest.param([_service(), NODES[0], _node("c", "10.0.0.3", ready=False)], ["10.0.0.1"], id="ready ones alone"),
+        pytest.param(
+            [_service(), *NODES, _node("c", "10.0.0.3", **{"pylet.io/servicelb": "true"})],
+            ["10.0.0.3"],
+            id="labelled ones alone, where there are any",
+        ),
+        pytest.param(
+            [
+                _service(),
+                NODES[0],
+                _node("c", "10.0.0.3", **{"node.kubernetes.io/exclude-from-external-load-balancers": ""}),
+            ],
+            ["10.0.0.1"],
+            id="no excluded one",
+        ),
+        pytest.param(
+            [_service(externalTrafficPolicy="Local"), *NODES, _slice("web", a=False, b=True)],
+            ["10.0.0.2"],
+            id="with the local policy, those with endpoints that are ready",
+        ),
+        pytest.param([_service(externalTrafficPolicy="Local"), *NODES], None, id="with the local policy, else none"),
+        pytest.param([_service(loadBalancerClass="example.test/other"), *NODES], None, id="not somebody else's"),
+        pytest.param(
+            [_service(status={"loadBalancer": {"ingress": [{"ip": "10.0.0.1", "ipMode": "VIP"}]}}), NODES[0]],
+            None,
+            id="nothing is written twice",
+        ),
+        pytest.param(
+            [_service(type="ClusterIP", status={"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}}), *NODES],
+            [],
+            id="what is no balancer any more loses its addresses",
+        ),
+    ],
+)
+def test_addresses(objects: list[Object], expected: list[str] | None) -> None:
+    assert _given("web", *objects) == expected
+
+
+@pytest.mark.parametrize(
+    ("service", "serves"),
+    [
+        pytest.param(_service("late"), False, id="the same port"),
+        pytest.param(_service("late", port=81), True, id="another port"),
+        pytest.param(_service("late", protocol="UDP"), True, id="another protocol"),
+        pytest.param(_service("late", ipFamilies=["IPv6"]), True, id="another family"),
+        pytest.param(_service("late", port=10250), False, id="the kubelet's"),
+    ],
+)
+def test_a_port_belongs_to_the_oldest_service(service: Object, serves: bool) -> None:
+    older = _service("early", meta={"creationTimestamp": "2026-01-01T10:00:00Z"})
+    assert bool(_given("late", older, service, *NODES)) is serves
+    assert _given("early", older, service, *NODES)
+
+
+def test_a_conflict_is_told_once_and_forgotten_when_it_is_over() -> None:
+    older = _service("early", meta={"creationTimestamp": "2026-01-01T10:00:00Z"})
+    late = _service("late")
+    (patch,) = servicelb.plan(Key("default", "late"), view(older, late, *NODES), NOW).actions
+    assert isinstance(patch, Patch)
+    assert patch.told is not None
+    assert patch.told.message == "port 80/TCP is in use by Service default/early"
+    told = {**late, "status": {"loadBalancer": {}, "conditions": patch.patch["status"]["conditions"]}}
+    assert not servicelb.plan(Key("default", "late"), view(older, told, *NODES), NOW).actions
+    (patch,) = servicelb.plan(Key("default", "late"), view(told, *NODES), NOW).actions
+    assert isinstance(patch, Patch)
+    assert (patch.patch["status"]["conditions"], patch.told) == ([], None)
+    assert len(patch.patch["status"]["loadBalancer"]["ingress"]) == 2
