@@ -28,6 +28,8 @@ class AgentConfig:
     """`key=value` each, for registration."""
     node_taint: tuple[str, ...] = ()
     """`key[=value]:Effect` each, for registration."""
+    hollow: int = 0
+    """How many nodes that run nothing to be instead of one that does: see `pylet.agent.hollow`."""
     bind_address: str | None = None
     """Where the kubelet listens; None is every address of the machine."""
     kubelet_port: int = 10250
