@@ -13,8 +13,8 @@ import yaml
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.object import Key
 from pylet.server.config import ServerConfig
+from pylet.server.place import Unusable
 from pylet.server.registry import LOOPBACK
-from pylet.server.run import Unusable
 from tests.server.conftest import running_server, session
 
 Make = Callable[..., ServerConfig]

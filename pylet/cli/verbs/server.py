@@ -39,7 +39,7 @@ def _node_of(config: AgentConfig, cluster: ClusterSettings) -> Callable[[Any], C
         from pylet.agent.join import Credentials, JoinError
         from pylet.aio import services
         from pylet.aio.clock import SystemClock
-        from pylet.server.run import Unusable
+        from pylet.server.place import Unusable
 
         loopback = running.node(config.node_name)
         api = run.Api(loopback, loopback, running.pki.ca.certificate)

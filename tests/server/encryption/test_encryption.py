@@ -14,7 +14,8 @@ from pylet.server.encryption.ciphers import CIPHERS, Unreadable
 from pylet.server.encryption.configuration import BadConfiguration, Rules, read
 from pylet.server.encryption.store import EncryptedStore
 from pylet.server.pki import Pki
-from pylet.server.run import Running, Unusable
+from pylet.server.place import Unusable
+from pylet.server.run import Running
 from pylet.store import open_store
 from pylet.store.interface import Put, Store, StoreError
 from tests.server.conftest import Cluster, running_server, session
