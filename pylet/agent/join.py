@@ -12,7 +12,7 @@ import json
 import logging
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -83,9 +83,13 @@ class Credentials:
         return context
 
 
-async def join(server: str, token: str | None, node_name: str, credentials: Credentials) -> None:
-    """Make sure the node has a client certificate. Raises: JoinError, Unreachable (the caller may try again)."""
-    if credentials.client.exists() and credentials.ca.exists():
+async def join(server: str, token: str | None, nodes: Mapping[str, Credentials]) -> None:
+    """Make sure each of the nodes, by name, has a client certificate: one, or a process full of hollow ones.
+
+    Raises: JoinError, Unreachable (the caller may try again).
+    """
+    missing = {name: own for name, own in nodes.items() if not (own.client.exists() and own.ca.exists())}
+    if not missing:
         return
     if not token:
         raise JoinError(
@@ -95,17 +99,15 @@ async def join(server: str, token: str | None, node_name: str, credentials: Cred
         parsed = jointoken.parse(token)
     except jointoken.BadToken as bad:
         raise JoinError(str(bad)) from bad
-    await _pin_ca(server, parsed, credentials)
-    async with HttpClient(server, credentials.tls, token=parsed.secret) as client:
+    ca = await _pinned_ca(server, parsed)
+    for own in missing.values():
+        own.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        own.ca.write_bytes(ca)
+    async with HttpClient(server, next(iter(missing.values())).tls, token=parsed.secret) as client:
         try:
-            await request_certificate(
-                client,
-                CLIENT_SIGNER,
-                credentials.client,
-                f"system:node:{node_name}",
-                "system:nodes",
-                usage="client auth",
-            )
+            for name, own in missing.items():
+                user = f"system:node:{name}"
+                await request_certificate(client, CLIENT_SIGNER, own.client, user, "system:nodes", usage="client auth")
         except Unauthorized as refused:
             raise JoinError(
                 f"{server} does not know this token, or it has expired: "
@@ -113,7 +115,7 @@ async def join(server: str, token: str | None, node_name: str, credentials: Cred
             ) from refused
 
 
-async def _pin_ca(server: str, token: jointoken.JoinToken, credentials: Credentials) -> None:
+async def _pinned_ca(server: str, token: jointoken.JoinToken) -> bytes:
     pem = await asyncio.to_thread(_fetch_ca, server)
     try:
         found = jointoken.ca_hash(pem)
@@ -126,8 +128,7 @@ async def _pin_ca(server: str, token: jointoken.JoinToken, credentials: Credenti
             f"the CA of {server} is not the one this token was made for (its SHA-256 is {found}, the token pins "
             f"{token.ca_hash}): check --server, or make a new token with `pylet token create` on that server"
         )
-    credentials.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    credentials.ca.write_bytes(pem)
+    return pem
 
 
 def _fetch_ca(server: str) -> bytes:

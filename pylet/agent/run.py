@@ -13,10 +13,11 @@ import os
 import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict, dataclass
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pylet.agent import remembered
@@ -94,7 +95,7 @@ def main(config: AgentConfig) -> None:
     )
     problems: list[Unusable | JoinError] = []
     try:
-        services.run(lambda: services.until_signalled(serve(config)))
+        services.run(lambda: services.until_signalled(_hollow(config) if config.hollow else serve(config)))
     except* (Unusable, JoinError) as group:
         problems = list(services.leaves(group))  # what is raised in here would leave as a group
     for problem in problems:
@@ -103,22 +104,22 @@ def main(config: AgentConfig) -> None:
         raise SystemExit(2)
 
 
+def _hollow(config: AgentConfig) -> Coroutine[Any, Any, None]:
+    from pylet.agent import hollow
+
+    return hollow.serve(config)
+
+
 async def serve(config: AgentConfig) -> None:
     """A node of its own: join, then be one until cancelled. Raises: JoinError, Unusable."""
     credentials = Credentials(config.data_dir / "agent")
     clock = SystemClock()
-    await _insist(lambda: join(config.server, config.token, config.node_name, credentials), clock)
+    await insist(lambda: join(config.server, config.token, {config.node_name: credentials}), clock)
     credentials.write_kubeconfig(config.server)
     async with HttpClient(config.server, credentials.tls) as client, asyncio.TaskGroup() as group:
         api = Api(client, Informers(client, group), credentials.ca)
 
-        async def renew() -> None:
-            user = f"system:node:{config.node_name}"
-            await request_certificate(
-                client, CLIENT_SIGNER, credentials.client, user, "system:nodes", usage="client auth"
-            )
-
-        group.create_task(Renewal(credentials.client, clock, renew, client.renewed).run())
+        group.create_task(identity_renewal(client, config.node_name, credentials, clock).run())
         cluster = await _cluster(client, config.data_dir, clock)
         try:
             clustersettings.insist(cluster, asdict(config))
@@ -127,13 +128,23 @@ async def serve(config: AgentConfig) -> None:
         await run_node(config, cluster, api, credentials, clock)
 
 
+def identity_renewal(client: HttpClient, node_name: str, credentials: Credentials, clock: Clock) -> Renewal:
+    """Keeps the certificate fresh that `client` proves itself with."""
+
+    async def renew() -> None:
+        user = f"system:node:{node_name}"
+        await request_certificate(client, CLIENT_SIGNER, credentials.client, user, "system:nodes", usage="client auth")
+
+    return Renewal(credentials.client, clock, renew, client.renewed)
+
+
 async def run_node(
     config: AgentConfig, cluster: ClusterSettings, api: Api, credentials: Credentials, clock: Clock
 ) -> None:
     """Be a node until cancelled; what runs on it goes on running. Raises: Unusable."""
     config.data_dir.mkdir(parents=True, exist_ok=True)
     remembered.write(config.data_dir, cluster)
-    address = config.node_ip or _own_address(config.server)
+    address = config.node_ip or own_address(config.server)
     nameservers, searches = _resolver(config.resolv_conf)
     kubelet_dir = config.data_dir / "kubelet"
     kubelet_dir.mkdir(parents=True, exist_ok=True)
@@ -142,7 +153,7 @@ async def run_node(
     identity = Identity(config.node_name, (address,), config.kubelet_port, config.node_label, config.node_taint)
     reporter = NodeReporter(api.client, runtime, clock, config.data_dir, lambda: identity)
     try:
-        await _insist(reporter.register, clock)
+        await insist(reporter.register, clock)
         tables = {
             POD: await api.tables.table(POD, fields=f"spec.nodeName={config.node_name}"),
             SERVICE: await api.tables.table(SERVICE),
@@ -217,7 +228,7 @@ async def run_node(
                 group.create_task(component)
             group.create_task(plugins.run())
             group.create_task(LocalPath(api.client, api.tables, config.node_name).run())
-            await _insist(csi.announce, clock)
+            await insist(csi.announce, clock)
             await network.ready.wait()
             group.create_task(pods.run())
             group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods.pods, settings, address))
@@ -252,7 +263,7 @@ async def _serve_kubelet(
         )
 
     if not credentials.serving.exists():
-        await _insist(renew, clock)
+        await insist(renew, clock)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_verify_locations(api.ca)
@@ -295,11 +306,11 @@ async def _cluster(client: Client, data_dir: Path, clock: Clock) -> ClusterSetti
         else:
             found.append(clustersettings.from_data(answer.get("data") or {}))
 
-    await _insist(ask, clock)
+    await insist(ask, clock)
     return found[0]
 
 
-async def _insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> None:
+async def insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> None:
     """Try until the API answers; what it refuses for good is raised by the attempt itself."""
     delay, longest = _RETRY_SECONDS
     while True:
@@ -314,7 +325,7 @@ async def _insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> Non
         delay = min(delay * 2, longest)
 
 
-def _own_address(server: str) -> str:
+def own_address(server: str) -> str:
     """Where this machine reaches the server from; beside the server, where its default route is. Raises: Unusable."""
     target = urlsplit(server)
     host = target.hostname or ""

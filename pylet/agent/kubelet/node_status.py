@@ -23,7 +23,7 @@ _IMAGES_REPORTED = 50
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What this node calls itself. `labels` and `taints` are the user's, as in the flags."""
+    """What this node calls itself. `labels` and `taints` are the user's, as in the flags; port 0 serves nothing."""
 
     name: str
     addresses: tuple[str, ...]
@@ -109,7 +109,7 @@ def status(
             int(machine.disk_bytes * (1 - _EVICT_BELOW_DISK)),
         ),
         "conditions": [_condition(found, before, now) for found in (*pressures, ready)],
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": identity.kubelet_port}},
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": identity.kubelet_port}} if identity.kubelet_port else {},
         "nodeInfo": {
             "machineID": machine.machine_id,
             "systemUUID": machine.system_uuid,

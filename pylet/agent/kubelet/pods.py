@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
@@ -19,8 +20,7 @@ from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.resources import PERIOD_MICROS, tier_shares
 from pylet.agent.kubelet.settings import Settings
-from pylet.agent.kubelet.starting import Node
-from pylet.agent.kubelet.volumes.mounter import Volumes
+from pylet.agent.kubelet.starting import Node, Volumes
 from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
@@ -40,24 +40,33 @@ _RELIST_SECONDS = 60.0
 _WEIGH_SECONDS = 1.0
 
 
+class NodeVolumes(Volumes, Protocol):
+    """The volumes of all pods of the node; `wake` hears the uid of a pod for which another try is worth while."""
+
+    wake: Callable[[str], None]
+
+    def clean_up(self, alive: set[str]) -> None: ...
+
+
 class Pods:
-    """Runs until cancelled; containers go on running when it stops."""
+    """Runs until cancelled; containers go on running when it stops. `cgroups` are the machine's if not given."""
 
     def __init__(
         self,
         client: Client,
         runtime: Runtime,
-        volumes: Volumes,
+        volumes: NodeVolumes,
         tables: Mapping[Kind, Table],
         clock: Clock,
         settings: Settings,
+        cgroups: Cgroups | None = None,
     ) -> None:
         self._runtime = runtime
         self._volumes = volumes
         self._table = tables[POD]
         self._clock = clock
         self._settings = settings
-        self._cgroups = Cgroups(settings.cgroup_root)
+        self._cgroups = cgroups or Cgroups(settings.cgroup_root)
         recorder = Recorder(client, clock, "kubelet", settings.node_name)
         self._recorder = recorder
         images = Images(runtime, clock)
