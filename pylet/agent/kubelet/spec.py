@@ -13,6 +13,7 @@ import orjson
 
 from pylet.api import quantity
 from pylet.api.object import Object, dig
+from pylet.api.restarts import restarts
 
 
 def init_containers(pod: Object) -> list[Object]:
@@ -58,25 +59,16 @@ def is_sidecar(container: Object) -> bool:
 
 
 def restarts_after(pod: Object, container: Object, exit_code: int) -> bool:
-    """Whether a container that ended so is started again: by its own rules, its own policy, then the pod's."""
-    own = container.get("restartPolicy")
-    if own and any(_matches(rule, exit_code) for rule in container.get("restartPolicyRules") or ()):
-        return True
-    policy = own or pod["spec"].get("restartPolicy") or "Always"
-    if own is None and any(other is container for other in init_containers(pod)) and exit_code == 0:
+    """Whether a container that ended so is started again; an init container that did its work is not."""
+    is_init = any(other is container for other in init_containers(pod))
+    if is_init and exit_code == 0 and "restartPolicy" not in container:
         return False
-    return policy == "Always" or (policy == "OnFailure" and exit_code != 0)
+    return restarts(pod["spec"], container, exit_code)
 
 
 def restarts_on_failure(pod: Object, container: Object) -> bool:
     """The same for a container that is stopped while it runs: there is no exit code for rules to match."""
     return bool((container.get("restartPolicy") or pod["spec"].get("restartPolicy")) != "Never")
-
-
-def _matches(rule: Object, exit_code: int) -> bool:
-    """Whether a restart rule asks for a restart; both of its actions do."""
-    codes = rule.get("exitCodes") or {}
-    return bool((exit_code in (codes.get("values") or ())) == (codes.get("operator") == "In"))
 
 
 def container_hash(container: Object) -> str:

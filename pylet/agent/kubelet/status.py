@@ -24,6 +24,7 @@ from pylet.agent.kubelet.spec import (
 )
 from pylet.api import timestamps
 from pylet.api.object import Object, dig, is_terminating
+from pylet.api.restarts import all_could_restart, restarts
 from pylet.cri.messages import ContainerState
 
 _UNKNOWN = "ContainerStatusUnknown"
@@ -117,6 +118,8 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
     last = instances[0] if instances else None
     if last is None and "terminated" in old.get("state", {}) and name not in facts.waiting:
         return {**old, "ready": _runs_once(pod, container) and old["state"]["terminated"].get("exitCode") == 0}
+    if last is not None and not last.is_finished and _is_final(pod, container, old):
+        return old  # the API does not take back what it was told: whatever runs there again is not the pod's
     state, previous = _states(pod, container, instances, facts, old)
     started, ready = _readiness(pod, container, last, observed, old)
     status: Object = {
@@ -138,6 +141,14 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
     if mounts := container.get("volumeMounts"):
         status["volumeMounts"] = old.get("volumeMounts") or [_mount_status(mount) for mount in mounts]
     return status
+
+
+def _is_final(pod: Object, container: Object, old: Object) -> bool:
+    """Whether it was reported to have ended, with an end that nothing follows."""
+    ended = old.get("state", {}).get("terminated")
+    return ended is not None and not (
+        all_could_restart(pod["spec"]) or restarts(pod["spec"], container, int(ended.get("exitCode", 0)))
+    )
 
 
 def _resources(container: Object, enforced: Object | None) -> Object:

@@ -178,6 +178,7 @@ class Worker:
         try:
             # What comes in while this turn waits is for the next one.
             pod, is_ending = self._granted(), is_terminating(self.pod) or self._deleted
+            busy = set(self._tasks)
             observed = await self._observe()
             self._resizing.follow(pod, observed)
             self._probing.follow(pod, observed, self._ip(observed), group)
@@ -188,13 +189,19 @@ class Worker:
             )
             self._back_off(plan)
             is_reported = await self._report(pod, observed)
+            overtaken = busy - self._tasks.keys()  # what ended meanwhile has woken this worker for another look
             for action in plan.actions:
-                self._launch(action, observed, group)
+                if _slot(action) not in overtaken:
+                    self._launch(action, observed, group)
             self._look_again(plan.again_at)
-            if is_ending and is_reported and not plan.actions and not self._tasks:
+            if is_ending and is_reported and not plan.actions and not busy:
                 await self._remove(observed)
                 return True
-            if dig(self.pod, "status", "phase") in ("Succeeded", "Failed") and not observed.running and not self._tasks:
+            if (
+                dig(self.pod, "status", "phase") in ("Succeeded", "Failed")
+                and not observed.running
+                and not (busy or self._tasks)
+            ):
                 await self.node.volumes.release(uid_of(self.pod))
         except cri.CriError as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
@@ -269,16 +276,16 @@ class Worker:
     def _launch(self, action: Action, observed: Observed, group: asyncio.TaskGroup) -> None:
         match action:
             case StartSandbox(attempt):
-                self._occupy(_SANDBOX, self._start_sandbox(attempt, observed), group)
+                self._occupy(_slot(action), self._start_sandbox(attempt, observed), group)
             case StartContainer(container, restarts):
-                self._occupy(container["name"], self._start(container, restarts, observed), group)
+                self._occupy(_slot(action), self._start(container, restarts, observed), group)
             case StopContainer(id_, name, why, grace):
                 target = self._target(id_, name, observed)
                 self._probing.forget(id_)
                 seconds = self._grace() if grace is None or is_terminating(self.pod) else grace
-                self._occupy(name, self._stopper.stop(self.pod, target, name, why, seconds), group)
+                self._occupy(_slot(action), self._stopper.stop(self.pod, target, name, why, seconds), group)
             case ResizeContainer(id_, container):
-                self._occupy(container["name"], self._resize(id_, container), group)
+                self._occupy(_slot(action), self._resize(id_, container), group)
             case StopPod(reason, message):
                 if reason and self._failure is None:
                     self._failure = reason, message
@@ -430,6 +437,19 @@ class Worker:
 
     def _tell(self, container: Object, type_: str, reason: str, message: str) -> None:
         self.node.recorder.tell(self.pod, type_, reason, message, field_path=field_path(self.pod, container))
+
+
+def _slot(action: Action) -> str:
+    """What one thing at a time is done to."""
+    match action:
+        case StartSandbox():
+            return _SANDBOX
+        case StartContainer(container, _) | ResizeContainer(_, container):
+            return str(container["name"])
+        case StopContainer(name=name):
+            return name
+        case StopPod():
+            return _POD
 
 
 def _revision(pod: Object) -> int:

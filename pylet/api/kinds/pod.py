@@ -16,6 +16,7 @@ from pylet.api.podspec.security import MIRROR, sync_app_armor
 from pylet.api.podspec.subresources import ephemeral_changes, resize_changes, resized, with_ephemeral
 from pylet.api.podspec.update import changes
 from pylet.api.qos import qos_class
+from pylet.api.restarts import all_could_restart, restarts
 
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
@@ -135,15 +136,25 @@ def _status_changes(obj: Object, old: Object) -> list[Cause]:
         kind = condition.get("type", "")
         found += causes.each(f"status.conditions[{position}].Type", kind, names.qualified_name(kind))
     found += causes.immutable("status.qosClass", dig(obj, "status", "qosClass"), dig(old, "status", "qosClass"))
-    if dig(obj, "spec", "restartPolicy") == "Always":
-        return found
-    before = {status["name"]: status for status in dig(old, "status", "containerStatuses", default=())}
-    for position, status in enumerate(dig(obj, "status", "containerStatuses", default=())):
-        was = dig(before.get(status.get("name", "")), "state", "terminated")
-        ended_well = was is not None and was.get("exitCode") == 0
-        forever = was is not None and dig(obj, "spec", "restartPolicy") == "Never"
-        if (ended_well or forever) and dig(status, "state", "terminated") is None:
-            where = f"status.containerStatuses[{position}].state"
+    for group in ("initContainer", "container"):
+        found += _revived(obj, old, group)
+    return found
+
+
+def _revived(obj: Object, old: Object, group: str) -> list[Cause]:
+    """Containers that are said to go on though they have ended for good."""
+    spec, field = obj["spec"], f"{group}Statuses"
+    if all_could_restart(spec):
+        return []
+    named = {container["name"]: container for container in spec.get(f"{group}s") or ()}
+    now = {status.get("name", ""): status for status in dig(obj, "status", field, default=())}
+    found: list[Cause] = []
+    for position, before in enumerate(dig(old, "status", field, default=())):
+        name, ended = before.get("name", ""), dig(before, "state", "terminated")
+        if ended is None or name not in now or dig(now[name], "state", "terminated") is not None:
+            continue
+        if name not in named or not restarts(spec, named[name], ended.get("exitCode", 0)):
+            where = f"status.{field}[{position}].state"
             found.append(causes.forbidden(where, "may not be transitioned to non-terminated state"))
     return found
 

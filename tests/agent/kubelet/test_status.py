@@ -189,3 +189,14 @@ def test_a_report_names_what_changed_and_keeps_what_others_wrote() -> None:
         "ContainersReady",
         "PodScheduled",
     ]
+
+
+def test_an_end_that_was_final_is_not_taken_back() -> None:
+    """The API refuses such a report as a whole: nothing else about the pod would be heard any more."""
+    of = pod(restartPolicy="Never")
+    of["status"] = status(of, observed(instance(exit_code=137)))
+    again = status(of, observed(instance(restarts=1)))
+    assert again["containerStatuses"] == of["status"]["containerStatuses"]
+    of = pod(container(restartPolicy="OnFailure"), restartPolicy="Never")
+    of["status"] = status(of, observed(instance(exit_code=137)))
+    assert "running" in status(of, observed(instance(restarts=1)))["containerStatuses"][0]["state"]

@@ -28,8 +28,9 @@ from pylet.client.interface import Unreachable
 from pylet.client.view import View
 from pylet.cri.interface import EventType
 from pylet.cri.memory import MemoryRuntime
-from pylet.cri.messages import ContainerState
+from pylet.cri.messages import ContainerState, ContainerStatus
 from tests.agent.kubelet.builders import container, pod, terminating
+from tests.sim import virtual
 
 
 class Api:
@@ -83,8 +84,8 @@ class NoVolumes:
 class Story:
     """A node with one pod, and what came of it."""
 
-    def __init__(self, of: Object, root: Path) -> None:
-        self.api, self.runtime, self.volumes, self.told = Api(of), MemoryRuntime(), NoVolumes(), []
+    def __init__(self, of: Object, root: Path, runtime: MemoryRuntime | None = None) -> None:
+        self.api, self.runtime, self.volumes, self.told = Api(of), runtime or MemoryRuntime(), NoVolumes(), []
         clock = SystemClock()
         settings = Settings(
             node_name="n1",
@@ -143,8 +144,10 @@ class Story:
 
 
 @asynccontextmanager
-async def told(of: Object, root: Path) -> AsyncIterator[tuple[Story, asyncio.Task[None]]]:
-    story = Story(of, root)
+async def told(
+    of: Object, root: Path, runtime: MemoryRuntime | None = None
+) -> AsyncIterator[tuple[Story, asyncio.Task[None]]]:
+    story = Story(of, root, runtime)
     async with asyncio.TaskGroup() as group:
         following = group.create_task(story.follow_runtime())
         await asyncio.sleep(0)
@@ -247,3 +250,29 @@ async def test_a_crashed_container_is_restarted_while_the_api_is_away(tmp_path: 
         story.worker.poke()
         again = await story.until(lambda s: is_running(s) and s["containerStatuses"][0]["restartCount"] == 1)
         assert again["phase"] == "Running"
+
+
+class Slow(MemoryRuntime):
+    """What it answers is old by the time it arrives."""
+
+    async def start_container(self, container_id: str) -> None:
+        await asyncio.sleep(1)
+        await super().start_container(container_id)
+
+    async def container_status(self, container_id: str) -> ContainerStatus:
+        status = await super().container_status(container_id)
+        await asyncio.sleep(0.5)
+        return status
+
+
+def test_what_was_seen_before_a_start_ended_starts_nothing_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with told(pod(container(command=["serve"])), tmp_path, Slow()) as (story, _):
+            for _ in range(30):  # some look while it is being started, and hear of that after it has been
+                story.worker.poke()
+                await asyncio.sleep(0.1)
+            await story.until(is_running)
+            assert story.told.count("Started") == 1
+            assert len(await story.runtime.list_containers()) == 1
+
+    virtual.run(story())
