@@ -1,7 +1,7 @@
 """Whether this node takes a pod that was bound to it. Pure.
 
 Each check answers None or why not: the reason and the message of the pod's status.
-Source: upstream `pkg/kubelet/sysctl/allowlist.go`, `pkg/kubelet/lifecycle/handlers.go`.
+Source: upstream `pkg/kubelet/sysctl/allowlist.go`, `pkg/kubelet/lifecycle/{handlers,predicate}.go`.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from typing import TypeAlias
 
 from pylet.agent.kubelet.spec import all_containers
 from pylet.api import podresources
-from pylet.api.object import Object, dig
+from pylet.api.hostports import collide, host_ports
+from pylet.api.nodeaffinity import allows
+from pylet.api.object import Object, dig, labels_of
 from pylet.api.quantity import parse
+from pylet.api.taints import first_untolerated
 
 Refusal: TypeAlias = tuple[str, str]
+
+_SOURCE = "kubernetes.io/config.source"
 
 _SAFE_SYSCTLS = frozenset(
     (
@@ -44,7 +49,7 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where the pod is to run: the Node, and the pods that run there already."""
+    """Where the pod is to run: the Node (empty while it is unknown), and the pods that run there already."""
 
     abilities: Abilities = Abilities()
     node: Object = field(default_factory=dict)
@@ -103,10 +108,44 @@ def _resources(pod: Object, home: Home) -> Refusal | None:
     return None
 
 
+def _affinity(pod: Object, home: Home) -> Refusal | None:
+    if not home.node or allows(pod["spec"], home.node["metadata"]["name"], labels_of(home.node)):
+        return None
+    return _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+
+
+def _ports(pod: Object, home: Home) -> Refusal | None:
+    taken = [port for other in home.others for port in host_ports(other["spec"])]
+    if not collide(taken, host_ports(pod["spec"])):
+        return None
+    return _failed("NodePorts", "node(s) didn't have free ports for the requested pod ports")
+
+
+def _taints(pod: Object, home: Home) -> Refusal | None:
+    """Static pods run whatever the node is tainted with."""
+    taints, tolerated = dig(home.node, "spec", "taints", default=()), pod["spec"].get("tolerations") or ()
+    is_static = dig(pod, "metadata", "annotations", default={}).get(_SOURCE, "api") != "api"
+    if is_static or first_untolerated(taints, tolerated, ("NoExecute",)) is None:
+        return None
+    return _failed("TaintToleration", "node(s) had taints that the pod didn't tolerate")
+
+
+def _failed(predicate: str, why: str) -> Refusal:
+    return predicate, f"Predicate {predicate} failed: {why}"
+
+
 def _dotted(name: str) -> str:
     """`net/ipv4/tcp_rmem` is another way to write it, in which dots belong to the names."""
     first = min((name.find(mark) for mark in "./" if mark in name), default=-1)
     return name if first < 0 or name[first] == "." else name.translate(str.maketrans("./", "/."))
 
 
-_CHECKS: tuple[Callable[[Object, Home], Refusal | None], ...] = (_system, _resources, _apparmor, _sysctls)
+_CHECKS: tuple[Callable[[Object, Home], Refusal | None], ...] = (
+    _system,
+    _resources,
+    _affinity,
+    _ports,
+    _taints,
+    _apparmor,
+    _sysctls,
+)

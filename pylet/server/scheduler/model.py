@@ -6,18 +6,16 @@ What counts on a node is kept without its decoded object, which is many times la
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import Any
 
 import orjson
 
+from pylet.api.hostports import HostPort, host_ports
 from pylet.api.object import Key, Object, condition_of, controller_of, dig, is_terminating, key_of, labels_of, uid_of
 from pylet.server.scheduler.requests import Resources, amounts, pod_requests, scored_requests
 from pylet.server.scheduler.terms import NONE, Affinity, affinity_of
-
-HostPort = tuple[str, str, int]
-"""(address, protocol, port); address 0.0.0.0 stands for all."""
 
 DISKS = ("gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd")
 """Volume sources that two pods of a node cannot freely share."""
@@ -129,14 +127,6 @@ def named_claims(spec: Object) -> list[str]:
 @lru_cache(maxsize=4096)
 def _shared_labels(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     return dict(items)
-
-
-def host_ports(spec: Object) -> Iterable[HostPort]:
-    sidecars = (c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always")
-    for container in (*spec["containers"], *sidecars):
-        for port in container.get("ports") or ():
-            if port.get("hostPort"):
-                yield port.get("hostIP") or "0.0.0.0", port.get("protocol", "TCP"), int(port["hostPort"])
 
 
 class NodeInfo:

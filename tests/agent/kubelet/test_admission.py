@@ -18,7 +18,10 @@ def with_sysctl(name: str, **spec: object) -> Object:
     return pod(securityContext={"sysctls": [{"name": name, "value": "1"}]}, **spec)
 
 
-NODE: Object = {"status": {"allocatable": {"cpu": "2", "pods": "110"}}}
+NODE: Object = {
+    "metadata": {"name": "n1", "labels": {"disk": "ssd"}},
+    "status": {"allocatable": {"cpu": "2", "pods": "110"}},
+}
 
 
 def asking(cpu: str, name: str = "web") -> Object:
@@ -61,6 +64,33 @@ def asking(cpu: str, name: str = "web") -> Object:
 )
 def test_what_a_node_takes(of: Object, expected: tuple[str, str] | None) -> None:
     assert refusal(of, Home(node=NODE, others=[asking("1500m", "other")])) == expected
+
+
+def on_port(port: int, address: str = "", name: str = "web") -> Object:
+    asked = {"containerPort": 80, "hostPort": port, "protocol": "TCP", "hostIP": address}
+    return pod(container(ports=[asked]), meta={"name": name, "uid": name})
+
+
+@pytest.mark.parametrize(
+    ("of", "reason"),
+    [
+        (on_port(8080), "NodePorts"),
+        (on_port(8080, "192.0.2.9"), "NodePorts"),
+        (on_port(8081), None),
+        (pod(nodeSelector={"disk": "ssd"}, tolerations=[{"operator": "Exists"}]), None),
+        (pod(nodeSelector={"disk": "hdd"}), "NodeAffinity"),
+    ],
+)
+def test_what_is_taken_and_where_it_belongs(of: Object, reason: str | None) -> None:
+    refused = refusal(of, Home(node=NODE, others=[on_port(8080, name="other")]))
+    assert refused is None if reason is None else refused is not None and refused[0] == reason
+
+
+def test_a_taint_that_ends_pods_lets_none_in_but_static_ones() -> None:
+    node = {**NODE, "spec": {"taints": [{"key": "broken", "effect": "NoExecute"}]}}
+    said = "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
+    assert refusal(pod(), Home(node=node)) == ("TaintToleration", said)
+    assert refusal(pod(meta={"annotations": {"kubernetes.io/config.source": "file"}}), Home(node=node)) is None
 
 
 def test_an_orphan_keeps_its_grace_and_its_hook() -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from pylet.api.hostports import collide, host_ports
 from pylet.server.scheduler.changes import is_node, left
 from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
-from pylet.server.scheduler.model import HostPort, Pending, host_ports
+from pylet.server.scheduler.model import Pending
 from pylet.server.scheduler.snapshot import Snapshot
-
-_ALL = "0.0.0.0"
 
 
 class NodePorts(Plugin):
@@ -20,19 +17,13 @@ class NodePorts(Plugin):
     def filter(self, pod: Pending, snapshot: Snapshot) -> Check | None:
         if not pod.ports:
             return None
-        return lambda node: self._refusal if _collide(node.ports, pod.ports) else None
+        return lambda node: self._refusal if collide(node.ports, pod.ports) else None
 
     def may_help(self, pod: Pending, change: Change, snapshot: Snapshot) -> bool:
         if is_node(change):
             return change.before is None
         gone = left(change)
-        return gone is not None and _collide(host_ports(gone["spec"]), pod.ports)
-
-
-def _collide(taken: Iterable[HostPort], wanted: Iterable[HostPort]) -> bool:
-    return any(
-        one[1:] == other[1:] and (one[0] == other[0] or _ALL in (one[0], other[0])) for one in taken for other in wanted
-    )
+        return gone is not None and collide(host_ports(gone["spec"]), pod.ports)
 
 
 PLUGIN = NodePorts()
