@@ -40,6 +40,7 @@ from pylet.server.config import ServerConfig
 from pylet.server.crd.conversion import Converter
 from pylet.server.crd.serving import Definitions
 from pylet.server.flow import Limiter
+from pylet.server.http import own_metrics
 from pylet.server.http.access import Access
 from pylet.server.http.answer import Listener
 from pylet.server.http.app import App
@@ -170,7 +171,8 @@ async def serve(
         kubelets = KubeletProxy(registry, pki.kubelet_context())
         forwarder = Forwarder()
         client = Loopback(registry, answers=answers)
-        extensions = Extensions(registry.table, client, forwarder, pki.front_proxy, clock)
+        own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
+        extensions = Extensions(registry.table, client, forwarder, pki.front_proxy, clock, own)
         with place.listening(config) as listening:
             port = listening.getsockname()[1]
             url = f"https://{place.in_url(address)}:{port}"
@@ -219,6 +221,7 @@ async def serve(
                         definitions=definitions,
                         profiles=profiles,
                         read=extensions.read,
+                        metrics=metrics,
                     )
                     for component in working:
                         group.create_task(component)

@@ -25,6 +25,7 @@ _PRIORITIES = (
     ("discovery.k8s.io", "v1", 16200),
     ("events.k8s.io", "v1", 17750),
     ("flowcontrol.apiserver.k8s.io", "v1", 16100),
+    ("metrics.k8s.io", "v1beta1", 100),
     ("networking.k8s.io", "v1", 17200),
     ("node.k8s.io", "v1", 16300),
     ("policy", "v1", 17100),
@@ -33,7 +34,7 @@ _PRIORITIES = (
     ("scheduling.k8s.io", "v1", 16600),
     ("storage.k8s.io", "v1", 16800),
 )
-_VERSION_PRIORITIES = {"": 1, "flowcontrol.apiserver.k8s.io": 21, "resource.k8s.io": 21}
+_VERSION_PRIORITIES = {"": 1, "flowcontrol.apiserver.k8s.io": 21, "metrics.k8s.io": 100, "resource.k8s.io": 21}
 
 
 def objects() -> Iterator[Object]:

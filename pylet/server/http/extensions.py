@@ -11,7 +11,7 @@ import asyncio
 import base64
 import logging
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import quote
@@ -31,6 +31,7 @@ from pylet.client.interface import Client
 from pylet.client.view import Entry, Table
 from pylet.server.http.answer import Answer, Streamed
 from pylet.server.http.forwarding import Forwarder, Target
+from pylet.server.http.own_metrics import OwnMetrics
 from pylet.server.pki import Pair
 from pylet.server.registry import User
 from pylet.server.services import Services, Unresolved
@@ -57,10 +58,19 @@ class Extension:
 
 
 class Extensions:
-    """`identity` is the front proxy's pair; `generation` counts changes of what is served. `run` until cancelled."""
+    """`identity` is the front proxy's pair; `generation` counts changes of what is served. `run` until cancelled.
+
+    `own` are groups and versions this server serves itself as long as no APIService names a service for them.
+    """
 
     def __init__(
-        self, tables: Callable[[Kind], Table], client: Client, forwarder: Forwarder, identity: Pair, clock: Clock
+        self,
+        tables: Callable[[Kind], Table],
+        client: Client,
+        forwarder: Forwarder,
+        identity: Pair,
+        clock: Clock,
+        own: Mapping[tuple[str, str], OwnMetrics],
     ) -> None:
         self.generation = 0
         self._tables = tables
@@ -68,25 +78,29 @@ class Extensions:
         self._forwarder = forwarder
         self._identity = identity
         self._clock = clock
+        self._own = own
         self._services = Services(tables)
         self._known: dict[tuple[str, str], Extension] = {}
         self._checks: dict[tuple[str, str], asyncio.Task[None]] = {}
 
-    def __iter__(self) -> Iterator[tuple[str, str, Extension]]:
-        for (group, version), extension in self._known.items():
+    def __iter__(self) -> Iterator[tuple[str, str, Extension | OwnMetrics]]:
+        known: dict[tuple[str, str], Extension | OwnMetrics] = {**self._own, **self._known}
+        for (group, version), extension in known.items():
             yield group, version, extension
 
     # ---- serving
 
-    def find(self, path: str) -> Extension | None:
-        """Who serves a path below `/apis/GROUP/VERSION`, if that is another server."""
-        if not self._known:
+    def find(self, path: str) -> Extension | OwnMetrics | None:
+        """Who serves a path below `/apis/GROUP/VERSION`, if it is not for the registry."""
+        if not path.startswith("/apis/"):
             return None
-        _, root, group, version = [*path.split("/", 4)[:4], "", "", ""][:4]
-        return self._known.get((group, version)) if root == "apis" else None
+        _, _, group, version = [*path.split("/", 4)[:4], "", ""][:4]
+        return self._known.get((group, version)) or self._own.get((group, version))
 
-    async def serve(self, http: web.BaseRequest, extension: Extension, user: User) -> Answer | Streamed:
-        """Raises: ServiceUnavailable."""
+    async def serve(self, http: web.BaseRequest, extension: Extension | OwnMetrics, user: User) -> Answer | Streamed:
+        """Raises: ApiError."""
+        if isinstance(extension, OwnMetrics):
+            return await extension.serve(http)
         if not extension.is_available:
             return Answer.text("service unavailable\n", 503)
         target = self._target(extension, http.rel_url.raw_path, tuple(_told(user)))
@@ -97,6 +111,8 @@ class Extensions:
         extension = self.find(path.partition("?")[0])
         if extension is None:
             return None
+        if isinstance(extension, OwnMetrics):
+            return await extension.read(path)
         if not extension.is_available:
             raise ServiceUnavailable("the server is currently unable to handle the request")
         status, body = await self._forwarder.fetch(self._target(extension, path, _ADMIN), seconds=_ANSWER_SECONDS)

@@ -51,6 +51,25 @@ class KubeletProxy:
         answer: Answer | Streamed = await _ROUTES[info.resource, info.subresource](self, http, info)
         return answer
 
+    async def read(self, node: str, path: str) -> bytes:
+        """What the node's kubelet answers this server itself. Raises: ApiError."""
+        host, port = kubelet_address(self._registry.table(NODE), node)
+        try:
+            async with self._opened().get(f"https://{_in_url(host)}:{port}/{path}") as found:
+                body = await found.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as failed:
+            raise _unreachable(node, path, failed) from failed
+        if found.status != 200:
+            raise _refusal(found.status, body.decode(errors="replace"))
+        return body
+
+    def _opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self.tls, limit=0, keepalive_timeout=30)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
+        return self._session
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
@@ -80,12 +99,8 @@ class KubeletProxy:
 
     async def _copied(self, http: web.BaseRequest, node: str, path: str, query: Mapping[str, str]) -> Answer | Streamed:
         host, port = kubelet_address(self._registry.table(NODE), node)
-        if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self.tls, limit=0, keepalive_timeout=30)
-            timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         try:
-            async with self._session.get(f"https://{_in_url(host)}:{port}/{path}", params=query) as found:
+            async with self._opened().get(f"https://{_in_url(host)}:{port}/{path}", params=query) as found:
                 if found.status >= 400:
                     raise _refusal(found.status, (await found.read()).decode(errors="replace"))
                 stream = Stream(http, type_=found.headers.get("Content-Type", TEXT))
