@@ -16,6 +16,7 @@ from pylet.server.reconcile.observations import Observations
 from pylet.server.reconcile.observer import Observer, Read, nobody
 
 if TYPE_CHECKING:
+    from pylet.server.metrics import Metrics
     from pylet.server.scheduler.decide import Profile
 
 
@@ -33,12 +34,14 @@ def components(
     definitions: Definitions,
     read: Read = nobody,
     profiles: Sequence[Profile] = (),
+    metrics: Metrics | None = None,
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Each runs until cancelled. `disable` may name `servicelb`.
     `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
     `may_have` says which certificates somebody may have without asking a person;
     `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs;
-    `profiles` are the scheduler's, its own unless any are given."""
+    `profiles` are the scheduler's, its own unless any are given; `metrics` are told what is counted.
+    """
     from pylet.server.controllers import (
         autoscaling,
         certificates,
@@ -78,8 +81,11 @@ def components(
     if servicelb.NAME not in disable:
         all_of_them.append(servicelb.controller())
     runner = Runner(client, tables, clock, all_of_them)
+    scheduler = Scheduler(client, tables, clock, profiles=profiles or (PROFILE,))
+    if metrics is not None:
+        metrics.sources += [runner.metrics, scheduler.metrics]
     definitions.follow(runner.adopt, runner.abandon)
     yield definitions.run()
     yield runner.run()
     yield Observer(read, observations, clock).run()
-    yield Scheduler(client, tables, clock, profiles=profiles or (PROFILE,)).run()
+    yield scheduler.run()

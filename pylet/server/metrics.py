@@ -6,7 +6,7 @@ import os
 import resource
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pylet.version import KUBERNETES, VERSION
 
@@ -21,6 +21,8 @@ class Metrics:
         self._requests: dict[tuple[str, str, str, str, str, int], int] = {}
         self._seconds: dict[tuple[str, str, str, str], list[float]] = {}
         self.watches = 0
+        self.sources: list[Callable[[], Iterator[str]]] = []
+        """What other parts count, each as lines of its own."""
         self._started = time.time()
 
     def count(
@@ -58,6 +60,8 @@ class Metrics:
         yield "# TYPE kubernetes_build_info gauge"
         major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
         yield f'kubernetes_build_info{{git_version="{VERSION}",major="{major}",minor="{minor}"}} 1'
+        for source in self.sources:
+            yield from source()
         yield from self._process()
 
     def _process(self) -> Iterator[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from pylet.aio.clock import Clock
@@ -78,10 +78,13 @@ class Runner:
         for stop in self._custom.pop(kind, ()):
             stop()
 
-    @property
-    def depth(self) -> int:
-        """Keys that wait."""
-        return len(self._queue)
+    def metrics(self) -> Iterator[str]:
+        """Keys that wait, and what came of plans; the second by the name controller-runtime gave it."""
+        yield "# TYPE workqueue_depth gauge"
+        yield f'workqueue_depth{{name="controllers"}} {len(self._queue)}'
+        yield "# TYPE controller_runtime_reconcile_total counter"
+        for (controller, result), count in self.counts.items():
+            yield f'controller_runtime_reconcile_total{{controller="{controller}",result="{result}"}} {count}'
 
     def _listen(self, index: int, watch: Watch) -> Callable[[], None]:
         table = self._view.table(watch.kind)

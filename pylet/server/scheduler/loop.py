@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -95,6 +95,16 @@ class Scheduler:
         finally:
             for stop in silence:
                 stop()
+
+    def metrics(self) -> Iterator[str]:
+        """Attempts by what came of them, and pods that wait."""
+        yield "# TYPE scheduler_schedule_attempts_total counter"
+        for result in ("scheduled", "unschedulable", "error"):
+            yield f'scheduler_schedule_attempts_total{{result="{result}"}} {self.counts[result]}'
+        yield "# TYPE scheduler_pending_pods gauge"
+        refused = sum(1 for _ in self._queue.parked())
+        yield f'scheduler_pending_pods{{queue="unschedulable"}} {refused}'
+        yield f'scheduler_pending_pods{{queue="active"}} {len(self._queue) - refused}'
 
     # ---- observing
 

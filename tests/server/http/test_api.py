@@ -131,3 +131,18 @@ async def test_the_metrics_count_requests(cluster: Any) -> None:
     await cluster.ask("GET", MAPS)
     text = (await cluster.ask("GET", "/metrics")).body.decode()
     assert 'apiserver_request_total{code="200",group="",resource="configmaps",subresource="",verb="LIST"' in text
+
+
+async def test_metrics_tell_of_requests_controllers_and_scheduling(cluster: Any) -> None:
+    await cluster.ask("GET", "/api/v1/pods")
+    answer = await cluster.ask("GET", "/metrics")
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    lines = answer.body.decode().splitlines()
+    for name in (
+        'apiserver_request_total{code="200",group="",resource="pods"',
+        'workqueue_depth{name="controllers"}',
+        'controller_runtime_reconcile_total{controller="namespace",result="success"}',
+        'scheduler_pending_pods{queue="active"} 0',
+        "process_resident_memory_bytes",
+    ):
+        assert any(line.startswith(name) for line in lines), name
