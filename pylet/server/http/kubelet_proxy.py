@@ -1,7 +1,7 @@
 """Logs, exec, attach and port-forward: what the API server passes on to the kubelet of the pod's node.
 
-Logs are copied with back-pressure; an Upgrade and all that follows is passed through byte by byte, so that WebSocket
-and SPDY/3.1 are the kubelet's business alone. Sources: pkg/registry/core/pod/strategy.go (LogLocation, streamLocation).
+Logs are copied with back-pressure, as WebSocket messages to who asks for those. Any other Upgrade and all that follows
+is passed through byte by byte, so that WebSocket and SPDY/3.1 are the kubelet's business alone. Sources: pkg/registry/core/pod/strategy.go (LogLocation, streamLocation).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pylet.api.object import Key, Object, dig
 from pylet.client.view import Table
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
 from pylet.server.http.request_info import RequestInfo
+from pylet.server.http.websocket import Messages, is_wanted
 from pylet.server.registry import Registry
 
 _KUBELET_PORT = 10250
@@ -103,7 +104,7 @@ class KubeletProxy:
             async with self._opened().get(f"https://{_in_url(host)}:{port}/{path}", params=query) as found:
                 if found.status >= 400:
                     raise _refusal(found.status, (await found.read()).decode(errors="replace"))
-                stream = Stream(http, type_=found.headers.get("Content-Type", TEXT))
+                stream = _opened(http, found.headers.get("Content-Type", TEXT))
                 try:
                     async for piece in found.content.iter_any():
                         await stream.write(piece)
@@ -156,6 +157,10 @@ def kubelet_address(nodes: Table, name: str) -> tuple[str, int]:
     if host is None:
         raise InternalError(f"no preferred addresses found; known addresses: {list(known.values())}")
     return host, dig(status, "daemonEndpoints", "kubeletEndpoint", "Port", default=_KUBELET_PORT)
+
+
+def _opened(http: web.BaseRequest, type_: str) -> Stream | Messages:
+    return Messages(http) if is_wanted(http) else Stream(http, type_=type_)
 
 
 def _place(info: RequestInfo) -> str:

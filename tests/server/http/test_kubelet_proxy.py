@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import ipaddress
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from cryptography import x509
@@ -116,6 +118,25 @@ async def test_an_upgrade_reaches_the_kubelet_with_its_query(cluster: Any) -> No
     line = await asyncio.wait_for(reader.readline(), 10)
     assert line == b"/exec/default/p/c?command=ls&command=-l&input=1&output=1\n"
     writer.close()
+
+
+@pytest.mark.usefixtures("kubelet")
+@pytest.mark.parametrize("is_text", [False, True])
+async def test_logs_as_messages(cluster: Any, is_text: bool) -> None:
+    pki = cluster.running.pki
+    context = ssl.create_default_context(cafile=str(pki.ca.certificate))
+    context.load_cert_chain(pki.admin.certificate, pki.admin.key)
+    protocol = "base64.binary.k8s.io" if is_text else "binary.k8s.io"
+    url = f"https://127.0.0.1:{cluster.running.port}{PODS}/p/log?container=c"
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(url, ssl=context, protocols=(protocol,)) as socket,
+    ):
+        assert socket.protocol == protocol
+        said = [message.data async for message in socket]
+    assert not said[0]
+    logged = b"".join(base64.b64decode(piece) if is_text else piece for piece in said)
+    assert logged == b"/containerLogs/default/p/c\n" * 3
 
 
 async def test_a_node_that_is_away_is_said(cluster: Any, kubelet: int) -> None:
