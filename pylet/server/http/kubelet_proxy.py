@@ -1,7 +1,8 @@
 """Logs, exec, attach and port-forward: what the API server passes on to the kubelet of the pod's node.
 
 Logs are copied with back-pressure, as WebSocket messages to who asks for those. Any other Upgrade and all that follows
-is passed through byte by byte, so that WebSocket and SPDY/3.1 are the kubelet's business alone. Sources: pkg/registry/core/pod/strategy.go (LogLocation, streamLocation).
+is passed through byte by byte, so that WebSocket and SPDY/3.1 are the kubelet's business alone.
+Sources: pkg/registry/core/pod/strategy.go (LogLocation, streamLocation).
 """
 
 from __future__ import annotations
