@@ -12,6 +12,7 @@ from pylet.api.errors import Cause
 from pylet.api.ip import problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, condition_of, dig, is_terminating
+from pylet.api.podspec import labelkeys
 from pylet.api.podspec.security import MIRROR, sync_app_armor
 from pylet.api.podspec.subresources import ephemeral_changes, resize_changes, resized, with_ephemeral
 from pylet.api.podspec.update import changes
@@ -32,6 +33,7 @@ class PodStrategy(Strategy):
         if obj["spec"].get("terminationGracePeriodSeconds", 0) < 0:
             obj["spec"]["terminationGracePeriodSeconds"] = 1
         sync_app_armor(obj)
+        labelkeys.merge(obj)
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
         if obj["spec"].get("schedulingGates"):
             obj["status"]["conditions"] = [
