@@ -121,10 +121,11 @@ class Lab:
     ) -> None:
         self.close()
 
-    def pod(self, node: Member, address: str, *, bridge: str = "pylet0") -> Member:
-        """A namespace behind a bridge of the node, as CNI's bridge plugin makes it: a /24 whose .1 is the bridge."""
+    def pod(self, node: Member, address: str, address6: str = "", *, bridge: str = "pylet0") -> Member:
+        """A namespace behind a bridge of the node, as CNI's bridge plugin makes it: a /24 whose .1 is the bridge, and
+        perhaps a /64 whose ::1 is."""
         gateway = address.rsplit(".", 1)[0] + ".1"
-        pod = Member(f"{node.name}-{address}", address, "")
+        pod = Member(f"{node.name}-{address}", address, address6)
         self._pods.append(pod)
         if f" {bridge}:" not in _ip("-n", node.name, "-o", "link"):
             _ip("-n", node.name, "link", "add", bridge, "type", "bridge", "forward_delay", "0")
@@ -140,6 +141,11 @@ class Lab:
         _ip("-n", pod.name, "address", "add", f"{address}/24", "dev", "eth0")
         _ip("-n", pod.name, "link", "set", "eth0", "up")
         _ip("-n", pod.name, "route", "add", "default", "via", gateway)
+        if address6:
+            gateway = address6.rpartition("::")[0] + "::1"
+            _ip("-n", node.name, "address", "replace", f"{gateway}/64", "dev", bridge, "nodad")
+            _ip("-n", pod.name, "address", "add", f"{address6}/64", "dev", "eth0", "nodad")
+            _ip("-n", pod.name, "route", "add", "default", "via", gateway)
         return pod
 
     def unplug(self, member: Member) -> None:

@@ -35,6 +35,17 @@ class Pair:
         certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
         return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
+    def names(self) -> set[str]:
+        """The host names and addresses it is for. Raises: ValueError for a broken file."""
+        from cryptography import x509
+
+        certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
+        try:
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return set()
+        return {*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))}
+
 
 def new_request(name: str, organization: str, *, addresses: Sequence[str] = ()) -> tuple[bytes, bytes]:
     """A fresh P-256 key and a certificate request for it, both PEM; `addresses` are host names or IPs to serve as."""

@@ -18,8 +18,8 @@ class AgentConfig:
     token: str | None = None
     """Needed for the first start alone: afterwards the agent has a certificate. See `pylet.api.jointoken`."""
     node_name: str
-    node_ip: str | None = None
-    """None means: the address of the link that has the default route, or the one that reaches the server."""
+    node_ip: tuple[str, ...] = ()
+    """One of each IP family; none means: of the link that has the default route, or the one that reaches the server."""
     nodeport_addresses: tuple[str, ...] = ()
     """Networks; none means the node's own address alone."""
     allow_external_ips: bool = False

@@ -22,7 +22,7 @@ from pylet.agent.kubelet.node_status import Identity
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.volumes.bindings import Bindings
-from pylet.agent.run import identity_renewal, insist, own_address
+from pylet.agent.run import identity_renewal, insist, own_addresses
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api.kind import Kind
@@ -76,7 +76,7 @@ async def serve(config: AgentConfig) -> None:
     homes = {f"{config.node_name}-{i}": config.data_dir / "hollow" / str(i) for i in range(config.hollow)}
     credentials = {name: Credentials(home / "agent") for name, home in homes.items()}
     await insist(lambda: join(config.server, config.token, credentials), clock)
-    address = config.node_ip or own_address(config.server)
+    address = (config.node_ip or own_addresses(config.server, (4,)))[0]
     async with asyncio.TaskGroup() as group:
         shared: dict[Kind, Table] = {}
         for index, (name, home) in enumerate(homes.items()):

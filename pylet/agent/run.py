@@ -10,12 +10,11 @@ import asyncio
 import errno
 import logging
 import os
-import socket
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +44,7 @@ from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistr
 from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.local_path import LocalPath
 from pylet.agent.kubelet.volumes.mounter import Volumes
+from pylet.agent.network.addresses import Moved, NoAddress, find, until_moved
 from pylet.agent.network.dns import Dns
 from pylet.agent.network.loop import Network, NetworkSettings
 from pylet.agent.network.rtnetlink import Rtnetlink
@@ -71,7 +71,6 @@ from pylet.cri.grpc import GrpcRuntime
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = (0.5, 15.0)
-_ELSEWHERE = "192.0.2.1"  # an address of RFC 5737, that no machine has
 _DNS_SERVICE = Key("kube-system", "kube-dns")
 
 
@@ -141,16 +140,39 @@ def identity_renewal(client: HttpClient, node_name: str, credentials: Credential
 async def run_node(
     config: AgentConfig, cluster: ClusterSettings, api: Api, credentials: Credentials, clock: Clock
 ) -> None:
-    """Be a node until cancelled; what runs on it goes on running. Raises: Unusable."""
+    """Be a node until cancelled; what runs on it goes on running. Raises: Unusable.
+
+    A machine whose addresses change, and were not chosen by a flag, begins again with the new ones.
+    """
     config.data_dir.mkdir(parents=True, exist_ok=True)
     remembered.write(config.data_dir, cluster)
-    address = config.node_ip or own_address(config.server)
+    while True:
+        addresses = config.node_ip or own_addresses(config.server, cluster.families)
+        for family in set(cluster.families) - {ip_address(address).version for address in addresses}:
+            log.warning("this node has no IPv%d address for its pods' network: give --node-ip both", family)
+        try:
+            async with asyncio.TaskGroup() as group:
+                if not config.node_ip:
+                    group.create_task(until_moved(addresses, *_host(config.server), clock))
+                group.create_task(_run_node_at(addresses, config, cluster, api, credentials, clock))
+        except* Moved:
+            log.warning("this node is not at %s any more", " and ".join(addresses))
+
+
+async def _run_node_at(
+    addresses: tuple[str, ...],
+    config: AgentConfig,
+    cluster: ClusterSettings,
+    api: Api,
+    credentials: Credentials,
+    clock: Clock,
+) -> None:
     nameservers, searches = _resolver(config.resolv_conf)
     kubelet_dir = config.data_dir / "kubelet"
     kubelet_dir.mkdir(parents=True, exist_ok=True)
     socket_path = config.container_runtime_endpoint.removeprefix("unix://")
     runtime = GrpcRuntime(socket_path)
-    identity = Identity(config.node_name, (address,), config.kubelet_port, config.node_label, config.node_taint)
+    identity = Identity(config.node_name, addresses, config.kubelet_port, config.node_label, config.node_taint)
     reporter = NodeReporter(api.client, runtime, clock, config.data_dir, lambda: identity)
     try:
         await insist(reporter.register, clock)
@@ -163,7 +185,7 @@ async def run_node(
         machine = read_machine(config.data_dir)
         settings = Settings(
             node_name=config.node_name,
-            host_ips=(address,),
+            host_ips=addresses,
             root=kubelet_dir,
             log_root=config.pod_log_dir,
             cgroup_root=config.cgroup_root,
@@ -184,16 +206,16 @@ async def run_node(
             clock,
             NetworkSettings(
                 node_name=config.node_name,
-                node_ip=address,
+                node_ips=addresses,
                 backend=cluster.network_backend,
-                service_cidrs=(cluster.service_cidr,),
+                service_cidrs=cluster.service_cidrs,
                 cni_conf_dir=config.cni_conf_dir,
                 ipam_dir=config.data_dir / "agent" / "ipam",
             ),
         )
         layout = Layout(
-            cluster_cidrs=(cluster.cluster_cidr,),
-            service_cidrs=(cluster.service_cidr,),
+            cluster_cidrs=cluster.cluster_cidrs,
+            service_cidrs=cluster.service_cidrs,
             masquerades_pods=cluster.network_backend != "none",
         )
         proxy = Proxy(
@@ -201,7 +223,7 @@ async def run_node(
             clock,
             here=Here(
                 config.node_name,
-                addresses=_node_port_addresses(config.nodeport_addresses, address),
+                addresses=_node_port_addresses(config.nodeport_addresses, addresses),
                 external_ips=config.allow_external_ips,
             ),
             layout=layout,
@@ -231,9 +253,9 @@ async def run_node(
             await insist(csi.announce, clock)
             await network.ready.wait()
             group.create_task(pods.run())
-            group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods.pods, settings, address))
+            group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods.pods, settings))
             services.notify("READY=1")
-            log.info("node %s (%s) runs", config.node_name, address)
+            log.info("node %s (%s) runs", config.node_name, " and ".join(addresses))
     finally:
         await runtime.close()
 
@@ -246,9 +268,9 @@ async def _serve_kubelet(
     runtime: GrpcRuntime,
     pods: Callable[[], list[Object]],
     settings: Settings,
-    address: str,
 ) -> None:
     """Get a serving certificate, then serve with it, anew with each renewed one."""
+    names = (config.node_name, *settings.host_ips)
 
     async def renew() -> None:
         user = f"system:node:{config.node_name}"
@@ -259,10 +281,10 @@ async def _serve_kubelet(
             user,
             "system:nodes",
             usage="server auth",
-            addresses=(config.node_name, address),
+            addresses=names,
         )
 
-    if not credentials.serving.exists():
+    if not credentials.serving.exists() or not credentials.serving.names() >= set(names):
         await insist(renew, clock)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_OPTIONAL
@@ -325,25 +347,23 @@ async def insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> None
         delay = min(delay * 2, longest)
 
 
-def own_address(server: str) -> str:
+def own_addresses(server: str, families: Sequence[int]) -> tuple[str, ...]:
     """Where this machine reaches the server from; beside the server, where its default route is. Raises: Unusable."""
-    target = urlsplit(server)
-    host = target.hostname or ""
-    beside = host == "localhost" or host.startswith("127.") or host == "::1"
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            # Sends nothing: it only asks the routing table.
-            probe.connect((_ELSEWHERE if beside else host, target.port or 6443))
-            address: str = probe.getsockname()[0]
-    except OSError as failed:
-        raise Unusable(f"cannot find this node's address: {failed}; give --node-ip") from failed
-    return address
+        return find(*_host(server), families)
+    except NoAddress as failed:
+        raise Unusable(str(failed)) from failed
 
 
-def _node_port_addresses(cidrs: tuple[str, ...], own: str) -> tuple[str, ...]:
-    """The node's own address, or those of its addresses that are in these networks: never a loopback one."""
+def _host(server: str) -> tuple[str, int]:
+    target = urlsplit(server)
+    return target.hostname or "", target.port or 6443
+
+
+def _node_port_addresses(cidrs: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
+    """The node's own addresses, or those of its addresses that are in these networks: never a loopback one."""
     if not cidrs:
-        return (own,)
+        return own
     networks = [ip_network(cidr) for cidr in cidrs]
     with Rtnetlink() as kernel:
         found = {address.ip for address in kernel.addresses() if not address.ip.is_loopback}

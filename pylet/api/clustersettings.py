@@ -24,6 +24,7 @@ class ClusterSettings:
     """Field names are the flags' names with underscores."""
 
     cluster_cidr: str = "10.42.0.0/16"
+    """One network or, separated by a comma, one of each IP family, the default family's first; so `service_cidr`."""
     service_cidr: str = "10.43.0.0/16"
     cluster_dns: str = "10.43.0.10"
     cluster_domain: str = "cluster.local"
@@ -31,6 +32,19 @@ class ClusterSettings:
     """First and last port, both included."""
     network_backend: str = "host-gw"
     """host-gw, vxlan or none."""
+
+    @property
+    def cluster_cidrs(self) -> tuple[str, ...]:
+        return tuple(self.cluster_cidr.split(","))
+
+    @property
+    def service_cidrs(self) -> tuple[str, ...]:
+        return tuple(self.service_cidr.split(","))
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """4 and 6, as the pods have them."""
+        return tuple(6 if ":" in cidr else 4 for cidr in self.cluster_cidrs)
 
 
 NAMES = tuple(member.name for member in fields(ClusterSettings))

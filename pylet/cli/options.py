@@ -83,6 +83,14 @@ def _cidr(text: str) -> str:
         raise ValueError(why) from None
 
 
+def _cidrs(text: str) -> str:
+    networks = [_cidr(part.strip()) for part in text.split(",")]
+    families = [":" in network for network in networks]
+    if len(families) != len(set(families)):
+        raise ValueError("has two networks of one IP family: give one, or one of each")
+    return ",".join(networks)
+
+
 def _port(text: str) -> int:
     if text.isascii() and text.isdigit() and 1 <= int(text) <= 65535:
         return int(text)
@@ -220,7 +228,15 @@ OPTIONS: tuple[Option, ...] = (
         _count,
         metavar="NUMBER",
     ),
-    Option("node-ip", "Address of the node.", BOTH, _address, metavar="IP", default="the address of the default route"),
+    Option(
+        "node-ip",
+        "Address of the node, one of each IP family.",
+        BOTH,
+        _address,
+        Shape.MANY,
+        "IP",
+        default="the address of the default route",
+    ),
     Option(
         "nodeport-addresses",
         "Network in which the node's addresses answer node ports.",
@@ -253,8 +269,8 @@ OPTIONS: tuple[Option, ...] = (
         Shape.MANY,
         "K=V:EFFECT",
     ),
-    Option("cluster-cidr", "Network of the pods.", BOTH, _cidr, metavar="CIDR"),
-    Option("service-cidr", "Network of the services.", BOTH, _cidr, metavar="CIDR"),
+    Option("cluster-cidr", "Network of the pods, or IPv4,IPv6: two.", BOTH, _cidrs, metavar="CIDR"),
+    Option("service-cidr", "Network of the services, or two.", BOTH, _cidrs, metavar="CIDR"),
     Option(
         "cluster-dns",
         "Address of the cluster's DNS.",
@@ -416,11 +432,11 @@ def agent_config(settled: Mapping[str, Any], *, hostname: str) -> AgentConfig:
 def server_config(settled: Mapping[str, Any], *, hostname: str) -> ServerConfig:
     """The server's configuration, with its embedded agent's unless that is disabled. Raises: BadOption."""
     values = dict(settled)
-    values.setdefault("cluster_dns", str(_service_network(values)[10]))
+    values.setdefault("cluster_dns", str(_service_networks(values)[0][10]))
     config = ServerConfig(**_only(ServerConfig, values))
     if config.disable_agent:
         return config
-    address = config.bind_address or ("::1" if ipaddress.ip_network(config.service_cidr).version == 6 else "127.0.0.1")
+    address = config.bind_address or ("::1" if config.cluster.families[0] == 6 else "127.0.0.1")
     if ipaddress.ip_address(address).is_unspecified:
         address = "::1" if ":" in address else "127.0.0.1"
     url = f"https://[{address}]" if ":" in address else f"https://{address}"
@@ -440,15 +456,23 @@ def _only(config: type[ServerConfig] | type[AgentConfig], values: Mapping[str, A
     return {name: value for name, value in values.items() if name in names}
 
 
-def _service_network(values: Mapping[str, Any]) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """The network of the services. Raises: BadOption where what is given contradicts itself."""
+def _service_networks(values: Mapping[str, Any]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The networks of the services. Raises: BadOption where what is given contradicts itself."""
     defaults = ServerConfig()
-    pods = ipaddress.ip_network(values.get("cluster_cidr", defaults.cluster_cidr))
-    services = ipaddress.ip_network(values.get("service_cidr", defaults.service_cidr))
-    if pods.version == services.version and pods.overlaps(services):
-        raise BadOption(f"--cluster-cidr {pods} and --service-cidr {services} overlap: choose separate networks")
-    if services.num_addresses < 16:
-        raise BadOption(f"--service-cidr: {services} is too small: it needs room for 16 addresses at least")
-    if (dns := values.get("cluster_dns")) and ipaddress.ip_address(dns) not in services:
-        raise BadOption(f"--cluster-dns: {dns} is not in --service-cidr {services}")
+    pods, services = (
+        [ipaddress.ip_network(cidr) for cidr in values.get(name, getattr(defaults, name)).split(",")]
+        for name in ("cluster_cidr", "service_cidr")
+    )
+    for service in services:
+        for pod in pods:
+            if pod.version == service.version and pod.overlaps(service):
+                raise BadOption(f"--cluster-cidr {pod} and --service-cidr {service} overlap: choose separate networks")
+        if service.num_addresses < 16:
+            raise BadOption(f"--service-cidr: {service} is too small: it needs room for 16 addresses at least")
+        if service.version not in {pod.version for pod in pods}:
+            raise BadOption(f"--service-cidr: pods have no IPv{service.version} addresses: give such a --cluster-cidr")
+    if (dns := values.get("cluster_dns")) and not any(ipaddress.ip_address(dns) in service for service in services):
+        raise BadOption(f"--cluster-dns: {dns} is not in --service-cidr {','.join(map(str, services))}")
+    if len({ipaddress.ip_address(ip).version for ip in values.get("node_ip", ())}) < len(values.get("node_ip", ())):
+        raise BadOption("--node-ip: two addresses of one IP family: give one, or one of each")
     return services

@@ -24,6 +24,7 @@ class ServerConfig:
     """The secret agents join with, bare or in the `K10…` form; None lets the server make one and keep it."""
     agent_token: str | None = None
     cluster_cidr: str = "10.42.0.0/16"
+    """One network or, separated by a comma, one of each IP family; so `service_cidr`."""
     service_cidr: str = "10.43.0.0/16"
     cluster_dns: str = "10.43.0.10"
     cluster_domain: str = "cluster.local"

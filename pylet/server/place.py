@@ -89,11 +89,11 @@ def join_token(config: ServerConfig, pki: Pki) -> list[tuple[str, str]]:
 
 def names(config: ServerConfig, address: str) -> list[str]:
     """Everything the serving certificate is valid for."""
-    services_ip = str(ip_network(config.service_cidr)[1])
+    services_ips = [str(ip_network(cidr)[1]) for cidr in config.service_cidr.split(",")]
     cluster = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"]
     cluster.append(f"kubernetes.default.svc.{config.cluster_domain}")
     bound = [config.bind_address] if config.bind_address and not ip_address(config.bind_address).is_unspecified else []
-    names = ["localhost", "127.0.0.1", "::1", socket.gethostname(), *cluster, services_ip, address, *bound]
+    names = ["localhost", "127.0.0.1", "::1", socket.gethostname(), *cluster, *services_ips, address, *bound]
     return list(dict.fromkeys([*names, *config.tls_san]))
 
 

@@ -36,7 +36,7 @@ async def nodes(server: Running, tmp_path: Path) -> AsyncIterator[Client]:
         server=server.url,
         token=(tmp_path / "server" / "server" / "token").read_text().strip(),
         node_name="hollow",
-        node_ip="192.0.2.7",
+        node_ip=("192.0.2.7",),
         hollow=len(NODES),
         data_dir=tmp_path / "agent",
     )

@@ -1,16 +1,17 @@
-"""The CNI configuration of a node: a bridge for its pods, addresses out of its own range."""
+"""The CNI configuration of a node: a bridge for its pods, addresses out of its own ranges."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 BRIDGE = "pylet0"
 FILE = "10-pylet.conflist"
 
 
-def conflist(pod_cidr: str, *, mtu: int, data_dir: Path) -> str:
-    """The text of the configuration; `data_dir` is where host-local remembers the addresses it gave out."""
+def conflist(pod_cidrs: Sequence[str], *, mtu: int, data_dir: Path) -> str:
+    """The text of the configuration: a pod has an address of each range; host-local keeps its books in `data_dir`."""
     bridge = {
         "type": "bridge",
         "bridge": BRIDGE,
@@ -18,7 +19,11 @@ def conflist(pod_cidr: str, *, mtu: int, data_dir: Path) -> str:
         "hairpinMode": True,
         "ipMasq": False,
         "mtu": mtu,
-        "ipam": {"type": "host-local", "ranges": [[{"subnet": pod_cidr}]], "dataDir": str(data_dir)},
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": cidr}] for cidr in pod_cidrs],
+            "dataDir": str(data_dir),
+        },
     }
     content = {"cniVersion": "0.4.0", "name": "pylet", "plugins": [bridge]}
     return json.dumps(content, indent=2) + "\n"

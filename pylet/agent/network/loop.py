@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import shutil
 from dataclasses import dataclass
-from ipaddress import IPv4Interface, IPv4Network, IPv6Network
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 from pylet.agent.netlink import Message, NetlinkError
 from pylet.agent.network import cni, overlay, rtnetlink
-from pylet.agent.network.rtnetlink import Rtnetlink, Vxlan
+from pylet.agent.network.rtnetlink import Address, Rtnetlink, Vxlan
+from pylet.agent.network.rtnetlink import Network as Range
 from pylet.aio.clock import Clock
 from pylet.api.object import Key
 from pylet.client.view import Entry, Table
@@ -24,16 +24,19 @@ from pylet.client.view import Entry, Table
 log = logging.getLogger(__name__)
 
 _SYSCTLS = {
-    "net/ipv4/ip_forward": "1",
-    "net/bridge/bridge-nf-call-iptables": "1",  # else a pod's answer to its own node skips the translation back
+    # without the second of each, a pod's answer to its own node skips the translation back
+    4: {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"},
+    6: {"net/ipv6/conf/all/forwarding": "1", "net/bridge/bridge-nf-call-ip6tables": "1"},
 }
+_ACCEPT_RA = "net/ipv6/conf/{}/accept_ra"
 _RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSettings:
     node_name: str
-    node_ip: str
+    node_ips: tuple[str, ...]
+    """One of a family; tunnels use the first."""
     backend: str
     """host-gw, vxlan or none."""
     service_cidrs: tuple[str, ...] = ("10.43.0.0/16",)
@@ -50,8 +53,9 @@ class Network:
         self._clock = clock
         self._settings = settings
         self._wake = asyncio.Event()
-        self._unreachable: set[str] = set()
-        self._uplink = 0
+        self._unreachable: frozenset[str] = frozenset()
+        self._links: set[int] = set()  # those whose changes concern it
+        self._failure = ""
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -66,9 +70,12 @@ class Network:
                     try:
                         self._apply()
                     except (NetlinkError, OSError) as failed:
-                        log.error("pod network: %s; trying again in %.0f s", failed, _RETRY_SECONDS)
+                        if str(failed) != self._failure:
+                            log.error("pod network: %s; trying again every %.0f s", failed, _RETRY_SECONDS)
+                        self._failure = str(failed)
                         await self._clock.sleep(_RETRY_SECONDS)
                         continue
+                    self._failure = ""
                     await self._wake.wait()
         finally:
             silence()
@@ -77,40 +84,41 @@ class Network:
         self._wake.set()
 
     def _kernel_changed(self, message: Message | None) -> None:
-        if message is None or rtnetlink.is_own_route(message) or rtnetlink.is_about_link(message, self._uplink):
+        if message is None or rtnetlink.is_own_route(message) or rtnetlink.is_about_link(message, self._links):
             self._wake.set()
 
     def _apply(self) -> None:
         own = self._nodes.entries.get(Key("", self._settings.node_name))
-        cidr = own.object["spec"].get("podCIDR") if own is not None else None
-        if not cidr:
-            return  # the controller has not given one yet: the table will say so
-        pods = ipaddress.ip_network(cidr)
-        if not self.ready.is_set():
-            _set_sysctls()
+        pods = overlay.ranges(own.object) if own is not None else ()
+        if not pods:
+            return  # the controller has not given any yet: the table will say so
         with Rtnetlink() as kernel:
-            mtu = self._connect(kernel, pods)
-        text = cni.conflist(cidr, mtu=mtu, data_dir=self._settings.ipam_dir)
+            uplinks: dict[int, int] = {ip_address(ip).version: _uplink(kernel, ip) for ip in self._settings.node_ips}
+            if not self.ready.is_set():
+                _set_sysctls({network.version for network in pods}, kernel, uplinks)
+            mtu = self._connect(kernel, pods, uplinks)
+        text = cni.conflist(tuple(map(str, pods)), mtu=mtu, data_dir=self._settings.ipam_dir)
         if cni.write(self._settings.cni_conf_dir, text):
-            log.info("pods of this node get their addresses from %s", cidr)
+            log.info("pods of this node get their addresses from %s", " and ".join(map(str, pods)))
         self.ready.set()
 
-    def _connect(self, kernel: Rtnetlink, pods: IPv4Network | IPv6Network) -> int:
+    def _connect(self, kernel: Rtnetlink, pods: tuple[Range, ...], uplinks: dict[int, int]) -> int:
         """Bring routes and tunnel entries to what they should be; returns the MTU of the pods' links."""
-        uplink, mtu = _uplink(kernel, self._settings.node_ip)
-        self._uplink = uplink
+        self._links = set(uplinks.values())
+        mtu = min(link.mtu for link in kernel.links() if link.index in self._links)
         others = overlay.peers((entry.object for entry in self._nodes.entries.values()), self._settings.node_name)
         if self._settings.backend == "vxlan":
-            mtu -= overlay.VXLAN_BYTES
-            link = _tunnel(kernel, self._settings.node_ip, pods, mtu)
-            wanted = overlay.vxlan(others, link)
+            local = ip_address(self._settings.node_ips[0])
+            mtu -= overlay.vxlan_bytes(local.version)
+            link = _tunnel(kernel, local, pods, mtu)
+            self._links.add(link)
+            wanted = overlay.vxlan(others, link, local.version)
             _reconcile_tunnel(kernel, link, wanted)
         else:
             _delete_link(kernel, overlay.VXLAN_LINK)  # of a run with another backend
-            networks = {address.network: index for address, index in kernel.addresses(uplink).items()}
-            wanted, unreachable = overlay.host_gw(others, networks)
-            self._complain({peer.name for peer in unreachable})
-        routes = wanted.routes | overlay.service_routes(self._settings.service_cidrs, uplink)
+            wanted = overlay.host_gw(others, _networks(kernel, self._links))
+        self._complain(wanted.unreachable)
+        routes = wanted.routes | overlay.service_routes(self._settings.service_cidrs, uplinks)
         current = set(kernel.routes())
         for route in routes - current:
             kernel.put_route(route)
@@ -119,9 +127,14 @@ class Network:
                 kernel.delete_route(route)
         return mtu
 
-    def _complain(self, unreachable: set[str]) -> None:
+    def _complain(self, unreachable: frozenset[str]) -> None:
+        advice = (
+            "give every node an address of the tunnel's family with --node-ip"
+            if self._settings.backend == "vxlan"
+            else "give it an address of each family there with --node-ip, or use --network-backend vxlan on all nodes"
+        )
         for name in sorted(unreachable - self._unreachable):
-            log.error("node %s shares no link with this one: use --network-backend vxlan on all nodes", name)
+            log.error("node %s shares no link with this one in every family its pods have: %s", name, advice)
         self._unreachable = unreachable
 
 
@@ -143,8 +156,15 @@ def _delete_link(kernel: Rtnetlink, name: str) -> None:
         kernel.delete_link(link.index)
 
 
-def _set_sysctls() -> None:
-    for name, value in _SYSCTLS.items():
+def _set_sysctls(families: set[int], kernel: Rtnetlink, uplinks: dict[int, int]) -> None:
+    wanted = {name: value for family in families for name, value in _SYSCTLS[family].items()}
+    if 6 in families and 6 in uplinks:
+        # a machine that forwards takes no default route from its router any more, unless told to go on
+        name = _ACCEPT_RA.format(next(link.name for link in kernel.links() if link.index == uplinks[6]))
+        file = Path("/proc/sys") / name
+        if file.exists() and file.read_text().strip() == "1":
+            wanted = {name: "2", **wanted}
+    for name, value in wanted.items():
         file = Path("/proc/sys") / name
         if file.exists() and file.read_text().strip() != value:
             try:
@@ -154,27 +174,35 @@ def _set_sysctls() -> None:
                 raise OSError(f"cannot set {dotted} to {value}: {refused}; set it on the machine") from refused
 
 
-def _uplink(kernel: Rtnetlink, node_ip: str) -> tuple[int, int]:
-    """Index and MTU of the link that has the node's address. Raises: OSError."""
+def _uplink(kernel: Rtnetlink, node_ip: str) -> int:
+    """Index of the link that has the node's address. Raises: OSError."""
     for address, index in kernel.addresses().items():
         if str(address.ip) == node_ip:
-            return index, next(link.mtu for link in kernel.links() if link.index == index)
+            return index
     raise OSError(f"no link of this machine has the address {node_ip}: check --node-ip")
 
 
-def _tunnel(kernel: Rtnetlink, node_ip: str, pods: IPv4Network | IPv6Network, mtu: int) -> int:
-    wanted = Vxlan(overlay.VXLAN_ID, overlay.VXLAN_PORT, ipaddress.ip_address(node_ip))
+def _networks(kernel: Rtnetlink, links: set[int]) -> dict[Range, int]:
+    return {address.network: index for address, index in kernel.addresses().items() if index in links}
+
+
+def _tunnel(kernel: Rtnetlink, local: Address, pods: tuple[Range, ...], mtu: int) -> int:
+    wanted, mac = Vxlan(overlay.VXLAN_ID, overlay.VXLAN_PORT, local), overlay.mac_of(pods[0])
     link = kernel.link(overlay.VXLAN_LINK)
-    if link is not None and (link.vxlan != wanted or link.mac != overlay.mac_of(pods)):
+    if link is not None and (link.vxlan != wanted or link.mac != mac):
         kernel.delete_link(link.index)
         link = None
     if link is None:
-        kernel.add_vxlan(overlay.VXLAN_LINK, wanted, mtu=mtu, mac=overlay.mac_of(pods))
+        kernel.add_vxlan(overlay.VXLAN_LINK, wanted, mtu=mtu, mac=mac)
         link = kernel.link(overlay.VXLAN_LINK)
         assert link is not None
-    address = IPv4Interface(f"{pods.network_address}/32") if pods.version == 4 else None
-    if address is not None and address not in kernel.addresses(link.index):
-        kernel.add_address(link.index, address)
+    elif link.mtu != mtu:
+        kernel.set_mtu(link.index, mtu)
+    has = kernel.addresses(link.index)
+    for network in pods:
+        address = ip_interface(f"{network.network_address}/{network.max_prefixlen}")
+        if address not in has:
+            kernel.add_address(link.index, address)
     kernel.set_up(link.index)
     return link.index
 

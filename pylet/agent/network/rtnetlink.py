@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeAlias
@@ -219,9 +219,15 @@ def is_own_route(message: Message) -> bool:
     return message.kind in (_NEWROUTE, _DELROUTE) and _ROUTE.unpack_from(message.body)[5] == PROTOCOL
 
 
-def is_about_link(message: Message, link: int) -> bool:
-    """Whether an event is about that link's state or addresses: routes go down with it, without events of their own."""
-    return message.kind in (_NEWLINK, _NEWADDR, _DELADDR) and struct.unpack_from("=i", message.body, 4)[0] == link
+def is_about_link(message: Message, links: Container[int]) -> bool:
+    """Whether an event is about the state or addresses of one of these links: routes go down without events."""
+    kinds = (_NEWLINK, _DELLINK, _NEWADDR, _DELADDR)
+    return message.kind in kinds and struct.unpack_from("=i", message.body, 4)[0] in links
+
+
+def is_about_addresses(message: Message) -> bool:
+    """Whether an event may change which address is this machine's: one came or went, or any route did."""
+    return message.kind in (_NEWADDR, _DELADDR, _NEWROUTE, _DELROUTE)
 
 
 def _link(message: Message) -> Link:

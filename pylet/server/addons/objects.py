@@ -130,7 +130,7 @@ def kubernetes_service(service_cidr: str, advertise_address: str, port: int) -> 
         },
         "spec": {
             "type": "ClusterIP",
-            "clusterIP": str(ip_network(service_cidr)[1]),
+            "clusterIP": str(ip_network(service_cidr.split(",")[0])[1]),
             "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
         },
     }

@@ -1,4 +1,4 @@
-"""Node IPAM: give every node its own range of pod addresses out of the cluster's.
+"""Node IPAM: give every node its own ranges of pod addresses, one of each IP family, out of the cluster's.
 
 A range is free when no node has it; nodes are served in the order of their names, so a plan needs no memory.
 Source: upstream `pkg/controller/nodeipam/ipam/range_allocator.go`.
@@ -7,7 +7,7 @@ Source: upstream `pkg/controller/nodeipam/ipam/range_allocator.go`.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from pylet.api.kinds.node import KIND as NODE
@@ -19,22 +19,32 @@ _NODE_PREFIX = {4: 24, 6: 64}
 
 
 def controller(cluster_cidr: str) -> Controller:
-    cluster = ipaddress.ip_network(cluster_cidr)
-    prefix = max(cluster.prefixlen, _NODE_PREFIX[cluster.version])
+    """`cluster_cidr` is one network or, separated by a comma, one of each IP family."""
+    networks = [ipaddress.ip_network(cidr) for cidr in cluster_cidr.split(",")]
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         nodes = sorted(view.select(NODE), key=lambda node: str(node["metadata"]["name"]))
-        taken = {node["spec"].get("podCIDR") for node in nodes}
-        free = (str(candidate) for candidate in cluster.subnets(new_prefix=prefix) if str(candidate) not in taken)
-        return Plan(tuple(_give(node, next(free, None)) for node in nodes if not node["spec"].get("podCIDR")))
+        taken = {cidr for node in nodes for cidr in _ranges(node)}
+        free = [_free(network, taken) for network in networks]
+        return Plan(tuple(_give(node, [next(of, "") for of in free]) for node in nodes if not _ranges(node)))
 
     return Controller("node-ipam", (Watch(NODE, _all_nodes),), plan)
 
 
-def _give(node: Object, cidr: str | None) -> Action:
-    if cidr is None:
+def _ranges(node: Object) -> list[str]:
+    spec = node["spec"]
+    return spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
+
+
+def _free(network: ipaddress.IPv4Network | ipaddress.IPv6Network, taken: set[str]) -> Iterator[str]:
+    prefix = max(network.prefixlen, _NODE_PREFIX[network.version])
+    return (cidr for cidr in map(str, network.subnets(new_prefix=prefix)) if cidr not in taken)
+
+
+def _give(node: Object, cidrs: list[str]) -> Action:
+    if not all(cidrs):
         return Emit(node, "CIDRNotAvailable", f"Node {node['metadata']['name']} status is now: CIDRNotAvailable")
-    return Patch(NODE, key_of(node), {"spec": {"podCIDR": cidr, "podCIDRs": [cidr]}})
+    return Patch(NODE, key_of(node), {"spec": {"podCIDR": cidrs[0], "podCIDRs": cidrs}})
 
 
 def _all_nodes(entry: Entry, view: View) -> Iterable[Key]:

@@ -27,12 +27,22 @@ def _node(name: str, address: str, cidr: str, revision: int = 1) -> Object:
     }
 
 
-def _network(node: Member, nodes: Table, name: str, backend: str, directory: Path) -> Network:
+def _network(
+    node: Member, nodes: Table, name: str, backend: str, directory: Path, ips: tuple[str, ...] = ()
+) -> Network:
     settings = NetworkSettings(
-        node_name=name, node_ip=node.ip, backend=backend, cni_conf_dir=directory, ipam_dir=directory / "ipam"
+        node_name=name,
+        node_ips=ips or (node.ip,),
+        backend=backend,
+        cni_conf_dir=directory,
+        ipam_dir=directory / "ipam",
     )
     with node.entered():
         return Network(nodes, SystemClock(), settings)
+
+
+def _reaches(source: Member, ip: str) -> bool:
+    return "1 packets received" in source.run("busybox", "ping", "-6", "-c1", "-W1", ip, check=False)
 
 
 async def _until(holds: Callable[[], bool]) -> None:
@@ -58,13 +68,40 @@ def test_pods_of_two_nodes_reach_each_other(backend: str, mtu: int, tmp_path: Pa
         assert conflist["plugins"][0]["mtu"] == mtu
 
 
-async def _settle(node: Member, nodes: Table, name: str, backend: str, directory: Path) -> None:
+async def _settle(
+    node: Member, nodes: Table, name: str, backend: str, directory: Path, ips: tuple[str, ...] = ()
+) -> None:
     with node.entered():
-        running = _network(node, nodes, name, backend, directory)
+        running = _network(node, nodes, name, backend, directory, ips)
         task = asyncio.create_task(running.run())
         await running.ready.wait()
         task.cancel()
         await asyncio.wait([task])
+
+
+@pytest.mark.parametrize(("backend", "tunnel"), [("host-gw", "4"), ("vxlan", "4"), ("vxlan", "6")])
+def test_pods_of_two_families(backend: str, tunnel: str, tmp_path: Path) -> None:
+    with Lab(nodes=2) as lab:
+        nodes = Table(NODE)
+        ips = {}
+        for number, node in enumerate(lab.nodes):
+            ips[node.name] = (node.ip, node.ip6) if tunnel == "4" else (node.ip6, node.ip)
+            item = _node(f"n{number}", node.ip, f"10.42.{number}.0/24")
+            item["spec"]["podCIDRs"] = [f"10.42.{number}.0/24", f"fd42:0:0:{number}::/64"]
+            item["status"]["addresses"] = [{"type": "InternalIP", "address": ip} for ip in ips[node.name]]
+            nodes.put(Entry.of(NODE, item))
+        pods = []
+        for number, node in enumerate(lab.nodes):
+            asyncio.run(_settle(node, nodes, f"n{number}", backend, tmp_path / node.name, ips[node.name]))
+            pods.append(lab.pod(node, f"10.42.{number}.5", f"fd42:0:0:{number}::5"))
+        for source, target in (pods, reversed(pods)):
+            assert "1 packets received" in source.run("busybox", "ping", "-c1", "-W2", target.ip)
+            asyncio.run(
+                _until(lambda s=source, t=target: _reaches(s, t.ip6))
+            )  # links need a second for their own address
+        conflist = json.loads((tmp_path / lab.nodes[0].name / "10-pylet.conflist").read_text())
+        assert conflist["plugins"][0]["mtu"] == {"host-gw4": 1500, "vxlan4": 1450, "vxlan6": 1430}[backend + tunnel]
+        assert len(conflist["plugins"][0]["ipam"]["ranges"]) == 2
 
 
 async def test_routes_follow_nodes_that_come_move_and_go(tmp_path: Path) -> None:
