@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pylet.agent.image_archive import BUSYBOX_REFERENCE
-from pylet.agent.kubelet import cgroups
+from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.cri.grpc import GrpcRuntime
 from pylet.cri.interface import Runtime
 from pylet.cri.memory import MemoryRuntime
@@ -29,7 +29,7 @@ def containerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerdP
             yield process
         finally:
             process.stop()
-            cgroups.remove("/pylet-cri-test")
+            Cgroups().remove("/pylet-cri-test")
 
 
 @pytest.fixture(params=["memory", pytest.param("grpc", marks=pytest.mark.skipif(not CAN_RUN_CONTAINERD, reason=""))])

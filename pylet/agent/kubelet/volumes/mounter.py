@@ -26,7 +26,7 @@ from pylet.agent.kubelet.volumes.usage import Usage, usage
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
-from pylet.api.object import Key, Object, uid_of
+from pylet.api.object import Key, Object, is_terminating, uid_of
 from pylet.client.interface import Client, Tables
 from pylet.cri.socket import CallError
 
@@ -124,8 +124,10 @@ class Volumes:
     def follow(self, pod: Object) -> None:
         """The pod has changed: files that show its own fields do too."""
         known = self._pods.get(uid_of(pod))
-        if known is not None and _shown(known.pod) != _shown(pod):
-            known.pod = pod
+        if known is None:
+            return
+        before, known.pod = known.pod, pod
+        if _shown(before) != _shown(pod):
             self._at(uid_of(pod))(self._clock.now())
 
     async def bind(self, pod: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
@@ -218,8 +220,8 @@ class Volumes:
 
     async def _refresh(self, uid: str) -> None:
         known = self._pods.get(uid)
-        if known is None:
-            return
+        if known is None or is_terminating(known.pod):
+            return  # what a pod shows may go before it does, with its namespace
         async with known.lock:
             for volume in used(known.pod):
                 if volume["name"] not in known.done:
