@@ -14,13 +14,14 @@ import base64
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,8 +127,14 @@ def trust(kubeconfig: Path) -> ssl.SSLContext:
     return context
 
 
-async def ready(kubeconfig: Path) -> aiohttp.ClientSession:
-    while not kubeconfig.exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+async def started(server: subprocess.Popen[bytes], kubeconfig: Path) -> aiohttp.ClientSession:
+    """A session with the server as soon as it answers."""
+    while True:
+        if server.poll() is not None:
+            raise SystemExit(kubeconfig.with_name("server.log").read_text())
+        if kubeconfig.exists():  # noqa: ASYNC240
+            with suppress(OSError), socket.create_connection(("127.0.0.1", PORT)):
+                break
         await asyncio.sleep(0.1)
     connector = aiohttp.TCPConnector(ssl=trust(kubeconfig))
     timeout = aiohttp.ClientTimeout(total=None)
@@ -198,7 +205,7 @@ async def main() -> None:
         own = ("--data-dir", str(home / "s"), "--bind-address", "127.0.0.1", "--https-listen-port", str(PORT))
         flags = (*own, "--disable-agent", "--write-kubeconfig", str(kubeconfig))
         with pylet("server", *flags, log=home / "server.log") as server:
-            async with await ready(kubeconfig) as http:
+            async with await started(server, kubeconfig) as http:
                 token = (home / "s/server/token").read_text().strip()
                 joining = ("--server", url, "--token", token, "--data-dir", str(home / "a"), "--node-name", "hollow")
                 begin = time.monotonic()

@@ -1,12 +1,13 @@
 """The Client protocol over HTTPS: what agents use to reach a server.
 
-One session keeps its connections; a connection that dies raises Unreachable and the caller decides. Which server, which
-trust and which credentials come from `connect`, called anew for each connection's TLS context, so that a renewed
-certificate is used without a restart.
+One session keeps its connections: one for each watch, a few for everything else. A connection that dies raises
+Unreachable and the caller decides. Which server, which trust and which credentials come from `connect`, called anew for
+each connection's TLS context, so that a renewed certificate is used without a restart.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
@@ -24,6 +25,7 @@ from pylet.version import VERSION
 _REQUEST_SECONDS = 60
 _IDLE_SECONDS = 90  # bookmarks come each minute: a watch silent for longer is a dead connection
 _WATCH_SECONDS = 3600
+_AT_A_TIME = 4  # a TLS connection costs a server 3 ms and 200 KiB: as many as there are pods to report is too many
 
 
 class HttpClient:
@@ -39,6 +41,7 @@ class HttpClient:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._session: aiohttp.ClientSession | None = None
+        self._turn = asyncio.Semaphore(_AT_A_TIME)
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,9 +155,10 @@ class HttpClient:
         data = None if body is None else orjson.dumps(body)
         headers = {} if data is None else {"Content-Type": str(content_type)}
         try:
-            async with self._http().request(
-                method, self.url + path, data=data, headers=headers, params=query
-            ) as answer:
+            async with (
+                self._turn,
+                self._http().request(method, self.url + path, data=data, headers=headers, params=query) as answer,
+            ):
                 found = await answer.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as lost:
             raise Unreachable(f"{method} {path} at {self.url}: {_why(lost)}") from lost
@@ -166,7 +170,7 @@ class HttpClient:
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls(), limit=64, keepalive_timeout=120),
+                connector=aiohttp.TCPConnector(ssl=self._tls(), limit=0, keepalive_timeout=120),
                 headers=self._headers,
                 timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=10),
                 read_bufsize=1 << 18,
