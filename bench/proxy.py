@@ -154,7 +154,7 @@ class Given:
     def __init__(self, tables: dict[Kind, Table]) -> None:
         self._tables = tables
 
-    async def table(self, kind: Kind, *, namespace: str = "", fields: str = "") -> Table:
+    async def table(self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "") -> Table:
         return self._tables[kind]
 
     object_table = release = None  # type: ignore[assignment]

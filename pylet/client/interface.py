@@ -114,7 +114,7 @@ class Tables(Protocol):
     A table may hold more than was selected (the watch cache always does), so readers look up by index and key.
     """
 
-    async def table(self, kind: Kind, *, namespace: str = "", fields: str = "") -> Table:
+    async def table(self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "") -> Table:
         """The filled table of that selection; waits until it has been filled once."""
         ...
 

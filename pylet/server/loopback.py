@@ -134,7 +134,7 @@ class Loopback:
 
     # ---- Tables
 
-    async def table(self, kind: Kind, *, namespace: str = "", fields: str = "") -> Table:
+    async def table(self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "") -> Table:
         return self._registry.table(kind)
 
     async def object_table(self, kind: Kind, key: Key) -> Table:

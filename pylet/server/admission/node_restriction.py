@@ -20,6 +20,7 @@ _GROUP = "system:nodes"
 _MIRROR = "kubernetes.io/config.mirror"
 _LEASE_NAMESPACE = "kube-node-lease"
 _NODE_SIGNERS = ("kubernetes.io/kubelet-serving", "kubernetes.io/kube-apiserver-client-kubelet")
+_LOCAL_VOLUME, _LOCAL_PATH = "pylet.io/node", "pylet.io/local-path"
 _GROWTH = ("capacity", "conditions", "allocatedResourceStatuses", "allocatedResources")
 _BOOKKEEPING = ("resourceVersion", "managedFields")
 _KUBELET_LABELS = frozenset(
@@ -64,6 +65,8 @@ async def admit(write: Attributes) -> None:
             _admit_claim_status(write, node)
         case "persistentvolumeclaims", _:
             raise write.forbidden("may only update PVC status")
+        case "persistentvolumes", _:
+            _admit_volume(write, node)
         case "leases", _:
             _admit_lease(write, node)
         case "csinodes", _:
@@ -144,6 +147,22 @@ def _admit_claim_status(write: Attributes, node: str) -> None:
     if _but_for_growth(write.obj) != _but_for_growth(write.old):
         what = "fields other than status.quantity and status.conditions"
         raise write.forbidden(f'node "{node}" is not allowed to update {what}')
+
+
+def _admit_volume(write: Attributes, node: str) -> None:
+    """A local volume whose directory is gone is let go of: nothing else of volumes is a node's business."""
+    assert write.obj is not None
+    assert write.old is not None
+    if labels_of(write.old).get(_LOCAL_VOLUME) != node:
+        raise write.forbidden(f'node "{node}" can only update its own local volumes')
+    before, after = (obj["metadata"].get("finalizers") or [] for obj in (write.old, write.obj))
+    if _but_for_finalizers(write.obj) != _but_for_finalizers(write.old) or set(before) - {_LOCAL_PATH} != set(after):
+        raise write.forbidden(f'node "{node}" is only allowed to remove the finalizer {_LOCAL_PATH} of a volume')
+
+
+def _but_for_finalizers(volume: Object) -> Object:
+    meta = {name: value for name, value in volume["metadata"].items() if name not in (*_BOOKKEEPING, "finalizers")}
+    return {**volume, "metadata": meta}
 
 
 def _but_for_growth(claim: Object) -> Object:
@@ -251,6 +270,7 @@ PLUGIN = Plugin(
         "leases": _ALL,
         "persistentvolumeclaims": _ALL,
         "persistentvolumeclaims/*": _ALL,
+        "persistentvolumes": frozenset((UPDATE,)),
         "csinodes": _ALL,
         "resourceslices": _ALL,
         "certificatesigningrequests": frozenset((CREATE,)),

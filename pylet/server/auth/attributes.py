@@ -18,7 +18,7 @@ _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 class Attributes:
     """Either a resource request or, when `path` is set, one for a URL that is no resource.
 
-    `fields` is the field selector of a list or watch, as text.
+    `fields` and `labels` are the selectors of a list or watch, as text.
     """
 
     user: User
@@ -31,6 +31,7 @@ class Attributes:
     name: str = ""
     path: str = ""
     fields: str = ""
+    labels: str = ""
 
     @property
     def full_resource(self) -> str:

@@ -2,6 +2,8 @@
 
 What a node may at all is the role `system:node`; the objects of some resources must besides be related to the node
 (`relations`). Nodes see each other by RBAC, as kube-proxy does: `default_roles.txt`, pylet:node-proxier.
+Beyond upstream, a node finds and lets go of the local volumes that are directories of its own: those that bear
+`pylet.io/node` with its name (`pylet.server.controllers.local_path`); NodeRestriction says what it may change of them.
 Source: plugin/pkg/auth/authorizer/node/node_authorizer.go.
 """
 
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pylet.api.selector import parse_fields
+from pylet.api.selector import parse_fields, parse_labels
 from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.rbac import Rule
 from pylet.server.auth.relations import Relations
@@ -20,6 +22,7 @@ GROUP = "system:nodes"
 _READ = frozenset({"get", "list", "watch"})
 _CHANGE = frozenset({"update", "patch"})
 _OWN = frozenset({"get", "create", "update", "patch", "delete"})
+LOCAL_VOLUME = "pylet.io/node"
 _YES, _NO = Decision(True), Decision(False)
 
 
@@ -49,6 +52,8 @@ class NodeAuthorizer:
                 if asked.verb not in _CHANGE:
                     return Decision(False, "can only get/update/patch this type")
                 return self._related(node, asked)
+            case "", "persistentvolumes" if not asked.subresource and self._is_own_volume(node, asked):
+                return _YES
             case (
                 ("", "persistentvolumeclaims" | "persistentvolumes")
                 | ("resource.k8s.io", "resourceclaims")
@@ -84,6 +89,11 @@ class NodeAuthorizer:
         if asked.subresource:
             return Decision(False, "cannot get subresource")
         return self._related(node, asked)
+
+    def _is_own_volume(self, node: str, asked: Attributes) -> bool:
+        if asked.verb in ("list", "watch"):
+            return _bears(asked.labels, LOCAL_VOLUME, node)
+        return asked.verb in ("get", "patch") and self._relations.is_labelled(asked.name, LOCAL_VOLUME, node)
 
     def _account(self, node: str, asked: Attributes) -> Decision:
         if asked.verb == "get" and not asked.subresource:
@@ -171,3 +181,14 @@ def _selects(fields: str, field: str, value: str) -> bool:
     except ValueError:
         return False
     return any(term == (field, value, True) for term in terms)
+
+
+def _bears(labels: str, label: str, value: str) -> bool:
+    """Whether the label selector selects only what bears `label` with `value`."""
+    try:
+        requirements = parse_labels(labels).requirements
+    except ValueError:
+        return False
+    return any(
+        (each.key, each.values) == (label, (value,)) and each.operator in ("=", "==", "in") for each in requirements
+    )

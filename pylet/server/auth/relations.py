@@ -43,6 +43,12 @@ class Relations:
             return True
         return resource == "secrets" and Key(namespace, name) in self._secrets_of_volumes(users)
 
+    def is_labelled(self, volume: str, label: str, value: str) -> bool:
+        """Whether there is such a PersistentVolume, and it bears the label."""
+        return bool(
+            dig(self._find(VOLUME, Key("", volume)) or {}, "metadata", "labels", default={}).get(label) == value
+        )
+
     def _is_claimed(self, pods: Iterable[Object], volume: str) -> bool:
         claim = dig(self._find(VOLUME, Key("", volume)) or {}, "spec", "claimRef", default={})
         return any(

@@ -1,10 +1,11 @@
 """The local storage provisioner: a claim of a class with this provisioner gets a directory of its own on a node.
 
 What it agrees with the nodes' kubelets on: a volume it made has the annotations `pv.kubernetes.io/provisioned-by:
-pylet.io/local-path` and `pylet.io/node`, a `hostPath` of type DirectoryOrCreate, and the finalizer
-`pylet.io/local-path`. That node's kubelet makes the directory (mode 0777) when it mounts the volume. Deleting is asked
-for by the volume's deletionTimestamp: once it is Released the kubelet removes the directory, if the reclaim policy is
-Delete, and after that the finalizer. For a node that is gone the finalizer is removed here.
+pylet.io/local-path` and `pylet.io/node`, the latter as a label too (a node may list what is labelled with its name), a
+`hostPath` of type DirectoryOrCreate, and the finalizer `pylet.io/local-path`. That node's kubelet makes the directory
+(mode 0777) when it mounts the volume. Deleting is asked for by the volume's deletionTimestamp: once it is Released the
+kubelet removes the directory, if the reclaim policy is Delete, and after that the finalizer. For a node that is gone
+the finalizer is removed here.
 As an external provisioner it acts on the binder's annotations alone. Precedent: rancher's local-path-provisioner.
 """
 
@@ -96,6 +97,7 @@ def _volume(name: str, claim: Object, storage_class: Object, node: Object) -> Ob
         "kind": VOLUME.name,
         "metadata": {
             "name": name,
+            "labels": {NODE_ANNOTATION: node["metadata"]["name"]},
             "annotations": {PROVISIONED_BY: NAME, NODE_ANNOTATION: node["metadata"]["name"]},
             "finalizers": [NAME],
         },

@@ -101,9 +101,9 @@ class Access:
 def attributes(user: User, http: web.BaseRequest, info: RequestInfo) -> Attributes:
     if not info.resource:
         return Attributes(user, "get" if info.verb == "head" else info.verb, path=info.path)
-    fields = ""
+    fields = labels = ""
     if info.verb in ("list", "watch", "deletecollection") and http.query_string:
-        fields = http.query.get("fieldSelector", "")
+        fields, labels = http.query.get("fieldSelector", ""), http.query.get("labelSelector", "")
     return Attributes(
         user,
         info.verb,
@@ -114,4 +114,5 @@ def attributes(user: User, http: web.BaseRequest, info: RequestInfo) -> Attribut
         info.namespace,
         info.name,
         fields=fields,
+        labels=labels,
     )

@@ -32,7 +32,7 @@ class World:
         for name in ("x", "y"):
             self.put(NAMESPACE, {"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}})
 
-    async def table(self, kind: Kind, *, namespace: str = "", fields: str = "") -> Table:
+    async def table(self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "") -> Table:
         self.asked.append(kind)
         return self._tables[kind]
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.server.registry import User
@@ -125,6 +126,28 @@ async def test_a_kubelet_keeps_to_its_node_and_pods(api: Api) -> None:
     ):
         assert (await refused(refusal))["code"] == 403
     await api.delete(POD, "a", "mine", grace_seconds=0, user=KUBELET)
+
+
+async def test_a_kubelet_lets_go_of_its_local_volumes_and_changes_nothing_else_of_them(api: Api) -> None:
+    def volume(name: str, node: str) -> Object:
+        meta = {"name": name, "labels": {"pylet.io/node": node}, "finalizers": ["pylet.io/local-path", "a.io/b"]}
+        spec = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/x"}}
+        return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": meta, "spec": spec}
+
+    def patch(name: str, meta: Object) -> Any:
+        return api.patch(VOLUME, "", name, {"metadata": meta}, user=KUBELET)
+
+    await api.create(volume("mine", "n1"))
+    await api.create(volume("other", "n2"))
+    kept = ["a.io/b", "kubernetes.io/pv-protection"]
+    for refusal in (
+        patch("other", {"finalizers": kept}),
+        patch("mine", {"finalizers": kept[1:]}),
+        patch("mine", {"finalizers": [*kept, "c.io/d"]}),
+        patch("mine", {"labels": {"pylet.io/node": "n2"}}),
+    ):
+        assert (await refused(refusal))["code"] == 403
+    assert (await patch("mine", {"finalizers": kept}))["metadata"]["finalizers"] == kept
 
 
 async def test_other_users_are_not_kubelets(api: Api) -> None:

@@ -52,6 +52,7 @@ FOUND: dict[tuple[Kind, Key], Object] = {
         }
     },
     (VOLUME, Key("", "other")): {"spec": {"claimRef": {"namespace": "b", "name": "claim"}}},
+    (VOLUME, Key("", "local")): {"metadata": {"labels": {"pylet.io/node": "n"}}, "spec": {}},
     (ATTACHMENT, Key("", "mine")): {"spec": {"nodeName": "n"}},
     (ATTACHMENT, Key("", "theirs")): {"spec": {"nodeName": "m"}},
     (SLICE, Key("", "mine")): {"spec": {"nodeName": "n"}},
@@ -79,6 +80,8 @@ NO_RELATION = "no relationship found between node 'n' and this object"
         "get core/persistentvolumeclaims a/p-e",
         "patch core/persistentvolumeclaims/status a/claim",
         "get core/persistentvolumes /pv",
+        "get core/persistentvolumes /local",
+        "patch core/persistentvolumes /local",
         "get resource.k8s.io/resourceclaims a/gpu",
         "get storage.k8s.io/volumeattachments /mine",
         "get core/serviceaccounts a/bot",
@@ -111,6 +114,9 @@ def test_what_concerns_the_node_is_open_to_it(question: str) -> None:
         ("delete core/secrets a/vol", "can only read resources of this type"),
         ("list core/persistentvolumes", "can only get individual resources of this type"),
         ("get core/persistentvolumes /other", NO_RELATION),
+        ("patch core/persistentvolumes /pv", "can only get individual resources of this type"),
+        ("delete core/persistentvolumes /local", "can only get individual resources of this type"),
+        ("patch core/persistentvolumes/status /local", "can only get individual resources of this type"),
         ("get storage.k8s.io/volumeattachments /theirs", NO_RELATION),
         ("create core/serviceaccounts a/bot", "can only create token subresource of serviceaccount"),
         ("create core/serviceaccounts/token a/other", NO_RELATION),
@@ -144,6 +150,25 @@ def test_what_does_not_is_closed(question: str, why: str) -> None:
 def test_lists_of_pods_have_to_select_its_own(fields: str, allowed: bool) -> None:
 
     question: Any = replace(asked("watch core/pods", NODE), fields=fields)
+    assert AUTHORIZER.decide(question).allowed is allowed
+
+
+@pytest.mark.parametrize(
+    ("labels", "allowed"),
+    [
+        ("pylet.io/node=n", True),
+        ("pylet.io/node=n,tier=fast", True),
+        ("pylet.io/node in (n)", True),
+        ("pylet.io/node in (n,m)", False),
+        ("pylet.io/node!=m", False),
+        ("pylet.io/node=m", False),
+        ("", False),
+        ("a=(", False),
+    ],
+)
+@pytest.mark.parametrize("verb", ["list", "watch"])
+def test_lists_of_volumes_have_to_select_its_own(verb: str, labels: str, allowed: bool) -> None:
+    question: Any = replace(asked(f"{verb} core/persistentvolumes", NODE), labels=labels)
     assert AUTHORIZER.decide(question).allowed is allowed
 
 

@@ -305,6 +305,7 @@ def test_a_local_directory_is_made_on_the_pods_node() -> None:
     actions = local_path.plan(CLAIM_KEY, view(wants, LOCAL, NODE), NOW).actions
     _, create = actions
     assert isinstance(create, Create)
+    assert create.object["metadata"]["labels"] == {"pylet.io/node": "n1"}
     spec = create.object["spec"]
     assert spec["hostPath"]["path"] == "/var/lib/pylet/storage/pvc-data_default_data"
     (term,) = spec["nodeAffinity"]["required"]["nodeSelectorTerms"]

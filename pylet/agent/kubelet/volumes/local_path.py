@@ -12,7 +12,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from pylet.api.errors import ApiError, Conflict, Forbidden, NotFound
+from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.kinds.persistentvolume import KIND as PERSISTENT_VOLUME
 from pylet.api.object import Object, annotations_of, dig, is_terminating, key_of
 from pylet.client.interface import Client, Tables
@@ -37,9 +37,7 @@ class LocalPath:
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
-        if not await self._may_watch():
-            return
-        table = await self._tables.table(PERSISTENT_VOLUME)
+        table = await self._tables.table(PERSISTENT_VOLUME, labels=f"{_NODE}={self._node_name}")
         silence = table.listen(self._changed)
         for entry in list(table.entries.values()):
             self._changed(None, entry)
@@ -52,17 +50,6 @@ class LocalPath:
                     await asyncio.wait_for(self._wake.wait(), _RETRY_SECONDS if self._due else None)
         finally:
             silence()
-
-    async def _may_watch(self) -> bool:
-        """A node that joined may read the volumes of its pods alone, unless its cluster says more."""
-        try:
-            await self._client.list(PERSISTENT_VOLUME, limit=1)
-        except Forbidden as refused:
-            log.warning("directories of deleted local-path volumes stay on this node: %s", refused.message)
-            return False
-        except ApiError:
-            return True
-        return True
 
     def _changed(self, before: Entry | None, after: Entry | None) -> None:
         if after is not None and NAME.encode() in after.raw and is_due(after.object, self._node_name):

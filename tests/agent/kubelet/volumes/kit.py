@@ -47,13 +47,10 @@ class Api:
     async def object_table(self, kind: Kind, key: Key) -> Table:
         return self._table(kind)
 
-    async def table(self, kind: Kind) -> Table:
+    async def table(self, kind: Kind, *, labels: str) -> Table:
         return self._table(kind)
 
     def release(self, kind: Kind, key: Key) -> None:
-        pass
-
-    async def list(self, kind: Kind, *, limit: int) -> None:
         pass
 
     async def get(self, kind: Kind, key: Key) -> Object:
