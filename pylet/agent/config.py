@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+DATA_DIR = Path("/var/lib/pylet")
+KUBELET_DIR = Path("/var/lib/kubelet")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConfig:
@@ -14,7 +17,7 @@ class AgentConfig:
 
     server: str
     """`https://host:port` of the API server."""
-    data_dir: Path = Path("/var/lib/pylet")
+    data_dir: Path = DATA_DIR
     token: str | None = None
     """Needed for the first start alone: afterwards the agent has a certificate. See `pylet.api.jointoken`."""
     node_name: str
@@ -44,9 +47,17 @@ class AgentConfig:
     """Where pods' search list and the resolver's upstreams come from."""
     cgroup_root: str = "/"
     """The cgroup below which `kubepods` is made."""
+    kubelet_dir: Path | None = None
+    """Where pods' volumes are; None is where CSI drivers expect them, or below a data directory of one's own."""
     pod_log_dir: Path = Path("/var/log/pods")
     """Where containers' logs go."""
     cni_bin_dir: Path = Path("/usr/lib/cni")
     cni_conf_dir: Path = Path("/etc/cni/net.d")
     log_level: str = "info"
     """debug, info, warning or error."""
+
+    @property
+    def kubelet_root(self) -> Path:
+        if self.kubelet_dir is not None:
+            return self.kubelet_dir
+        return KUBELET_DIR if self.data_dir == DATA_DIR else self.data_dir / "kubelet"

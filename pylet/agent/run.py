@@ -168,7 +168,7 @@ async def _run_node_at(
     clock: Clock,
 ) -> None:
     nameservers, searches = _resolver(config.resolv_conf)
-    kubelet_dir = config.data_dir / "kubelet"
+    kubelet_dir = config.kubelet_root
     kubelet_dir.mkdir(parents=True, exist_ok=True)
     socket_path = config.container_runtime_endpoint.removeprefix("unix://")
     runtime = GrpcRuntime(socket_path)

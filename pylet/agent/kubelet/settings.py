@@ -11,7 +11,7 @@ class Settings:
     node_name: str
     host_ips: tuple[str, ...]
     root: Path
-    """Where pods' volumes and files live (`/var/lib/pylet/kubelet`)."""
+    """Where pods' volumes and files live (`/var/lib/kubelet`)."""
     log_root: Path = Path("/var/log/pods")
     cgroup_root: str = "/"
     cluster_dns: str = ""

@@ -15,15 +15,15 @@ from pathlib import Path
 import click
 
 from pylet.agent import remembered
-from pylet.agent.config import AgentConfig
+from pylet.agent.config import DATA_DIR, AgentConfig
 from pylet.api.clustersettings import ClusterSettings
 from pylet.cli import installed
 from pylet.cli.configuration import load_agent, load_server
 from pylet.cli.failure import Failure
 from pylet.cli.options import BadOption
 
-_DATA = Path("/var/lib/pylet")
-_DATA_FOLDERS = ("server", "agent", "kubelet", "containerd")
+_DATA_FOLDERS = ("server", "agent", "containerd")
+_KUBELET_FOLDERS = ("pods", "plugins", "plugins_registry", "device-plugins")
 _RUN = Path("/run/pylet")
 _SOCKET = _RUN / "containerd.sock"
 _SERVICES = ("server", "agent", "containerd")
@@ -35,6 +35,7 @@ class _Places:
     """Where this machine's pylet was told to keep things."""
 
     data_dir: Path
+    kubelet_root: Path
     cni_conf_dir: Path
     pod_log_dir: Path
     cgroup_root: str
@@ -54,7 +55,7 @@ def _run(purge: bool) -> None:
     for place in places:
         _remove_network(place)
         _remove_cgroups(place.cgroup_root)
-    for top in {_DATA, _RUN, *(place.data_dir for place in places)}:
+    for top in {DATA_DIR, _RUN, *(place.data_dir for place in places), *(place.kubelet_root for place in places)}:
         _unmount_below(top)
     for name in _SERVICES:
         Path(f"/etc/systemd/system/pylet-{name}.service").unlink(missing_ok=True)
@@ -94,6 +95,7 @@ def _places() -> list[_Places]:
 def _places_of(agent: AgentConfig, kubeconfig: Path | None = None) -> _Places:
     return _Places(
         agent.data_dir,
+        agent.kubelet_root,
         agent.cni_conf_dir,
         agent.pod_log_dir,
         agent.cgroup_root,
@@ -104,8 +106,9 @@ def _places_of(agent: AgentConfig, kubeconfig: Path | None = None) -> _Places:
 
 def _purge(place: _Places) -> None:
     """Only what pylet keeps there: the folders were chosen by a person, who may have other things in them."""
-    for top in {place.data_dir, _DATA}:
-        for name in _DATA_FOLDERS:
+    kept = {(place.kubelet_root, _KUBELET_FOLDERS), (place.data_dir, _DATA_FOLDERS), (DATA_DIR, _DATA_FOLDERS)}
+    for top, folders in kept:
+        for name in folders:
             shutil.rmtree(top / name, ignore_errors=True)
         with contextlib.suppress(OSError):
             top.rmdir()
