@@ -1,38 +1,44 @@
 """The cluster's resolver, one on every node, at the cluster's DNS address, which each node has for itself.
 
-Names of the cluster are answered from the tables; all others are asked of the node's own resolvers and remembered as
-long as they live. Datagrams are read until there are none, and what was answered before is answered from memory.
+Names of the cluster are answered from the tables, all others by the forwarder. Datagrams are read until there are none,
+and what was answered before is answered from memory. `http://<address>:9153/metrics` says how much that is.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import socket
 from collections import OrderedDict
 from ipaddress import ip_address, ip_interface
 
 from pylet.agent.netlink import NetlinkError
+from pylet.agent.network import dnssettings
 from pylet.agent.network import dnswire as wire
-from pylet.agent.network.dnswire import Query
+from pylet.agent.network.dnsforward import Forwarder
+from pylet.agent.network.dnsmetrics import Metrics
+from pylet.agent.network.dnssettings import DnsSettings
+from pylet.agent.network.dnswire import Query, Record
 from pylet.agent.network.rtnetlink import Rtnetlink
-from pylet.agent.network.zone import TTL, Found, Zone, hosts
+from pylet.agent.network.zone import TTL, Found, Zone, address_of, hosts
 from pylet.aio.clock import Clock
+from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.object import Key, Object
+from pylet.client.interface import Tables
 from pylet.client.view import Entry, Table
 
 log = logging.getLogger(__name__)
 
 _PORT = 53
-_REMEMBERED = 4096  # answers of either sort, so 16 MiB together when all are as large as may be
+_METRICS_PORT = 9153
+_REMEMBERED = 4096  # answers about the cluster, so 8 MiB together when all are as large as may be
 _REMEMBERED_BYTES = 2048
-_LONGEST_SECONDS = 300
-_UPSTREAM_SECONDS = 2.0
 _AT_ONCE = 512  # questions on their way to other resolvers
 _DATAGRAMS_A_WAKE = 200
+_STREAMS = 256
 _TCP_IDLE_SECONDS = 10.0
 _RETRY_SECONDS = 5.0
+_ALIASES = 8
 _SERVICE_NAME = "kubernetes.io/service-name"
 
 
@@ -53,13 +59,14 @@ class Dns:
         self._slices = slices
         self._clock = clock
         self._address = address
-        self._upstreams = tuple(upstream for upstream in upstreams if upstream != address)
+        self.metrics = Metrics()
+        self._forwarder = Forwarder(upstreams, address, clock, self.metrics)
         self._slices_of: dict[Key, dict[Key, Entry]] = {}
-        self._names: dict[str, str] = {}  # cluster address → the name PTR gives
-        self._zone = Zone(domain, self._service, self._slices_for, self._name_of, self._has_services)
+        self._names: dict[str, tuple[str, ...]] = {}  # cluster address → the names PTR gives
+        self._zone = Zone(domain, self._service, self._slices_for, self._names_of, self._has_services)
         self._answers: OrderedDict[tuple[bytes, bool], bytes] = OrderedDict()
-        self._foreign: OrderedDict[tuple[bytes, bool], tuple[float, bytes]] = OrderedDict()
         self._asking: set[asyncio.Task[None]] = set()
+        self._streams = 0
 
     async def run(self) -> None:
         for entry in self._services.entries.values():
@@ -82,15 +89,42 @@ class Dns:
             for stop in silence:
                 stop()
 
+    async def follow(self, tables: Tables) -> None:
+        """Do as the ConfigMap `dnssettings.KEY` says, until cancelled."""
+        table = await tables.object_table(CONFIG_MAP, dnssettings.KEY)
+        changed = asyncio.Event()
+
+        def heard(before: Entry | None, after: Entry | None) -> None:
+            if dnssettings.KEY in {entry.key for entry in (before, after) if entry is not None}:
+                changed.set()
+
+        silence = table.listen(heard)
+        try:
+            while True:
+                entry = table.entries.get(dnssettings.KEY)
+                settings, problems = dnssettings.parse({} if entry is None else entry.object.get("data") or {})
+                for problem in problems:
+                    log.error("ConfigMap %s: %s", dnssettings.KEY, problem)
+                self._answers.clear()
+                self._forwarder.configure(settings)
+                await self._forwarder.find_loops()
+                await changed.wait()
+                changed.clear()
+        finally:
+            silence()
+            tables.release(CONFIG_MAP, dnssettings.KEY)
+
     async def _serve(self) -> None:
         family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as udp:
             udp.setblocking(False)
             udp.bind((self._address, _PORT))
             server = await asyncio.start_server(self._serve_stream, self._address, _PORT, reuse_address=True)
-            async with server, asyncio.TaskGroup() as group:
+            metrics = await asyncio.start_server(self._serve_metrics, self._address, _METRICS_PORT, reuse_address=True)
+            async with server, metrics, asyncio.TaskGroup() as group:
                 asyncio.get_running_loop().add_reader(udp, self._drain, udp, group)
                 try:
+                    await self._forwarder.find_loops()
                     await asyncio.Event().wait()
                 finally:
                     asyncio.get_running_loop().remove_reader(udp)
@@ -104,8 +138,8 @@ class Dns:
     def _slices_for(self, key: Key) -> list[Object]:
         return [entry.object for entry in self._slices_of.get(key, {}).values()]
 
-    def _name_of(self, address: str) -> str:
-        return self._names.get(address, "")
+    def _names_of(self, address: str) -> tuple[str, ...]:
+        return self._names.get(address, ())
 
     def _has_services(self, namespace: str) -> bool:
         return bool(self._services.in_namespace(namespace))
@@ -136,10 +170,17 @@ class Dns:
                 del self._slices_of[service]
 
     def _name_address(self, address: str, name: str, is_there: bool) -> None:
+        if address == "None":
+            return
+        names = dict.fromkeys(self._names.get(address, ()))
         if is_there:
-            self._names[address] = name
-        elif self._names.get(address) == name:
-            del self._names[address]
+            names[name] = None
+        else:
+            names.pop(name, None)
+        if names:
+            self._names[address] = tuple(names)
+        else:
+            self._names.pop(address, None)
 
     # ---- serving
 
@@ -149,29 +190,57 @@ class Dns:
                 packet, client = udp.recvfrom(4096)
             except OSError:
                 return
+            self.metrics.udp += 1
             reply = self._at_once(packet, over_udp=True)
             if reply is not None:
+                self.metrics.answered(reply)
                 _send(udp, reply, client)
             elif len(self._asking) < _AT_ONCE:
                 task = group.create_task(self._ask_and_send(udp, packet, client))
                 self._asking.add(task)
                 task.add_done_callback(self._asking.discard)
+            else:
+                self.metrics.dropped += 1
 
     async def _ask_and_send(self, udp: socket.socket, packet: bytes, client: object) -> None:
-        _send(udp, await self._ask(packet, over_udp=True), client)
+        reply = await self._ask(packet, over_udp=True)
+        self.metrics.answered(reply)
+        _send(udp, reply, client)
 
     async def _serve_stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._streams += 1
         try:
-            while True:
+            while self._streams <= _STREAMS:
                 async with asyncio.timeout(_TCP_IDLE_SECONDS):
                     size = int.from_bytes(await reader.readexactly(2), "big")
                     packet = await reader.readexactly(size)
+                self.metrics.tcp += 1
                 reply = self._at_once(packet, over_udp=False)
                 if reply is None:
                     reply = await self._ask(packet, over_udp=False)
+                if not reply:
+                    return
+                self.metrics.answered(reply)
                 writer.write(len(reply).to_bytes(2, "big") + reply)
-                await writer.drain()
+                async with asyncio.timeout(_TCP_IDLE_SECONDS):
+                    await writer.drain()
         except (asyncio.IncompleteReadError, OSError, TimeoutError):
+            return
+        finally:
+            self._streams -= 1
+            writer.close()
+
+    async def _serve_metrics(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(_TCP_IDLE_SECONDS):
+                asked = await reader.readuntil(b"\r\n\r\n")
+                found = asked.startswith(b"GET /metrics ")
+                text = self.metrics.text().encode() if found else b"not found\n"
+                status = "200 OK" if found else "404 Not Found"
+                head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n"
+                writer.write(f"{head}Content-Length: {len(text)}\r\n\r\n".encode() + text)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, TimeoutError):
             return
         finally:
             writer.close()
@@ -180,34 +249,43 @@ class Dns:
         """The answer, if it takes no asking elsewhere; b"" for what is not answered at all."""
         remembered = self._answers.get((packet[2:], over_udp))
         if remembered is not None:
-            return wire.with_id(remembered, int.from_bytes(packet[:2], "big"))
+            return packet[:2] + remembered[2:]
         try:
             query = wire.parse(packet)
         except wire.Malformed:
             return wire.failure(packet, wire.FORMERR) or b""
         if query.opcode:
             return wire.answer(query, [], code=wire.NOTIMP, authoritative=False)
-        most = (query.edns_bytes or wire.PLAIN_BYTES) if over_udp else 65535
-        found = self._find(query)
+        if query.class_ not in (wire.IN, wire.ANY):
+            return wire.answer(query, [], code=wire.REFUSED, authoritative=False)
+        found = self._find(query.name, query.type)
         if found is not None and not found.alias:
-            reply = self._own_answer(query, found, most)
-            if len(packet) + len(reply) <= _REMEMBERED_BYTES:
-                self._answers[packet[2:], over_udp] = reply
-            if len(self._answers) > _REMEMBERED:
-                self._answers.popitem(last=False)
-            return reply
+            return self._remember(packet, self._own_answer(query, found, _most_bytes(query, over_udp)), over_udp)
         if found is None:
-            kept = self._foreign.get((packet[2:], over_udp))
-            if kept is not None and kept[0] > self._clock.monotonic():
-                return wire.with_id(kept[1], query.id)
+            if query.type == wire.HINFO and self._forwarder.is_loop(query.name):
+                return wire.answer(query, [], code=wire.SERVFAIL, authoritative=False)
+            if (kept := self._forwarder.remembered(packet)) is not None and (
+                not over_udp or len(kept) <= _most_bytes(query, over_udp)
+            ):
+                return packet[:2] + kept[2:]
         return None
 
-    def _find(self, query: Query) -> Found | None:
-        """What the cluster says; None for a name that is not its own."""
-        if self._zone.is_ours(query.name):
-            return self._zone.lookup(query.name, query.type)
-        if query.name.endswith(".arpa"):
-            return self._zone.reverse(query.name)
+    def _remember(self, packet: bytes, reply: bytes, over_udp: bool) -> bytes:
+        if len(packet) + len(reply) <= _REMEMBERED_BYTES:
+            self._answers[packet[2:], over_udp] = reply
+            if len(self._answers) > _REMEMBERED:
+                self._answers.popitem(last=False)
+        return reply
+
+    def _find(self, name: str, type_: int) -> Found | None:
+        """What the settings or the cluster say; None for a name that is not its own."""
+        settings = self._forwarder.settings
+        if settings.hosts and (found := _of_hosts(settings, name, type_)):
+            return found
+        if self._zone.is_ours(name):
+            return self._zone.lookup(name, type_)
+        if name.endswith(".arpa"):
+            return self._zone.reverse(name)
         return None
 
     def _own_answer(self, query: Query, found: Found, most_bytes: int) -> bytes:
@@ -221,72 +299,44 @@ class Dns:
 
     async def _ask(self, packet: bytes, *, over_udp: bool) -> bytes:
         query = wire.parse(packet)
-        found = self._find(query)
+        found = self._find(query.name, query.type)
         if found is not None and found.alias:
-            return await self._follow(query, found.alias)
-        for upstream in self._upstreams:
-            reply = await _exchange(upstream, packet, over_udp=over_udp)
-            if reply is not None and wire.code_of(reply) in (wire.NOERROR, wire.NXDOMAIN):
-                self._remember(packet, reply, over_udp=over_udp)
-                return wire.with_id(reply, query.id)
-        return wire.answer(query, [], code=wire.SERVFAIL, authoritative=False)
+            records = await self._follow(query, found.alias)
+            return wire.answer(query, records, most_bytes=_most_bytes(query, over_udp))
+        reply = await self._forwarder.ask(packet, query.name, over_udp=over_udp)
+        if reply is None:
+            return wire.answer(query, [], code=wire.SERVFAIL, authoritative=False)
+        return packet[:2] + reply[2:]
 
-    async def _follow(self, query: Query, alias: str) -> bytes:
+    async def _follow(self, query: Query, alias: str) -> list[Record]:
         """An ExternalName Service: the alias, and what it stands for as far as that can be learnt."""
-        record = wire.pointer(query.name, alias, TTL, wire.CNAME)
-        records = [record]
-        if self._zone.is_ours(alias):
-            records += [r._replace(name=alias) for r in self._zone.lookup(alias, query.type).records]
-        elif query.type in (wire.A, wire.AAAA):
-            for upstream in self._upstreams:
-                reply = await _exchange(upstream, wire.question(alias, query.type), over_udp=True)
-                if reply is not None and wire.code_of(reply) in (wire.NOERROR, wire.NXDOMAIN):
-                    records += wire.addresses(reply, alias, query.type)
-                    break
-        return wire.answer(query, records)
-
-    def _remember(self, packet: bytes, reply: bytes, *, over_udp: bool) -> None:
-        if wire.is_truncated(reply) or len(packet) + len(reply) > _REMEMBERED_BYTES:
-            return
-        life = min(wire.least_ttl(reply), _LONGEST_SECONDS)
-        if life > 0:
-            self._foreign[packet[2:], over_udp] = self._clock.monotonic() + life, reply
-            if len(self._foreign) > _REMEMBERED:
-                self._foreign.popitem(last=False)
+        name, records = query.name, []
+        for _ in range(_ALIASES):
+            records.append(wire.pointer(name, alias, TTL, wire.CNAME))
+            name = alias
+            found = self._find(name, query.type)
+            if query.type == wire.CNAME or found is None:
+                break
+            if not found.alias:
+                return records + [record._replace(name=name) for record in found.records]
+            alias = found.alias
+        if query.type in (wire.A, wire.AAAA):
+            reply = await self._forwarder.ask(wire.question(name, query.type), name, over_udp=True)
+            records += [] if reply is None else wire.addresses(reply, name, query.type)
+        return records
 
 
-async def _exchange(upstream: str, packet: bytes, *, over_udp: bool) -> bytes | None:
-    """One question under an id and a port of its own, which are what an answer is believed by."""
-    id_ = secrets.token_bytes(2)
-    question = id_ + packet[2:]
-    try:
-        async with asyncio.timeout(_UPSTREAM_SECONDS):
-            if not over_udp:
-                return await _exchange_stream(upstream, question)
-            loop = asyncio.get_running_loop()
-            family = socket.AF_INET6 if ":" in upstream else socket.AF_INET
-            with socket.socket(family, socket.SOCK_DGRAM) as asked:
-                asked.setblocking(False)
-                await loop.sock_connect(asked, (upstream, _PORT))
-                await loop.sock_sendall(asked, question)
-                while True:
-                    reply = await loop.sock_recv(asked, 65535)
-                    if reply[:2] == id_ and len(reply) >= 12:
-                        return reply
-    except (OSError, TimeoutError):
-        return None
+def _most_bytes(query: Query, over_udp: bool) -> int:
+    return (query.edns_bytes or wire.PLAIN_BYTES) if over_udp else 65535
 
 
-async def _exchange_stream(upstream: str, question: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection(upstream, _PORT)
-    try:
-        writer.write(len(question).to_bytes(2, "big") + question)
-        size = int.from_bytes(await reader.readexactly(2), "big")
-        return await reader.readexactly(size)
-    except asyncio.IncompleteReadError as short:
-        raise OSError("the resolver hung up") from short
-    finally:
-        writer.close()
+def _of_hosts(settings: DnsSettings, name: str, type_: int) -> Found | None:
+    if addresses := settings.hosts.get(name):
+        records = [wire.address(name, address, TTL) for address in addresses]
+        return Found([record for record in records if type_ in (record.type, wire.ANY)])
+    if name.endswith(".arpa") and (target := settings.names.get(address_of(name))):
+        return Found([wire.pointer(name, target, TTL)] if type_ in (wire.PTR, wire.ANY) else [])
+    return None
 
 
 def _send(udp: socket.socket, reply: bytes, client: object) -> None:

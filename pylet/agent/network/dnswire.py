@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-A, NS, CNAME, SOA, PTR, TXT, AAAA, SRV, OPT, ANY = 1, 2, 5, 6, 12, 16, 28, 33, 41, 255
+A, NS, CNAME, SOA, PTR, HINFO, TXT, AAAA, SRV, OPT, ANY = 1, 2, 5, 6, 12, 13, 16, 28, 33, 41, 255
 IN = 1
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 2, 3, 4, 5
 PLAIN_BYTES = 512
@@ -38,6 +38,7 @@ class Query:
     edns_bytes: int
     """What the client takes over UDP; 0 without EDNS."""
     opcode: int = 0
+    class_: int = IN
 
 
 class Record(NamedTuple):
@@ -71,9 +72,12 @@ def parse(packet: bytes) -> Query:
     if at + 4 > len(packet):
         raise Malformed("the question does not end")
     type_ = int.from_bytes(packet[at : at + 2], "big")
+    class_ = int.from_bytes(packet[at + 2 : at + 4], "big")
     name = b".".join(labels).decode("latin-1").lower()
     edns = _edns_bytes(packet, at + 4) if additional else 0
-    return Query(id_, name, type_, bool(flags & _RD), packet[_HEADER.size : at + 4], edns, (flags & _OPCODE) >> 11)
+    return Query(
+        id_, name, type_, bool(flags & _RD), packet[_HEADER.size : at + 4], edns, (flags & _OPCODE) >> 11, class_
+    )
 
 
 def _edns_bytes(packet: bytes, at: int) -> int:
@@ -111,29 +115,51 @@ def with_id(packet: bytes, id_: int) -> bytes:
 
 
 def failure(packet: bytes, code: int) -> bytes | None:
-    """An answer to what could not be read; None where not even its id can be."""
-    if len(packet) < _HEADER.size:
+    """An answer to what could not be read; None where not even its id can be, and to what is an answer itself."""
+    if len(packet) < _HEADER.size or packet[2] & 0x80:
         return None
     return packet[:2] + struct.pack("!HHHHH", _QR | code, 0, 0, 0, 0)
 
 
-def least_ttl(packet: bytes) -> int:
-    """The shortest life of a record in an answer from elsewhere, in seconds; 0 for one that cannot be read."""
+class Found(NamedTuple):
+    """A record of an answer from elsewhere; `ttl_at` is where its TTL is."""
+
+    type: int
+    ttl: int
+    ttl_at: int
+    data: bytes
+    is_answer: bool
+
+
+def records_of(packet: bytes) -> list[Found]:
+    """The records of all sections. Raises: Malformed."""
     try:
         _, _, questions, *counts = _HEADER.unpack_from(packet)
         at = _HEADER.size
         for _ in range(questions):
             at = _skip_name(packet, at) + 4
         found = []
-        for _ in range(sum(counts)):
+        for position in range(sum(counts)):
             at = _skip_name(packet, at)
             type_, _, ttl, size = _FIXED.unpack_from(packet, at)
-            at += _FIXED.size + size
-            if type_ != OPT:
-                found.append(ttl)
-        return min(found, default=0)
-    except (struct.error, IndexError):
-        return 0
+            data_at = at + _FIXED.size
+            if data_at + size > len(packet):
+                raise Malformed("a record does not end")
+            ttl_at, at = at + 4, data_at + size
+            # the highest bit makes it none: RFC 2181
+            found.append(Found(type_, 0 if ttl >> 31 else ttl, ttl_at, packet[data_at:at], position < counts[0]))
+    except (struct.error, IndexError) as broken:
+        raise Malformed("the records do not end") from broken
+    return found
+
+
+def has_answers(packet: bytes) -> bool:
+    return packet[6:8] != b"\0\0"
+
+
+def soa_minimum(data: bytes) -> int:
+    """How long a zone lets its denials be remembered, out of its SOA record's data."""
+    return int.from_bytes(data[-4:], "big")
 
 
 def question(name: str, type_: int) -> bytes:
@@ -143,21 +169,23 @@ def question(name: str, type_: int) -> bytes:
 
 def addresses(packet: bytes, name: str, type_: int) -> list[Record]:
     """The addresses in an answer from elsewhere, whatever aliases led to them, as records of `name`."""
-    found = []
+    size = 4 if type_ == A else 16
     try:
-        _, _, questions, answers, _, _ = _HEADER.unpack_from(packet)
-        at = _HEADER.size
-        for _ in range(questions):
-            at = _skip_name(packet, at) + 4
-        for _ in range(answers):
-            at = _skip_name(packet, at)
-            kind, _, ttl, size = _FIXED.unpack_from(packet, at)
-            at += _FIXED.size + size
-            if kind == type_ and size == (4 if type_ == A else 16):
-                found.append(Record(name, kind, ttl, packet[at - size : at]))
-    except (struct.error, IndexError):
+        records = records_of(packet)
+    except Malformed:
         return []
-    return found
+    return [
+        Record(name, type_, record.ttl, record.data)
+        for record in records
+        if record.is_answer and record.type == type_ and len(record.data) == size
+    ]
+
+
+def answers_to(packet: bytes, question: bytes) -> bool:
+    """Whether a packet is the answer to `question`: its id and, in any case, its name."""
+    end = _skip_name(question, _HEADER.size) + 4
+    is_answer = len(packet) >= end and bool(packet[2] & 0x80)
+    return is_answer and packet[:2] == question[:2] and packet[12:end].lower() == question[12:end].lower()
 
 
 def is_truncated(packet: bytes) -> bool:

@@ -25,6 +25,7 @@ class Found:
 
 
 _ABSENT = Found(exists=False)
+_HEADLESS = "service.kubernetes.io/headless"
 
 
 class Zone:
@@ -35,7 +36,7 @@ class Zone:
         domain: str,
         service: Callable[[Key], Object | None],
         slices: Callable[[Key], Iterable[Object]],
-        by_address: Callable[[str], str],
+        by_address: Callable[[str], Sequence[str]],
         has_services: Callable[[str], bool],
     ) -> None:
         self.domain = domain
@@ -70,8 +71,8 @@ class Zone:
     def reverse(self, name: str) -> Found | None:
         """Who has an address of the cluster; None for an address that is not the cluster's to know."""
         address = address_of(name)
-        target = self._by_address(address) if address else ""
-        return Found([wire.pointer(name, target, TTL)]) if target else None
+        names = self._by_address(address) if address else ()
+        return Found([wire.pointer(name, target, TTL) for target in names]) if names else None
 
     def _pod(self, name: str, label: str, type_: int) -> Found:
         for separator in (".", ":"):
@@ -147,15 +148,24 @@ class Zone:
                 if not publish and (endpoint.get("conditions") or {}).get("ready") is False:
                     continue
                 for ip in endpoint["addresses"]:
-                    yield endpoint.get("hostname") or ip.replace(".", "-").replace(":", "-"), ip, ports
+                    yield endpoint.get("hostname") or _label(ip), ip, ports
 
 
 def hosts(item: Object) -> Iterable[tuple[str, str]]:
-    """(address, host label) of the endpoints in a slice that have a name of their own."""
+    """(address, host label) of the endpoints in a slice that DNS gives a name of their own.
+
+    Those of a headless Service all have one; of another's, those with a hostname, should it be made headless.
+    """
+    is_headless = _HEADLESS in (item["metadata"].get("labels") or {})
     for endpoint in item.get("endpoints") or ():
-        if host := endpoint.get("hostname"):
-            for address in endpoint["addresses"]:
-                yield address, host
+        host = endpoint.get("hostname")
+        for address in endpoint["addresses"]:
+            if host or is_headless:
+                yield address, host or _label(address)
+
+
+def _label(address: str) -> str:
+    return address.replace(".", "-").replace(":", "-")
 
 
 def _of_type(records: list[Record], type_: int) -> list[Record]:
