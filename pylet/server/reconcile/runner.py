@@ -119,6 +119,10 @@ class Runner:
             self._queue.retry(item)
             return
         except ApiError as failed:
+            if _in_vain(failed):
+                self.counts[controller.name, "in_vain"] += 1
+                self._queue.forget(item)
+                return
             wait = self._queue.retry(item)
             self.counts[controller.name, "error"] += 1
             log.warning("%s %s: %s; again in %.1f s", controller.name, key, failed.message, wait)
@@ -180,6 +184,12 @@ class Runner:
                 _emit(recorder, action.told)
             case Emit():
                 _emit(recorder, action)
+
+
+def _in_vain(refusal: ApiError) -> bool:
+    """Nothing is made any more in a namespace that is going away: asking again would only be refused again."""
+    causes = (refusal.details or {}).get("causes") or ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
 
 
 def _emit(recorder: Recorder, emit: Emit | None, made: Object | None = None) -> None:

@@ -147,6 +147,19 @@ def test_what_fails_is_tried_again_after_ever_longer_waits() -> None:
     assert all(later > 1.5 * earlier for earlier, later in itertools.pairwise(waits))
 
 
+def test_a_namespace_that_is_going_away_is_left_alone() -> None:
+    client = Client()
+
+    def refuse(verb: str, key: Key) -> None:
+        refusal = Forbidden("", "pods", key.name, "the namespace is being terminated")
+        refusal.details = {"causes": [{"reason": "NamespaceTerminating"}]}
+        raise refusal
+
+    client.fails = refuse
+    counts = play(lambda key, view, now: Plan(tuple(creates(1))), client, seconds=60.0)
+    assert counts == {"in_vain": 1}
+
+
 def test_what_is_gone_already_is_deleted() -> None:
     client = Client()
 
