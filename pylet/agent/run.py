@@ -245,6 +245,7 @@ async def _run_node_at(
                 network.run(),
                 proxy.run(),
                 dns.run(),
+                dns.follow(api.tables),
                 reporter.run(tables[NODE]),
             ):
                 group.create_task(component)
