@@ -46,6 +46,8 @@ class Node:
     def __init__(self, member: Member, directory: Path, *, name: str) -> None:
         self.member = member
         self.name = name
+        self.node_ip = member.ip
+        """What `--node-ip` says; "" gives no such flag."""
         self.directory = directory
         self.cgroup = f"/pylet-test-{os.getpid()}-{name}"
         (directory / "containerd").mkdir(parents=True)
@@ -68,7 +70,7 @@ class Node:
         common = (
             "--data-dir", str(self.directory / "data"),
             "--node-name", self.name,
-            "--node-ip", self.member.ip,
+            *(("--node-ip", self.node_ip) if self.node_ip else ()),
             "--container-runtime-endpoint", f"unix://{self.containerd.socket}",
             "--cni-conf-dir", str(self.cni),
             "--cgroup-root", self.cgroup,
@@ -84,13 +86,17 @@ class Node:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
-    def stop(self) -> None:
+    def stop_pylet(self) -> None:
+        """SIGTERM to pylet alone."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
                 self.kill()
+
+    def stop(self) -> None:
+        self.stop_pylet()
         self.containerd.stop()
         for mount in reversed([line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]):
             if mount.startswith(str(self.directory)):
@@ -111,11 +117,13 @@ class Cluster:
         nodes: int = 1,
         options: tuple[str, ...] = (),
         agent_options: tuple[str, ...] | None = None,
+        node_ips: Callable[[Member], str] = lambda member: member.ip,
     ) -> None:
-        """`options` are the server's, and the agents' where those have none of their own."""
+        """`options` are the server's, and the agents' where those have none of their own; `node_ips` are `--node-ip`."""
         self._lab = Lab(nodes=nodes, client=True, gateway=True)
         self._directory = directory
         self._options = options
+        self._node_ips = node_ips
         self._agent_options = options if agent_options is None else agent_options
         self.kubeconfig = directory / "admin.yaml"
         self.nodes: list[Node] = []
@@ -139,6 +147,7 @@ class Cluster:
         try:
             for number, member in enumerate(self._lab.nodes, 1):
                 node = Node(member, self._directory / f"node{number}", name=f"node{number}")
+                node.node_ip = self._node_ips(member)
                 self.nodes.append(node)
                 node.prepare()
             self.server.start(

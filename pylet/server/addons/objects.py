@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 from pylet.api import clustersettings, flowcontrol
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.kinds import servicecidr
-from pylet.api.object import Object
+from pylet.api.object import Key, Object
 from pylet.server.addons import api_services
 
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -31,6 +31,7 @@ def objects(
     """All that comes after the namespaces; `disable` may name `dns` and `local-storage`."""
     found = [
         *_cluster_settings(settings),
+        *_dns_settings(),
         *_priority_classes(),
         *flowcontrol.objects(),
         *api_services.objects(),
@@ -59,9 +60,6 @@ def local_path() -> Object:
 def _cluster_settings(settings: ClusterSettings) -> list[Object]:
     """The ConfigMap, and what lets nodes, and machines about to become nodes, read it."""
     namespace, name = clustersettings.KEY
-    role = "pylet:cluster-settings"
-    group = "rbac.authorization.k8s.io"
-    readers = ("system:bootstrappers", "system:nodes")
     return [
         {
             "apiVersion": "v1",
@@ -69,11 +67,25 @@ def _cluster_settings(settings: ClusterSettings) -> list[Object]:
             "metadata": {"name": name, "namespace": namespace},
             "data": clustersettings.to_data(settings),
         },
+        *_readable(clustersettings.KEY, "pylet:cluster-settings", ["get"], "system:bootstrappers", "system:nodes"),
+    ]
+
+
+def _dns_settings() -> list[Object]:
+    """What lets nodes follow the ConfigMap their resolver is told by (`agent.network.dnssettings`)."""
+    return _readable(Key("kube-system", "pylet-dns"), "pylet:dns-settings", ["get", "list", "watch"], "system:nodes")
+
+
+def _readable(config_map: Key, role: str, verbs: list[str], *readers: str) -> list[Object]:
+    """A Role for one ConfigMap, and who has it."""
+    namespace, name = config_map
+    group = "rbac.authorization.k8s.io"
+    return [
         {
             "apiVersion": f"{group}/v1",
             "kind": "Role",
             "metadata": {"name": role, "namespace": namespace},
-            "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["get"]}],
+            "rules": [{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": verbs}],
         },
         {
             "apiVersion": f"{group}/v1",
