@@ -50,6 +50,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig, is_terminating, key_of, uid_of
 from pylet.client.interface import PatchType
 from pylet.cri import interface as cri
+from pylet.cri.messages import ContainerState
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +108,8 @@ class Worker:
     # ---- what others tell it
 
     def update(self, pod: Object) -> None:
-        """The API has another version of the pod; one that this worker's own report has overtaken is old."""
-        if _revision(pod) >= _revision(self.pod):
+        """The API has a version of the pod; one that this worker's own report made, or has overtaken, is not new."""
+        if _revision(pod) > _revision(self.pod):
             self.pod = pod
             self.node.volumes.follow(pod)
             self._wake.set()
@@ -188,7 +189,7 @@ class Worker:
                 else compute(pod, observed, self._backoff, self.node.clock.now())
             )
             self._back_off(plan)
-            is_reported = await self._report(pod, observed)
+            is_reported = self._is_half_way(observed) or await self._report(pod, observed)
             overtaken = busy - self._tasks.keys()  # what ended meanwhile has woken this worker for another look
             for action in plan.actions:
                 if _slot(action) not in overtaken:
@@ -213,6 +214,11 @@ class Worker:
             log.warning("pod %s: %s", key_of(self.pod), failed)
             self._look_again(self.node.clock.now() + _SOON)
         return False
+
+    def _is_half_way(self, observed: Observed) -> bool:
+        """Whether a container is made and about to run: what is told a moment later is told once."""
+        latest = (group[0] for group in observed.containers.values())
+        return any(c.state is ContainerState.CREATED and c.name in self._tasks for c in latest)
 
     def _granted(self) -> Object:
         """The pod as it is to run here: with the resources it was granted, which a resize may have asked to change."""

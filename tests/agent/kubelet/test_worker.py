@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,7 +29,7 @@ from pylet.client.view import View
 from pylet.cri.interface import EventType
 from pylet.cri.memory import MemoryRuntime
 from pylet.cri.messages import ContainerState, ContainerStatus
-from tests.agent.kubelet.builders import container, pod, terminating
+from tests.agent.kubelet.builders import IMAGE, container, pod, terminating
 from tests.sim import virtual
 
 
@@ -65,7 +65,7 @@ class NoVolumes:
     def __init__(self) -> None:
         self.unmounted: list[str] = []
 
-    async def mount(self, of: Object) -> None:
+    async def mount(self, of: Object, images: Collection[str] = ()) -> None:
         pass
 
     def follow(self, of: Object) -> None:
@@ -127,6 +127,8 @@ class Story:
 
     def delete(self) -> None:
         self.api.pod = terminating(self.api.pod)
+        meta = self.api.pod["metadata"]
+        meta["resourceVersion"] = str(int(meta.get("resourceVersion", "0")) + 1)
         self.worker.update(self.api.pod)
 
     async def follow_runtime(self) -> None:
@@ -182,6 +184,26 @@ async def test_a_pod_starts_crashes_is_restarted_and_is_deleted(tmp_path: Path) 
     assert await story.runtime.list_sandboxes() == ()
     assert await story.runtime.list_containers() == ()
     assert not list((tmp_path / "logs").glob("*"))
+
+
+class Leisurely(MemoryRuntime):
+    """A runtime that needs a while to start a container it has made; `made` is what happens meanwhile."""
+
+    made: Callable[[], None] = staticmethod(lambda: None)
+
+    async def start_container(self, container_id: str) -> None:
+        self.made()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await super().start_container(container_id)
+
+
+async def test_a_start_is_told_in_three_reports_though_others_write_meanwhile(tmp_path: Path) -> None:
+    runtime = Leisurely()
+    async with told(pod(container(command=["serve"])), tmp_path, runtime) as (story, _):
+        runtime.made = story.worker.poke
+        await story.until(is_running)
+        assert story.api.pod["metadata"]["resourceVersion"] == "3"  # creating, has its address, runs
 
 
 async def test_a_crash_loop_waits_and_keeps_one_dead_container(tmp_path: Path) -> None:
@@ -276,3 +298,17 @@ def test_what_was_seen_before_a_start_ended_starts_nothing_again(tmp_path: Path)
             assert len(await story.runtime.list_containers()) == 1
 
     virtual.run(story())
+
+
+async def test_a_volume_whose_image_is_not_to_be_had_is_told_as_the_containers_own(tmp_path: Path) -> None:
+    runtime = MemoryRuntime(registry=frozenset((IMAGE,)))
+    volume = {"name": "data", "image": {"reference": "registry.example/data:1", "pullPolicy": "Always"}}
+    mounting = container(volumeMounts=[{"name": "data", "mountPath": "/data"}])
+    async with told(pod(mounting, container("other"), volumes=[volume]), tmp_path, runtime) as (story, _):
+
+        def waits(status: Object) -> bool:
+            statuses = status.get("containerStatuses", ())
+            return [dig(s, "state", "waiting", "reason") for s in statuses] == ["ErrImagePull", None]
+
+        found = await story.until(waits)
+        assert "registry.example/data:1: not found" in found["containerStatuses"][0]["state"]["waiting"]["message"]
