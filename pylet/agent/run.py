@@ -1,7 +1,8 @@
 """The agent's composition root: from its configuration to a node, and back without touching what runs on it.
 
 An agent of its own joins over HTTPS; one embedded in a server is given the server's loopback and trust. From there on
-both are the same node.
+both are the same node. One that has joined starts without its server, from what it remembers (`pylet.agent.offline`):
+nothing here waits for the server before pods run but what only the server can give.
 """
 
 from __future__ import annotations
@@ -48,6 +49,9 @@ from pylet.agent.network.addresses import Moved, NoAddress, find, until_moved
 from pylet.agent.network.dns import Dns
 from pylet.agent.network.loop import Network, NetworkSettings
 from pylet.agent.network.rtnetlink import Rtnetlink
+from pylet.agent.offline.client import RememberingClient
+from pylet.agent.offline.memory import DiskMemory
+from pylet.agent.offline.vault import Vault
 from pylet.agent.policy.loop import Policies
 from pylet.agent.proxy.loop import Proxy, Sources
 from pylet.agent.proxy.model import Here
@@ -71,6 +75,7 @@ from pylet.cri.grpc import GrpcRuntime
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = (0.5, 15.0)
+_PATIENCE_SECONDS = 5.0  # with a server that does not answer, where its settings are remembered
 _DNS_SERVICE = Key("kube-system", "kube-dns")
 
 
@@ -116,9 +121,13 @@ async def serve(config: AgentConfig) -> None:
     await insist(lambda: join(config.server, config.token, {config.node_name: credentials}), clock)
     credentials.write_kubeconfig(config.server)
     async with HttpClient(config.server, credentials.tls) as client, asyncio.TaskGroup() as group:
-        api = Api(client, Informers(client, group), credentials.ca)
-
-        group.create_task(identity_renewal(client, config.node_name, credentials, clock).run())
+        vault = Vault(config.data_dir / "agent" / "offline", credentials.client.key)
+        await asyncio.to_thread(vault.open)
+        memory = DiskMemory(vault, clock)
+        group.create_task(memory.run())
+        api = Api(RememberingClient(client, memory, clock), Informers(client, group, memory), credentials.ca)
+        renewal = identity_renewal(client, config.node_name, credentials, clock, then=vault.rekey)
+        group.create_task(renewal.run())
         cluster = await _cluster(client, config.data_dir, clock)
         try:
             clustersettings.insist(cluster, asdict(config))
@@ -127,14 +136,25 @@ async def serve(config: AgentConfig) -> None:
         await run_node(config, cluster, api, credentials, clock)
 
 
-def identity_renewal(client: HttpClient, node_name: str, credentials: Credentials, clock: Clock) -> Renewal:
-    """Keeps the certificate fresh that `client` proves itself with."""
+def identity_renewal(
+    client: HttpClient,
+    node_name: str,
+    credentials: Credentials,
+    clock: Clock,
+    *,
+    then: Callable[[], None] = lambda: None,
+) -> Renewal:
+    """Keeps the certificate fresh that `client` proves itself with; `then` is called when there is another key."""
 
     async def renew() -> None:
         user = f"system:node:{node_name}"
         await request_certificate(client, CLIENT_SIGNER, credentials.client, user, "system:nodes", usage="client auth")
 
-    return Renewal(credentials.client, clock, renew, client.renewed)
+    async def renewed() -> None:
+        then()
+        await client.renewed()
+
+    return Renewal(credentials.client, clock, renew, renewed)
 
 
 async def run_node(
@@ -175,13 +195,11 @@ async def _run_node_at(
     identity = Identity(config.node_name, addresses, config.kubelet_port, config.node_label, config.node_taint)
     reporter = NodeReporter(api.client, runtime, clock, config.data_dir, lambda: identity)
     try:
-        await insist(reporter.register, clock)
-        tables = {
-            POD: await api.tables.table(POD, fields=f"spec.nodeName={config.node_name}"),
-            SERVICE: await api.tables.table(SERVICE),
-            ENDPOINT_SLICE: await api.tables.table(ENDPOINT_SLICE),
-            NODE: await api.tables.table(NODE),
-        }
+        own, *shared = await asyncio.gather(
+            api.tables.table(POD, fields=f"spec.nodeName={config.node_name}"),
+            *(api.tables.table(kind) for kind in (SERVICE, ENDPOINT_SLICE, NODE)),
+        )
+        tables = {table.kind: table for table in (own, *shared)}
         machine = read_machine(config.data_dir)
         settings = Settings(
             node_name=config.node_name,
@@ -238,6 +256,13 @@ async def _run_node_at(
             upstreams=nameservers,
         )
         policies = Policies(api.tables, clock, node=config.node_name)
+
+        async def report() -> None:
+            await insist(reporter.register, clock)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(reporter.run(tables[NODE]))
+                group.create_task(insist(csi.announce, clock))
+
         async with asyncio.TaskGroup() as group:
             for component in (
                 policies.run(),
@@ -245,13 +270,11 @@ async def _run_node_at(
                 network.run(),
                 proxy.run(),
                 dns.run(),
-                dns.follow(api.tables),
-                reporter.run(tables[NODE]),
+                report(),
             ):
                 group.create_task(component)
             group.create_task(plugins.run())
             group.create_task(LocalPath(api.client, api.tables, config.node_name).run())
-            await insist(csi.announce, clock)
             await network.ready.wait()
             group.create_task(pods.run())
             group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods.pods, settings))
@@ -318,12 +341,14 @@ async def _serve_kubelet(
 async def _cluster(client: Client, data_dir: Path, clock: Clock) -> ClusterSettings:
     """What the cluster's members agree on: the server says it, or did so at an earlier start."""
     found: list[ClusterSettings] = []
+    earlier = remembered.read(data_dir)
 
     async def ask() -> None:
         try:
-            answer = await client.get(CONFIG_MAP, clustersettings.KEY)
-        except Unreachable:
-            if (earlier := remembered.read(data_dir)) is None:
+            async with asyncio.timeout(None if earlier is None else _PATIENCE_SECONDS):
+                answer = await client.get(CONFIG_MAP, clustersettings.KEY)
+        except (Unreachable, TimeoutError):
+            if earlier is None:
                 raise
             found.append(earlier)
         else:
