@@ -119,7 +119,7 @@ class Cluster:
         agent_options: tuple[str, ...] | None = None,
         node_ips: Callable[[Member], str] = lambda member: member.ip,
     ) -> None:
-        """`options` are the server's, and the agents' where those have none of their own; `node_ips` are `--node-ip`."""
+        """`options` are the server's, and the agents' where those have none; `node_ips` are `--node-ip`."""
         self._lab = Lab(nodes=nodes, client=True, gateway=True)
         self._directory = directory
         self._options = options
