@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from pylet.agent.config import AgentConfig
@@ -49,7 +49,7 @@ class NoVolumes:
         self._pods = root / "pods"
         self.wake: Callable[[str], None] = lambda uid: None
 
-    async def mount(self, pod: Object) -> Mapping[str, Path]:
+    async def mount(self, pod: Object, images: Collection[str] = ()) -> Mapping[str, Path]:
         return {}
 
     def follow(self, pod: Object) -> None:

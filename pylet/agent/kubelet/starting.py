@@ -7,7 +7,7 @@ Source of reasons, messages and events: upstream `pkg/kubelet/kuberuntime/kuberu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -48,7 +48,7 @@ Tell = Callable[[Object, str, str, str], None]
 
 
 class Volumes(Protocol):
-    async def mount(self, pod: Object) -> object:
+    async def mount(self, pod: Object, images: Collection[str] = ()) -> object:
         """Raises: NotMounted."""
         ...
 
@@ -147,6 +147,8 @@ class Starter:
     async def start(self, pod: Object, container: Object, restarts: int, observed: Observed, ip: str) -> None:
         """Raises: CannotRun, CriError, ApiError."""
         image = await self._image(pod, container)
+        for volume in _image_volumes(pod, container):
+            await self._volume_image(pod, container, volume)
         for left in observed.containers.get(container["name"], ()):
             if not (left.is_running or left.is_finished):  # made once, but never run
                 await self.node.runtime.remove_container(left.id)
@@ -180,6 +182,24 @@ class Starter:
     # ---- image
 
     async def _image(self, pod: Object, container: Object) -> str:
+        def tell(type_: str, reason: str, message: str) -> None:
+            self.tell(container, type_, reason, message)
+
+        return await self._pulled(pod, container, container["image"], container.get("imagePullPolicy"), tell)
+
+    async def _volume_image(self, pod: Object, container: Object, volume: Object) -> None:
+        """A volume's image is pulled for each container that mounts it, as the container's own is."""
+
+        def tell(type_: str, reason: str, message: str) -> None:
+            self.node.recorder.tell(pod, type_, reason, message)
+
+        source = volume["image"]
+        await self._pulled(pod, container, source.get("reference", ""), source.get("pullPolicy"), tell)
+
+    async def _pulled(
+        self, pod: Object, container: Object, image: str, policy: str | None, tell: Callable[[str, str, str], None]
+    ) -> str:
+        """Raises: CannotRun."""
         namespace = pod["metadata"]["namespace"]
         names = [secret.get("name", "") for secret in pod["spec"].get("imagePullSecrets") or ()]
         secrets = [await self._read("Secret", Key(namespace, name)) for name in names]
@@ -188,14 +208,9 @@ class Starter:
             words = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
             words += "attempting to pull the image may not succeed."
             self.node.recorder.tell(pod, "Warning", "FailedToRetrieveImagePullSecret", words)
-        auths = credentials([secret for secret in secrets if secret is not None], container["image"])
-
-        def tell(type_: str, reason: str, message: str) -> None:
-            self.tell(container, type_, reason, message)
-
-        policy = container.get("imagePullPolicy", "IfNotPresent")
+        auths = credentials([secret for secret in secrets if secret is not None], image)
         try:
-            return await self.node.images.ensure(container["image"], policy, auths, tell)
+            return await self.node.images.ensure(image, policy or "IfNotPresent", auths, tell)
         except ImageError as failed:
             self.tell(container, "Warning", "Failed", f"Error: {failed.reason}")
             raise CannotRun(failed.reason, str(failed), told=True) from failed
@@ -206,7 +221,7 @@ class Starter:
         node, sandbox = self.node, observed.sandbox
         assert sandbox is not None
         try:
-            await node.volumes.mount(pod)
+            await node.volumes.mount(pod, [volume["name"] for volume in _image_volumes(pod, container)])
             values = await self._environment(pod, container, observed)
             bindings = await node.volumes.bind(pod, container, values)
         except (EnvError, VolumeError) as failed:
@@ -286,6 +301,11 @@ async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
         if not task.cancelled():
             task.exception()
         raise
+
+
+def _image_volumes(pod: Object, container: Object) -> list[Object]:
+    names = {mount["name"] for mount in container.get("volumeMounts") or ()}
+    return [volume for volume in pod["spec"].get("volumes") or () if "image" in volume and volume["name"] in names]
 
 
 def _target(container: Object, observed: Observed) -> str:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pylet.agent.kubelet.images import ImageError, Images, credentials
+from pylet.agent.kubelet.images import ImageError, Images
 from pylet.agent.kubelet.volumes import mounts, tools
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
-from pylet.api.kinds.secret import KIND as SECRET
-from pylet.api.object import Key, Object
+from pylet.api.object import Object
 from pylet.cri.interface import CriError
 
 _NAMESPACE = "k8s.io"
@@ -43,7 +42,10 @@ class ImageVolume(VolumeType):
         if mounts.is_mounted(place.directory):
             return place.directory
         tools.need("ctr", "containerd")
-        id_ = await _pull(images.images, source, place)
+        try:
+            id_ = await images.images.ensure(source["reference"], "Never", (), lambda type_, reason, message: None)
+        except (ImageError, CriError) as failed:
+            raise VolumeError(str(failed)) from failed
         place.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
         await images.ctr("mount", id_, str(place.directory))
         return place.directory
@@ -51,20 +53,6 @@ class ImageVolume(VolumeType):
     async def unmount(self, directory: Path, host: Host) -> None:
         if host.images is not None and mounts.is_mounted(directory):
             await host.images.ctr("unmount", "--rm", str(directory))
-
-
-async def _pull(images: Images, source: Object, place: Place) -> str:
-    """The image's id, once the node has it. Raises: VolumeError."""
-    reference = source.get("reference", "")
-    namespace = place.pod["metadata"]["namespace"]
-    names = [secret.get("name", "") for secret in place.pod["spec"].get("imagePullSecrets") or ()]
-    secrets = [await place.references.read(SECRET, Key(namespace, name)) for name in names]
-    auths = credentials([secret for secret in secrets if secret is not None], reference)
-    policy = source.get("pullPolicy", "IfNotPresent")
-    try:
-        return await images.ensure(reference, policy, auths, lambda type_, reason, message: None)
-    except (ImageError, CriError) as failed:
-        raise VolumeError(str(failed)) from failed
 
 
 VOLUME = ImageVolume()

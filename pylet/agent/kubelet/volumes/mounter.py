@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -107,13 +107,16 @@ class Volumes:
         self._again = asyncio.Event()
         self.wake: Callable[[str], None] = lambda uid: None
 
-    async def mount(self, pod: Object) -> Mapping[str, Path]:
-        """Make those volumes of `pod` that are not there yet: volume name → host path. Raises: NotMounted."""
+    async def mount(self, pod: Object, images: Collection[str] = ()) -> Mapping[str, Path]:
+        """Make those volumes of `pod` that are not there yet: volume name → host path. Raises: NotMounted.
+
+        Of the image volumes only those named in `images`, which must have been pulled.
+        """
         known = self._pods.setdefault(uid_of(pod), _PodVolumes(pod, self._clock.now()))
         known.pod = pod
         async with known.lock:
             now = self._clock.now()
-            wanted = used(pod)
+            wanted = [volume for volume in used(pod) if "image" not in volume or volume["name"] in images]
             missing = [volume for volume in wanted if volume["name"] not in known.done]
             tried = [v for v in missing if v["name"] not in known.trouble or known.trouble[v["name"]].until <= now]
             await asyncio.gather(*(self._try(known, volume) for volume in tried))

@@ -147,7 +147,7 @@ async def test_a_volume_that_cannot_be_made_says_why(node: Node, volume: Object,
     config(node, key="one")
     node.api.put(SECRET, {"metadata": {"name": "login", "namespace": "default"}, "data": {}})
     with pytest.raises(NotMounted) as refused:
-        await node.volumes.mount(pod({"name": "v", **volume}))
+        await node.volumes.mount(pod({"name": "v", **volume}), ["v"])
     assert refused.value.messages == [f'MountVolume.SetUp failed for volume "v" : {why}']
 
 
