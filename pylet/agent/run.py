@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from pylet.agent import remembered
 from pylet.agent.config import AgentConfig
+from pylet.agent.ingress.loop import Ingresses
 from pylet.agent.join import (
     CLIENT_SIGNER,
     SERVING_SIGNER,
@@ -263,9 +264,19 @@ async def _run_node_at(
                 group.create_task(reporter.run(tables[NODE]))
                 group.create_task(insist(csi.announce, clock))
 
+        ingresses = Ingresses(
+            api.client,
+            api.tables,
+            tables[SERVICE],
+            tables[ENDPOINT_SLICE],
+            clock,
+            node=config.node_name,
+            directory=config.data_dir / "agent" / "ingress",
+        )
         async with asyncio.TaskGroup() as group:
             for component in (
                 policies.run(),
+                ingresses.run(),
                 volumes.run(),
                 network.run(),
                 proxy.run(),

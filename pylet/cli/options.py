@@ -303,7 +303,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("pod-log-dir", "Folder of the containers' logs.", BOTH, _path, metavar="DIR"),
     Option("cni-bin-dir", "Folder of the CNI plugins.", BOTH, _path, metavar="DIR"),
     Option("cni-conf-dir", "Folder of the CNI configuration.", BOTH, _path, metavar="DIR"),
-    Option("disable", "Add-on to do without: dns, local-storage or servicelb.", SERVER, str, Shape.MANY, "NAME"),
+    Option(
+        "disable", "Add-on to leave out: dns, ingress, local-storage or servicelb.", SERVER, str, Shape.MANY, "NAME"
+    ),
     Option("secrets-encryption", "Keep Secrets encrypted, with keys of the server's.", SERVER, _flag, Shape.FLAG),
     Option(
         "encryption-provider-config",

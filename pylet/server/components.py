@@ -36,7 +36,7 @@ def components(
     profiles: Sequence[Profile] = (),
     metrics: Metrics | None = None,
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """Each runs until cancelled. `disable` may name `servicelb`.
+    """Each runs until cancelled. `disable` may name `ingress` and `servicelb`.
     `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
     `may_have` says which certificates somebody may have without asking a person;
     `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs;
@@ -49,6 +49,7 @@ def components(
         custom_resources,
         disruption,
         garbage,
+        ingress,
         namespace,
         node_ipam,
         node_lifecycle,
@@ -78,6 +79,8 @@ def components(
         node_lifecycle.controller(),
         policy_status.controller(lambda: [kind for kind, _ in definitions.tables.values()]),
     ]
+    if ingress.NAME not in disable:
+        all_of_them.append(ingress.controller())
     if servicelb.NAME not in disable:
         all_of_them.append(servicelb.controller())
     runner = Runner(client, tables, clock, all_of_them)

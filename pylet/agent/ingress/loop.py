@@ -22,6 +22,7 @@ from pylet.agent.ingress.model import Config, Problem
 from pylet.agent.ingress.process import Haproxy, HaproxyError, Missing
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError
+from pylet.api.ingress import SERVES, ours, secrets_of
 from pylet.api.kinds.ingress import KIND as INGRESS
 from pylet.api.kinds.ingressclass import KIND as INGRESS_CLASS
 from pylet.api.kinds.node import KIND as NODE
@@ -33,8 +34,6 @@ from pylet.client.view import Entry, Table
 
 log = logging.getLogger(__name__)
 
-SERVES = "pylet.io/ingress"
-"""Annotation of a Node whose proxy serves."""
 _SERVICE_NAME = "kubernetes.io/service-name"
 _GATHER_SECONDS = 0.01
 _RETRY_SECONDS = (1.0, 60.0)
@@ -90,7 +89,7 @@ class Ingresses:
         while True:
             self._wake.clear()
             shown = [entry.object for entry in classes.entries.values()]
-            mine = model.ours((entry.object for entry in ingresses.entries.values()), shown)
+            mine = ours((entry.object for entry in ingresses.entries.values()), shown)
             self._follow(mine, group)
             try:
                 if await self._serve(mine, shown):
@@ -117,7 +116,7 @@ class Ingresses:
         """Watch the Secrets these Ingresses name, and no others."""
         mine = list(mine)
         self._wanted = {key for one in mine for key in model.services_of(one)}
-        secrets = {key for one in mine for key in model.secrets_of(one)}
+        secrets = {key for one in mine for key in secrets_of(one)}
         for key in self._secrets.keys() - secrets:
             self._secrets.pop(key).cancel()
         for key in secrets - self._secrets.keys():

@@ -11,17 +11,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pylet.api.kinds.ingressclass import is_default
+from pylet.api.ingress import CONTROLLER
 from pylet.api.object import Key, Object, annotations_of, dig, key_of, labels_of
 
-CONTROLLER = "pylet.io/ingress"
-"""What an IngressClass names to be served here."""
 REDIRECT = "pylet.io/https-redirect"
 """Annotation of an Ingress: "true" sends what comes over HTTP to HTTPS."""
 PROXY_PROTOCOL = "pylet.io/proxy-protocol"
 """Annotation of an IngressClass: "true" when a load balancer before the nodes says who asks."""
 ANY_HOST = "-"
-_CLASS = "kubernetes.io/ingress.class"
 _SERVICE_NAME = "kubernetes.io/service-name"
 _PATH = re.compile(r"/[\x21-\x7e]*")
 
@@ -72,25 +69,6 @@ class Config:
     problems: tuple[Problem, ...] = ()
 
 
-def ours(ingresses: Iterable[Object], classes: Sequence[Object]) -> list[Object]:
-    """The Ingresses of our classes, the oldest first; one that names no class is ours if our class is the default."""
-    names = {item["metadata"]["name"] for item in classes if item["spec"].get("controller") == CONTROLLER}
-    defaults = {item["metadata"]["name"] for item in classes if is_default(item)}
-    takes_unnamed = bool(defaults & names)
-    found = []
-    for ingress in ingresses:
-        name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get(_CLASS)
-        if name in names or (name is None and takes_unnamed):
-            found.append(ingress)
-    return sorted(found, key=lambda one: (one["metadata"].get("creationTimestamp", ""), key_of(one)))
-
-
-def secrets_of(ingress: Object) -> Iterator[Key]:
-    for tls in ingress["spec"].get("tls") or ():
-        if tls.get("secretName"):
-            yield Key(ingress["metadata"]["namespace"], tls["secretName"])
-
-
 def services_of(ingress: Object) -> Iterator[Key]:
     for backend in _backends_of(ingress):
         if service := backend.get("service"):
@@ -104,7 +82,10 @@ def build(
     pairs: Mapping[Key, bytes | str],
     classes: Sequence[Object] = (),
 ) -> Config:
-    """`ingresses` are `ours`; `pairs` has, by Secret, its PEM, or why there is none ("" while nobody knows yet)."""
+    """`ingresses` are those of our classes; `pairs` has, by Secret, its PEM or why there is none.
+
+    That is "" while nobody knows yet.
+    """
     return _Builder(services, slices, pairs).build(ingresses, classes)
 
 

@@ -17,7 +17,7 @@ from pylet.api.object import Key, Object, annotations_of
 from pylet.client.interface import Client
 
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
-_MADE_ONCE = ("ServiceCIDR", "StorageClass")  # immutable ranges that may have been widened; a default that may move
+_MADE_ONCE = ("IngressClass", "ServiceCIDR", "StorageClass")  # defaults that may move; immutable, perhaps widened
 _GRANTS = ("rules", "subjects")
 
 

@@ -13,6 +13,7 @@ from ipaddress import ip_address, ip_network
 
 from pylet.api import clustersettings, flowcontrol
 from pylet.api.clustersettings import ClusterSettings
+from pylet.api.ingress import CONTROLLER
 from pylet.api.kinds import servicecidr
 from pylet.api.object import Key, Object
 from pylet.server.addons import api_services
@@ -28,7 +29,7 @@ def namespaces() -> list[Object]:
 def objects(
     settings: ClusterSettings, *, advertise_address: str, port: int, disable: Sequence[str] = ()
 ) -> list[Object]:
-    """All that comes after the namespaces; `disable` may name `dns` and `local-storage`."""
+    """All that comes after the namespaces; `disable` may name `dns`, `ingress` and `local-storage`."""
     found = [
         *_cluster_settings(settings),
         *_dns_settings(),
@@ -42,6 +43,8 @@ def objects(
         found.append(_dns_service(settings.cluster_dns))
     if "local-storage" not in disable:
         found.append(local_path())
+    if "ingress" not in disable:
+        found.append(_ingress_class())
     return found
 
 
@@ -54,6 +57,16 @@ def local_path() -> Object:
         "provisioner": "pylet.io/local-path",
         "reclaimPolicy": "Delete",
         "volumeBindingMode": "WaitForFirstConsumer",
+    }
+
+
+def _ingress_class() -> Object:
+    """The class of Ingresses that name none: the nodes themselves serve it (`agent.ingress`)."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "IngressClass",
+        "metadata": {"name": "pylet", "annotations": {"ingressclass.kubernetes.io/is-default-class": "true"}},
+        "spec": {"controller": CONTROLLER},
     }
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pylet.api.ingress import ours, secrets_of
 from pylet.api.kind import Kind
 from pylet.api.kinds.clusterrole import KIND as CLUSTER_ROLE
 from pylet.api.kinds.clusterrolebinding import KIND as CLUSTER_ROLE_BINDING
+from pylet.api.kinds.ingress import KIND as INGRESS
+from pylet.api.kinds.ingressclass import KIND as INGRESS_CLASS
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.role import KIND as ROLE
 from pylet.api.kinds.rolebinding import KIND as ROLE_BINDING
@@ -38,7 +41,7 @@ class Authorizer:
         for kind in _RBAC:
             registry.table(kind).listen(self._changed)
         node_role = next(role for role in default_roles.objects() if role["metadata"]["name"] == "system:node")
-        relations = Relations(self._pods_on, self._find)
+        relations = Relations(self._pods_on, self._find, self._certificates)
         self._nodes = NodeAuthorizer([Rule.of(rule) for rule in node_role["rules"]], relations)
 
     @property
@@ -72,6 +75,11 @@ class Authorizer:
     def _find(self, kind: Kind, key: Key) -> Object | None:
         entry = self._registry.table(kind).entries.get(key)
         return None if entry is None else entry.object
+
+    def _certificates(self, namespace: str) -> Iterable[Key]:
+        """Those of the Ingresses that the nodes serve."""
+        ingresses = [entry.object for entry in self._registry.table(INGRESS).in_namespace(namespace).values()]
+        return [key for one in ours(ingresses, list(self._objects(INGRESS_CLASS))) for key in secrets_of(one)]
 
     def _pods_on(self, node: str) -> Iterable[Object]:
         table = self._registry.table(POD)

@@ -21,12 +21,16 @@ _OF_NODE = {"volumeattachments": ATTACHMENT, "resourceslices": SLICE}
 PodsOn = Callable[[str], Iterable[Object]]
 """The pods bound to a node."""
 Find = Callable[[Kind, Key], Object | None]
+Certificates = Callable[[str], Iterable[Key]]
 
 
 class Relations:
-    def __init__(self, pods_on: PodsOn, find: Find) -> None:
+    """Beyond upstream, the `certificates` of a namespace's Ingresses concern every node: all serve them."""
+
+    def __init__(self, pods_on: PodsOn, find: Find, certificates: Certificates = lambda namespace: ()) -> None:
         self._pods_on = pods_on
         self._find = find
+        self._certificates = certificates
 
     def concern(self, node: str, resource: str, namespace: str, name: str) -> bool:
         """Whether the object concerns the node."""
@@ -41,7 +45,10 @@ class Relations:
             return self._is_claimed(users, name)
         if any(pod["metadata"]["namespace"] == namespace and name in references(pod, resource) for pod in users):
             return True
-        return resource == "secrets" and Key(namespace, name) in self._secrets_of_volumes(users)
+        if resource != "secrets":
+            return False
+        key = Key(namespace, name)
+        return key in self._certificates(namespace) or key in self._secrets_of_volumes(users)
 
     def is_labelled(self, volume: str, label: str, value: str) -> bool:
         """Whether there is such a PersistentVolume, and it bears the label."""

@@ -1,0 +1,34 @@
+"""What server and agents agree on about Ingresses: whose are served here, and what they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pylet.api.kinds.ingressclass import is_default
+from pylet.api.object import Key, Object, annotations_of, key_of
+
+CONTROLLER = "pylet.io/ingress"
+"""What an IngressClass names to be served by the nodes themselves."""
+SERVES = "pylet.io/ingress"
+"""Annotation of a Node whose proxy serves them."""
+_CLASS = "kubernetes.io/ingress.class"
+
+
+def ours(ingresses: Iterable[Object], classes: Sequence[Object]) -> list[Object]:
+    """The Ingresses of our classes, the oldest first; one that names no class is ours if a class of ours is default."""
+    classes = [item for item in classes if item["spec"].get("controller") == CONTROLLER]
+    names = {item["metadata"]["name"] for item in classes}
+    takes_unnamed = any(is_default(item) for item in classes)
+    found = []
+    for ingress in ingresses:
+        name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get(_CLASS)
+        if name in names or (name is None and takes_unnamed):
+            found.append(ingress)
+    return sorted(found, key=lambda one: (one["metadata"].get("creationTimestamp", ""), key_of(one)))
+
+
+def secrets_of(ingress: Object) -> Iterator[Key]:
+    """Where its certificates are."""
+    for tls in ingress["spec"].get("tls") or ():
+        if tls.get("secretName"):
+            yield Key(ingress["metadata"]["namespace"], tls["secretName"])
