@@ -20,11 +20,13 @@ from pylet.api.object import Key, Object
 from pylet.client.events import Recorder
 from pylet.client.interface import Client, PatchType
 from pylet.client.view import Entry, Table, View
-from pylet.server.reconcile.plan import Action, Controller, Create, Delete, Emit, Patch, Update, Watch
+from pylet.server.reconcile.plan import Action, Controller, Create, Delete, Emit, Patch, Plan, Update, Watch
 
 log = logging.getLogger(__name__)
 
 _WORKERS = 16
+_REST = 4  # times what a plan took: no key takes more than a fifth of a core, however many pods tell of themselves
+_LONG_SECONDS = 0.001
 _Item = tuple[int, Key]
 
 
@@ -46,6 +48,8 @@ class Runner:
         self._clock = clock
         self._controllers = tuple(controllers)
         self._queue: WorkQueue[_Item] = WorkQueue(clock)
+        self._rests: dict[_Item, float] = {}
+        """Until when keys are left alone whose last plan was long."""
         self._recorders: dict[str, Recorder] = {}
         self.counts: Counter[tuple[str, str]] = Counter()
 
@@ -100,7 +104,8 @@ class Runner:
 
     def _add(self, index: int, watch: Watch, entry: Entry) -> None:
         for key in watch.keys(entry, self._view):
-            self._queue.add((index, key))
+            rest = self._rests.get((index, key))
+            self._queue.add((index, key), 0.0 if rest is None else max(0.0, rest - self._clock.monotonic()))
 
     async def _work(self) -> None:
         while True:
@@ -111,7 +116,7 @@ class Runner:
         index, key = item
         controller = self._controllers[index]
         try:
-            plan = controller.plan(key, self._view, self._clock.now())
+            plan = self._plan(controller, item)
             for step in _steps(plan.actions):
                 await self._carry_out(controller, step)
         except (Conflict, AlreadyExists):
@@ -136,6 +141,16 @@ class Runner:
         self._queue.forget(item)
         if plan.again_after is not None:
             self._queue.add(item, plan.again_after.total_seconds())
+
+    def _plan(self, controller: Controller, item: _Item) -> Plan:
+        begin = self._clock.monotonic()
+        plan = controller.plan(item[1], self._view, self._clock.now())
+        took = self._clock.monotonic() - begin
+        if took >= _LONG_SECONDS:
+            self._rests[item] = begin + took * (1 + _REST)
+        else:
+            self._rests.pop(item, None)
+        return plan
 
     async def _carry_out(self, controller: Controller, step: Sequence[Action]) -> None:
         """One step: a single action, or a run of creates or deletes, slowly at first: 1, 2, 4, … at a time.

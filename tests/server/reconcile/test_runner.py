@@ -196,3 +196,43 @@ def test_a_plan_that_breaks_is_tried_again_and_breaks_nothing_else() -> None:
     counts = play(plan, client)
     assert counts == {"bug": 2, "success": 1}
     assert client.asked == ["create pods n0"]
+
+
+class Laborious(LoopClock):
+    """On it a plan can take a while: `spent` seconds by now."""
+
+    spent = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.spent
+
+
+def test_a_key_whose_plan_is_long_is_left_alone_for_a_while_but_hears_of_the_last_change() -> None:
+    seen: list[str] = []
+
+    async def scenario() -> None:
+        clock, table = Laborious(), Table(CONFIG_MAP)
+
+        def plan(key: Key, view: View, now: datetime) -> Plan:
+            clock.spent += 0.05
+            found = view.get(CONFIG_MAP, key)
+            seen.append(found["metadata"]["resourceVersion"] if found else "")
+            return NOTHING
+
+        async def change_often() -> None:
+            for revision in range(100):
+                obj = made()
+                obj["metadata"]["resourceVersion"] = str(revision)
+                table.put(Entry.of(CONFIG_MAP, obj))
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(1)
+
+        controller = Controller("test", (Watch(CONFIG_MAP, itself),), plan)
+        runner = Runner(Client(), {CONFIG_MAP: table}, clock, [controller])  # type: ignore[arg-type]
+        running = asyncio.create_task(runner.run())
+        await change_often()
+        running.cancel()
+
+    run(scenario())
+    assert len(seen) <= 7
+    assert seen[-1] == "99"
