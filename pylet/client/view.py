@@ -8,8 +8,9 @@ dicts and 53 MB as bytes). Objects that come out are shared: nobody changes them
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from sys import intern
+from typing import TypeAlias
 
 import orjson
 
@@ -46,15 +47,17 @@ class Entry:
 
     @classmethod
     def of(cls, kind: Kind, obj: Object, raw: bytes | None = None) -> Entry:
-        """An entry for `obj`, whose JSON is `raw`; `obj` itself is not kept."""
+        """An entry for `obj`, whose JSON is `raw`; `obj` itself is not kept, and words that recur are kept once."""
         meta = obj["metadata"]
         return cls(
-            Key(meta.get("namespace", ""), meta["name"]),
+            Key(intern(meta.get("namespace", "")), meta["name"]),
             int(meta.get("resourceVersion") or 0),
             orjson.dumps(obj) if raw is None else raw,
             meta.get("uid", ""),
-            meta.get("labels") or _EMPTY,
-            tuple([read(obj) for read in kind.fields.values()]),
+            {intern(name): intern(value) for name, value in labels.items()}
+            if (labels := meta.get("labels"))
+            else _EMPTY,
+            tuple([intern(read(obj)) for read in kind.fields.values()]),
             tuple([owner["uid"] for owner in meta.get("ownerReferences") or ()]),
         )
 
@@ -91,8 +94,12 @@ Listener = Callable[[Entry | None, Entry | None], None]
 """Called with (before, after) on each change, in revision order, synchronously: it must be quick and not raise."""
 
 
+_Index: TypeAlias = dict[str, dict[Key, "Entry"]]
+
+
 class Table:
-    """All objects of one kind (or a selection of them), indexed by key, namespace, owner uid and selectable field."""
+    """All objects of one kind (or a selection of them), by key, namespace and owner uid, and by the selectable fields
+    that somebody asked for: an index nobody reads would cost 100 bytes an object."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -100,7 +107,8 @@ class Table:
         self.entries: dict[Key, Entry] = {}
         self._namespaces: dict[str, dict[Key, Entry]] = {}
         self._owned: dict[str, dict[Key, Entry]] = {}
-        self._fields: dict[tuple[int, str], dict[Key, Entry]] = {}
+        self._positions = {field: position for position, field in enumerate(kind.fields)}
+        self._fields: dict[int, _Index] = {}
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -110,10 +118,8 @@ class Table:
 
     def put(self, entry: Entry) -> None:
         before = self.entries.get(entry.key)
-        if before is not None:
-            self._unindex(before)
         self.entries[entry.key] = entry
-        self._index(entry)
+        self._index(before, entry)
         self.revision = max(self.revision, entry.revision)
         for listener in self._listeners:
             listener(before, entry)
@@ -122,7 +128,7 @@ class Table:
         before = self.entries.pop(key, None)
         self.revision = max(self.revision, revision)
         if before is not None:
-            self._unindex(before)
+            self._index(before, None)
             for listener in self._listeners:
                 listener(before, None)
         return before
@@ -146,24 +152,39 @@ class Table:
 
     def with_field(self, field: str, value: str) -> Mapping[Key, Entry]:
         """Entries whose selectable field (one declared in `kind.fields`) has that value."""
-        return self._fields.get((list(self.kind.fields).index(field), value), {})
+        position = self._positions[field]
+        index = self._fields.get(position)
+        if index is None:
+            index = self._fields[position] = {}
+            for key, entry in self.entries.items():
+                index.setdefault(entry.fields[position], {})[key] = entry
+        return index.get(value, {})
 
-    def _indexes(self, entry: Entry) -> Iterator[tuple[dict[Any, dict[Key, Entry]], Any]]:
-        if entry.key.namespace:
-            yield self._namespaces, entry.key.namespace
-        for uid in entry.owner_uids:
-            yield self._owned, uid
-        for position, value in enumerate(entry.fields):
-            yield self._fields, (position, value)
+    def _index(self, before: Entry | None, after: Entry | None) -> None:
+        """Where both stand under a term, the later takes the place of the earlier."""
+        if before is not None:
+            kept = after.owner_uids if after is not None else ()
+            _take_out(self._owned, before.key, (uid for uid in before.owner_uids if uid not in kept))
+            if after is None and before.key.namespace:
+                _take_out(self._namespaces, before.key, (before.key.namespace,))
+            for position, index in self._fields.items():
+                value = before.fields[position]
+                if after is None or after.fields[position] != value:
+                    _take_out(index, before.key, (value,))
+        if after is not None:
+            if after.key.namespace:
+                self._namespaces.setdefault(after.key.namespace, {})[after.key] = after
+            for uid in after.owner_uids:
+                self._owned.setdefault(uid, {})[after.key] = after
+            for position, index in self._fields.items():
+                index.setdefault(after.fields[position], {})[after.key] = after
 
-    def _index(self, entry: Entry) -> None:
-        for index, term in self._indexes(entry):
-            index.setdefault(term, {})[entry.key] = entry
 
-    def _unindex(self, entry: Entry) -> None:
-        for index, term in self._indexes(entry):
-            rows = index[term]
-            del rows[entry.key]
+def _take_out(index: _Index, key: Key, terms: Iterable[str]) -> None:
+    for term in terms:
+        rows = index.get(term)
+        if rows is not None:  # an owner may be named twice
+            rows.pop(key, None)
             if not rows:
                 del index[term]
 
