@@ -45,6 +45,8 @@ class AgentConfig:
     network_backend: str | None = None
     resolv_conf: Path = Path("/etc/resolv.conf")
     """Where pods' search list and the resolver's upstreams come from."""
+    kubelet_config: Path | None = None
+    """A KubeletConfiguration: see `pylet.agent.kubelet.kubelet_config` for what it may say."""
     cgroup_root: str = "/"
     """The cgroup below which `kubepods` is made."""
     kubelet_dir: Path | None = None

@@ -33,8 +33,10 @@ from pylet.agent.join import (
     request_certificate,
 )
 from pylet.agent.kubelet.access import Access
+from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.http import KubeletServer
 from pylet.agent.kubelet.images import Images
+from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, KubeletConfig, from_object
 from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.node import NodeReporter
@@ -42,6 +44,7 @@ from pylet.agent.kubelet.node_status import Identity
 from pylet.agent.kubelet.plugins import Plugins
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.upkeep import Upkeep
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
 from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.local_path import LocalPath
@@ -195,6 +198,7 @@ async def _run_node_at(
     runtime = GrpcRuntime(socket_path)
     identity = Identity(config.node_name, addresses, config.kubelet_port, config.node_label, config.node_taint)
     reporter = NodeReporter(api.client, runtime, clock, config.data_dir, lambda: identity)
+    reporter.config = kubelet = _kubelet_config(config.kubelet_config)
     try:
         own, *shared = await asyncio.gather(
             api.tables.table(POD, fields=f"spec.nodeName={config.node_name}"),
@@ -214,9 +218,14 @@ async def _run_node_at(
             host_searches=searches,
             cpus=machine.cpus,
             memory_bytes=machine.memory_bytes,
+            log_max_bytes=kubelet.log_max_bytes,
+            log_max_files=kubelet.log_max_files,
         )
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(Images(runtime, clock), socket_path))
-        pods = Pods(api.client, runtime, volumes, tables, clock, settings)
+        cgroups = Cgroups(config.cgroup_root, pids_limit=kubelet.pod_pids_limit)
+        pods = Pods(api.client, runtime, volumes, tables, clock, settings, cgroups)
+        upkeep = Upkeep(api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet)
+        reporter.pressures = upkeep.conditions
         reporter.volumes_in_use = volumes.in_use
         csi = CsiRegistration(volumes.host, api.client, config.node_name)
         plugins = Plugins(kubelet_dir / "plugins_registry", {PLUGIN_TYPE: csi}, clock)
@@ -281,6 +290,7 @@ async def _run_node_at(
                 network.run(),
                 proxy.run(),
                 dns.run(),
+                dns.follow(api.tables),
                 report(),
             ):
                 group.create_task(component)
@@ -288,7 +298,10 @@ async def _run_node_at(
             group.create_task(LocalPath(api.client, api.tables, config.node_name).run())
             await network.ready.wait()
             group.create_task(pods.run())
-            group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods.pods, settings))
+            group.create_task(upkeep.run())
+            group.create_task(
+                _serve_kubelet(config, api, credentials, clock, runtime, pods.pods, settings, upkeep.meter)
+            )
             services.notify("READY=1")
             log.info("node %s (%s) runs", config.node_name, " and ".join(addresses))
     finally:
@@ -303,6 +316,7 @@ async def _serve_kubelet(
     runtime: GrpcRuntime,
     pods: Callable[[], list[Object]],
     settings: Settings,
+    meter: Meter,
 ) -> None:
     """Get a serving certificate, then serve with it, anew with each renewed one."""
     names = (config.node_name, *settings.host_ips)
@@ -335,7 +349,7 @@ async def _serve_kubelet(
         clock=clock,
         pods=pods,
         settings=settings,
-        meter=Meter(runtime, clock, pods, settings, read_machine(config.data_dir)),
+        meter=meter,
         address=config.bind_address,
         port=config.kubelet_port,
     )
@@ -347,6 +361,18 @@ async def _serve_kubelet(
             why = os.strerror(failed.errno or 0)
             advice = "choose another --kubelet-port" if failed.errno == errno.EADDRINUSE else "check --bind-address"
             raise Unusable(f"cannot listen on port {config.kubelet_port}: {why}; {advice}") from failed
+
+
+def _kubelet_config(path: Path | None) -> KubeletConfig:
+    """Raises: Unusable."""
+    if path is None:
+        return DEFAULT
+    import yaml
+
+    try:
+        return from_object(yaml.safe_load(path.read_text()) or {})
+    except (OSError, yaml.YAMLError, BadConfig, AttributeError) as bad:
+        raise Unusable(f"cannot be a kubelet by {path}: {bad}") from bad
 
 
 async def _cluster(client: Client, data_dir: Path, clock: Clock) -> ClusterSettings:

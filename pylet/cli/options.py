@@ -291,6 +291,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("container-runtime-endpoint", "Socket of containerd.", BOTH, _endpoint, metavar="SOCKET"),
     Option("kubelet-port", "Port of the kubelet.", BOTH, _port, metavar="PORT"),
     Option("resolv-conf", "File the pods' resolver configuration comes from.", BOTH, _path, metavar="FILE"),
+    Option(
+        "kubelet-config", "KubeletConfiguration to follow, as far as pylet lets it be set.", BOTH, _path, metavar="FILE"
+    ),
     Option("cgroup-root", "Cgroup below which the pods' are made.", BOTH, str, metavar="PATH"),
     Option(
         "kubelet-dir",

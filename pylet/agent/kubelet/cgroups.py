@@ -19,10 +19,14 @@ _V2_CONTROLLERS = "+cpu +memory +pids +cpuset"
 
 @dataclass(frozen=True, slots=True)
 class Cgroups:
-    """`root` is the cgroup below which `kubepods` is made; groups are named by their path from the mount `mounted`."""
+    """`root` is the cgroup below which `kubepods` is made; groups are named by their path from the mount `mounted`.
+
+    `pids_limit` is how many processes a pod may have; none limits them where it is not above 0.
+    """
 
     root: str = "/"
     mounted: Path = Path("/sys/fs/cgroup")
+    pids_limit: int = -1
 
     def apply(self, group: str, resources: LinuxResources) -> None:
         """Make the group, if need be, and set its limits; zeros are no limits. Raises: OSError."""
@@ -35,6 +39,8 @@ class Cgroups:
         self._write("cpu", group, "cpu.cfs_period_us", resources.cpu_period)
         self._write("cpu", group, "cpu.cfs_quota_us", quota)
         self._write("memory", group, "memory.limit_in_bytes", resources.memory_limit_in_bytes or -1)
+        if self._limits_pids(group):
+            self._write("pids", group, "pids.max", self.pids_limit)
 
     def remove(self, group: str) -> None:
         """Remove the group and what is below it, in every tree. Busy ones stay."""
@@ -84,6 +90,12 @@ class Cgroups:
         (directory / "cpu.weight").write_text(str(weight(resources.cpu_shares)))
         (directory / "cpu.max").write_text(f"{resources.cpu_quota or 'max'} {resources.cpu_period}")
         (directory / "memory.max").write_text(str(resources.memory_limit_in_bytes or "max"))
+        if self._limits_pids(group):
+            (directory / "pids.max").write_text(str(self.pids_limit))
+
+    def _limits_pids(self, group: str) -> bool:
+        """Of pods alone, not of a whole QoS class."""
+        return self.pids_limit > 0 and group.rpartition("/")[2].startswith("pod")
 
 
 def weight(shares: int) -> int:

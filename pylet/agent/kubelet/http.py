@@ -24,7 +24,14 @@ from pylet.agent.kubelet.logs import BadLogOptions, LogOptions, read
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.settings import Settings, configuration
 from pylet.agent.kubelet.spec import find_container
-from pylet.agent.kubelet.stats import Rates, cadvisor_metrics, kubelet_metrics, resource_metrics, summary
+from pylet.agent.kubelet.stats import (
+    Rates,
+    cadvisor_metrics,
+    cpu_and_memory,
+    kubelet_metrics,
+    resource_metrics,
+    summary,
+)
 from pylet.aio.clock import Clock
 from pylet.aio.splice import splice
 from pylet.api.object import Key, Object, key_of
@@ -105,7 +112,10 @@ class KubeletServer:
     async def _stats(self, request: web.BaseRequest, kind: str) -> web.StreamResponse:
         if kind != "summary":
             raise Refused(404, "404 page not found")
-        found = summary(await self._meter.read(), self._rates)
+        is_whole = request.query.get("only_cpu_and_memory") not in ("1", "true")
+        found = summary(await self._meter.read(with_disks=is_whole), self._rates)
+        if not is_whole:
+            found = cpu_and_memory(found)
         return web.Response(body=orjson.dumps(found), content_type="application/json")
 
     async def _metrics(self, request: web.BaseRequest, which: str = "") -> web.StreamResponse:

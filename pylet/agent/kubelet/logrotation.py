@@ -19,31 +19,41 @@ from pylet.cri.interface import CriError, Runtime
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 10
-_MOST_BYTES = 10 << 20
-_MOST_FILES = 5
-"""The one that is written and those put aside."""
 
 
 class LogRotation:
-    """Runs until cancelled; `running` gives the logs of running containers by container id."""
+    """Runs until cancelled; `running` gives the logs of running containers by container id.
 
-    def __init__(self, runtime: Runtime, clock: Clock, running: Callable[[], Mapping[str, Path]]) -> None:
+    `most_files` are the one that is written and those put aside.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        clock: Clock,
+        running: Callable[[], Mapping[str, Path]],
+        *,
+        most_bytes: int,
+        most_files: int,
+    ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._running = running
+        self._most_bytes = most_bytes
+        self._most_files = most_files
 
     async def run(self) -> None:
         while True:
             await self._clock.sleep(_LOOK_SECONDS)
             for id_, path in self._running().items():
-                if _size(path) > _MOST_BYTES:
+                if _size(path) > self._most_bytes:
                     try:
                         await self._rotate(id_, path)
                     except (CriError, OSError) as failed:
                         log.warning("rotate %s: %s", path, failed)
 
     async def _rotate(self, container_id: str, path: Path) -> None:
-        aside = await asyncio.to_thread(put_aside, path, self._clock.now())
+        aside = await asyncio.to_thread(put_aside, path, self._clock.now(), self._most_files)
         try:
             await self._runtime.reopen_log(container_id)
         except CriError:
@@ -51,18 +61,18 @@ class LogRotation:
             raise
 
 
-def put_aside(path: Path, now: datetime) -> Path:
+def put_aside(path: Path, now: datetime, most_files: int) -> Path:
     """Rename the log, compress what was put aside before, and let go of the oldest."""
-    _tidy(path)
+    _tidy(path, most_files)
     return path.rename(path.with_name(f"{path.name}.{now:%Y%m%d-%H%M%S}"))
 
 
-def _tidy(path: Path) -> None:
+def _tidy(path: Path, most_files: int) -> None:
     aside = sorted(path.parent.glob(f"{path.name}.*"))
     for unfinished in [other for other in aside if other.suffix == ".tmp"]:
         unfinished.unlink()
         aside.remove(unfinished)
-    for oldest in aside[: max(0, len(aside) - (_MOST_FILES - 2))]:
+    for oldest in aside[: max(0, len(aside) - (most_files - 2))]:
         oldest.unlink()
         aside.remove(oldest)
     for plain in [other for other in aside if other.suffix != ".gz"]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,36 +15,90 @@ from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import cgroup_parent, log_directory
 from pylet.agent.kubelet.machine import Machine, read_load
 from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.spec import is_host_network
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
-from pylet.agent.kubelet.usage import Usage, read_usage
+from pylet.agent.kubelet.storage_limits import Kept
+from pylet.agent.kubelet.usage import Usage, a_process, read_processes, read_traffic, read_usage
+from pylet.agent.kubelet.volumes.usage import Usage as VolumeUsage
 from pylet.aio.clock import Clock
-from pylet.api import timestamps
+from pylet.api import podresources, timestamps
 from pylet.api.object import Object, dig, uid_of
 from pylet.cri.interface import Runtime
 from pylet.cri.messages import ContainerStats
 
+_RESOURCE = "ephemeral-storage"
+VolumesOf = Callable[[str], Awaitable[Mapping[str, VolumeUsage]]]
+Filesystem = tuple[int, int, int, int]
+
 
 class Meter:
+    """`volumes_of` tells how full the volumes of a pod are, by its uid."""
+
     def __init__(
-        self, runtime: Runtime, clock: Clock, pods: Callable[[], list[Object]], settings: Settings, machine: Machine
+        self,
+        runtime: Runtime,
+        clock: Clock,
+        pods: Callable[[], list[Object]],
+        settings: Settings,
+        machine: Machine,
+        volumes_of: VolumesOf,
     ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._pods = pods
         self._settings = settings
         self._machine = machine
+        self._volumes_of = volumes_of
         self._cgroups = Cgroups(settings.cgroup_root)
 
-    async def read(self) -> NodeUse:
-        """Raises: CriError."""
+    async def read(self, *, with_disks: bool = False) -> NodeUse:
+        """With the files of volumes and images counted only where asked: that reads whole directories.
+
+        Raises: CriError.
+        """
         by_pod: dict[str, list[ContainerStats]] = {}
         for stats in await self._runtime.container_stats():
             by_pod.setdefault(stats.attributes.labels.get(labels.POD_UID, ""), []).append(stats)
-        return await asyncio.to_thread(self._gather, by_pod, self._clock.now())
+        found = await asyncio.to_thread(self._gather, by_pod, self._clock.now())
+        if not with_disks:
+            return found
+        filled = [replace(use, volumes=await self._volumes_of(uid_of(use.pod))) for use in found.pods]
+        images = await self._runtime.image_filesystems()
+        return replace(
+            found,
+            pods=tuple(filled),
+            images=await self.image_filesystem(),
+            images_bytes=sum(filesystem.used_bytes or 0 for filesystem in images),
+        )
+
+    async def image_filesystem(self) -> Filesystem:
+        """Where images and writable layers are; the kubelet's own where nobody says. Raises: CriError."""
+        for filesystem in await self._runtime.image_filesystems():
+            with suppress(OSError):
+                return _room(os.statvfs(filesystem.fs_id.mountpoint))
+        return _room(os.statvfs(self._settings.root))
+
+    def node_filesystem(self) -> Filesystem:
+        """Raises: OSError."""
+        return _room(os.statvfs(self._settings.root))
+
+    async def kept(self, pods: Sequence[Object]) -> dict[str, Kept]:
+        """By uid, what these pods keep on the node's disk. Raises: CriError."""
+        used: dict[str, list[ContainerStats]] = {}
+        if any(_RESOURCE in podresources.limits(pod) for pod in pods):
+            for stats in await self._runtime.container_stats():
+                used.setdefault(stats.attributes.labels.get(labels.POD_UID, ""), []).append(stats)
+        found = {}
+        for pod in pods:
+            uses = tuple(self._container(pod, stats) for stats in used.get(uid_of(pod), ()))
+            use = PodUse(pod, Usage(self._clock.now()), uses, await self._volumes_of(uid_of(pod)))
+            volumes = {name: volume.used_bytes for name, volume in use.volumes.items()}
+            found[uid_of(pod)] = Kept(volumes, {c.name: c.disk_bytes for c in uses}, use.disk_bytes)
+        return found
 
     def _gather(self, by_pod: dict[str, list[ContainerStats]], now: datetime) -> NodeUse:
         pods = tuple(self._pod(pod, by_pod[uid_of(pod)], now) for pod in self._pods() if uid_of(pod) in by_pod)
-        load, disk = read_load(self._settings.root), os.statvfs(self._settings.root)
+        load = read_load(self._settings.root)
         usage = read_usage(self._cgroups.mounted, "/", now)
         used = self._machine.memory_bytes - load.memory_available_bytes
         usage = replace(usage, memory_bytes=usage.memory_bytes or used, working_set_bytes=used)
@@ -53,14 +108,24 @@ class Meter:
             usage,
             self._machine.cpus,
             self._machine.memory_bytes,
-            (disk.f_blocks * disk.f_frsize, load.disk_available_bytes, load.disk_inodes, load.disk_free_inodes),
+            self.node_filesystem(),
             pods,
+            network=read_traffic("self"),
+            processes=(load.pids, load.pids_max),
+            of_pods=read_usage(self._cgroups.mounted, f"{self._settings.cgroup_root.rstrip('/')}/kubepods", now),
         )
 
     def _pod(self, pod: Object, stats: list[ContainerStats], now: datetime) -> PodUse:
-        usage = read_usage(self._cgroups.mounted, cgroup_parent(pod, self._settings), now)
+        mounted, group = self._cgroups.mounted, cgroup_parent(pod, self._settings)
         containers = (self._container(pod, entry) for entry in stats)
-        return PodUse(pod, usage, tuple(sorted(containers, key=lambda container: container.name)))
+        process = None if is_host_network(pod) else a_process(mounted, group)
+        return PodUse(
+            pod,
+            read_usage(mounted, group, now),
+            tuple(sorted(containers, key=lambda container: container.name)),
+            network=read_traffic(process) if process is not None else (),
+            processes=read_processes(mounted, group),
+        )
 
     def _container(self, pod: Object, stats: ContainerStats) -> ContainerUse:
         name = stats.attributes.labels.get(labels.CONTAINER_NAME, stats.attributes.metadata.name)
@@ -80,6 +145,10 @@ class Meter:
             stats.writable_layer.used_bytes if stats.writable_layer is not None else None,
             sum(entry.stat().st_size for entry in logs.iterdir()) if logs.is_dir() else None,
         )
+
+
+def _room(found: os.statvfs_result) -> Filesystem:
+    return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, found.f_files, found.f_favail
 
 
 def _usage(stats: ContainerStats) -> Usage:

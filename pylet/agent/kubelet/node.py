@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pylet.agent.kubelet import node_status
-from pylet.agent.kubelet.machine import read_load, read_machine
+from pylet.agent.kubelet.kubelet_config import DEFAULT
+from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.node_status import Identity, RuntimeFacts
 from pylet.aio.clock import Clock
 from pylet.api import timestamps
@@ -43,7 +44,6 @@ class NodeReporter:
         self._client = client
         self._runtime = runtime
         self._clock = clock
-        self._data_dir = data_dir
         self._identity = identity
         self._machine = read_machine(data_dir)
         self._reported: Object = {}
@@ -51,6 +51,9 @@ class NodeReporter:
         self._uid = ""
         self.volumes_in_use: Callable[[], list[str]] = list
         """Names of the attached volumes that pods of this node use; to be set before it runs."""
+        self.config = DEFAULT
+        self.pressures: Callable[[], Collection[str]] = frozenset
+        """The conditions of running short that hold; to be set before it runs."""
 
     async def register(self) -> Object:
         """The Node as the API has it, created if it was not there. Raises: ApiError."""
@@ -109,7 +112,7 @@ class NodeReporter:
         now = self._clock.now()
         runtime = await self._runtime_facts()
         identity = self._identity()
-        status = node_status.status(identity, self._machine, read_load(self._data_dir), runtime, before, now)
+        status = node_status.status(identity, self._machine, self.pressures(), runtime, before, now, self.config)
         if in_use := self.volumes_in_use():
             status["volumesInUse"] = in_use
         elif before.get("volumesInUse"):

@@ -5,20 +5,16 @@ Source: upstream `pkg/kubelet/kubelet_node_status.go` and `nodestatus/setters.go
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from pylet.agent.kubelet.machine import Load, Machine
+from pylet.agent.kubelet.kubelet_config import DEFAULT, KubeletConfig
+from pylet.agent.kubelet.machine import Machine
 from pylet.api import timestamps
 from pylet.api.object import Object
+from pylet.api.quantity import NANOS
 from pylet.version import VERSION
-
-MAX_PODS = 110
-_EVICT_BELOW_MEMORY_BYTES = 100 << 20  # upstream's default: memory.available<100Mi
-_EVICT_BELOW_DISK = 0.10  # nodefs.available<10%
-_EVICT_BELOW_INODES = 0.05  # nodefs.inodesFree<5%
-_IMAGES_REPORTED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +62,17 @@ def registration(identity: Identity, machine: Machine) -> Object:
 def status(
     identity: Identity,
     machine: Machine,
-    load: Load,
+    pressures: Collection[str],
     runtime: RuntimeFacts,
     before: Object,
     now: datetime,
+    config: KubeletConfig = DEFAULT,
 ) -> Object:
-    """The status to report; transition times are kept from `before`, the status reported last."""
-    pressures = (
-        _pressure(
-            "MemoryPressure",
-            load.memory_available_bytes < _EVICT_BELOW_MEMORY_BYTES,
-            ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
-            ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        ),
-        _pressure(
-            "DiskPressure",
-            load.disk_available_bytes < machine.disk_bytes * _EVICT_BELOW_DISK
-            or load.disk_free_inodes < load.disk_inodes * _EVICT_BELOW_INODES,
-            ("KubeletHasDiskPressure", "kubelet has disk pressure"),
-            ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        ),
-        _pressure(
-            "PIDPressure",
-            load.pids >= load.pids_max,
-            ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
-            ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-        ),
-    )
+    """The status to report; transition times are kept from `before`, the status reported last.
+
+    `pressures` are the conditions of running short that hold.
+    """
+    conditions = [_pressure(*words, pressed=words[0] in pressures) for words in _PRESSURES]
     if runtime.problem:
         ready = ("Ready", "False", "KubeletNotReady", runtime.problem)
     else:
@@ -102,13 +82,9 @@ def status(
             *({"type": "InternalIP", "address": address} for address in identity.addresses),
             {"type": "Hostname", "address": identity.name},
         ],
-        "capacity": _resources(machine, machine.memory_bytes, machine.disk_bytes),
-        "allocatable": _resources(
-            machine,
-            machine.memory_bytes - _EVICT_BELOW_MEMORY_BYTES,
-            int(machine.disk_bytes * (1 - _EVICT_BELOW_DISK)),
-        ),
-        "conditions": [_condition(found, before, now) for found in (*pressures, ready)],
+        "capacity": capacity(machine, config),
+        "allocatable": allocatable(machine, config),
+        "conditions": [_condition(found, before, now) for found in (*conditions, ready)],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": identity.kubelet_port}} if identity.kubelet_port else {},
         "nodeInfo": {
             "machineID": machine.machine_id,
@@ -122,7 +98,7 @@ def status(
             "operatingSystem": "linux",
             "architecture": machine.architecture,
         },
-        "images": _images(runtime.images),
+        "images": _images(runtime.images, config.images_reported),
     }
 
 
@@ -139,8 +115,27 @@ def _without_heartbeats(status_: Object) -> Object:
     return {**status_, "conditions": conditions}
 
 
-def _pressure(type_: str, pressed: bool, bad: tuple[str, str], good: tuple[str, str]) -> tuple[str, str, str, str]:
+def _pressure(type_: str, bad: tuple[str, str], good: tuple[str, str], *, pressed: bool) -> tuple[str, str, str, str]:
     return (type_, "True", *bad) if pressed else (type_, "False", *good)
+
+
+_PRESSURES = (
+    (
+        "MemoryPressure",
+        ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+        ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ),
+    (
+        "DiskPressure",
+        ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+        ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ),
+    (
+        "PIDPressure",
+        ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+        ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ),
+)
 
 
 def _condition(found: tuple[str, str, str, str], before: Object, now: datetime) -> Object:
@@ -158,18 +153,42 @@ def _condition(found: tuple[str, str, str, str], before: Object, now: datetime) 
     }
 
 
-def _resources(machine: Machine, memory_bytes: int, disk_bytes: int) -> Object:
+def capacity(machine: Machine, config: KubeletConfig) -> Object:
+    return _resources(machine, machine.cpus * 1000, machine.memory_bytes, machine.disk_bytes, config.max_pods)
+
+
+def allocatable(machine: Machine, config: KubeletConfig) -> Object:
+    """What pods may ask for: without what is reserved, and without what the hard thresholds keep free."""
+    kept = dict.fromkeys(("cpu", "memory", "ephemeral-storage"), 0)
+    for name, amount in config.reserved:
+        kept[name] = kept.get(name, 0) + amount.nanos
+    for threshold in config.eviction.thresholds:
+        of = {"memory.available": "memory", "nodefs.available": "ephemeral-storage"}.get(threshold.signal)
+        if of is not None and threshold.grace is None:
+            whole = machine.memory_bytes if of == "memory" else machine.disk_bytes
+            kept[of] += threshold.value.of(whole).nanos
+    return _resources(
+        machine,
+        max(0, machine.cpus * 1000 - kept["cpu"] // 1_000_000),
+        max(0, machine.memory_bytes - kept["memory"] // NANOS),
+        max(0, machine.disk_bytes - kept["ephemeral-storage"] // NANOS),
+        config.max_pods,
+    )
+
+
+def _resources(machine: Machine, milli_cpus: int, memory_bytes: int, disk_bytes: int, pods: int) -> Object:
     return {
-        "cpu": str(machine.cpus),
+        "cpu": str(milli_cpus // 1000) if milli_cpus % 1000 == 0 else f"{milli_cpus}m",
         "memory": f"{memory_bytes // 1024}Ki",
         "ephemeral-storage": f"{disk_bytes // 1024}Ki",
-        "pods": str(MAX_PODS),
+        "pods": str(pods),
         **{name: str(size) for name, size in machine.huge_pages.items()},
     }
 
 
-def _images(images: Iterable[tuple[Sequence[str], int]]) -> list[Object]:
-    largest = sorted(images, key=lambda image: -image[1])[:_IMAGES_REPORTED]
+def _images(images: Iterable[tuple[Sequence[str], int]], most: int) -> list[Object]:
+    """The largest; -1 is all of them."""
+    largest = sorted(images, key=lambda image: -image[1])[: most if most >= 0 else None]
     return [{"names": list(names), "sizeBytes": size} for names, size in largest]
 
 

@@ -96,13 +96,28 @@ class Pods:
         mine = self._table.with_field("spec.nodeName", self._settings.node_name).values()
         return [entry.object for entry in mine]
 
+    def evict(self, uid: str, reason: str, message: str, grace_seconds: int) -> bool:
+        """End a pod as Failed, for the node's sake; whether it was there to be ended."""
+        worker = self._workers.get(uid)
+        if worker is None:
+            return False
+        worker.fail(reason, message, grace=grace_seconds)
+        return True
+
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._recorder.run())
             group.create_task(self._relist())
             group.create_task(self._weigh())
-            group.create_task(LogRotation(self._runtime, self._clock, self._logs).run())
+            rotation = LogRotation(
+                self._runtime,
+                self._clock,
+                self._logs,
+                most_bytes=self._settings.log_max_bytes,
+                most_files=self._settings.log_max_files,
+            )
+            group.create_task(rotation.run())
             await self._end_orphans()
             for entry in list(self._table.with_field("spec.nodeName", self._settings.node_name).values()):
                 self._changed(None, entry)

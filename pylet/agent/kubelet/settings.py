@@ -22,6 +22,10 @@ class Settings:
     memory_bytes: int = 0
     """The machine's: how much of it a container asked for decides who is killed first."""
 
+    log_max_bytes: int = 10 << 20
+    """A container's log that has grown beyond is put aside."""
+    log_max_files: int = 5
+
     def pod_dir(self, uid: str) -> Path:
         return self.root / "pods" / uid
 
@@ -45,8 +49,8 @@ def configuration(settings: Settings) -> dict[str, object]:
         "cpuManagerPolicy": "none",
         "memoryManagerPolicy": "None",
         "topologyManagerPolicy": "none",
-        "containerLogMaxSize": "10Mi",
-        "containerLogMaxFiles": 5,
+        "containerLogMaxSize": str(settings.log_max_bytes),
+        "containerLogMaxFiles": settings.log_max_files,
         "maxPods": 110,
         "podLogsDir": str(settings.log_root),
         "serializeImagePulls": False,

@@ -7,10 +7,12 @@ resource_metrics.go`; the names of `/metrics/cadvisor` are cAdvisor's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from pylet.agent.kubelet.usage import Usage
+from pylet.agent.kubelet.spec import all_containers, memory_bytes, milli_cpu
+from pylet.agent.kubelet.usage import Traffic, Usage
+from pylet.agent.kubelet.volumes.usage import Usage as VolumeUsage
 from pylet.api import timestamps
 from pylet.api.object import Object, dig
 
@@ -25,12 +27,33 @@ class ContainerUse:
     rootfs_bytes: int | None = None
     logs_bytes: int | None = None
 
+    @property
+    def disk_bytes(self) -> int:
+        return (self.rootfs_bytes or 0) + (self.logs_bytes or 0)
+
 
 @dataclass(frozen=True, slots=True)
 class PodUse:
     pod: Object
     usage: Usage
     containers: tuple[ContainerUse, ...]
+    volumes: Mapping[str, VolumeUsage] = field(default_factory=dict)
+    network: tuple[Traffic, ...] = ()
+    processes: int | None = None
+
+    @property
+    def local_volumes(self) -> list[VolumeUsage]:
+        """Those that live on the node's own disk and end with the pod."""
+        return [self.volumes[v["name"]] for v in self.pod["spec"].get("volumes") or () if self._is_local(v)]
+
+    def _is_local(self, volume: Object) -> bool:
+        is_disk = "emptyDir" in volume and (volume["emptyDir"] or {}).get("medium", "") == ""
+        return volume["name"] in self.volumes and (is_disk or "configMap" in volume)
+
+    @property
+    def disk_bytes(self) -> int:
+        volumes = sum(volume.used_bytes for volume in self.local_volumes)
+        return volumes + sum(container.disk_bytes for container in self.containers)
 
     @property
     def names(self) -> dict[str, str]:
@@ -40,7 +63,10 @@ class PodUse:
 
 @dataclass(frozen=True, slots=True)
 class NodeUse:
-    """`filesystem` is (capacity, available, inodes, free inodes); `capacity_bytes` is the machine's memory."""
+    """File systems are (capacity, available, inodes, free inodes); `capacity_bytes` is the machine's memory.
+
+    `processes` is how many there are and may be; `of_pods` is what all pods use together.
+    """
 
     name: str
     started_at: datetime
@@ -49,6 +75,11 @@ class NodeUse:
     capacity_bytes: int
     filesystem: tuple[int, int, int, int]
     pods: tuple[PodUse, ...]
+    images: tuple[int, int, int, int] = (0, 0, 0, 0)
+    images_bytes: int = 0
+    network: tuple[Traffic, ...] = ()
+    processes: tuple[int, int] = (0, 0)
+    of_pods: Usage | None = None
 
 
 @dataclass(slots=True)
@@ -82,8 +113,53 @@ class Rates:
 
 def summary(node: NodeUse, rates: Rates) -> Object:
     at = timestamps.format_time(node.usage.at)
-    size, available, inodes, free = node.filesystem
-    disk = {
+    images = _filesystem(at, node.images if node.images[0] else node.filesystem)
+    found = {
+        "node": {
+            "nodeName": node.name,
+            "startTime": timestamps.format_time(node.started_at),
+            **({"systemContainers": [_system(node, node.of_pods, rates)]} if node.of_pods is not None else {}),
+            **_use("node", node.usage, rates, node.capacity_bytes),
+            **_network(at, node.network),
+            "fs": _filesystem(at, node.filesystem),
+            "runtime": {
+                "imageFs": {**images, "usedBytes": node.images_bytes or images["usedBytes"]},
+                "containerFs": images,
+            },
+            "rlimit": {"time": at, "curproc": node.processes[0], "maxpid": node.processes[1]},
+        },
+        "pods": [_pod(use, rates, node.filesystem) for use in node.pods],
+    }
+    ids = (container.id for use in node.pods for container in use.containers)
+    rates.keep(("node", "pods", *(use.pod["metadata"]["uid"] for use in node.pods), *ids))
+    return found
+
+
+def cpu_and_memory(whole: Object) -> Object:
+    """A summary that was asked for nothing else."""
+
+    def only(found: Object) -> Object:
+        return {name: value for name, value in found.items() if name in _CPU_AND_MEMORY} | (
+            {"containers": [only(container) for container in found["containers"]]} if "containers" in found else {}
+        )
+
+    return {"node": only(whole["node"]), "pods": [only(pod) for pod in whole["pods"]]}
+
+
+_CPU_AND_MEMORY = ("nodeName", "systemContainers", "startTime", "podRef", "name", "cpu", "memory")
+
+
+def _system(node: NodeUse, usage: Usage, rates: Rates) -> Object:
+    return {
+        "name": "pods",
+        "startTime": timestamps.format_time(node.started_at),
+        **_use("pods", usage, rates, node.capacity_bytes),
+    }
+
+
+def _filesystem(at: str, found: tuple[int, int, int, int]) -> Object:
+    size, available, inodes, free = found
+    return {
         "time": at,
         "availableBytes": available,
         "capacityBytes": size,
@@ -92,29 +168,49 @@ def summary(node: NodeUse, rates: Rates) -> Object:
         "inodes": inodes,
         "inodesUsed": inodes - free,
     }
-    found = {
-        "node": {
-            "nodeName": node.name,
-            "startTime": timestamps.format_time(node.started_at),
-            **_use("node", node.usage, rates, node.capacity_bytes),
-            "fs": disk,
-            "runtime": {"imageFs": disk, "containerFs": disk},
-        },
-        "pods": [_pod(use, rates) for use in node.pods],
-    }
-    ids = (container.id for use in node.pods for container in use.containers)
-    rates.keep(("node", *(use.pod["metadata"]["uid"] for use in node.pods), *ids))
-    return found
 
 
-def _pod(use: PodUse, rates: Rates) -> Object:
+def _network(at: str, interfaces: Sequence[Traffic]) -> Object:
+    """The first interface also stands for the whole, as a pod's `eth0`."""
+    if not interfaces:
+        return {}
+    rows = [
+        {"name": t.name, "rxBytes": t.rx_bytes, "rxErrors": t.rx_errors, "txBytes": t.tx_bytes, "txErrors": t.tx_errors}
+        for t in sorted(interfaces, key=lambda traffic: traffic.name != "eth0")
+    ]
+    return {"network": {"time": at, **rows[0], "interfaces": rows}}
+
+
+def _pod(use: PodUse, rates: Rates, filesystem: tuple[int, int, int, int]) -> Object:
     meta = use.pod["metadata"]
+    at = timestamps.format_time(use.usage.at)
+    claims = {v["name"]: dig(v, "persistentVolumeClaim", "claimName") for v in use.pod["spec"].get("volumes") or ()}
+    volumes = [
+        {
+            "time": at,
+            **{_camel(name): value for name, value in asdict(found).items()},
+            "name": name,
+            **({"pvcRef": {"name": claims[name], "namespace": meta["namespace"]}} if claims.get(name) else {}),
+        }
+        for name, found in use.volumes.items()
+    ]
+    whole = _filesystem(at, filesystem)
+    inodes = sum(volume.inodes_used for volume in use.local_volumes)
     return {
         "podRef": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
         "startTime": dig(use.pod, "status", "startTime"),
         "containers": [_container(container, rates) for container in use.containers],
         **_use(meta["uid"], use.usage, rates),
+        **_network(at, use.network),
+        **({"volume": volumes} if volumes else {}),
+        "ephemeral-storage": {**whole, "usedBytes": use.disk_bytes, "inodesUsed": inodes},
+        **({"process_stats": {"process_count": use.processes}} if use.processes is not None else {}),
     }
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def _container(use: ContainerUse, rates: Rates) -> Object:
@@ -268,10 +364,83 @@ def cadvisor_metrics(node: NodeUse) -> str:
             "Size of RSS in bytes.",
             [(labels, usage.rss_bytes, usage.at) for labels, usage in rows],
         ),
+        *_filesystems(node),
+        *_traffic(node),
+        *_limits(node),
         *_family("machine_cpu_cores", "gauge", "Number of logical CPU cores.", [({}, node.cpus, None)]),
         *_family("machine_memory_bytes", "gauge", "Amount of memory installed.", [({}, node.capacity_bytes, None)]),
     )
     return "\n".join(lines) + "\n"
+
+
+def _filesystems(node: NodeUse) -> Iterator[str]:
+    of_containers = [
+        ({"container": c.name, "device": "", "id": f"/{c.id}", "image": c.image, "name": c.id, **use.names}, c)
+        for use in node.pods
+        for c in use.containers
+    ]
+    yield from _family(
+        "container_fs_usage_bytes",
+        "gauge",
+        "Number of bytes that are consumed by the container on this filesystem.",
+        [(labels, c.rootfs_bytes, c.usage.at) for labels, c in of_containers],
+    )
+    yield from _family(
+        "container_start_time_seconds",
+        "gauge",
+        "Start time of the container since unix epoch in seconds.",
+        [
+            ({**labels, "device": ""}, c.started_at.timestamp() if c.started_at else None, None)
+            for labels, c in of_containers
+        ],
+    )
+    yield from _family(
+        "container_processes",
+        "gauge",
+        "Number of processes running inside the container.",
+        [({"container": "", "id": f"/pod{u.pod['metadata']['uid']}", **u.names}, u.processes, None) for u in node.pods],
+    )
+
+
+_TRAFFIC = (
+    ("receive_bytes", "Cumulative count of bytes received", "rx_bytes"),
+    ("receive_errors", "Cumulative count of errors encountered while receiving", "rx_errors"),
+    ("transmit_bytes", "Cumulative count of bytes transmitted", "tx_bytes"),
+    ("transmit_errors", "Cumulative count of errors encountered while transmitting", "tx_errors"),
+)
+
+
+def _traffic(node: NodeUse) -> Iterator[str]:
+    """One network a pod, shown as its sandbox's."""
+    for name, help_, attribute in _TRAFFIC:
+        samples = [
+            (
+                {"container": "", "id": f"/pod{u.pod['metadata']['uid']}", "image": "", "interface": t.name, "name": "",
+                 **u.names},
+                float(getattr(t, attribute)),
+                u.usage.at,
+            )
+            for u in node.pods
+            for t in u.network
+        ]  # fmt: skip
+        yield from _family(f"container_network_{name}_total", "counter", help_, samples)
+
+
+def _limits(node: NodeUse) -> Iterator[str]:
+    """What containers may use, as dashboards set it beside what they do use."""
+    asked = []
+    for use in node.pods:
+        specs = {c["name"]: c for c in all_containers(use.pod)}
+        for c in use.containers:
+            labels = {"container": c.name, "id": f"/{c.id}", "image": c.image, "name": c.id, **use.names}
+            asked.append((labels, specs.get(c.name, {})))
+    milli = [(labels, milli_cpu(spec, "limits")) for labels, spec in asked]
+    for name, help_, samples in (
+        ("cpu_period", "CPU period of the container.", [(labels, 100_000) for labels, _ in asked]),
+        ("cpu_quota", "CPU quota of the container.", [(labels, m * 100 if m else None) for labels, m in milli]),
+        ("memory_limit_bytes", "Memory limit for the container.", [(x, memory_bytes(s, "limits")) for x, s in asked]),
+    ):
+        yield from _family(f"container_spec_{name}", "gauge", help_, [(labels, v, None) for labels, v in samples])
 
 
 def _family(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +38,46 @@ def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
     working_set = None if used is None else max(0, used - inactive)
     faults, major = stat.get("total_pgfault", stat.get("pgfault")), stat.get("total_pgmajfault", stat.get("pgmajfault"))
     return Usage(at, cpu, used, working_set, rss, faults, major)
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Of one network interface, since it was made."""
+
+    name: str
+    rx_bytes: int
+    rx_errors: int
+    tx_bytes: int
+    tx_errors: int
+
+
+def read_processes(mounted: Path, group: str) -> int | None:
+    """How many processes and threads the group has."""
+    tree = mounted if (mounted / "cgroup.controllers").exists() else mounted / "pids"
+    return _number(tree / group.lstrip("/") / "pids.current")
+
+
+def a_process(mounted: Path, group: str) -> int | None:
+    """Any process of a group below this one: all containers of a pod share its network."""
+    tree = mounted if (mounted / "cgroup.controllers").exists() else mounted / "memory"
+    for procs in (tree / group.lstrip("/")).glob("*/cgroup.procs"):
+        with suppress(OSError, IndexError):
+            return int(procs.read_text().split(maxsplit=1)[0])
+    return None
+
+
+def read_traffic(process: int | str) -> tuple[Traffic, ...]:
+    """Of the network that a process sees ("self" is this one's), loopback left out."""
+    try:
+        lines = Path(f"/proc/{process}/net/dev").read_text().splitlines()[2:]
+    except OSError:
+        return ()
+    found = []
+    for line in lines:
+        name, _, counters = line.partition(":")
+        values = [int(value) for value in counters.split()]
+        found.append(Traffic(name.strip(), values[0], values[2], values[8], values[10]))
+    return tuple(traffic for traffic in found if traffic.name != "lo")
 
 
 def _number(path: Path) -> int | None:

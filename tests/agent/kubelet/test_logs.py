@@ -33,7 +33,7 @@ async def test_following_goes_on_in_the_new_file(tmp_path: Path) -> None:
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         group.create_task(follow())
         assert await pieces.get() == b"one\n"
-        put_aside(path, NOW)
+        put_aside(path, NOW, 5)
         path.write_bytes(line("two"))
         assert await pieces.get() == b"two\n"
         running = False
@@ -45,7 +45,7 @@ def test_what_is_put_aside_is_compressed_and_bounded(tmp_path: Path) -> None:
     path = tmp_path / "0.log"
     for number in range(7):
         path.write_bytes(line(str(number)))
-        put_aside(path, NOW + timedelta(seconds=number))
+        put_aside(path, NOW + timedelta(seconds=number), 5)
     aside = sorted(entry.name for entry in tmp_path.iterdir())
     assert aside == [
         "0.log.20260102-030408.gz",

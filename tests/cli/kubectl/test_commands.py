@@ -135,7 +135,6 @@ async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
         ("nope", 'error: unknown command "nope" for "kubectl"\n'),
         ("get pods --nope", "error: unknown flag: --nope\nSee 'kubectl get --help' for usage.\n"),
         ("get pods a -A", "error: a resource cannot be retrieved by name across all namespaces\n"),
-        ("top pods", "error: Metrics API not available\n"),
         ("apply", "error: must specify one of -f and -k\n"),
     ],
 )

@@ -1,0 +1,171 @@
+"""Looks every ten seconds at what the node has left, says so, and makes pods leave before the kernel chooses.
+
+A look reads /proc/meminfo, /proc/loadavg and two statvfs: 0.1 ms. Pods are measured only when a threshold is crossed,
+or where they have limits of local storage. At most one pod leaves for a threshold at a look.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from pylet.agent.kubelet import eviction, storage_limits
+from pylet.agent.kubelet.eviction import ContainerLoad, Observation, PodLoad, Policy, State, Threshold
+from pylet.agent.kubelet.image_gc import ImageGc
+from pylet.agent.kubelet.machine import read_load
+from pylet.agent.kubelet.metering import Meter
+from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.stats import PodUse
+from pylet.aio.clock import Clock
+from pylet.api import timestamps
+from pylet.api.errors import ApiError
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
+from pylet.api.quantity import NANOS, Format, Quantity
+from pylet.client.events import Recorder
+from pylet.client.interface import Client, PatchType
+from pylet.cri.interface import CriError
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 10.0
+_OVER = ("Succeeded", "Failed")
+
+Evict = Callable[[str, str, str, int], bool]
+"""(uid, reason, message, grace in seconds) → whether the pod was there to be ended."""
+
+
+@dataclass(slots=True)
+class Evicting:
+    """`run` until cancelled; `conditions` is what the Node's status says."""
+
+    client: Client
+    clock: Clock
+    settings: Settings
+    policy: Policy
+    meter: Meter
+    images: ImageGc
+    recorder: Recorder
+    pods: Callable[[], list[Object]]
+    evict: Evict
+    _state: State = field(default_factory=State)
+
+    def conditions(self) -> frozenset[str]:
+        return self._state.conditions
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except (CriError, OSError) as failed:
+                log.warning("look at what is left: %s", failed)
+            await self.clock.sleep(_LOOK_SECONDS)
+
+    async def look(self) -> None:
+        """Raises: CriError, OSError."""
+        seen = await self._seen()
+        self._state = eviction.look(self.policy, self._state, seen, self.clock.now())
+        if await self._enforce_limits():
+            return
+        threshold = eviction.most_urgent(self._state.acting)
+        if threshold is None:
+            return
+        log.warning("%s is short: attempting to reclaim %s", threshold.signal, threshold.resource)
+        node: Object = {
+            "kind": "Node",
+            "apiVersion": "v1",
+            "metadata": {"name": self.settings.node_name, "uid": self.settings.node_name},
+        }
+        self.recorder.tell(node, "Warning", "EvictionThresholdMet", f"Attempting to reclaim {threshold.resource}")
+        if threshold.condition == eviction.DISK and await self._has_freed_images():
+            return
+        await self._evict_one(threshold, seen)
+
+    async def _seen(self) -> Mapping[str, Observation]:
+        load = read_load(self.settings.root)
+        capacity, available, inodes, free = await self.meter.image_filesystem()
+        disk = self.meter.node_filesystem()
+        return {
+            "memory.available": _bytes(load.memory_available_bytes, self.settings.memory_bytes),
+            "nodefs.available": _bytes(disk[1], disk[0]),
+            "nodefs.inodesFree": _number(disk[3], disk[2]),
+            "imagefs.available": _bytes(available, capacity),
+            "imagefs.inodesFree": _number(free, inodes),
+            "pid.available": _number(load.pids_max - load.pids, load.pids_max),
+        }
+
+    async def _has_freed_images(self) -> bool:
+        freed = await self.images.free_everything()
+        log.info("freed %d bytes of images", freed)
+        return not eviction.crossed(self.policy.thresholds, await self._seen(), with_reclaim=True)
+
+    async def _evict_one(self, threshold: Threshold, seen: Mapping[str, Observation]) -> None:
+        used = await self.meter.read(with_disks=threshold.condition == eviction.DISK)
+        by_uid = {uid_of(use.pod): use for use in used.pods}
+        loads = [_load(pod, by_uid.get(uid_of(pod))) for pod in self._active()]
+        for load in eviction.ranked(loads, threshold.resource):
+            words = eviction.message(load, threshold.resource, self._state.acting, seen)
+            if await self._end(
+                load.pod, words, eviction.grace_seconds(self.policy, threshold, load.pod), disrupts=True
+            ):
+                return
+        log.warning("no pod is left to evict for %s", threshold.signal)
+
+    async def _enforce_limits(self) -> bool:
+        limited = [pod for pod in self._active() if storage_limits.is_limited(pod) and not eviction.is_critical(pod)]
+        if not limited:
+            return False
+        kept = await self.meter.kept(limited)
+        ended = False
+        for pod in limited:
+            if uid_of(pod) in kept and (words := storage_limits.exceeded(pod, kept[uid_of(pod)])):
+                ended |= await self._end(pod, words, 1)
+        return ended
+
+    async def _end(self, pod: Object, words: str, grace_seconds: int, *, disrupts: bool = False) -> bool:
+        if not self.evict(uid_of(pod), eviction.REASON, words, grace_seconds):
+            return False
+        log.warning("evicting pod %s: %s", key_of(pod), words)
+        self.recorder.tell(pod, "Warning", eviction.REASON, words)
+        if disrupts:
+            await self._say_disrupted(pod, words)
+        return True
+
+    async def _say_disrupted(self, pod: Object, words: str) -> None:
+        condition = {
+            "type": "DisruptionTarget",
+            "status": "True",
+            "reason": "TerminationByKubelet",
+            "message": words,
+            "lastTransitionTime": timestamps.format_time(self.clock.now()),
+        }
+        patch = {"metadata": {"uid": uid_of(pod)}, "status": {"conditions": [condition]}}
+        try:
+            await self.client.patch(POD, key_of(pod), patch, type_=PatchType.STRATEGIC, subresource="status")
+        except ApiError as failed:
+            log.warning("tell of the eviction of pod %s: %s", key_of(pod), failed.message)
+
+    def _active(self) -> list[Object]:
+        return [p for p in self.pods() if dig(p, "status", "phase") not in _OVER and not is_terminating(p)]
+
+
+def _load(pod: Object, use: PodUse | None) -> PodLoad:
+    if use is None:
+        return PodLoad(pod, measured=False)
+    return PodLoad(
+        pod,
+        use.usage.working_set_bytes or 0,
+        use.disk_bytes,
+        sum(volume.inodes_used for volume in use.local_volumes),
+        use.processes or 0,
+        tuple(ContainerLoad(c.name, c.usage.working_set_bytes, c.disk_bytes) for c in use.containers),
+    )
+
+
+def _bytes(available: int, capacity: int) -> Observation:
+    return Observation(Quantity(available * NANOS, Format.BINARY_SI), capacity)
+
+
+def _number(available: int, capacity: int) -> Observation:
+    return Observation(Quantity(available * NANOS), capacity)

@@ -1,0 +1,155 @@
+"""Keeps the disk of the images from filling up: those nobody uses go, the one unused for longest first.
+
+Images of containers, pinned ones and such as came a moment ago stay. What is in use is looked at every five minutes.
+Source: upstream `pkg/kubelet/images/image_gc_manager.go`, defaults and messages included.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from pylet.aio.clock import Clock
+from pylet.cri.interface import CriError, Runtime
+from pylet.cri.messages import Container, Image
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 300.0
+_EVER = datetime.min.replace(tzinfo=UTC)
+_EVERYTHING = 1 << 62
+
+Filesystem = Callable[[], Awaitable[tuple[int, int, int, int]]]
+"""Capacity and available bytes, inodes and free inodes of where images are."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePolicy:
+    """Above `high_percent` of the disk images are removed until it is below `low_percent`; 100 switches it off."""
+
+    high_percent: int = 85
+    low_percent: int = 80
+    minimum_age: timedelta = timedelta(minutes=2)
+    maximum_age: timedelta = timedelta(0)
+    """What was not used for longer goes whatever the disk; 0 switches it off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """When an image was first seen, and last seen in use."""
+
+    since: datetime
+    used: datetime = _EVER
+
+
+def noted(
+    before: Mapping[str, Known] | None, images: Iterable[Image], used: Iterable[str], now: datetime
+) -> dict[str, Known]:
+    """What is known of each image after a look; what the first look finds was there long ago."""
+    first = _EVER if before is None else now
+    in_use, found = set(used), {}
+    for image in images:
+        known = (before or {}).get(image.id, Known(first))
+        found[image.id] = Known(known.since, now) if image.id in in_use else known
+    return found
+
+
+def used_by(containers: Iterable[Container], images: Iterable[Image]) -> set[str]:
+    """Ids of the images that containers were made of, by whatever name they were asked for."""
+    names = {name: image.id for image in images for name in (image.id, *image.repo_tags, *image.repo_digests)}
+    asked = {name for container in containers for name in (container.image_ref, container.image.image)}
+    return {names[name] for name in asked if name in names}
+
+
+def removable(images: Iterable[Image], known: Mapping[str, Known], now: datetime) -> list[Image]:
+    """Those not in use at `now`, the one unused for longest first."""
+    free = [image for image in images if not image.pinned and known[image.id].used < now]
+    return sorted(free, key=lambda image: (known[image.id].used, known[image.id].since))
+
+
+def too_old(images: Iterable[Image], known: Mapping[str, Known], policy: ImagePolicy, now: datetime) -> list[Image]:
+    """An image never seen in use is as old as it is known, at least since the kubelet looks."""
+    if not policy.maximum_age:
+        return []
+    return [i for i in removable(images, known, now) if known[i.id].used != _EVER and
+            now - known[i.id].used > policy.maximum_age]  # fmt: skip
+
+
+def to_free(capacity: int, available: int, policy: ImagePolicy) -> int:
+    """Bytes; 0 while less than the high threshold is used."""
+    if policy.high_percent >= 100 or not capacity:
+        return 0
+    if 100 - int(available * 100 / capacity) < policy.high_percent:
+        return 0
+    return max(0, int(capacity * (100 - policy.low_percent) / 100) - available)
+
+
+class ImageGc:
+    def __init__(self, runtime: Runtime, clock: Clock, filesystem: Filesystem, policy: ImagePolicy) -> None:
+        self._runtime = runtime
+        self._clock = clock
+        self._filesystem = filesystem
+        self._policy = policy
+        self._known: dict[str, Known] | None = None
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.collect()
+            except CriError as failed:
+                log.warning("look for unused images: %s", failed)
+            await self._clock.sleep(_LOOK_SECONDS)
+
+    async def collect(self) -> None:
+        """Raises: CriError."""
+        images, now = await self._look()
+        assert self._known is not None
+        for image in too_old(images, self._known, self._policy, now):
+            await self._remove(image)
+        capacity, available, _, _ = await self._filesystem()
+        wanted = to_free(capacity, available, self._policy)
+        if wanted:
+            percent = 100 - int(available * 100 / capacity)
+            log.info("disk of images is %d%% full: freeing %d bytes", percent, wanted)
+            freed = await self._free(wanted)
+            if freed < wanted:
+                log.warning(
+                    "Failed to garbage collect required amount of images. Attempted to free %d bytes, "
+                    "but only found %d bytes eligible to free.", wanted, freed,
+                )  # fmt: skip
+
+    async def free_everything(self) -> int:
+        """Remove every image that is not in use, as eviction asks; bytes. Raises: CriError."""
+        return await self._free(_EVERYTHING)
+
+    async def _look(self) -> tuple[tuple[Image, ...], datetime]:
+        images, containers = await self._runtime.list_images(), await self._runtime.list_containers()
+        now = self._clock.now()
+        self._known = noted(self._known, images, used_by(containers, images), now)
+        return images, now
+
+    async def _free(self, wanted: int) -> int:
+        images, now = await self._look()
+        assert self._known is not None
+        freed = 0
+        for image in removable(images, self._known, now):
+            if freed >= wanted:
+                break
+            since = self._known[image.id].since
+            if since != _EVER and now - since < self._policy.minimum_age:
+                continue
+            freed += image.size if await self._remove(image) else 0
+        return freed
+
+    async def _remove(self, image: Image) -> bool:
+        try:
+            await self._runtime.remove_image(image.id)
+        except CriError as failed:
+            log.warning("remove image %s: %s", image.id, failed)
+            return False
+        log.info("removed unused image %s (%d bytes)", next(iter(image.repo_tags), image.id), image.size)
+        assert self._known is not None
+        self._known.pop(image.id, None)
+        return True

@@ -1,0 +1,172 @@
+"""The kubelet's configuration file: what of a KubeletConfiguration (kubelet.config.k8s.io/v1beta1) pylet lets be set.
+
+What is unknown, or known but fixed here, is refused by name: a setting must not be believed and not be followed.
+Defaults: upstream `pkg/kubelet/apis/config/v1beta1/defaults.go`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pylet.agent.kubelet import eviction
+from pylet.agent.kubelet.eviction import DEFAULT_HARD, BadThreshold, Policy
+from pylet.agent.kubelet.image_gc import ImagePolicy
+from pylet.api.object import Object
+from pylet.api.quantity import NANOS, Quantity, parse
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_RESERVABLE = ("cpu", "memory", "ephemeral-storage", "pid")
+
+
+class BadConfig(ValueError):
+    """The file cannot be followed; the message says which field and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletConfig:
+    eviction: Policy = Policy(eviction.thresholds(DEFAULT_HARD))  # noqa: RUF009 - immutable
+    image_gc: ImagePolicy = ImagePolicy()  # noqa: RUF009 - immutable
+    max_pods: int = 110
+    pod_pids_limit: int = -1
+    reserved: tuple[tuple[str, Quantity], ...] = ()
+    """Of the machine and of Kubernetes, together; by resource, as often as it is named."""
+    log_max_bytes: int = 10 << 20
+    log_max_files: int = 5
+    images_reported: int = 50
+    static_pod_path: Path | None = None
+
+
+DEFAULT = KubeletConfig()
+
+
+def from_object(found: Object) -> KubeletConfig:
+    """Raises: BadConfig."""
+    kind = found.get("kind", "KubeletConfiguration"), found.get("apiVersion", "kubelet.config.k8s.io/v1beta1")
+    if kind != ("KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"):
+        raise BadConfig(f"kind {kind[0]!r} of {kind[1]!r} is no KubeletConfiguration of kubelet.config.k8s.io/v1beta1")
+    unknown = [name for name in found if name not in _FIELDS and name not in ("kind", "apiVersion")]
+    if unknown:
+        known = ", ".join(sorted(_FIELDS))
+        raise BadConfig(f'unknown field "{unknown[0]}": what can be set is {known}')
+    value: dict[str, Any] = {}
+    for name, text in found.items():
+        if name in _FIELDS and text is not None:
+            try:
+                value[name] = _FIELDS[name](text)
+            except (ValueError, TypeError, AttributeError) as bad:
+                raise BadConfig(f"{name}: {bad}") from bad
+    images = _image_policy(value)
+    if value.get("maxPods", 0) < 0:
+        raise BadConfig(f"maxPods: {value['maxPods']} must not be a negative number")
+    if value.get("containerLogMaxFiles", 2) < 2:
+        raise BadConfig(f"containerLogMaxFiles: {value['containerLogMaxFiles']} must be greater than 1")
+    return KubeletConfig(
+        _eviction_policy(value),
+        images,
+        value.get("maxPods", DEFAULT.max_pods),
+        value.get("podPidsLimit", DEFAULT.pod_pids_limit),
+        (*value.get("systemReserved", ()), *value.get("kubeReserved", ())),
+        value.get("containerLogMaxSize", DEFAULT.log_max_bytes),
+        value.get("containerLogMaxFiles", DEFAULT.log_max_files),
+        value.get("nodeStatusMaxImages", DEFAULT.images_reported),
+        value.get("staticPodPath"),
+    )
+
+
+def _eviction_policy(value: Mapping[str, Any]) -> Policy:
+    hard = value.get("evictionHard", DEFAULT_HARD)
+    if value.get("mergeDefaultEvictionSettings"):
+        hard = {**DEFAULT_HARD, **hard}
+    try:
+        found = eviction.thresholds(
+            hard,
+            value.get("evictionSoft"),
+            value.get("evictionSoftGracePeriod"),
+            value.get("evictionMinimumReclaim"),
+        )
+    except BadThreshold as bad:
+        raise BadConfig(str(bad)) from bad
+    transition = value.get("evictionPressureTransitionPeriod", timedelta(minutes=5))
+    return Policy(found, transition, value.get("evictionMaxPodGracePeriod", 0))
+
+
+def _image_policy(value: Mapping[str, Any]) -> ImagePolicy:
+    high = value.get("imageGCHighThresholdPercent", 85)
+    low = value.get("imageGCLowThresholdPercent", 80)
+    for name, percent in (("imageGCHighThresholdPercent", high), ("imageGCLowThresholdPercent", low)):
+        if not 0 <= percent <= 100:
+            raise BadConfig(f"{name}: {percent} must be between 0 and 100, inclusive")
+    if low >= high:
+        raise BadConfig(f"imageGCLowThresholdPercent: {low} must be less than imageGCHighThresholdPercent {high}")
+    least = value.get("imageMinimumGCAge", timedelta(minutes=2))
+    return ImagePolicy(high, low, least, value.get("imageMaximumGCAge", timedelta(0)))
+
+
+def _whole(text: Any) -> int:
+    if isinstance(text, bool) or not isinstance(text, int):
+        raise ValueError(f"{text!r} is not a whole number")
+    return text
+
+
+def _flag(text: Any) -> bool:
+    if not isinstance(text, bool):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text
+
+
+def _span(text: Any) -> timedelta:
+    """As Go writes a duration: `1m30s`."""
+    parts = _SPAN.findall(str(text))
+    if "".join(number + unit for number, unit in parts) != str(text) or not parts:
+        if str(text) == "0":
+            return timedelta(0)
+        raise ValueError(f'invalid duration "{text}"')
+    return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+
+
+def _size(text: Any) -> int:
+    return parse(str(text)).nanos // NANOS
+
+
+def _texts(found: Any) -> dict[str, str]:
+    return {str(name): str(text) for name, text in found.items()}
+
+
+def _spans(found: Any) -> dict[str, timedelta]:
+    return {str(name): _span(text) for name, text in found.items()}
+
+
+def _reserve(found: Any) -> tuple[tuple[str, Quantity], ...]:
+    for name in found:
+        if name not in _RESERVABLE:
+            raise ValueError(f'"{name}" cannot be reserved: {", ".join(_RESERVABLE)} can')
+    return tuple((name, parse(str(text))) for name, text in found.items())
+
+
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "evictionHard": _texts,
+    "evictionSoft": _texts,
+    "evictionSoftGracePeriod": _spans,
+    "evictionMinimumReclaim": _texts,
+    "evictionPressureTransitionPeriod": _span,
+    "evictionMaxPodGracePeriod": _whole,
+    "mergeDefaultEvictionSettings": _flag,
+    "imageGCHighThresholdPercent": _whole,
+    "imageGCLowThresholdPercent": _whole,
+    "imageMinimumGCAge": _span,
+    "imageMaximumGCAge": _span,
+    "maxPods": _whole,
+    "podPidsLimit": _whole,
+    "systemReserved": _reserve,
+    "kubeReserved": _reserve,
+    "containerLogMaxSize": _size,
+    "containerLogMaxFiles": _whole,
+    "nodeStatusMaxImages": _whole,
+    "staticPodPath": Path,
+}

@@ -1,0 +1,54 @@
+"""Which images go, and how many bytes are too many."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from pylet.agent.kubelet.image_gc import ImagePolicy, Known, noted, removable, to_free, too_old, used_by
+from pylet.cri.messages import Container, Image, ImageSpec
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+A = Image(id="sha256:a", repo_tags=("reg/a:1",), size=10)
+B = Image(id="sha256:b", repo_tags=("reg/b:1",), size=20)
+PAUSE = Image(id="sha256:p", repo_tags=("reg/pause:1",), size=1, pinned=True)
+
+
+@pytest.mark.parametrize(
+    ("available", "policy", "bytes_"),
+    [
+        pytest.param(16, ImagePolicy(), 0, id="84% used"),
+        pytest.param(15, ImagePolicy(), 5, id="85% used: down to 80%"),
+        pytest.param(0, ImagePolicy(), 20, id="full"),
+        pytest.param(0, ImagePolicy(high_percent=100), 0, id="switched off"),
+    ],
+)
+def test_how_much_is_to_be_freed(available: int, policy: ImagePolicy, bytes_: int) -> None:
+    assert to_free(100, available, policy) == bytes_
+
+
+def test_images_are_in_use_by_whatever_name_they_were_asked_for() -> None:
+    containers = [Container(image=ImageSpec(image="reg/a:1")), Container(image_ref="sha256:b")]
+    assert used_by(containers, [A, B, PAUSE]) == {"sha256:a", "sha256:b"}
+
+
+def test_the_one_unused_for_longest_goes_first_and_pinned_or_used_ones_stay() -> None:
+    known = noted(None, [A, B, PAUSE], ["sha256:a"], NOW)
+    known = noted(known, [A, B, PAUSE], ["sha256:b"], NOW + timedelta(minutes=5))
+    later = NOW + timedelta(minutes=10)
+    assert removable([A, B, PAUSE], noted(known, [A, B, PAUSE], [], later), later) == [A, B]
+    assert removable([A, B, PAUSE], noted(known, [A, B, PAUSE], ["sha256:a"], later), later) == [B]
+
+
+def test_what_comes_later_has_an_age() -> None:
+    known = noted(noted(None, [A], [], NOW), [A, B], [], NOW + timedelta(minutes=5))
+    assert known["sha256:b"].since == NOW + timedelta(minutes=5)
+    assert known["sha256:a"].since < NOW
+
+
+def test_age_alone_removes_only_where_it_is_asked_for() -> None:
+    known = {"sha256:a": Known(NOW, NOW), "sha256:b": Known(NOW, NOW + timedelta(hours=2))}
+    later = NOW + timedelta(hours=3)
+    assert too_old([A, B], known, ImagePolicy(), later) == []
+    assert too_old([A, B], known, ImagePolicy(maximum_age=timedelta(hours=2)), later) == [A]

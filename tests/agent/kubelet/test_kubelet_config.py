@@ -1,0 +1,75 @@
+"""What a KubeletConfiguration may say, what it means for the Node, and what is refused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, from_object
+from pylet.agent.kubelet.machine import Machine
+from pylet.agent.kubelet.node_status import allocatable, capacity
+from pylet.api.object import Object
+
+MACHINE = Machine(4, 8 << 30, 100 << 30, "", "", "", "", "", "amd64", {})
+
+
+def test_nothing_said_is_the_default() -> None:
+    assert from_object({}) == DEFAULT
+    assert allocatable(MACHINE, DEFAULT) == {
+        "cpu": "4",
+        "memory": f"{(8 << 20) - (100 << 10)}Ki",
+        "ephemeral-storage": f"{90 << 20}Ki",
+        "pods": "110",
+    }
+
+
+def test_what_is_reserved_is_not_for_pods() -> None:
+    config = from_object(
+        {
+            "systemReserved": {"cpu": "500m", "memory": "1Gi"},
+            "kubeReserved": {"cpu": "250m", "ephemeral-storage": "1Gi"},
+            "evictionHard": {"memory.available": "1Gi"},
+            "maxPods": 20,
+        }
+    )
+    assert capacity(MACHINE, config)["cpu"] == "4"
+    assert allocatable(MACHINE, config) == {
+        "cpu": "3250m",
+        "memory": f"{6 << 20}Ki",
+        "ephemeral-storage": f"{99 << 20}Ki",
+        "pods": "20",
+    }
+
+
+def test_own_hard_thresholds_replace_the_defaults_unless_merged() -> None:
+    own: Object = {"evictionHard": {"memory.available": "5%"}}
+    assert [t.signal for t in from_object(own).eviction.thresholds] == ["memory.available"]
+    merged = from_object({**own, "mergeDefaultEvictionSettings": True}).eviction.thresholds
+    assert len(merged) == len(DEFAULT.eviction.thresholds)
+
+
+def test_durations_are_written_as_go_writes_them() -> None:
+    found = from_object({"imageMinimumGCAge": "1h2m0.5s", "evictionPressureTransitionPeriod": "30s"})
+    assert found.image_gc.minimum_age == timedelta(hours=1, minutes=2, seconds=0.5)
+    assert found.eviction.transition == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        pytest.param({"evictionHrad": {}}, 'unknown field "evictionHrad"', id="a word nobody knows"),
+        pytest.param({"kind": "Pod"}, "is no KubeletConfiguration", id="another kind"),
+        pytest.param({"maxPods": "many"}, "maxPods: 'many' is not a whole number", id="no number"),
+        pytest.param({"maxPods": -1}, "must not be a negative number", id="fewer than none"),
+        pytest.param({"imageMinimumGCAge": "soon"}, 'imageMinimumGCAge: invalid duration "soon"', id="no duration"),
+        pytest.param({"imageGCHighThresholdPercent": 70}, "must be less than", id="low above high"),
+        pytest.param({"evictionHard": {"cpu.available": "1"}}, "unsupported eviction signal", id="no such signal"),
+        pytest.param({"evictionSoft": {"memory.available": "1Gi"}}, "grace period must be", id="soft without grace"),
+        pytest.param({"kubeReserved": {"gpu": "1"}}, '"gpu" cannot be reserved', id="cannot be reserved"),
+        pytest.param({"containerLogMaxFiles": 1}, "must be greater than 1", id="a log without room to rotate"),
+    ],
+)
+def test_what_is_refused(said: Object, words: str) -> None:
+    with pytest.raises(BadConfig, match=words):
+        from_object(said)
