@@ -153,7 +153,8 @@ def kubelet_address(nodes: Table, name: str) -> tuple[str, int]:
     if entry is None:
         raise NotFound("", "nodes", name)
     status = entry.object.get("status") or {}
-    known = {address["type"]: address["address"] for address in status.get("addresses") or ()}
+    # of several of a type, the first
+    known = {address["type"]: address["address"] for address in reversed(status.get("addresses") or ())}
     host = next((known[type_] for type_ in _ADDRESSES if type_ in known), None)
     if host is None:
         raise InternalError(f"no preferred addresses found; known addresses: {list(known.values())}")
