@@ -124,6 +124,25 @@ def test_mismatch_in_gos_words(definition: str, written: Object, says: str) -> N
         schema.of(definition).decode(written)
 
 
+def test_schemas_that_may_be_something_else_are_canonical_too() -> None:
+    """Protobuf names every field of them, and what clients find published must not."""
+    empty: Object = {"format": "", "uniqueItems": False}
+    props: Object = {
+        "items": {**empty, "type": "array", "items": [{**empty, "type": "string"}]},
+        "additionalItems": False,
+        "additionalProperties": {**empty, "unheard": 1},
+        "dependencies": {"a": ["b"], "c": dict(empty)},
+    }
+    definition = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+    assert schema.of(definition).decode(props) == []
+    assert props == {
+        "items": {"type": "array", "items": [{"type": "string"}]},
+        "additionalItems": False,
+        "additionalProperties": {},
+        "dependencies": {"a": ["b"], "c": {}},
+    }
+
+
 def test_walk_for_patches() -> None:
     spec = schema.of(POD).child("spec")
     assert spec is not None

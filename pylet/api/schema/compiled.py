@@ -16,6 +16,7 @@ from pylet.api.schema.node import (
     Any_,
     Bytes,
     Check,
+    Either,
     Integer,
     IntOrString,
     List,
@@ -31,11 +32,15 @@ from pylet.api.schema.node import (
 from pylet.api.timestamps import canonical as canonical_time
 from pylet.api.timestamps import canonical_micro
 
-_TEXTS: dict[str, Callable[[], Node]] = {
+_JSON_SCHEMA = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps"
+_OWN_JSON: dict[str, Callable[[], Node]] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": lambda: Text("resource.Quantity", canonical_quantity),
     "io.k8s.apimachinery.pkg.apis.meta.v1.Time": lambda: Text("v1.Time", canonical_time),
     "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime": lambda: Text("v1.MicroTime", canonical_micro),
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": lambda: IntOrString("intstr.IntOrString"),
+    f"{_JSON_SCHEMA}OrArray": lambda: _schema_or("Array"),
+    f"{_JSON_SCHEMA}OrBool": lambda: _schema_or("Bool"),
+    f"{_JSON_SCHEMA}OrStringArray": lambda: _schema_or("StringArray"),
 }
 _ZEROS: dict[type[Node], Any] = {List: None, Map: None, Any_: None, Bytes: None, Number: 0, Integer: 0, IntOrString: 0}
 
@@ -84,8 +89,8 @@ def _marks(encoding: str) -> list[tuple[str, tuple[str, str]]]:
 def _compile(schema: Object, go_type: str, *, keeps_zero: bool) -> Node:
     reference = schema.get("$ref", "").removeprefix("#/definitions/")
     if reference:
-        if reference in _TEXTS:
-            return _TEXTS[reference]()
+        if reference in _OWN_JSON:
+            return _OWN_JSON[reference]()
         return Ref(reference, of) if "properties" in definition(reference) else Any_(go_type_of(reference))
     match schema.get("type"), schema.get("format"):
         case "string", "byte":
@@ -105,6 +110,14 @@ def _compile(schema: Object, go_type: str, *, keeps_zero: bool) -> Node:
         case "object", _ if "additionalProperties" in schema:
             return Map(_item(schema["additionalProperties"]), keeps_zero=keeps_zero)
     return Any_()
+
+
+def _schema_or(other: str) -> Node:
+    schema = Ref(_JSON_SCHEMA, of)
+    shapes: dict[type, Node] = {dict: schema}
+    if other == "Array":
+        shapes[list] = List(schema, keeps_zero=True)
+    return Either(f"v1.JSONSchemaPropsOr{other}", shapes)
 
 
 def _item(schema: Object) -> Check:

@@ -11,7 +11,7 @@ Sources: sigs.k8s.io/json (strict decoding), encoding/json (errors and paths), g
 from __future__ import annotations
 
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 from pylet.api.object import Object
@@ -252,6 +252,20 @@ class Any_(Node):  # noqa: N801 - `Any` is taken
     """JSON of any shape that Kubernetes does not look into."""
 
     __slots__ = ()
+
+
+class Either(Any_):
+    """JSON of several shapes, those of `shapes` made canonical: Go decodes them apart, and reports nothing unknown."""
+
+    __slots__ = ("_shapes",)
+
+    def __init__(self, go_type: str, shapes: Mapping[type, Node]) -> None:
+        super().__init__(go_type)
+        self._shapes = shapes
+
+    def decode(self, value: Any, unknown: list[str]) -> Any:
+        node = self._shapes.get(value.__class__)
+        return value if node is None else node.decode(value, [])
 
 
 class Ref(Node):
