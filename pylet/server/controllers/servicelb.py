@@ -14,10 +14,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from pylet.api.backends import family_of
+from pylet.api.ingress import SERVES
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object, condition_of, dig, is_terminating, key_of, labels_of
+from pylet.api.object import Key, Object, annotations_of, condition_of, dig, is_terminating, key_of, labels_of
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Patch, Plan, Watch, itself, patch_status
@@ -28,6 +29,8 @@ LABEL = "pylet.io/servicelb"
 _EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 _SERVICE_NAME = "kubernetes.io/service-name"
 _CONDITION = "pylet.io/PortConflict"
+_FAMILIES = ("IPv4", "IPv6")
+_INGRESS_PORTS = (80, 443)
 _API = Key("default", "kubernetes")
 
 
@@ -83,6 +86,8 @@ def _abandoned(service: Object) -> Plan:
 def _conflict(service: Object, view: View) -> str:
     """Who has a port of this Service's already; "" when nobody."""
     taken: dict[_Port, str] = dict.fromkeys(_of_the_nodes(view), "the node itself")
+    if any(annotations_of(node).get(SERVES) == "true" for node in view.select(NODE)):
+        taken |= {_Port(family, "TCP", number): "Ingresses" for family in _FAMILIES for number in _INGRESS_PORTS}
     for other in sorted(_balanced(view), key=_age):
         ports = set(_ports(other))
         clashes = sorted(ports & taken.keys())
@@ -106,7 +111,7 @@ def _of_the_nodes(view: View) -> Iterator[_Port]:
     api = view.get(ENDPOINT_SLICE, _API)
     numbers |= {port.get("port") for port in (api or {}).get("ports") or ()}
     for number in numbers - {None}:
-        yield from (_Port(family, "TCP", number) for family in ("IPv4", "IPv6"))
+        yield from (_Port(family, "TCP", number) for family in _FAMILIES)
 
 
 def _age(service: Object) -> tuple[str, Key]:

@@ -127,6 +127,13 @@ def test_a_port_belongs_to_the_oldest_service(service: Object, serves: bool) -> 
     assert _given("early", older, service, *NODES)
 
 
+def test_where_nodes_serve_ingresses_their_ports_are_taken() -> None:
+    node = _node("a", "10.0.0.1")
+    node["metadata"]["annotations"] = {"pylet.io/ingress": "true"}
+    assert not _given("web", _service(port=443), node)
+    assert _given("web", _service(port=8443), node)
+
+
 def test_a_conflict_is_told_once_and_forgotten_when_it_is_over() -> None:
     older = _service("early", meta={"creationTimestamp": "2026-01-01T10:00:00Z"})
     late = _service("late")
