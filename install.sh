@@ -19,7 +19,7 @@ fail() { echo "install.sh: $*" >&2; exit 1; }  # it was tried
 
 here=$(cd "$(dirname "$0")" && pwd)
 prefix=/opt/pylet conf=/etc/pylet state=/var/lib/pylet run=/run/pylet
-packages="containerd runc nftables containernetworking-plugins conntrack busybox-static iproute2 python3-venv"
+packages="containerd runc nftables containernetworking-plugins conntrack busybox-static iproute2 haproxy python3-venv"
 role=server demo="" airgap="" make_airgap="" start=yes bare=""
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -108,7 +108,9 @@ if [ -n "$missing" ]; then
     DEBIAN_FRONTEND=noninteractive apt-get "$@" install -q -y --no-install-recommends $missing >>"$scratch/apt.log" 2>&1 \
         || { grep '^E:' "$scratch/apt.log" >&2 || true; fail "apt-get could not install$missing"; }
     # The distribution's own instance is not needed beside pylet's when nothing used it before.
-    case "$missing" in *containerd*) [ -d /run/systemd/system ] && systemctl disable -q --now containerd 2>/dev/null || true ;; esac
+    for unit in containerd haproxy; do
+        case "$missing" in *$unit*) [ -d /run/systemd/system ] && systemctl disable -q --now $unit 2>/dev/null || true ;; esac
+    done
 fi
 
 # --- pylet itself, in a directory of its own for each version: a run that is cut off leaves the one in use as it was

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-packages="containerd runc nftables containernetworking-plugins conntrack busybox-static iproute2 skopeo docker-registry \
+packages="containerd runc nftables containernetworking-plugins conntrack busybox-static iproute2 haproxy skopeo docker-registry \
 apache2-utils socat strace python3-venv systemd systemd-container"
 
 missing=""

@@ -50,6 +50,8 @@ def _run(purge: bool) -> None:
     for name in ("server", "agent"):
         _stop(name)
     _remove_pods()
+    for place in places:
+        _stop_ingress(place.data_dir / "agent" / "ingress")
     _stop("containerd")
     _remove_pod_namespaces()
     for place in places:
@@ -132,6 +134,15 @@ def _stop(name: str) -> None:
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
             time.sleep(0.1)
     file.unlink(missing_ok=True)
+
+
+def _stop_ingress(directory: Path) -> None:
+    """The proxy outlives the agent (`pylet.agent.ingress.process`)."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int((directory / "haproxy.pid").read_text())
+        if str(directory).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGTERM)
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _remove_pods() -> None:
