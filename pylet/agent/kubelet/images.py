@@ -1,5 +1,8 @@
 """Gets a container's image onto the node as its pull policy says; concurrent asks for one image share one pull.
 
+Who brings other credentials shares nothing: neither another's refusal nor what another was given. A pod that comes
+anew does not wait for what its predecessors failed at.
+
 Source: upstream `pkg/kubelet/images/image_manager.go`, reasons and messages included.
 """
 
@@ -9,7 +12,7 @@ import asyncio
 import base64
 import logging
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import orjson
 
@@ -21,16 +24,21 @@ from pylet.cri.messages import AuthConfig
 
 log = logging.getLogger(__name__)
 
+_FORGOTTEN = timedelta(minutes=20)
+_SHOWN = timedelta(seconds=2)
+"""How long a failure is told as such; then that the next try waits."""
+
 Tell = Callable[[str, str, str], None]
 """(type, reason, message) of an event about the container."""
 
 
 class ImageError(Exception):
-    """The image is not to be had (now): the container's waiting reason and message."""
+    """The image is not to be had (now): the container's waiting reason and message; `again_at` things may differ."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, again_at: datetime | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.again_at = again_at
 
 
 class Images:
@@ -39,10 +47,10 @@ class Images:
         self._clock = clock
         self._backoff = Backoff()
         self._failed_at: dict[str, tuple[datetime, str]] = {}
-        self._pulling: dict[str, asyncio.Future[str]] = {}
+        self._pulling: dict[tuple[str, tuple[AuthConfig, ...]], asyncio.Future[str]] = {}
 
-    async def ensure(self, image: str, policy: str, auths: Sequence[AuthConfig], tell: Tell) -> str:
-        """What to create the container from. Raises: ImageError, CriError."""
+    async def ensure(self, image: str, policy: str, auths: Sequence[AuthConfig], tell: Tell, *, owner: str) -> str:
+        """What to create the container from; `owner` is the pod that asks. Raises: ImageError, CriError."""
         reference = with_tag(image)
         present = await self._runtime.image_status(reference)
         if present is not None and policy != "Always":
@@ -53,36 +61,40 @@ class Images:
             tell("Warning", "ErrImageNeverPull", words)
             raise ImageError("ErrImageNeverPull", words)
         now = self._clock.now()
-        failure = self._failed_at.get(reference)
-        if failure is not None and (until := self._backoff.until(reference, failure[0])) is not None and until > now:
+        key = f"{owner} {reference}"
+        failure = self._failed_at.get(key)
+        if failure is not None and (until := self._backoff.until(key, failure[0])) is not None and until > now:
             words = f'Back-off pulling image "{image}"'
             tell("Normal", "BackOff", words)
-            raise ImageError("ImagePullBackOff", f"{words}: {failure[1]}")
-        return await self._pull(image, reference, auths, tell)
+            raise ImageError("ImagePullBackOff", f"{words}: {failure[1]}", until)
+        try:
+            pulled = await self._pull(image, reference, tuple(auths), tell)
+        except CriError as failed:
+            raise self._remember(key, image, failed, tell) from failed
+        self._failed_at.pop(key, None)
+        self._backoff.forget(key)
+        return pulled
 
-    async def _pull(self, image: str, reference: str, auths: Sequence[AuthConfig], tell: Tell) -> str:
-        while (running := self._pulling.get(reference)) is not None:
+    async def _pull(self, image: str, reference: str, auths: tuple[AuthConfig, ...], tell: Tell) -> str:
+        while (running := self._pulling.get((reference, auths))) is not None:
             await asyncio.wait([running])
             if not running.cancelled():  # else whoever pulled it has gone: pull it ourselves
                 return running.result()
         tell("Normal", "Pulling", f'Pulling image "{image}"')
         begin = self._clock.monotonic()
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._pulling[reference] = done
+        self._pulling[reference, auths] = done
         try:
             pulled = await self._try_each(reference, auths)
         except CriError as failed:
-            error = self._remember(image, reference, failed, tell)
-            done.set_exception(error)
+            done.set_exception(failed)
             done.exception()  # nobody else may be waiting
-            raise error from failed
+            raise
         except asyncio.CancelledError:
             done.cancel()
             raise
         finally:
-            del self._pulling[reference]
-        self._failed_at.pop(reference, None)
-        self._backoff.forget(reference)
+            del self._pulling[reference, auths]
         done.set_result(pulled)
         took = _go_seconds(self._clock.monotonic() - begin)
         present = await self._runtime.image_status(reference)
@@ -102,14 +114,17 @@ class Images:
                 log.debug("pull %s: %s", reference, refused)
         return await self._runtime.pull_image(reference, auth=last)
 
-    def _remember(self, image: str, reference: str, failed: CriError, tell: Tell) -> ImageError:
+    def _remember(self, key: str, image: str, failed: CriError, tell: Tell) -> ImageError:
         now = self._clock.now()
-        self._backoff.failed(reference, now, now)
+        for old in [old for old, (at, _) in self._failed_at.items() if now - at > _FORGOTTEN]:
+            del self._failed_at[old]
+            self._backoff.forget(old)
+        self._backoff.failed(key, now, now)
         reason = failed.reason if isinstance(failed, PullError) else "ErrImagePull"
         words = str(failed)
-        self._failed_at[reference] = now, f"{reason}: {words}"
+        self._failed_at[key] = now, f"{reason}: {words}"
         tell("Warning", "Failed", f'Failed to pull image "{image}": {words}')
-        return ImageError(reason, words)
+        return ImageError(reason, words, now + _SHOWN)
 
 
 def _go_seconds(seconds: float) -> str:

@@ -87,9 +87,10 @@ class Node:
 class CannotRun(Exception):
     """A container cannot be started now: its waiting reason and message."""
 
-    def __init__(self, reason: str, message: str, *, told: bool = False) -> None:
+    def __init__(self, reason: str, message: str, *, told: bool = False, again_at: datetime | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.again_at = again_at
         self.told = told
         """Whether an event has said so already."""
 
@@ -210,10 +211,12 @@ class Starter:
             self.node.recorder.tell(pod, "Warning", "FailedToRetrieveImagePullSecret", words)
         auths = credentials([secret for secret in secrets if secret is not None], image)
         try:
-            return await self.node.images.ensure(image, policy or "IfNotPresent", auths, tell)
+            return await self.node.images.ensure(
+                image, policy or "IfNotPresent", auths, tell, owner=pod["metadata"]["uid"]
+            )
         except ImageError as failed:
             self.tell(container, "Warning", "Failed", f"Error: {failed.reason}")
-            raise CannotRun(failed.reason, str(failed), told=True) from failed
+            raise CannotRun(failed.reason, str(failed), told=True, again_at=failed.again_at) from failed
 
     # ---- container
 

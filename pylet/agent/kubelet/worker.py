@@ -345,7 +345,7 @@ class Worker:
             self._waiting[name] = failed.reason, str(failed)
             if not failed.told:
                 self._tell(container, "Warning", "Failed", f"Error: {failed}")
-            self._not_before[name] = self.node.clock.now() + _RETRY
+            self._not_before[name] = failed.again_at or self.node.clock.now() + _RETRY
             return
         except PostStartFailed as failed:
             self._waiting[name] = "PostStartHookError", str(failed)

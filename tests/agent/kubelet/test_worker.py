@@ -13,7 +13,7 @@ import pytest
 
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
-from pylet.agent.kubelet.images import Images
+from pylet.agent.kubelet.images import ImageError, Images
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Node
 from pylet.agent.kubelet.volumes.bindings import Bindings
@@ -26,9 +26,9 @@ from pylet.api.object import Key, Object, dig
 from pylet.api.patch import strategic
 from pylet.client.interface import Unreachable
 from pylet.client.view import View
-from pylet.cri.interface import EventType
+from pylet.cri.interface import EventType, PullError
 from pylet.cri.memory import MemoryRuntime
-from pylet.cri.messages import ContainerState, ContainerStatus
+from pylet.cri.messages import AuthConfig, ContainerState, ContainerStatus
 from tests.agent.kubelet.builders import IMAGE, container, pod, terminating
 from tests.sim import virtual
 
@@ -312,3 +312,46 @@ async def test_a_volume_whose_image_is_not_to_be_had_is_told_as_the_containers_o
 
         found = await story.until(waits)
         assert "registry.example/data:1: not found" in found["containerStatuses"][0]["state"]["waiting"]["message"]
+
+
+def test_a_failed_pull_is_told_then_its_back_off_and_a_new_pod_does_not_wait() -> None:
+    async def story() -> None:
+        runtime = MemoryRuntime(registry=frozenset())
+        images = Images(runtime, virtual.LoopClock())
+
+        async def ask(owner: str) -> str:
+            with pytest.raises(ImageError) as refused:
+                await images.ensure(IMAGE, "Always", (), lambda type_, reason, message: None, owner=owner)
+            return refused.value.reason
+
+        said = [await ask("one"), await ask("one"), await ask("two")]
+        assert said == ["ErrImagePull", "ImagePullBackOff", "ErrImagePull"]
+        await asyncio.sleep(10)
+        assert await ask("one") == "ErrImagePull"
+
+    virtual.run(story())
+
+
+def test_a_pull_is_shared_by_those_with_the_same_credentials_alone() -> None:
+    class Registry(MemoryRuntime):
+        async def pull_image(self, reference: str, *, auth: AuthConfig | None = None, **_: Any) -> str:
+            self.asked = [*getattr(self, "asked", ()), auth]
+            await asyncio.sleep(1)
+            if auth is None:
+                raise PullError("401 Unauthorized")
+            return await super().pull_image(reference)
+
+    async def story() -> None:
+        runtime, me = Registry(), AuthConfig(username="me")
+        images = Images(runtime, virtual.LoopClock())
+
+        async def ask(owner: str, *auths: AuthConfig) -> str:
+            return await images.ensure(IMAGE, "Always", auths, lambda type_, reason, message: None, owner=owner)
+
+        asked = (ask("one"), ask("two", me), ask("three", me))
+        nobody, *known = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(nobody, ImageError)
+        assert known[0] == known[1]
+        assert runtime.asked == [None, me]
+
+    virtual.run(story())

@@ -43,7 +43,7 @@ class ImageVolume(VolumeType):
             return place.directory
         tools.need("ctr", "containerd")
         try:
-            id_ = await images.images.ensure(source["reference"], "Never", (), lambda type_, reason, message: None)
+            id_ = await images.images.ensure(source["reference"], "Never", (), _silent, owner="")
         except (ImageError, CriError) as failed:
             raise VolumeError(str(failed)) from failed
         place.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
@@ -53,6 +53,10 @@ class ImageVolume(VolumeType):
     async def unmount(self, directory: Path, host: Host) -> None:
         if host.images is not None and mounts.is_mounted(directory):
             await host.images.ctr("unmount", "--rm", str(directory))
+
+
+def _silent(type_: str, reason: str, message: str) -> None:
+    """The pull has been told of."""
 
 
 VOLUME = ImageVolume()
