@@ -85,7 +85,8 @@ class Story:
     """A node with one pod, and what came of it."""
 
     def __init__(self, of: Object, root: Path, runtime: MemoryRuntime | None = None) -> None:
-        self.api, self.runtime, self.volumes, self.told = Api(of), runtime or MemoryRuntime(), NoVolumes(), []
+        self.api, self.runtime, self.volumes = Api(of), runtime or MemoryRuntime(), NoVolumes()
+        self.told: list[str] = []
         clock = SystemClock()
         settings = Settings(
             node_name="n1",
