@@ -58,6 +58,8 @@ class Meter:
         """
         by_pod: dict[str, list[ContainerStats]] = {}
         for stats in await self._runtime.container_stats():
+            if stats.cpu is None:
+                continue  # it has ended
             by_pod.setdefault(stats.attributes.labels.get(labels.POD_UID, ""), []).append(stats)
         found = await asyncio.to_thread(self._gather, by_pod, self._clock.now())
         if not with_disks:

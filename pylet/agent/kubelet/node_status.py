@@ -16,6 +16,9 @@ from pylet.api.object import Object
 from pylet.api.quantity import NANOS
 from pylet.version import VERSION
 
+_DECLARED = ("InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers")
+"""What of component-helpers `nodedeclaredfeatures` this kubelet does: not RestartAllContainersOnContainerExits."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -98,6 +101,7 @@ def status(
             "operatingSystem": "linux",
             "architecture": machine.architecture,
         },
+        "declaredFeatures": list(_DECLARED),
         "images": _images(runtime.images, config.images_reported),
     }
 
