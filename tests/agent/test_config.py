@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +20,7 @@ from pylet.agent.config import AgentConfig
     ],
 )
 def test_csi_drivers_find_the_kubelet_unless_the_node_has_a_place_of_its_own(
-    folders: dict[str, Path], expected: str
+    folders: dict[str, Any], expected: str
 ) -> None:
-    assert AgentConfig(server="", node_name="n", **folders).kubelet_root == Path(expected)
+    config = dataclasses.replace(AgentConfig(server="", node_name="n"), **folders)
+    assert config.kubelet_root == Path(expected)
