@@ -54,6 +54,7 @@ from pylet.agent.network.dns import Dns
 from pylet.agent.network.loop import Network, NetworkSettings
 from pylet.agent.network.rtnetlink import Rtnetlink
 from pylet.agent.offline.client import RememberingClient
+from pylet.agent.offline.endpoints import Corrections
 from pylet.agent.offline.memory import DiskMemory
 from pylet.agent.offline.vault import Vault
 from pylet.agent.policy.loop import Policies
@@ -129,7 +130,13 @@ async def serve(config: AgentConfig) -> None:
         await asyncio.to_thread(vault.open)
         memory = DiskMemory(vault, clock)
         group.create_task(memory.run())
-        api = Api(RememberingClient(client, memory, clock), Informers(client, group, memory), credentials.ca)
+        corrections, tables = Corrections(), Informers(client, group, memory)
+        api = Api(RememberingClient(client, memory, corrections, clock), tables, credentials.ca)
+
+        async def correct() -> None:
+            corrections.correct(await tables.table(ENDPOINT_SLICE))
+
+        group.create_task(correct())
         renewal = identity_renewal(client, config.node_name, credentials, clock, then=vault.rekey)
         group.create_task(renewal.run())
         cluster = await _cluster(client, config.data_dir, clock)

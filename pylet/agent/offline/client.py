@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
+from pylet.agent.offline.endpoints import Corrections
 from pylet.agent.offline.memory import DiskMemory
 from pylet.aio.clock import Clock
 from pylet.api import timestamps
@@ -30,10 +31,11 @@ _NEVER = frozenset({POD, LEASE, CSR})  # pods are remembered as a table; the oth
 
 
 class RememberingClient:
-    """A `Client` over `inner` and `memory`."""
+    """A `Client` over `inner` and `memory`; `corrections` hear of statuses that could not be sent."""
 
-    def __init__(self, inner: Client, memory: DiskMemory, clock: Clock) -> None:
+    def __init__(self, inner: Client, memory: DiskMemory, corrections: Corrections, clock: Clock) -> None:
         self._inner = inner
+        self._corrections = corrections
         self._memory = memory
         self._clock = clock
         self._away_until = 0.0
@@ -102,6 +104,20 @@ class RememberingClient:
         self._away_until = self._clock.monotonic() + _AWAY_SECONDS
         return known
 
+    async def patch(
+        self, kind: Kind, key: Key, patch: Any, *, type_: PatchType = PatchType.MERGE, **options: Any
+    ) -> Object:
+        is_status = kind is POD and options.get("subresource") == "status"
+        try:
+            answer = await self._inner.patch(kind, key, patch, type_=type_, **options)
+        except ApiError as failed:
+            if is_status and failed.code >= 500:
+                self._corrections.unsent(key, patch.get("status") or {})
+            raise
+        if is_status:
+            self._corrections.sent(key)
+        return answer
+
     # ---- as it is
 
     async def list(self, kind: Kind, namespace: str = "", **selection: Any) -> Listing:
@@ -109,11 +125,6 @@ class RememberingClient:
 
     async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:
         return await self._inner.update(kind, obj, subresource=subresource)
-
-    async def patch(
-        self, kind: Kind, key: Key, patch: Any, *, type_: PatchType = PatchType.MERGE, **options: Any
-    ) -> Object:
-        return await self._inner.patch(kind, key, patch, type_=type_, **options)
 
     async def delete(self, kind: Kind, key: Key, **options: Any) -> Object:
         return await self._inner.delete(kind, key, **options)

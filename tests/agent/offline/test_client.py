@@ -10,6 +10,7 @@ import pytest
 
 from pylet.agent.offline import client as offline
 from pylet.agent.offline.client import RememberingClient
+from pylet.agent.offline.endpoints import Corrections
 from pylet.agent.offline.memory import DiskMemory
 from pylet.aio.clock import VirtualClock
 from pylet.api import timestamps
@@ -57,7 +58,7 @@ def clock() -> VirtualClock:
 
 @pytest.fixture
 def client(server: Server, clock: VirtualClock, tmp_path: Path) -> RememberingClient:
-    return RememberingClient(server, DiskMemory(Disk(tmp_path), clock), clock)  # type: ignore[arg-type]
+    return RememberingClient(server, DiskMemory(Disk(tmp_path), clock), Corrections(), clock)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("answer", [Unreachable("away"), None], ids=["away", "silent"])

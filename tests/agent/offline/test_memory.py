@@ -80,7 +80,7 @@ async def test_a_table_is_recalled_as_it_was(memory: DiskMemory, disk: Disk, clo
 
 async def test_a_start_that_changes_nothing_writes_nothing(tmp_path: Path, disk: Disk, clock: VirtualClock) -> None:
     table = Table(POD)
-    table.put(Entry.of(POD, obj("p")))
+    table.put(Entry.of(POD, obj("p", spec={"secret": "s"})))
     for writes in (1, 0):
         fresh = Disk(tmp_path)
         memory = DiskMemory(fresh, clock)
