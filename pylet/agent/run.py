@@ -95,6 +95,8 @@ class Api:
     client: Client
     tables: Tables
     ca: Path
+    reconnect: Callable[[], Awaitable[None]] | None = None
+    """Give up connections from addresses this machine does not have any more."""
 
 
 def main(config: AgentConfig) -> None:
@@ -131,7 +133,7 @@ async def serve(config: AgentConfig) -> None:
         memory = DiskMemory(vault, clock)
         group.create_task(memory.run())
         corrections, tables = Corrections(), Informers(client, group, memory)
-        api = Api(RememberingClient(client, memory, corrections, clock), tables, credentials.ca)
+        api = Api(RememberingClient(client, memory, corrections, clock), tables, credentials.ca, client.renewed)
 
         async def correct() -> None:
             corrections.correct(await tables.table(ENDPOINT_SLICE))
@@ -188,6 +190,8 @@ async def run_node(
                 group.create_task(_run_node_at(addresses, config, cluster, api, credentials, clock))
         except* Moved:
             log.warning("this node is not at %s any more", " and ".join(addresses))
+            if api.reconnect is not None:
+                await api.reconnect()
 
 
 async def _run_node_at(

@@ -120,10 +120,10 @@ def test_a_node_that_moves_is_reached_at_its_new_address(cluster: Cluster) -> No
     node.stop_pylet()
     node.node_ip = ""
     node.restart()
-    eventually("it runs without being told its address", lambda: cluster.is_ready("node2"))
-    node.member.run("ip", "address", "add", "10.77.0.99/24", "dev", "eth0")
+    eventually("it runs without being told its address", lambda: node.log.read_text().count("node node2 (") == 2)
     node.member.run("ip", "address", "del", f"{node.member.ip}/24", "dev", "eth0")
-    node.member.run("ip", "route", "replace", "default", "via", "10.77.0.1", check=False)
+    node.member.run("ip", "address", "add", "10.77.0.99/24", "dev", "eth0")
+    node.member.run("ip", "route", "add", "default", "via", "10.77.0.1")
 
     def address() -> str:
         found: str = cluster.get("node", "node2")["status"]["addresses"][0]["address"]
