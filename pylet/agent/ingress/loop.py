@@ -68,6 +68,7 @@ class Ingresses:
         self._secrets: dict[Key, asyncio.Task[None]] = {}
         self._secret_tables: dict[Key, Table] = {}
         self._checked: dict[Key, tuple[int, bytes | str]] = {}
+        self._problems: tuple[Problem, ...] = ()
         self._told: set[Problem] = set()
         self._wake = asyncio.Event()
 
@@ -96,11 +97,13 @@ class Ingresses:
                     forget.close()
                     forget.callback(self._proxy.on_end(self._ended))
                 delay = _RETRY_SECONDS[0]
+                self._tell(mine, self._problems)
                 await self._say(serves=bool(mine))
             except (HaproxyError, OSError, TimeoutError) as failed:
                 self._running = None
                 reason = "ProxyMissing" if isinstance(failed, Missing) else "ProxyFailed"
-                self._tell(mine, [Problem(key_of(one), reason, f"node {self._node}: {failed}") for one in mine])
+                everywhere = [Problem(key_of(one), reason, f"node {self._node}: {failed}") for one in mine]
+                self._tell(mine, [*self._problems, *everywhere])
                 await self._say(serves=False)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay):
@@ -162,7 +165,7 @@ class Ingresses:
         if not mine:
             if self._serves is not False:
                 self._proxy.stop()
-            self._running = None
+            self._running, self._problems = None, ()
             return False
         config = model.build(
             mine,
@@ -175,7 +178,7 @@ class Ingresses:
             {key: await self._pair(key) for key in self._secrets},
             classes,
         )
-        self._tell(mine, config.problems)
+        self._problems = config.problems
         files = haproxy.files(config, self._place())
         is_new = True
         match haproxy.change(self._running, config):

@@ -21,7 +21,8 @@ _START_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
 _LINES_AT_ONCE = 50
 _FINE = ("New server registered", "Already exists a server", "Server deleted", "Server still has connections")
-_SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+"""Where haproxy is looked for: a service's PATH may lack what packages of daemons go to."""
 
 
 class HaproxyError(Exception):
@@ -41,7 +42,7 @@ class Haproxy:
 
     async def apply(self, files: Mapping[str, bytes], generation: str) -> None:
         """Run with these files: start, or reload and wait until the new worker serves. Raises: HaproxyError."""
-        program = shutil.which("haproxy", path=_SEARCHED)
+        program = shutil.which("haproxy", path=SEARCHED)
         if program is None:
             raise Missing("no haproxy on this machine: install the package haproxy")
         self.write(files)
