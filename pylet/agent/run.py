@@ -44,6 +44,7 @@ from pylet.agent.kubelet.node_status import Identity
 from pylet.agent.kubelet.plugins import Plugins
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.static_pods import StaticPods
 from pylet.agent.kubelet.upkeep import Upkeep
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
 from pylet.agent.kubelet.volumes.image import ImageSource
@@ -75,6 +76,7 @@ from pylet.api.object import Key, Object
 from pylet.client.http import HttpClient
 from pylet.client.informer import Informers
 from pylet.client.interface import Client, Tables, Unreachable
+from pylet.client.view import Entry
 from pylet.cri.grpc import GrpcRuntime
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,7 @@ log = logging.getLogger(__name__)
 _RETRY_SECONDS = (0.5, 15.0)
 _PATIENCE_SECONDS = 5.0  # with a server that does not answer, where its settings are remembered
 _DNS_SERVICE = Key("kube-system", "kube-dns")
+_MANIFESTS = Path("/etc/pylet/manifests")
 
 
 class Unusable(Exception):
@@ -234,7 +237,17 @@ async def _run_node_at(
         )
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(Images(runtime, clock), socket_path))
         cgroups = Cgroups(config.cgroup_root, pids_limit=kubelet.pod_pids_limit)
-        pods = Pods(api.client, runtime, volumes, tables, clock, settings, cgroups)
+        manifests = kubelet.static_pod_path or _MANIFESTS
+        static = StaticPods(
+            api.client,
+            tables[POD],
+            clock,
+            manifests,
+            config.node_name,
+            lambda: _uid(tables[NODE].entries.get(Key("", config.node_name))),
+        )
+        local = {**tables, POD: static.table}
+        pods = Pods(static.client, runtime, volumes, local, clock, settings, cgroups)
         upkeep = Upkeep(api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet)
         reporter.pressures = upkeep.conditions
         reporter.volumes_in_use = volumes.in_use
@@ -309,6 +322,7 @@ async def _run_node_at(
             group.create_task(LocalPath(api.client, api.tables, config.node_name).run())
             await network.ready.wait()
             group.create_task(pods.run())
+            group.create_task(static.run())
             group.create_task(upkeep.run())
             group.create_task(
                 _serve_kubelet(config, api, credentials, clock, runtime, pods.pods, settings, upkeep.meter)
@@ -372,6 +386,10 @@ async def _serve_kubelet(
             why = os.strerror(failed.errno or 0)
             advice = "choose another --kubelet-port" if failed.errno == errno.EADDRINUSE else "check --bind-address"
             raise Unusable(f"cannot listen on port {config.kubelet_port}: {why}; {advice}") from failed
+
+
+def _uid(entry: Entry | None) -> str:
+    return entry.uid if entry is not None else ""
 
 
 def _kubelet_config(path: Path | None) -> KubeletConfig:

@@ -1,0 +1,206 @@
+"""Pods that a file on this node says, not the API: they run with or without a server, and the API shows a mirror.
+
+To the rest of the kubelet they are pods like others: `table` has them in the place of their mirrors, and what `client`
+is told of them reaches the mirror. The directory is followed by inotify; one that is not there is looked for again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from pylet.agent.kubelet.manifests import MIRROR, BadManifest, as_static, is_mirror_of, mirror, static_pod
+from pylet.aio.clock import Clock
+from pylet.aio.filewatch import FileWatch
+from pylet.api.errors import AlreadyExists, ApiError, NotFound
+from pylet.api.kind import Kind
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Key, Object, annotations_of, is_terminating, key_of, uid_of
+from pylet.client.interface import Changes, Client, Listing, PatchType
+from pylet.client.view import Entry, Table
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 20.0  # upstream's fileCheckFrequency
+
+
+class StaticPods:
+    """`run` until cancelled; `node_uid` is asked for when a mirror is made."""
+
+    def __init__(
+        self,
+        client: Client,
+        pods: Table,
+        clock: Clock,
+        directory: Path,
+        node_name: str,
+        node_uid: Callable[[], str],
+    ) -> None:
+        self.table = Table(POD)
+        self.client: Client = _ToMirrors(client, self)
+        self.pods: dict[Key, Object] = {}
+        self._client = client
+        self._known = pods
+        self._clock = clock
+        self._directory = directory
+        self._node_name = node_name
+        self._node_uid = node_uid
+        self._texts: dict[Path, bytes] = {}
+        self._files: dict[Path, Key] = {}
+        self._changed = asyncio.Event()
+        self._read()
+        for entry in list(pods.entries.values()):
+            self._follow(None, entry)
+        pods.listen(self._follow)
+
+    async def run(self) -> None:
+        while True:
+            self._read()
+            try:
+                async with FileWatch(self._directory) as watch, asyncio.TaskGroup() as group:
+                    group.create_task(self._keep_mirrors())
+                    while True:
+                        await watch.changed()
+                        self._read()
+            except* OSError:  # there is no such directory (any more)
+                self._read()
+            async with asyncio.TaskGroup() as group:
+                keeping = group.create_task(self._keep_mirrors())
+                await self._clock.sleep(_LOOK_SECONDS)
+                keeping.cancel()
+
+    def mirror_of(self, key: Key) -> Object | None:
+        entry = self._known.entries.get(key)
+        return entry.object if entry is not None and is_mirror_of(entry.object, self.pods[key]) else None
+
+    # ---- files
+
+    def _read(self) -> None:
+        found = {path: path.read_bytes() for path in _files(self._directory)}
+        for path in self._texts.keys() - found.keys():
+            self._drop(self._files.pop(path, None))
+        for path, text in found.items():
+            if self._texts.get(path) != text:
+                self._load(path, text)
+        self._texts = found
+
+    def _load(self, path: Path, text: bytes) -> None:
+        try:
+            pod = static_pod(text, str(path), self._node_name, self._clock.now())
+        except BadManifest as bad:
+            log.warning("%s", bad)
+            return
+        key = key_of(pod)
+        if self._files.get(path) not in (None, key):
+            self._drop(self._files[path])
+        self._files[path], self.pods[key] = key, pod
+        known = self.mirror_of(key)
+        self.table.put(Entry.of(POD, pod if known is None else as_static(pod, known)))
+        self._changed.set()
+
+    def _drop(self, key: Key | None) -> None:
+        if key is not None and self.pods.pop(key, None) is not None:
+            self.table.remove(key)
+            self._changed.set()
+
+    # ---- the API's pods
+
+    def _follow(self, before: Entry | None, after: Entry | None) -> None:
+        """Others go through; a mirror only brings what the API knows of its pod."""
+        entry = after or before
+        assert entry is not None
+        if entry.key not in self.pods and MIRROR not in annotations_of(entry.object):
+            if after is None:
+                self.table.remove(entry.key)
+            else:
+                self.table.put(after)
+            return
+        self._changed.set()
+        pod = self.pods.get(entry.key)
+        if pod is not None and after is not None and is_mirror_of(after.object, pod):
+            self.table.put(Entry.of(POD, as_static(pod, after.object)))
+
+    # ---- mirrors
+
+    async def _keep_mirrors(self) -> None:
+        while True:
+            self._changed.clear()
+            try:
+                await self._mirror()
+            except ApiError as failed:
+                log.warning("mirror pods: %s", failed.message)
+            try:
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def _mirror(self) -> None:
+        """Raises: ApiError."""
+        for entry in list(self._known.entries.values()):
+            if MIRROR not in annotations_of(entry.object):
+                continue
+            pod = self.pods.get(entry.key)
+            if pod is None or not is_mirror_of(entry.object, pod) or is_terminating(entry.object):
+                try:
+                    await self._client.delete(POD, entry.key, uid=entry.uid, grace_seconds=0)
+                except NotFound:
+                    continue
+        for key, pod in list(self.pods.items()):
+            if key not in self._known.entries and self._node_uid():
+                try:
+                    await self._client.create(POD, mirror(pod, self._node_uid()))
+                except AlreadyExists:
+                    continue
+
+
+class _ToMirrors:
+    """A client that tells a static pod's status of its mirror, and never deletes what a file says."""
+
+    def __init__(self, inner: Client, static: StaticPods) -> None:
+        self._inner = inner
+        self._static = static
+
+    async def patch(
+        self, kind: Kind, key: Key, patch: Any, *, type_: PatchType = PatchType.MERGE, **options: Any
+    ) -> Object:
+        pod = self._static.pods.get(key) if kind is POD else None
+        if pod is None:
+            return await self._inner.patch(kind, key, patch, type_=type_, **options)
+        found = self._static.mirror_of(key)
+        if found is None:
+            raise NotFound("", "pods", key.name)
+        told = {**patch, "metadata": {**(patch.get("metadata") or {}), "uid": uid_of(found)}}
+        return as_static(pod, await self._inner.patch(kind, key, told, type_=type_, **options))
+
+    async def delete(self, kind: Kind, key: Key, **options: Any) -> Object:
+        if kind is POD and key in self._static.pods:
+            raise NotFound("", "pods", key.name)
+        return await self._inner.delete(kind, key, **options)
+
+    # ---- as it is
+
+    async def get(self, kind: Kind, key: Key, *, subresource: str = "") -> Object:
+        return await self._inner.get(kind, key, subresource=subresource)
+
+    async def list(self, kind: Kind, namespace: str = "", **selection: Any) -> Listing:
+        return await self._inner.list(kind, namespace, **selection)
+
+    async def create(self, kind: Kind, obj: Object, *, key: Key | None = None, subresource: str = "") -> Object:
+        return await self._inner.create(kind, obj, key=key, subresource=subresource)
+
+    async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:
+        return await self._inner.update(kind, obj, subresource=subresource)
+
+    def watch(self, kind: Kind, namespace: str = "", **selection: Any) -> AsyncIterator[Changes]:
+        return self._inner.watch(kind, namespace, **selection)
+
+
+def _files(directory: Path) -> list[Path]:
+    try:
+        return sorted(path for path in directory.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError:
+        return []

@@ -1,0 +1,126 @@
+"""Pods of a directory: what a file becomes, what the API shows of it, and what the rest of the kubelet sees."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pylet.agent.kubelet.manifests import HASH, MIRROR, BadManifest, mirror, static_pod
+from pylet.agent.kubelet.static_pods import StaticPods
+from pylet.aio.clock import VirtualClock
+from pylet.api.errors import NotFound
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.object import Key, Object, key_of
+from pylet.client.view import Entry, Table
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+WEB = b"""\
+apiVersion: v1
+kind: Pod
+metadata: {name: web, labels: {app: web}}
+spec: {containers: [{name: c, image: reg/web}]}
+"""
+KEY = Key("default", "web-n1")
+
+
+def test_a_file_is_a_pod_of_this_node() -> None:
+    pod = static_pod(WEB, "/m/web.yaml", "N1", NOW)
+    assert key_of(pod) == KEY
+    assert (pod["spec"]["nodeName"], pod["spec"]["restartPolicy"]) == ("N1", "Always")
+    assert pod["spec"]["tolerations"] == [{"operator": "Exists", "effect": "NoExecute"}]
+    assert pod["metadata"]["annotations"]["kubernetes.io/config.source"] == "file"
+    other = static_pod(WEB.replace(b"reg/web", b"reg/other"), "/m/web.yaml", "N1", NOW)
+    assert other["metadata"]["uid"] != pod["metadata"]["uid"]
+
+
+def test_its_mirror_belongs_to_the_node() -> None:
+    pod = static_pod(WEB, "/m/web.yaml", "n1", NOW)
+    shown = mirror(pod, "node-uid")
+    assert "uid" not in shown["metadata"]
+    assert shown["metadata"]["annotations"][MIRROR] == pod["metadata"]["annotations"][HASH]
+    assert shown["metadata"]["ownerReferences"][0]["uid"] == "node-uid"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        pytest.param(b"kind: Service\napiVersion: v1\nmetadata: {name: a}\nspec: {}", "is no Pod", id="another kind"),
+        pytest.param(b"{", "no Pod", id="no YAML"),
+        pytest.param(b"- a", "no Pod", id="a list"),
+        pytest.param(b"kind: Pod\napiVersion: v1\nmetadata: {name: a}\nspec: {}", "Required value", id="no containers"),
+        pytest.param(
+            WEB.replace(b"spec: {", b"spec: {serviceAccountName: x, "), "serviceAccounts", id="a service account"
+        ),
+    ],
+)
+def test_what_is_no_static_pod(text: bytes, words: str) -> None:
+    with pytest.raises(BadManifest, match=words):
+        static_pod(text, "/m/x", "n1", NOW)
+
+
+class Api:
+    """What is created and deleted there, back in the table at once."""
+
+    def __init__(self) -> None:
+        self.table = Table(POD)
+        self.revision = 0
+
+    async def create(self, kind: object, pod: Object, **options: Any) -> Object:
+        self.revision += 1
+        meta = {**pod["metadata"], "uid": f"mirror-{self.revision}", "resourceVersion": str(self.revision)}
+        self.table.put(Entry.of(POD, {**pod, "metadata": meta}))
+        return {**pod, "metadata": meta}
+
+    async def delete(self, kind: object, key: Key, **options: Any) -> Object:
+        found = self.table.remove(key)
+        assert found is not None
+        return found.object
+
+    async def patch(self, kind: object, key: Key, patch: Object, **options: Any) -> Object:
+        self.revision += 1
+        old = self.table.entries[key].object
+        assert patch["metadata"]["uid"] == old["metadata"]["uid"]
+        meta = {**old["metadata"], "resourceVersion": str(self.revision)}
+        found = {**old, "metadata": meta, "status": patch["status"]}
+        self.table.put(Entry.of(POD, found))
+        return found
+
+
+async def _settle() -> None:
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def test_mirrors_follow_the_files(tmp_path: Path) -> None:
+    api, file = Api(), tmp_path / "web.yaml"
+    file.write_bytes(WEB)
+    api.table.put(Entry.of(POD, {"metadata": {"name": "o", "namespace": "x", "uid": "o"}, "spec": {}}))
+    static = StaticPods(api, api.table, VirtualClock(), tmp_path, "n1", lambda: "node-uid")  # type: ignore[arg-type]
+    assert set(static.table.entries) == {KEY, Key("x", "o")}, "it is there before any server is"
+    uid = static.table.entries[KEY].uid
+    running = asyncio.create_task(static.run())
+    await _settle()
+    assert MIRROR in api.table.entries[KEY].object["metadata"]["annotations"]
+
+    told = {"metadata": {"uid": uid}, "status": {"phase": "Running"}}
+    answer = await static.client.patch(POD, KEY, told, subresource="status")
+    assert answer["metadata"]["uid"] == uid
+    assert api.table.entries[KEY].object["status"]["phase"] == "Running"
+    with pytest.raises(NotFound):
+        await static.client.delete(POD, KEY, uid=uid)
+
+    api.table.remove(KEY)
+    await _settle()
+    assert KEY in api.table.entries, "who deletes the mirror gets another"
+    assert static.table.entries[KEY].uid == uid, "the pod itself never noticed"
+
+    file.unlink()
+    async with asyncio.timeout(5):
+        while KEY in api.table.entries:  # noqa: ASYNC110 - the table has no event
+            await asyncio.sleep(0.01)  # inotify is heard through the loop
+    assert set(static.table.entries) == {Key("x", "o")}
+    running.cancel()
