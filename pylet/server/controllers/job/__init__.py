@@ -151,7 +151,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
         "ready": sum(map(is_ready, look.active)),
         "terminating": len(look.terminating),
     }
-    return Plan((*patch_status(JOB, job, status), *changes, *counted, *look.told), look.again_after)
+    return Plan((*patch_status(JOB, job, status), *counted, *changes, *look.told), look.again_after)
 
 
 # ---- counting

@@ -5,7 +5,7 @@ Source: upstream `pkg/controller/statefulset` (stateful_set_control.go, stateful
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -48,6 +48,7 @@ from pylet.server.reconcile.plan import (
 )
 
 _HASH_LABEL = "controller.kubernetes.io/hash"
+_MOST_MADE = 500  # in one round: somebody may ask for two billion
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ def _plan(key: Key, view: View, now: datetime) -> Plan:
     wanted = ordinals(stateful_set)
     look = _Round(
         stateful_set,
-        {ordinal: by_ordinal.get(ordinal) for ordinal in wanted},
+        {ordinal: by_ordinal.get(ordinal) for ordinal in wanted[: _reach(by_ordinal, wanted)]},
         [by_ordinal[ordinal] for ordinal in sorted(by_ordinal, reverse=True) if ordinal >= 0 and ordinal not in wanted],
         current,
         known.current,
@@ -210,6 +211,11 @@ def _condemn(look: _Round) -> Iterator[Action]:
         return
 
 
+def _reach(by_ordinal: Mapping[int, Object], wanted: range) -> int:
+    """How many of the wanted ordinals one round looks at: as far as there are pods, and those it may make."""
+    return max((wanted.index(ordinal) + 1 for ordinal in by_ordinal if ordinal in wanted), default=0) + _MOST_MADE
+
+
 def _replace(look: _Round) -> Iterator[Action]:
     """A rolling update takes outdated pods from the highest ordinal down to the partition."""
     if dig(look.stateful_set, "spec", "updateStrategy", "type") == "OnDelete":
@@ -227,7 +233,7 @@ def _replace(look: _Round) -> Iterator[Action]:
         yield from (_delete(look, pod) for pod in outdated[: max(0, room)])
         return
     for ordinal in reversed(range(least, wanted.stop)):
-        pod = look.replicas[ordinal]
+        pod = look.replicas.get(ordinal)
         if pod is not None and not is_terminating(pod) and not _is_updated(look, pod):
             yield _delete(look, pod)
             return

@@ -1,0 +1,135 @@
+"""What makes no sense: refused where that can be seen, and else told and left alone. Nothing spins or piles up."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pylet.api.errors import ApiError
+from pylet.api.kinds.daemonset import KIND as DAEMON_SET
+from pylet.api.kinds.event import KIND as EVENT
+from pylet.api.kinds.job import KIND as JOB
+from pylet.api.kinds.lease import KIND as LEASE
+from pylet.api.kinds.replicaset import KIND as REPLICA_SET
+from pylet.api.object import Object, condition_of
+from tests.sim.cluster import FAILS, Cluster, running
+from tests.sim.virtual import run
+
+LABELS = {"app": "web"}
+HUGE = 2**31 - 1
+
+
+def workload(kind: str, **spec: Any) -> Object:
+    pod: Object = {"containers": [{"name": "c", "image": "web:0"}]}
+    template = {"metadata": {"labels": LABELS}, "spec": pod | spec.pop("pod", {})}
+    whole = {"template": template} if kind == "Job" else {"selector": {"matchLabels": LABELS}, "template": template}
+    return {
+        "apiVersion": "batch/v1" if kind == "Job" else "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "web", "namespace": "default"},
+        "spec": whole | spec,
+    }
+
+
+async def allow_three_pods(cluster: Cluster) -> None:
+    meta = {"name": "few", "namespace": "default"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": {"pods": "3"}}}
+    await cluster.apply(quota)
+    await asyncio.sleep(1)
+
+
+def count_writes(cluster: Cluster) -> list[str]:
+    """Filled with what is written from now on, but for leases and events."""
+    written: list[str] = []
+    for kind in cluster.tables:
+        if kind not in (LEASE, EVENT):
+            cluster.watch(kind, lambda before, after, kind=kind: written.append(kind.plural))  # type: ignore[misc]
+    return written
+
+
+OUT_OF_REACH = {"matchLabels": LABELS, "matchExpressions": [{"key": "app", "operator": "In", "values": []}]}
+REFUSED = {
+    "fewer than no replicas": (workload("Deployment", replicas=-1), "greater than or equal to 0"),
+    "more replicas than there are numbers": (workload("Deployment", replicas=2**31), ""),
+    "a selector that selects nothing": (workload("Deployment", selector=OUT_OF_REACH), "values"),
+    "a selector that misses its own template": (
+        workload("ReplicaSet", selector={"matchLabels": {"app": "other"}}),
+        "`selector` does not match template `labels`",
+    ),
+    "a selector for everything": (workload("DaemonSet", selector={}), "empty selector is invalid for daemonset"),
+    "fewer than no completions": (
+        workload("Job", completions=-5, pod={"restartPolicy": "Never"}),
+        "greater than or equal to 0",
+    ),
+    "more indexes than a Job may have": (
+        workload("Job", parallelism=100_001, completions=1, completionMode="Indexed", pod={"restartPolicy": "Never"}),
+        "",
+    ),
+}
+
+
+def test_what_cannot_be_is_refused(keys: Path) -> None:
+    async def scenario() -> None:
+        async with running(keys) as cluster:
+            for name, (obj, words) in REFUSED.items():
+                with pytest.raises(ApiError, match=words) as refused:
+                    await cluster.apply(obj)
+                assert 400 <= refused.value.code < 500, name
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ReplicaSet", "StatefulSet"])
+def test_two_billion_replicas_stop_at_what_is_allowed(keys: Path, kind: str) -> None:
+    async def scenario() -> None:
+        async with running(keys) as cluster:
+            await allow_three_pods(cluster)
+            await cluster.apply(workload(kind, replicas=HUGE))
+            await asyncio.sleep(700)  # the progress deadline has had its say
+            assert len(cluster.pods()) == 3
+            if kind == "Deployment":
+                (replica_set,) = cluster.view.select(REPLICA_SET, "default")
+                failed = condition_of(replica_set, "ReplicaFailure")
+                assert failed is not None
+                assert "exceeded quota: few" in failed["message"]
+            reasons = {event["reason"] for event in cluster.view.select(EVENT, "default")}
+            assert "FailedCreate" in reasons
+            written = count_writes(cluster)
+            await asyncio.sleep(3600)
+            assert written == []
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("mode", ["Indexed", "NonIndexed"])
+def test_a_job_of_a_hundred_thousand_completions_costs_what_its_pods_cost(keys: Path, mode: str) -> None:
+    async def scenario() -> None:
+        async with running(keys) as cluster:
+            await allow_three_pods(cluster)
+            many = {"completions": 100_000, "parallelism": 100_000, "completionMode": mode}
+            job = workload("Job", **many, pod={"restartPolicy": "Never"})
+            job["spec"]["template"]["metadata"]["annotations"] = {FAILS: "0"}
+            await cluster.apply(job)
+            await cluster.until(lambda: cluster.get(JOB, "web").get("status", {}).get("succeeded", 0) >= 3)
+            assert len(cluster.pods()) <= 3 + cluster.get(JOB, "web")["status"]["succeeded"]
+            assert "FailedCreate" in {event["reason"] for event in cluster.view.select(EVENT, "default")}
+
+    run(scenario())
+
+
+def test_a_daemon_set_no_node_accepts_has_nothing_to_do(keys: Path) -> None:
+    async def scenario() -> None:
+        async with running(keys) as cluster:
+            await cluster.apply(workload("DaemonSet", pod={"nodeSelector": {"none": "such"}}))
+            await asyncio.sleep(60)
+            status = cluster.get(DAEMON_SET, "web")["status"]
+            assert (status["desiredNumberScheduled"], status["observedGeneration"]) == (0, 1)
+            written = count_writes(cluster)
+            await asyncio.sleep(3600)
+            assert written == []
+            assert cluster.pods() == []
+
+    run(scenario())
