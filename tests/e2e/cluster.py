@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,8 +96,31 @@ class Node:
             except subprocess.TimeoutExpired:
                 self.kill()
 
+    def power_cut(self) -> None:
+        """End all at once: pylet, containerd, what runs in containers, and what is kept in memory."""
+        self.kill()
+        self.containerd.kill()
+        self._clear()
+        for volatile in ("state", "runc"):
+            shutil.rmtree(self.containerd.directory / volatile, ignore_errors=True)
+
+    def power_on(self) -> None:
+        self.containerd.start()
+        self.restart()
+
+    def containers(self) -> set[str]:
+        """Ids of the containers that run, sandboxes left out."""
+        ctr = ("ctr", "--address", str(self.containerd.socket), "-n", "k8s.io")
+        kind = 'labels."io.cri-containerd.kind"==container'
+        known = self.member.run(*ctr, "containers", "ls", "-q", kind).split()
+        tasks = self.member.run(*ctr, "tasks", "ls").splitlines()
+        return {line.split()[0] for line in tasks if line.endswith("RUNNING")} & set(known)
+
     def stop(self) -> None:
         self.stop_pylet()
+        self._clear()
+
+    def _clear(self) -> None:
         self.containerd.stop()
         for mount in reversed([line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]):
             if mount.startswith(str(self.directory)):

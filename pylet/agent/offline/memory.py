@@ -78,8 +78,7 @@ class DiskMemory:
             if not page.changed.is_set():
                 await page.changed.wait()
                 rest = _GATHER_SECONDS
-            await self._clock.sleep(rest)
-            rest = min(rest * 2, _LONGEST_SECONDS)
+            await self._clock.sleep(_GATHER_SECONDS)
             page.changed.clear()
             content = page.content()
             if len(content) > _MOST_BYTES:
@@ -90,6 +89,7 @@ class DiskMemory:
                 for name in await asyncio.to_thread(self._unnamed, content):
                     self._forget(name)
             await self._clock.sleep(rest)
+            rest = min(rest * 2, _LONGEST_SECONDS)
 
     async def _write(self, name: str, content: bytes) -> None:
         try:
