@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from pylet.agent.kubelet.spec import all_containers
+from pylet.agent.kubelet.eviction import DISK, MEMORY, PIDS, REASON, is_critical
+from pylet.agent.kubelet.spec import all_containers, qos_class
 from pylet.api import podresources
 from pylet.api.hostports import collide, host_ports
 from pylet.api.nodeaffinity import allows
@@ -90,6 +91,26 @@ def _sysctls(pod: Object, home: Home) -> Refusal | None:
     return None
 
 
+def _pressure(pod: Object, home: Home) -> Refusal | None:
+    """A node that runs short takes none but critical pods; of memory, also those that asked for some, or tolerate it.
+
+    Source: upstream `pkg/kubelet/eviction/eviction_manager.go`, Admit.
+    """
+    conditions = dig(home.node, "status", "conditions", default=())
+    pressing = [c["type"] for c in conditions if c["type"] in (MEMORY, DISK, PIDS) and c["status"] == "True"]
+    if not pressing or is_critical(pod):
+        return None
+    if pressing == [MEMORY]:
+        tolerations = pod["spec"].get("tolerations") or ()
+        tolerates = first_untolerated((_SHORT_OF_MEMORY,), tolerations, ("NoSchedule",)) is None
+        if tolerates or qos_class(pod) != "BestEffort":
+            return None
+    return REASON, f"The node had condition: [{' '.join(pressing)}]. "
+
+
+_SHORT_OF_MEMORY = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSchedule"}
+
+
 def _resources(pod: Object, home: Home) -> Refusal | None:
     """What the pod asks for must be left: a pod that was bound by hand has not been measured by the scheduler."""
     room = podresources.amounts(dig(home.node, "status", "allocatable"))
@@ -141,6 +162,7 @@ def _dotted(name: str) -> str:
 
 
 _CHECKS: tuple[Callable[[Object, Home], Refusal | None], ...] = (
+    _pressure,
     _system,
     _resources,
     _affinity,

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pylet.agent.kubelet import eviction, storage_limits
+from pylet.agent.kubelet.admission import Home, refusal
 from pylet.agent.kubelet.eviction import (
     DEFAULT_HARD,
     BadThreshold,
@@ -179,3 +180,32 @@ def test_limits_of_local_storage(kept: Kept, words: str) -> None:
 def test_pods_without_limits_are_not_measured() -> None:
     assert storage_limits.is_limited(LIMITED)
     assert not storage_limits.is_limited(pod("free"))
+
+
+def short_of(*types: str) -> Home:
+    conditions = [{"type": "Ready", "status": "True"}, *({"type": type_, "status": "True"} for type_ in types)]
+    return Home(node={"metadata": {"name": "n"}, "status": {"conditions": conditions}})
+
+
+TOLERANT = {"tolerations": [{"key": "node.kubernetes.io/memory-pressure", "operator": "Exists"}]}
+
+
+@pytest.mark.parametrize(
+    ("types", "asks", "spec", "words"),
+    [
+        pytest.param((), "", {}, "", id="enough of all"),
+        pytest.param(("MemoryPressure",), "", {}, "[MemoryPressure]", id="memory, and it asked for none"),
+        pytest.param(("MemoryPressure",), "1Mi", {}, "", id="memory, and it asked for some"),
+        pytest.param(("MemoryPressure",), "", TOLERANT, "", id="memory, and it tolerates that"),
+        pytest.param(("DiskPressure",), "1Mi", TOLERANT, "[DiskPressure]", id="disk"),
+        pytest.param(
+            ("MemoryPressure", "PIDPressure"), "1Mi", {}, "[MemoryPressure PIDPressure]", id="memory and processes"
+        ),
+        pytest.param(("DiskPressure",), "", {"priority": 2_000_001_000}, "", id="disk, and it is critical"),
+    ],
+)
+def test_who_is_let_in_while_the_node_runs_short(types: tuple[str, ...], asks: str, spec: Object, words: str) -> None:
+    new = pod("new", memory=asks)
+    new["spec"] |= spec
+    refused = refusal(new, short_of(*types))
+    assert refused == (("Evicted", f"The node had condition: {words}. ") if words else None)
