@@ -1,0 +1,125 @@
+"""What runs is taken over, never restarted, whatever of the node dies or hangs; and what has ended leaves nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.cluster import Cluster, Node, eventually
+
+MANY = 30
+SLEEPERS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      nodeName: node2
+      terminationGracePeriodSeconds: 0
+      containers: [{{name: sleep, image: "pylet.local/busybox:1", command: [sleep, "100000"]}}]
+"""
+
+
+def conditions(cluster: Cluster) -> dict[str, tuple[str, str]]:
+    """Of the node and its pods: whether and since when they are Ready."""
+    objects = [cluster.get("node", "node2"), *cluster.pods("app=keep")]
+    return {
+        obj["metadata"]["name"]: (each["status"], each["lastTransitionTime"])
+        for obj in objects
+        for each in obj["status"]["conditions"]
+        if each["type"] == "Ready"
+    }
+
+
+def containers(cluster: Cluster) -> dict[str, tuple[str, int]]:
+    """Pod name → its container's id and restarts."""
+    statuses = {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0] for pod in cluster.pods("app=keep")}
+    return {name: (status["containerID"], status["restartCount"]) for name, status in statuses.items()}
+
+
+def heartbeat(cluster: Cluster) -> str:
+    return str(cluster.get("lease", "node2", "-n", "kube-node-lease")["spec"]["renewTime"])
+
+
+def left(node: Node) -> dict[str, int]:
+    """What pods leave if anything is forgotten, counted."""
+    ctr = ("ctr", "--address", str(node.containerd.socket), "-n", "k8s.io")
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    links = json.loads(node.member.run("ip", "-json", "link"))
+    groups = [top for tree in Path("/sys/fs/cgroup").iterdir() for top, _, _ in os.walk(tree / node.cgroup.lstrip("/"))]
+    addresses = (node.directory / "data" / "agent" / "ipam").rglob("10.*")
+    return {
+        "containers": len(node.member.run(*ctr, "containers", "ls", "-q").split()),
+        "mounts": sum(mount.startswith(str(node.directory)) for mount in mounts),
+        "links": len(links),
+        "cgroups": len(groups),
+        "addresses": len(list(addresses)),
+        "logs": len(list((node.directory / "pod-logs").iterdir())),
+    }
+
+
+def kill_containerd(node: Node) -> None:
+    node.containerd.kill()
+    node.containerd.start()
+
+
+def kill_both(node: Node) -> None:
+    node.kill()
+    kill_containerd(node)
+    node.restart()
+
+
+def kill_pylet_while_containerd_hangs(node: Node) -> None:
+    assert node.containerd.process is not None
+    with stopped(node.containerd.process.pid):
+        node.kill()
+        seen = node.log.stat().st_size
+        node.restart()
+        eventually("pylet is up again and says so", lambda: node.log.stat().st_size > seen)
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def kept(cluster: Cluster) -> Cluster:
+    cluster.kubectl("apply", "-f", "-", stdin=SLEEPERS.format(name="keep", replicas=2))
+    cluster.kubectl("rollout", "status", "deploy/keep", "--timeout=60s")
+    return cluster
+
+
+@pytest.mark.parametrize("fault", [kill_containerd, kill_both, kill_pylet_while_containerd_hangs])
+def test_what_runs_is_taken_over(kept: Cluster, fault: Callable[[Node], None]) -> None:
+    before, ready, beat = containers(kept), conditions(kept), heartbeat(kept)
+    fault(kept.nodes[1])
+    eventually("the node is heard again", lambda: heartbeat(kept) > beat)
+    eventually("exec works", lambda: kept.kubectl("exec", "deploy/keep", "--", "echo", "here") == "here\n")
+    assert containers(kept) == before
+    assert conditions(kept) == ready
+
+
+def test_pods_that_have_ended_leave_nothing(kept: Cluster) -> None:
+    node = kept.nodes[1]
+    before = left(node)
+    kept.kubectl("apply", "-f", "-", stdin=SLEEPERS.format(name="many", replicas=MANY))
+    kept.kubectl("rollout", "status", "deploy/many", "--timeout=110s")
+    assert left(node)["addresses"] >= before["addresses"] + MANY
+    kept.kubectl("delete", "deploy/many", "--cascade=foreground")
+    eventually("they are gone", lambda: not kept.pods("app=many"))
+    eventually(f"nothing is left but {before}", lambda: left(node) == before, seconds=20)
