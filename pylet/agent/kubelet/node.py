@@ -118,8 +118,10 @@ class NodeReporter:
         elif before.get("volumesInUse"):
             status["volumesInUse"] = None
         if node_status.is_worth_reporting(before, status):
+            # Several addresses of a type are one to a merge by type: upstream replaces the list, too.
+            patch = {"status": {**status, "addresses": [{"$patch": "replace"}, *status["addresses"]]}}
             await self._client.patch(
-                NODE, Key("", identity.name), {"status": status}, type_=PatchType.STRATEGIC, subresource="status"
+                NODE, Key("", identity.name), patch, type_=PatchType.STRATEGIC, subresource="status"
             )
             self._reported = status
         return not runtime.problem
