@@ -115,7 +115,8 @@ class Netlink:
 
         The last message that asks for an acknowledgement is waited for; the first refusal is raised.
         """
-        parts, awaited = [], 0
+        parts: list[bytes] = []
+        awaited = 0
         for kind, flags, body in messages:
             serial = next(self._serial)
             awaited = serial if flags & ACK else awaited
