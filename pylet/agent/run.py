@@ -72,7 +72,7 @@ from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object
+from pylet.api.object import Key
 from pylet.client.http import HttpClient
 from pylet.client.informer import Informers
 from pylet.client.interface import Client, Tables, Unreachable
@@ -324,9 +324,7 @@ async def _run_node_at(
             group.create_task(pods.run())
             group.create_task(static.run())
             group.create_task(upkeep.run())
-            group.create_task(
-                _serve_kubelet(config, api, credentials, clock, runtime, pods.pods, settings, upkeep.meter)
-            )
+            group.create_task(_serve_kubelet(config, api, credentials, clock, runtime, pods, settings, upkeep.meter))
             services.notify("READY=1")
             log.info("node %s (%s) runs", config.node_name, " and ".join(addresses))
     finally:
@@ -339,7 +337,7 @@ async def _serve_kubelet(
     credentials: Credentials,
     clock: Clock,
     runtime: GrpcRuntime,
-    pods: Callable[[], list[Object]],
+    pods: Pods,
     settings: Settings,
     meter: Meter,
 ) -> None:
@@ -372,9 +370,10 @@ async def _serve_kubelet(
         runtime=runtime,
         access=Access(api.client, clock, config.node_name),
         clock=clock,
-        pods=pods,
+        pods=pods.pods,
         settings=settings,
         meter=meter,
+        probes=pods.probes_asked,
         address=config.bind_address,
         port=config.kubelet_port,
     )

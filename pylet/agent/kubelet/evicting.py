@@ -138,6 +138,7 @@ class Evicting:
             "status": "True",
             "reason": "TerminationByKubelet",
             "message": words,
+            "observedGeneration": pod["metadata"].get("generation", 0),
             "lastTransitionTime": timestamps.format_time(self.clock.now()),
         }
         patch = {"metadata": {"uid": uid_of(pod)}, "status": {"conditions": [condition]}}

@@ -29,6 +29,7 @@ from pylet.agent.kubelet.stats import (
     cadvisor_metrics,
     cpu_and_memory,
     kubelet_metrics,
+    probe_metrics,
     resource_metrics,
     summary,
 )
@@ -63,6 +64,7 @@ class KubeletServer:
         pods: Callable[[], list[Object]],
         settings: Settings,
         meter: Meter,
+        probes: Callable[[], list[tuple[Object, str, str, str, int]]],
         address: str | None,
         port: int,
     ) -> None:
@@ -72,6 +74,7 @@ class KubeletServer:
         self._pods = pods
         self._configuration = configuration(settings)
         self._meter = meter
+        self._probes = probes
         self._rates = Rates()
         self._address = address
         self._port = port
@@ -119,9 +122,12 @@ class KubeletServer:
         return web.Response(body=orjson.dumps(found), content_type="application/json")
 
     async def _metrics(self, request: web.BaseRequest, which: str = "") -> web.StreamResponse:
-        if which not in _METRICS:
+        if which == "probes":
+            text = probe_metrics(self._probes())
+        elif which in _METRICS:
+            text = _METRICS[which](await self._meter.read())
+        else:
             raise Refused(404, "404 page not found")
-        text = _METRICS[which](await self._meter.read())
         return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def _running_pods(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -96,6 +96,10 @@ class Pods:
         mine = self._table.with_field("spec.nodeName", self._settings.node_name).values()
         return [entry.object for entry in mine]
 
+    def probes_asked(self) -> list[tuple[Object, str, str, str, int]]:
+        """Pod, container, probe, result and how often."""
+        return [(worker.pod, *asked) for worker in self._workers.values() for asked in worker.probes_asked]
+
     def evict(self, uid: str, reason: str, message: str, grace_seconds: int) -> bool:
         """End a pod as Failed, for the node's sake; whether it was there to be ended."""
         worker = self._workers.get(uid)

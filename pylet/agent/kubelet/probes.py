@@ -7,6 +7,7 @@ left out (it only spreads load after a restart of many pods).
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -49,6 +50,12 @@ class Prober:
         self._started_at = started_at
         self._may_kill = True
         self.result = known
+        self.asked: Counter[tuple[str, str]] = Counter()
+        """How often, by probe and by what came of it, as `/metrics/probes` names both."""
+
+    @property
+    def container_name(self) -> str:
+        return str(self._container["name"])
 
     def stop_killing(self) -> None:
         """The container is being stopped: from now on only its readiness is of interest."""
@@ -74,6 +81,7 @@ class Prober:
             outcome = await handlers.run(
                 probe, self._target, self._runtime, seconds=float(probe.get("timeoutSeconds") or 1)
             )
+            self.asked[_PROBES[name], "unknown" if outcome.unknown else "successful" if outcome.ok else "failed"] += 1
             if outcome.unknown:  # the runtime is away: that says nothing of the container
                 self._failed(f"{_PROBES[name]} probe errored and resulted in unknown state: {outcome.message}")
                 await self._clock.sleep(probe.get("periodSeconds") or 10)

@@ -37,6 +37,14 @@ class Probing:
     def results(self) -> dict[str, Probed]:
         return {id_: watched.prober.result for id_, watched in self._watched.items()}
 
+    def asked(self) -> list[tuple[str, str, str, int]]:
+        """Container, probe, result and how often."""
+        return [
+            (watched.prober.container_name, probe, result, times)
+            for watched in self._watched.values()
+            for (probe, result), times in watched.prober.asked.items()
+        ]
+
     def follow(self, pod: Object, observed: Observed, ip: str, group: asyncio.TaskGroup) -> None:
         """Ask every running container that has probes; a pod that ends is still asked whether it is ready."""
         specs = {container["name"]: container for container in all_containers(pod) if has_probes(container)}

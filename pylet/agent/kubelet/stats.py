@@ -307,6 +307,17 @@ def resource_metrics(node: NodeUse) -> str:
     return "\n".join(lines) + "\n"
 
 
+def probe_metrics(asked: Iterable[tuple[Object, str, str, str, int]]) -> str:
+    """`/metrics/probes`, of each pod, container, probe and result."""
+    samples: list[tuple[dict[str, str], float, None]] = []
+    for pod, container, probe, result, times in asked:
+        meta = pod["metadata"]
+        labels = {"container": container, "namespace": meta["namespace"], "pod": meta["name"], "pod_uid": meta["uid"]}
+        samples.append(({**labels, "probe_type": probe, "result": result}, times, None))
+    help_ = "Cumulative number of a liveness, readiness or startup probe for a container by result."
+    return "\n".join((*_family("prober_probe_total", "counter", help_, samples), ""))
+
+
 def kubelet_metrics(node: NodeUse) -> str:
     """`/metrics`: how much this kubelet has to do."""
     containers = sum(len(use.containers) for use in node.pods)

@@ -101,6 +101,11 @@ class Worker:
         return self._resizing.is_pending
 
     @property
+    def probes_asked(self) -> list[tuple[str, str, str, int]]:
+        """Container, probe, result and how often."""
+        return self._probing.asked()
+
+    @property
     def ids(self) -> set[str]:
         """Its sandboxes and containers, for events to find it."""
         return self._starter.ids
