@@ -113,7 +113,11 @@ class Haproxy:
         """What is being answered is answered to its end."""
         pid = self.pid()
         if pid is not None:
-            os.kill(pid, signal.SIGUSR1)
+            # A master that has only just started may lose a signal; without its workers it ends all the same.
+            workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            for each in (pid, *map(int, workers)):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGUSR1)
         if self._directory.exists():
             shutil.rmtree(self._directory)
 
