@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from pylet.aio.clock import Clock
 _PID, _ERRORS = "haproxy.pid", "haproxy.err"
 _START_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
+_LOOKS_A_SIGNAL = 40
 _LINES_AT_ONCE = 50
 _FINE = ("New server registered", "Already exists a server", "Server deleted", "Server still has connections")
 SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
@@ -51,10 +53,12 @@ class Haproxy:
         pid = self.pid()
         if pid is None:
             await self._run(program, "-q", "-W", "-D", "-p", str(self._directory / _PID), "-f", main)
-        else:
-            os.kill(pid, signal.SIGUSR2)
         async with asyncio.timeout(_START_SECONDS):
-            while generation not in await self._said("show info"):
+            for look in itertools.count():
+                if pid is not None and look % _LOOKS_A_SIGNAL == 0:
+                    os.kill(pid, signal.SIGUSR2)  # again after a while: a master that has just started may lose one
+                if generation in await self._said("show info"):
+                    return
                 await self._clock.sleep(_LOOK_SECONDS)
 
     def write(self, files: Mapping[str, bytes]) -> None:
