@@ -34,8 +34,12 @@ def claim(
     selector_of: SelectorOf = by_label_selector,
     *,
     may_adopt: Callable[[Object], bool] = lambda pod: True,
+    finalizer: str = "",
 ) -> tuple[list[Object], tuple[Action, ...]]:
-    """The workload's pods, and the writes that make ownership follow its selector: first these, then the rest."""
+    """The workload's pods, and the writes that make ownership follow its selector: first these, then the rest.
+
+    `finalizer` comes with being adopted and goes with being released.
+    """
     uid, namespace = uid_of(workload), workload["metadata"]["namespace"]
     matches = selector_of(workload)
     owned, claims = [], []
@@ -45,18 +49,28 @@ def claim(
         if (matches(labels_of(pod)) and may_adopt(pod)) or is_terminating(pod):
             owned.append(pod)
         else:
-            claims.append(_own(pod, [owner for owner in owners_of(pod) if owner["uid"] != uid]))
+            kept = [name for name in _finalizers_of(pod) if name != finalizer]
+            claims.append(_own(pod, [owner for owner in owners_of(pod) if owner["uid"] != uid], kept))
     if not is_terminating(workload):
         for entry in view.table(POD).in_namespace(namespace).values():
             if uid not in entry.owner_uids and matches(entry.labels):
                 pod = entry.object
                 if controller_of(pod) is None and is_active(pod) and may_adopt(pod):
-                    claims.append(_own(pod, [*owners_of(pod), owner_reference(workload, kind)]))
+                    held = _finalizers_of(pod)
+                    held += [finalizer] if finalizer and finalizer not in held else []
+                    claims.append(_own(pod, [*owners_of(pod), owner_reference(workload, kind)], held))
     return owned, tuple(claims)
 
 
-def _own(pod: Object, owners: Sequence[Object]) -> Action:
-    return Patch(POD, key_of(pod), {"metadata": {"uid": uid_of(pod), "ownerReferences": list(owners)}})
+def _own(pod: Object, owners: Sequence[Object], finalizers: Sequence[str]) -> Action:
+    meta: Object = {"uid": uid_of(pod), "ownerReferences": list(owners)}
+    if finalizers != _finalizers_of(pod):
+        meta |= {"resourceVersion": pod["metadata"]["resourceVersion"], "finalizers": list(finalizers)}
+    return Patch(POD, key_of(pod), {"metadata": meta})
+
+
+def _finalizers_of(pod: Object) -> list[str]:
+    return list(pod["metadata"].get("finalizers") or ())
 
 
 def of_pod(kind: Kind, selector_of: SelectorOf = by_label_selector) -> Callable[[Entry, View], Iterable[Key]]:

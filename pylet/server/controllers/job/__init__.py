@@ -124,7 +124,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
         return NOTHING
     if _is_finished(job):
         return Plan(tuple(of_job.untrack(p) for p in view.owned_by(POD, uid_of(job)) if of_job.is_tracked(p)))
-    pods, claims = claim(job, JOB, view)
+    pods, claims = claim(job, JOB, view, finalizer=of_job.FINALIZER)
     if claims:
         return Plan(claims)
     look = _Round(job, pods, now)
