@@ -228,7 +228,7 @@ class Renewal:
             try:
                 await self._request()
                 await self._renewed()
-            except (ApiError, JoinError) as failed:
+            except (ApiError, JoinError, OSError) as failed:  # OSError: a full disk must not end the node
                 log.warning("renew %s: %s; trying again in %d s", self._pair.certificate.name, failed, _RETRY_SECONDS)
                 await self._clock.sleep(_RETRY_SECONDS)
 
