@@ -60,7 +60,11 @@ FOUND: dict[tuple[Kind, Key], Object] = {
 ROLE = next(role for role in default_roles.objects() if role["metadata"]["name"] == "system:node")
 AUTHORIZER = NodeAuthorizer(
     [Rule.of(rule) for rule in ROLE["rules"]],
-    Relations(lambda node: PODS if node == "n" else (), lambda kind, key: FOUND.get((kind, key))),
+    Relations(
+        lambda node: PODS if node == "n" else (),
+        lambda kind, key: FOUND.get((kind, key)),
+        lambda namespace: [Key(namespace, "certificate")] if namespace == "shop" else (),
+    ),
 )
 NODE = User("system:node:n", (GROUP, "system:authenticated"))
 NO_RELATION = "no relationship found between node 'n' and this object"
@@ -71,6 +75,7 @@ NO_RELATION = "no relationship found between node 'n' and this object"
     [
         "get core/secrets a/vol",
         "watch core/secrets a/pull",
+        "watch core/secrets shop/certificate",
         "list core/secrets a/env",
         "get core/secrets a/driver",
         "get core/secrets storage/stage",
@@ -107,6 +112,7 @@ def test_what_concerns_the_node_is_open_to_it(question: str) -> None:
     ("question", "why"),
     [
         ("get core/secrets a/other", NO_RELATION),
+        ("get core/secrets shop/other", NO_RELATION),
         ("get core/secrets b/vol", NO_RELATION),
         ("get core/secrets a/static", NO_RELATION),
         ("list core/secrets a", "No Object name found"),
