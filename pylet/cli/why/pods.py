@@ -86,9 +86,7 @@ def _container(pod: Object, status: Object, world: World, what: str) -> Cause | 
             return _image(pod, status, waiting, name, world)
         if reason == "CrashLoopBackOff":
             last = dig(status, "lastState", "terminated", default={})
-            words = (
-                f"{name} {_end(last)}, {status.get('restartCount', 0)} times already; it is tried again later"
-            )
+            words = f"{name} {_end(last)}, {status.get('restartCount', 0)} times already; it is tried again later"
             advice = f"pylet kubectl logs {pod['metadata']['name']} -c {status['name']} --previous"
             return Cause(words, _last_words(last), advice)
         if reason in ("ContainerCreating", "PodInitializing"):
