@@ -64,6 +64,7 @@ from pylet.agent.proxy.model import Here
 from pylet.agent.proxy.rules import Layout
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
+from pylet.aio.memory import keep_small
 from pylet.api import clustersettings
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.errors import ApiError
@@ -144,6 +145,7 @@ async def serve(config: AgentConfig) -> None:
         group.create_task(correct())
         renewal = identity_renewal(client, config.node_name, credentials, clock, then=vault.rekey)
         group.create_task(renewal.run())
+        group.create_task(keep_small(clock))
         cluster = await _cluster(client, config.data_dir, clock)
         try:
             clustersettings.insist(cluster, asdict(config))
