@@ -1,7 +1,8 @@
 """Looks every ten seconds at what the node has left, says so, and makes pods leave before the kernel chooses.
 
-A look reads /proc/meminfo, /proc/loadavg and two statvfs: 0.1 ms. Pods are measured only when a threshold is crossed,
-or where they have limits of local storage. At most one pod leaves for a threshold at a look.
+A look reads /proc/meminfo, /proc/loadavg and two statvfs, and asks the runtime where its images are. Pods are measured
+only when a threshold is crossed, or where they have limits of local storage. At most one pod leaves for a threshold at
+a look.
 """
 
 from __future__ import annotations
