@@ -88,7 +88,7 @@ class Pods:
 
 
 def deployment(replicas: int) -> dict[str, Any]:
-    container = {"name": "c", "image": "registry.k8s.io/pause:3.10.2"}
+    container = {"name": "c", "image": "example.test/pause:1"}
     container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}}
     return {
         "apiVersion": "apps/v1",

@@ -73,7 +73,7 @@ async def until(client: Client, kind: Any, key: Key, wanted: Callable[[Object | 
 
 
 def pod(node: str) -> Object:
-    container = {"name": "c", "image": "registry.k8s.io/pause:3.10"}
+    container = {"name": "c", "image": "example.test/pause:1"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
