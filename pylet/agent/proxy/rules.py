@@ -134,9 +134,15 @@ def _original(ip: str) -> str:
     return f"ct original {ip} daddr . meta l4proto . ct original proto-dst"
 
 
+def _rejected(what: str) -> tuple[str, str]:
+    """TCP is reset: the node itself would wait in vain for an ICMPv6 error about what it sends."""
+    return f"meta l4proto tcp {what} reject with tcp reset", f"{what} reject"
+
+
 def _fixed(layout: Layout) -> dict[str, tuple[str, list[str]]]:
     """By chain: its hook, if it has one, and its rules."""
-    services, guard, refuse, leave = [], [], [], []
+    services, guard, leave = [], [], []
+    refuse: list[str] = []
     masquerade = [f"meta l4proto {protocol} {_original('ip')} vmap @sticky4" for protocol in _PROTOCOLS]
     ways: dict[str, tuple[str, list[str]]] = {}
     for family, ip, loopback, multicast in ((4, "ip", "127.0.0.0/8", "224.0.0.0/4"), (6, "ip6", "::1", "ff00::/8")):
@@ -156,7 +162,7 @@ def _fixed(layout: Layout) -> dict[str, tuple[str, list[str]]]:
             ],
         )
         guard.append(f"{frontend} @guarded{family} {ip} saddr . {frontend} != @admitted{family} drop")
-        refuse.append(f"{frontend} @refused{family} reject")
+        refuse += _rejected(f"{frontend} @refused{family}")
         masquerade += [
             f"{ip} saddr . {ip} daddr @hairpin{family} masquerade fully-random",
             *(
@@ -165,7 +171,7 @@ def _fixed(layout: Layout) -> dict[str, tuple[str, list[str]]]:
             ),
         ]
         if own:
-            refuse.append(f"{ip} daddr {own} fib daddr type != local reject")
+            refuse += _rejected(f"{ip} daddr {own} fib daddr type != local")
             strangers = f"{ip} saddr != {pods} " if pods else ""
             masquerade.append(f"{strangers}ct original {ip} daddr {own} masquerade fully-random")
         if pods and layout.masquerades_pods:
