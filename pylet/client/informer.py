@@ -22,7 +22,7 @@ from pylet.client.view import Entry, Table
 
 log = logging.getLogger(__name__)
 
-_BACKOFF_SECONDS = (0.2, 30.0)
+_BACKOFF_SECONDS = (0.2, 10.0)  # a node that stood alone shall hear of its server soon
 _PAGE = 500
 _PATIENCE_SECONDS = 5.0  # with a server that does not answer, where a Memory does
 

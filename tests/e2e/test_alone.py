@@ -95,7 +95,8 @@ def test_a_node_starts_without_its_server_and_tells_it_later(cluster: Cluster) -
     eventually("the API answers", lambda: cluster.kubectl("get", "--raw", "/readyz") == "ok")
     cluster.kubectl("delete", "pod", "doomed", "--grace-period=0", "--force")
     eventually("the node is Ready", lambda: cluster.is_ready(node.name))
-    eventually("what was deleted meanwhile is ended", lambda: len(node.containers()) == 1)
+    # the node looks for its server every ten seconds, and the pod has its grace of thirty
+    eventually("what was deleted meanwhile is ended", lambda: len(node.containers()) == 1, seconds=120)
     assert node.containers() < before
     eventually(
         "the server knows what runs",
