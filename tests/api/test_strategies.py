@@ -99,6 +99,22 @@ def test_a_service_that_is_no_longer_a_node_port_gives_its_ports_back() -> None:
     assert old["spec"]["ports"] == ports
 
 
+def test_a_service_that_is_asked_for_its_health_no_more_gives_up_that_port() -> None:
+    spec = {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30080}
+    old: Object = {"metadata": {}, "spec": spec}
+    new: Object = {"metadata": {}, "spec": {**spec, "externalTrafficPolicy": "Cluster"}}
+    SERVICE.strategy.prepare_update(new, old, "")
+    assert new["spec"] == {"type": "LoadBalancer", "externalTrafficPolicy": "Cluster"}
+
+
+def test_a_service_without_node_ports_gives_them_up_though_it_loses_ports_meanwhile() -> None:
+    ports = [{"port": 80, "nodePort": 30080}, {"port": 81, "nodePort": 30081}]
+    old: Object = {"metadata": {}, "spec": {"type": "NodePort", "ports": ports}}
+    new: Object = {"metadata": {}, "spec": {"type": "ClusterIP", "ports": [dict(ports[1])]}}
+    SERVICE.strategy.prepare_update(new, old, "")
+    assert new["spec"] == {"type": "ClusterIP", "ports": [{"port": 81}]}
+
+
 def test_a_certificate_request_changes_through_its_subresources_only() -> None:
     old: Object = {"metadata": {}, "spec": {"a": 1}, "status": {"conditions": [{"type": "Approved"}]}}
     plain: Object = {"metadata": {}, "spec": {"a": 2}, "status": {}}

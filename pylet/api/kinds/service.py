@@ -99,17 +99,26 @@ def _drop_other_types_fields(obj: Object, old: Object) -> None:
             spec.pop("clusterIP", None)
         drop_unchanged("ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy")
     with_ports = ("NodePort", "LoadBalancer")
-    if was in with_ports and type_ not in with_ports:
-        ports = spec.get("ports") or ()
-        if [port.get("nodePort") for port in ports] == [port.get("nodePort") for port in before.get("ports") or ()]:
-            for port in ports:
-                port.pop("nodePort", None)
+    if was in with_ports and type_ not in with_ports and _node_ports(spec) <= _node_ports(before):
+        for port in spec.get("ports") or ():
+            port.pop("nodePort", None)
     if was == "LoadBalancer" and type_ != "LoadBalancer":
-        drop_unchanged("allocateLoadBalancerNodePorts", "loadBalancerClass", "healthCheckNodePort")
+        drop_unchanged("allocateLoadBalancerNodePorts", "loadBalancerClass")
+    if has_health_check(before) and not has_health_check(spec):
+        drop_unchanged("healthCheckNodePort")
     if _is_external(before) and not _is_external(spec):
         drop_unchanged("externalTrafficPolicy")
     if type_ != "LoadBalancer":
         obj["status"] = {**obj.get("status", {}), "loadBalancer": {}}
+
+
+def _node_ports(spec: Object) -> set[int]:
+    return {port["nodePort"] for port in spec.get("ports") or () if port.get("nodePort")}
+
+
+def has_health_check(spec: Object) -> bool:
+    """Whether load balancers ask its nodes, at a port for that, whether they have endpoints."""
+    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
 
 
 def _external_name(spec: Object) -> list[Cause]:
@@ -232,7 +241,7 @@ def _traffic(spec: Object) -> list[Cause]:
             found.append(causes.invalid("spec.externalTrafficPolicy", external, says))
     elif external not in _TRAFFIC:
         found.append(causes.not_supported("spec.externalTrafficPolicy", external, _TRAFFIC))
-    if spec.get("healthCheckNodePort") and not (spec.get("type") == "LoadBalancer" and external == "Local"):
+    if spec.get("healthCheckNodePort") and not has_health_check(spec):
         says = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
         found.append(causes.invalid("spec.healthCheckNodePort", spec["healthCheckNodePort"], says))
     if internal is not None and internal not in _TRAFFIC:

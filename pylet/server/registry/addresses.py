@@ -16,6 +16,7 @@ import orjson
 
 from pylet.api import causes
 from pylet.api.errors import Cause, InternalError, Invalid
+from pylet.api.kinds.service import has_health_check
 from pylet.api.object import Object
 from pylet.client.view import Entry, Table
 from pylet.server.registry.networks import Networks
@@ -152,7 +153,7 @@ class Addresses:
         had = _numbers(old["spec"]) if old else set()
         if spec.get("type") in ("NodePort", "LoadBalancer"):
             self._ports_of(service, had, held, is_new=old is None)
-        if _needs_health_port(spec) and not (old and _needs_health_port(old["spec"])):
+        if has_health_check(spec) and not (old and has_health_check(old["spec"])):
             asked = spec.get("healthCheckNodePort")
             try:
                 spec["healthCheckNodePort"] = self._take_port(asked, set(), held)
@@ -256,10 +257,6 @@ def _numbers(spec: Object) -> set[int]:
     return numbers
 
 
-def _needs_health_port(spec: Object) -> bool:
-    return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
-
-
 def _needs_ports(spec: Object) -> bool:
     type_ = spec.get("type")
     return type_ == "NodePort" or (type_ == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is not False)
@@ -296,5 +293,5 @@ def _keep_allocated(spec: Object, old: Object) -> None:
             number = by_name.get(port.get("name", ""))
             if not port.get("nodePort") and number and number not in used:
                 port["nodePort"] = number
-    if _needs_health_port(spec) and _needs_health_port(old) and not spec.get("healthCheckNodePort"):
+    if has_health_check(spec) and has_health_check(old) and not spec.get("healthCheckNodePort"):
         spec["healthCheckNodePort"] = old.get("healthCheckNodePort")
