@@ -6,11 +6,12 @@ Source: upstream `pkg/kubelet/sysctl/allowlist.go`, `pkg/kubelet/lifecycle/{hand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from pylet.agent.kubelet.eviction import DISK, MEMORY, PIDS, REASON, is_critical
+from pylet.agent.kubelet.preemption import Shortage, in_units
 from pylet.agent.kubelet.spec import all_containers, qos_class
 from pylet.api import podresources
 from pylet.api.hostports import collide, host_ports
@@ -67,6 +68,10 @@ def refusal(pod: Object, home: Home) -> Refusal | None:
 def _system(pod: Object, home: Home) -> Refusal | None:
     if dig(pod, "spec", "os", "name") not in (None, "linux"):
         return "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
+    is_strict = dig(pod, "spec", "securityContext", "supplementalGroupsPolicy") == "Strict"
+    if is_strict and not dig(home.node, "status", "features", "supplementalGroupsPolicy"):
+        words = "SupplementalGroupsPolicy=Strict is not supported in this node"
+        return "SupplementalGroupsPolicyNotSupported", words
     return None
 
 
@@ -112,21 +117,24 @@ _SHORT_OF_MEMORY = {"key": "node.kubernetes.io/memory-pressure", "effect": "NoSc
 
 
 def _resources(pod: Object, home: Home) -> Refusal | None:
-    """What the pod asks for must be left: a pod that was bound by hand has not been measured by the scheduler."""
+    """What the pod asks for must be left, or made: see `shortages`."""
+    for short in () if is_critical(pod) else shortages(pod, home):
+        return f"OutOf{short.resource}", str(short)
+    return None
+
+
+def shortages(pod: Object, home: Home) -> Iterator[Shortage]:
+    """Of what the node has too little for a pod that was bound by hand: the scheduler has not measured that one."""
     room = podresources.amounts(dig(home.node, "status", "allocatable"))
-    asks = {**podresources.requests(pod, is_live=False), "pods": parse("1")}
+    asks = {"pods": parse("1"), **podresources.requests(pod, is_live=False)}
     podresources.add(asks, podresources.amounts(pod["spec"].get("overhead")))
     used: podresources.Amounts = {"pods": parse(str(len(home.others)))}
     for other in home.others:
         podresources.add(used, podresources.requests(other, is_live=True))
-    for name in ("pods", *(name for name in asks if name != "pods")):
-        unit = 1_000_000 if name == "cpu" else 1_000_000_000
+    for name, amount in asks.items():
         taken = used[name].nanos if name in used else 0
-        if name in room and asks[name].nanos and asks[name].nanos + taken > room[name].nanos:
-            amounts = (asks[name].nanos // unit, taken // unit, room[name].nanos // unit)
-            words = "Node didn't have enough resource: {}, requested: {}, used: {}, capacity: {}"
-            return f"OutOf{name}", words.format(name, *amounts)
-    return None
+        if name in room and amount.nanos and amount.nanos + taken > room[name].nanos:
+            yield Shortage(name, *(in_units(name, nanos) for nanos in (amount.nanos, taken, room[name].nanos)))
 
 
 def _affinity(pod: Object, home: Home) -> Refusal | None:

@@ -15,13 +15,20 @@ from pylet.api.object import Object, condition_of, conditions_of
 
 
 def conditions(
-    pod: Object, phase: str, statuses: Mapping[str, Object], resize: Sequence[Object], now: datetime, *, sandboxed: bool
+    pod: Object,
+    phase: str,
+    statuses: Mapping[str, Object],
+    passing: Sequence[Object],
+    now: datetime,
+    *,
+    sandboxed: bool,
 ) -> list[Object]:
-    """All of them: what others wrote first, as they wrote it."""
-    others = [condition for condition in conditions_of(pod) if condition["type"] not in OWN_CONDITIONS]
+    """All of them: what others wrote first, as they wrote it; `passing` are those that come and go."""
+    types = {*OWN_CONDITIONS, *(condition["type"] for condition in passing)}
+    others = [condition for condition in conditions_of(pod) if condition["type"] not in types]
     containers_ready = _containers_ready(pod, phase, statuses)
     own = [
-        *resize,
+        *passing,
         _condition("PodReadyToStartContainers", holds=sandboxed),
         _initialized(pod, phase, statuses),
         _ready(pod, containers_ready),

@@ -18,14 +18,11 @@ from pylet.agent.kubelet.machine import read_load
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.stats import PodUse
+from pylet.agent.kubelet.stopping import Ending
 from pylet.aio.clock import Clock
-from pylet.api import timestamps
-from pylet.api.errors import ApiError
-from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
 from pylet.api.quantity import NANOS, Format, Quantity
 from pylet.client.events import Recorder
-from pylet.client.interface import Client, PatchType
 from pylet.cri.interface import CriError
 
 log = logging.getLogger(__name__)
@@ -33,15 +30,14 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 10.0
 _OVER = ("Succeeded", "Failed")
 
-Evict = Callable[[str, str, str, int], bool]
-"""(uid, reason, message, grace in seconds) → whether the pod was there to be ended."""
+Evict = Callable[[str, Ending], bool]
+"""By its uid; whether the pod was there to be ended."""
 
 
 @dataclass(slots=True)
 class Evicting:
     """`run` until cancelled; `conditions` is what the Node's status says."""
 
-    client: Client
     clock: Clock
     settings: Settings
     policy: Policy
@@ -107,9 +103,7 @@ class Evicting:
         loads = [_load(pod, by_uid.get(uid_of(pod))) for pod in self._active()]
         for load in eviction.ranked(loads, threshold.resource):
             words = eviction.message(load, threshold.resource, self._state.acting, seen)
-            if await self._end(
-                load.pod, words, eviction.grace_seconds(self.policy, threshold, load.pod), disrupts=True
-            ):
+            if self._end(load.pod, words, eviction.grace_seconds(self.policy, threshold, load.pod), disrupts=True):
                 return
         log.warning("no pod is left to evict for %s", threshold.signal)
 
@@ -121,32 +115,16 @@ class Evicting:
         ended = False
         for pod in limited:
             if uid_of(pod) in kept and (words := storage_limits.exceeded(pod, kept[uid_of(pod)])):
-                ended |= await self._end(pod, words, 1)
+                ended |= self._end(pod, words, 1)
         return ended
 
-    async def _end(self, pod: Object, words: str, grace_seconds: int, *, disrupts: bool = False) -> bool:
-        if not self.evict(uid_of(pod), eviction.REASON, words, grace_seconds):
+    def _end(self, pod: Object, words: str, grace_seconds: int, *, disrupts: bool = False) -> bool:
+        ending = Ending(eviction.REASON, words, grace_seconds, words if disrupts else "")
+        if not self.evict(uid_of(pod), ending):
             return False
         log.warning("evicting pod %s: %s", key_of(pod), words)
         self.recorder.tell(pod, "Warning", eviction.REASON, words)
-        if disrupts:
-            await self._say_disrupted(pod, words)
         return True
-
-    async def _say_disrupted(self, pod: Object, words: str) -> None:
-        condition = {
-            "type": "DisruptionTarget",
-            "status": "True",
-            "reason": "TerminationByKubelet",
-            "message": words,
-            "observedGeneration": pod["metadata"].get("generation", 0),
-            "lastTransitionTime": timestamps.format_time(self.clock.now()),
-        }
-        patch = {"metadata": {"uid": uid_of(pod)}, "status": {"conditions": [condition]}}
-        try:
-            await self.client.patch(POD, key_of(pod), patch, type_=PatchType.STRATEGIC, subresource="status")
-        except ApiError as failed:
-            log.warning("tell of the eviction of pod %s: %s", key_of(pod), failed.message)
 
     def _active(self) -> list[Object]:
         return [p for p in self.pods() if dig(p, "status", "phase") not in _OVER and not is_terminating(p)]

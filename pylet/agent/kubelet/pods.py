@@ -21,11 +21,12 @@ from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.resources import PERIOD_MICROS, tier_shares
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Node, Volumes
+from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Object, dig
+from pylet.api.object import Object, dig, uid_of
 from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
@@ -38,6 +39,7 @@ _STARTS = 4  # four at a time is where containerd's rate peaks: 10-11 pods a sec
 _RETRY_SECONDS = 1.0
 _RELIST_SECONDS = 60.0
 _WEIGH_SECONDS = 1.0
+_LEAST_WAIT_SECONDS = 10.0
 
 
 class NodeVolumes(Volumes, Protocol):
@@ -85,6 +87,7 @@ class Pods:
             abilities,
             starts,
             self.pods,
+            self.end_all,
         )
         self._workers: dict[str, Worker] = {}
         self._others = asyncio.Event()
@@ -100,13 +103,26 @@ class Pods:
         """Pod, container, probe, result and how often."""
         return [(worker.pod, *asked) for worker in self._workers.values() for asked in worker.probes_asked]
 
-    def evict(self, uid: str, reason: str, message: str, grace_seconds: int) -> bool:
-        """End a pod as Failed, for the node's sake; whether it was there to be ended."""
+    def end(self, uid: str, ending: Ending) -> bool:
+        """Make a pod fail, for the node's sake; whether it was there to be ended."""
         worker = self._workers.get(uid)
         if worker is None:
             return False
-        worker.fail(reason, message, grace=grace_seconds)
+        worker.fail(ending)
         return True
+
+    async def end_all(self, pods: Iterable[Object], ending: Ending) -> None:
+        """Make them fail, and wait until nothing of them runs any more, or half as long again as they were given."""
+        workers = [worker for pod in pods if (worker := self._workers.get(uid_of(pod))) is not None]
+        for worker in workers:
+            worker.fail(ending)
+        longest = max((worker.grace_seconds() for worker in workers), default=0)
+        try:
+            async with asyncio.timeout(max(_LEAST_WAIT_SECONDS, longest * 1.5)):
+                for worker in workers:
+                    await worker.stopped.wait()
+        except TimeoutError:
+            log.warning("pods that were to end still run after %d s", longest * 1.5)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:

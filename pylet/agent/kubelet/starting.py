@@ -7,7 +7,7 @@ Source of reasons, messages and events: upstream `pkg/kubelet/kuberuntime/kuberu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from pylet.agent.kubelet.resources import pod_resources
 from pylet.agent.kubelet.security import ImageUser
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import full_name, is_host_network
+from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
@@ -82,6 +83,8 @@ class Node:
     starts: asyncio.Semaphore
     pods: Callable[[], list[Object]]
     """Those bound to this node, as the API has them."""
+    end_all: Callable[[Iterable[Object], Ending], Awaitable[None]]
+    """Make pods fail; returns when they have ended."""
 
 
 class CannotRun(Exception):

@@ -37,8 +37,8 @@ class Circumstances:
     host_ips: tuple[str, ...]
     waiting: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     failure: tuple[str, str] | None = None
-    resize: Sequence[Object] = ()
-    """The conditions of a resize under way."""
+    passing: Sequence[Object] = ()
+    """Conditions that come and go: of a resize under way, of a disruption."""
 
 
 def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datetime) -> Object:
@@ -68,7 +68,7 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
         **{name: old[name] for name in ("resourceClaimStatuses", "extendedResourceClaimStatus") if name in old},
         "observedGeneration": pod["metadata"].get("generation", 0),
         "phase": found,
-        "conditions": conditions(pod, found, statuses, facts.resize, now, sandboxed=observed.sandbox is not None),
+        "conditions": conditions(pod, found, statuses, facts.passing, now, sandboxed=observed.sandbox is not None),
         "hostIP": facts.host_ips[0] if facts.host_ips else "",
         "hostIPs": [{"ip": ip} for ip in facts.host_ips],
         "startTime": old.get("startTime") or timestamps.format_time(now),

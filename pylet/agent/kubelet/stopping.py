@@ -23,6 +23,19 @@ _LEAST_GRACE_SECONDS = 2
 Tell = Callable[[Object, str, str, str], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the node makes a pod fail, as the pod's status says it; it ends within `grace_seconds` or its own time.
+
+    `disruption` is what the pod's condition DisruptionTarget says.
+    """
+
+    reason: str
+    message: str
+    grace_seconds: int | None = None
+    disruption: str = ""
+
+
 def grace_seconds(pod: Object) -> int:
     """What a container of the pod is given to end: the deletion's own period, else the spec's."""
     asked = pod["metadata"].get("deletionGracePeriodSeconds")

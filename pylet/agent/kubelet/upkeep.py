@@ -35,7 +35,6 @@ class Upkeep:
         self._images = ImageGc(runtime, clock, self.meter.image_filesystem, config.image_gc)
         self._recorder = Recorder(client, clock, "kubelet", settings.node_name)
         self._evicting = Evicting(
-            client,
             clock,
             settings,
             config.eviction,
@@ -43,7 +42,7 @@ class Upkeep:
             self._images,
             self._recorder,
             pods.pods,
-            pods.evict,
+            pods.end,
         )
         self.conditions = self._evicting.conditions
 

@@ -35,6 +35,7 @@ from pylet.agent.kubelet.config import cgroup_parent, log_directory
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.observing import Observer
+from pylet.agent.kubelet.preemption import PREEMPTED, NoVictims, Shortage, victims
 from pylet.agent.kubelet.probing import Probing
 from pylet.agent.kubelet.reporting import status_patch
 from pylet.agent.kubelet.resizing import Resizing
@@ -42,7 +43,7 @@ from pylet.agent.kubelet.resources import container_resources, pod_resources
 from pylet.agent.kubelet.spec import field_path, find_container, full_name, is_host_network
 from pylet.agent.kubelet.starting import CannotRun, Node, NoSandbox, PostStartFailed, Starter
 from pylet.agent.kubelet.status import Circumstances, pod_status
-from pylet.agent.kubelet.stopping import Stopper, grace_seconds
+from pylet.agent.kubelet.stopping import Ending, Stopper, grace_seconds
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.kinds.node import KIND as NODE
@@ -69,6 +70,8 @@ class Worker:
     node: Node
     logs: Mapping[str, Path] = field(default_factory=dict)
     """Of the containers seen running last, by their ids."""
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    """That it was to end, and that nothing of it runs any more."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _backoff: Backoff = field(default_factory=Backoff)
     _waiting: dict[str, tuple[str, str]] = field(default_factory=dict)
@@ -77,6 +80,7 @@ class Worker:
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _stopping_grace: int = 0
     _failure: tuple[str, str] | None = None
+    _disruption: str = ""
     _grace_limit: int | None = None
     _exits: dict[str, int] = field(default_factory=dict)
     _again_at: datetime | None = None
@@ -110,6 +114,10 @@ class Worker:
         """Its sandboxes and containers, for events to find it."""
         return self._starter.ids
 
+    def grace_seconds(self) -> int:
+        grace = grace_seconds(self.pod)
+        return grace if self._grace_limit is None else min(grace, self._grace_limit)
+
     # ---- what others tell it
 
     def update(self, pod: Object) -> None:
@@ -124,10 +132,11 @@ class Worker:
         self._deleted = True
         self._wake.set()
 
-    def fail(self, reason: str, message: str, *, grace: int | None = None) -> None:
-        """The node wants the pod gone (eviction, refused admission): it ends as Failed, within `grace` seconds."""
+    def fail(self, ending: Ending) -> None:
+        """The node wants the pod gone: it ends as Failed."""
         if self._failure is None:
-            self._failure, self._grace_limit = (reason, message), grace
+            self._failure, self._grace_limit = (ending.reason, ending.message), ending.grace_seconds
+            self._disruption = ending.disruption
             self._wake.set()
 
     def volumes_changed(self) -> None:
@@ -148,7 +157,7 @@ class Worker:
         if status.get("phase") == "Failed" and status.get("reason"):
             self._failure = status["reason"], status.get("message", "")
         elif not (status.get("startTime") or self._deleted):
-            self._admit()
+            await self._admit()
         async with asyncio.TaskGroup() as group:
             try:
                 while not await self._sync(group):
@@ -158,14 +167,29 @@ class Worker:
                 for task in self._tasks.values():
                     task.cancel()
 
-    def _admit(self) -> None:
-        """Refuse a pod that is new here and that this node cannot run."""
+    async def _admit(self) -> None:
+        """Refuse a pod that is new here and that this node cannot run; for a critical one others have to go."""
         running = [pod for pod in self._others() if dig(pod, "status", "startTime")]
         home = admission.Home(self.node.abilities, self._own_node(), running)
-        if (refused := admission.refusal(self.pod, home)) is not None:
+        refused = admission.refusal(self.pod, home)
+        if refused is None and (short := list(admission.shortages(self.pod, home))):
+            refused = await self._make_room(running, short)
+        if refused is not None:
             reason, message = refused
             self.node.recorder.tell(self.pod, "Warning", reason, message)
             self._failure = reason, f"Pod was rejected: {message}"
+
+    async def _make_room(self, running: list[Object], short: list[Shortage]) -> admission.Refusal | None:
+        try:
+            leaving = victims(self.pod, running, short)
+        except NoVictims as none:
+            words = "Unexpected error while attempting to recover from admission failure: "
+            words += f"preemption: error finding a set of pods to preempt: {none}"
+            return "UnexpectedAdmissionError", words
+        for pod in leaving:
+            self.node.recorder.tell(pod, "Warning", PREEMPTED.reason, PREEMPTED.message)
+        await self.node.end_all(leaving, PREEMPTED)
+        return None
 
     async def _until_something(self) -> None:
         wait = None
@@ -200,6 +224,8 @@ class Worker:
                 if _slot(action) not in overtaken:
                     self._launch(action, observed, group)
             self._look_again(plan.again_at)
+            if (is_ending or self._failure) and not (plan.actions or busy):
+                self.stopped.set()
             if is_ending and is_reported and not plan.actions and not busy:
                 await self._remove(observed)
                 return True
@@ -293,7 +319,7 @@ class Worker:
             case StopContainer(id_, name, why, grace):
                 target = self._target(id_, name, observed)
                 self._probing.forget(id_)
-                seconds = self._grace() if grace is None or is_terminating(self.pod) else grace
+                seconds = self.grace_seconds() if grace is None or is_terminating(self.pod) else grace
                 self._occupy(_slot(action), self._stopper.stop(self.pod, target, name, why, seconds), group)
             case ResizeContainer(id_, container):
                 self._occupy(_slot(action), self._resize(id_, container), group)
@@ -355,7 +381,7 @@ class Worker:
         except PostStartFailed as failed:
             self._waiting[name] = "PostStartHookError", str(failed)
             target = Target.of(failed.container_id, self._ip(observed), container)
-            await self._stopper.stop(self.pod, target, name, "FailedPostStartHook", self._grace())
+            await self._stopper.stop(self.pod, target, name, "FailedPostStartHook", self.grace_seconds())
             return
         self._waiting.pop(name, None)
 
@@ -380,7 +406,7 @@ class Worker:
 
     def _stop_pod(self, observed: Observed, group: asyncio.TaskGroup) -> None:
         """End whatever is under way and stop the pod; a deletion that leaves less time than a stop has, hastens it."""
-        grace = self._grace()
+        grace = self.grace_seconds()
         if _POD in self._tasks:
             if grace >= self._stopping_grace:
                 return
@@ -398,10 +424,6 @@ class Worker:
         if others:
             await asyncio.wait(others)
         await self._stopper.stop_pod(self.pod, await self._observe(), ip, grace)
-
-    def _grace(self) -> int:
-        grace = grace_seconds(self.pod)
-        return grace if self._grace_limit is None else min(grace, self._grace_limit)
 
     async def _remove(self, observed: Observed) -> None:
         """Leave nothing of the pod on the node, then let the API forget it."""
@@ -428,7 +450,8 @@ class Worker:
         if self._deleted:
             return True
         node = self.node
-        facts = Circumstances(node.settings.host_ips, self._waiting, self._failure, self._resizing.conditions)
+        passing = [*self._resizing.conditions, *self._disrupted()]
+        facts = Circumstances(node.settings.host_ips, self._waiting, self._failure, passing)
         patch = status_patch(self.pod, pod_status(pod, observed, facts, node.clock.now()))
         if patch is None:
             return True
@@ -445,6 +468,12 @@ class Worker:
         if _revision(answer) > _revision(self.pod):
             self.pod = answer
         return True
+
+    def _disrupted(self) -> list[Object]:
+        if not self._disruption:
+            return []
+        why = {"reason": "TerminationByKubelet", "message": self._disruption}
+        return [{"type": "DisruptionTarget", "status": "True", **why}]
 
     def _tell(self, container: Object, type_: str, reason: str, message: str) -> None:
         self.node.recorder.tell(self.pod, type_, reason, message, field_path=field_path(self.pod, container))

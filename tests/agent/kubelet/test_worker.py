@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,18 +14,21 @@ import pytest
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.images import ImageError, Images
+from pylet.agent.kubelet.preemption import PREEMPTED
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Node
+from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import SystemClock
 from pylet.api import schema
 from pylet.api.kind import Kind
+from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig
 from pylet.api.patch import strategic
 from pylet.client.interface import Unreachable
-from pylet.client.view import View
+from pylet.client.view import Entry, Table, View
 from pylet.cri.interface import EventType, PullError
 from pylet.cri.memory import MemoryRuntime
 from pylet.cri.messages import AuthConfig, ContainerState, ContainerStatus
@@ -84,7 +87,13 @@ class NoVolumes:
 class Story:
     """A node with one pod, and what came of it."""
 
-    def __init__(self, of: Object, root: Path, runtime: MemoryRuntime | None = None) -> None:
+    def __init__(
+        self,
+        of: Object,
+        root: Path,
+        runtime: MemoryRuntime | None = None,
+        tables: Mapping[Kind, Table] | None = None,
+    ) -> None:
         self.api, self.runtime, self.volumes = Api(of), runtime or MemoryRuntime(), NoVolumes()
         self.told: list[str] = []
         clock = SystemClock()
@@ -104,16 +113,22 @@ class Story:
             self.runtime,
             self.volumes,
             images,
-            View({}),
+            View(tables or {}),
             clock,
             recorder,
             settings,
             cgroups,
             Abilities(),
             start,
-            list,
+            lambda: self.pods,
+            self._end_all,
         )
         self.worker = Worker(of, node)
+        self.pods: list[Object] = []
+        self.ended: list[Object] = []
+
+    async def _end_all(self, pods: Iterable[Object], _: Ending) -> None:
+        self.ended += pods
 
     def _tell(self, about: Object, type_: str, reason: str, message: str, *, field_path: str = "") -> None:
         self.told.append(reason)
@@ -224,6 +239,33 @@ async def test_a_pod_that_is_over_is_reported_and_its_sandbox_stopped(tmp_path: 
     async with told(pod(container(command=["false"]), restartPolicy="Never"), tmp_path) as (story, _):
         over = await story.until(lambda s: s.get("phase") == "Failed")
         assert over["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 1
+
+
+async def test_a_pod_that_the_node_ends_says_why_and_that_it_was_disrupted(tmp_path: Path) -> None:
+    async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
+        await story.until(is_running)
+        story.worker.fail(PREEMPTED)
+        over = await story.until(lambda s: s.get("phase") == "Failed")
+        await asyncio.wait_for(story.worker.stopped.wait(), 5)
+    assert over["reason"] == "Preempting"
+    disruption = next(c for c in over["conditions"] if c["type"] == "DisruptionTarget")
+    assert (disruption["status"], disruption["reason"]) == ("True", "TerminationByKubelet")
+
+
+async def test_a_critical_pod_makes_others_go_before_it_starts(tmp_path: Path) -> None:
+    asks = container(command=["serve"], resources={"requests": {"cpu": "1"}})
+    other = {**pod(asks, meta={"name": "other", "uid": "u2"}), "status": {"startTime": "2026-01-02T03:04:05Z"}}
+    node = {"metadata": {"name": "n1"}, "status": {"allocatable": {"cpu": "1", "pods": "110"}}}
+    nodes = Table(NODE)
+    nodes.put(Entry.of(NODE, node))
+    story = Story(pod(asks, priority=2_000_000_000), tmp_path, tables={NODE: nodes})
+    story.pods = [other]
+    async with asyncio.TaskGroup() as group:
+        working = group.create_task(story.worker.run())
+        await story.until(is_running)
+        working.cancel()
+    assert story.ended == [other]
+    assert story.told[0] == "Preempting"
 
 
 async def test_a_new_worker_adopts_what_runs(tmp_path: Path) -> None:
