@@ -1,21 +1,19 @@
 """A checked tree → one closure: from a frame to a value.
 
-A frame is a list: place 0 is the cost that may still be spent, the variables follow. What a node always costs is summed
-while compiling and charged where its branch is entered (the root, a loop's round, the right side of `&&`); only sizes
-that are known at run time are charged at the call. The counts are those of cel-go's interpreter/runtimecost.go.
+The counts of cost are those of cel-go's interpreter/runtimecost.go.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
+from pylet.api.cel import calls, loops, members
 from pylet.api.cel import types as t
 from pylet.api.cel.checker import CONSTANTS
 from pylet.api.cel.errors import CostExceeded, EvaluationError
-from pylet.api.cel.functions import Overload, dispatcher
+from pylet.api.cel.frame import FAILURES, UNSET, Closure, Costed, Frame, charge, charged, not_bool
 from pylet.api.cel.library.optional import optional_index
-from pylet.api.cel.names import unescape
 from pylet.api.cel.re2 import compile_pattern
 from pylet.api.cel.standard import contains, index, index_list, index_map, show
 from pylet.api.cel.syntax import (
@@ -31,51 +29,12 @@ from pylet.api.cel.syntax import (
 )
 from pylet.api.cel.values import NONE, Optional, Struct, UInt, type_name
 
-Frame = list[Any]
-Closure = Callable[[Frame], Any]
-Costed = tuple[Closure, int]
-# What an expression's own failure looks like: besides EvaluationError what Python says of a value of the wrong kind.
-FAILURES = (EvaluationError, TypeError, AttributeError, ValueError, OverflowError)
-_MISSING = object()
-
 
 def compile_tree(root: Node, variables: dict[str, int]) -> tuple[Closure, int, int]:
     """The closure, what it always costs, and how long its frame is; `variables` gives each name its place."""
     compiler = _Compiler(variables)
     closure, cost = compiler.compile(root)
     return closure, cost, compiler.size
-
-
-def unset() -> object:
-    """What stands in the frame for a variable without a value."""
-    return _MISSING
-
-
-def charge(frame: Frame, cost: int) -> None:
-    left = frame[0] - cost
-    frame[0] = left
-    if left < 0:
-        raise CostExceeded
-
-
-def _charged(costed: Costed) -> Closure:
-    """A branch that pays for itself when it is entered."""
-    run, cost = costed
-    if cost == 0:
-        return run
-
-    def branch(frame: Frame) -> Any:
-        left = frame[0] - cost
-        frame[0] = left
-        if left < 0:
-            raise CostExceeded
-        return run(frame)
-
-    return branch
-
-
-def _not_bool(value: Any) -> EvaluationError:
-    return EvaluationError(f"no such overload: {type_name(value)}")
 
 
 class _Compiler:
@@ -134,7 +93,7 @@ class _Compiler:
 
         def variable(frame: Frame) -> Any:
             value = frame[place]
-            if value is _MISSING:
+            if value is UNSET:
                 raise EvaluationError(f"no such attribute(s): {name}")
             return value
 
@@ -146,16 +105,16 @@ class _Compiler:
         operand, cost = self.compile(node.operand)
         cost += self.detour(node.operand)
         kind = node.operand.type or t.DYN
-        names = _keys(kind, node.field)
+        names = members.keys(kind, node.field)
         if node.test_only:
-            return _has(operand, names, is_object=kind.kind == "object"), cost
+            return members.has(operand, names, is_object=kind.kind == "object"), cost
         if kind.name == "optional_type":
-            return lambda frame: _select_optional(operand(frame), names), cost + 1
+            return lambda frame: members.select_optional(operand(frame), names), cost + 1
         if len(names) > 1:
-            return lambda frame: _select(operand(frame), names), cost + 1
+            return lambda frame: members.select(operand(frame), names), cost + 1
         key = names[0]
         if kind.kind == "object":
-            return _field(operand, key), cost + 1
+            return members.field(operand, key), cost + 1
 
         def select(frame: Frame) -> Any:
             try:
@@ -174,16 +133,16 @@ class _Compiler:
             run, part = self.compile(operand)
             args.append(run)
             cost += part
-        if len(node.overloads) == 1 and _is_settled(node):
+        if len(node.overloads) == 1 and calls.is_settled(node):
             overload = node.overloads[0]
             if overload.cost is None:
-                return _plain(overload, args), cost + 1
-            return _weighed(overload, args), cost
-        return _dispatched(node, args), cost
+                return calls.plain(overload, args), cost + 1
+            return calls.weighed(overload, args), cost
+        return calls.dispatched(node, args), cost
 
     def conjunction(self, node: Call) -> Costed:
         left, cost = self.compile(node.args[0])
-        right = _charged(self.compile(node.args[1]))
+        right = charged(self.compile(node.args[1]))
 
         def both(frame: Frame) -> Any:
             try:
@@ -199,13 +158,13 @@ class _Compiler:
                 return other
             if other is False:
                 return False
-            raise _not_bool(other if value is True else value)
+            raise not_bool(other if value is True else value)
 
         return both, cost
 
     def disjunction(self, node: Call) -> Costed:
         left, cost = self.compile(node.args[0])
-        right = _charged(self.compile(node.args[1]))
+        right = charged(self.compile(node.args[1]))
 
         def either(frame: Frame) -> Any:
             try:
@@ -221,7 +180,7 @@ class _Compiler:
                 return other
             if other is True:
                 return True
-            raise _not_bool(other if value is False else value)
+            raise not_bool(other if value is False else value)
 
         return either, cost
 
@@ -235,7 +194,7 @@ class _Compiler:
                 return yes(frame)
             if value is False:
                 return no(frame)
-            raise _not_bool(value)
+            raise not_bool(value)
 
         return choose, cost
 
@@ -243,7 +202,7 @@ class _Compiler:
         """A side of `?:`; cel-go does not count the variable an attribute there begins with."""
         run, cost = self.compile(node)
         starts = self.is_attribute(node) and not (isinstance(node, Call) and node.function == "_?_:_")
-        return _charged((run, cost - 1 if starts else cost))
+        return charged((run, cost - 1 if starts else cost))
 
     def detour(self, operand: Node) -> int:
         """cel-go counts one more where something is taken of a value that is no variable's part."""
@@ -270,7 +229,7 @@ class _Compiler:
                 return False
             if value is False:
                 return True
-            raise _not_bool(value)
+            raise not_bool(value)
 
         return negate, cost + 1
 
@@ -279,12 +238,12 @@ class _Compiler:
         name = node.args[1]
         assert isinstance(name, Literal)
         kind = node.args[0].type or t.DYN
-        names = _keys(kind, str(name.value))
+        names = members.keys(kind, str(name.value))
         inner = kind.params[0] if kind.name == "optional_type" else kind
         is_object = inner.kind == "object"
 
         def select(frame: Frame) -> Optional:
-            found = _select_optional(operand(frame), names)
+            found = members.select_optional(operand(frame), names)
             if not found.present or (is_object and found.value is None):
                 return NONE
             charge(frame, 1)
@@ -330,7 +289,7 @@ class _Compiler:
         if node.target is None:
             raise AssertionError(node.function)
         target, cost = self.compile(node.target)
-        other = _charged(self.compile(node.args[0]))
+        other = charged(self.compile(node.args[0]))
         bare = node.function == "orValue"
 
         def choose(frame: Frame) -> Any:
@@ -392,7 +351,7 @@ class _Compiler:
         assert kind.declaration is not None
         parts = [(self.compile(one.value), one) for one in node.fields]
         cost = 40 + sum(part[0][1] for part in parts)
-        closures = [(_keys(kind, one.name)[0], run[0], one.optional) for run, one in parts]
+        closures = [(members.keys(kind, one.name)[0], run[0], one.optional) for run, one in parts]
         name = kind.name
 
         def build(frame: Frame) -> Struct:
@@ -424,7 +383,7 @@ class _Compiler:
         first = self.place(node.var)
         second = self.place(node.var2) if node.var2 is not None else None
         result_cost = 2 if node.macro == "one" else 1
-        loop = _LOOPS[node.macro](self, node, iterated, _assign(first, second))
+        loop = _LOOPS[node.macro](self, node, iterated, loops.assigning(first, second))
         self.places = before
         return loop, cost + init_cost + result_cost
 
@@ -434,143 +393,37 @@ class _Compiler:
         self.places[name] = place
         return place
 
-    def quantifier(self, node: Comprehension, iterated: Closure, assign: _Assign, *, stop: bool) -> Closure:
-        """`exists` stops at the first True, `all` at the first False; an error waits for either."""
-        step = node.step
-        assert isinstance(step, Call)
-        predicate, cost = self.compile(step.args[1])
-        condition_cost = self.compile(node.condition)[1]
-        cost += condition_cost + 1
+    def quantifier(self, node: Comprehension, iterated: Closure, assign: loops.Assign, *, stop: bool) -> Closure:
+        predicate = self.compile(_step(node).args[1])
+        return loops.quantifier(iterated, assign, predicate, self.compile(node.condition)[1], stop=stop)
 
-        def loop(frame: Frame) -> Any:
-            failure: Exception | None = None
-            container = iterated(frame)
-            rounds = 0
-            for _ in assign(frame, container):
-                rounds += 1
-                left = frame[0] - cost
-                frame[0] = left
-                if left < 0:
-                    raise CostExceeded
-                try:
-                    value = predicate(frame)
-                except FAILURES as error:
-                    failure = error
-                    continue
-                if value is stop:
-                    if rounds < len(container):  # the next round's condition is asked, too
-                        charge(frame, condition_cost)
-                    return stop
-                if value is not (not stop):
-                    failure = _not_bool(value)
-            if failure is not None:
-                raise failure
-            return not stop
+    def one(self, node: Comprehension, iterated: Closure, assign: loops.Assign) -> Closure:
+        return loops.one(iterated, assign, self.compile(_step(node).args[0]))
 
-        return loop
-
-    def one(self, node: Comprehension, iterated: Closure, assign: _Assign) -> Closure:
-        step = node.step
-        assert isinstance(step, Call)
-        predicate, cost = self.compile(step.args[0])
-
-        def loop(frame: Frame) -> bool:
-            count = 0
-            for _ in assign(frame, iterated(frame)):
-                value = predicate(frame)
-                if value is True:
-                    count += 1
-                elif value is not False:
-                    raise _not_bool(value)
-                charge(frame, cost + 2 * value)
-            return count == 1
-
-        return loop
-
-    def collect(self, node: Comprehension, iterated: Closure, assign: _Assign) -> Closure:
-        """`accu + [item]` for each round, kept or not: done by appending to a list nobody else has yet."""
-        keep, keep_cost, step = self.kept(node)
+    def collect(self, node: Comprehension, iterated: Closure, assign: loops.Assign) -> Closure:
+        keep, step = self.kept(node)
         appended = step.args[1]
         assert isinstance(appended, ListNode)
-        item, item_cost = self.compile(appended.elements[0])
-        item_cost += 12
+        return loops.collect(iterated, assign, keep, self.compile(appended.elements[0]))
 
-        def loop(frame: Frame) -> list[Any]:
-            items: list[Any] = []
-            for _ in assign(frame, iterated(frame)):
-                if _is_kept(frame, keep, keep_cost):
-                    charge(frame, item_cost)
-                    items.append(item(frame))
-            return items
+    def insert(self, node: Comprehension, iterated: Closure, assign: loops.Assign) -> Closure:
+        keep, step = self.kept(node)
+        args = [self.compile(arg) for arg in step.args[1:]]
+        return loops.insert(iterated, assign, keep, args, step.function, step.overloads)
 
-        return loop
-
-    def insert(self, node: Comprehension, iterated: Closure, assign: _Assign) -> Closure:
-        keep, keep_cost, step = self.kept(node)
-        parts = [self.compile(arg) for arg in step.args[1:]]
-        cost = sum(part[1] for part in parts) + 2
-        args = [part[0] for part in parts]
-        overloads = step.overloads
-        choose = dispatcher(step.function, overloads)
-
-        def loop(frame: Frame) -> dict[Any, Any]:
-            entries: dict[Any, Any] = {}
-            for _ in assign(frame, iterated(frame)):
-                if _is_kept(frame, keep, keep_cost):
-                    charge(frame, cost)
-                    values = [arg(frame) for arg in args]
-                    choose(entries, *values).run(entries, *values)
-            return entries
-
-        return loop
-
-    def kept(self, node: Comprehension) -> tuple[Closure | None, int, Call]:
-        """The condition of a round, what it costs, and the step behind it."""
-        step = node.step
-        assert isinstance(step, Call)
+    def kept(self, node: Comprehension) -> tuple[Costed | None, Call]:
+        """The condition of a round, and the step behind it."""
+        step = _step(node)
         if step.function != "_?_:_":
-            return None, 0, step
-        keep, cost = self.compile(step.args[0])
+            return None, step
         inner = step.args[1]
         assert isinstance(inner, Call)
-        return keep, cost, inner
+        return self.compile(step.args[0]), inner
 
 
-def _is_kept(frame: Frame, keep: Closure | None, cost: int) -> bool:
-    if keep is None:
-        return True
-    charge(frame, cost)
-    value = keep(frame)
-    if value is not True and value is not False:
-        raise _not_bool(value)
-    return bool(value)
-
-
-_Assign = Callable[[Frame, Any], Iterable[None]]
-
-
-def _assign(first: int, second: int | None) -> _Assign:
-    """Put each round's variables into the frame."""
-
-    value_place = first if second is None else second
-
-    def single(frame: Frame, container: Any) -> Iterable[None]:
-        if not isinstance(container, (list, dict)):
-            raise EvaluationError("no such overload")
-        for item in container:
-            frame[first] = item
-            yield
-
-    def double(frame: Frame, container: Any) -> Iterable[None]:
-        if not isinstance(container, (list, dict)):
-            raise EvaluationError("no such overload")
-        pairs: Iterable[tuple[Any, Any]] = enumerate(container) if isinstance(container, list) else container.items()
-        for key, value in pairs:
-            frame[first] = key
-            frame[value_place] = value
-            yield
-
-    return single if second is None else double
+def _step(node: Comprehension) -> Call:
+    assert isinstance(node.step, Call)
+    return node.step
 
 
 _INDEXES: dict[str, Callable[[Any, Any], Any]] = {"list": index_list, "map": index_map}
@@ -578,125 +431,6 @@ CONSTANT_LIMIT = 1 << 20
 _CONVERSIONS = frozenset({"bool", "bytes", "double", "dyn", "duration", "int", "string", "timestamp", "type", "uint"})
 _PRIMITIVE = frozenset({bool, float, int, str, UInt})
 _KEYS = frozenset({str, int, UInt, bool})
-
-
-def _keys(kind: t.Type, name: str) -> list[str]:
-    """What a field may be called in the object: its type says, else it is tried as written, then unescaped."""
-    if kind.name == "optional_type":
-        kind = kind.params[0]
-    if kind.kind == "object" and kind.declaration is not None:
-        found = kind.declaration.find(name)
-        return [found[0] if found else name]
-    plain = unescape(name) if "__" in name and kind.kind != "map" else name
-    return [name] if plain == name else [name, plain]
-
-
-def _select(container: Any, names: list[str]) -> Any:
-    if isinstance(container, dict):
-        for name in names:
-            if name in container:
-                return container[name]
-        raise EvaluationError(f"no such key: {names[0]}")
-    raise EvaluationError("no such overload")
-
-
-def _select_optional(container: Any, names: list[str]) -> Optional:
-    if isinstance(container, Optional):
-        if not container.present:
-            return NONE
-        container = container.value
-    for name in names:
-        found = optional_index(container, name)
-        if found.present:
-            return found
-    return NONE
-
-
-def _field(operand: Closure, key: str) -> Closure:
-    """A declared field: null stands for an absent one."""
-
-    def field(frame: Frame) -> Any:
-        try:
-            value = operand(frame)[key]
-        except KeyError:
-            value = None
-        if value is None:
-            raise EvaluationError(f"no such key: {key}")
-        return value
-
-    return field
-
-
-def _has(operand: Closure, names: list[str], *, is_object: bool) -> Closure:
-    name = names[0]
-
-    def has(frame: Frame) -> bool:
-        container = operand(frame)
-        if isinstance(container, dict):
-            if is_object:
-                return name in container and container[name] is not None
-            return name in container or any(other in container for other in names)
-        if isinstance(container, Optional):
-            return container.present and isinstance(container.value, dict) and name in container.value
-        raise EvaluationError("no such overload")
-
-    return has
-
-
-def _is_settled(node: Call) -> bool:
-    """Whether the static types already say that the one overload takes the arguments."""
-    overload = node.overloads[0]
-    for param, operand in zip(overload.params, node.operands, strict=True):
-        kind = operand.type or t.DYN
-        if param.kind not in ("dyn", "param") and (kind.kind != param.kind or kind.name != param.name):
-            return False
-    return True
-
-
-def _plain(overload: Overload, args: list[Closure]) -> Closure:
-    run = overload.run
-    match args:
-        case [only]:
-            return lambda frame: run(only(frame))
-        case [first, second]:
-            return lambda frame: run(first(frame), second(frame))
-    return lambda frame: run(*[arg(frame) for arg in args])
-
-
-def _weighed(overload: Overload, args: list[Closure]) -> Closure:
-    run, weigh = overload.run, overload.cost
-    assert weigh is not None
-    if len(args) == 2:
-        first, second = args
-
-        def binary(frame: Frame) -> Any:
-            one, other = first(frame), second(frame)
-            left = frame[0] - weigh(one, other)
-            frame[0] = left
-            if left < 0:
-                raise CostExceeded
-            return run(one, other)
-
-        return binary
-
-    def call(frame: Frame) -> Any:
-        values = [arg(frame) for arg in args]
-        charge(frame, weigh(*values))
-        return run(*values)
-
-    return call
-
-
-def _dispatched(node: Call, args: list[Closure]) -> Closure:
-    choose = dispatcher(node.function, node.overloads)
-
-    def call(frame: Frame) -> Any:
-        values = [arg(frame) for arg in args]
-        overload = choose(*values)
-        charge(frame, 1 if overload.cost is None else overload.cost(*values))
-        return overload.run(*values)
-
-    return call
 
 
 _SPECIAL: dict[str, Callable[[_Compiler, Call], Costed]] = {
@@ -721,7 +455,7 @@ _COMPILERS: dict[type[Node], Callable[[_Compiler, Any], Costed]] = {
     StructNode: _Compiler.struct,
     Comprehension: _Compiler.comprehension,
 }
-_LOOPS: dict[str, Callable[[_Compiler, Comprehension, Closure, _Assign], Closure]] = {
+_LOOPS: dict[str, Callable[[_Compiler, Comprehension, Closure, loops.Assign], Closure]] = {
     "all": lambda compiler, *loop: compiler.quantifier(*loop, stop=False),
     "exists": lambda compiler, *loop: compiler.quantifier(*loop, stop=True),
     "one": _Compiler.one,

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pylet.api.cel.checker import Scope, check
-from pylet.api.cel.compiler import FAILURES, compile_tree, unset
+from pylet.api.cel.compiler import compile_tree
 from pylet.api.cel.errors import CelError, CompileError, CostExceeded, EvaluationError, Issue
+from pylet.api.cel.frame import FAILURES, UNSET
 from pylet.api.cel.parser import parse
 from pylet.api.cel.syntax import Node
 from pylet.api.cel.types import Type
@@ -59,7 +60,7 @@ class Program:
         frame: list[Any] = [None] * self._size
         frame[0] = PER_CALL_LIMIT - self._cost
         for name, place in self._places.items():
-            frame[place] = bindings.get(name, _UNSET)
+            frame[place] = bindings.get(name, UNSET)
         try:
             if frame[0] < 0:
                 raise CostExceeded
@@ -77,6 +78,3 @@ class Program:
                     budget.remaining = -1
                     raise OutOfBudget("validation failed due to running out of cost budget")
                 budget.remaining -= spent
-
-
-_UNSET = unset()
