@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pylet.api.cel import re2
+from pylet.api.cel.re2.states import assemble, run
+from pylet.api.cel.re2.syntax import parse
 
 MATCHES = [
     (r"^\d+$", "123", (0, 3)),
@@ -58,5 +60,5 @@ def test_both_engines_find_the_same(pattern: str, text: str) -> None:
     except re2.BadPattern:
         return
     span = compiled.find(text, 0)
-    assert re2.find_by_states(compiled, text) == span
+    assert run(assemble(parse(pattern)), text, 0) == span
     assert compiled.matches(text) == (span is not None)
