@@ -11,6 +11,7 @@ from typing import Any
 
 from pylet.api import causes
 from pylet.api.cel import cost, fieldpath
+from pylet.api.cel.cost.sizes import UNKNOWN
 from pylet.api.cel.declared import Declared, declare_schema
 from pylet.api.cel.names import escape
 from pylet.api.cel.rules import Rule, compile_rule, has_rules
@@ -171,7 +172,7 @@ def _costs(rule: Rule, path: str, place: _Place, kind: Declared, total: _Total) 
     found: list[Cause] = []
     if rule.program is not None:
         often = cost.most_often(kind) if place.times is None else place.times
-        amount = min(cost.estimate(rule.program.root, kind).most * often, cost.UNKNOWN)
+        amount = min(cost.estimate(rule.program.root, kind).most * often, UNKNOWN)
         if amount > EXPRESSION_LIMIT:
             says = _too_costly("estimated rule cost", amount, EXPRESSION_LIMIT)
             found.append(causes.forbidden(f"{path}.rule", says))
