@@ -12,34 +12,28 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from pylet.aio import memory, services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import kinds
-from pylet.api.object import Object
 from pylet.server import addons, optional, place
 from pylet.server.admission import CHAIN
-from pylet.server.admission.dynamic import plugins as dynamic
-from pylet.server.admission.dynamic.cluster import Cluster
-from pylet.server.auth import default_roles, escalation, signers
-from pylet.server.auth.authenticate import AUTHENTICATED, BOOTSTRAPPERS, Authenticator
-from pylet.server.auth.authorize import Authorizer, may_have_approved
-from pylet.server.auth.expressions import ask_for
-from pylet.server.auth.reviews import Reviews
-from pylet.server.auth.token_requests import TokenRequests
-from pylet.server.auth.tokens import Tokens
+from pylet.server.auth import default_roles
+from pylet.server.auth.authenticate import AUTHENTICATED
+from pylet.server.auth.authorize import may_have_approved
 from pylet.server.components import components
 from pylet.server.config import ServerConfig
 from pylet.server.crd.conversion import Converter
 from pylet.server.crd.serving import Definitions
 from pylet.server.flow import Limiter
+from pylet.server.guard import answers, extend_admission, guard
 from pylet.server.http import own_metrics
 from pylet.server.http.access import Access
 from pylet.server.http.answer import Listener
@@ -57,22 +51,17 @@ from pylet.server.loopback import Loopback
 from pylet.server.metrics import Metrics
 from pylet.server.pki import FRONT_PROXY, Authority, Pki
 from pylet.server.place import Unusable
-from pylet.server.registry import VOLATILE, Registry, Request, User
-from pylet.server.registry.ownership import shape_of
+from pylet.server.registry import VOLATILE, Registry, User
 from pylet.server.registry.registry import is_stored
 from pylet.server.webhooks import WebhookClient
 from pylet.store import open_store
 from pylet.store.interface import StoreError
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
 _DAY_SECONDS = 86400.0
 _HEAD_BYTES = 1 << 20  # of a request's first line, or of a header: Go's DefaultMaxHeaderBytes
-_AUDIENCE = "https://kubernetes.default.svc.{domain}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +119,7 @@ async def serve(
         pki.ensure(names, clock.now())
         join = place.join_token(config, pki)
     ca = pki.ca.certificate.read_bytes()
-    async with _store(config) as kept, asyncio.TaskGroup() as group:
+    async with _store(config) as kept, asyncio.TaskGroup() as group, AsyncExitStack() as at_the_end:
         store, own_keys = await optional.encrypted(config, kept, clock)
         registry = Registry(
             store,
@@ -140,108 +129,93 @@ async def serve(
             now=clock.now,
         )
         webhooks = WebhookClient(registry.table)
+        at_the_end.push_async_callback(webhooks.close)
         convert = Converter(webhooks)
         registry.convert_by(convert)
         await registry.load()
         group.create_task(registry.run())
         definitions = Definitions(registry)
         definitions.start()
-        audience = _AUDIENCE.format(domain=config.cluster_domain)
-        tokens = Tokens(pki.service_account, audience, clock.now)
-        outside = optional.outside(config, audience, clock)
-        authorizer = Authorizer(registry, outside.judge)
-        registry.admission.append(escalation.plugin(authorizer))
-        registry.admission.extend_before_last(signers.plugins(authorizer))
-        ask = partial(ask_for, authorizer)
-        around = Cluster(registry.load_table, registry.kinds, convert, webhooks, ask, shape_of)
-        registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))
-        static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
-        static |= outside.static
-        authenticator = Authenticator(registry, tokens, (audience,), static, clock.now, outside.sources)
-        reviews = Reviews(registry, authenticator, authorizer)
+        guarded = guard(config, registry, pki, join, clock)
+        at_the_end.push_async_callback(guarded.outside.close)
+        authorizer, tokens = guarded.authorizer, guarded.tokens
+        extend_admission(registry, authorizer, webhooks, convert)
         auditor = optional.auditor(config, clock, group)
-        token_requests = TokenRequests(registry, tokens, (audience,), clock.now)
-        answers = _answers(registry, reviews, token_requests)
-
-        def loopback(user: User) -> Loopback:
-            return Loopback(registry, user=user, answers=answers)
-
+        own_answers = answers(registry, guarded.reviews, guarded.token_requests)
+        client = Loopback(registry, answers=own_answers)
         state = _State()
         watches, metrics = Watches(), Metrics()
-        kubelets = KubeletProxy(registry, pki.kubelet_context())
-        forwarder = Forwarder()
-        client = Loopback(registry, answers=answers)
+        kubelets, forwarder = KubeletProxy(registry, pki.kubelet_context()), Forwarder()
+        at_the_end.push_async_callback(forwarder.close)
+        at_the_end.push_async_callback(kubelets.close)
         own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
         extensions = Extensions(registry.table, client, forwarder, pki.front_proxy, clock, own)
-        with place.listening(config) as listening:
-            port = listening.getsockname()[1]
-            url = f"https://{place.in_url(address)}:{port}"
-            app = App(
-                access=Access(authenticator, authorizer, auditor, pki.front_proxy_issuer()),
-                limiter=Limiter(registry.table),
-                resources=Resources(registry, reviews, token_requests, watches, clock.now),
-                discovery=Discovery(registry.kinds, f"{place.in_url(address)}:{port}", extensions),
-                openapi=OpenApi(registry.kinds),
-                kubelets=kubelets,
-                proxies=Proxies(registry.table, forwarder, kubelets.tls),
-                extensions=extensions,
-                health=Health(state.checks()),
-                metrics=metrics,
-                watches=watches,
-                tokens=tokens,
-                ca=ca,
-                secrets_encryption=partial(optional.secrets_encryption, store, own_keys, clock),
-            )
-            try:
-                tls = pki.server_context()
-                async with _http(app, listening, tls, watches):
-                    await addons.ensure(client, addons.namespaces())
-                    wanted = addons.objects(
-                        config.cluster, advertise_address=address, port=port, disable=config.disable
-                    )
-                    front = addons.extension_authentication(
-                        ca.decode(), pki.front_proxy_ca.certificate.read_text(), FRONT_PROXY
-                    )
-                    await addons.ensure(client, [*wanted, front, *default_roles.objects()])
-                    group.create_task(extensions.run())
-                    place.write_kubeconfig(config, pki, ca, port)
-                    authority = pki.authority(clock.now)
-                    group.create_task(_keep_certificates(pki, names, tls, kubelets.tls, clock))
-                    tables = {kind: registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)}
-                    working = components(
-                        client,
-                        tables,
-                        clock,
-                        cluster_cidr=config.cluster_cidr,
-                        disable=config.disable,
-                        ca=ca.decode(),
-                        authority=authority,
-                        may_have=partial(may_have_approved, authorizer),
-                        mint=tokens.legacy,
-                        definitions=definitions,
-                        profiles=profiles,
-                        read=extensions.read,
-                        metrics=metrics,
-                    )
-                    for component in working:
-                        group.create_task(component)
-                    state.is_ready = True
-                    gc.freeze()  # what a start leaves behind lives as long as the process: not to be looked at again
-                    gc.set_threshold(20_000, 20, 20)  # trees of dicts: a pod's status costs 15% less CPU than with 700
-                    group.create_task(memory.keep_small(clock))
-                    services.notify("READY=1")
-                    log.info("pylet serves at %s", url)
-                    running = Running(url, port, pki, authority, registry, loopback)
-                    if ready is not None:
-                        ready(running)
-                    if beside is not None:
-                        group.create_task(beside(running))
-                    await asyncio.Event().wait()
-            finally:
-                await kubelets.close()
-                await forwarder.close()
-                await outside.close()
-                await webhooks.close()
+        listening = at_the_end.enter_context(place.listening(config))
+        port = listening.getsockname()[1]
+        app = App(
+            access=Access(guarded.authenticator, authorizer, auditor, pki.front_proxy_issuer()),
+            limiter=Limiter(registry.table),
+            resources=Resources(registry, guarded.reviews, guarded.token_requests, watches, clock.now),
+            discovery=Discovery(registry.kinds, f"{place.in_url(address)}:{port}", extensions),
+            openapi=OpenApi(registry.kinds),
+            kubelets=kubelets,
+            proxies=Proxies(registry.table, forwarder, kubelets.tls),
+            extensions=extensions,
+            health=Health(state.checks()),
+            metrics=metrics,
+            watches=watches,
+            tokens=tokens,
+            ca=ca,
+            secrets_encryption=partial(optional.secrets_encryption, store, own_keys, clock),
+        )
+        tls = pki.server_context()
+        await at_the_end.enter_async_context(_http(app, listening, tls, watches))
+        await _ensure_objects(config, client, pki, ca, address, port)
+        group.create_task(extensions.run())
+        place.write_kubeconfig(config, pki, ca, port)
+        authority = pki.authority(clock.now)
+        group.create_task(_keep_certificates(pki, names, tls, kubelets.tls, clock))
+        tables = {kind: registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)}
+        working = components(
+            client,
+            tables,
+            clock,
+            cluster_cidr=config.cluster_cidr,
+            disable=config.disable,
+            ca=ca.decode(),
+            authority=authority,
+            may_have=partial(may_have_approved, authorizer),
+            mint=tokens.legacy,
+            definitions=definitions,
+            profiles=profiles,
+            read=extensions.read,
+            metrics=metrics,
+        )
+        for component in working:
+            group.create_task(component)
+        state.is_ready = True
+        gc.freeze()  # what a start leaves behind lives as long as the process: not to be looked at again
+        gc.set_threshold(20_000, 20, 20)  # trees of dicts: a pod's status costs 15% less CPU than with 700
+        group.create_task(memory.keep_small(clock))
+        services.notify("READY=1")
+        url = f"https://{place.in_url(address)}:{port}"
+        log.info("pylet serves at %s", url)
+        running = Running(
+            url, port, pki, authority, registry, lambda user: Loopback(registry, user=user, answers=own_answers)
+        )
+        if ready is not None:
+            ready(running)
+        if beside is not None:
+            group.create_task(beside(running))
+        await asyncio.Event().wait()
+
+
+async def _ensure_objects(config: ServerConfig, client: Loopback, pki: Pki, ca: bytes, address: str, port: int) -> None:
+    """What a cluster has from its first minute: namespaces before what is in them."""
+    await addons.ensure(client, addons.namespaces())
+    wanted = addons.objects(config.cluster, advertise_address=address, port=port, disable=config.disable)
+    front = addons.extension_authentication(ca.decode(), pki.front_proxy_ca.certificate.read_text(), FRONT_PROXY)
+    await addons.ensure(client, [*wanted, front, *default_roles.objects()])
 
 
 class _State:
@@ -260,23 +234,6 @@ class _State:
         }
 
 
-def _answers(
-    registry: Registry, reviews: Reviews, token_requests: TokenRequests
-) -> dict[tuple[str, str], Callable[[Request, Object], Awaitable[Object]]]:
-    """Creates that store nothing, as loopback clients ask for them."""
-
-    async def token(request: Request, body: Object) -> Object:
-        await registry.admit(request, body)
-        return token_requests.answer(request.key, body)
-
-    async def review(request: Request, body: Object) -> Object:
-        await registry.admit(request, body)
-        return await reviews.answer(request.kind, body, request.user, request.key.namespace)
-
-    found = {(kind.plural, ""): review for kind in kinds.all_kinds() if kind.group in _REVIEWS and kind.verbs}
-    return {**found, ("serviceaccounts", "token"): token}
-
-
 async def _keep_certificates(
     pki: Pki, names: Sequence[str], serving: ssl.SSLContext, to_kubelets: ssl.SSLContext, clock: Clock
 ) -> None:
@@ -290,9 +247,6 @@ async def _keep_certificates(
             continue
         pki.serving.load_into(serving)
         pki.kubelet_client.load_into(to_kubelets)
-
-
-_REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
 
 
 @asynccontextmanager

@@ -1,0 +1,80 @@
+"""Who asks, and what they may: all of authentication and authorization, put together for one registry."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from pylet.aio.clock import Clock
+from pylet.api import kinds
+from pylet.api.object import Object
+from pylet.server import optional
+from pylet.server.admission.dynamic import plugins as dynamic
+from pylet.server.admission.dynamic.cluster import Cluster
+from pylet.server.auth import escalation, signers
+from pylet.server.auth.authenticate import AUTHENTICATED, BOOTSTRAPPERS, Authenticator
+from pylet.server.auth.authorize import Authorizer
+from pylet.server.auth.expressions import ask_for
+from pylet.server.auth.remote import Outside
+from pylet.server.auth.reviews import Reviews
+from pylet.server.auth.token_requests import TokenRequests
+from pylet.server.auth.tokens import Tokens
+from pylet.server.config import ServerConfig
+from pylet.server.crd.conversion import Converter
+from pylet.server.pki import Pki
+from pylet.server.registry import Registry, Request, User
+from pylet.server.registry.ownership import shape_of
+from pylet.server.webhooks import WebhookClient
+
+_AUDIENCE = "https://kubernetes.default.svc.{domain}"
+_REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
+Answers: TypeAlias = dict[tuple[str, str], Callable[[Request, Object], Awaitable[Object]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    outside: Outside
+    tokens: Tokens
+    authenticator: Authenticator
+    authorizer: Authorizer
+    reviews: Reviews
+    token_requests: TokenRequests
+
+
+def guard(config: ServerConfig, registry: Registry, pki: Pki, join: Iterable[tuple[str, str]], clock: Clock) -> Guard:
+    """`join` are the names and secrets of tokens that nodes join with. Raises: Unusable."""
+    audience = _AUDIENCE.format(domain=config.cluster_domain)
+    tokens = Tokens(pki.service_account, audience, clock.now)
+    outside = optional.outside(config, audience, clock)
+    authorizer = Authorizer(registry, outside.judge)
+    static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
+    static |= outside.static
+    authenticator = Authenticator(registry, tokens, (audience,), static, clock.now, outside.sources)
+    reviews = Reviews(registry, authenticator, authorizer)
+    token_requests = TokenRequests(registry, tokens, (audience,), clock.now)
+    return Guard(outside, tokens, authenticator, authorizer, reviews, token_requests)
+
+
+def extend_admission(registry: Registry, authorizer: Authorizer, webhooks: WebhookClient, convert: Converter) -> None:
+    """With what asks the authorizer: escalation and signers, webhooks and policies."""
+    around = Cluster(registry.load_table, registry.kinds, convert, webhooks, partial(ask_for, authorizer), shape_of)
+    registry.admission.append(escalation.plugin(authorizer))
+    registry.admission.extend_before_last(signers.plugins(authorizer))
+    registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))
+
+
+def answers(registry: Registry, reviews: Reviews, token_requests: TokenRequests) -> Answers:
+    """Creates that store nothing, as loopback clients ask for them."""
+
+    async def token(request: Request, body: Object) -> Object:
+        await registry.admit(request, body)
+        return token_requests.answer(request.key, body)
+
+    async def review(request: Request, body: Object) -> Object:
+        await registry.admit(request, body)
+        return await reviews.answer(request.kind, body, request.user, request.key.namespace)
+
+    found: Answers = {(kind.plural, ""): review for kind in kinds.all_kinds() if kind.group in _REVIEWS and kind.verbs}
+    return {**found, ("serviceaccounts", "token"): token}
