@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import cast
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
 
 
 class _Side(asyncio.Protocol):
@@ -53,17 +54,17 @@ async def splice(
     *,
     tls: ssl.SSLContext | None = None,
     server_hostname: str | None = None,
+    connect: Callable[..., Awaitable[Any]] | None = None,
 ) -> None:
     """Connect to `host:port`, send `head`, then join that connection with `near` until either ends.
 
+    `connect` is the way to connect where it is not the loop's `create_connection`.
     `near` gives up the protocol it had; both are closed at the end. Raises: OSError when connecting fails, while `near`
     is still as it was.
     """
     ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    far, far_side = await loop.create_connection(
-        lambda: _Side(ended), host, port, ssl=tls, server_hostname=server_hostname
-    )
+    connect = connect or asyncio.get_running_loop().create_connection
+    far, far_side = await connect(lambda: _Side(ended), host, port, ssl=tls, server_hostname=server_hostname)
     near_side = _Side(ended)
     near_side.peer, far_side.peer = far, near
     near.set_protocol(near_side)

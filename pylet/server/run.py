@@ -23,6 +23,7 @@ from aiohttp import web
 from pylet.aio import memory, services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import kinds
+from pylet.api.kinds.node import KIND as NODE
 from pylet.server import addons, optional, place
 from pylet.server.admission import CHAIN
 from pylet.server.auth import default_roles
@@ -46,6 +47,7 @@ from pylet.server.http.kubelet_proxy import KubeletProxy
 from pylet.server.http.openapi import OpenApi
 from pylet.server.http.proxies import Proxies
 from pylet.server.http.resources import BODY_BYTES, Resources
+from pylet.server.http.tunnels import Tunnels
 from pylet.server.http.watching import Watches
 from pylet.server.loopback import Loopback
 from pylet.server.metrics import Metrics
@@ -145,7 +147,9 @@ async def serve(
         client = Loopback(registry, answers=own_answers)
         state = _State()
         watches, metrics = Watches(), Metrics()
-        kubelets, forwarder = KubeletProxy(registry, pki.kubelet_context()), Forwarder()
+        tunnels = Tunnels(registry.table(NODE))
+        at_the_end.callback(tunnels.close)
+        kubelets, forwarder = KubeletProxy(registry, tunnels, pki.kubelet_context()), Forwarder(tunnels)
         at_the_end.push_async_callback(forwarder.close)
         at_the_end.push_async_callback(kubelets.close)
         own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
@@ -159,7 +163,8 @@ async def serve(
             discovery=Discovery(registry.kinds, f"{place.in_url(address)}:{port}", extensions),
             openapi=OpenApi(registry.kinds),
             kubelets=kubelets,
-            proxies=Proxies(registry.table, forwarder, kubelets.tls),
+            tunnels=tunnels,
+            proxies=Proxies(registry.table, forwarder, tunnels, kubelets.tls),
             extensions=extensions,
             health=Health(state.checks()),
             metrics=metrics,

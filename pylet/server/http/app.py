@@ -27,6 +27,8 @@ from pylet.server.http.proxies import Proxies
 from pylet.server.http.refusals import refusal
 from pylet.server.http.request_info import RequestInfo, request_info
 from pylet.server.http.resources import Resources, not_found, warning_headers
+from pylet.server.http.tunnels import PATH as TUNNEL_PATH
+from pylet.server.http.tunnels import Tunnels
 from pylet.server.http.watching import Watches
 from pylet.server.metrics import Metrics
 from pylet.server.registry import User
@@ -50,6 +52,7 @@ class App:
         discovery: Discovery,
         openapi: OpenApi,
         kubelets: KubeletProxy,
+        tunnels: Tunnels,
         proxies: Proxies,
         extensions: Extensions,
         health: Health,
@@ -65,6 +68,7 @@ class App:
         self._discovery = discovery
         self._openapi = openapi
         self._kubelets = kubelets
+        self._tunnels = tunnels
         self._proxies = proxies
         self._extensions = extensions
         self._health = health
@@ -126,6 +130,8 @@ class App:
         user = asked.user
         if (extension := self._extensions.find(info.path)) is not None:
             return await self._extensions.serve(http, extension, user)
+        if info.path == TUNNEL_PATH:
+            return self._tunnels.accept(http, asked)
         if not info.resource:
             return await self._no_resource(http, info)
         if self._kubelets.serves(info):

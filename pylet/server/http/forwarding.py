@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from pylet.server.http.links import Links
+    from pylet.server.http.tunnels import Tunnels
 
 _HOP_BY_HOP = {
     "connection",
@@ -57,7 +58,8 @@ class Target:
 class Forwarder:
     """Connections are kept. `close` it at the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, tunnels: Tunnels) -> None:
+        self._tunnels = tunnels
         self._session: aiohttp.ClientSession | None = None
 
     async def forward(self, http: web.BaseRequest, target: Target) -> Answer | Streamed:
@@ -113,7 +115,7 @@ class Forwarder:
         if self._session is None:
             import aiohttp
 
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+            connector = self._tunnels.connector(limit=0, keepalive_timeout=30)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
             self._session = aiohttp.ClientSession(
                 connector=connector, timeout=timeout, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
@@ -140,6 +142,7 @@ class Forwarder:
                 ("\r\n".join(lines) + "\r\n\r\n").encode(),
                 tls=tls,
                 server_hostname=(target.name or host) if tls is not None else None,
+                connect=self._tunnels.connect,
             )
         except OSError as failed:
             raise ServiceUnavailable(f"error trying to reach service: {failed}") from failed

@@ -17,20 +17,17 @@ from aiohttp import web
 
 from pylet.aio.splice import splice
 from pylet.api.errors import ApiError, BadRequest, InternalError, NotFound, ServiceUnavailable
-from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, dig
-from pylet.client.view import Table
+from pylet.api.object import Key, Object
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
 from pylet.server.http.request_info import RequestInfo
+from pylet.server.http.tunnels import Tunnels
 from pylet.server.http.websocket import Messages, is_wanted
 from pylet.server.registry import Registry
 
-_KUBELET_PORT = 10250
 _LOG_OPTIONS = ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream")
 _PASSED = ("connection", "upgrade", "x-stream-protocol-version")
 _STREAMS = {"stdin": "input", "stdout": "output", "stderr": "error", "tty": "tty"}
-_ADDRESSES = ("InternalIP", "ExternalIP", "Hostname")
 
 Query = Any
 """A multidict: `command` comes several times."""
@@ -39,8 +36,9 @@ Query = Any
 class KubeletProxy:
     """`tls` is the context to reach kubelets with."""
 
-    def __init__(self, registry: Registry, tls: ssl.SSLContext) -> None:
+    def __init__(self, registry: Registry, tunnels: Tunnels, tls: ssl.SSLContext) -> None:
         self.tls = tls
+        self._tunnels = tunnels
         self._registry = registry
         self._session: aiohttp.ClientSession | None = None
 
@@ -55,7 +53,7 @@ class KubeletProxy:
 
     async def read(self, node: str, path: str) -> bytes:
         """What the node's kubelet answers this server itself. Raises: ApiError."""
-        host, port = kubelet_address(self._registry.table(NODE), node)
+        host, port = self._tunnels.kubelet(node)
         try:
             async with self._opened().get(f"https://{_in_url(host)}:{port}/{path}") as found:
                 body = await found.read()
@@ -67,7 +65,7 @@ class KubeletProxy:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self.tls, limit=0, keepalive_timeout=30)
+            connector = self._tunnels.connector(ssl=self.tls, limit=0, keepalive_timeout=30)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
         return self._session
@@ -100,7 +98,7 @@ class KubeletProxy:
         return await self._joined(http, _host(self._pod(info)), f"portForward/{_place(info)}", query)
 
     async def _copied(self, http: web.BaseRequest, node: str, path: str, query: Mapping[str, str]) -> Answer | Streamed:
-        host, port = kubelet_address(self._registry.table(NODE), node)
+        host, port = self._tunnels.kubelet(node)
         try:
             async with self._opened().get(f"https://{_in_url(host)}:{port}/{path}", params=query) as found:
                 if found.status >= 400:
@@ -121,12 +119,14 @@ class KubeletProxy:
         near = http.transport
         if near is None:
             raise ConnectionResetError
-        host, port = kubelet_address(self._registry.table(NODE), node)
+        host, port = self._tunnels.kubelet(node)
         lines = [f"{http.method} /{path}?{urlencode(query)} HTTP/1.1", f"Host: {_in_url(host)}:{port}"]
         lines += [f"{name}: {value}" for name, value in http.headers.items() if _is_passed(name.lower())]
         head = "\r\n".join(lines) + "\r\n\r\n"
         try:
-            await splice(near, host, port, head.encode(), tls=self.tls, server_hostname=host)
+            await splice(
+                near, host, port, head.encode(), tls=self.tls, server_hostname=host, connect=self._tunnels.connect
+            )
         except OSError as failed:
             raise _unreachable(node, path, failed) from failed
         http.protocol.connection_lost(None)
@@ -145,20 +145,6 @@ _ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
     ("pods", "attach"): KubeletProxy._attach,
     ("pods", "portforward"): KubeletProxy._port_forward,
 }
-
-
-def kubelet_address(nodes: Table, name: str) -> tuple[str, int]:
-    """Where a node's kubelet listens. Raises: NotFound, InternalError."""
-    entry = nodes.entries.get(Key("", name))
-    if entry is None:
-        raise NotFound("", "nodes", name)
-    status = entry.object.get("status") or {}
-    # of several of a type, the first
-    known = {address["type"]: address["address"] for address in reversed(status.get("addresses") or ())}
-    host = next((known[type_] for type_ in _ADDRESSES if type_ in known), None)
-    if host is None:
-        raise InternalError(f"no preferred addresses found; known addresses: {list(known.values())}")
-    return host, dig(status, "daemonEndpoints", "kubeletEndpoint", "Port", default=_KUBELET_PORT)
 
 
 def _opened(http: web.BaseRequest, type_: str) -> Stream | Messages:

@@ -16,26 +16,28 @@ from aiohttp import web
 
 from pylet.api.errors import BadRequest, NotFound, ServiceUnavailable
 from pylet.api.kind import Kind
-from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, dig
 from pylet.client.view import Table
 from pylet.server.http.answer import TEXT, Answer, Streamed
 from pylet.server.http.forwarding import Forwarder, Target
-from pylet.server.http.kubelet_proxy import kubelet_address
 from pylet.server.http.links import Links
 from pylet.server.http.request_info import RequestInfo
+from pylet.server.http.tunnels import Tunnels
 from pylet.server.services import Services, in_url
 
 
 class Proxies:
     """`kubelet_tls` is the context to reach kubelets with; other servers' certificates are not looked at."""
 
-    def __init__(self, tables: Callable[[Kind], Table], forwarder: Forwarder, kubelet_tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, tables: Callable[[Kind], Table], forwarder: Forwarder, tunnels: Tunnels, kubelet_tls: ssl.SSLContext
+    ) -> None:
         self._tables = tables
         self._services = Services(tables)
         self._forwarder = forwarder
+        self._tunnels = tunnels
         self._kubelet_tls = kubelet_tls
         self._locate: dict[str, Callable[[str, str], tuple[str, ssl.SSLContext | None]]] = {
             "pods": self._pod,
@@ -83,8 +85,9 @@ class Proxies:
 
     def _node(self, _: str, asked: str) -> tuple[str, ssl.SSLContext | None]:
         scheme, name, port = _split(asked, "node")
-        host, own = kubelet_address(self._tables(NODE), name)
+        host, own = self._tunnels.address(name)
         if not port or port == str(own):
+            host, own = self._tunnels.kubelet(name)
             return f"https://{in_url(host)}:{own}", self._kubelet_tls
         return _url(scheme, _allowed(host), port)
 

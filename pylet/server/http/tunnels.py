@@ -1,0 +1,139 @@
+"""The way to a node's kubelet: through the connection its agent keeps to this server, or else at its address.
+
+A node behind NAT has an address nobody reaches, perhaps the same as another's: its kubelet goes by the node's name,
+below a domain that no resolver knows. A tunnel leads to its agent's kubelet and nowhere else, and carries the TLS that
+both sides would speak without it: who may do what there is the kubelet's to decide, as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from pylet.api.errors import BadRequest, InternalError, NotFound
+from pylet.api.object import Key, dig
+from pylet.client.view import Table
+from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.node import node_of
+from pylet.server.http.answer import Streamed
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from pylet.aio.tunnel import Tunnel
+
+PATH = "/v1-pylet/connect"
+PROTOCOL = "pylet-tunnel-1"
+_KUBELET_PORT = 10250
+_ADDRESSES = ("InternalIP", "ExternalIP", "Hostname")
+_DOMAIN = ".node.invalid"  # RFC 6761: never resolved
+_SILENCE_SECONDS = 45.0  # agents ask more often
+_CONNECT_SECONDS = 10.0
+_MOST_OF_A_NODE = 4  # an agent keeps one; those before it may not have been missed yet
+
+
+class Tunnels:
+    """`nodes` says where those without a tunnel are. `close` it at the end."""
+
+    def __init__(self, nodes: Table) -> None:
+        self._nodes = nodes
+        self._id = secrets.token_hex(8)
+        self._open: dict[str, list[Tunnel]] = {}
+
+    def kubelet(self, name: str) -> tuple[str, int]:
+        """Host and port of a node's kubelet, for `connect`. Raises: NotFound, InternalError."""
+        host, port = self.address(name)
+        return (name + _DOMAIN if name in self._open else host), port
+
+    def address(self, name: str) -> tuple[str, int]:
+        """Where a node says that its kubelet listens. Raises: NotFound, InternalError."""
+        entry = self._nodes.entries.get(Key("", name))
+        if entry is None:
+            raise NotFound("", "nodes", name)
+        status = entry.object.get("status") or {}
+        # of several of a type, the first
+        known = {address["type"]: address["address"] for address in reversed(status.get("addresses") or ())}
+        host = next((known[type_] for type_ in _ADDRESSES if type_ in known), None)
+        if host is None:
+            raise InternalError(f"no preferred addresses found; known addresses: {list(known.values())}")
+        return host, dig(status, "daemonEndpoints", "kubeletEndpoint", "Port", default=_KUBELET_PORT)
+
+    async def connect(
+        self,
+        make_protocol: Callable[[], Any],
+        host: str,
+        port: int,
+        *,
+        ssl: ssl.SSLContext | None = None,
+        server_hostname: str | None = None,
+    ) -> Any:
+        """As the loop's `create_connection`, but that it knows the way into tunnels. Raises: OSError."""
+        loop = asyncio.get_running_loop()
+        node = host.removesuffix(_DOMAIN)
+        if node == host:
+            return await loop.create_connection(make_protocol, host, port, ssl=ssl, server_hostname=server_hostname)
+        if node not in self._open:
+            raise ConnectionResetError("its agent has gone")
+        end = self._open[node][-1].open()
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                return await loop.create_connection(make_protocol, sock=end, ssl=ssl, server_hostname=node)
+        except BaseException:
+            end.close()
+            raise
+
+    def connector(self, **options: Any) -> aiohttp.TCPConnector:
+        """For sessions that shall find the way into tunnels, too."""
+        import aiohttp
+
+        connect = self.connect
+
+        class Connector(aiohttp.TCPConnector):
+            async def _create_connection(self, req: Any, *about: Any) -> Any:
+                if not (req.url.raw_host or "").endswith(_DOMAIN):
+                    return await super()._create_connection(req, *about)
+                tls = self._get_ssl_context(req)
+                return (await connect(self._factory, req.url.raw_host, req.url.port, ssl=tls))[1]
+
+        return Connector(**options)
+
+    def accept(self, http: web.BaseRequest, asked: Attributes) -> Streamed:
+        """Make the connection of a node's agent a tunnel to it. Raises: Forbidden, BadRequest."""
+        from pylet.aio.tunnel import Tunnel
+
+        node = node_of(asked.user)
+        if not node:
+            raise asked.forbidden("an agent connects for its own node alone")
+        if http.headers.get("Upgrade") != PROTOCOL:
+            raise BadRequest(f"Upgrade request for {PROTOCOL} required")
+        transport = http.transport
+        if transport is None:
+            raise ConnectionResetError
+
+        def lost(why: str) -> None:
+            tunnels = self._open.get(node, [])
+            if tunnel in tunnels:
+                tunnels.remove(tunnel)
+            if not tunnels:
+                self._open.pop(node, None)
+
+        tunnel = Tunnel(silence_seconds=_SILENCE_SECONDS, lost=lost)
+        lines = ["HTTP/1.1 101 Switching Protocols", f"Upgrade: {PROTOCOL}", "Connection: Upgrade"]
+        transport.write("\r\n".join([*lines, f"Pylet-Server: {self._id}", "", ""]).encode())
+        transport.set_protocol(tunnel)
+        http.protocol.connection_lost(None)  # no request comes on it any more
+        tunnel.connection_made(transport)
+        tunnels = self._open.setdefault(node, [])
+        tunnels.append(tunnel)
+        if len(tunnels) > _MOST_OF_A_NODE:
+            tunnels[0].close()
+        return Streamed(101, keep_alive=False)
+
+    def close(self) -> None:
+        for tunnel in [one for tunnels in self._open.values() for one in tunnels]:
+            tunnel.close("the server stops")
