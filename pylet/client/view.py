@@ -46,10 +46,13 @@ class Entry:
         self._object: Object | None = None
 
     @classmethod
-    def of(cls, kind: Kind, obj: Object, raw: bytes | None = None) -> Entry:
-        """An entry for `obj`, whose JSON is `raw`; `obj` itself is not kept, and words that recur are kept once."""
+    def of(cls, kind: Kind, obj: Object, raw: bytes | None = None, *, keep: bool = False) -> Entry:
+        """An entry for `obj`, whose JSON is `raw`; words that recur are kept once.
+
+        `keep`: nobody will change `obj`, and readers of the entry come soon, so it need not be decoded again.
+        """
         meta = obj["metadata"]
-        return cls(
+        entry = cls(
             Key(intern(meta.get("namespace", "")), meta["name"]),
             int(meta.get("resourceVersion") or 0),
             orjson.dumps(obj) if raw is None else raw,
@@ -60,6 +63,10 @@ class Entry:
             tuple([intern(read(obj)) for read in kind.fields.values()]),
             tuple([owner["uid"] for owner in meta.get("ownerReferences") or ()]),
         )
+        if keep:
+            entry._object = obj
+            _decoded.add(entry)
+        return entry
 
     @property
     def object(self) -> Object:

@@ -12,6 +12,7 @@ Source: sigs.k8s.io/structured-merge-diff/v6 fieldpath (set.go, serialize.go, el
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import orjson
@@ -131,7 +132,7 @@ def of_paths(*paths: tuple[str, ...]) -> Set:
 
 def paths(fields: Set, prefix: str = "") -> Iterator[str]:
     """Each member as messages name it, as in `.spec.containers[name="x"].image`; members before what lies deeper."""
-    elements = [(element, node) for element, node in _in_order(fields) if element != SELF]
+    elements = [(element, fields[element]) for element in _in_order(fields) if element != SELF]
     for element, node in elements:
         if not node or SELF in node:
             yield prefix + shown(element)
@@ -161,18 +162,17 @@ def _go_value(value: Any) -> str:
 
 def ordered(fields: Set) -> Set:
     """The same set as upstream writes it: "." first, then elements in their order."""
-    return {element: ordered(node) if node else node for element, node in _in_order(fields)}
+    return {element: ordered(node) if (node := fields[element]) else node for element in _in_order(fields)}
 
 
-def _in_order(fields: Set) -> list[tuple[str, Set]]:
-    if len(fields) < 2:
-        return list(fields.items())
+def _in_order(fields: Set) -> list[str]:
     elements = sorted(fields)
-    if elements[-1][0] != "f":  # else the text's order is the names', and "." comes first in it
+    if elements and elements[-1][0] != "f":  # else the text's order is the names', and "." comes first in it
         elements.sort(key=_rank)
-    return [(element, fields[element]) for element in elements]
+    return elements
 
 
+@lru_cache(maxsize=1024)  # names of containers, ports, variables recur, and each is JSON to read
 def _rank(element: str) -> tuple[Any, ...]:
     kind, content = element[0], element[2:]
     match kind:

@@ -80,7 +80,9 @@ class Feed:
 
     def _apply(self, event: Put | Removed, key: Key) -> None:
         if self._since is not None and event.revision > self._since:
-            entry = entry_of(self.cache.kind, event.value, event.revision) if isinstance(event, Put) else None
+            entry = None
+            if isinstance(event, Put):
+                entry = entry_of(self.cache.kind, event.value, event.revision, keep=True)
             self.cache.apply(event.revision, key, entry)
 
     async def _converted(self, values: list[bytes]) -> list[bytes]:

@@ -37,13 +37,13 @@ def bare(raw: bytes) -> bytes:
     return raw[: at + len(_META)] + raw[end:]
 
 
-def entry_of(kind: Kind, value: bytes, revision: int) -> Entry:
-    """The cache's entry of what the store holds."""
+def entry_of(kind: Kind, value: bytes, revision: int, *, keep: bool = False) -> Entry:
+    """The cache's entry of what the store holds; `keep` as of `Entry.of`."""
     obj = orjson.loads(value)
     if kind.storage is not None and kind.storage.load(obj):
         value = stored(kind, obj)
-    obj["metadata"]["resourceVersion"] = str(revision)
-    return Entry.of(kind, obj, served(value, revision))
+    obj["metadata"] = {"resourceVersion": str(revision), **obj["metadata"]}
+    return Entry.of(kind, obj, served(value, revision), keep=keep)
 
 
 def at_revision(entry: Entry, revision: int) -> Entry:

@@ -83,7 +83,8 @@ def patched(
         version = named[0] if "/" in str(named[0]) else f"/{named[0]}"
         raise invalid(f"unable to decode {version}, Kind={named[1]} into *{kind.name}")
     try:
-        problems += [f'unknown field "{path}"' for path in schema.of_kind(kind).decode(obj)]
+        shares = kind.schema is None and type_ is not PatchType.JSON
+        problems += [f'unknown field "{path}"' for path in _decode(kind, obj, current if shares else {})]
     except schema.Mismatch as misfit:
         raise invalid(_unstructured(misfit) if type_ is PatchType.STRATEGIC else str(misfit)) from misfit
     except ValueError as bad_value:
@@ -94,6 +95,19 @@ def patched(
     if validation == decode.STRICT:
         raise invalid(f"strict decoding error: {', '.join(problems)}")
     return obj, problems
+
+
+def _decode(kind: Kind, obj: Object, known: Object) -> list[str]:
+    """Decode `obj` in place, but for the parts it shares with `known`, which was decoded when it was written."""
+    fresh = {name: value for name, value in obj.items() if known.get(name) is not value}
+    parts = list(fresh)
+    unknown = schema.of_kind(kind).decode(fresh)
+    for name in parts:
+        if name in fresh:
+            obj[name] = fresh[name]
+        else:
+            del obj[name]
+    return unknown
 
 
 def applied(kind: Kind, merged: Object) -> Object:
