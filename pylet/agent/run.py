@@ -249,7 +249,8 @@ async def _run_node_at(
             lambda: _uid(tables[NODE].entries.get(Key("", config.node_name))),
         )
         local = {**tables, POD: static.table}
-        pods = Pods(static.client, runtime, volumes, local, clock, settings, cgroups)
+        policies = Policies(api.tables, clock, node=config.node_name)
+        pods = Pods(static.client, runtime, volumes, local, clock, settings, cgroups, isolate=policies.isolate)
         upkeep = Upkeep(api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet)
         reporter.pressures = upkeep.conditions
         reporter.volumes_in_use = volumes.in_use
@@ -257,6 +258,7 @@ async def _run_node_at(
         plugins = Plugins(kubelet_dir / "plugins_registry", {PLUGIN_TYPE: csi}, clock)
         network = Network(
             tables[NODE],
+            api.client,
             clock,
             NetworkSettings(
                 node_name=config.node_name,
@@ -265,6 +267,7 @@ async def _run_node_at(
                 service_cidrs=cluster.service_cidrs,
                 cni_conf_dir=config.cni_conf_dir,
                 ipam_dir=config.data_dir / "agent" / "ipam",
+                wireguard_dir=config.data_dir / "agent" / "wireguard",
             ),
         )
         layout = Layout(
@@ -291,7 +294,6 @@ async def _run_node_at(
             domain=cluster.cluster_domain,
             upstreams=nameservers,
         )
-        policies = Policies(api.tables, clock, node=config.node_name)
 
         async def report() -> None:
             await insist(reporter.register, clock)

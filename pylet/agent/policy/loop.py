@@ -2,6 +2,9 @@
 
 Without a policy there is neither a table nor a watch of the cluster's pods. A policy that changes is written with all
 others, in one transaction; a pod that changes is its own elements.
+
+The addresses of this node's pods are known here before the API knows them: nothing of a pod starts before `isolate`
+says that policies hold for it, with a server or without.
 """
 
 from __future__ import annotations
@@ -14,13 +17,13 @@ from dataclasses import replace
 from pylet.agent import nft
 from pylet.agent.nftset import Element, SetType
 from pylet.agent.policy import ruleset
-from pylet.agent.policy.model import Pod, Policy, pod, policy
+from pylet.agent.policy.model import Pod, Policy, addresses_of, pod, policy
 from pylet.agent.policy.ruleset import Compiled, applying, combinations, compile_policies, elements
 from pylet.aio.clock import Clock
 from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.kinds.networkpolicy import KIND as NETWORK_POLICY
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key
+from pylet.api.object import Key, Object, key_of
 from pylet.client.interface import Tables
 from pylet.client.view import Entry, Table
 
@@ -43,6 +46,7 @@ class Policies:
         self._types: dict[str, SetType] = {}
         self._written: dict[Key, frozenset[Element]] = {}
         self._policies: list[Policy] = []
+        self._started: dict[Key, Object] = {}  # pods of this node, as the API will have them
         self._addresses: dict[Key, tuple[str, ...]] = {}
         self._holders: dict[str, list[Key]] = {}
         self._dirty: set[Key] = set()
@@ -50,6 +54,19 @@ class Policies:
         self._wake = asyncio.Event()
         self.written = asyncio.Event()
         """Set once the table says what the policies say."""
+
+    async def isolate(self, obj: Object, addresses: tuple[str, ...]) -> None:
+        """Wait until what policies say of this pod holds for these addresses, which it has been given."""
+        fresh = {**obj, "status": {"podIPs": [{"ip": address} for address in addresses]}}
+        if pod(fresh, self._node) is None:
+            return
+        key = key_of(obj)
+        for other in [other for other, left in self._started.items() if set(addresses_of(left)) & set(addresses)]:
+            del self._started[other]  # it came and went unseen
+        self._started[key] = fresh
+        self._touch(key)
+        self.written.clear()
+        await self.written.wait()
 
     async def run(self) -> None:
         policies = await self._tables.table(NETWORK_POLICY)
@@ -59,6 +76,7 @@ class Policies:
                 with contextlib.suppress(nft.NftError):
                     await asyncio.to_thread(nft.remove, ruleset.TABLE)  # of an earlier run
             while not policies.entries:
+                self._started.clear()
                 self.written.set()
                 self._wake.clear()
                 await self._wake.wait()
@@ -78,7 +96,8 @@ class Policies:
                     await self._clock.sleep(_RETRY_SECONDS)
                 if self._lost:
                     continue
-                self.written.set()
+                if not self._wake.is_set():
+                    self.written.set()
                 await self._wake.wait()
                 await self._clock.sleep(_GATHER_SECONDS)
                 self._wake.clear()
@@ -88,7 +107,13 @@ class Policies:
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
         entry = after or before
         assert entry is not None
-        self._dirty.add(entry.key)
+        started = self._started.get(entry.key)
+        if started is not None and _is_told(started, entry, is_gone=after is None):
+            del self._started[entry.key]
+        self._touch(entry.key)
+
+    def _touch(self, key: Key) -> None:
+        self._dirty.add(key)
         self._wake.set()
 
     def _namespace_changed(self, before: Entry | None, after: Entry | None) -> None:
@@ -113,12 +138,13 @@ class Policies:
         self._holders.clear()
         self._addresses.clear()
         found = [policy(entry.object) for entry in policies.entries.values()]
-        here = [one for entry in pods.entries.values() if (one := self._pod(entry)) and one.is_here]
+        keys = [*pods.entries, *(self._started.keys() - pods.entries.keys())]
+        here = [one for key in keys if (one := self._pod(key, pods)) and one.is_here]
         self._compiled = compile_policies({one.key: one for each in here for one in applying(each, found)}.values())
         self._types.clear()
         self._types.update(self._compiled.types)
         content: list[Element] = []
-        for number, key in enumerate(list(pods.entries)):
+        for number, key in enumerate(keys):
             content += self._rebuild(key, pods, namespaces)[1]
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -135,8 +161,7 @@ class Policies:
             key = self._dirty.pop()
             before, wanted[key] = self._rebuild(key, pods, namespaces)
             written.setdefault(key, before)
-            entry = pods.entries.get(key)
-            if entry and (one := self._pod(entry)) and one.is_here:
+            if (one := self._pod(key, pods)) and one.is_here:
                 here.append(one)
         if any(one not in self._compiled.policies for each in here for one in applying(each, self._policies)):
             self._lose()  # the first pod of this node that this policy means
@@ -152,8 +177,7 @@ class Policies:
 
     def _rebuild(self, key: Key, pods: Table, namespaces: Table) -> tuple[frozenset[Element], frozenset[Element]]:
         """What is written of this pod, and what is to be."""
-        entry = pods.entries.get(key)
-        found = self._pod(entry) if entry else None
+        found = self._pod(key, pods)
         held = self._hold(key, found.addresses if found else ())
         before, after = self._written.pop(key, frozenset()), frozenset[Element]()
         if found and held:
@@ -181,5 +205,17 @@ class Policies:
             self._addresses[key] = wanted
         return tuple(address for address in wanted if self._holders[address][-1] == key)
 
-    def _pod(self, entry: Entry) -> Pod | None:
-        return pod(entry.object, self._node)
+    def _pod(self, key: Key, pods: Table) -> Pod | None:
+        entry, started = pods.entries.get(key), self._started.get(key)
+        if started is None:
+            return pod(entry.object, self._node) if entry else None
+        told = entry.object if entry and entry.uid == started["metadata"].get("uid", "") else started
+        status = {**(told.get("status") or {}), **started["status"]}
+        return pod({**told, "status": status}, self._node)
+
+
+def _is_told(started: Object, entry: Entry, *, is_gone: bool) -> bool:
+    """Whether the API knows as much as this node does."""
+    if is_gone:
+        return bool(entry.uid == started["metadata"].get("uid", ""))
+    return addresses_of(entry.object) == addresses_of(started)

@@ -106,7 +106,7 @@ def policy(obj: Object) -> Policy:
 
 def pod(obj: Object, node: str) -> Pod | None:
     """None for what has no addresses of its own: on the host's network, not started yet, or ended."""
-    addresses = tuple(item["ip"] for item in dig(obj, "status", "podIPs", default=()) or ())
+    addresses = addresses_of(obj)
     if not addresses or dig(obj, "spec", "hostNetwork") or dig(obj, "status", "phase") in ("Succeeded", "Failed"):
         return None
     containers = [*(obj["spec"].get("initContainers") or ()), *obj["spec"]["containers"]]
@@ -117,6 +117,10 @@ def pod(obj: Object, node: str) -> Pod | None:
         if port.get("name")
     )
     return Pod(key_of(obj), labels_of(obj), addresses, obj["spec"].get("nodeName") == node, ports)
+
+
+def addresses_of(obj: Object) -> tuple[str, ...]:
+    return tuple(item["ip"] for item in dig(obj, "status", "podIPs", default=()) or ())
 
 
 def _rules(rules: list[Object] | None, peers_field: str, namespace: str) -> Iterator[Rule]:

@@ -8,6 +8,9 @@ Pure. No rule names a pod: one that comes, goes or changes labels is a few eleme
 
 What leaves a pod and what reaches one are two chains of the forward hook: `accept` ends one of them alone. What a node
 itself says to its pods, and they to it, is never forwarded: so probes always pass, as the API demands.
+
+A connection is judged by what its caller sends, at every packet: one that a new policy forbids stops, as the API leaves
+to implementations. What answers passes.
 """
 
 from __future__ import annotations
@@ -114,7 +117,8 @@ def chains_script(chains: Mapping[str, tuple[str, ...]]) -> str:
 _HOOKS = {
     way: (
         f"type filter hook forward priority {priority};",
-        "ct state established,related accept",
+        "ct direction reply accept",
+        "ct state related accept",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, nd-router-advert } accept",
         "ip saddr . ip daddr @self4 accept",
         "ip6 saddr . ip6 daddr @self6 accept",

@@ -26,6 +26,7 @@ class World:
 
     def __init__(self, node: Member) -> None:
         self.node = node
+        self.policies = Policies(self, SystemClock(), node="here")
         self.asked: list[Kind] = []
         self._tables = {kind: Table(kind) for kind in (NETWORK_POLICY, POD, NAMESPACE)}
         self._revision = 0
@@ -64,10 +65,9 @@ async def running() -> AsyncIterator[World]:
     with Lab(nodes=1) as lab:
         world = World(lab.nodes[0])
         with world.node.entered():
-            policies = Policies(world, SystemClock(), node="here")
-            task = asyncio.create_task(policies.run())
+            task = asyncio.create_task(world.policies.run())
             try:
-                await asyncio.wait_for(policies.written.wait(), 10)
+                await asyncio.wait_for(world.policies.written.wait(), 10)
                 yield world
             finally:
                 task.cancel()
@@ -100,6 +100,40 @@ async def test_pods_come_change_and_go() -> None:
         await until(lambda: "10.42.2.2" in world.set("peers4"))
         world.remove(POD, "x", "subject")
         await until(lambda: "10.42.1.2" not in world.set("ingress4"))
+
+
+async def test_a_pod_is_isolated_before_the_api_knows_its_address() -> None:
+    async with running() as world:
+        await world.policies.isolate(pod("early", ""), ("10.42.1.9",))  # nothing to wait for
+        world.put(NETWORK_POLICY, policy(ingress=[{"from": [{"podSelector": named("subject")}]}]))
+        world.put(POD, pod("subject", "10.42.1.2"))
+        await until(lambda: "10.42.1.2" in world.set("ingress4"))
+        unseen, known = pod("unseen", ""), pod("known", "")
+        world.put(POD, {**known, "status": {"phase": "Pending"}})
+        for obj, address in ((unseen, "10.42.1.3"), (known, "10.42.1.4")):
+            await world.policies.isolate(obj, (address,))
+            assert address in world.set("ingress4")
+        world.put(POD, pod("known", "10.42.1.4"))
+        world.put(POD, pod("known", "10.42.1.5"))  # from now on the API's word counts
+        await until(lambda: "10.42.1.5" in world.set("ingress4") and "10.42.1.4" not in world.set("ingress4"))
+        await world.policies.isolate(pod("next", ""), ("10.42.1.3",))  # the other came and went unseen
+        world.put(POD, pod("next", "10.42.1.3"))
+        world.remove(POD, "x", "next")
+        await until(lambda: "10.42.1.3" not in world.set("ingress4"))
+
+
+async def test_a_pod_waits_for_the_first_rules() -> None:
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+        world.put(NETWORK_POLICY, policy(ingress=[]))
+        with world.node.entered():
+            waiting = asyncio.create_task(world.policies.isolate(pod("a", ""), ("10.42.1.2",)))
+            await asyncio.sleep(0)
+            task = asyncio.create_task(world.policies.run())
+            await asyncio.wait_for(waiting, 10)
+            assert "10.42.1.2" in world.set("ingress4")
+            task.cancel()
+            await asyncio.wait([task])
 
 
 async def test_policies_come_change_and_go() -> None:

@@ -217,15 +217,22 @@ def test_what_gets_through(world: SimpleNamespace, policies: list[Object]) -> No
     assert not wrong
 
 
-def test_a_connection_outlives_a_policy_that_forbids_it(world: SimpleNamespace) -> None:
+def test_a_connection_stops_and_goes_on_with_the_policies(world: SimpleNamespace) -> None:
     install(world.node, [])
-    with world.callers[0].entered(), socket.create_connection((world.targets[1].ip, 80), timeout=5) as open_one:
-        install(world.node, [policy(ingress=[])])
-        open_one.sendall(b"still here")
-        time.sleep(0.05)
-        assert (
-            subprocess.run(["ss", "-Htno", "dst", world.targets[1].ip], capture_output=True, text=True).stdout.split()[
-                2
-            ]
-            == "0"
-        )
+    caller, target = world.callers[0], world.targets[1]
+    with caller.entered(), socket.create_connection((target.ip, 80), timeout=5) as open_one:
+        for policies, passes in (
+            ([policy(ingress=[])], False),
+            ([policy(ingress=[{"from": [A]}])], True),
+            ([policy(subjects={"pod": "a"}, ingress=[])], True),  # its caller is called by nobody, but is answered
+            ([policy(subjects={"pod": "a"}, egress=[])], False),
+        ):
+            install(world.node, policies)
+            open_one.sendall(b"still here")
+            time.sleep(0.5 if passes else 0.05)
+            assert (_unacknowledged(target.ip) == 0) == passes, policies
+
+
+def _unacknowledged(address: str) -> int:
+    told = subprocess.run(["ss", "-Htn", "state", "established", "dst", address], capture_output=True, text=True)
+    return int(told.stdout.split()[1])
