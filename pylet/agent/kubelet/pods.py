@@ -20,7 +20,7 @@ from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.resources import PERIOD_MICROS, tier_shares
 from pylet.agent.kubelet.settings import Settings
-from pylet.agent.kubelet.starting import Node, Volumes
+from pylet.agent.kubelet.starting import Isolate, Node, Volumes, is_open
 from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import Clock
@@ -62,6 +62,7 @@ class Pods:
         clock: Clock,
         settings: Settings,
         cgroups: Cgroups | None = None,
+        isolate: Isolate = is_open,
     ) -> None:
         self._runtime = runtime
         self._volumes = volumes
@@ -88,6 +89,7 @@ class Pods:
             starts,
             self.pods,
             self.end_all,
+            isolate=isolate,
         )
         self._workers: dict[str, Worker] = {}
         self._others = asyncio.Event()

@@ -46,6 +46,12 @@ from pylet.cri import interface as cri
 _KINDS = {"ConfigMap": CONFIG_MAP, "Secret": SECRET}
 Tell = Callable[[Object, str, str, str], None]
 """(container, type, reason, message) of an event about a container."""
+Isolate = Callable[[Object, tuple[str, ...]], Awaitable[None]]
+"""(pod, its addresses): returns once network policies hold for it. It is called before anything of the pod starts."""
+
+
+async def is_open(pod: Object, addresses: tuple[str, ...]) -> None:
+    """Where nothing is to be waited for."""
 
 
 class Volumes(Protocol):
@@ -85,6 +91,7 @@ class Node:
     """Those bound to this node, as the API has them."""
     end_all: Callable[[Iterable[Object], Ending], Awaitable[None]]
     """Make pods fail; returns when they have ended."""
+    isolate: Isolate = is_open
 
 
 class CannotRun(Exception):
@@ -156,6 +163,8 @@ class Starter:
         for left in observed.containers.get(container["name"], ()):
             if not (left.is_running or left.is_finished):  # made once, but never run
                 await self.node.runtime.remove_container(left.id)
+        assert observed.sandbox is not None
+        await self.node.isolate(pod, observed.sandbox.ips)
         async with self.node.starts:
             id_ = await self._create(pod, container, restarts, image, observed)
             try:
