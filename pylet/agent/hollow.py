@@ -20,6 +20,7 @@ from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity
 from pylet.agent.kubelet.pods import Pods
+from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.run import identity_renewal, insist, own_addresses
@@ -122,4 +123,4 @@ def _pods(
         cpus=machine.cpus,
         memory_bytes=machine.memory_bytes,
     )
-    return Pods(client, runtime, NoVolumes(root), tables, clock, settings, _NO_CGROUPS)
+    return Pods(client, runtime, NoVolumes(root), tables, clock, settings, Provisions(root, clock), _NO_CGROUPS)

@@ -34,6 +34,7 @@ from pylet.agent.join import (
 )
 from pylet.agent.kubelet.access import Access
 from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.devices.registration import PLUGIN_TYPE as DEVICE_PLUGIN
 from pylet.agent.kubelet.http import KubeletServer
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, KubeletConfig, from_object
@@ -43,6 +44,7 @@ from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity
 from pylet.agent.kubelet.plugins import Plugins
 from pylet.agent.kubelet.pods import Pods
+from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.static_pods import StaticPods
 from pylet.agent.kubelet.upkeep import Upkeep
@@ -249,13 +251,27 @@ async def _run_node_at(
             lambda: _uid(tables[NODE].entries.get(Key("", config.node_name))),
         )
         local = {**tables, POD: static.table}
+        provisions = Provisions(kubelet_dir / "device-plugins", clock, changed=reporter.tell)
+        reporter.provisions = provisions
         policies = Policies(api.tables, clock, node=config.node_name)
-        pods = Pods(static.client, runtime, volumes, local, clock, settings, cgroups, isolate=policies.isolate)
+        pods = Pods(
+            static.client,
+            runtime,
+            volumes,
+            local,
+            clock,
+            settings,
+            provisions,
+            cgroups,
+            isolate=policies.isolate,
+        )
         upkeep = Upkeep(api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet)
         reporter.pressures = upkeep.conditions
         reporter.volumes_in_use = volumes.in_use
         csi = CsiRegistration(volumes.host, api.client, config.node_name)
-        plugins = Plugins(kubelet_dir / "plugins_registry", {PLUGIN_TYPE: csi}, clock)
+        plugins = Plugins(
+            kubelet_dir / "plugins_registry", {PLUGIN_TYPE: csi, DEVICE_PLUGIN: provisions.registration}, clock
+        )
         network = Network(
             tables[NODE],
             api.client,
@@ -323,6 +339,7 @@ async def _run_node_at(
             ):
                 group.create_task(component)
             group.create_task(plugins.run())
+            group.create_task(provisions.run())
             group.create_task(LocalPath(api.client, api.tables, config.node_name).run())
             await network.ready.wait()
             group.create_task(pods.run())

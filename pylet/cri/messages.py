@@ -230,6 +230,13 @@ class Device:
 
 
 @message
+class CDIDevice:
+    """A device by its qualified name: what it needs is in the node's CDI specifications."""
+
+    name: str = at(1, "")
+
+
+@message
 class Capability:
     add_capabilities: tuple[str, ...] = at(1, ())
     drop_capabilities: tuple[str, ...] = at(2, ())
@@ -277,6 +284,7 @@ class ContainerConfig:
     stdin_once: bool = at(13, False)
     tty: bool = at(14, False)
     linux: LinuxContainerConfig = at(15, LinuxContainerConfig())
+    cdi_devices: tuple[CDIDevice, ...] = at(17, ())
     stop_signal: int = at(18, 0)
 
 

@@ -1,8 +1,9 @@
-"""Any gRPC service behind a Unix socket, as plugins of a node serve them: unary calls with messages of `wire`."""
+"""Any gRPC service behind a Unix socket, as plugins of a node serve them: calls with messages of `wire`."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]
@@ -41,9 +42,27 @@ class ServiceSocket:
         try:
             answered: T = await stub(request, timeout=seconds)
         except grpc.aio.AioRpcError as refused:
-            name = refused.code().name.title().replace("_", "").replace("Cancelled", "Canceled")
-            raise CallError(name, refused.details() or "") from refused
+            raise _error(refused) from refused
         return answered
+
+    async def stream(self, path: str, request: Any, answer: type[T]) -> AsyncIterator[T]:
+        """Answers as they come, until the service ends the stream. Raises: CallError."""
+        stub = self._channel.unary_stream(
+            path, request_serializer=wire.encode, response_deserializer=functools.partial(wire.decode, answer)
+        )
+        stream = stub(request)
+        try:
+            while answered := await stream.read():
+                yield answered
+        except grpc.aio.AioRpcError as lost:
+            raise _error(lost) from lost
+        finally:
+            stream.cancel()
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+def _error(refused: grpc.aio.AioRpcError) -> CallError:
+    name = refused.code().name.title().replace("_", "").replace("Cancelled", "Canceled")
+    return CallError(name, refused.details() or "")

@@ -58,8 +58,12 @@ class Home:
     others: Sequence[Object] = ()
 
 
-def refusal(pod: Object, home: Home) -> Refusal | None:
-    for check in _CHECKS:
+Check: TypeAlias = Callable[[Object, Home], Refusal | None]
+
+
+def refusal(pod: Object, home: Home, checks: Sequence[Check] = ()) -> Refusal | None:
+    """Of all `checks` (EARLY, LATER; none is both) the first that refuses."""
+    for check in checks or (*EARLY, *LATER):
         if (refused := check(pod, home)) is not None:
             return refused
     return None
@@ -169,13 +173,13 @@ def _dotted(name: str) -> str:
     return name if first < 0 or name[first] == "." else name.translate(str.maketrans("./", "/."))
 
 
-_CHECKS: tuple[Callable[[Object, Home], Refusal | None], ...] = (
-    _pressure,
+EARLY: tuple[Check, ...] = (_pressure, _sysctls)
+"""What is asked before the pod is given devices and the like."""
+LATER: tuple[Check, ...] = (
     _system,
     _resources,
     _affinity,
     _ports,
     _taints,
     _apparmor,
-    _sysctls,
 )

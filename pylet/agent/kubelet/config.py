@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pylet.agent.kubelet import labels
@@ -29,8 +29,10 @@ from pylet.agent.kubelet.spec import all_containers, container_hash, is_host_net
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.api.object import Object, dig
 from pylet.cri.messages import (
+    CDIDevice,
     ContainerConfig,
     ContainerMetadata,
+    Device,
     ImageSpec,
     KeyValue,
     LinuxContainerConfig,
@@ -106,6 +108,17 @@ def _port_mappings(pod: Object) -> list[PortMapping]:
 
 
 @dataclass(frozen=True, slots=True)
+class Extras:
+    """What a container is made with for the sake of what it was given of the node."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    mounts: tuple[Mount, ...] = ()
+    devices: tuple[Device, ...] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    cdi_devices: tuple[CDIDevice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a container is made with beside its spec.
 
@@ -120,6 +133,7 @@ class Surroundings:
     restarts: int
     user: ImageUser
     target_id: str = ""
+    extras: Extras = Extras()
 
 
 def container_config(pod: Object, container: Object, around: Surroundings, settings: Settings) -> ContainerConfig:
@@ -132,10 +146,10 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
         args=tuple(expand(word, values) for word in container.get("args") or ()),
         working_dir=container.get("workingDir", ""),
         envs=tuple(KeyValue(key, value.encode(errors="surrogateescape")) for key, value in values.items()),
-        mounts=(*around.bindings.mounts, *_file_mounts(around)),
-        devices=around.bindings.devices,
+        mounts=(*around.extras.mounts, *around.bindings.mounts, *_file_mounts(around)),
+        devices=(*around.extras.devices, *around.bindings.devices),
         labels={**_pod_labels(pod), labels.CONTAINER_NAME: name},
-        annotations=_annotations(pod, container, around.restarts),
+        annotations={**around.extras.annotations, **_annotations(pod, container, around.restarts)},
         log_path=f"{name}/{around.restarts}.log",
         stdin=bool(container.get("stdin")),
         stdin_once=bool(container.get("stdinOnce")),
@@ -144,6 +158,7 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
             container_resources(pod, container, settings.memory_bytes),
             container_security(pod, container, around.user, around.target_id),
         ),
+        cdi_devices=around.extras.cdi_devices,
     )
 
 

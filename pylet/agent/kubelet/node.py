@@ -11,12 +11,14 @@ from pylet.agent.kubelet import node_status
 from pylet.agent.kubelet.kubelet_config import DEFAULT
 from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.node_status import Identity, RuntimeFacts
+from pylet.agent.kubelet.provisions import Provisions
 from pylet.aio.clock import Clock
 from pylet.api import timestamps
 from pylet.api.errors import AlreadyExists, ApiError, NotFound
 from pylet.api.kinds.lease import KIND as LEASE
 from pylet.api.kinds.node import KIND as NODE
-from pylet.api.object import Key, Object, labels_of, uid_of
+from pylet.api.object import Key, Object, dig, key_of, labels_of, uid_of
+from pylet.api.resources import is_extended
 from pylet.client.interface import Client, PatchType
 from pylet.client.view import Table
 from pylet.cri.interface import CriError, Runtime
@@ -28,6 +30,7 @@ _LEASE_SECONDS = 40
 _RENEW_SECONDS = 10
 _WHILE_NOT_READY_SECONDS = 0.2
 _RUNTIME_SECONDS = 10
+_GATHER_SECONDS = 0.5
 
 
 class NodeReporter:
@@ -54,6 +57,9 @@ class NodeReporter:
         self.config = DEFAULT
         self.pressures: Callable[[], Collection[str]] = frozenset
         """The conditions of running short that hold; to be set before it runs."""
+        self.provisions: Provisions | None = None
+        """Whose devices the status counts."""
+        self._told = asyncio.Event()
 
     async def register(self) -> Object:
         """The Node as the API has it, created if it was not there. Raises: ApiError."""
@@ -69,8 +75,19 @@ class NodeReporter:
         missing = {name: value for name, value in labels_of(wanted).items() if labels_of(node).get(name) != value}
         if missing:
             node = await self._client.patch(NODE, key, {"metadata": {"labels": missing}})
+        if self.provisions is not None and self.provisions.is_new:
+            node = await self._without_devices(node)
         self._uid, self._reported = uid_of(node), node.get("status") or {}
         return node
+
+    async def _without_devices(self, node: Object) -> Object:
+        """A machine that took over a Node does not have what the one before had."""
+        known = dig(node, "status", "capacity", default={})
+        none = {name: "0" for name, amount in known.items() if is_extended(name) and amount != "0"}
+        if not none:
+            return node
+        patch = {"status": {"capacity": none, "allocatable": none}}
+        return await self._client.patch(NODE, key_of(node), patch, subresource="status")
 
     async def run(self, nodes: Table) -> None:
         """Heartbeats until cancelled. An API server that is away is logged once per outage.
@@ -93,7 +110,24 @@ class NodeReporter:
                 if failed.message != failing:
                     log.warning("heartbeat of node %s: %s", self._identity().name, failed.message)
                 failing = failed.message
-            await self._clock.sleep(_RENEW_SECONDS if ready else _WHILE_NOT_READY_SECONDS)
+            await self._pause(_RENEW_SECONDS if ready else _WHILE_NOT_READY_SECONDS)
+
+    def tell(self) -> None:
+        """There is something new to report."""
+        self._told.set()
+
+    async def _pause(self, seconds: float) -> None:
+        tasks = [asyncio.create_task(self._clock.sleep(seconds)), asyncio.create_task(self._wait_told())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _wait_told(self) -> None:
+        await self._told.wait()
+        await self._clock.sleep(_GATHER_SECONDS)
+        self._told.clear()
 
     async def _register_again(self) -> bool:
         self._lease = None
@@ -112,7 +146,10 @@ class NodeReporter:
         now = self._clock.now()
         runtime = await self._runtime_facts()
         identity = self._identity()
-        status = node_status.status(identity, self._machine, self.pressures(), runtime, before, now, self.config)
+        devices = self.provisions.devices() if self.provisions is not None else {}
+        status = node_status.status(
+            identity, self._machine, self.pressures(), runtime, before, now, self.config, devices
+        )
         if in_use := self.volumes_in_use():
             status["volumesInUse"] = in_use
         elif before.get("volumesInUse"):

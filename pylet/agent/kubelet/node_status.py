@@ -5,15 +5,17 @@ Source: upstream `pkg/kubelet/kubelet_node_status.go` and `nodestatus/setters.go
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from pylet.agent.kubelet.kubelet_config import DEFAULT, KubeletConfig
 from pylet.agent.kubelet.machine import Machine
 from pylet.api import timestamps
 from pylet.api.object import Object
 from pylet.api.quantity import NANOS
+from pylet.api.resources import is_extended
 from pylet.version import VERSION
 
 _DECLARED = ("InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers")
@@ -70,11 +72,13 @@ def status(
     before: Object,
     now: datetime,
     config: KubeletConfig = DEFAULT,
+    devices: Mapping[str, tuple[int, int]] = MappingProxyType({}),
 ) -> Object:
     """The status to report; transition times are kept from `before`, the status reported last.
 
-    `pressures` are the conditions of running short that hold.
+    `pressures` are the conditions of running short that hold, `devices` capacity and allocatable of extended resources.
     """
+    extended = {name: amount for name, amount in (before.get("capacity") or {}).items() if is_extended(name)}
     conditions = [_pressure(*words, pressed=words[0] in pressures) for words in _PRESSURES]
     if runtime.problem:
         ready = ("Ready", "False", "KubeletNotReady", runtime.problem)
@@ -85,8 +89,16 @@ def status(
             *({"type": "InternalIP", "address": address} for address in identity.addresses),
             {"type": "Hostname", "address": identity.name},
         ],
-        "capacity": capacity(machine, config),
-        "allocatable": allocatable(machine, config),
+        "capacity": {
+            **extended,
+            **capacity(machine, config),
+            **{name: str(all_) for name, (all_, _) in devices.items()},
+        },
+        "allocatable": {
+            **extended,
+            **allocatable(machine, config),
+            **{name: str(well) for name, (_, well) in devices.items()},
+        },
         "conditions": [_condition(found, before, now) for found in (*conditions, ready)],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": identity.kubelet_port}} if identity.kubelet_port else {},
         "nodeInfo": {

@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.logrotation import LogRotation
 from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.orphans import orphan_pods
+from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.resources import PERIOD_MICROS, tier_shares
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Isolate, Node, Volumes, is_open
@@ -61,6 +63,7 @@ class Pods:
         tables: Mapping[Kind, Table],
         clock: Clock,
         settings: Settings,
+        provisions: Provisions,
         cgroups: Cgroups | None = None,
         isolate: Isolate = is_open,
     ) -> None:
@@ -89,8 +92,10 @@ class Pods:
             starts,
             self.pods,
             self.end_all,
+            provisions,
             isolate=isolate,
         )
+        provisions.active, provisions.told = self._active, self._poke
         self._workers: dict[str, Worker] = {}
         self._others = asyncio.Event()
         volumes.wake = self._volumes_changed
@@ -228,6 +233,15 @@ class Pods:
             for worker in list(self._workers.values()):
                 if not worker.logs.keys() <= running:
                     worker.poke()
+
+    def _active(self) -> list[str]:
+        """Those that may hold something of the node."""
+        return [uid for uid, worker in self._workers.items() if dig(worker.pod, "status", "phase") not in TERMINAL]
+
+    def _poke(self, uids: Iterable[str]) -> None:
+        for uid in uids:
+            if worker := self._workers.get(uid):
+                worker.poke()
 
     def _volumes_changed(self, pod_uid: str) -> None:
         if worker := self._workers.get(pod_uid):

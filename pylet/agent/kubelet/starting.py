@@ -22,6 +22,7 @@ from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.images import ImageError, Images, credentials, with_tag
 from pylet.agent.kubelet.names import NameTooLong
 from pylet.agent.kubelet.observed import Observed
+from pylet.agent.kubelet.provisions import CannotProvide, Provisions
 from pylet.agent.kubelet.resources import pod_resources
 from pylet.agent.kubelet.security import ImageUser
 from pylet.agent.kubelet.settings import Settings
@@ -91,6 +92,7 @@ class Node:
     """Those bound to this node, as the API has them."""
     end_all: Callable[[Iterable[Object], Ending], Awaitable[None]]
     """Make pods fail; returns when they have ended."""
+    provisions: Provisions
     isolate: Isolate = is_open
 
 
@@ -237,9 +239,10 @@ class Starter:
         assert sandbox is not None
         try:
             await node.volumes.mount(pod, [volume["name"] for volume in _image_volumes(pod, container)])
-            values = await self._environment(pod, container, observed)
+            extras = await node.provisions.extras(pod, container)
+            values = {**extras.environment, **await self._environment(pod, container, observed)}
             bindings = await node.volumes.bind(pod, container, values)
-        except (EnvError, VolumeError) as failed:
+        except (CannotProvide, EnvError, VolumeError) as failed:
             raise CannotRun("CreateContainerConfigError", str(failed)) from failed
         user = await self._user(pod, container)
         try:
@@ -248,7 +251,7 @@ class Starter:
             raise CannotRun(
                 "CreateContainerConfigError", f"failed to write the container's files: {failed}"
             ) from failed
-        around = Surroundings(values, bindings, files, image, restarts, user, _target(container, observed))
+        around = Surroundings(values, bindings, files, image, restarts, user, _target(container, observed), extras)
         config = container_config(pod, container, around, node.settings)
         try:
             id_ = await node.runtime.create_container(

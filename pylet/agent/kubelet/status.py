@@ -39,6 +39,8 @@ class Circumstances:
     failure: tuple[str, str] | None = None
     passing: Sequence[Object] = ()
     """Conditions that come and go: of a resize under way, of a disruption."""
+    devices: Mapping[str, Sequence[Object]] = field(default_factory=dict)
+    """By container, how the devices it was given fare."""
 
 
 def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datetime) -> Object:
@@ -51,7 +53,7 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
         return _container_status(pod, container, observed, facts, known.get(container["name"], {}))
 
     inits = [describe(container) for container in init_containers(pod)]
-    apps = [describe(container) for container in app_containers(pod)]
+    apps = [_with_devices(describe(container), facts) for container in app_containers(pod)]
     others = [describe(container) for container in ephemeral_containers(pod)]
     if is_ending and not observed.running and observed.sandbox is None:
         inits, apps = _lost(inits), [_ended(status, pod) for status in apps]
@@ -158,6 +160,11 @@ def _resources(container: Object, enforced: Object | None) -> Object:
     if requests := resources.get("requests"):
         found["allocatedResources"] = requests
     return found
+
+
+def _with_devices(status: Object, facts: Circumstances) -> Object:
+    devices = facts.devices.get(status["name"])
+    return {**status, "allocatedResourcesStatus": devices} if devices else status
 
 
 def _mount_status(mount: Object) -> Object:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -171,7 +171,10 @@ class Worker:
         """Refuse a pod that is new here and that this node cannot run; for a critical one others have to go."""
         running = [pod for pod in self._others() if dig(pod, "status", "startTime")]
         home = admission.Home(self.node.abilities, self._own_node(), running)
-        refused = admission.refusal(self.pod, home)
+        provisions = self.node.provisions
+        refused = admission.refusal(self.pod, home, admission.EARLY) or await provisions.admit(self.pod)
+        home = replace(home, node=provisions.with_room(home.node))
+        refused = refused or admission.refusal(self.pod, home, admission.LATER)
         if refused is None and (short := list(admission.shortages(self.pod, home))):
             refused = await self._make_room(running, short)
         if refused is not None:
@@ -451,7 +454,8 @@ class Worker:
             return True
         node = self.node
         passing = [*self._resizing.conditions, *self._disrupted()]
-        facts = Circumstances(node.settings.host_ips, self._waiting, self._failure, passing)
+        health = node.provisions.health(self.pod)
+        facts = Circumstances(node.settings.host_ips, self._waiting, self._failure, passing, health)
         patch = status_patch(self.pod, pod_status(pod, observed, facts, node.clock.now()))
         if patch is None:
             return True

@@ -15,6 +15,7 @@ from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.images import ImageError, Images
 from pylet.agent.kubelet.preemption import PREEMPTED
+from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Node
 from pylet.agent.kubelet.stopping import Ending
@@ -122,6 +123,7 @@ class Story:
             start,
             lambda: self.pods,
             self._end_all,
+            Provisions(root, clock),
         )
         self.worker = Worker(of, node)
         self.pods: list[Object] = []

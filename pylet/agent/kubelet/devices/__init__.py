@@ -1,0 +1,1 @@
+"""Devices that plugins of the node offer to its pods (device plugin API v1beta1)."""
