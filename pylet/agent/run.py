@@ -103,6 +103,8 @@ class Api:
     ca: Path
     reconnect: Callable[[], Awaitable[None]] | None = None
     """Give up connections from addresses this machine does not have any more."""
+    custom: Tables | None = None
+    """Tables of custom kinds; without these they are watched through the client."""
 
 
 def main(config: AgentConfig) -> None:
@@ -139,7 +141,7 @@ async def serve(config: AgentConfig) -> None:
         memory = DiskMemory(vault, clock)
         group.create_task(memory.run())
         corrections, tables = Corrections(), Informers(client, group, memory)
-        api = Api(RememberingClient(client, memory, corrections, clock), tables, credentials.ca, client.renewed)
+        api = Api(RememberingClient(client, memory, corrections, clock), tables, credentials.ca, client.renewed, tables)
 
         async def correct() -> None:
             corrections.correct(await tables.table(ENDPOINT_SLICE))
@@ -322,9 +324,11 @@ async def _run_node_at(
             api.tables,
             tables[SERVICE],
             tables[ENDPOINT_SLICE],
+            tables[NODE],
             clock,
             node=config.node_name,
             directory=config.data_dir / "agent" / "ingress",
+            custom=api.custom,
         )
         async with asyncio.TaskGroup() as group:
             for component in (

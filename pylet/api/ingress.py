@@ -11,6 +11,8 @@ CONTROLLER = "pylet.io/ingress"
 """What an IngressClass names to be served by the nodes themselves."""
 SERVES = "pylet.io/ingress"
 """Annotation of a Node whose proxy serves them."""
+GATEWAYS = "pylet.io/gateway"
+"""Annotation of a Node that shall serve Gateways: there are some (`server.controllers.gateway`)."""
 _CLASS = "kubernetes.io/ingress.class"
 
 

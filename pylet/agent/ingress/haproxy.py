@@ -6,14 +6,16 @@ for HAProxy 2.6 (management guide: `add server`, `del server`; configuration man
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import PurePath
 
-from pylet.agent.ingress.model import ANY_HOST, Config
+from pylet.agent.ingress import handling
+from pylet.agent.ingress.model import Backend, Config, Port
+from pylet.agent.ingress.routing import Routing, routing
 
-MAIN, HOSTS, EXACT, PREFIX, CERTIFICATES = "haproxy.cfg", "hosts.map", "exact.map", "prefix.map", "certificates.list"
+MAIN = "haproxy.cfg"
 SOCKET = "admin.sock"
 
 _GLOBAL = """\
@@ -41,18 +43,14 @@ defaults
     timeout server 60s
     timeout tunnel 1h
 
-frontend ingress
+backend nowhere
+    http-request return status 404 content-type text/plain string "no Ingress leads here"
+"""
+_FRONTEND = """\
+frontend {name}
 {binds}
     http-request set-var(txn.host) req.hdr(host),field(1,:),lower
-    http-request set-var(txn.site) var(txn.host),map_str({directory}/hosts.map)
-    http-request set-var(txn.site) var(txn.host),regsub(^[^.]+,*),map_str({directory}/hosts.map) \
-if !{{ var(txn.site) -m found }}
-    http-request set-var(txn.site) str({any}) if !{{ var(txn.site) -m found }}
-    http-request set-var(txn.path) path
-    http-request set-var(txn.where) var(txn.site),concat(,txn.path)
-    http-request set-var(txn.to) var(txn.where),map_str({directory}/exact.map)
-    http-request set-var(txn.to) var(txn.where),concat(/),map_beg({directory}/prefix.map) \
-if !{{ var(txn.to) -m found }}
+{sites}
     http-request set-header X-Forwarded-For %[src]
     http-request set-header X-Real-IP %[src]
     http-request set-header X-Forwarded-Host %[req.hdr(host)]
@@ -61,9 +59,6 @@ if !{{ var(txn.to) -m found }}
     http-request set-header X-Forwarded-Proto http if !{{ ssl_fc }}
     use_backend %[var(txn.to)] if {{ var(txn.to) -m found }}
     default_backend {default}
-
-backend nowhere
-    http-request return status 404 content-type text/plain string "no Ingress leads here"
 """
 
 
@@ -74,8 +69,6 @@ class Place:
     directory: PurePath
     threads: int = 1
     user: str = "haproxy"
-    http_port: int = 80
-    https_port: int = 443
     families: tuple[int, ...] = (4,)
 
 
@@ -93,30 +86,31 @@ class Commands:
 
 def files(config: Config, place: Place) -> dict[str, bytes]:
     """All files by name, below the place's directory."""
-    found = {
-        HOSTS: _map({route.host: route.host for route in config.routes}),
-        EXACT: _map({route.host + route.path: to for route, to in config.routes.items() if route.is_exact}),
-        PREFIX: _map({route.host + route.path: to for route, to in config.routes.items() if not route.is_exact}),
-    }
-    for key, pair in config.pairs.items():
-        found[f"{key.namespace}_{key.name}.pem"] = pair.pem
-    found[CERTIFICATES] = "".join(
-        f"{place.directory}/{key.namespace}_{key.name}.pem {' '.join(pair.hosts)}".rstrip() + "\n"
-        for key, pair in sorted(config.pairs.items())
-    ).encode()
-    found[MAIN] = _main(config, place).encode()
+    found = {f"{key.namespace}_{key.name}.pem": pem for key, pem in config.pems.items()}
+    parts = [_global(config, place)]
+    for port, numbers in _frontends(config):
+        name = str(numbers[0])
+        routed = routing(port, f"{place.directory}/{name}.")
+        found |= {f"{name}.{kind}.map": content for kind, content in routed.maps.items()}
+        for number in numbers:
+            if config.ports[number].certificates:
+                found[f"{number}.list"] = _certificates(config.ports[number], config, place)
+        parts.append(_frontend(port, numbers, routed, config, place))
+    parts += _backends(config)
+    found[MAIN] = "\n".join(parts).encode()
     return found
 
 
 def generation(config: Config) -> str:
     """Names what only a reload can change: what the running one was started with."""
-    fixed = replace(config, backends={name: replace(b, endpoints=()) for name, b in config.backends.items()})
     said = (
-        sorted(fixed.routes.items()),
-        sorted((name, b.redirects) for name, b in fixed.backends.items()),
-        sorted((key, pair.pem, pair.hosts) for key, pair in fixed.pairs.items()),
-        fixed.default,
-        fixed.proxy_protocol,
+        sorted(
+            (number, port.routes, port.default, port.certificates, sorted(port.hosts))
+            for number, port in config.ports.items()
+        ),
+        sorted((name, repr(replace(backend, endpoints=()))) for name, backend in config.backends.items()),
+        sorted(config.pems.items()),
+        config.proxy_protocol,
     )
     return sha256(repr(said).encode()).hexdigest()[:16]
 
@@ -134,7 +128,8 @@ def _commands(before: Config, after: Config) -> Iterator[str]:
         had, has = set(before.backends[name].endpoints), set(backend.endpoints)
         for endpoint in sorted(has - had):
             server = f"{name}/{_server(endpoint)}"
-            yield f"add server {server} {endpoint}"  # refused where one is still draining: then it is awakened
+            # Refused where one is still draining: then it is awakened.
+            yield f"add server {server} {endpoint}{_protocol(backend)}"
             yield f"set server {server} state ready"
         gone += [f"{name}/{_server(endpoint)}" for endpoint in sorted(had - has)]
     for server in gone:
@@ -142,40 +137,65 @@ def _commands(before: Config, after: Config) -> Iterator[str]:
         yield f"del server {server}"  # refused while it has connections: then it sleeps until the next reload
 
 
-def _main(config: Config, place: Place) -> str:
-    parts = [
-        _GLOBAL.format(
-            generation=generation(config),
-            directory=place.directory,
-            user=f"user {place.user}\n    group {place.user}" if place.user else "",
-            threads=place.threads,
-            binds="\n".join(_binds(config, place)),
-            any=ANY_HOST,
-            default=config.default or "nowhere",
-        )
-    ]
+def _global(config: Config, place: Place) -> str:
+    return _GLOBAL.format(
+        generation=generation(config),
+        directory=place.directory,
+        user=f"user {place.user}\n    group {place.user}" if place.user else "",
+        threads=place.threads,
+    )
+
+
+def _frontends(config: Config) -> Iterator[tuple[Port, list[int]]]:
+    """Ports that lead to the same are one frontend, as HTTP and HTTPS often do."""
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for number, port in sorted(config.ports.items()):
+        alike.setdefault((port.routes, port.default, port.hosts), []).append(number)
+    for numbers in alike.values():
+        yield config.ports[numbers[0]], numbers
+
+
+def _frontend(port: Port, numbers: list[int], routed: Routing, config: Config, place: Place) -> str:
+    return _FRONTEND.format(
+        name=f"port-{numbers[0]}",
+        binds="\n".join(bind for number in numbers for bind in _binds(number, config, place)),
+        sites="\n".join(f"    http-request {rule}" for rule in routed.rules),
+        default=port.default or "nowhere",
+    )
+
+
+def _backends(config: Config) -> Iterator[str]:
     for name, backend in sorted(config.backends.items()):
-        lines = [f"backend {name}"]
-        if backend.redirects:
-            lines.append("    http-request redirect scheme https code 308 unless { ssl_fc }")
-        lines += [f"    server {_server(endpoint)} {endpoint}" for endpoint in backend.endpoints]
-        parts.append("\n".join(lines) + "\n")
-    return "\n".join(parts)
+        lines = [f"backend {name}", *(f"    {rule}" for rule in handling.rules(backend.handling))]
+        lines += [f"    server {_server(endpoint)} {endpoint}{_protocol(backend)}" for endpoint in backend.endpoints]
+        yield "\n".join(lines) + "\n"
 
 
-def _binds(config: Config, place: Place) -> Iterator[str]:
+def _protocol(backend: Backend) -> str:
+    return " proto h2" if backend.is_h2c else ""
+
+
+def _binds(number: int, config: Config, place: Place) -> Iterator[str]:
+    port = config.ports[number]
     proxied = " accept-proxy" if config.proxy_protocol else ""
-    tls = f" ssl crt-list {place.directory}/{CERTIFICATES} strict-sni alpn h2,http/1.1"
+    tls = ""
+    if port.certificates:
+        strict = "" if any("*" in one.hosts for one in port.certificates) else " strict-sni"
+        tls = f" ssl crt-list {place.directory}/{number}.list{strict} alpn h2,http/1.1"
     for family in place.families:
         address, only = ("[::]", " v6only") if family == 6 else ("0.0.0.0", "")
-        yield f"    bind {address}:{place.http_port}{only}{proxied}"
-        if config.pairs:
-            yield f"    bind {address}:{place.https_port}{only}{proxied}{tls}"
+        yield f"    bind {address}:{number}{only}{proxied}{tls}"
+
+
+def _certificates(port: Port, config: Config, place: Place) -> bytes:
+    """The first is shown to who names no host that another is for, unless HAProxy is strict about names."""
+    lines = []
+    for one in sorted(port.certificates, key=lambda one: ("*" not in one.hosts, one.secret, one.hosts)):
+        if one.secret in config.pems:
+            path = f"{place.directory}/{one.secret.namespace}_{one.secret.name}.pem"
+            lines.append(f"{path} {' '.join(host for host in one.hosts if host != '*')}".rstrip() + "\n")
+    return "".join(lines).encode()
 
 
 def _server(endpoint: str) -> str:
     return "s" + endpoint.strip("[").replace("]", "").replace(":", "_")
-
-
-def _map(pairs: Mapping[str, str]) -> bytes:
-    return "".join(f"{key} {value}\n" for key, value in sorted(pairs.items())).encode()

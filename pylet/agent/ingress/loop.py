@@ -1,7 +1,8 @@
-"""Keeps this node's HAProxy equal to what the Ingresses of our classes say.
+"""Keeps this node's HAProxy equal to what the Ingresses and Gateways of our classes say.
 
-Nothing runs while there is no such Ingress. The Node says by an annotation whether it serves: the addresses Ingresses
-are told (`server.controllers.ingress`) follow that. A node that cannot serve says why in an event, and tries on.
+Nothing runs while there is neither. Of Gateways a node hears by an annotation of its Node, and only then watches what
+they are made of. The Node says by another whether it serves: the addresses that Ingresses and Gateways are told
+(`server.controllers`) follow that. A node that cannot serve says why in an event, and tries on.
 """
 
 from __future__ import annotations
@@ -11,32 +12,62 @@ import contextlib
 import logging
 import os
 import pwd
-import ssl
-from base64 import b64decode
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 
-from pylet.agent.ingress import haproxy, model
-from pylet.agent.ingress.model import Config, Problem
+from pylet.agent.ingress import haproxy, ingresses, model
+from pylet.agent.ingress.certificates import Certificates
+from pylet.agent.ingress.model import SERVICE_NAME, Config, Problem
 from pylet.agent.ingress.process import Haproxy, HaproxyError, Missing
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError
-from pylet.api.ingress import SERVES, ours, secrets_of
+from pylet.api.ingress import GATEWAYS, SERVES, ours, secrets_of
 from pylet.api.kinds.ingress import KIND as INGRESS
 from pylet.api.kinds.ingressclass import KIND as INGRESS_CLASS
 from pylet.api.kinds.node import KIND as NODE
-from pylet.api.kinds.secret import KIND as SECRET
-from pylet.api.object import Key, Object, key_of
+from pylet.api.object import Key, Object, annotations_of, key_of
 from pylet.client.events import Recorder
+from pylet.client.informer import Informers
 from pylet.client.interface import Client, Tables
 from pylet.client.view import Entry, Table
 
+if TYPE_CHECKING:
+    from pylet.agent.ingress.gateway_tables import GatewayTables
+    from pylet.agent.ingress.gateways import Asked
+
 log = logging.getLogger(__name__)
 
-_SERVICE_NAME = "kubernetes.io/service-name"
 _GATHER_SECONDS = 0.01
 _RETRY_SECONDS = (1.0, 60.0)
+_OPEN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """All that somebody wants served here."""
+
+    ingresses: list[Object]
+    classes: list[Object]
+    gateways: list[Object]
+    asked: Asked | None
+
+    @property
+    def everybody(self) -> list[tuple[str, Object]]:
+        return [*(("Ingress", one) for one in self.ingresses), *(("Gateway", one) for one in self.gateways)]
+
+    def services(self) -> set[Key]:
+        found = {key for one in self.ingresses for key in ingresses.services_of(one)}
+        if self.asked:
+            from pylet.agent.ingress import gateways
+
+            found |= set(gateways.services_of(self.asked.routes))
+        return found
+
+    def secrets(self) -> set[Key]:
+        found = {key for one in self.ingresses for key in secrets_of(one)}
+        return found | {key for one in (self.asked.listeners if self.asked else ()) for key in one.certificates}
 
 
 class Ingresses:
@@ -48,62 +79,67 @@ class Ingresses:
         tables: Tables,
         services: Table,
         slices: Table,
+        nodes: Table,
         clock: Clock,
         *,
         node: str,
         directory: Path,
+        custom: Tables | None = None,
     ) -> None:
+        """`custom` has the tables of custom kinds; without it they are watched through the client."""
         self._client = client
         self._tables = tables
+        self._custom = custom
         self._services = services
         self._slices = slices
+        self._nodes = nodes
         self._clock = clock
-        self._node = node
+        self._node = Key("", node)
         self._directory = directory
         self._proxy = Haproxy(directory, clock)
         self._recorder = Recorder(client, clock, "ingress", node)
         self._running: Config | None = None
         self._serves: bool | None = None
-        self._wanted: set[Key] = set()
-        self._secrets: dict[Key, asyncio.Task[None]] = {}
-        self._secret_tables: dict[Key, Table] = {}
-        self._checked: dict[Key, tuple[int, bytes | str]] = {}
+        self._leads_to: set[Key] = set()
+        self._opening: asyncio.Task[None] | None = None
+        self._gateways: GatewayTables | None = None
         self._problems: tuple[Problem, ...] = ()
         self._told: set[Problem] = set()
         self._wake = asyncio.Event()
+        self._certificates = Certificates(tables, directory, self._wake.set)
 
     async def run(self) -> None:
-        ingresses, classes = await self._tables.table(INGRESS), await self._tables.table(INGRESS_CLASS)
+        shown, classes = await self._tables.table(INGRESS), await self._tables.table(INGRESS_CLASS)
         async with asyncio.TaskGroup() as group:
             with contextlib.ExitStack() as stack:
-                for table in (ingresses, classes):
+                for table in (shown, classes):
                     stack.callback(table.listen(lambda before, after: self._wake.set()))
                 stack.callback(self._services.listen(self._service_changed))
                 stack.callback(self._slices.listen(self._slice_changed))
+                stack.callback(self._nodes.listen(self._node_changed))
                 group.create_task(self._recorder.run())
-                await self._keep(ingresses, classes, group, stack)
+                await self._keep(shown, classes, group, stack)
 
-    async def _keep(
-        self, ingresses: Table, classes: Table, group: asyncio.TaskGroup, stack: contextlib.ExitStack
-    ) -> None:
+    async def _keep(self, shown: Table, classes: Table, group: asyncio.TaskGroup, stack: contextlib.ExitStack) -> None:
         delay, forget = _RETRY_SECONDS[0], stack.enter_context(contextlib.ExitStack())
         while True:
             self._wake.clear()
-            shown = [entry.object for entry in classes.entries.values()]
-            mine = ours((entry.object for entry in ingresses.entries.values()), shown)
-            self._follow(mine, group)
+            wanted = await self._want(shown, classes, group)
+            self._leads_to = wanted.services()
+            self._certificates.follow(wanted.secrets(), group)
             try:
-                if await self._serve(mine, shown):
+                if await self._serve(wanted):
                     forget.close()
                     forget.callback(self._proxy.on_end(self._ended))
                 delay = _RETRY_SECONDS[0]
-                self._tell(mine, self._problems)
-                await self._say(serves=bool(mine))
+                self._tell(wanted, self._problems)
+                await self._say(serves=bool(wanted.everybody))
             except (HaproxyError, OSError, TimeoutError) as failed:
                 self._running = None
                 reason = "ProxyMissing" if isinstance(failed, Missing) else "ProxyFailed"
-                everywhere = [Problem(key_of(one), reason, f"node {self._node}: {failed}") for one in mine]
-                self._tell(mine, [*self._problems, *everywhere])
+                message = f"node {self._node}: {failed}"
+                everywhere = [Problem(kind, key_of(one), reason, message) for kind, one in wanted.everybody]
+                self._tell(wanted, [*self._problems, *everywhere])
                 await self._say(serves=False)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay):
@@ -115,43 +151,39 @@ class Ingresses:
 
     # ---- observing
 
-    def _follow(self, mine: Iterable[Object], group: asyncio.TaskGroup) -> None:
-        """Watch the Secrets these Ingresses name, and no others."""
-        mine = list(mine)
-        self._wanted = {key for one in mine for key in model.services_of(one)}
-        secrets = {key for one in mine for key in secrets_of(one)}
-        for key in self._secrets.keys() - secrets:
-            self._secrets.pop(key).cancel()
-        for key in secrets - self._secrets.keys():
-            self._secrets[key] = group.create_task(self._watch(key))
+    async def _want(self, shown: Table, classes: Table, group: asyncio.TaskGroup) -> _Wanted:
+        if self._is_asked() and self._opening is None:
+            self._opening = group.create_task(self._open(group))
+            await asyncio.wait([self._opening], timeout=_OPEN_SECONDS)  # a proxy that runs shall not lose its Gateways
+        of_class = [entry.object for entry in classes.entries.values()]
+        mine = ours((entry.object for entry in shown.entries.values()), of_class)
+        gateways, asked = self._gateways.picture() if self._gateways else ([], None)
+        return _Wanted(mine, of_class, gateways, asked)
 
-    async def _watch(self, key: Key) -> None:
-        try:
-            table = self._secret_tables[key] = await self._tables.object_table(SECRET, key)
-            self._wake.set()
-            stop = table.listen(lambda before, after: self._secret_changed(key, before, after))
-            try:
-                await asyncio.Event().wait()
-            finally:
-                stop()
-        finally:
-            self._secret_tables.pop(key, None)
-            self._checked.pop(key, None)
-            self._tables.release(SECRET, key)
+    def _is_asked(self) -> bool:
+        """Whether there are Gateways."""
+        own = self._nodes.entries.get(self._node)
+        return own is not None and annotations_of(own.object).get(GATEWAYS) == "true"
 
-    def _secret_changed(self, key: Key, before: Entry | None, after: Entry | None) -> None:
-        entry = after or before
-        if entry is not None and entry.key == key:
+    async def _open(self, group: asyncio.TaskGroup) -> None:
+        from pylet.agent.ingress.gateway_tables import GatewayTables
+
+        custom = self._custom or Informers(self._client, group)
+        self._gateways = await GatewayTables.of(self._tables, custom, self._wake.set)
+        self._wake.set()
+
+    def _node_changed(self, before: Entry | None, after: Entry | None) -> None:
+        if after is not None and after.key == self._node and self._opening is None and self._is_asked():
             self._wake.set()
 
     def _service_changed(self, before: Entry | None, after: Entry | None) -> None:
         entry = after or before
-        if entry is not None and entry.key in self._wanted:
+        if entry is not None and entry.key in self._leads_to:
             self._wake.set()
 
     def _slice_changed(self, before: Entry | None, after: Entry | None) -> None:
         for entry in (before, after):
-            if entry and Key(entry.key.namespace, entry.labels.get(_SERVICE_NAME, "")) in self._wanted:
+            if entry and Key(entry.key.namespace, entry.labels.get(SERVICE_NAME, "")) in self._leads_to:
                 self._wake.set()
 
     def _ended(self) -> None:
@@ -160,24 +192,14 @@ class Ingresses:
 
     # ---- acting
 
-    async def _serve(self, mine: list[Object], classes: list[Object]) -> bool:
+    async def _serve(self, wanted: _Wanted) -> bool:
         """Make the proxy do what these say; whether it is another process now. Raises: HaproxyError."""
-        if not mine:
+        if not wanted.everybody:
             if self._serves is not False:
                 self._proxy.stop()
             self._running, self._problems = None, ()
             return False
-        config = model.build(
-            mine,
-            {key: self._services.entries[key].object for key in self._wanted if key in self._services.entries},
-            (
-                entry.object
-                for entry in self._slices.entries.values()
-                if Key(entry.key.namespace, entry.labels.get(_SERVICE_NAME, "")) in self._wanted
-            ),
-            {key: await self._pair(key) for key in self._secrets},
-            classes,
-        )
+        config = self._config(wanted, await self._certificates.pems())
         self._problems = config.problems
         files = haproxy.files(config, self._place())
         is_new = True
@@ -195,32 +217,21 @@ class Ingresses:
         self._running = config
         return is_new
 
-    async def _pair(self, key: Key) -> bytes | str:
-        """PEM that TLS can use, or why not; "" while the Secret is still asked for."""
-        if key not in self._secret_tables:
-            return ""
-        entry = self._secret_tables[key].entries.get(key)
-        if entry is None:
-            return f'Secret "{key}" is not there'
-        known = self._checked.get(key)
-        if known is None or known[0] != entry.revision:
-            known = self._checked[key] = entry.revision, await asyncio.to_thread(self._check, entry.object)
-        return known[1]
+    def _config(self, wanted: _Wanted, pems: dict[Key, bytes | str]) -> Config:
+        backends = model.Backends.of(
+            {key: self._services.entries[key].object for key in self._leads_to if key in self._services.entries},
+            (
+                entry.object
+                for entry in self._slices.entries.values()
+                if Key(entry.key.namespace, entry.labels.get(SERVICE_NAME, "")) in self._leads_to
+            ),
+        )
+        parts = [ingresses.build(wanted.ingresses, backends, pems, wanted.classes)]
+        if wanted.asked and wanted.gateways:
+            from pylet.agent.ingress import gateways
 
-    def _check(self, secret: Object) -> bytes | str:
-        where, data = f'Secret "{key_of(secret)}"', secret.get("data") or {}
-        if not data.get("tls.crt") or not data.get("tls.key"):
-            return f"{where} has no tls.crt and tls.key"
-        pem = b64decode(data["tls.crt"]) + b"\n" + b64decode(data["tls.key"])
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=self._directory) as file:
-            file.write(pem)
-            file.flush()
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(file.name, password="")
-            except (OSError, ValueError) as failed:
-                return f"{where}: {failed}"
-        return pem
+            parts.append(gateways.build(wanted.asked, backends, pems))
+        return model.merge(parts, backends, pems)
 
     def _place(self) -> haproxy.Place:
         has_ipv6 = Path("/proc/net/if_inet6").exists()
@@ -232,12 +243,12 @@ class Ingresses:
             self._directory, threads=min(os.cpu_count() or 1, 4), user=user, families=(4, 6) if has_ipv6 else (4,)
         )
 
-    def _tell(self, mine: Iterable[Object], problems: Iterable[Problem]) -> None:
+    def _tell(self, wanted: _Wanted, problems: Iterable[Problem]) -> None:
         """Each problem once for as long as it lasts."""
-        by_key, problems = {key_of(one): one for one in mine}, set(problems)
-        for problem in sorted(problems - self._told, key=lambda one: one.ingress):
-            log.warning("ingress %s: %s", problem.ingress, problem.message)
-            self._recorder.tell(by_key[problem.ingress], "Warning", problem.reason, problem.message)
+        by_name, problems = {(kind, key_of(one)): one for kind, one in wanted.everybody}, set(problems)
+        for problem in sorted(problems - self._told):
+            log.warning("%s %s: %s", problem.kind, problem.about, problem.message)
+            self._recorder.tell(by_name[problem.kind, problem.about], "Warning", problem.reason, problem.message)
         self._told = problems
 
     async def _say(self, *, serves: bool) -> None:
@@ -245,7 +256,7 @@ class Ingresses:
             return
         annotations = {SERVES: "true" if serves else None}
         try:
-            await self._client.patch(NODE, Key("", self._node), {"metadata": {"annotations": annotations}})
+            await self._client.patch(NODE, self._node, {"metadata": {"annotations": annotations}})
             self._serves = serves
         except ApiError as failed:
             log.warning("say whether ingresses are served: %s", failed.message)

@@ -1,195 +1,234 @@
-"""What Ingresses, Services, EndpointSlices and Secrets say a proxy shall do, before any proxy's words. Pure.
+"""What a proxy shall do, before any proxy's words and whoever asks for it: ports, routes, backends. Pure.
 
-The most specific host that any rule names decides (exact, then wildcard, then rules without a host), then the longest
-path, Exact before Prefix; between equals the oldest Ingress wins. ImplementationSpecific paths are prefixes. What
-cannot be served is a `Problem` of its Ingress, and never keeps others from being served.
+The most specific host that any route names decides (exact, then wildcard, then routes without a host), then the path:
+exact before regular expression before the longest prefix, then how much else a route tests. `ingresses` and `gateways`
+each make a Part of a Config. What cannot be served is a Problem of its object, and keeps nothing else from it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
-from pylet.api.ingress import CONTROLLER
-from pylet.api.object import Key, Object, annotations_of, dig, key_of, labels_of
+from pylet.api.object import Key, Object, labels_of
 
-REDIRECT = "pylet.io/https-redirect"
-"""Annotation of an Ingress: "true" sends what comes over HTTP to HTTPS."""
-PROXY_PROTOCOL = "pylet.io/proxy-protocol"
-"""Annotation of an IngressClass: "true" when a load balancer before the nodes says who asks."""
 ANY_HOST = "-"
-_SERVICE_NAME = "kubernetes.io/service-name"
+EXACT, PREFIX, REGEX = "exact", "prefix", "regex"
+SERVICE_NAME = "kubernetes.io/service-name"
 _PATH = re.compile(r"/[\x21-\x7e]*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """Why a part of an Ingress is not served."""
+    """Why a part of an object is not served."""
 
-    ingress: Key
+    kind: str
+    about: Key
     reason: str
     message: str
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Test:
+    """What a route asks beyond host and path: `what` is method, header or query."""
+
+    what: str
+    name: str
+    value: str
+    is_regex: bool = False
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Share:
+    """A part of a route's requests, and the name of what serves it."""
+
+    weight: int
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """`host` is a name, `*.name` or ANY_HOST; a prefix ends with a slash and means whole path elements."""
+    """`host` is a name, `*.name` (one label), `**.name` (any number of labels) or ANY_HOST.
+
+    A prefix ends with a slash and means whole path elements. All `tests` have to hold.
+    """
 
     host: str
     path: str
-    is_exact: bool
+    kind: str
+    shares: tuple[Share, ...]
+    tests: tuple[Test, ...] = ()
+
+    @property
+    def precedence(self) -> tuple[int, ...]:
+        """Among routes of one host and kind of path; the least is asked first."""
+        counts = [sum(test.what == what for test in self.tests) for what in ("method", "header", "query")]
+        return (-len(self.path), *(-count for count in counts))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HeaderChange:
+    """`what` is set, add or remove."""
+
+    what: str
+    name: str
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PathChange:
+    """`prefix` makes place for `new`; the whole path does where it is None."""
+
+    prefix: str | None
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """Where a caller is sent; what is "" or 0 stays as it was asked."""
+
+    code: int
+    scheme: str = ""
+    host: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """What is done to requests on their way to a backend, and to its answers."""
+
+    status: int = 0
+    """Answered at once."""
+    needs_tls: bool = False
+    """Sends what comes over HTTP to HTTPS."""
+    request: tuple[HeaderChange, ...] = ()
+    response: tuple[HeaderChange, ...] = ()
+    host: str = ""
+    path: PathChange | None = None
+    redirect: Redirect | None = None
+    timeout_ms: int = 0
+
+
+PLAIN = Handling()
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """`endpoints` are `address:port`, sorted."""
+    """`endpoints` are `address:port`, sorted; those of HTTP/2 without TLS are `is_h2c`."""
 
     endpoints: tuple[str, ...]
-    redirects: bool = False
+    handling: Handling = PLAIN
+    is_h2c: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate with its key, in PEM, that TLS can use; `hosts` empty means those it names itself."""
+class Certificate:
+    """A Secret's certificate for these hosts: none are those it names itself, `*` any that no other is for."""
 
-    pem: bytes
+    secret: Key
     hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """Routes lead to names in `backends`; `default` is one or ""."""
+class Port:
+    """One port of the nodes; `default` is a backend or "". TLS needs `certificates`, and HTTP has none."""
 
-    routes: Mapping[Route, str]
-    backends: Mapping[str, Backend]
-    pairs: Mapping[Key, Pair]
+    routes: tuple[Route, ...]
     default: str = ""
+    certificates: tuple[Certificate, ...] = ()
+    hosts: frozenset[str] = frozenset()
+    """Hosts that are this port's even where no route serves them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one API asks for."""
+
+    ports: Mapping[int, Port]
+    problems: tuple[Problem, ...] = ()
+    proxy_protocol: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Routes lead to names in `backends`; `pems` are certificates with their keys that TLS can use."""
+
+    ports: Mapping[int, Port]
+    backends: Mapping[str, Backend]
+    pems: Mapping[Key, bytes]
     proxy_protocol: bool = False
     problems: tuple[Problem, ...] = ()
 
 
-def services_of(ingress: Object) -> Iterator[Key]:
-    for backend in _backends_of(ingress):
-        if service := backend.get("service"):
-            yield Key(ingress["metadata"]["namespace"], service["name"])
+NOTHING = Part({})
 
 
-def build(
-    ingresses: Sequence[Object],
-    services: Mapping[Key, Object],
-    slices: Iterable[Object],
-    pairs: Mapping[Key, bytes | str],
-    classes: Sequence[Object] = (),
-) -> Config:
-    """`ingresses` are those of our classes; `pairs` has, by Secret, its PEM or why there is none.
+def merge(parts: Iterable[Part], backends: Backends, pems: Mapping[Key, bytes | str]) -> Config:
+    """Who comes first wins where two ask for the same."""
+    parts = list(parts)
+    ports: dict[int, Port] = {}
+    for part in parts:
+        for number, port in part.ports.items():
+            ports[number] = _joined(ports[number], port) if number in ports else port
+    used = {certificate.secret for port in ports.values() for certificate in port.certificates}
+    return Config(
+        ports=ports,
+        backends=backends.found,
+        pems={key: pem for key in used if isinstance(pem := pems.get(key), bytes)},
+        proxy_protocol=any(part.proxy_protocol for part in parts),
+        problems=tuple(problem for part in parts for problem in part.problems),
+    )
 
-    That is "" while nobody knows yet.
-    """
-    return _Builder(services, slices, pairs).build(ingresses, classes)
+
+def _joined(one: Port, other: Port) -> Port:
+    return Port(
+        (*one.routes, *other.routes),
+        one.default or other.default,
+        (*one.certificates, *(each for each in other.certificates if each not in one.certificates)),
+        one.hosts | other.hosts,
+    )
 
 
-class _Builder:
-    def __init__(
-        self, services: Mapping[Key, Object], slices: Iterable[Object], pairs: Mapping[Key, bytes | str]
-    ) -> None:
-        self._services = services
-        self._pairs = pairs
-        self._slices: dict[Key, list[Object]] = {}
+@dataclass(slots=True)
+class Backends:
+    """Services and their endpoints, as the backends that routes lead to."""
+
+    services: Mapping[Key, Object]
+    slices: Mapping[Key, list[Object]]
+    found: dict[str, Backend] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, services: Mapping[Key, Object], slices: Iterable[Object]) -> Backends:
+        by_service: dict[Key, list[Object]] = {}
         for item in slices:
-            service = Key(item["metadata"]["namespace"], labels_of(item).get(_SERVICE_NAME, ""))
-            self._slices.setdefault(service, []).append(item)
-        self._routes: dict[Route, str] = {}
-        self._backends: dict[str, Backend] = {}
-        self._hosts: dict[Key, set[str]] = {}
-        self._problems: list[Problem] = []
+            service = Key(item["metadata"]["namespace"], labels_of(item).get(SERVICE_NAME, ""))
+            by_service.setdefault(service, []).append(item)
+        return cls(services, by_service)
 
-    def build(self, ingresses: Sequence[Object], classes: Sequence[Object]) -> Config:
-        default = ""
-        for ingress in ingresses:
-            self._tls(ingress)
-            for rule in ingress["spec"].get("rules") or ():
-                self._rule(ingress, rule)
-        for ingress in ingresses:  # what is left over by all rules
-            backend = ingress["spec"].get("defaultBackend")
-            if backend is None:
-                continue
-            name = self._backend(ingress, backend)
-            hosts = {rule["host"] for rule in ingress["spec"].get("rules") or () if rule.get("host")}
-            for host in hosts:
-                self._routes.setdefault(Route(host, "/", is_exact=False), name)
-            if not hosts:
-                default = default or name
-        asked = [item for item in classes if item["spec"].get("controller") == CONTROLLER]
-        return Config(
-            routes=self._routes,
-            backends=self._backends,
-            pairs={
-                key: Pair(pem, tuple(sorted(hosts)))
-                for key, hosts in self._hosts.items()
-                if isinstance(pem := self._pairs[key], bytes)
-            },
-            default=default,
-            proxy_protocol=any(annotations_of(item).get(PROXY_PROTOCOL) == "true" for item in asked),
-            problems=tuple(self._problems),
-        )
+    def port(self, service: Key, wanted: str | int) -> Object | None:
+        """A Service's port, by name or number."""
+        ports = (self.services.get(service) or {"spec": {}})["spec"].get("ports") or ()
+        by = "name" if isinstance(wanted, str) else "port"
+        return next((port for port in ports if port.get(by) == wanted), None)
 
-    def _tls(self, ingress: Object) -> None:
-        for tls in ingress["spec"].get("tls") or ():
-            if not tls.get("secretName"):
-                continue
-            key = Key(ingress["metadata"]["namespace"], tls["secretName"])
-            pem = self._pairs.get(key, f'Secret "{key}" is not there')
-            if isinstance(pem, str):
-                if pem:
-                    self._complain(ingress, "InvalidTLS", pem)
-            else:
-                self._hosts.setdefault(key, set()).update(tls.get("hosts") or ())
-
-    def _rule(self, ingress: Object, rule: Object) -> None:
-        for path in dig(rule, "http", "paths", default=()):
-            text, type_ = path.get("path") or "/", path["pathType"]
-            if not _PATH.fullmatch(text):
-                self._complain(ingress, "InvalidPath", f"path {text!r} is not served: it must be one printable word")
-                continue
-            is_exact = type_ == "Exact"
-            route = Route(rule.get("host") or ANY_HOST, text if is_exact else text.rstrip("/") + "/", is_exact)
-            self._routes.setdefault(route, self._backend(ingress, path["backend"]))
-
-    def _backend(self, ingress: Object, backend: Object) -> str:
+    def lead_to(self, service: Key, port: Object | None, name: str, handling: Handling = PLAIN) -> str:
         """The name of what serves it, which may have no endpoints: then callers read 503."""
-        service = backend.get("service")
-        if service is None:
-            what = f"{dig(backend, 'resource', 'kind')}/{dig(backend, 'resource', 'name')}"
-            self._complain(ingress, "UnsupportedBackend", f"resource backend {what} is not served: only Services are")
-            self._backends["refused"] = Backend(())
-            return "refused"
-        key, port = Key(ingress["metadata"]["namespace"], service["name"]), service["port"]
-        redirects = annotations_of(ingress).get(REDIRECT) == "true"
-        name = f"{key.namespace}_{key.name}_{port.get('name') or port.get('number')}" + "_redirect" * redirects
-        if name not in self._backends:
-            self._backends[name] = Backend(tuple(sorted(self._endpoints(ingress, key, port))), redirects)
+        if name not in self.found:
+            endpoints = _addresses(self.slices.get(service, ()), port.get("name", "")) if port else ()
+            is_h2c = port is not None and port.get("appProtocol") == "kubernetes.io/h2c"
+            self.found[name] = Backend(tuple(sorted(endpoints)), handling, is_h2c)
         return name
 
-    def _endpoints(self, ingress: Object, key: Key, wanted: Object) -> set[str]:
-        service = self._services.get(key)
-        if service is None:
-            self._complain(ingress, "ServiceNotFound", f'Service "{key}" is not there')
-            return set()
-        if service["spec"].get("type") == "ExternalName":
-            self._complain(ingress, "UnsupportedBackend", f'Service "{key}" is an ExternalName: it is not served')
-            return set()
-        for port in service["spec"].get("ports") or ():
-            if port.get("name") == wanted["name"] if wanted.get("name") else port["port"] == wanted.get("number"):
-                return _addresses(self._slices.get(key, ()), port.get("name", ""))
-        said = wanted.get("name") or wanted.get("number")
-        self._complain(ingress, "PortNotFound", f'Service "{key}" has no port {said}')
-        return set()
+    def answer(self, name: str, handling: Handling) -> str:
+        """The name of what answers without endpoints."""
+        self.found.setdefault(name, Backend((), handling))
+        return name
 
-    def _complain(self, ingress: Object, reason: str, message: str) -> None:
-        problem = Problem(key_of(ingress), reason, message)
-        if problem not in self._problems:
-            self._problems.append(problem)
+
+def is_path(text: str) -> bool:
+    """Whether it is one printable word, as a proxy's files need it."""
+    return _PATH.fullmatch(text) is not None
 
 
 def _addresses(slices: Iterable[Object], port_name: str) -> set[str]:
@@ -211,12 +250,3 @@ def _addresses(slices: Iterable[Object], port_name: str) -> set[str]:
             address = endpoint["addresses"][0]
             into |= {f"[{address}]:{number}" if ":" in address else f"{address}:{number}" for number in numbers}
     return ready or ending
-
-
-def _backends_of(ingress: Object) -> Iterator[Object]:
-    spec = ingress["spec"]
-    if spec.get("defaultBackend"):
-        yield spec["defaultBackend"]
-    for rule in spec.get("rules") or ():
-        for path in dig(rule, "http", "paths", default=()):
-            yield path["backend"]

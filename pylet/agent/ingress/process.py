@@ -22,6 +22,7 @@ _START_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
 _LOOKS_A_SIGNAL = 40
 _LINES_AT_ONCE = 50
+_OURS = (".pem", ".map", ".list")
 _FINE = ("New server registered", "Already exists a server", "Server deleted", "Server still has connections")
 SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
 """Where haproxy is looked for: a service's PATH may lack what packages of daemons go to."""
@@ -64,9 +65,9 @@ class Haproxy:
     def write(self, files: Mapping[str, bytes]) -> None:
         """For the next start or reload."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for stale in self._directory.glob("*.pem"):
-            if stale.name not in files:
-                stale.unlink()
+        for there in self._directory.iterdir():
+            if there.suffix in _OURS and there.name not in files:
+                there.unlink()
         for name, content in files.items():
             fresh = self._directory / f".{name}"
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:

@@ -39,7 +39,7 @@ class World:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.tables = {kind: Table(kind) for kind in (INGRESS, INGRESS_CLASS, SERVICE, SLICE, SECRET)}
+        self.tables = {kind: Table(kind) for kind in (INGRESS, INGRESS_CLASS, SERVICE, SLICE, SECRET, NODE)}
         self.written: list[tuple[Kind, Any]] = []
         self._revision = 0
         self.put(INGRESS_CLASS, {"metadata": {"name": "pylet"}, "spec": {"controller": "pylet.io/ingress"}})
@@ -89,7 +89,14 @@ async def running(world: World) -> AsyncIterator[None]:
     tables = world.tables
     client = cast(Client, world)
     loop = Ingresses(
-        client, world, tables[SERVICE], tables[SLICE], SystemClock(), node="here", directory=world.directory
+        client,
+        world,
+        tables[SERVICE],
+        tables[SLICE],
+        tables[NODE],
+        SystemClock(),
+        node="here",
+        directory=world.directory,
     )
     task = asyncio.create_task(loop.run())
     try:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pylet.agent.ingress import haproxy
+from pylet.agent.ingress import ingresses as of_ingresses
 from pylet.agent.ingress.haproxy import Commands, Place, Reload
-from pylet.agent.ingress.model import Config, Pair, Route, build
+from pylet.agent.ingress.model import PREFIX, Backends, Certificate, Config, merge
 from pylet.api.ingress import ours
 from pylet.api.object import Key, Object
 
@@ -57,13 +58,18 @@ SLICES = [_slice("x", ("10.42.0.2", READY), ("10.42.0.3", READY)), _slice("y", (
 
 
 def _build(*ingresses: Object, slices: Any = SLICES, pairs: Any = None) -> Config:
-    return build(ours(ingresses, [CLASS]), SERVICES, slices, pairs or {}, [CLASS])
+    backends = Backends.of(SERVICES, slices)
+    return merge([of_ingresses.build(ours(ingresses, [CLASS]), backends, pairs or {}, [CLASS])], backends, pairs or {})
+
+
+def _routes(config: Config) -> dict[tuple[str, str, str], str]:
+    return {(one.host, one.path, one.kind): one.shares[0].to for one in config.ports[80].routes}
 
 
 def test_the_oldest_ingress_has_a_path_that_two_ask_for() -> None:
     younger = _ingress("b", _rule("h.test", ("/", "Prefix", _to("x"))), age=2)
     older = _ingress("c", _rule("h.test", ("/", "Prefix", _to("y"))), age=1)
-    assert _build(younger, older).routes == {Route("h.test", "/", is_exact=False): "a_y_80"}
+    assert _routes(_build(younger, older)) == {("h.test", "/", PREFIX): "a_y_80"}
 
 
 @pytest.mark.parametrize(
@@ -111,21 +117,22 @@ def test_endpoints_that_end_serve_while_there_are_no_others() -> None:
 
 def test_a_path_cannot_smuggle_lines_into_a_file() -> None:
     config = _build(_ingress("i", _rule("h.test", ("/a b_1\n-/ a_y_80", "ImplementationSpecific", _to("x")))))
-    assert not config.routes
+    assert not config.ports[80].routes
     assert [problem.reason for problem in config.problems] == ["InvalidPath"]
 
 
 def test_a_default_backend_takes_what_is_left_of_its_hosts_or_of_all() -> None:
     one = _ingress("i", _rule("h.test", ("/x", "Exact", _to("x"))), defaultBackend=_to("y"))
-    assert _build(one).routes[Route("h.test", "/", is_exact=False)] == "a_y_80"
-    assert _build(one).default == ""
-    assert _build(_ingress("j", defaultBackend=_to("x"))).default == "a_x_80"
+    assert _routes(_build(one))["h.test", "/", PREFIX] == "a_y_80"
+    assert _build(one).ports[80].default == ""
+    assert _build(_ingress("j", defaultBackend=_to("x"))).ports[80].default == "a_x_80"
 
 
 def test_a_secret_without_a_certificate_is_a_problem_of_its_ingress() -> None:
     ingress = _ingress("i", tls=[{"secretName": "bad", "hosts": ["h.test"]}, {"secretName": "good"}])
     config = _build(ingress, pairs={Key("a", "bad"): "no certificate", Key("a", "good"): b"PEM"})
-    assert config.pairs == {Key("a", "good"): Pair(b"PEM")}
+    assert config.ports[443].certificates == (Certificate(Key("a", "good")),)
+    assert config.pems == {Key("a", "good"): b"PEM"}
     assert [problem.message for problem in config.problems] == ["no certificate"]
 
 
