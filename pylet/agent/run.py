@@ -64,6 +64,7 @@ from pylet.agent.policy.loop import Policies
 from pylet.agent.proxy.loop import Proxy, Sources
 from pylet.agent.proxy.model import Here
 from pylet.agent.proxy.rules import Layout
+from pylet.agent.slim import SLIM
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.aio.memory import keep_small
@@ -140,7 +141,7 @@ async def serve(config: AgentConfig) -> None:
         await asyncio.to_thread(vault.open)
         memory = DiskMemory(vault, clock)
         group.create_task(memory.run())
-        corrections, tables = Corrections(), Informers(client, group, memory)
+        corrections, tables = Corrections(), Informers(client, group, memory, SLIM)
         api = Api(RememberingClient(client, memory, corrections, clock), tables, credentials.ca, client.renewed, tables)
 
         async def correct() -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
-
-import orjson
 
 from pylet.api.errors import ApiError, Expired
 from pylet.api.kind import Kind
@@ -60,8 +59,16 @@ _NOTHING = NoMemory()
 class Informer:
     """Keeps `table` equal to one selection of one kind, for as long as `run` runs."""
 
-    def __init__(self, client: Client, which: Selection, memory: Memory = _NOTHING) -> None:
+    def __init__(
+        self,
+        client: Client,
+        which: Selection,
+        memory: Memory = _NOTHING,
+        slim: Callable[[Object], Object] | None = None,
+    ) -> None:
+        """`slim` makes of an object the one that is kept."""
         self.table = Table(which.kind)
+        self._slim = slim
         self._client = client
         self._which = which
         self._selection = {"namespace": which.namespace, "labels": which.labels, "fields": which.fields}
@@ -126,32 +133,39 @@ class Informer:
                 self.table.put(self._entry(self.table.kind, change.object))
         return revision
 
-    @staticmethod
-    def _entry(kind: Kind, obj: dict[str, object]) -> Entry:
+    def _entry(self, kind: Kind, obj: Object) -> Entry:
         # A list's items carry no kind of their own; readers expect every object to say what it is.
         obj.setdefault("apiVersion", kind.api_version)
         obj.setdefault("kind", kind.name)
-        return Entry.of(kind, obj, orjson.dumps(obj))
+        return Entry.of(kind, obj if self._slim is None else self._slim(obj))
 
 
 class Informers:
     """Tables on demand, each kept by one informer that lives in `group`.
 
     The same selection asked for twice is the same table. A `key` selects one object, as the kubelet does with the
-    ConfigMaps and Secrets of its pods; `release` ends such a watch when its last reader is gone.
+    ConfigMaps and Secrets of its pods; `release` ends such a watch when its last reader is gone. `slim` makes what is
+    kept of objects of which there are many.
     """
 
-    def __init__(self, client: Client, group: asyncio.TaskGroup, memory: Memory = _NOTHING) -> None:
+    def __init__(
+        self,
+        client: Client,
+        group: asyncio.TaskGroup,
+        memory: Memory = _NOTHING,
+        slim: Mapping[Kind, Callable[[Object], Object]] = MappingProxyType({}),
+    ) -> None:
         self._client = client
         self._group = group
         self._memory = memory
+        self._slim = slim
         self._running: dict[Selection, tuple[Informer, asyncio.Task[None]]] = {}
 
     async def table(self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "") -> Table:
         """The filled table of that selection; waits for the first list, or what is remembered instead."""
         which = Selection(kind, namespace, labels, fields)
         if which not in self._running:
-            informer = Informer(self._client, which, self._memory)
+            informer = Informer(self._client, which, self._memory, self._slim.get(kind))
             self._running[which] = informer, self._group.create_task(informer.run(), name=f"informer {kind.plural}")
         informer = self._running[which][0]
         try:

@@ -55,7 +55,7 @@ class Entry:
         entry = cls(
             Key(intern(meta.get("namespace", "")), meta["name"]),
             int(meta.get("resourceVersion") or 0),
-            orjson.dumps(obj) if raw is None else raw,
+            _encoded(obj) if raw is None else raw,
             meta.get("uid", ""),
             {intern(name): intern(value) for name, value in labels.items()}
             if (labels := meta.get("labels"))
@@ -68,6 +68,10 @@ class Entry:
             _decoded.add(entry)
         return entry
 
+    def decoded(self) -> Object:
+        """As `object`, for who reads each entry once: nothing more is kept of it."""
+        return self._object or orjson.loads(self.raw)
+
     @property
     def object(self) -> Object:
         """The decoded object, shared by all readers: never change it."""
@@ -76,6 +80,11 @@ class Entry:
             found = self._object = orjson.loads(self.raw)
             _decoded.add(self)
         return found
+
+
+def _encoded(obj: Object) -> bytes:
+    """orjson's own bytes keep the buffer they were written to: 4 KiB for half of one."""
+    return bytes(memoryview(orjson.dumps(obj)))
 
 
 class _Decoded:

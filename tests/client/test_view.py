@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import pytest
 
@@ -61,3 +62,13 @@ def test_a_relist_tells_only_what_differs() -> None:
     stop()
     table.put(entry(9, "n", 8, []))
     assert len(heard) == 2
+
+
+def test_an_entry_keeps_no_more_memory_than_its_bytes() -> None:
+    made = entry(1, "n", 1, [])
+    tracemalloc.start()
+    try:
+        kept = [Entry.of(POD, made.object) for _ in range(100)]
+        assert tracemalloc.get_traced_memory()[0] / len(kept) < len(made.raw) + 800
+    finally:
+        tracemalloc.stop()

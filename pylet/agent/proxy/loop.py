@@ -221,10 +221,10 @@ class Proxy:
         service = self._sources.services.entries.get(key)
         if service is None or key in self._own:
             return ()
-        return frontends(service.object, self._slices(key), self._here)
+        return frontends(service.decoded(), self._slices(key), self._here)
 
     def _slices(self, service: Key) -> list[Object]:
-        return [entry.object for entry in self._slices_of.get(service, {}).values()]
+        return [entry.decoded() for entry in self._slices_of.get(service, {}).values()]
 
     async def _make_chains(self, table: nft.Table, chains: set[str]) -> None:
         missing = sorted(name for name in chains - self._chains if not rules.is_fixed(name))
@@ -244,7 +244,7 @@ class Proxy:
         service = self._sources.services.entries.get(key)
         wanted = None
         if service and b'"healthCheckNodePort"' in service.raw:  # few have one: the others are not decoded again
-            wanted = health_check(service.object, self._slices(key), self._here.node)
+            wanted = health_check(service.decoded(), self._slices(key), self._here.node)
         await self._checks.set(key, wanted)
 
     def _zone(self) -> str:
