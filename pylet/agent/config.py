@@ -15,8 +15,8 @@ class AgentConfig:
     the server, and refuses to start where a flag says otherwise.
     """
 
-    server: str
-    """`https://host:port` of the API server."""
+    server: tuple[str, ...]
+    """`https://host:port` of API servers, any of which will do; the others the agent finds by itself."""
     data_dir: Path = DATA_DIR
     token: str | None = None
     """Needed for the first start alone: afterwards the agent has a certificate. See `pylet.api.jointoken`."""
@@ -47,6 +47,9 @@ class AgentConfig:
     """Where pods' search list and the resolver's upstreams come from."""
     kubelet_config: Path | None = None
     """A KubeletConfiguration: see `pylet.agent.kubelet.kubelet_config` for what it may say."""
+    image_credential_provider_config: Path | None = None
+    """A CredentialProviderConfig, or a directory of them; of use with the directory of their programs alone."""
+    image_credential_provider_bin_dir: Path | None = None
     cgroup_root: str = "/"
     """The cgroup below which `kubepods` is made."""
     kubelet_dir: Path | None = None

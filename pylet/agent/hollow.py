@@ -34,6 +34,7 @@ from pylet.api.object import Object
 from pylet.client.http import HttpClient
 from pylet.client.informer import Informers
 from pylet.client.interface import Client
+from pylet.client.servers import Servers
 from pylet.client.view import Table
 from pylet.cri.memory import MemoryRuntime
 
@@ -77,11 +78,11 @@ async def serve(config: AgentConfig) -> None:
     homes = {f"{config.node_name}-{i}": config.data_dir / "hollow" / str(i) for i in range(config.hollow)}
     credentials = {name: Credentials(home / "agent") for name, home in homes.items()}
     await insist(lambda: join(config.server, config.token, credentials), clock)
-    address = (config.node_ip or own_addresses(config.server, (4,)))[0]
+    address = (config.node_ip or own_addresses(config.server[0], (4,)))[0]
     async with asyncio.TaskGroup() as group:
         shared: dict[Kind, Table] = {}
         for index, (name, home) in enumerate(homes.items()):
-            client = HttpClient(config.server, credentials[name].tls)
+            client = HttpClient(Servers(*config.server), credentials[name].tls)
             if not shared:  # what is the same for all of them is watched and kept once
                 tables = Informers(client, group)
                 shared = {kind: await tables.table(kind) for kind in (SERVICE, NODE)}

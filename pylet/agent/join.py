@@ -83,10 +83,10 @@ class Credentials:
         return context
 
 
-async def join(server: str, token: str | None, nodes: Mapping[str, Credentials]) -> None:
+async def join(servers: Sequence[str], token: str | None, nodes: Mapping[str, Credentials]) -> None:
     """Make sure each of the nodes, by name, has a client certificate: one, or a process full of hollow ones.
 
-    Raises: JoinError, Unreachable (the caller may try again).
+    Any of the servers will do. Raises: JoinError, Unreachable (the caller may try again).
     """
     missing = {name: own for name, own in nodes.items() if not (own.client.exists() and own.ca.exists())}
     if not missing:
@@ -99,7 +99,7 @@ async def join(server: str, token: str | None, nodes: Mapping[str, Credentials])
         parsed = jointoken.parse(token)
     except jointoken.BadToken as bad:
         raise JoinError(str(bad)) from bad
-    ca = await _pinned_ca(server, parsed)
+    server, ca = await _first_pinned_ca(servers, parsed)
     for own in missing.values():
         own.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         own.ca.write_bytes(ca)
@@ -113,6 +113,16 @@ async def join(server: str, token: str | None, nodes: Mapping[str, Credentials])
                 f"{server} does not know this token, or it has expired: "
                 "make a new one with `pylet token create` on the server"
             ) from refused
+
+
+async def _first_pinned_ca(servers: Sequence[str], token: jointoken.JoinToken) -> tuple[str, bytes]:
+    """The first server that answers, and its CA."""
+    for server in servers[:-1]:
+        try:
+            return server, await _pinned_ca(server, token)
+        except Unreachable as away:
+            log.warning("%s; trying another server", away.message)
+    return servers[-1], await _pinned_ca(servers[-1], token)
 
 
 async def _pinned_ca(server: str, token: jointoken.JoinToken) -> bytes:

@@ -65,6 +65,7 @@ from pylet.agent.proxy.loop import Proxy, Sources
 from pylet.agent.proxy.model import Here
 from pylet.agent.proxy.rules import Layout
 from pylet.agent.slim import SLIM
+from pylet.agent.tunnels import Tunnels
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.aio.memory import keep_small
@@ -78,8 +79,9 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key
 from pylet.client.http import HttpClient
-from pylet.client.informer import Informers
+from pylet.client.informer import Informers, Selection
 from pylet.client.interface import Client, Tables, Unreachable
+from pylet.client.servers import Servers, api_servers
 from pylet.client.view import Entry
 from pylet.cri.grpc import GrpcRuntime
 
@@ -104,6 +106,8 @@ class Api:
     ca: Path
     reconnect: Callable[[], Awaitable[None]] | None = None
     """Give up connections from addresses this machine does not have any more."""
+    servers: Servers | None = None
+    """To keep tunnels to; None where the server is in this process."""
     custom: Tables | None = None
     """Tables of custom kinds; without these they are watched through the client."""
 
@@ -135,19 +139,24 @@ async def serve(config: AgentConfig) -> None:
     credentials = Credentials(config.data_dir / "agent")
     clock = SystemClock()
     await insist(lambda: join(config.server, config.token, {config.node_name: credentials}), clock)
-    credentials.write_kubeconfig(config.server)
-    async with HttpClient(config.server, credentials.tls) as client, asyncio.TaskGroup() as group:
+    credentials.write_kubeconfig(config.server[0])
+    servers = Servers(*config.server)
+    async with HttpClient(servers, credentials.tls) as client, asyncio.TaskGroup() as group:
         vault = Vault(config.data_dir / "agent" / "offline", credentials.client.key)
         await asyncio.to_thread(vault.open)
         memory = DiskMemory(vault, clock)
+        servers.learn(api_servers(memory.recall(Selection(ENDPOINT_SLICE)) or ()))
         group.create_task(memory.run())
         corrections, tables = Corrections(), Informers(client, group, memory, SLIM)
-        api = Api(RememberingClient(client, memory, corrections, clock), tables, credentials.ca, client.renewed, tables)
+        remembering = RememberingClient(client, memory, corrections, clock)
+        api = Api(remembering, tables, credentials.ca, client.renewed, servers, tables)
 
-        async def correct() -> None:
-            corrections.correct(await tables.table(ENDPOINT_SLICE))
+        async def follow_endpoints() -> None:
+            slices = await tables.table(ENDPOINT_SLICE)
+            corrections.correct(slices)
+            servers.follow(slices)
 
-        group.create_task(correct())
+        group.create_task(follow_endpoints())
         renewal = identity_renewal(client, config.node_name, credentials, clock, then=vault.rekey)
         group.create_task(renewal.run())
         group.create_task(keep_small(clock))
@@ -190,13 +199,13 @@ async def run_node(
     config.data_dir.mkdir(parents=True, exist_ok=True)
     remembered.write(config.data_dir, cluster)
     while True:
-        addresses = config.node_ip or own_addresses(config.server, cluster.families)
+        addresses = config.node_ip or own_addresses(config.server[0], cluster.families)
         for family in set(cluster.families) - {ip_address(address).version for address in addresses}:
             log.warning("this node has no IPv%d address for its pods' network: give --node-ip both", family)
         try:
             async with asyncio.TaskGroup() as group:
                 if not config.node_ip:
-                    group.create_task(until_moved(addresses, *_host(config.server), clock))
+                    group.create_task(until_moved(addresses, *_host(config.server[0]), clock))
                 group.create_task(_run_node_at(addresses, config, cluster, api, credentials, clock))
         except* Moved:
             log.warning("this node is not at %s any more", " and ".join(addresses))
@@ -242,7 +251,7 @@ async def _run_node_at(
             log_max_bytes=kubelet.log_max_bytes,
             log_max_files=kubelet.log_max_files,
         )
-        volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(Images(runtime, clock), socket_path))
+        volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
         cgroups = Cgroups(config.cgroup_root, pids_limit=kubelet.pod_pids_limit)
         manifests = kubelet.static_pod_path or _MANIFESTS
         static = StaticPods(
@@ -405,6 +414,9 @@ async def _serve_kubelet(
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(Renewal(credentials.serving, clock, renew, load).run())
+        if api.servers is not None:
+            tunnels = Tunnels(api.servers, credentials.tls, lambda stream: server.take(stream, context), clock)
+            group.create_task(tunnels.run())
         try:
             await server.run(context)
         except OSError as failed:
@@ -427,6 +439,19 @@ def _kubelet_config(path: Path | None) -> KubeletConfig:
         return from_object(yaml.safe_load(path.read_text()) or {})
     except (OSError, yaml.YAMLError, BadConfig, AttributeError) as bad:
         raise Unusable(f"cannot be a kubelet by {path}: {bad}") from bad
+
+
+def _credential_providers(config: AgentConfig, client: Client, token: Token, clock: Clock) -> list[Provider]:
+    """Raises: Unusable."""
+    path, binaries = config.image_credential_provider_config, config.image_credential_provider_bin_dir
+    if path is None or binaries is None:
+        return []
+    from pylet.agent.kubelet import credential_providers
+
+    try:
+        return [*credential_providers.load(path, binaries, client, token, clock)]
+    except (OSError, BadConfig) as bad:
+        raise Unusable(f"failed to register CRI auth plugins: {bad}") from bad
 
 
 async def _cluster(client: Client, data_dir: Path, clock: Clock) -> ClusterSettings:

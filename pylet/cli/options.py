@@ -209,7 +209,7 @@ OPTIONS: tuple[Option, ...] = (
         _flag,
         Shape.FLAG,
     ),
-    Option("server", "Server to join.", AGENT, _server, metavar="URL", short="s"),
+    Option("server", "Server to join; of several any that answers.", AGENT, _server, Shape.MANY, "URL", short="s"),
     Option("token", "Secret to join the cluster with.", BOTH, str, metavar="TOKEN", short="t"),
     Option("token-file", "File with that secret.", BOTH, _path, metavar="FILE"),
     Option("agent-token", "Secret for agents alone.", SERVER, str, metavar="TOKEN", default="the token"),
@@ -283,9 +283,9 @@ OPTIONS: tuple[Option, ...] = (
     Option("service-node-port-range", "Ports for NodePort services.", BOTH, _port_range, metavar="FIRST-LAST"),
     Option(
         "network-backend",
-        "How pods of different nodes reach each other: host-gw, vxlan or none.",
+        "How pods of different nodes reach each other: host-gw, vxlan, wireguard or none.",
         BOTH,
-        _one_of("host-gw", "vxlan", "none"),
+        _one_of("host-gw", "vxlan", "wireguard", "none"),
         metavar="NAME",
     ),
     Option("container-runtime-endpoint", "Socket of containerd.", BOTH, _endpoint, metavar="SOCKET"),
@@ -294,6 +294,14 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         "kubelet-config", "KubeletConfiguration to follow, as far as pylet lets it be set.", BOTH, _path, metavar="FILE"
     ),
+    Option(
+        "image-credential-provider-config",
+        "CredentialProviderConfig, or a folder of them: programs that know credentials for images.",
+        BOTH,
+        _path,
+        metavar="PATH",
+    ),
+    Option("image-credential-provider-bin-dir", "Folder of those programs.", BOTH, _path, metavar="DIR"),
     Option("cgroup-root", "Cgroup below which the pods' are made.", BOTH, str, metavar="PATH"),
     Option(
         "kubelet-dir",
@@ -307,7 +315,12 @@ OPTIONS: tuple[Option, ...] = (
     Option("cni-bin-dir", "Folder of the CNI plugins.", BOTH, _path, metavar="DIR"),
     Option("cni-conf-dir", "Folder of the CNI configuration.", BOTH, _path, metavar="DIR"),
     Option(
-        "disable", "Add-on to leave out: dns, ingress, local-storage or servicelb.", SERVER, str, Shape.MANY, "NAME"
+        "disable",
+        "Add-on to leave out: dns, gateway, ingress, local-storage or servicelb.",
+        SERVER,
+        str,
+        Shape.MANY,
+        "NAME",
     ),
     Option("secrets-encryption", "Keep Secrets encrypted, with keys of the server's.", SERVER, _flag, Shape.FLAG),
     Option(
@@ -453,7 +466,7 @@ def server_config(settled: Mapping[str, Any], *, hostname: str) -> ServerConfig:
     if ipaddress.ip_address(address).is_unspecified:
         address = "::1" if ":" in address else "127.0.0.1"
     url = f"https://[{address}]" if ":" in address else f"https://{address}"
-    values |= {"server": f"{url}:{config.https_listen_port}"}
+    values |= {"server": (f"{url}:{config.https_listen_port}",)}
     return ServerConfig(**_only(ServerConfig, values), agent=agent_config(values, hostname=hostname))
 
 

@@ -1,13 +1,14 @@
 """The Client protocol over HTTPS: what agents use to reach a server.
 
 One session keeps its connections: one for each watch, a few for everything else. A connection that dies raises
-Unreachable and the caller decides. Which server, which trust and which credentials come from `connect`, called anew for
-each connection's TLS context, so that a renewed certificate is used without a restart.
+Unreachable and the caller decides; where there are several servers, what comes next goes to another. Which trust and
+which credentials come from `tls`, called anew for each session: a renewed certificate is used without a restart.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
@@ -20,22 +21,27 @@ from pylet.api import errors
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, key_of
 from pylet.client.interface import Changed, Changes, Listing, PatchType, Unreachable
+from pylet.client.servers import Servers
 from pylet.version import VERSION
 
 _REQUEST_SECONDS = 60
 _IDLE_SECONDS = 90  # bookmarks come each minute: a watch silent for longer is a dead connection
 _WATCH_SECONDS = 3600
+_CONNECT_SECONDS = 10
+_DEAF_SECONDS = 10  # what was sent and is not even acknowledged for so long was sent to nobody
 _AT_A_TIME = 4  # a TLS connection costs a server 3 ms and 200 KiB: as many as there are pods to report is too many
 
 
 class HttpClient:
-    """A Client for the API server at `url`.
+    """A Client for the API server at a URL, or one of several.
 
     `tls` gives the SSL context to connect with; it is asked again after `renewed()`. `token` is sent as a bearer token.
     """
 
-    def __init__(self, url: str, tls: Callable[[], ssl.SSLContext], *, token: str = "", agent: str = "pylet") -> None:
-        self.url = url.rstrip("/")
+    def __init__(
+        self, servers: Servers | str, tls: Callable[[], ssl.SSLContext], *, token: str = "", agent: str = "pylet"
+    ) -> None:
+        self._servers = Servers(servers) if isinstance(servers, str) else servers
         self._tls = tls
         self._headers = {"User-Agent": f"{agent}/{VERSION}", "Accept": "application/json"}
         if token:
@@ -129,9 +135,10 @@ class HttpClient:
             labelSelector=labels,
             fieldSelector=fields,
         )
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_IDLE_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=self._connect_seconds, sock_read=_IDLE_SECONDS)
+        url = self._servers.current
         try:
-            async with self._http().get(self.url + kind.path(namespace), params=query, timeout=timeout) as answer:
+            async with self._http().get(url + kind.path(namespace), params=query, timeout=timeout) as answer:
                 if answer.status != 200:
                     raise _refusal(answer.status, await answer.read())
                 rest = b""
@@ -140,7 +147,8 @@ class HttpClient:
                     if lines:
                         yield [_change(line) for line in lines]
         except (aiohttp.ClientError, OSError, TimeoutError) as lost:
-            raise Unreachable(f"watch {kind.plural} at {self.url}: {_why(lost)}") from lost
+            await self._lost(url)
+            raise Unreachable(f"watch {kind.plural} at {url}: {_why(lost)}") from lost
 
     async def request(
         self,
@@ -154,28 +162,48 @@ class HttpClient:
         """One exchange of JSON. Raises: ApiError as the server's Status says, Unreachable."""
         data = None if body is None else orjson.dumps(body)
         headers = {} if data is None else {"Content-Type": str(content_type)}
-        try:
-            async with (
-                self._turn,
-                self._http().request(method, self.url + path, data=data, headers=headers, params=query) as answer,
-            ):
-                found = await answer.read()
-        except (aiohttp.ClientError, OSError, TimeoutError) as lost:
-            raise Unreachable(f"{method} {path} at {self.url}: {_why(lost)}") from lost
+        timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=self._connect_seconds)
+        async with self._turn:
+            url = self._servers.current
+            try:
+                async with self._http().request(
+                    method, url + path, data=data, headers=headers, params=query, timeout=timeout
+                ) as answer:
+                    found = await answer.read()
+            except (aiohttp.ClientError, OSError, TimeoutError) as lost:
+                await self._lost(url)
+                raise Unreachable(f"{method} {path} at {url}: {_why(lost)}") from lost
         if answer.status >= 400:
             raise _refusal(answer.status, found)
         answered: Object = orjson.loads(found)
         return answered
 
+    @property
+    def _connect_seconds(self) -> float:
+        """All servers together are tried for as long as a single one."""
+        return max(2, _CONNECT_SECONDS / len(self._servers.urls))
+
+    async def _lost(self, url: str) -> None:
+        if self._servers.gave_up(url):
+            await self.renewed()  # also what waits there and has not noticed
+
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=self._tls(), limit=0, keepalive_timeout=120),
+                connector=aiohttp.TCPConnector(
+                    ssl=self._tls(), limit=0, keepalive_timeout=120, socket_factory=_impatient
+                ),
                 headers=self._headers,
-                timeout=aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=10),
                 read_bufsize=1 << 18,
             )
         return self._session
+
+
+def _impatient(address: Any) -> socket.socket:
+    """The socket to connect to an address with."""
+    made = socket.socket(*address[:3])
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAF_SECONDS * 1000)
+    return made
 
 
 def _given(**options: str | int) -> dict[str, str]:

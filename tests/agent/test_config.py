@@ -22,5 +22,5 @@ from pylet.agent.config import AgentConfig
 def test_csi_drivers_find_the_kubelet_unless_the_node_has_a_place_of_its_own(
     folders: dict[str, Any], expected: str
 ) -> None:
-    config = dataclasses.replace(AgentConfig(server="", node_name="n"), **folders)
+    config = dataclasses.replace(AgentConfig(server=(), node_name="n"), **folders)
     assert config.kubelet_root == Path(expected)

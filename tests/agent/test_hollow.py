@@ -33,7 +33,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Running]:
 async def nodes(server: Running, tmp_path: Path) -> AsyncIterator[Client]:
     """A client of a server with two hollow nodes that are Ready."""
     agent = AgentConfig(
-        server=server.url,
+        server=(server.url,),
         token=(tmp_path / "server" / "server" / "token").read_text().strip(),
         node_name="hollow",
         node_ip=("192.0.2.7",),

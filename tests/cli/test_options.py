@@ -41,10 +41,10 @@ def test_defaults_are_the_dataclass_s() -> None:
 def test_a_server_carries_the_configuration_of_its_agent() -> None:
     config = server(bind_address="192.0.2.1", https_listen_port="7443", node_name="n1", service_cidr="10.9.0.0/16")
     assert isinstance(config.agent, AgentConfig)
-    assert config.agent.server == "https://192.0.2.1:7443"
+    assert config.agent.server == ("https://192.0.2.1:7443",)
     assert (config.agent.node_name, config.agent.cluster_dns) == ("n1", "10.9.0.10")
-    assert server(node_name="n").agent.server == "https://127.0.0.1:6443"
-    assert server(node_name="n", bind_address="::").agent.server == "https://[::1]:6443"
+    assert server(node_name="n").agent.server == ("https://127.0.0.1:6443",)
+    assert server(node_name="n", bind_address="::").agent.server == ("https://[::1]:6443",)
 
 
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_drop_ins_replace_or_append_in_the_order_of_their_names(tmp_path: Path) 
 def test_keys_of_the_other_command_do_not_matter(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("server: https://10.0.0.1:6443\nhttps-listen-port: 7\nnode-name: n\n")
-    assert configuration.load_agent({}, file, {}).server == "https://10.0.0.1:6443"
+    assert configuration.load_agent({}, file, {}).server == ("https://10.0.0.1:6443",)
 
 
 def test_a_token_may_stand_in_a_file(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_token_may_stand_in_a_file(tmp_path: Path) -> None:
             {"service_node_port_range": "9-1"},
             '--service-node-port-range: "9-1" is not a range of ports such as 30000-32767',
         ),
-        ({"network_backend": "ipip"}, '--network-backend: "ipip" is not one of host-gw, vxlan, none'),
+        ({"network_backend": "ipip"}, '--network-backend: "ipip" is not one of host-gw, vxlan, wireguard, none'),
         ({"node_label": "a b=c"}, '--node-label: "a b=c" is not of the form key=value'),
         (
             {"node_taint": "a=b:Never"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -41,6 +42,7 @@ from pylet.cri.messages import Container, ContainerState, SandboxState
 
 log = logging.getLogger(__name__)
 
+_HANDSHAKE_SECONDS = 15.0
 _STREAM_HEADERS = frozenset({"connection", "upgrade", "x-stream-protocol-version"})
 
 
@@ -78,17 +80,22 @@ class KubeletServer:
         self._rates = Rates()
         self._address = address
         self._port = port
+        self._server = web.Server(self._answer, access_log=None)
 
     async def run(self, tls: ssl.SSLContext) -> None:
         """Raises: OSError when the address cannot be listened on."""
-        server = web.Server(self._answer, access_log=None)
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(server, self._address, self._port, ssl=tls, reuse_address=True)
+        listening = await loop.create_server(self._server, self._address, self._port, ssl=tls, reuse_address=True)
         try:
             await asyncio.Event().wait()
         finally:
             listening.close()
-            await server.shutdown(1.0)
+            await self._server.shutdown(1.0)
+
+    async def take(self, connection: socket.socket, tls: ssl.SSLContext) -> None:
+        """Serve a connection that came by another way. Raises: OSError."""
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(self._server, connection, ssl=tls, ssl_handshake_timeout=_HANDSHAKE_SECONDS)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

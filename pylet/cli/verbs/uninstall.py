@@ -87,11 +87,11 @@ def _places() -> list[_Places]:
         with contextlib.suppress(BadOption):
             if role == "server":
                 server = load_server({}, None, environ)
-                agent = server.agent or AgentConfig(server="", node_name="", data_dir=server.data_dir)
+                agent = server.agent or AgentConfig(server=(), node_name="", data_dir=server.data_dir)
                 found.append(_places_of(agent, server.write_kubeconfig))
             else:
                 found.append(_places_of(load_agent({}, None, environ)))
-    return found or [_places_of(AgentConfig(server="", node_name=""))]
+    return found or [_places_of(AgentConfig(server=(), node_name=""))]
 
 
 def _places_of(agent: AgentConfig, kubeconfig: Path | None = None) -> _Places:

@@ -126,6 +126,7 @@ class Tunnels:
         lines = ["HTTP/1.1 101 Switching Protocols", f"Upgrade: {PROTOCOL}", "Connection: Upgrade"]
         transport.write("\r\n".join([*lines, f"Pylet-Server: {self._id}", "", ""]).encode())
         transport.set_protocol(tunnel)
+        http.protocol.transport = None  # it would close what it has
         http.protocol.connection_lost(None)  # no request comes on it any more
         tunnel.connection_made(transport)
         tunnels = self._open.setdefault(node, [])

@@ -41,7 +41,7 @@ async def bootstrap_token(cluster: Any, *, expires_in: timedelta) -> str:
 async def test_the_servers_own_token_makes_a_node_that_sees_its_own(cluster: Any, tmp_path: Path) -> None:
     token = (tmp_path / "server" / "token").read_text().strip()
     credentials = Credentials(tmp_path / "agent")
-    await join(cluster.running.url, token, {"n1": credentials})
+    await join([cluster.running.url], token, {"n1": credentials})
     async with HttpClient(cluster.running.url, credentials.tls) as node:
         whoami = await node.request("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
         assert whoami["status"]["userInfo"]["username"] == "system:node:n1"
@@ -53,19 +53,19 @@ async def test_the_servers_own_token_makes_a_node_that_sees_its_own(cluster: Any
 
 async def test_a_bootstrap_token_joins_until_it_expires(cluster: Any, tmp_path: Path) -> None:
     token = await bootstrap_token(cluster, expires_in=timedelta(hours=1))
-    await join(cluster.running.url, token, {"n2": Credentials(tmp_path / "agent")})
+    await join([cluster.running.url], token, {"n2": Credentials(tmp_path / "agent")})
     merge = "application/merge-patch+json"
     past = base64.b64encode(b"2020-01-01T00:00:00Z").decode()
     path = f"{SECRETS}/bootstrap-token-abcdef"
     await cluster.ask("PATCH", path, {"data": {"expiration": past}}, Content_Type=merge)
     with pytest.raises(JoinError, match="it has expired"):
-        await join(cluster.running.url, token, {"n3": Credentials(tmp_path / "late")})
+        await join([cluster.running.url], token, {"n3": Credentials(tmp_path / "late")})
 
 
 async def test_a_wrong_secret_or_a_wrong_ca_is_refused(cluster: Any, tmp_path: Path) -> None:
     unknown = str(JoinToken("0" * 32, pin(cluster.running.pki)))
     with pytest.raises(JoinError, match="does not know this token"):
-        await join(cluster.running.url, unknown, {"n4": Credentials(tmp_path / "unknown")})
+        await join([cluster.running.url], unknown, {"n4": Credentials(tmp_path / "unknown")})
     other = str(JoinToken("0" * 32, "0" * 64))
     with pytest.raises(JoinError, match="is not the one this token was made for"):
-        await join(cluster.running.url, other, {"n4": Credentials(tmp_path / "other")})
+        await join([cluster.running.url], other, {"n4": Credentials(tmp_path / "other")})

@@ -1,0 +1,129 @@
+"""Kubelets nobody can connect to: reached through the connection their agent keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from pylet.agent.join import CLIENT_SIGNER, SERVING_SIGNER, Credentials, request_certificate
+from pylet.agent.tunnels import Tunnels
+from pylet.aio.clock import SystemClock
+from pylet.client.http import HttpClient
+from pylet.client.servers import Servers
+
+NODE = "far"
+PODS = "/api/v1/namespaces/default/pods"
+
+
+async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    assert request.transport is not None
+    if "Upgrade" in request.headers:
+        request.transport.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+        request.transport.write(request.path.encode() + b"\n")
+        await asyncio.sleep(60)
+    (who,) = request.transport.get_extra_info("peercert")["subject"][-1]
+    return web.Response(text=f"{request.path} for {who[1]}")
+
+
+@pytest.fixture
+async def credentials(cluster: Any, tmp_path: Path) -> Credentials:
+    """Those of the node, from the server's own signers; its Node says an address that nobody answers at."""
+    own = Credentials(tmp_path / "agent")
+    own.directory.mkdir()
+    own.ca.write_bytes(cluster.running.pki.ca.certificate.read_bytes())
+    token = (tmp_path / "server" / "token").read_text().strip().partition("::")[2]
+    user = f"system:node:{NODE}"
+    async with HttpClient(cluster.running.url, own.tls, token=token) as client:
+        await request_certificate(client, CLIENT_SIGNER, own.client, user, "system:nodes", usage="client auth")
+    async with HttpClient(cluster.running.url, own.tls) as client:
+        await client.request("POST", "/api/v1/nodes", {"metadata": {"name": NODE}})
+        address = {"type": "InternalIP", "address": "127.77.77.77"}
+        await client.request(
+            "PATCH",
+            f"/api/v1/nodes/{NODE}/status",
+            {"status": {"addresses": [address]}},
+            content_type="application/merge-patch+json",
+        )
+        names = (NODE, "127.77.77.77")
+        await request_certificate(
+            client, SERVING_SIGNER, own.serving, user, "system:nodes", usage="server auth", addresses=names
+        )
+    return own
+
+
+@pytest.fixture
+async def tunnels(cluster: Any, credentials: Credentials) -> AsyncIterator[Servers]:
+    """The agent's side; its servers are the one there is, by two addresses."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(credentials.ca))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(credentials.serving.certificate, credentials.serving.key)
+    kubelet = web.Server(answer)
+
+    async def serve(stream: socket.socket) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(kubelet, stream, ssl=context)
+
+    servers = Servers(cluster.running.url, f"https://localhost:{cluster.running.port}")
+    task = asyncio.create_task(Tunnels(servers, credentials.tls, serve, SystemClock()).run())
+    made = await cluster.ask("POST", f"{PODS[: -len('/pods')]}/serviceaccounts", {"metadata": {"name": "default"}})
+    assert made.status in (201, 409)
+    pod = {"metadata": {"name": "p"}, "spec": {"nodeName": NODE, "containers": [{"name": "c", "image": "x"}]}}
+    assert (await cluster.ask("POST", PODS, pod)).status == 201
+    try:
+        while (await cluster.ask("GET", f"{PODS}/p/log")).status != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        yield servers
+    finally:
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+@pytest.mark.usefixtures("tunnels")
+async def test_logs_and_the_nodes_proxy_reach_the_kubelet_as_the_server(cluster: Any) -> None:
+    found = await cluster.ask("GET", f"{PODS}/p/log")
+    assert found.body == b"/containerLogs/default/p/c for kube-apiserver"
+    found = await cluster.ask("GET", f"/api/v1/nodes/{NODE}/proxy/stats/summary")
+    assert found.body == b"/stats/summary for kube-apiserver"
+
+
+@pytest.mark.usefixtures("tunnels")
+async def test_an_upgrade_passes_through(cluster: Any) -> None:
+    pki = cluster.running.pki
+    context = ssl.create_default_context(cafile=str(pki.ca.certificate))
+    context.load_cert_chain(pki.admin.certificate, pki.admin.key)
+    reader, writer = await asyncio.open_connection("127.0.0.1", cluster.running.port, ssl=context)
+    head = f"POST {PODS}/p/exec?command=ls HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
+    writer.write(head.encode())
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 101 ")
+    assert await asyncio.wait_for(reader.readline(), 10) == b"/exec/default/p/c\n"
+    writer.close()
+
+
+@pytest.mark.usefixtures("tunnels")
+async def test_other_ports_of_a_node_are_not_behind_its_tunnel(cluster: Any) -> None:
+    found = await cluster.ask("GET", f"/api/v1/nodes/{NODE}:9/proxy/")
+    assert (found.status, found.json["message"]) == (400, "address not allowed")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"), [({}, 403), ({"Upgrade": "pylet-tunnel-1", "Connection": "Upgrade"}, 403)]
+)
+async def test_who_is_no_node_gets_no_tunnel(cluster: Any, headers: dict[str, str], status: int) -> None:
+    for session in (cluster.admin, cluster.anyone):
+        async with session.get(f"{cluster.running.url}/v1-pylet/connect", headers=headers) as found:
+            assert found.status == status
+
+
+async def test_a_node_that_does_not_upgrade_is_told(cluster: Any, credentials: Credentials) -> None:
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=credentials.tls())) as node,
+        node.get(f"{cluster.running.url}/v1-pylet/connect") as found,
+    ):
+        assert (found.status, (await found.json())["message"]) == (400, "Upgrade request for pylet-tunnel-1 required")
