@@ -11,9 +11,10 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import orjson
 from aiohttp import web
@@ -43,6 +44,7 @@ from pylet.cri.messages import Container, ContainerState, SandboxState
 log = logging.getLogger(__name__)
 
 _HANDSHAKE_SECONDS = 15.0
+_SYSTEM_LOGS = Path("/var/log")
 _STREAM_HEADERS = frozenset({"connection", "upgrade", "x-stream-protocol-version"})
 
 
@@ -115,6 +117,22 @@ class KubeletServer:
 
     async def _healthz(self, request: web.BaseRequest, check: str = "") -> web.StreamResponse:
         return web.Response(text="ok")
+
+    async def _system_logs(self, request: web.BaseRequest, *names: str) -> web.StreamResponse:
+        """Of /var/log, as pages of links and as files."""
+        path = _SYSTEM_LOGS.joinpath(*names).resolve()
+        if not path.is_relative_to(_SYSTEM_LOGS):  # by a link that some pod made
+            raise Refused(404, "404 page not found")
+        try:
+            if path.is_dir():
+                links = (each.name + "/" * each.is_dir() for each in sorted(path.iterdir()))
+                lines = "".join(f'<a href="{quote(link)}">{escape(link)}</a>\n' for link in links)
+                return web.Response(text=f"<pre>\n{lines}</pre>\n", content_type="text/html")
+            if path.is_file():
+                return web.FileResponse(path)
+        except OSError as failed:
+            raise Refused(403, f"403 {failed.strerror}") from failed
+        raise Refused(404, "404 page not found")
 
     async def _configz(self, request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=orjson.dumps({"kubeletconfig": self._configuration}), content_type="application/json")
@@ -280,13 +298,14 @@ def _streams(query: Mapping[str, str]) -> dict[str, bool]:
     }
 
 
-_ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], tuple[int, ...]]] = {
+_ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], Sequence[int]]] = {
     "healthz": (KubeletServer._healthz, (0, 1)),
     "configz": (KubeletServer._configz, (0,)),
     "stats": (KubeletServer._stats, (1,)),
     "metrics": (KubeletServer._metrics, (0, 1)),
     "pods": (KubeletServer._list_pods, (0,)),
     "runningpods": (KubeletServer._running_pods, (0,)),
+    "logs": (KubeletServer._system_logs, range(32)),
     "containerLogs": (KubeletServer._logs, (3,)),
     "exec": (KubeletServer._exec, (3, 4)),
     "attach": (KubeletServer._attach, (3, 4)),
@@ -301,5 +320,6 @@ _SUBRESOURCES = {
     "configz": ("configz", "proxy"),
     "stats": ("stats",),
     "metrics": ("metrics",),
+    "logs": ("log",),
 }
 """What the asker must be allowed on this node, any of them; `proxy` for all else."""

@@ -2,14 +2,16 @@
 
 Without connections nothing ends a flow but silence: a client that keeps talking would never be sent to another
 endpoint, nor one that talked before the service had any. What has no endpoint left is kept, as upstream does.
-Sources: linux/netfilter/nfnetlink_conntrack.h; pkg/proxy/conntrack/cleanup.go.
+Sources: linux/netfilter/nfnetlink_conntrack.h; pkg/proxy/conntrack/cleanup.go, cmd/kube-proxy/app/conntrack.go.
 """
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
+from pathlib import Path
 
 from pylet.agent import netlink
 from pylet.agent.netlink import Netlink, attribute, attributes, nested
@@ -22,6 +24,20 @@ _PROTO_NUMBER, _SOURCE_PORT, _TARGET_PORT = 1, 2, 3
 _BY_ADDRESS, _BY_PROTOCOL, _BY_PORT = 1 << 1, 1 << 3, 1 << 5
 _AF = {4: 2, 6: 10}
 _NUMBERS = {"udp": 17, "sctp": 132}
+
+_SETTINGS = Path("/proc/sys/net/netfilter")
+_SECONDS = {"nf_conntrack_tcp_timeout_established": 86400, "nf_conntrack_tcp_timeout_close_wait": 3600}
+_MOST, _MOST_A_CPU = 131072, 32768
+
+
+def set_limits() -> None:
+    """How long the kernel remembers connections, and how many: as on every node of a cluster. Raises: OSError."""
+    for name, seconds in _SECONDS.items():
+        if (file := _SETTINGS / name).read_text().strip() != str(seconds):
+            file.write_text(str(seconds))
+    most, file = max(_MOST, _MOST_A_CPU * (os.cpu_count() or 1)), _SETTINGS / "nf_conntrack_max"
+    if int(file.read_text()) < most:
+        file.write_text(str(most))
 
 
 def forget_stale(frontends: Iterable[Frontend]) -> int:

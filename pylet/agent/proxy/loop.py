@@ -16,9 +16,10 @@ from pylet.agent.nftset import Element
 from pylet.agent.proxy import affinity, flows, rules, ruleset
 from pylet.agent.proxy.claims import Claims, Owner
 from pylet.agent.proxy.health import HealthChecks
-from pylet.agent.proxy.model import Frontend, Here, frontends, health_check, host_ports
+from pylet.agent.proxy.model import OTHERS, Frontend, Here, frontends, health_check, host_ports
 from pylet.agent.proxy.rules import Layout
 from pylet.agent.proxy.ruleset import Installed, Ruleset
+from pylet.agent.proxy.status import Status
 from pylet.aio.clock import Clock
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
@@ -76,10 +77,11 @@ class Proxy:
             self._sources.nodes.listen(self._node_changed),
         )
         delay = _RETRY_SECONDS[0]
-        with contextlib.ExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             for stop in listeners:
                 stack.callback(stop)
             stack.callback(self._checks.close)
+            await stack.enter_async_context(Status(self._clock, lambda: self._checks.healthy, self._node).served())
             table = stack.enter_context(contextlib.closing(nft.Table(self._layout.table, rules.TYPES | rules.AFFINITY)))
             stack.enter_context(table.watch_losses(self._somebody_took_something))
             while True:
@@ -114,7 +116,7 @@ class Proxy:
                 continue
             service = Key(entry.key.namespace, name)
             group = self._slices_of.setdefault(service, {})
-            if is_there:
+            if is_there and not OTHERS & entry.labels.keys():
                 group[entry.key] = entry
             else:
                 group.pop(entry.key, None)
@@ -160,6 +162,10 @@ class Proxy:
             await asyncio.to_thread(nft.remove, self._layout.table)
             await table.run(rules.script(self._layout))
         self._chains.clear()
+        try:
+            flows.set_limits()
+        except OSError as refused:
+            log.warning("conntrack keeps its own limits: %s", refused)
         owners: list[Owner] = [(_SERVICE, key) for key in self._sources.services.entries]
         owners += [(_POD, key) for key, entry in self._sources.pods.entries.items() if _asks_for_ports(entry)]
         batch, chains = table.batch(), set[str]()
@@ -246,6 +252,10 @@ class Proxy:
         if service and b'"healthCheckNodePort"' in service.raw:  # few have one: the others are not decoded again
             wanted = health_check(service.decoded(), self._slices(key), self._here.node)
         await self._checks.set(key, wanted)
+
+    def _node(self) -> Object | None:
+        node = self._sources.nodes.entries.get(Key("", self._here.node))
+        return node.object if node else None
 
     def _zone(self) -> str:
         node = self._sources.nodes.entries.get(Key("", self._here.node))

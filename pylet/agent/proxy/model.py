@@ -16,8 +16,8 @@ from pylet.api.object import Object, dig, labels_of
 Network: TypeAlias = IPv4Network | IPv6Network
 
 _FAMILIES = {"IPv4": 4, "IPv6": 6}
-_OTHER_PROXY = "service.kubernetes.io/service-proxy-name"
-_HEADLESS = "service.kubernetes.io/headless"
+OTHERS = {"service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"}
+"""Labels of Services and of EndpointSlices that are not this proxy's."""
 _AFFINITY_SECONDS = 10800
 
 
@@ -76,7 +76,7 @@ class Frontend(NamedTuple):
 def frontends(service: Object, slices: Iterable[Object], here: Here) -> tuple[Frontend, ...]:
     """Where this node takes a service's traffic; nowhere for headless services and ExternalName."""
     spec = service["spec"]
-    if spec.get("type") == "ExternalName" or {_OTHER_PROXY, _HEADLESS} & labels_of(service).keys():
+    if spec.get("type") == "ExternalName" or OTHERS & labels_of(service).keys():
         return ()
     slices = list(slices)
     return tuple(

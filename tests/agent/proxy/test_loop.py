@@ -196,6 +196,44 @@ async def test_udp_flows_leave_an_endpoint_that_goes() -> None:
             assert "dst=10.43.0.8" in world.node.run("conntrack", "-L")
 
 
+async def test_a_slice_of_a_headless_service_counts_for_nothing() -> None:
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+        world.put(_service("web", "10.43.0.7"), _slice("web", "10.42.0.1"))
+        async with running(world):
+            assert "10.42.0.1" in world.rules()
+            headless = _slice("web", "10.42.0.1", revision=2)
+            headless["metadata"]["labels"]["service.kubernetes.io/headless"] = ""
+            world.put(item=headless)
+            await until(lambda: "10.42.0.1" not in world.rules())
+
+
+async def test_the_proxy_says_how_it_is() -> None:
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+
+        async def ask(url: str) -> str:
+            return await asyncio.to_thread(world.node.run, "curl", "-sgi", f"http://{url}")
+
+        node: Object = {"metadata": {"name": "here"}, "spec": {}}
+        world.nodes.put(Entry.of(NODE, node))
+        async with running(world):
+            for address in ("127.0.0.1", "[::1]", "10.77.0.11"):
+                said = await ask(f"{address}:10256/healthz")
+                assert "200 OK" in said
+                assert "lastUpdated" in said
+            assert (await ask("127.0.0.1:10249/proxyMode")).endswith("nftables")
+            assert "404" in await ask("127.0.0.1:10249/else")
+            leaving = [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]
+            world.nodes.put(Entry.of(NODE, {**node, "spec": {"taints": leaving}}))
+            said = await ask("127.0.0.1:10256/healthz")
+            assert "503 Service Unavailable" in said
+            assert '"nodeEligible": false' in said
+            assert "200 OK" in await ask("127.0.0.1:10256/livez")
+            wait = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait"
+            assert world.node.run("cat", wait).strip() == "3600"
+
+
 async def test_a_health_check_port_counts_this_nodes_endpoints() -> None:
     with Lab(nodes=1) as lab:
         world = World(lab.nodes[0])
