@@ -5,6 +5,7 @@ Source: apimachinery pkg/util/validation/field/errors.go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,7 +26,22 @@ def _shown(value: Any) -> str:
 
 def quoted(text: str) -> str:
     """As Go's %q."""
-    return orjson.dumps(text).decode()
+    shown = orjson.dumps(text).decode()
+    return shown if text.isprintable() else _UNPRINTED.sub(_go_escape, shown)
+
+
+_UNPRINTED = re.compile(r"\\u00([01][0-9a-f])|[^ -~]")
+_GO_ESCAPES = {"\a": r"\a", "\v": r"\v", "\x7f": r"\x7f"}
+
+
+def _go_escape(match: re.Match[str]) -> str:
+    """Of what JSON escapes otherwise, or not at all."""
+    char = chr(int(match[1], 16)) if match[1] else match[0]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    width = f"\\x{code:02x}" if code < 0x20 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+    return _GO_ESCAPES.get(char, width)
 
 
 def _cause(reason: str, says: str, field: str, detail: str) -> Cause:

@@ -9,13 +9,14 @@ Sources: apimachinery pkg/runtime/serializer/json, apiserver pkg/endpoints/handl
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import orjson
 
 from pylet.api import causes, schema
-from pylet.api.errors import BadRequest, Invalid
+from pylet.api.errors import BadRequest, Invalid, RequestEntityTooLarge
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 
@@ -23,6 +24,8 @@ YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 _MOST_STRICT_ERRORS = 100
+_MOST_VALUES = 100_000  # `{}` is 3 bytes of a list, and 2 KB as a container that was defaulted, judged and refused
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 
 
 class Document(NamedTuple):
@@ -33,16 +36,28 @@ class Document(NamedTuple):
 
 
 def parse(raw: bytes, content_type: str = "application/json") -> Document:
-    """Raises: BadRequest."""
+    """Raises: BadRequest, RequestEntityTooLarge."""
     if content_type in YAML_TYPES:
         from pylet.api.wire import yaml
 
         return Document(*yaml.load(raw))
+    if len(raw) > _MOST_VALUES:
+        _count(raw)
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as bad:
         raise BadRequest(_go_words(raw, bad)) from bad
     return Document(value, [f'duplicate field "{path}"' for path in _duplicates(raw, value)])
+
+
+def _count(raw: bytes) -> None:
+    """Raises: RequestEntityTooLarge, for more values than an object has that is no attack."""
+    if _values(raw) > _MOST_VALUES and _values(_TEXTS.sub(b"", raw)) > _MOST_VALUES:
+        raise RequestEntityTooLarge(f"Request entity too large: it has more than {_MOST_VALUES} values")
+
+
+def _values(raw: bytes) -> int:
+    return raw.count(b",") + raw.count(b"{") + raw.count(b"[")
 
 
 def in_yaml(duplicates: Sequence[str]) -> str:
@@ -76,6 +91,29 @@ def of_kind(
     if twice and content_type in YAML_TYPES:
         twice = [in_yaml(twice)]
     return obj, canonicalize(kind, obj, validation, twice, raw)
+
+
+def options(definition: str, raw: bytes, content_type: str = "application/json") -> Object:
+    """A body that says how, not what: an object of that definition, whose unknown fields go. Raises: BadRequest."""
+    document = _envelope(raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type)
+    obj = {} if document.value is None else document.value
+    if not isinstance(obj, dict):
+        raise BadRequest(f"{_NO_KIND}{schema.Mismatch(obj, _TYPE_META)}")
+    wanted = definition.rpartition(".")[2]
+    named = obj.get("kind") or wanted
+    if named != wanted:
+        scheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"
+        version = obj.get("apiVersion") or "v1"
+        raise BadRequest(f'no kind "{named}" is registered for version "{version}" in scheme "{scheme}"')
+    try:
+        if content_type == PROTOBUF_TYPE:
+            from pylet.api.wire import protobuf
+
+            obj |= protobuf.body(raw, definition)
+        schema.of(definition).decode(obj)
+    except (ValueError, KeyError) as bad:
+        raise BadRequest(str(bad)) from bad
+    return obj
 
 
 def _check_type_meta(kind: Kind, obj: Object, raw: bytes) -> None:

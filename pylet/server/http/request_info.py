@@ -12,7 +12,6 @@ from pylet.api.selector import parse_fields
 
 _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
-_TRUE = ("1", "true", "t", "T", "TRUE", "True")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def request_info(method: str, path: str, query: Mapping[str, str]) -> RequestInf
     resource, name, subresource = (*parts, "", "", "")[:3]
     if not name:
         if verb == "get":
-            verb = "watch" if query.get("watch") in _TRUE else "list"
+            verb = "list" if query.get("watch", "0").lower() in ("0", "false") else "watch"
         elif verb == "delete":
             verb = "deletecollection"
         if verb in ("list", "watch", "deletecollection"):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import orjson
 from aiohttp import web
+from multidict import MultiMapping
 
+from pylet.aio.apart import apart
 from pylet.api import kinds
 from pylet.api.errors import (
     ApiError,
@@ -28,6 +31,7 @@ from pylet.client.view import Entry
 from pylet.server import audit
 from pylet.server.auth.reviews import Reviews
 from pylet.server.auth.token_requests import TokenRequests
+from pylet.server.http import options
 from pylet.server.http import representation as form
 from pylet.server.http.answer import Answer, Headers, Stream, Streamed
 from pylet.server.http.negotiation import (
@@ -44,14 +48,11 @@ from pylet.server.http.negotiation import (
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.watching import Watches
 from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written
-from pylet.server.registry.ownership import manager_of
 
 BODY_BYTES = 3 << 20
 _GZIPPED = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
 _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
-_DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _COMPRESS_BYTES = 128 << 10  # upstream's threshold
-_TRUE = ("1", "true", "t", "T", "TRUE", "True")
 _NO_PAGE = "404 page not found\n"
 _ACROSS = ("list", "watch", "deletecollection")
 _BODY_KINDS = {
@@ -81,7 +82,7 @@ class Call:
     info: RequestInfo
     kind: Kind
     request: Request
-    query: Mapping[str, str]
+    query: MultiMapping[str]
     media: Media
 
     @property
@@ -139,13 +140,13 @@ class Resources:
         table = await self._registry.load_table(kind.stored_as or kind)
         return Key(info.namespace if kind.namespaced else "", info.name) not in table.entries
 
-    async def connect(self, info: RequestInfo, user: User, options: Object) -> None:
+    async def connect(self, info: RequestInfo, user: User, asked: Object) -> None:
         """Ask admission whether that connection may be made. Raises: ApiError."""
         kind = self.kinds.by_resource(info.group, info.version, info.resource)
         if kind is not None:
             key = Key(info.namespace if kind.namespaced else "", info.name)
             request = Request(verb=info.verb, kind=kind, key=key, subresource=info.subresource, user=user)
-            await self._registry.connect(request, options)
+            await self._registry.connect(request, asked)
 
     async def serve(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Answer | Streamed:
         """Raises: ApiError."""
@@ -170,20 +171,16 @@ class Resources:
         return answer
 
     def _call(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Call:
-        query = http.query if http.query_string else _NO_QUERY
+        query = http.query if http.query_string else options.NONE
         accept = http.headers.get("Accept", "")
         media = accepted(accept, streams=info.verb == "watch")
         if media.shape is Shape.TABLE and "get" not in verbs_of(kind, info.subresource):
             media = accepted(accept, shapes=False)  # reviews, bindings, tokens: what is only created has no columns
         if media.type == decode.PROTOBUF_TYPE and not _has_protobuf(kind):
             media = accepted(accept, streams=info.verb == "watch", has_protobuf=False)
-        validation = query.get("fieldValidation", "")
-        if validation not in ("", decode.STRICT, decode.WARN, decode.IGNORE):
-            raise BadRequest(
-                f'fieldValidation: Unsupported value: "{validation}": supported values: "Ignore", "Strict", "Warn"'
-            )
-        if (dry_run := query.get("dryRun", "")) not in ("", "All"):
-            raise BadRequest(f'dryRun: Unsupported value: "{dry_run}": supported values: "All"')
+        options.check_timeout(query)
+        applies = http.headers.get("Content-Type", "").startswith(PatchType.APPLY)
+        write = options.of_write(info.verb, query, http.headers.get("User-Agent", ""), applies=applies)
         is_list = info.verb in ("list", "watch", "deletecollection")
         request = Request(
             verb=info.verb,
@@ -191,11 +188,12 @@ class Resources:
             key=Key(info.namespace if kind.namespaced else "", "" if is_list else info.name),
             subresource=info.subresource,
             user=user,
-            dry_run=dry_run == "All",
-            field_manager=_manager(http, info.verb, query),
-            stated_manager=query.get("fieldManager", ""),
-            force=query.get("force") in _TRUE,
-            field_validation=validation,
+            dry_run=write.dry_run,
+            field_manager=write.manager,
+            stated_manager=write.stated,
+            force=write.force,
+            field_validation=write.validation,
+            size=(http.content_length or BODY_BYTES) if http.body_exists else 0,
             annotations=audit.notes(),
         )
         return Call(http, info, kind, request, query, media)
@@ -211,12 +209,12 @@ class Resources:
         return await self._shown_list(call, page)
 
     async def _watch(self, call: Call) -> Streamed:
-        options = _list_options(call)
+        asked = _list_options(call)
         include = call.query.get("includeObject", "")
         frames = form.frames(call.kind, call.media, include)
-        seconds = _number(call.query, "timeoutSeconds")
+        seconds = options.number(call.query, "timeoutSeconds") or 0
         try:
-            subscription = await self._registry.watch(call.request, options)
+            subscription = await self._registry.watch(call.request, asked)
         except Expired as gone:
             return self._watches.refuse(call.http, gone, frames)
         return await self._watches.serve(call.http, subscription, frames, seconds)
@@ -252,51 +250,40 @@ class Resources:
             raise unsupported(tuple(PatchType)) from None
         raw = await read(call.http)
         try:
-            document = decode.parse(raw, YAML_TYPE if type_ is PatchType.APPLY else "application/json")
+            media = YAML_TYPE if type_ is PatchType.APPLY else JSON_TYPE
+            document = await apart(len(raw), partial(decode.parse, raw, media))
         except BadRequest as bad:
             why = bad.message.rpartition("json parse error: ")[2]
             raise BadRequest(_PATCH_ERRORS.get(type_, "error decoding patch: ") + why) from bad
         return self._written(call, await self._registry.patch(call.request, document.value, type_, document.duplicates))
 
     async def _delete(self, call: Call) -> Answer:
-        deleted = await self._registry.delete(call.request, await self._delete_options(call))
+        asked, request = await self._delete_options(call)
+        deleted = await self._registry.delete(request, asked)
         is_status = deleted.body.startswith(b'{"kind":"Status"')
         return self._encoded(call, None if is_status else call.kind, deleted.body, deleted.code)
 
     async def _delete_collection(self, call: Call) -> Answer | Streamed:
-        options = await self._delete_options(call)
-        page = await self._registry.delete_collection(call.request, _list_options(call), options)
-        return await self._shown_list(call, page)
+        asked, request = await self._delete_options(call)
+        return await self._shown_list(call, await self._registry.delete_collection(request, _list_options(call), asked))
+
+    async def _delete_options(self, call: Call) -> tuple[DeleteOptions, Request]:
+        """A body that is there makes the query unimportant."""
+        raw = await read(call.http) if call.http.body_exists else b""
+        if raw:
+            type_ = content_type(call.http.headers.get("Content-Type", ""))
+            asked = await apart(len(raw), partial(options.of_delete_body, raw, type_))
+        else:
+            asked = options.of_delete(call.query)
+        return asked, replace(call.request, dry_run=asked.dry_run)
 
     async def _body(self, call: Call, kind: Kind) -> Object:
         type_ = content_type(call.http.headers.get("Content-Type", ""))
         raw = await read(call.http)
-        obj, warnings = decode.of_kind(kind, raw, type_, call.request.field_validation)
+        of_kind = partial(decode.of_kind, kind, raw, type_, call.request.field_validation)
+        obj, warnings = await apart(len(raw), of_kind)
         call.request.warnings.extend(warnings)
         return obj
-
-    async def _delete_options(self, call: Call) -> DeleteOptions:
-        raw = await read(call.http) if call.http.body_exists else b""
-        body: Object = {}
-        if raw:
-            type_ = content_type(call.http.headers.get("Content-Type", ""))
-            if type_ == decode.PROTOBUF_TYPE:
-                from pylet.api.wire import protobuf
-
-                return DeleteOptions.of(protobuf.load(raw, _DELETE_OPTIONS))
-            body = decode.parse(raw, type_).value
-            if body is None:
-                body = {}
-            if not isinstance(body, dict):
-                raise BadRequest("the body is not a DeleteOptions object")
-        else:
-            if "gracePeriodSeconds" in call.query:
-                body["gracePeriodSeconds"] = _number(call.query, "gracePeriodSeconds")
-            if policy := call.query.get("propagationPolicy"):
-                body["propagationPolicy"] = policy
-            if (orphan := call.query.get("orphanDependents")) is not None:
-                body["orphanDependents"] = orphan in _TRUE
-        return DeleteOptions.of(body)
 
     # ---- answering
 
@@ -377,30 +364,10 @@ def warning_headers(texts: list[str]) -> Headers:
 
 
 _PATCH_ERRORS = {PatchType.APPLY: "error decoding YAML: ", PatchType.STRATEGIC: ""}
-_NO_QUERY: Mapping[str, str] = {}
 
 
 def _list_options(call: Call) -> ListOptions:
-    query = call.query
-    fields = query.get("fieldSelector", "")
-    if call.info.name and "fieldSelector" not in query:
-        fields = f"metadata.name={call.info.name}"
-    if not query and not fields:
-        return _EVERYTHING
-    initial = query.get("sendInitialEvents")
-    return ListOptions(
-        labels=query.get("labelSelector", ""),
-        fields=fields,
-        limit=_number(query, "limit"),
-        more=query.get("continue", ""),
-        revision=query.get("resourceVersion", ""),
-        match=query.get("resourceVersionMatch", ""),
-        bookmarks=query.get("allowWatchBookmarks") in _TRUE,
-        initial_events=None if initial is None else initial in _TRUE,
-    )
-
-
-_EVERYTHING = ListOptions()
+    return options.of_list(call.query, call.info.name)
 
 
 def _include(call: Call) -> str:
@@ -418,29 +385,11 @@ def _has_protobuf(kind: Kind) -> bool:
     return protobuf.has_message(kind.definition)
 
 
-def _manager(http: web.BaseRequest, verb: str, query: Mapping[str, str]) -> str:
-    if verb not in ("create", "update", "patch"):
-        return ""
-    applies = verb == "patch" and http.headers.get("Content-Type", "").startswith(PatchType.APPLY)
-    agent = http.headers.get("User-Agent", "")
-    return manager_of(verb, query.get("fieldManager", ""), agent, applies=applies, force=query.get("force"))
-
-
 def _fits(info: RequestInfo) -> bool:
     """Whether the verb belongs on this path: writes of one object need its name, a plain create has none."""
     if info.verb in ("update", "patch"):
         return bool(info.name)
     return info.verb != "create" or bool(info.name) == bool(info.subresource)
-
-
-def _number(query: Mapping[str, str], name: str) -> int:
-    text = query.get(name, "")
-    if not text:
-        return 0
-    try:
-        return int(text)
-    except ValueError:
-        raise BadRequest(f"strconv.ParseInt: parsing {orjson.dumps(text).decode()}: invalid syntax") from None
 
 
 def _takes_gzip(http: web.BaseRequest) -> bool:

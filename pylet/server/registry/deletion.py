@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from pylet.api.errors import Cause, Conflict, Invalid
+from pylet.api.errors import Conflict
 from pylet.api.kind import Kind
 from pylet.api.kinds.customresourcedefinition import CLEANUP
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
@@ -21,7 +21,6 @@ from pylet.server.registry.request import DeleteOptions
 
 ORPHAN = "orphan"
 FOREGROUND = "foregroundDeletion"
-_POLICIES = ("Foreground", "Background", "Orphan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +127,6 @@ def _begin_definition(obj: Object, now: datetime) -> Outcome:
 
 
 def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> None:
-    if options.propagation and options.propagation not in _POLICIES:
-        listed = ", ".join(f'"{policy}"' for policy in (*_POLICIES, "nil"))
-        cause = Cause(
-            "FieldValueNotSupported",
-            f'Unsupported value: "{options.propagation}": supported values: {listed}',
-            "propagationPolicy",
-        )
-        raise Invalid("meta.k8s.io", "DeleteOptions", "", (cause,))
     if options.uid and options.uid != meta.get("uid"):
         why = (
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({meta.get('uid', '')}). "

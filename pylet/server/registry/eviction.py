@@ -44,7 +44,7 @@ async def evict(
 ) -> None:
     """Evict the pod `entry`; `budgets` are all there are. Raises: ApiError."""
     options = options_of(eviction, request.key.name)
-    if dig(eviction, "deleteOptions", "dryRun"):
+    if options.dry_run:
         request = replace(request, dry_run=True)
     pod = entry.object
     if ignores_budgets(pod):

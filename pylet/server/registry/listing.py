@@ -63,16 +63,20 @@ class Token(NamedTuple):
         try:
             body = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             if body["v"] != _TOKEN_VERSION:
-                raise BadRequest(f"continue key is not valid: unrecognized encoded version {body['v']}")
+                raise BadRequest(
+                    f"invalid continue token: continue key is not valid: unrecognized encoded version {body['v']}"
+                )
             namespace, _, name = body["start"].rstrip("\0").rpartition("/")
             revision = int(body["rv"])
         except (binascii.Error, orjson.JSONDecodeError, ValueError, KeyError, TypeError, AttributeError) as bad:
-            raise BadRequest(f"continue key is not valid: {bad}") from bad
+            raise _bad_token(str(bad)) from bad
         if not revision:
-            raise BadRequest(
-                "continue key is not valid: incorrect encoded start resourceVersion (version meta.k8s.io/v1)"
-            )
+            raise _bad_token("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
         return cls(revision, Key(namespace, name))
+
+
+def _bad_token(why: str) -> BadRequest:
+    return BadRequest(f"invalid continue token: continue key is not valid: {why}")
 
 
 def validate(options: ListOptions) -> None:
@@ -124,10 +128,14 @@ def revision_number(text: str) -> int:
     """A client's resourceVersion; "" is 0. Raises: BadRequest."""
     if not text:
         return 0
+    problem = ""
     if not (text.isascii() and text.isdigit()):
-        raise BadRequest(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax')
-    if int(text[:40]) >= 1 << 64:
-        raise BadRequest(f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": value out of range')
+        problem = "invalid syntax"
+    elif int(text[:40]) >= 1 << 64:
+        problem = "value out of range"
+    if problem:
+        why = causes.invalid("resourceVersion", text, f"strconv.ParseUint: parsing {causes.quoted(text)}: {problem}")
+        raise BadRequest(f"invalid resource version: {why}")
     return int(text)
 
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from pylet.api import causes, kinds, schema
-from pylet.api.errors import ApiError, BadRequest, Cause, Conflict, Invalid
+from pylet.api.errors import ApiError, BadRequest, Cause, Conflict
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.patch import apply, checking, managed, shape
@@ -54,11 +54,8 @@ _STATUS_ALONE = frozenset(
 """Groups whose status subresource leaves metadata alone."""
 
 
-def manager_of(verb: str, given: str, user_agent: str, *, applies: bool = False, force: str | None = None) -> str:
-    """Who writes: the query's fieldManager, else what the user agent calls itself.
-
-    `force` is the query's. Raises: Invalid.
-    """
+def manager_causes(verb: str, given: str, *, applies: bool = False, force: bool | None = None) -> list[Cause]:
+    """What is wrong with the fieldManager `given`; `force` is the query's."""
     found: list[Cause] = []
     if applies and not given:
         found.append(causes.required("fieldManager", "is required for apply patch"))
@@ -71,13 +68,12 @@ def manager_of(verb: str, given: str, user_agent: str, *, applies: bool = False,
             at = len(given[:position].encode())
             why = f"invalid character U+{ord(char):04X} (at position {at})"
             found.append(causes.invalid("fieldManager", given, why))
-    if found:
-        raise Invalid("meta.k8s.io", f"{verb.capitalize()}Options", "", found)
-    return given or _agent_name(user_agent)
+    return found
 
 
 @lru_cache(maxsize=256)
-def _agent_name(user_agent: str) -> str:
+def agent_name(user_agent: str) -> str:
+    """Who writes without saying so: what the user agent calls itself."""
     name = "".join(filter(_is_print, user_agent.partition("/")[0]))
     return name.encode()[:_MANAGER_BYTES].decode(errors="ignore")
 

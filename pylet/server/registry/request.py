@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pylet.api.errors import BadRequest
+from pylet.api import causes
+from pylet.api.errors import Cause, Invalid
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
+
+_POLICIES = ("Foreground", "Background", "Orphan")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,7 @@ class Request:
     collection and for a create; `key.namespace` is "" for cluster scope and for all namespaces. `kind` is the version
     the client asked for (`kind.stored_as` may be another). `field_validation` is Strict, Warn, Ignore or "" (Warn).
     `field_manager` is who owns the fields that a write changes, `stated_manager` the same if the client said so itself,
-    `force` takes them from others when applying.
+    `force` takes them from others when applying. `size` is about how many bytes the body has.
     `warnings` collects texts for `Warning` headers while the request runs, `annotations` what admission tells the audit
     log.
     """
@@ -50,6 +53,7 @@ class Request:
     stated_manager: str = ""
     force: bool = False
     field_validation: str = ""
+    size: int = 0
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
 
@@ -80,19 +84,33 @@ class DeleteOptions:
     propagation: str = ""
     uid: str = ""
     revision: str = ""
+    dry_run: bool = False
 
     @classmethod
     def of(cls, body: Object) -> DeleteOptions:
-        """From a decoded DeleteOptions body. Raises: BadRequest."""
+        """From a decoded DeleteOptions body. Raises: Invalid."""
         preconditions = body.get("preconditions") or {}
-        propagation = body.get("propagationPolicy") or ""
-        if (orphan := body.get("orphanDependents")) is not None:
-            if propagation:
-                raise BadRequest("orphanDependents and deletionPropagation cannot be both set")
-            propagation = "Orphan" if orphan else "Background"
+        policy, orphan, dry_run = body.get("propagationPolicy"), body.get("orphanDependents"), body.get("dryRun") or []
+        found: list[Cause] = []
+        if orphan is not None and policy is not None:
+            why = "orphanDependents and deletionPropagation cannot be both set"
+            found.append(causes.invalid("propagationPolicy", policy, why))
+        if policy is not None and policy not in _POLICIES:
+            found.append(causes.not_supported("propagationPolicy", policy, (*_POLICIES, "nil")))
+        found += dry_run_causes(dry_run)
+        if found:
+            raise Invalid("meta.k8s.io", "DeleteOptions", "", found)
+        if orphan is not None:
+            policy = "Orphan" if orphan else "Background"
         return cls(
             grace_seconds=body.get("gracePeriodSeconds"),
-            propagation=propagation,
+            propagation=policy or "",
             uid=preconditions.get("uid") or "",
             revision=preconditions.get("resourceVersion") or "",
+            dry_run=bool(dry_run),
         )
+
+
+def dry_run_causes(given: Sequence[str]) -> list[Cause]:
+    """What is wrong with a dryRun, which may name the stage All."""
+    return [causes.not_supported("dryRun", given, ("All",))] if set(given) - {"All"} else []

@@ -51,9 +51,8 @@ async def test_propagation_becomes_a_finalizer(api: Api, propagation: str, final
     [
         ({"uid": "other"}, "The object might have been deleted and then recreated"),
         ({"revision": "1"}, "The object might have been modified"),
-        ({"propagation": "Sideways"}, 'Unsupported value: "Sideways"'),
     ],
-    ids=["uid", "resourceVersion", "policy"],
+    ids=["uid", "resourceVersion"],
 )
 async def test_preconditions(api: Api, options: Object, message: str) -> None:
     await api.create(configmap("x"))

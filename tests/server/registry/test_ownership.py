@@ -10,7 +10,6 @@ from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.deployment import KIND as DEPLOYMENT
 from pylet.api.object import Object
 from pylet.client.interface import PatchType
-from pylet.server.registry.ownership import manager_of
 from tests.server.kit import Api, configmap, refused
 
 MERGE, APPLY = PatchType.MERGE, PatchType.APPLY
@@ -157,31 +156,3 @@ async def test_scaling_takes_the_replicas_over(api: Api) -> None:
     status = await refused(api.patch(DEPLOYMENT, "a", "d", deployment(replicas=3), APPLY, field_manager="ap"))
     who = '"autoscaler" with subresource "scale" using apps/v1'
     assert status["message"] == f"Apply failed with 1 conflict: conflict with {who}: .spec.replicas"
-
-
-@pytest.mark.parametrize(
-    ("given", "agent", "expected"),
-    [
-        ("me", "kubectl/v1.36.2", "me"),
-        ("", "kubectl/v1.36.2 (linux/amd64)", "kubectl"),
-        ("", "", ""),
-        ("", "a\tb/1", "ab"),
-        ("", "é" * 100, "é" * 64),
-    ],
-)
-def test_who_writes(given: str, agent: str, expected: str) -> None:
-    assert manager_of("update", given, agent) == expected
-
-
-async def test_who_may_not_write() -> None:
-    async def asked(**options: Any) -> None:
-        manager_of("patch", options.pop("given", ""), "", **options)
-
-    required = await refused(asked(applies=True))
-    assert required["message"] == (
-        'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch'
-    )
-    forbidden = await refused(asked(force="true"))
-    assert "force: Forbidden: may not be specified for non-apply patch" in forbidden["message"]
-    assert "Too long: may not be more than 128 bytes" in (await refused(asked(given="x" * 129)))["message"]
-    assert "invalid character U+000A (at position 1)" in (await refused(asked(given="a\nb")))["message"]
