@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import NamedTuple
 
-ROUTE, NETFILTER = 0, 12  # protocols
+ROUTE, NETFILTER, GENERIC = 0, 12, 16  # protocols
 
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 CREATE, REPLACE, EXCLUSIVE, APPEND = 0x400, 0x100, 0x200, 0x800

@@ -31,7 +31,7 @@ class ClusterSettings:
     service_node_port_range: tuple[int, int] = (30000, 32767)
     """First and last port, both included."""
     network_backend: str = "host-gw"
-    """host-gw, vxlan or none."""
+    """host-gw, vxlan, wireguard or none."""
 
     @property
     def cluster_cidrs(self) -> tuple[str, ...]:

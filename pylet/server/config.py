@@ -31,7 +31,7 @@ class ServerConfig:
     service_node_port_range: tuple[int, int] = (30000, 32767)
     """First and last port, both included."""
     network_backend: str = "host-gw"
-    """host-gw, vxlan or none; what agents do, the server only tells them."""
+    """host-gw, vxlan, wireguard or none; what agents do, the server only tells them."""
     disable: tuple[str, ...] = ()
     """Names of the add-ons a fresh cluster does not start with."""
     disable_agent: bool = False

@@ -10,16 +10,23 @@ import contextlib
 import logging
 import shutil
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pylet.agent.netlink import Message, NetlinkError
 from pylet.agent.network import cni, overlay, rtnetlink
 from pylet.agent.network.rtnetlink import Address, Rtnetlink, Vxlan
 from pylet.agent.network.rtnetlink import Network as Range
 from pylet.aio.clock import Clock
+from pylet.api.errors import ApiError
+from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key
+from pylet.client.interface import Client
 from pylet.client.view import Entry, Table
+
+if TYPE_CHECKING:
+    from pylet.agent.network.wgtunnels import Tunnels
 
 log = logging.getLogger(__name__)
 
@@ -38,30 +45,38 @@ class NetworkSettings:
     node_ips: tuple[str, ...]
     """One of a family; tunnels use the first."""
     backend: str
-    """host-gw, vxlan or none."""
+    """host-gw, vxlan, wireguard or none."""
     service_cidrs: tuple[str, ...] = ("10.43.0.0/16",)
     cni_conf_dir: Path
     ipam_dir: Path
     """Where host-local remembers addresses."""
+    wireguard_dir: Path
+    """Where the node's own keys are."""
 
 
 class Network:
     """`run` until cancelled; `ready` is set once pods can be given addresses."""
 
-    def __init__(self, nodes: Table, clock: Clock, settings: NetworkSettings) -> None:
+    def __init__(self, nodes: Table, client: Client, clock: Clock, settings: NetworkSettings) -> None:
         self._nodes = nodes
+        self._client = client
         self._clock = clock
         self._settings = settings
         self._wake = asyncio.Event()
         self._unreachable: frozenset[str] = frozenset()
         self._links: set[int] = set()  # those whose changes concern it
         self._failure = ""
+        self._wireguard: Tunnels | None = None
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
         if self._settings.backend == "none":
             self.ready.set()
             return
+        if self._settings.backend == "wireguard":
+            from pylet.agent.network.wgtunnels import Tunnels
+
+            self._wireguard = Tunnels(self._settings.wireguard_dir, self._clock, self._settings.node_name)
         silence = self._nodes.listen(self._node_changed)
         try:
             with rtnetlink.watch(self._kernel_changed):
@@ -69,16 +84,36 @@ class Network:
                     self._wake.clear()
                     try:
                         self._apply()
-                    except (NetlinkError, OSError) as failed:
+                        await self._publish()
+                    except (OSError, ApiError) as failed:
                         if str(failed) != self._failure:
                             log.error("pod network: %s; trying again every %.0f s", failed, _RETRY_SECONDS)
                         self._failure = str(failed)
                         await self._clock.sleep(_RETRY_SECONDS)
                         continue
                     self._failure = ""
-                    await self._wake.wait()
+                    await self._changed()
         finally:
             silence()
+
+    async def _changed(self) -> None:
+        """Waits until there is something to do."""
+        if self._wireguard is None:
+            await self._wake.wait()
+            return
+        later = asyncio.create_task(self._clock.sleep(self._wireguard.seconds_until_change()))
+        later.add_done_callback(lambda done: self._wake.set())
+        try:
+            await self._wake.wait()
+        finally:
+            later.cancel()
+
+    async def _publish(self) -> None:
+        """Say on the Node which keys it has. Raises: ApiError."""
+        own = self._nodes.entries.get(Key("", self._settings.node_name))
+        news = self._wireguard.unsaid(own.object) if self._wireguard is not None and own is not None else {}
+        if news:
+            await self._client.patch(NODE, Key("", self._settings.node_name), {"metadata": {"annotations": news}})
 
     def _node_changed(self, before: Entry | None, after: Entry | None) -> None:
         self._wake.set()
@@ -109,13 +144,18 @@ class Network:
         others = overlay.peers((entry.object for entry in self._nodes.entries.values()), self._settings.node_name)
         if self._settings.backend == "vxlan":
             local = ip_address(self._settings.node_ips[0])
-            mtu -= overlay.vxlan_bytes(local.version)
+            mtu -= overlay.VXLAN_BYTES[local.version]
             link = _tunnel(kernel, local, pods, mtu)
             self._links.add(link)
             wanted = overlay.vxlan(others, link, local.version)
             _reconcile_tunnel(kernel, link, wanted)
+        elif self._wireguard is not None:
+            family = ip_address(self._settings.node_ips[0]).version
+            mtu -= overlay.WIREGUARD_BYTES[family]
+            nodes = (entry.object for entry in self._nodes.entries.values())
+            wanted = self._wireguard.connect(kernel, nodes, family, mtu)
+            self._links |= self._wireguard.links
         else:
-            _delete_link(kernel, overlay.VXLAN_LINK)  # of a run with another backend
             wanted = overlay.host_gw(others, _networks(kernel, self._links))
         self._complain(wanted.unreachable)
         routes = wanted.routes | overlay.service_routes(self._settings.service_cidrs, uplinks)
@@ -125,12 +165,15 @@ class Network:
         for route in current - routes:
             with contextlib.suppress(NetlinkError):
                 kernel.delete_route(route)
+        for each in kernel.links():
+            if each.name in overlay.LINKS and each.index not in self._links:
+                kernel.delete_link(each.index)  # of a key that has had its day, or of a run with another backend
         return mtu
 
     def _complain(self, unreachable: frozenset[str]) -> None:
         advice = (
             "give every node an address of the tunnel's family with --node-ip"
-            if self._settings.backend == "vxlan"
+            if self._settings.backend != "host-gw"
             else "give it an address of each family there with --node-ip, or use --network-backend vxlan on all nodes"
         )
         for name in sorted(unreachable - self._unreachable):
@@ -146,14 +189,9 @@ def cleanup(cni_conf_dir: Path, ipam_dir: Path) -> None:
         for route in kernel.routes():
             with contextlib.suppress(NetlinkError):
                 kernel.delete_route(route)
-        for name in (cni.BRIDGE, overlay.VXLAN_LINK):
-            _delete_link(kernel, name)
-
-
-def _delete_link(kernel: Rtnetlink, name: str) -> None:
-    link = kernel.link(name)
-    if link is not None:
-        kernel.delete_link(link.index)
+        for link in kernel.links():
+            if link.name in (cni.BRIDGE, *overlay.LINKS):
+                kernel.delete_link(link.index)
 
 
 def _set_sysctls(families: set[int], kernel: Rtnetlink, uplinks: dict[int, int]) -> None:
@@ -198,11 +236,7 @@ def _tunnel(kernel: Rtnetlink, local: Address, pods: tuple[Range, ...], mtu: int
         assert link is not None
     elif link.mtu != mtu:
         kernel.set_mtu(link.index, mtu)
-    has = kernel.addresses(link.index)
-    for network in pods:
-        address = ip_interface(f"{network.network_address}/{network.max_prefixlen}")
-        if address not in has:
-            kernel.add_address(link.index, address)
+    kernel.host_addresses(link.index, pods)
     kernel.set_up(link.index)
     return link.index
 

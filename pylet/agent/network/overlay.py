@@ -2,6 +2,7 @@
 
 host-gw: a route to each node's range by the node itself, which must share a link with us. vxlan: a tunnel whose
 endpoints never learn; each node's endpoint has a MAC that follows from its range, so nothing has to be published.
+wireguard has a file of its own.
 """
 
 from __future__ import annotations
@@ -14,8 +15,13 @@ from pylet.agent.network.rtnetlink import Address, Forward, Neighbour, Network, 
 from pylet.api.object import Object, dig
 
 VXLAN_LINK = "pylet.vx"
+WIREGUARD_LINKS = ("pylet.wg0", "pylet.wg1")
+LINKS = (VXLAN_LINK, *WIREGUARD_LINKS)
 VXLAN_ID = 1
 VXLAN_PORT = 8472
+VXLAN_BYTES = {4: 50, 6: 70}
+"""What a tunnel over that family takes of the MTU."""
+WIREGUARD_BYTES = {4: 60, 6: 80}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,12 @@ def host_gw(others: Iterable[Peer], links: Mapping[Network, int]) -> Wanted:
     routes, unreachable = set(), set()
     for peer in others:
         for pods in peer.pods:
-            gateway = _of_family(peer.addresses, pods.version)
+            gateway = address_of(peer, pods.version)
             link = next((index for network, index in links.items() if gateway is not None and gateway in network), None)
             if link is None:
                 unreachable.add(peer.name)
             else:
-                routes.add(Route(pods, link, gateway, metric=_metric(pods)))
+                routes.add(Route(pods, link, gateway, metric=metric(pods)))
     return Wanted(frozenset(routes), unreachable=frozenset(unreachable))
 
 
@@ -74,21 +80,16 @@ def vxlan(others: Iterable[Peer], link: int, family: int) -> Wanted:
     """`family` is that of the tunnel's own address; what is inside may be of either."""
     routes, neighbours, forwards, unreachable = set(), set(), set(), set()
     for peer in others:
-        remote, mac = _of_family(peer.addresses, family), mac_of(peer.pods[0])
+        remote, mac = address_of(peer, family), mac_of(peer.pods[0])
         if remote is None:
             unreachable.add(peer.name)
             continue
         forwards.add(Forward(link, mac, remote))
         for pods in peer.pods:
             endpoint = pods.network_address
-            routes.add(Route(pods, link, endpoint, on_link=True, metric=_metric(pods)))
+            routes.add(Route(pods, link, endpoint, on_link=True, metric=metric(pods)))
             neighbours.add(Neighbour(link, endpoint, mac))
     return Wanted(frozenset(routes), frozenset(neighbours), frozenset(forwards), frozenset(unreachable))
-
-
-def vxlan_bytes(family: int) -> int:
-    """What a tunnel over that family takes of the MTU."""
-    return 50 if family == 4 else 70
 
 
 def service_routes(cidrs: Iterable[str], uplinks: Mapping[int, int]) -> frozenset[Route]:
@@ -98,7 +99,7 @@ def service_routes(cidrs: Iterable[str], uplinks: Mapping[int, int]) -> frozense
     """
     networks = [ipaddress.ip_network(cidr) for cidr in cidrs]
     return frozenset(
-        Route(network, uplinks[network.version], metric=_metric(network))
+        Route(network, uplinks[network.version], metric=metric(network))
         for network in networks
         if network.version in uplinks
     )
@@ -112,9 +113,9 @@ def mac_of(pods: Network) -> str:
     return "0a:58:" + ":".join(f"{byte:02x}" for byte in low.to_bytes(4, "big"))
 
 
-def _metric(network: Network) -> int:
+def metric(network: Network) -> int:
     return 1024 if network.version == 6 else 0  # what the kernel makes of none, and says
 
 
-def _of_family(addresses: Iterable[Address], family: int) -> Address | None:
-    return next((address for address in addresses if address.version == family), None)
+def address_of(peer: Peer, family: int) -> Address | None:
+    return next((address for address in peer.addresses if address.version == family), None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TypeAlias
@@ -124,6 +124,9 @@ class Rtnetlink:
         )
         self._add_link(name, mtu, mac, nested(18, attribute(1, b"vxlan\0"), data))
 
+    def add_wireguard(self, name: str, *, mtu: int) -> None:
+        self._add_link(name, mtu, "", nested(18, attribute(1, b"wireguard\0")))
+
     def set_up(self, link: int) -> None:
         self._netlink.call(_NEWLINK, _LINK.pack(0, 0, link, _UP, _UP))
 
@@ -150,6 +153,14 @@ class Rtnetlink:
         scope = _SCOPE_UNIVERSE
         head = _ADDRESS.pack(family, address.network.prefixlen, _NODAD if address.version == 6 else 0, scope, link)
         self._netlink.call(_NEWADDR, head + attribute(2, packed) + attribute(1, packed), CREATE | REPLACE)
+
+    def host_addresses(self, link: int, networks: Iterable[Network]) -> None:
+        """Make sure that the link has the first address of each network, and nothing of the rest."""
+        has = self.addresses(link)
+        for network in networks:
+            address = ipaddress.ip_interface(f"{network.network_address}/{network.max_prefixlen}")
+            if address not in has:
+                self.add_address(link, address)
 
     def delete_address(self, link: int, address: Interface) -> None:
         head = _ADDRESS.pack(_family(address), address.network.prefixlen, 0, 0, link)
@@ -197,7 +208,9 @@ class Rtnetlink:
         self._netlink.call(_DELNEIGH, _forward_body(entry))
 
     def _add_link(self, name: str, mtu: int, mac: str, info: bytes) -> None:
-        values = attribute(3, name.encode() + b"\0") + attribute(4, struct.pack("=I", mtu)) + attribute(1, _bytes(mac))
+        values = attribute(3, name.encode() + b"\0") + attribute(4, struct.pack("=I", mtu))
+        if mac:
+            values += attribute(1, _bytes(mac))
         self._netlink.call(_NEWLINK, _LINK.pack(0, 0, 0, _UP, _UP) + values + info, CREATE | EXCLUSIVE)
 
     def _neighbour_dump(self, family: int) -> list[tuple[int, int, int, dict[int, bytes]]]:

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -13,6 +14,7 @@ from pylet.agent.network.loop import Network, NetworkSettings, cleanup
 from pylet.aio.clock import SystemClock
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object
+from pylet.client.interface import Client
 from pylet.client.view import Entry, Table
 from tests.netns import Lab, Member, needs_netns
 
@@ -36,9 +38,10 @@ def _network(
         backend=backend,
         cni_conf_dir=directory,
         ipam_dir=directory / "ipam",
+        wireguard_dir=directory / "wireguard",
     )
     with node.entered():
-        return Network(nodes, SystemClock(), settings)
+        return Network(nodes, cast(Client, None), SystemClock(), settings)
 
 
 def _reaches(source: Member, ip: str) -> bool:

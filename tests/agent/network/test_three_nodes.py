@@ -1,0 +1,156 @@
+"""Three nodes on real links, with every backend: what happens to a cluster's network in its life."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from pylet.agent.network import wireguard
+from pylet.agent.network.loop import cleanup
+from tests.agent.network.running import Api, Running, Time, network, node
+from tests.netns import Lab, Member, needs_netns
+
+pytestmark = needs_netns
+
+_has_wireguard = shutil.which("wireguard-go") is not None or Path("/sys/module/wireguard").exists()
+BACKENDS = [
+    "host-gw",
+    "vxlan",
+    pytest.param("wireguard", marks=pytest.mark.skipif(not _has_wireguard, reason="needs WireGuard, or wireguard-go")),
+]
+
+
+@dataclass
+class Three:
+    lab: Lab
+    api: Api
+    time: Time
+    backend: str
+    directory: Path
+    pods: list[Member]
+    runs: list[Running]
+
+    def conflist_mtu(self, number: int) -> int:
+        text = (self.directory / f"n{number}" / "10-pylet.conflist").read_text()
+        return int(json.loads(text)["plugins"][0]["mtu"])
+
+    def run(self, number: int) -> Running:
+        directory = self.directory / f"n{number}"
+        return network(self.api, self.lab.nodes[number], f"n{number}", self.backend, directory, self.time)
+
+    def reaches(self, source: int, target: int, *options: str) -> bool:
+        pod, far = self.pods[source], self.pods[target]
+        return all(
+            "1 packets received" in pod.run("busybox", "ping", family, "-c1", "-W1", *options, ip, check=False)
+            for family, ip in (("-4", far.ip), ("-6", far.ip6))
+        )
+
+    def is_whole(self) -> bool:
+        return all(self.reaches(a, b) for a in range(3) for b in range(3) if a != b)
+
+
+# wireguard-go ends when the socket of its link's name changes, which here is a name that three nodes have.
+_ALONE = """#!/bin/sh
+exec unshare --mount --propagation private sh -c '
+    mount -t tmpfs none /var/run/wireguard && touch /var/run/wireguard/"$2.sock" && exec {} "$@"' sh "$@"
+"""
+
+
+@pytest.fixture
+def three(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Three]:
+    if real := shutil.which("wireguard-go"):
+        wrapper = tmp_path / "bin" / "wireguard-go"
+        wrapper.parent.mkdir()
+        wrapper.write_text(_ALONE.format(real))
+        wrapper.chmod(0o755)
+        monkeypatch.setenv("PATH", str(wrapper.parent), prepend=os.pathsep)
+    with Lab(nodes=3) as lab, ExitStack() as stack:
+        api, clock = Api(), Time()
+        pods = [lab.pod(member, f"10.42.{n}.5", f"fd42:0:0:{n}::5") for n, member in enumerate(lab.nodes)]
+        for number, member in enumerate(lab.nodes):
+            cidrs = f"10.42.{number}.0/24", f"fd42:0:0:{number}::/64"
+            api.put(node(f"n{number}", (member.ip, member.ip6), *cidrs))
+        found = Three(lab, api, clock, request.param, tmp_path, pods, [])
+        for number, member in enumerate(lab.nodes):
+            stack.callback(_clean, member, tmp_path / f"n{number}")
+            found.runs.append(stack.enter_context(found.run(number)))
+        _until("the network is whole", found.is_whole)
+        yield found
+
+
+def _clean(member: Member, directory: Path) -> None:
+    with member.entered():
+        cleanup(directory, directory / "ipam")
+
+
+def _until(what: str, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("three", BACKENDS, indirect=True)
+def test_a_network_that_lives(three: Three) -> None:
+    lab, mtu = three.lab, {"host-gw": 1500, "vxlan": 1450, "wireguard": 1440}[three.backend]
+    assert three.conflist_mtu(0) == mtu
+
+    # A partition: the others go on, and when it heals nobody has to do anything.
+    lab.unplug(lab.nodes[2])
+    assert not three.reaches(0, 2)
+    _until("the others go on", lambda: three.reaches(0, 1))
+    lab.plug(lab.nodes[2])
+    _until("the partition has healed", three.is_whole)
+
+    # A node moves to another address.
+    moved, item = "10.77.0.99", copy.deepcopy(three.api.nodes["n1"])
+    lab.nodes[1].run("ip", "address", "add", f"{moved}/24", "dev", "eth0")
+    lab.nodes[1].run("ip", "address", "del", f"{lab.nodes[1].ip}/24", "dev", "eth0")
+    lab.nodes[1].run("ip", "address", "replace", f"{moved}/24", "dev", "eth0")  # gone with the primary one
+    item["status"]["addresses"][0]["address"] = moved
+    three.runs[1].stop()
+    three.api.put(item)
+    with three.run(1):
+        _until("the node is found where it is now", three.is_whole)
+
+        # The link of one takes less.
+        lab.nodes[0].run("ip", "link", "set", "eth0", "mtu", "1400")
+        _until("pods take less, too", lambda: three.conflist_mtu(0) == mtu - 100)
+        _until("nothing is lost", lambda: three.reaches(0, 1))
+
+        # A node leaves.
+        three.api.remove("n2")
+        _until("its routes are gone", lambda: "10.42.2.0" not in lab.nodes[0].run("ip", "route"))
+        _until("the others are reached", lambda: three.reaches(0, 1))
+
+
+@pytest.mark.parametrize("three", BACKENDS[2:], indirect=True)
+def test_keys_change_without_the_loss_of_a_packet(three: Three) -> None:
+    pod, far = three.pods[0], three.pods[1]
+    first = wireguard.published(three.api.nodes["n0"])
+    answers = three.directory / "answers"
+    with answers.open("w") as file:
+        pinging = pod.start("busybox", "ping", "-A", far.ip, stdout=file)
+        while first.items() & wireguard.published(three.api.nodes["n0"]).items():
+            three.time.ahead += timedelta(seconds=wireguard.seconds_until_change(three.time.now()))
+            time.sleep(0.5)
+        pinging.send_signal(2)
+        pinging.wait(5)
+    sent, received = (int(word) for word in answers.read_text().splitlines()[-2].split()[:4:3])
+    assert received >= 20
+    assert (
+        sent - received <= 5
+    )  # a moment without a key is seconds; wireguard-go loses one now and then without a cause
+    keys = (three.directory / "n0" / "wireguard").glob("*.key")
+    assert {file.stat().st_mode & 0o777 for file in keys} == {0o600}
+    _until("the network is whole", three.is_whole)
