@@ -34,6 +34,7 @@ from pylet.agent.join import (
 )
 from pylet.agent.kubelet.access import Access
 from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.credentials import Keys, Provider, Token
 from pylet.agent.kubelet.devices.registration import PLUGIN_TYPE as DEVICE_PLUGIN
 from pylet.agent.kubelet.http import KubeletServer
 from pylet.agent.kubelet.images import Images
@@ -45,6 +46,7 @@ from pylet.agent.kubelet.node_status import Identity
 from pylet.agent.kubelet.plugins import Plugins
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.provisions import Provisions
+from pylet.agent.kubelet.pull_records import PullRecords
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.static_pods import StaticPods
 from pylet.agent.kubelet.upkeep import Upkeep
@@ -266,6 +268,7 @@ async def _run_node_at(
         provisions = Provisions(kubelet_dir / "device-plugins", clock, changed=reporter.tell)
         reporter.provisions = provisions
         policies = Policies(api.tables, clock, node=config.node_name)
+        records = PullRecords(kubelet_dir, kubelet.verification, clock)
         pods = Pods(
             static.client,
             runtime,
@@ -275,9 +278,11 @@ async def _run_node_at(
             settings,
             provisions,
             cgroups,
+            Images(runtime, clock, records),
+            Keys(kubelet_dir, _credential_providers(config, api.client, volumes.token, clock)),
             isolate=policies.isolate,
         )
-        upkeep = Upkeep(api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet)
+        upkeep = Upkeep(api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet, records)
         reporter.pressures = upkeep.conditions
         reporter.volumes_in_use = volumes.in_use
         csi = CsiRegistration(volumes.host, api.client, config.node_name)

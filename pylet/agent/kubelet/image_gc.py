@@ -7,7 +7,7 @@ Source: upstream `pkg/kubelet/images/image_gc_manager.go`, defaults and messages
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +23,12 @@ _EVERYTHING = 1 << 62
 
 Filesystem = Callable[[], Awaitable[tuple[int, int, int, int]]]
 """Capacity and available bytes, inodes and free inodes of where images are."""
+There = Callable[[Collection[str], datetime], None]
+"""Hears which images there are, by their ids, and when it was that they were looked for."""
+
+
+def _nobody(ids: Collection[str], since: datetime) -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +93,14 @@ def to_free(capacity: int, available: int, policy: ImagePolicy) -> int:
 
 
 class ImageGc:
-    def __init__(self, runtime: Runtime, clock: Clock, filesystem: Filesystem, policy: ImagePolicy) -> None:
+    def __init__(
+        self, runtime: Runtime, clock: Clock, filesystem: Filesystem, policy: ImagePolicy, there: There = _nobody
+    ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._filesystem = filesystem
         self._policy = policy
+        self._there = there
         self._known: dict[str, Known] | None = None
 
     async def run(self) -> None:
@@ -125,8 +134,10 @@ class ImageGc:
         return await self._free(_EVERYTHING)
 
     async def _look(self) -> tuple[tuple[Image, ...], datetime]:
+        began = self._clock.now()
         images, containers = await self._runtime.list_images(), await self._runtime.list_containers()
         now = self._clock.now()
+        self._there({image.id for image in images}, began)
         self._known = noted(self._known, images, used_by(containers, images), now)
         return images, now
 

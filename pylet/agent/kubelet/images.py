@@ -9,18 +9,16 @@ Source: upstream `pkg/kubelet/images/image_manager.go`, reasons and messages inc
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime, timedelta
 
-import orjson
-
 from pylet.agent.kubelet.backoff import Backoff
+from pylet.agent.kubelet.keyring import Credential
+from pylet.agent.kubelet.pull_records import Lookup, PullRecords
 from pylet.aio.clock import Clock
-from pylet.api.object import Object
 from pylet.cri.interface import CriError, PullError, Runtime
-from pylet.cri.messages import AuthConfig
 
 log = logging.getLogger(__name__)
 
@@ -42,21 +40,35 @@ class ImageError(Exception):
 
 
 class Images:
-    def __init__(self, runtime: Runtime, clock: Clock) -> None:
+    """Without `records` every pod may use what is here, whoever pulled it."""
+
+    def __init__(self, runtime: Runtime, clock: Clock, records: PullRecords | None = None) -> None:
         self._runtime = runtime
         self._clock = clock
+        self._records = records
         self._backoff = Backoff()
         self._failed_at: dict[str, tuple[datetime, str]] = {}
-        self._pulling: dict[tuple[str, tuple[AuthConfig, ...]], asyncio.Future[str]] = {}
+        self._pulling: dict[tuple[str, tuple[Credential, ...]], asyncio.Future[str]] = {}
 
-    async def ensure(self, image: str, policy: str, auths: Sequence[AuthConfig], tell: Tell, *, owner: str) -> str:
-        """What to create the container from; `owner` is the pod that asks. Raises: ImageError, CriError."""
+    async def recover(self) -> None:
+        """Take up what a kubelet before this one was pulling. Raises: CriError."""
+        if self._records is not None:
+            self._records.recover(await self._runtime.list_images())
+
+    async def ensure(self, image: str, policy: str, lookup: Lookup, tell: Tell, *, owner: str) -> str:
+        """What to create the container from; `owner` is the pod that asks, `lookup` finds what it may pull with.
+
+        Raises: ImageError, CriError.
+        """
         reference = with_tag(image)
-        present = await self._runtime.image_status(reference)
-        if present is not None and policy != "Always":
-            tell("Normal", "Pulled", f'Container image "{image}" already present on machine')
+        present = None if policy == "Always" else await self._runtime.image_status(reference)
+        if present is not None and not (
+            self._records is not None and await self._records.must_pull(image, present.id, lookup)
+        ):
+            words = f'Container image "{image}" already present on machine and can be accessed by the pod'
+            tell("Normal", "Pulled", words)
             return present.id
-        if present is None and policy == "Never":
+        if policy == "Never":  # that it is here is nothing to tell who may not have it
             words = f'Container image "{image}" is not present with pull policy of Never'
             tell("Warning", "ErrImageNeverPull", words)
             raise ImageError("ErrImageNeverPull", words)
@@ -68,24 +80,27 @@ class Images:
             tell("Normal", "BackOff", words)
             raise ImageError("ImagePullBackOff", f"{words}: {failure[1]}", until)
         try:
-            pulled = await self._pull(image, reference, tuple(auths), tell)
+            pulled = await self._pull(image, reference, tuple(await lookup()), tell)
         except CriError as failed:
             raise self._remember(key, image, failed, tell) from failed
         self._failed_at.pop(key, None)
         self._backoff.forget(key)
         return pulled
 
-    async def _pull(self, image: str, reference: str, auths: tuple[AuthConfig, ...], tell: Tell) -> str:
-        while (running := self._pulling.get((reference, auths))) is not None:
+    async def _pull(self, image: str, reference: str, credentials: tuple[Credential, ...], tell: Tell) -> str:
+        while (running := self._pulling.get((reference, credentials))) is not None:
             await asyncio.wait([running])
             if not running.cancelled():  # else whoever pulled it has gone: pull it ourselves
                 return running.result()
         tell("Normal", "Pulling", f'Pulling image "{image}"')
         begin = self._clock.monotonic()
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._pulling[reference, auths] = done
+        self._pulling[reference, credentials] = done
         try:
-            pulled = await self._try_each(reference, auths)
+            with nullcontext() if self._records is None else self._records.pulling(image):
+                pulled, credential = await self._try_each(reference, credentials)
+                if self._records is not None:
+                    self._records.pulled(image, pulled, credential)
         except CriError as failed:
             done.set_exception(failed)
             done.exception()  # nobody else may be waiting
@@ -94,7 +109,7 @@ class Images:
             done.cancel()
             raise
         finally:
-            del self._pulling[reference, auths]
+            del self._pulling[reference, credentials]
         done.set_result(pulled)
         took = _go_seconds(self._clock.monotonic() - begin)
         present = await self._runtime.image_status(reference)
@@ -103,16 +118,18 @@ class Images:
         tell("Normal", "Pulled", words)
         return pulled
 
-    async def _try_each(self, reference: str, auths: Sequence[AuthConfig]) -> str:
-        """With each credential in turn, as upstream; the last refusal counts."""
-        candidates: list[AuthConfig | None] = [*auths] or [None]
-        *first, last = candidates
-        for auth in first:
+    async def _try_each(self, reference: str, credentials: Sequence[Credential]) -> tuple[str, Credential | None]:
+        """With each credential in turn, as upstream, and which was taken; the last refusal counts."""
+        refused: CriError | None = None
+        for credential in credentials or (None,):
             try:
-                return await self._runtime.pull_image(reference, auth=auth)
-            except CriError as refused:
-                log.debug("pull %s: %s", reference, refused)
-        return await self._runtime.pull_image(reference, auth=last)
+                auth = None if credential is None else credential.auth
+                return await self._runtime.pull_image(reference, auth=auth), credential
+            except CriError as failed:
+                log.debug("pull %s: %s", reference, failed)
+                refused = failed
+        assert refused is not None
+        raise refused
 
     def _remember(self, key: str, image: str, failed: CriError, tell: Tell) -> ImageError:
         now = self._clock.now()
@@ -135,43 +152,3 @@ def _go_seconds(seconds: float) -> str:
 def with_tag(image: str) -> str:
     """The reference with the tag it means: `latest` where it has neither tag nor digest."""
     return image if "@" in image or ":" in image.rsplit("/", 1)[-1] else f"{image}:latest"
-
-
-def credentials(secrets: Sequence[Object], image: str) -> list[AuthConfig]:
-    """What pull secrets hold for the registry of `image`, in their order."""
-    found = []
-    registry = registry_of(image)
-    for secret in secrets:
-        data = secret.get("data") or {}
-        try:
-            if ".dockerconfigjson" in data:
-                auths = orjson.loads(base64.b64decode(data[".dockerconfigjson"])).get("auths") or {}
-            elif ".dockercfg" in data:
-                auths = orjson.loads(base64.b64decode(data[".dockercfg"]))
-            else:
-                continue
-        except (ValueError, AttributeError):
-            log.warning("pull secret %s is not a docker configuration", secret["metadata"]["name"])
-            continue
-        for host, entry in auths.items():
-            if _host(host) == registry:
-                found.append(_auth(entry))
-    return found
-
-
-def registry_of(image: str) -> str:
-    """The host an image comes from; names without one come from docker.io."""
-    first, _, rest = image.partition("/")
-    return first if rest and ("." in first or ":" in first or first == "localhost") else "docker.io"
-
-
-def _host(address: str) -> str:
-    host = address.removeprefix("https://").removeprefix("http://").split("/", 1)[0]
-    return "docker.io" if host in ("index.docker.io", "registry-1.docker.io") else host
-
-
-def _auth(entry: Object) -> AuthConfig:
-    user, password = entry.get("username", ""), entry.get("password", "")
-    if entry.get("auth") and not user:
-        user, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-    return AuthConfig(username=user, password=password, identity_token=entry.get("identitytoken", ""))

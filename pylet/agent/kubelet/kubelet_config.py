@@ -16,6 +16,7 @@ from typing import Any
 from pylet.agent.kubelet import eviction
 from pylet.agent.kubelet.eviction import DEFAULT_HARD, BadThreshold, Policy
 from pylet.agent.kubelet.image_gc import ImagePolicy
+from pylet.agent.kubelet.pull_records import POLICIES, Verification, check_pattern
 from pylet.api.object import Object
 from pylet.api.quantity import NANOS, Quantity, parse
 
@@ -40,6 +41,7 @@ class KubeletConfig:
     log_max_files: int = 5
     images_reported: int = 50
     static_pod_path: Path | None = None
+    verification: Verification = Verification()  # noqa: RUF009 - immutable
 
 
 DEFAULT = KubeletConfig()
@@ -76,6 +78,7 @@ def from_object(found: Object) -> KubeletConfig:
         value.get("containerLogMaxFiles", DEFAULT.log_max_files),
         value.get("nodeStatusMaxImages", DEFAULT.images_reported),
         value.get("staticPodPath"),
+        _verification(value),
     )
 
 
@@ -108,6 +111,15 @@ def _image_policy(value: Mapping[str, Any]) -> ImagePolicy:
     return ImagePolicy(high, low, least, value.get("imageMaximumGCAge", timedelta(0)))
 
 
+def _verification(value: Mapping[str, Any]) -> Verification:
+    policy = value.get("imagePullCredentialsVerificationPolicy", "NeverVerifyPreloadedImages")
+    allowed = value.get("preloadedImagesVerificationAllowlist", ())
+    if allowed and policy != "NeverVerifyAllowlistedImages":
+        words = "can't set `preloadedImagesVerificationAllowlist` if `imagePullCredentialsVertificationPolicy` is not"
+        raise BadConfig(f'preloadedImagesVerificationAllowlist: {words} "NeverVerifyAllowlistedImages"')
+    return Verification(policy, allowed)
+
+
 def _whole(text: Any) -> int:
     if isinstance(text, bool) or not isinstance(text, int):
         raise ValueError(f"{text!r} is not a whole number")
@@ -120,7 +132,16 @@ def _flag(text: Any) -> bool:
     return text
 
 
-def _span(text: Any) -> timedelta:
+def _one_of(*names: str) -> Callable[[Any], str]:
+    def check(text: Any) -> str:
+        if text not in names:
+            raise ValueError(f"{text!r} is none of {', '.join(names)}")
+        return str(text)
+
+    return check
+
+
+def span(text: Any) -> timedelta:
     """As Go writes a duration: `1m30s`."""
     parts = _SPAN.findall(str(text))
     if "".join(number + unit for number, unit in parts) != str(text) or not parts:
@@ -139,7 +160,7 @@ def _texts(found: Any) -> dict[str, str]:
 
 
 def _spans(found: Any) -> dict[str, timedelta]:
-    return {str(name): _span(text) for name, text in found.items()}
+    return {str(name): span(text) for name, text in found.items()}
 
 
 def _reserve(found: Any) -> tuple[tuple[str, Quantity], ...]:
@@ -154,13 +175,13 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "evictionSoft": _texts,
     "evictionSoftGracePeriod": _spans,
     "evictionMinimumReclaim": _texts,
-    "evictionPressureTransitionPeriod": _span,
+    "evictionPressureTransitionPeriod": span,
     "evictionMaxPodGracePeriod": _whole,
     "mergeDefaultEvictionSettings": _flag,
     "imageGCHighThresholdPercent": _whole,
     "imageGCLowThresholdPercent": _whole,
-    "imageMinimumGCAge": _span,
-    "imageMaximumGCAge": _span,
+    "imageMinimumGCAge": span,
+    "imageMaximumGCAge": span,
     "maxPods": _whole,
     "podPidsLimit": _whole,
     "systemReserved": _reserve,
@@ -169,4 +190,6 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "containerLogMaxFiles": _whole,
     "nodeStatusMaxImages": _whole,
     "staticPodPath": Path,
+    "imagePullCredentialsVerificationPolicy": _one_of(*POLICIES),
+    "preloadedImagesVerificationAllowlist": lambda patterns: tuple(check_pattern(str(each)) for each in patterns),
 }

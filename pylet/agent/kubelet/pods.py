@@ -15,6 +15,7 @@ from typing import Protocol
 from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.logrotation import LogRotation
 from pylet.agent.kubelet.machine import has_apparmor
@@ -65,6 +66,8 @@ class Pods:
         settings: Settings,
         provisions: Provisions,
         cgroups: Cgroups | None = None,
+        images: Images | None = None,
+        keys: Keys | None = None,
         isolate: Isolate = is_open,
     ) -> None:
         self._runtime = runtime
@@ -75,14 +78,14 @@ class Pods:
         self._cgroups = cgroups or Cgroups(settings.cgroup_root)
         recorder = Recorder(client, clock, "kubelet", settings.node_name)
         self._recorder = recorder
-        images = Images(runtime, clock)
         starts = asyncio.Semaphore(_STARTS)
         abilities = Abilities(apparmor=has_apparmor())
         self._node = Node(
             client,
             runtime,
             volumes,
-            images,
+            images or Images(runtime, clock),
+            keys or Keys(settings.root),
             View(tables),
             clock,
             recorder,
@@ -132,6 +135,10 @@ class Pods:
             log.warning("pods that were to end still run after %d s", longest * 1.5)
 
     async def run(self) -> None:
+        try:
+            await self._node.images.recover()
+        except CriError as failed:
+            log.warning("images that an earlier kubelet was pulling: %s", failed)
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._recorder.run())

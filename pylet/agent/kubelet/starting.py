@@ -16,10 +16,12 @@ from pylet.agent.kubelet import handlers
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import Surroundings, cgroup_parent, container_config, sandbox_config
+from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.env import EnvError, environment, references, service_variables
 from pylet.agent.kubelet.files import container_files, forget_instance
 from pylet.agent.kubelet.handlers import Target
-from pylet.agent.kubelet.images import ImageError, Images, credentials, with_tag
+from pylet.agent.kubelet.images import ImageError, Images, with_tag
+from pylet.agent.kubelet.keyring import Credential
 from pylet.agent.kubelet.names import NameTooLong
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.provisions import CannotProvide, Provisions
@@ -81,6 +83,7 @@ class Node:
     runtime: cri.Runtime
     volumes: Volumes
     images: Images
+    keys: Keys
     view: View
     clock: Clock
     recorder: Recorder
@@ -223,10 +226,13 @@ class Starter:
             words = f"Unable to retrieve some image pull secrets ({', '.join(missing)}); "
             words += "attempting to pull the image may not succeed."
             self.node.recorder.tell(pod, "Warning", "FailedToRetrieveImagePullSecret", words)
-        auths = credentials([secret for secret in secrets if secret is not None], image)
+
+        async def lookup() -> list[Credential]:
+            return await self.node.keys.find(pod, [secret for secret in secrets if secret is not None], image)
+
         try:
             return await self.node.images.ensure(
-                image, policy or "IfNotPresent", auths, tell, owner=pod["metadata"]["uid"]
+                image, policy or "IfNotPresent", lookup, tell, owner=pod["metadata"]["uid"]
             )
         except ImageError as failed:
             self.tell(container, "Warning", "Failed", f"Error: {failed.reason}")

@@ -10,6 +10,7 @@ from pylet.agent.kubelet.kubelet_config import KubeletConfig
 from pylet.agent.kubelet.machine import Machine
 from pylet.agent.kubelet.metering import Meter, VolumesOf
 from pylet.agent.kubelet.pods import Pods
+from pylet.agent.kubelet.pull_records import PullRecords
 from pylet.agent.kubelet.settings import Settings
 from pylet.aio.clock import Clock
 from pylet.client.events import Recorder
@@ -30,9 +31,10 @@ class Upkeep:
         settings: Settings,
         machine: Machine,
         config: KubeletConfig,
+        pulls: PullRecords,
     ) -> None:
         self.meter = Meter(runtime, clock, pods.pods, settings, machine, volumes_of)
-        self._images = ImageGc(runtime, clock, self.meter.image_filesystem, config.image_gc)
+        self._images = ImageGc(runtime, clock, self.meter.image_filesystem, config.image_gc, pulls.prune)
         self._recorder = Recorder(client, clock, "kubelet", settings.node_name)
         self._evicting = Evicting(
             clock,

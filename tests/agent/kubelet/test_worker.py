@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,9 @@ import pytest
 
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.images import ImageError, Images
+from pylet.agent.kubelet.keyring import Credential
 from pylet.agent.kubelet.preemption import PREEMPTED
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.settings import Settings
@@ -114,6 +116,7 @@ class Story:
             self.runtime,
             self.volumes,
             images,
+            Keys(root),
             View(tables or {}),
             clock,
             recorder,
@@ -359,6 +362,13 @@ async def test_a_volume_whose_image_is_not_to_be_had_is_told_as_the_containers_o
         assert "registry.example/data:1: not found" in found["containerStatuses"][0]["state"]["waiting"]["message"]
 
 
+def having(*auths: AuthConfig) -> Callable[[], Awaitable[list[Credential]]]:
+    async def lookup() -> list[Credential]:
+        return [Credential(auth) for auth in auths]
+
+    return lookup
+
+
 def test_a_failed_pull_is_told_then_its_back_off_and_a_new_pod_does_not_wait() -> None:
     async def story() -> None:
         runtime = MemoryRuntime(registry=frozenset())
@@ -366,7 +376,7 @@ def test_a_failed_pull_is_told_then_its_back_off_and_a_new_pod_does_not_wait() -
 
         async def ask(owner: str) -> str:
             with pytest.raises(ImageError) as refused:
-                await images.ensure(IMAGE, "Always", (), lambda type_, reason, message: None, owner=owner)
+                await images.ensure(IMAGE, "Always", having(), lambda type_, reason, message: None, owner=owner)
             return refused.value.reason
 
         said = [await ask("one"), await ask("one"), await ask("two")]
@@ -391,7 +401,9 @@ def test_a_pull_is_shared_by_those_with_the_same_credentials_alone() -> None:
         images = Images(runtime, virtual.LoopClock())
 
         async def ask(owner: str, *auths: AuthConfig) -> str:
-            return await images.ensure(IMAGE, "Always", auths, lambda type_, reason, message: None, owner=owner)
+            return await images.ensure(
+                IMAGE, "Always", having(*auths), lambda type_, reason, message: None, owner=owner
+            )
 
         asked = (ask("one"), ask("two", me), ask("three", me))
         nobody, *known = await asyncio.gather(*asked, return_exceptions=True)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pylet.agent.kubelet.images import ImageError, Images
+from pylet.agent.kubelet.images import with_tag
 from pylet.agent.kubelet.volumes import mounts, tools
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
 from pylet.api.object import Object
-from pylet.cri.interface import CriError
+from pylet.cri.interface import CriError, Runtime
 
 _NAMESPACE = "k8s.io"
 
@@ -22,7 +22,7 @@ _NAMESPACE = "k8s.io"
 class ImageSource:
     """Where images come from: the runtime pulls, `socket` is containerd's."""
 
-    images: Images
+    runtime: Runtime
     socket: str
 
     async def ctr(self, *command: str) -> None:
@@ -42,21 +42,20 @@ class ImageVolume(VolumeType):
         if mounts.is_mounted(place.directory):
             return place.directory
         tools.need("ctr", "containerd")
+        reference = source["reference"]
         try:
-            id_ = await images.images.ensure(source["reference"], "Never", (), _silent, owner="")
-        except (ImageError, CriError) as failed:
+            image = await images.runtime.image_status(with_tag(reference))
+        except CriError as failed:
             raise VolumeError(str(failed)) from failed
+        if image is None:
+            raise VolumeError(f'image "{reference}" is not present')
         place.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
-        await images.ctr("mount", id_, str(place.directory))
+        await images.ctr("mount", image.id, str(place.directory))
         return place.directory
 
     async def unmount(self, directory: Path, host: Host) -> None:
         if host.images is not None and mounts.is_mounted(directory):
             await host.images.ctr("unmount", "--rm", str(directory))
-
-
-def _silent(type_: str, reason: str, message: str) -> None:
-    """The pull has been told of."""
 
 
 VOLUME = ImageVolume()

@@ -101,6 +101,7 @@ class Volumes:
         self._types = volume_types()
         self.host = Host(root, clock, images)
         self._references = ApiReferences(client, tables, clock, self._object_changed)
+        self.token = self._references.token
         self._pods: dict[str, _PodVolumes] = {}
         self._due: dict[str, datetime] = {}
         self._orphans: set[str] = set()
