@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pylet.api.kinds.ingressclass import is_default
-from pylet.api.object import Key, Object, annotations_of, key_of
+from pylet.api.object import Key, Object, annotations_of, condition_of, dig, key_of
 
 CONTROLLER = "pylet.io/ingress"
 """What an IngressClass names to be served by the nodes themselves."""
@@ -34,3 +34,21 @@ def secrets_of(ingress: Object) -> Iterator[Key]:
     for tls in ingress["spec"].get("tls") or ():
         if tls.get("secretName"):
             yield Key(ingress["metadata"]["namespace"], tls["secretName"])
+
+
+def addresses_of(nodes: Iterable[Object]) -> list[str]:
+    """Where the nodes that serve are reached."""
+    return sorted(address for node in nodes if _serves(node) for address in _addresses(node))
+
+
+def _serves(node: Object) -> bool:
+    ready = condition_of(node, "Ready")
+    return bool(ready and ready["status"] == "True") and annotations_of(node).get(SERVES) == "true"
+
+
+def _addresses(node: Object) -> Iterable[str]:
+    """Where it is reached from outside, if it says so; else where it is."""
+    by_type: dict[str, list[str]] = {}
+    for address in dig(node, "status", "addresses", default=()) or ():
+        by_type.setdefault(address["type"], []).append(address["address"])
+    return by_type.get("ExternalIP") or by_type.get("InternalIP") or ()

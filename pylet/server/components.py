@@ -36,7 +36,7 @@ def components(
     profiles: Sequence[Profile] = (),
     metrics: Metrics | None = None,
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """Each runs until cancelled. `disable` may name `ingress` and `servicelb`.
+    """Each runs until cancelled. `disable` may name `gateway`, `ingress` and `servicelb`.
     `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
     `may_have` says which certificates somebody may have without asking a person;
     `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs;
@@ -49,6 +49,7 @@ def components(
         custom_resources,
         disruption,
         garbage,
+        gateway,
         ingress,
         namespace,
         node_ipam,
@@ -81,6 +82,8 @@ def components(
     ]
     if ingress.NAME not in disable:
         all_of_them.append(ingress.controller())
+    if gateway.NAME not in disable:
+        all_of_them.append(gateway.controller())
     if servicelb.NAME not in disable:
         all_of_them.append(servicelb.controller())
     runner = Runner(client, tables, clock, all_of_them)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from pylet.api import kinds
-from pylet.api.errors import BadRequest, Expired
+from pylet.api.errors import BadRequest, Expired, NotFound
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, key_of
 from pylet.api.wire import decode
@@ -145,12 +145,21 @@ class Loopback:
 
     # ---- inside
 
+    def _served(self, kind: Kind) -> Kind:
+        """The one that stands for a custom kind which a caller only knows by name. Raises: NotFound."""
+        if kind.definition or kind.schema is not None:
+            return kind
+        found = self._registry.kinds.by_resource(kind.group, kind.version, kind.plural)
+        if found is None:
+            raise NotFound(kind.group, kind.plural, "")
+        return found
+
     def _request(
         self, verb: str, kind: Kind, key: Key, subresource: str = "", *, manager: str = "", force: bool = False
     ) -> Request:
         return Request(
             verb=verb,
-            kind=kind,
+            kind=self._served(kind),
             key=key,
             subresource=subresource,
             user=self._user,

@@ -221,6 +221,8 @@ async def _ensure_objects(config: ServerConfig, client: Loopback, pki: Pki, ca: 
     wanted = addons.objects(config.cluster, advertise_address=address, port=port, disable=config.disable)
     front = addons.extension_authentication(ca.decode(), pki.front_proxy_ca.certificate.read_text(), FRONT_PROXY)
     await addons.ensure(client, [*wanted, front, *default_roles.objects()])
+    if "gateway" not in config.disable:
+        await addons.ensure_gateway_api(client)
 
 
 class _State:

@@ -1,6 +1,6 @@
 """What a fresh cluster starts with, as objects; `ensure` makes the cluster have them and writes only what differs."""
 
-from pylet.server.addons.ensure import ensure
+from pylet.server.addons.ensure import ensure, ensure_gateway_api
 from pylet.server.addons.objects import (
     extension_authentication,
     kubernetes_service,
@@ -9,4 +9,12 @@ from pylet.server.addons.objects import (
     objects,
 )
 
-__all__ = ["ensure", "extension_authentication", "kubernetes_service", "local_path", "namespaces", "objects"]
+__all__ = [
+    "ensure",
+    "ensure_gateway_api",
+    "extension_authentication",
+    "kubernetes_service",
+    "local_path",
+    "namespaces",
+    "objects",
+]

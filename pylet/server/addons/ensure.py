@@ -13,8 +13,10 @@ from contextlib import suppress
 from pylet.api import flowcontrol, kinds
 from pylet.api.errors import AlreadyExists, NotFound
 from pylet.api.kind import Kind
+from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.object import Key, Object, annotations_of
 from pylet.client.interface import Client
+from pylet.server.addons import gateway_api
 
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
 _MADE_ONCE = ("IngressClass", "ServiceCIDR", "StorageClass")  # defaults that may move; immutable, perhaps widened
@@ -26,6 +28,20 @@ async def ensure(client: Client, objects: Iterable[Object]) -> None:
     async with asyncio.TaskGroup() as group:
         for obj in objects:
             group.create_task(_ensure(client, obj))
+
+
+async def ensure_gateway_api(client: Client) -> None:
+    """Read and written only where a cluster has none, or what an earlier pylet gave it. Raises: ApiError."""
+    found = await asyncio.gather(*(_read(client, name) for name in gateway_api.NAMES))
+    if not all(gateway_api.is_settled(one) for one in found):
+        await ensure(client, gateway_api.definitions())
+
+
+async def _read(client: Client, name: str) -> Object | None:
+    try:
+        return await client.get(DEFINITION, Key("", name))
+    except NotFound:
+        return None
 
 
 async def _ensure(client: Client, obj: Object) -> None:
@@ -46,7 +62,7 @@ async def _ensure(client: Client, obj: Object) -> None:
 def _wanted(obj: Object, current: Object) -> Object | None:
     """The patch that makes `current` what it shall be; None where its owner said that it be left alone."""
     annotations = annotations_of(current)
-    if obj["kind"] in _MADE_ONCE:
+    if obj["kind"] in _MADE_ONCE or (obj["kind"] == DEFINITION.name and gateway_api.is_settled(current)):
         return None
     if annotations.get(_AUTOUPDATE) == "false" or annotations.get(flowcontrol.AUTO_UPDATE) == "false":
         return None

@@ -77,9 +77,22 @@ class Authorizer:
         return None if entry is None else entry.object
 
     def _certificates(self, namespace: str) -> Iterable[Key]:
-        """Those of the Ingresses that the nodes serve."""
+        """Those of the Ingresses and Gateways that the nodes serve."""
         ingresses = [entry.object for entry in self._registry.table(INGRESS).in_namespace(namespace).values()]
-        return [key for one in ours(ingresses, list(self._objects(INGRESS_CLASS))) for key in secrets_of(one)]
+        found = [key for one in ours(ingresses, list(self._objects(INGRESS_CLASS))) for key in secrets_of(one)]
+        gateways = list(self._custom("v1", "gateways"))
+        if gateways:
+            from pylet.api.gateway.listeners import secrets
+
+            found += secrets(gateways, self._custom("v1", "gatewayclasses"), self._custom("v1beta1", "referencegrants"))
+        return found
+
+    def _custom(self, version: str, plural: str) -> Iterable[Object]:
+        kind = self._registry.kinds.by_resource("gateway.networking.k8s.io", version, plural)
+        try:
+            return () if kind is None else self._objects(kind)
+        except KeyError:  # filled only from its first use on
+            return ()
 
     def _pods_on(self, node: str) -> Iterable[Object]:
         table = self._registry.table(POD)
