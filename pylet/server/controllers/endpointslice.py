@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from pylet.api import selector
+from pylet.api import selector, zone_hints
 from pylet.api.backends import family_of, hostname_under, target_port
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
@@ -18,12 +18,11 @@ from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, dig, is_terminating, key_of, labels_of, owners_of, uid_of
 from pylet.api.podtemplate import is_finished, is_ready, owner_reference
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Plan, Update, Watch, itself
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
-_ZONE = "topology.kubernetes.io/zone"
 _HEADLESS = "service.kubernetes.io/headless"
 _MOST_ENDPOINTS = 100
 _NEAR = ("PreferClose", "PreferSameZone", "PreferSameNode")
@@ -52,12 +51,14 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     ]
     for family in families:
         groups: dict[_Ports, dict[str, Object]] = {}
+        told = _hint(service, family, [endpoint for _, endpoint in wanted.get(family, {}).values()], view)
         for pod_uid, (ports, endpoint) in wanted.get(family, {}).items():
             groups.setdefault(ports, {})[pod_uid] = endpoint
         if not groups:
             groups[()] = {}  # a Service without pods still has one slice, which says so
         there = [found for found in ours if found["addressType"] == family]
-        actions += _fit(service, family, groups, there)
+        changes = list(_fit(service, family, groups, there))
+        actions += [*changes, *(told if changes else ())]
     return Plan(tuple(actions)) if actions else NOTHING
 
 
@@ -93,15 +94,35 @@ def _endpoint(service: Object, pod: Object, address: str, view: View, *, publish
     if hostname := hostname_under(service, pod):
         endpoint["hostname"] = hostname
     node = view.get(NODE, Key("", spec["nodeName"]))
-    if node is not None and (zone := labels_of(node).get(_ZONE)):
+    if node is not None and (zone := labels_of(node).get(zone_hints.ZONE)):
         endpoint["zone"] = zone
     if endpoint["conditions"]["ready"] and (hints := _hints(service, endpoint)):
         endpoint["hints"] = hints
     return endpoint
 
 
+def _hint(service: Object, family: str, endpoints: list[Object], view: View) -> Iterable[Emit]:
+    """Give ready endpoints to zones where topology mode Auto asks for that; what is to be said about it."""
+    if not zone_hints.is_wanted(service):
+        return ()
+    ready = sorted(
+        (endpoint for endpoint in endpoints if endpoint["conditions"]["ready"]),
+        key=lambda endpoint: str(endpoint["targetRef"]["uid"]),
+    )
+    try:
+        shares = zone_hints.cpu_shares(view.select(NODE))
+        zones = zone_hints.zones_for([endpoint.get("zone", "") for endpoint in ready], shares)
+    except zone_hints.NoHints as why:
+        return (Emit(service, "TopologyAwareHintsDisabled", f"{why}, addressType: {family}", "Warning"),)
+    for endpoint, zone in zip(ready, zones, strict=True):
+        endpoint["hints"] = {"forZones": [{"name": zone}]}
+    return (Emit(service, "TopologyAwareHintsEnabled", f"{zone_hints.ENABLED}, addressType: {family}"),)
+
+
 def _hints(service: Object, endpoint: Object) -> Object:
     """For whom a ready endpoint is near. Source: `endpointslice/trafficdist/trafficdist.go`."""
+    if zone_hints.is_wanted(service):
+        return {}  # `_hint` decides
     wish = service["spec"].get("trafficDistribution")
     hints: Object = {}
     if wish in _NEAR and "zone" in endpoint:
@@ -198,13 +219,26 @@ def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
         yield Key(entry.key.namespace, entry.labels.get(SERVICE_NAME, ""))
 
 
+def _shares(view: View) -> dict[str, float]:
+    try:
+        return zone_hints.cpu_shares(view.select(NODE))
+    except zone_hints.NoHints:
+        return {}
+
+
 def controller() -> Controller:
     zones: dict[str, str | None] = {}
+    shares: dict[str, float] = {}
 
     def of_node(entry: Entry, view: View) -> Iterable[Key]:
-        """A node that comes, goes or moves changes the endpoints of its pods."""
+        """A node that comes, goes or moves changes the endpoints of its pods, and for whom others are."""
+        nonlocal shares
+        hinted = [each for each in view.table(SERVICE).entries.values() if b"/topology-" in each.raw]
+        if hinted and (now := _shares(view)) != shares:
+            shares = now
+            yield from (each.key for each in hinted)
         found = view.table(NODE).entries.get(entry.key)
-        zone = found.labels.get(_ZONE, "") if found is not None else None
+        zone = found.labels.get(zone_hints.ZONE, "") if found is not None else None
         if zones.get(entry.key.name) == zone:
             return
         zones[entry.key.name] = zone

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pylet.api import zone_hints
 from pylet.api.object import Key, Object
 from pylet.server.controllers import endpoints as endpoints_controller
 from pylet.server.controllers import endpointslice, endpointslice_mirroring
@@ -48,6 +49,29 @@ def test_traffic_is_kept_near(wish: str | None, hints: Object | None) -> None:
     assert endpoint.get("hints") == hints
     (unready,) = created(service(trafficDistribution=wish), NODE, worker(ready=False))["endpoints"]
     assert "hints" not in unready
+
+
+def test_topology_mode_auto_gives_every_zone_its_endpoints() -> None:
+    auto = service(trafficDistribution="PreferSameNode")
+    auto["metadata"]["annotations"] = {"service.kubernetes.io/topology-mode": "Auto"}
+    status = {"allocatable": {"cpu": "2"}, "conditions": [{"type": "Ready", "status": "True"}]}
+    nodes = [
+        obj("v1", "Node", name, namespace="", meta={"labels": {zone_hints.ZONE: zone}}, spec={}, status=status)
+        for name, zone in (("n", "a"), ("m", "b"))
+    ]
+    pods = [pod(f"p{number}", node="n") for number in range(4)]
+    for number, each in enumerate(pods):
+        each["status"]["podIPs"] = [{"ip": f"10.0.0.{number}"}]
+    create, told = endpointslice.plan(KEY, view(auto, *nodes, *pods), NOW).actions
+    assert isinstance(create, Create)
+    assert isinstance(told, Emit)
+    assert sorted(each["hints"]["forZones"][0]["name"] for each in create.object["endpoints"]) == ["a", "a", "b", "b"]
+    assert told.message == "Topology Aware Hints has been enabled, addressType: IPv4"
+    create, told = endpointslice.plan(KEY, view(auto, nodes[0], *pods), NOW).actions
+    assert isinstance(create, Create)
+    assert isinstance(told, Emit)
+    assert not any("hints" in each for each in create.object["endpoints"])
+    assert (told.type, told.reason) == ("Warning", "TopologyAwareHintsDisabled")
 
 
 @pytest.mark.parametrize(("publish", "shown"), [(False, 0), (True, 1)])
