@@ -3,7 +3,11 @@
 Every ready node serves what `status.loadBalancer.ingress` says (`agent.proxy`), so all there is to do is to say it.
 Nodes labelled `pylet.io/servicelb: "true"` serve alone where there are any; with `externalTrafficPolicy: Local` only
 those with endpoints do. A port of the nodes belongs to the oldest Service that asks for it; others are told, and get it
-when it is free. Services with a `loadBalancerClass` are somebody else's.
+when it is free.
+
+Where the ConfigMap `kube-system/pylet-load-balancer` names a pool, Services get addresses of that instead, and one node
+answers for each (`agent.network.announcing`). `loadBalancerClass` chooses: `pylet.io/nodes` or `pylet.io/pool`;
+Services of other classes are somebody else's.
 """
 
 from __future__ import annotations
@@ -15,20 +19,28 @@ from typing import NamedTuple
 
 from pylet.api.backends import family_of
 from pylet.api.ingress import SERVES
+from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.loadbalancer import FROM_POOL, POOL, SERVICE_NAME, may_serve, nodes_with_endpoints
 from pylet.api.object import Key, Object, annotations_of, condition_of, dig, is_terminating, key_of, labels_of
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry, View
+from pylet.server.controllers import address_pool
+from pylet.server.controllers.address_pool import Pool
 from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Patch, Plan, Watch, itself, patch_status
 
 NAME = "servicelb"
 """What `--disable` calls it."""
 LABEL = "pylet.io/servicelb"
-_EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
-_SERVICE_NAME = "kubernetes.io/service-name"
-_CONDITION = "pylet.io/PortConflict"
+_PORT_CONFLICT = "pylet.io/PortConflict"
+_BY_NODES, _BY_POOL = "pylet.io/nodes", "pylet.io/pool"
+_REASONS = {
+    (_PORT_CONFLICT, "True"): "PortInUse",
+    (FROM_POOL, "True"): "Announced",
+    (FROM_POOL, "False"): "NoAddress",
+}
 _FAMILIES = ("IPv4", "IPv6")
 _INGRESS_PORTS = (80, 443)
 _API = Key("default", "kubernetes")
@@ -43,7 +55,12 @@ class _Port(NamedTuple):
 
 
 def controller() -> Controller:
-    watches = (Watch(SERVICE, _concerned), Watch(NODE, _all), Watch(ENDPOINT_SLICE, _of_slice))
+    watches = (
+        Watch(SERVICE, _concerned),
+        Watch(NODE, _all),
+        Watch(ENDPOINT_SLICE, _of_slice),
+        Watch(CONFIG_MAP, _of_pool),
+    )
     return Controller(NAME, watches, plan)
 
 
@@ -53,23 +70,26 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
         return NOTHING
     if not is_ours(service):
         return _abandoned(service)
-    conflict = _conflict(service, view)
-    addresses = [] if conflict else _addresses(service, view)
+    if _is_from(pool := _pool(view), service):
+        found = address_pool.share(pool, sorted(_pooled(pool, view), key=_age))[key]
+        addresses, problem, reason = list(found.addresses), found.problem, "LoadBalancerAddress"
+        conditions = [_condition(service, FROM_POOL, "False" if problem else "True", problem, now)]
+    else:
+        problem, reason = _conflict(service, pool, view), "LoadBalancerPortConflict"
+        addresses = [] if problem else _addresses(service, view)
+        conditions = [_condition(service, _PORT_CONFLICT, "True", problem, now)] if problem else []
     ingress = [{"ip": address, "ipMode": "VIP"} for address in addresses]
     status = {**service.get("status", {}), "loadBalancer": {"ingress": ingress} if ingress else {}}
-    status["conditions"] = [
-        *(item for item in dig(service, "status", "conditions", default=()) or () if item["type"] != _CONDITION),
-        *_condition(service, conflict, now),
-    ]
+    status["conditions"] = [*_others_conditions(service), *conditions]
     actions = patch_status(SERVICE, service, status)
-    is_news = conflict and condition_of(service, _CONDITION) != next(_condition(service, conflict, now))
-    warning = Emit(service, "LoadBalancerPortConflict", conflict, "Warning") if is_news else None
+    is_news = problem and (condition_of(service, conditions[0]["type"]) or {}).get("message") != problem
+    warning = Emit(service, reason, problem, "Warning") if is_news else None
     return Plan(tuple(replace(action, told=warning) if isinstance(action, Patch) else action for action in actions))
 
 
 def is_ours(service: Object) -> bool:
     spec = service["spec"]
-    return spec.get("type") == "LoadBalancer" and not spec.get("loadBalancerClass")
+    return spec.get("type") == "LoadBalancer" and spec.get("loadBalancerClass", "") in ("", _BY_NODES, _BY_POOL)
 
 
 def _abandoned(service: Object) -> Plan:
@@ -77,18 +97,19 @@ def _abandoned(service: Object) -> Plan:
     status = service.get("status") or {}
     if service["spec"].get("type") == "LoadBalancer" or not dig(status, "loadBalancer", "ingress"):
         return NOTHING
-    return Plan(patch_status(SERVICE, service, {**status, "loadBalancer": {}}))
+    status = {**status, "loadBalancer": {}, "conditions": _others_conditions(service)}
+    return Plan(patch_status(SERVICE, service, status))
 
 
 # ---- ports
 
 
-def _conflict(service: Object, view: View) -> str:
+def _conflict(service: Object, pool: Pool, view: View) -> str:
     """Who has a port of this Service's already; "" when nobody."""
     taken: dict[_Port, str] = dict.fromkeys(_of_the_nodes(view), "the node itself")
     if any(annotations_of(node).get(SERVES) == "true" for node in view.select(NODE)):
         taken |= {_Port(family, "TCP", number): "Ingresses" for family in _FAMILIES for number in _INGRESS_PORTS}
-    for other in sorted(_balanced(view), key=_age):
+    for other in sorted((one for one in _balanced(view) if not _is_from(pool, one)), key=_age):
         ports = set(_ports(other))
         clashes = sorted(ports & taken.keys())
         if key_of(other) == key_of(service):
@@ -118,29 +139,51 @@ def _age(service: Object) -> tuple[str, Key]:
     return service["metadata"].get("creationTimestamp", ""), key_of(service)
 
 
-def _condition(service: Object, conflict: str, now: datetime) -> Iterator[Object]:
-    if not conflict:
-        return
-    before = condition_of(service, _CONDITION) or {}
-    is_same = before.get("message") == conflict
-    yield {
-        "type": _CONDITION,
-        "status": "True",
-        "reason": "PortInUse",
-        "message": conflict,
+def _condition(service: Object, type_: str, status: str, message: str, now: datetime) -> Object:
+    before = condition_of(service, type_) or {}
+    is_same = (before.get("status"), before.get("message", "")) == (status, message)
+    return {
+        "type": type_,
+        "status": status,
+        "reason": _REASONS[type_, status],
+        "message": message,
         "lastTransitionTime": before["lastTransitionTime"] if is_same else format_time(now),
     }
+
+
+def _others_conditions(service: Object) -> list[Object]:
+    found = dig(service, "status", "conditions", default=()) or ()
+    return [item for item in found if item["type"] not in (_PORT_CONFLICT, FROM_POOL)]
+
+
+# ---- the pool
+
+
+def _pool(view: View) -> Pool:
+    config = view.get(CONFIG_MAP, POOL)
+    return address_pool.parse((config or {}).get("data", {}).get("pool", ""))
+
+
+def _is_from(pool: Pool, service: Object) -> bool:
+    class_ = service["spec"].get("loadBalancerClass")
+    return class_ == _BY_POOL or (not class_ and bool(pool.ranges))
+
+
+def _pooled(pool: Pool, view: View) -> Iterator[Object]:
+    return (one for one in _balanced(view) if _is_from(pool, one) and not is_terminating(one))
 
 
 # ---- addresses
 
 
 def _addresses(service: Object, view: View) -> list[str]:
-    nodes = sorted(filter(_may_serve, view.select(NODE)), key=lambda node: str(node["metadata"]["name"]))
+    nodes = sorted(filter(may_serve, view.select(NODE)), key=lambda node: str(node["metadata"]["name"]))
     if chosen := [node for node in nodes if labels_of(node).get(LABEL) == "true"]:
         nodes = chosen
+    key = key_of(service)
     if service["spec"].get("externalTrafficPolicy") == "Local":
-        with_endpoints = _nodes_with_endpoints(service, view)
+        of_it = view.select(ENDPOINT_SLICE, key.namespace, lambda labels: labels.get(SERVICE_NAME) == key.name)
+        with_endpoints = nodes_with_endpoints(of_it)
         nodes = [node for node in nodes if node["metadata"]["name"] in with_endpoints]
     return [
         address["address"]
@@ -149,22 +192,6 @@ def _addresses(service: Object, view: View) -> list[str]:
         for address in dig(node, "status", "addresses", default=()) or ()
         if address["type"] == "InternalIP" and family_of(address["address"]) == family
     ]
-
-
-def _may_serve(node: Object) -> bool:
-    ready = condition_of(node, "Ready")
-    return bool(ready and ready["status"] == "True") and _EXCLUDED not in labels_of(node) and not is_terminating(node)
-
-
-def _nodes_with_endpoints(service: Object, view: View) -> set[str]:
-    key = key_of(service)
-    slices = view.select(ENDPOINT_SLICE, key.namespace, lambda labels: labels.get(_SERVICE_NAME) == key.name)
-    return {
-        endpoint["nodeName"]
-        for item in slices
-        for endpoint in item.get("endpoints") or ()
-        if endpoint.get("nodeName") and (endpoint.get("conditions") or {}).get("ready") is not False
-    }
 
 
 # ---- what concerns whom
@@ -191,6 +218,10 @@ def _all(entry: Entry, view: View) -> Iterable[Key]:
 
 
 def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
-    service = view.table(SERVICE).entries.get(Key(entry.key.namespace, entry.labels.get(_SERVICE_NAME, "")))
+    service = view.table(SERVICE).entries.get(Key(entry.key.namespace, entry.labels.get(SERVICE_NAME, "")))
     if service is not None and b'"LoadBalancer"' in service.raw:
         yield service.key
+
+
+def _of_pool(entry: Entry, view: View) -> Iterable[Key]:
+    return _all(entry, view) if entry.key == POOL else ()

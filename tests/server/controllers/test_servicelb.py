@@ -147,3 +147,48 @@ def test_a_conflict_is_told_once_and_forgotten_when_it_is_over() -> None:
     assert isinstance(patch, Patch)
     assert (patch.patch["status"]["conditions"], patch.told) == ([], None)
     assert len(patch.patch["status"]["loadBalancer"]["ingress"]) == 2
+
+
+# ---- the pool
+
+
+def _pool(text: str) -> Object:
+    return obj("v1", "ConfigMap", "pylet-load-balancer", namespace="kube-system", data={"pool": text})
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        pytest.param([_service(), _pool("10.0.0.9/32"), *NODES], ["10.0.0.9"], id="where there is a pool it gives"),
+        pytest.param([_service(), _pool(""), *NODES], ["10.0.0.1", "10.0.0.2"], id="an empty one does not"),
+        pytest.param(
+            [_service(loadBalancerClass="pylet.io/nodes"), _pool("10.0.0.9/32"), *NODES],
+            ["10.0.0.1", "10.0.0.2"],
+            id="a class chooses the nodes",
+        ),
+        pytest.param([_service(loadBalancerClass="pylet.io/pool"), *NODES], [], id="or the pool, be there one or not"),
+        pytest.param(
+            [
+                _service("a", port=80, meta={"creationTimestamp": "2026-01-01T00:00:00Z"}),
+                _service(),
+                _pool("10.0.0.8/31"),
+            ],
+            ["10.0.0.9"],
+            id="there ports are no matter",
+        ),
+    ],
+)
+def test_addresses_of_a_pool(objects: list[Object], expected: list[str]) -> None:
+    assert _given("web", *objects) == expected
+
+
+def test_a_service_without_an_address_is_told_once() -> None:
+    (patch,) = servicelb.plan(Key("default", "web"), view(_service(loadBalancerClass="pylet.io/pool")), NOW).actions
+    assert isinstance(patch, Patch)
+    assert patch.told is not None
+    assert patch.told.reason == "LoadBalancerAddress"
+    told = _service(loadBalancerClass="pylet.io/pool", status=patch.patch["status"])
+    assert not servicelb.plan(Key("default", "web"), view(told), NOW).actions
+    (patch,) = servicelb.plan(Key("default", "web"), view(told, _pool("10.0.0.8/31")), NOW).actions
+    assert isinstance(patch, Patch)
+    assert [item["status"] for item in patch.patch["status"]["conditions"]] == ["True"]
