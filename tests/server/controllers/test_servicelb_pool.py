@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pylet.api.object import Key, Object
-from pylet.server.controllers.address_pool import ASKED, Pool, Share, parse, share
+from pylet.server.controllers.servicelb.pool import ASKED, Pool, Share, parse, share
 from tests.server.controllers.picture import obj
 
 POOL = parse("10.0.0.8-10.0.0.9, fd00::8/127")

@@ -27,8 +27,8 @@ from pylet.api.loadbalancer import FROM_POOL, POOL, SERVICE_NAME, may_serve, nod
 from pylet.api.object import Key, Object, annotations_of, condition_of, dig, is_terminating, key_of, labels_of
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry, View
-from pylet.server.controllers import address_pool
-from pylet.server.controllers.address_pool import Pool
+from pylet.server.controllers.servicelb import pool as address_pool
+from pylet.server.controllers.servicelb.pool import Pool
 from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Patch, Plan, Watch, itself, patch_status
 
 NAME = "servicelb"
