@@ -63,6 +63,7 @@ class Pods:
     bound: set[str] = field(default_factory=set)
     ready: set[str] = field(default_factory=set)
     there: set[str] = field(default_factory=set)
+    staying: set[str] = field(default_factory=set)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self, lines: AsyncIterator[bytes]) -> None:
@@ -72,8 +73,10 @@ class Pods:
             name = pod["metadata"]["name"]
             if event["type"] == "DELETED":
                 self.there.discard(name)
+                self.staying.discard(name)
             else:
                 self.there.add(name)
+                (self.staying.discard if "deletionTimestamp" in pod["metadata"] else self.staying.add)(name)
                 if pod["spec"].get("nodeName"):
                     self.bound.add(name)
                 if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ())):
@@ -186,10 +189,13 @@ async def measure(arguments: argparse.Namespace, server: Any, agent: Any, http: 
             f"memory       {grown:.1f} KiB a pod: {stored / KIB / count:.1f} its bytes, "
             f"{told / KIB / count:.1f} those of its {len(events['items']) / count:.1f} events"
         )
-        before = Usage.of(server)
+        before, agent_before = Usage.of(server), Usage.of(agent)
         await ask(http, "DELETE", f"{DEPLOYMENTS}/web", {"propagationPolicy": "Background"})
+        await pods.until(pods.staying, 0)
+        print(f"all told     {Usage.of(server).since(before, count)}")
         await pods.until(pods.there, 0)
-        print(f"all deleted  {Usage.of(server).since(before, count)}")
+        busy = Usage.of(agent).cpu_seconds - agent_before.cpu_seconds
+        print(f"all deleted  {Usage.of(server).since(before, count)}; the nodes' process {busy:.2f} CPU s")
         follower.cancel()
 
 

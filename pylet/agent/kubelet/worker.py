@@ -51,7 +51,6 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig, is_terminating, key_of, uid_of
 from pylet.client.interface import PatchType
 from pylet.cri import interface as cri
-from pylet.cri.messages import ContainerState
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +83,7 @@ class Worker:
     _grace_limit: int | None = None
     _exits: dict[str, int] = field(default_factory=dict)
     _again_at: datetime | None = None
+    _quiet_until: datetime | None = None
     _deleted: bool = False
     _observer: Observer = field(init=False)
     _starter: Starter = field(init=False)
@@ -221,12 +221,12 @@ class Worker:
                 else compute(pod, observed, self._backoff, self.node.clock.now())
             )
             self._back_off(plan)
-            is_reported = self._is_half_way(observed) or await self._report(pod, observed)
             overtaken = busy - self._tasks.keys()  # what ended meanwhile has woken this worker for another look
             for action in plan.actions:
                 if _slot(action) not in overtaken:
                     self._launch(action, observed, group)
             self._look_again(plan.again_at)
+            is_reported = not (overtaken or self._is_told_later()) and await self._report(pod, observed)
             if (is_ending or self._failure) and not (plan.actions or busy):
                 self.stopped.set()
             if is_ending and is_reported and not plan.actions and not busy:
@@ -249,10 +249,16 @@ class Worker:
             self._look_again(self.node.clock.now() + _SOON)
         return False
 
-    def _is_half_way(self, observed: Observed) -> bool:
-        """Whether a container is made and about to run: what is told a moment later is told once."""
-        latest = (group[0] for group in observed.containers.values())
-        return any(c.state is ContainerState.CREATED and c.name in self._tasks for c in latest)
+    def _is_told_later(self) -> bool:
+        """What has just begun is told a second later, with what came of it; that the pod has come, at once."""
+        if not self._tasks or not dig(self.pod, "status", "startTime"):
+            self._quiet_until = None
+            return False
+        now = self.node.clock.now()
+        until = self._quiet_until or now + _SOON  # on a busy node, what was begun has yet to run
+        if now < until:
+            self._look_again(until)
+        return now < until
 
     def _granted(self) -> Object:
         """The pod as it is to run here: with the resources it was granted, which a resize may have asked to change."""
@@ -351,6 +357,7 @@ class Worker:
     async def _guard(self, slot: str, work: Coroutine[Any, Any, None]) -> None:
         """What fails is logged once and tried again later."""
         self._not_before.pop(slot, None)
+        self._quiet_until = self._quiet_until or self.node.clock.now() + _SOON
         try:
             await work
         except* cri.CriError as failed:

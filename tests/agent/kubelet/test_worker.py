@@ -219,12 +219,15 @@ class Leisurely(MemoryRuntime):
         await super().start_container(container_id)
 
 
-async def test_a_start_is_told_in_three_reports_though_others_write_meanwhile(tmp_path: Path) -> None:
+async def test_start_and_end_are_told_in_three_reports_though_others_write_meanwhile(tmp_path: Path) -> None:
     runtime = Leisurely()
-    async with told(pod(container(command=["serve"])), tmp_path, runtime) as (story, _):
+    async with told(pod(container(command=["serve"])), tmp_path, runtime) as (story, working):
         runtime.made = story.worker.poke
         await story.until(is_running)
-        assert story.api.pod["metadata"]["resourceVersion"] == "3"  # creating, has its address, runs
+        assert story.api.pod["metadata"]["resourceVersion"] == "2"  # has come, runs
+        story.delete()
+        await asyncio.wait_for(working, 5)
+        assert story.api.pod["metadata"]["resourceVersion"] == "4"  # the deletion is the third
 
 
 async def test_a_crash_loop_waits_and_keeps_one_dead_container(tmp_path: Path) -> None:
