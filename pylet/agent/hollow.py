@@ -124,4 +124,6 @@ def _pods(
         cpus=machine.cpus,
         memory_bytes=machine.memory_bytes,
     )
-    return Pods(client, runtime, NoVolumes(root), tables, clock, settings, Provisions(root, clock), _NO_CGROUPS)
+    return Pods(
+        client, runtime, NoVolumes(root), tables, clock, settings, Provisions(root, runtime, clock), _NO_CGROUPS
+    )

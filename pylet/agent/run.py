@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pylet.agent import remembered
@@ -86,6 +86,9 @@ from pylet.client.interface import Client, Tables, Unreachable
 from pylet.client.servers import Servers, api_servers
 from pylet.client.view import Entry
 from pylet.cri.grpc import GrpcRuntime
+
+if TYPE_CHECKING:
+    from pylet.agent.kubelet.placement.placing import Placement
 
 log = logging.getLogger(__name__)
 
@@ -265,7 +268,8 @@ async def _run_node_at(
             lambda: _uid(tables[NODE].entries.get(Key("", config.node_name))),
         )
         local = {**tables, POD: static.table}
-        provisions = Provisions(kubelet_dir / "device-plugins", clock, changed=reporter.tell)
+        placement = _placement(kubelet_dir, kubelet)
+        provisions = Provisions(kubelet_dir / "device-plugins", runtime, clock, placement, reporter.tell)
         reporter.provisions = provisions
         policies = Policies(api.tables, clock, node=config.node_name)
         records = PullRecords(kubelet_dir, kubelet.verification, clock)
@@ -432,6 +436,20 @@ async def _serve_kubelet(
 
 def _uid(entry: Entry | None) -> str:
     return entry.uid if entry is not None else ""
+
+
+def _placement(kubelet_dir: Path, kubelet: KubeletConfig) -> Placement | None:
+    """Raises: Unusable."""
+    if kubelet.placement is None:
+        return None
+    from pylet.agent.kubelet.placement.placing import Inconsistent, Placement
+    from pylet.agent.kubelet.placement.sysfs import read_layout
+
+    reserved = sum(amount.nanos for name, amount in kubelet.reserved if name == "cpu") // 1_000_000
+    try:
+        return Placement(kubelet_dir, read_layout(), kubelet.placement, reserved)
+    except (Inconsistent, OSError) as bad:
+        raise Unusable(str(bad)) from bad
 
 
 def _kubelet_config(path: Path | None) -> KubeletConfig:

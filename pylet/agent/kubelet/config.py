@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.env import expand
 from pylet.agent.kubelet.names import dns_config, kernel_hostname
+from pylet.agent.kubelet.provided import Extras
 from pylet.agent.kubelet.resources import container_resources
 from pylet.agent.kubelet.security import (
     ImageUser,
@@ -29,13 +30,12 @@ from pylet.agent.kubelet.spec import all_containers, container_hash, is_host_net
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.api.object import Object, dig
 from pylet.cri.messages import (
-    CDIDevice,
     ContainerConfig,
     ContainerMetadata,
-    Device,
     ImageSpec,
     KeyValue,
     LinuxContainerConfig,
+    LinuxResources,
     LinuxSandboxConfig,
     Mount,
     PortMapping,
@@ -108,17 +108,6 @@ def _port_mappings(pod: Object) -> list[PortMapping]:
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
-    """What a container is made with for the sake of what it was given of the node."""
-
-    environment: Mapping[str, str] = field(default_factory=dict)
-    mounts: tuple[Mount, ...] = ()
-    devices: tuple[Device, ...] = ()
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    cdi_devices: tuple[CDIDevice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a container is made with beside its spec.
 
@@ -133,7 +122,7 @@ class Surroundings:
     restarts: int
     user: ImageUser
     target_id: str = ""
-    extras: Extras = Extras()
+    extras: Extras = Extras()  # noqa: RUF009 - immutable
 
 
 def container_config(pod: Object, container: Object, around: Surroundings, settings: Settings) -> ContainerConfig:
@@ -155,11 +144,17 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
         linux=LinuxContainerConfig(
-            container_resources(pod, container, settings.memory_bytes),
+            _resources(pod, container, around.extras, settings),
             container_security(pod, container, around.user, around.target_id),
         ),
         cdi_devices=around.extras.cdi_devices,
     )
+
+
+def _resources(pod: Object, container: Object, extras: Extras, settings: Settings) -> LinuxResources:
+    found = container_resources(pod, container, settings.memory_bytes)
+    quota = -1 if extras.has_own_cpus else found.cpu_quota  # who is alone on its CPUs is not held back there
+    return replace(found, cpu_quota=quota, cpuset_cpus=extras.cpus, cpuset_mems=extras.memory_nodes)
 
 
 def _annotations(pod: Object, container: Object, restarts: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pylet.agent.kubelet import eviction
 from pylet.agent.kubelet.eviction import DEFAULT_HARD, BadThreshold, Policy
@@ -19,6 +19,9 @@ from pylet.agent.kubelet.image_gc import ImagePolicy
 from pylet.agent.kubelet.pull_records import POLICIES, Verification, check_pattern
 from pylet.api.object import Object
 from pylet.api.quantity import NANOS, Quantity, parse
+
+if TYPE_CHECKING:
+    from pylet.agent.kubelet.placement.settings import Settings as Placement
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -41,6 +44,8 @@ class KubeletConfig:
     log_max_files: int = 5
     images_reported: int = 50
     static_pod_path: Path | None = None
+    placement: Placement | None = None
+    """Where pods run; None is wherever the kernel puts them."""
     verification: Verification = Verification()  # noqa: RUF009 - immutable
 
 
@@ -52,15 +57,16 @@ def from_object(found: Object) -> KubeletConfig:
     kind = found.get("kind", "KubeletConfiguration"), found.get("apiVersion", "kubelet.config.k8s.io/v1beta1")
     if kind != ("KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"):
         raise BadConfig(f"kind {kind[0]!r} of {kind[1]!r} is no KubeletConfiguration of kubelet.config.k8s.io/v1beta1")
-    unknown = [name for name in found if name not in _FIELDS and name not in ("kind", "apiVersion")]
+    fields = {**_FIELDS, **_placement_fields(found)}
+    unknown = [name for name in found if name not in fields and name not in ("kind", "apiVersion")]
     if unknown:
-        known = ", ".join(sorted(_FIELDS))
+        known = ", ".join(sorted((*_FIELDS, *_PLACEMENT)))
         raise BadConfig(f'unknown field "{unknown[0]}": what can be set is {known}')
     value: dict[str, Any] = {}
     for name, text in found.items():
-        if name in _FIELDS and text is not None:
+        if name in fields and text is not None:
             try:
-                value[name] = _FIELDS[name](text)
+                value[name] = fields[name](text)
             except (ValueError, TypeError, AttributeError) as bad:
                 raise BadConfig(f"{name}: {bad}") from bad
     images = _image_policy(value)
@@ -73,13 +79,41 @@ def from_object(found: Object) -> KubeletConfig:
         images,
         value.get("maxPods", DEFAULT.max_pods),
         value.get("podPidsLimit", DEFAULT.pod_pids_limit),
-        (*value.get("systemReserved", ()), *value.get("kubeReserved", ())),
+        _reserved(value),
         value.get("containerLogMaxSize", DEFAULT.log_max_bytes),
         value.get("containerLogMaxFiles", DEFAULT.log_max_files),
         value.get("nodeStatusMaxImages", DEFAULT.images_reported),
         value.get("staticPodPath"),
+        _placement(value) if any(name in value for name in _PLACEMENT) else None,
         _verification(value),
     )
+
+
+def _reserved(value: Mapping[str, Any]) -> tuple[tuple[str, Quantity], ...]:
+    """CPUs that are reserved by name are what is reserved of CPUs."""
+    kept = (*value.get("systemReserved", ()), *value.get("kubeReserved", ()))
+    if cpus := value.get("reservedSystemCPUs"):
+        kept = (*(pair for pair in kept if pair[0] != "cpu"), ("cpu", parse(str(len(cpus)))))
+    return kept
+
+
+def _placement_fields(found: Object) -> Mapping[str, Callable[[Any], Any]]:
+    """Loaded where one is set."""
+    if not any(name in found for name in _PLACEMENT):
+        return {}
+    from pylet.agent.kubelet.placement.settings import FIELDS
+
+    return FIELDS
+
+
+def _placement(value: Mapping[str, Any]) -> Placement | None:
+    from pylet.agent.kubelet.placement.settings import settings
+
+    try:
+        placement = settings(value)
+    except ValueError as bad:
+        raise BadConfig(str(bad)) from bad
+    return None if placement.is_idle else placement
 
 
 def _eviction_policy(value: Mapping[str, Any]) -> Policy:
@@ -169,6 +203,18 @@ def _reserve(found: Any) -> tuple[tuple[str, Quantity], ...]:
             raise ValueError(f'"{name}" cannot be reserved: {", ".join(_RESERVABLE)} can')
     return tuple((name, parse(str(text))) for name, text in found.items())
 
+
+_PLACEMENT = (
+    "cpuManagerPolicy",
+    "cpuManagerPolicyOptions",
+    "reservedSystemCPUs",
+    "memoryManagerPolicy",
+    "reservedMemory",
+    "topologyManagerPolicy",
+    "topologyManagerScope",
+    "topologyManagerPolicyOptions",
+)
+"""Read by `placement.settings`."""
 
 _FIELDS: dict[str, Callable[[Any], Any]] = {
     "evictionHard": _texts,

@@ -202,6 +202,7 @@ class Pods:
     def _gone(self, uid: str) -> None:
         """What the pod had is free for those that wait for it."""
         self._workers.pop(uid, None)
+        self._node.provisions.release()
         self._others.set()
         for worker in self._workers.values():
             if worker.is_resize_pending:

@@ -1,50 +1,64 @@
-"""What pods are given of the node beyond a share of it: devices of plugins.
+"""What pods are given of the node beyond a share of it: devices of plugins, CPUs of their own, a place near both.
 
-All of it is asked here, and loaded when there is something to give: a node without device plugins has a socket for
-them to register at, and nothing else. A pod is given everything when it is admitted, one pod after the other.
+All of it is asked here, and loaded when there is something to give: a node without device plugins, whose pods run
+wherever the kernel puts them, has a socket for plugins to register at and nothing else. A pod is given everything when
+it is admitted, one pod after the other.
+Source: upstream `pkg/kubelet/cm/topologymanager/{scope,scope_container,scope_pod}.go`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pylet.agent.kubelet.config import Extras
+from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.devices.registration import Registration
+from pylet.agent.kubelet.provided import CannotProvide, Extras
 from pylet.agent.kubelet.spec import all_containers
 from pylet.aio.clock import Clock
 from pylet.api import podresources
 from pylet.api.object import Object, dig, uid_of
 from pylet.api.quantity import NANOS
+from pylet.cri.interface import CriError, Runtime
+from pylet.cri.messages import ContainerState, LinuxResources
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.devices.allocating import Devices
+    from pylet.agent.kubelet.placement.hints import Hints, Nodes
+    from pylet.agent.kubelet.placement.placing import Placement
+
+log = logging.getLogger(__name__)
 
 _CHECKPOINT = "kubelet_internal_checkpoint"
-
-
-class CannotProvide(Exception):
-    """A container cannot have what its pod was given; the text says why."""
+_SETTLE_SECONDS = 5.0
+_RETRY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class Provisions:
-    """`run` until cancelled. Who gives pods their life sets `active`, `told` and `changed` before."""
+    """`run` until cancelled. Who gives pods their life sets `active` and `told` before.
+
+    Devices are registered in `directory`; without a `placement` pods run anywhere.
+    """
 
     directory: Path
+    runtime: Runtime
     clock: Clock
+    placement: Placement | None = None
+    changed: Callable[[], None] = lambda: None
+    """There is another number of devices for the Node's status."""
     active: Callable[[], Collection[str]] = tuple
     """Uids of the pods that may hold something."""
     told: Callable[[Collection[str]], None] = lambda _: None
     """Hears of pods the health of whose devices is another."""
-    changed: Callable[[], None] = lambda: None
-    """There is another number of devices for the Node's status."""
     _loaded: Devices | None = None
     _group: asyncio.TaskGroup | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def registration(self) -> Registration:
@@ -54,6 +68,8 @@ class Provisions:
         async with asyncio.TaskGroup() as self._group:
             if not self.is_new:
                 self._devices()
+            if self.placement is not None and self.placement.cpus is not None:
+                self._group.create_task(self._move())
             await self.registration.run()
 
     @property
@@ -65,33 +81,108 @@ class Provisions:
 
     async def admit(self, pod: Object) -> tuple[str, str] | None:
         """Give the pod what it asks for; why not, where it cannot be given."""
-        if self._loaded is None:
+        if self._loaded is None and self.placement is None:
             return None
-        from pylet.agent.kubelet.devices.selection import CannotAllocate
-
         async with self._turn:
+            self.release()
             try:
-                for container in all_containers(pod):
-                    await self._loaded.allocate(pod, container)
-            except CannotAllocate as failed:
-                return "UnexpectedAdmissionError", f"Allocate failed due to {failed}, which is unexpected"
+                return await self._admit(pod)
+            except CannotProvide as failed:
+                self.release(pod)
+                return failed.refusal
+            finally:
+                self._save()
+
+    async def _admit(self, pod: Object) -> tuple[str, str] | None:
+        policy = self.placement.policy if self.placement is not None else None
+        is_whole = self.placement is not None and self.placement.scope == "pod"
+        nodes: Nodes | None = None
+        for index, container in enumerate(all_containers(pod)):
+            if policy is not None and not (is_whole and index):
+                best, will_do = policy.agree(self._hints(pod, None if is_whole else container))
+                if not will_do:
+                    self.release(pod)
+                    return "TopologyAffinityError", "Resources cannot be allocated with Topology locality"
+                nodes = best.nodes
+            if self._loaded is not None:
+                await self._loaded.allocate(pod, container, nodes)
+            for pool in self.placement.pools if self.placement is not None else ():
+                pool.allocate(pod, container, nodes)
         return None
 
-    async def extras(self, pod: Object, container: Object) -> Extras:
-        """Raises: CannotProvide."""
-        if self._loaded is None:
-            return Extras()
-        from pylet.agent.kubelet.devices.selection import CannotAllocate
+    def _hints(self, pod: Object, container: Object | None) -> Iterable[Hints]:
+        """Of everybody that has something to give; None is the pod as a whole."""
+        assert self.placement is not None
+        if self._loaded is not None:
+            every = self.placement.layout.numa_nodes
+            loaded = self._loaded
+            yield loaded.pod_hints(pod, every) if container is None else loaded.hints(pod, container, every)
+        for pool in self.placement.pools:
+            yield pool.pod_hints(pod) if container is None else pool.hints(pod, container)
 
-        async with self._turn:
-            try:
-                return await self._loaded.extras(pod, container)
-            except CannotAllocate as failed:
-                raise CannotProvide(str(failed)) from failed
+    async def extras(self, pod: Object, container: Object) -> Extras:
+        """What a container that is about to be made is made with. Raises: CannotProvide."""
+        found = Extras()
+        if self._loaded is not None:
+            async with self._turn:
+                found = await self._loaded.extras(pod, container)
+        if self.placement is not None:
+            uid, name = uid_of(pod), str(container["name"])
+            own = self.placement.has_own_cpus(uid, name)
+            found = replace(found, cpus=self.placement.cpus_of(uid, name), has_own_cpus=own)
+        return found
+
+    def limits(self, pod: Object, limits: LinuxResources) -> LinuxResources:
+        """Of the pod's group: who is alone on a CPU is not held back there."""
+        has_own = self.placement is not None and self.placement.has_own_cpus(uid_of(pod))
+        return replace(limits, cpu_quota=0) if has_own else limits
 
     def health(self, pod: Object) -> Mapping[str, list[Object]]:
         """`allocatedResourcesStatus` by container."""
         return self._loaded.ledger.health(uid_of(pod)) if self._loaded is not None else {}
+
+    def release(self, pod: Object | None = None) -> None:
+        """Pods have ended, or this one has been refused: what they had is free."""
+        if self.placement is not None:
+            gone = {uid_of(pod)} if pod is not None else set()
+            self.placement.keep(set(self.active()) - gone)
+            self._save()
+
+    def _save(self) -> None:
+        try:
+            if self.placement is not None and self.placement.save():
+                self._moved.set()
+        except OSError as failed:
+            log.warning("what CPUs pods have cannot be written down: %s", failed)
+
+    async def _move(self) -> None:
+        """Keep containers on their CPUs, which are others when somebody gets some to itself; those just made, too."""
+        places: dict[str, str] = {}
+        while True:
+            self._moved.clear()
+            for wait in (0.0, _SETTLE_SECONDS):
+                await self.clock.sleep(wait)
+                try:
+                    places = await self._moved_to(places)
+                except CriError as failed:
+                    log.warning("container runtime: %s", failed)
+                    self._moved.set()
+                    await self.clock.sleep(_RETRY_SECONDS)
+            await self._moved.wait()
+
+    async def _moved_to(self, before: Mapping[str, str]) -> dict[str, str]:
+        """By container, where it runs now."""
+        assert self.placement is not None
+        places = {}
+        active = set(self.active())
+        for container in await self.runtime.list_containers():
+            uid = container.labels.get(labels.POD_UID, "")
+            if container.state is ContainerState.RUNNING and uid in active:
+                wanted = self.placement.cpus_of(uid, container.labels.get(labels.CONTAINER_NAME, ""))
+                if wanted and before.get(container.id) != wanted:
+                    await self.runtime.update_resources(container.id, LinuxResources(cpuset_cpus=wanted))
+                places[container.id] = wanted
+        return places
 
     # ---- the Node
 
@@ -105,9 +196,7 @@ class Provisions:
             return node
         status = node.get("status") or {}
         room = podresources.amounts(status.get("allocatable"))
-        short = {
-            name: str(count) for name, count in used.items() if name not in room or room[name].nanos < count * NANOS
-        }
+        short = {n: str(count) for n, count in used.items() if n not in room or room[n].nanos < count * NANOS}
         return {**node, "status": {**status, "allocatable": {**dig(status, "allocatable", default={}), **short}}}
 
     def _devices(self) -> Devices:

@@ -24,7 +24,8 @@ from pylet.agent.kubelet.images import ImageError, Images, with_tag
 from pylet.agent.kubelet.keyring import Credential
 from pylet.agent.kubelet.names import NameTooLong
 from pylet.agent.kubelet.observed import Observed
-from pylet.agent.kubelet.provisions import CannotProvide, Provisions
+from pylet.agent.kubelet.provided import CannotProvide
+from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.resources import pod_resources
 from pylet.agent.kubelet.security import ImageUser
 from pylet.agent.kubelet.settings import Settings
@@ -139,7 +140,7 @@ class Starter:
         for old in observed.sandboxes:
             await node.runtime.stop_sandbox(old.id)
         try:
-            node.cgroups.apply(cgroup_parent(pod, node.settings), pod_resources(pod))
+            node.cgroups.apply(cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod)))
         except OSError as failed:
             words = f"Failed to create pod sandbox: failed to set the pod's limits: {failed}"
             raise NoSandbox("FailedCreatePodSandBox", words) from failed

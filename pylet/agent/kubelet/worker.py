@@ -238,6 +238,7 @@ class Worker:
                 and not (busy or self._tasks)
             ):
                 await self.node.volumes.release(uid_of(self.pod))
+                self.node.provisions.release()
         except cri.CriError as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
             self._look_again(self.node.clock.now() + _SOON)
@@ -398,7 +399,7 @@ class Worker:
     async def _resize(self, id_: str, container: Object) -> None:
         """The pod's cgroup first has room for both, what is and what will be; then for what is granted."""
         node, pod = self.node, resize.with_allocation(self.pod, self._resizing.allocation)
-        group, limits = cgroup_parent(pod, node.settings), pod_resources(pod)
+        group, limits = cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod))
         try:
             node.cgroups.apply(group, resources.unbounded(limits))
             await node.runtime.update_resources(id_, container_resources(pod, container, node.settings.memory_bytes))

@@ -126,7 +126,7 @@ class Story:
             start,
             lambda: self.pods,
             self._end_all,
-            Provisions(root, clock),
+            Provisions(root, self.runtime, clock),
         )
         self.worker = Worker(of, node)
         self.pods: list[Object] = []

@@ -10,17 +10,20 @@ import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from pylet.agent.kubelet.config import Extras
 from pylet.agent.kubelet.devices import checkpoint
 from pylet.agent.kubelet.devices.checkpoint import Corrupt
 from pylet.agent.kubelet.devices.ledger import Ledger
 from pylet.agent.kubelet.devices.messages import Given
+from pylet.agent.kubelet.devices.nearness import device_hints
 from pylet.agent.kubelet.devices.plugin import Plugin
-from pylet.agent.kubelet.devices.selection import CannotAllocate, complete, select
+from pylet.agent.kubelet.devices.selection import complete, select
+from pylet.agent.kubelet.placement.hints import Hints
+from pylet.agent.kubelet.provided import CannotProvide, Extras
 from pylet.agent.kubelet.spec import init_containers, is_sidecar
 from pylet.aio.clock import Clock
+from pylet.api import podresources
 from pylet.api.object import Object, dig, uid_of
-from pylet.api.quantity import value_of
+from pylet.api.quantity import NANOS, value_of
 from pylet.cri.messages import CDIDevice, Device, Mount
 from pylet.cri.socket import CallError
 
@@ -96,8 +99,23 @@ class Devices:
 
     # ---- containers
 
+    def hints(self, pod: Object, container: Object, nodes: Collection[int]) -> Hints:
+        """Near which of the machine's NUMA `nodes` the container could get what it asks for."""
+        uid, asked = uid_of(pod), self._asked(pod, container)
+        held = {name: grant.ids for name, grant in self.ledger.granted(uid, str(container["name"])).items()}
+        reusable = {name: self.ledger.reusable(uid, name, _passing(pod)) for name in asked}
+        return device_hints(self.ledger, asked, held, reusable, nodes)
+
+    def pod_hints(self, pod: Object, nodes: Collection[int]) -> Hints:
+        """The same of the pod as a whole."""
+        limits = podresources.limits(pod)
+        asked = {n: a.nanos // NANOS for n, a in limits.items() if self.ledger.is_known(n)}
+        granted = self.ledger.grants.get(uid_of(pod), {}).values()
+        held = {name: {i for grants in granted if name in grants for i in grants[name].ids} for name in asked}
+        return device_hints(self.ledger, asked, held, {}, nodes)
+
     async def allocate(self, pod: Object, container: Object, affinity: frozenset[int] | None = None) -> None:
-        """Give a container what it asks for, near the NUMA nodes of `affinity`. Raises: CannotAllocate."""
+        """Give a container what it asks for, near the NUMA nodes of `affinity`. Raises: CannotProvide."""
         asked = self._asked(pod, container)
         if not asked:
             return
@@ -107,7 +125,7 @@ class Devices:
             held = self.ledger.granted(uid, name).get(resource)
             if held is not None and len(held.ids) != needed:
                 words = f'pod "{uid}" container "{name}" changed request for resource "{resource}"'
-                raise CannotAllocate(f"{words} from {len(held.ids)} to {needed}")
+                raise CannotProvide(f"{words} from {len(held.ids)} to {needed}")
             free = self.ledger.free(resource, held)
             if held is None and needed:
                 reusable = self.ledger.reusable(uid, resource, _passing(pod))
@@ -131,18 +149,18 @@ class Devices:
                 preferred = await plugin.preferred(selection.preference)
             except CallError as failed:
                 words = f"device plugin GetPreferredAllocation rpc failed with err: {failed}"
-                raise CannotAllocate(words) from failed
+                raise CannotProvide(words) from failed
         ids = complete(selection, preferred)
         try:
             answer = await plugin.allocate(ids)
         except CallError as failed:
-            raise CannotAllocate(str(failed)) from failed
+            raise CannotProvide(str(failed)) from failed
         if not answer.container_responses:
-            raise CannotAllocate(f"no containers return in allocation response {answer}")
+            raise CannotProvide(f"no containers return in allocation response {answer}")
         return ids, answer.container_responses[0]
 
     async def extras(self, pod: Object, container: Object) -> Extras:
-        """What a container that is about to be made is made with; its plugins are told. Raises: CannotAllocate."""
+        """What a container that is about to be made is made with; its plugins are told. Raises: CannotProvide."""
         asked = {resource: amount for resource, amount in self._asked(pod, container).items() if amount}
         if not asked:
             return Extras()
@@ -158,11 +176,11 @@ class Devices:
         if plugin is None or not plugin.options.pre_start_required:
             return
         if self.ledger.resources[resource].stopped_at is not None:
-            raise CannotAllocate(f"device plugin PreStartContainer rpc failed with err: endpoint {resource} is stopped")
+            raise CannotProvide(f"device plugin PreStartContainer rpc failed with err: endpoint {resource} is stopped")
         try:
             await plugin.pre_start(ids)
         except CallError as failed:
-            raise CannotAllocate(f"device plugin PreStartContainer rpc failed with err: {failed}") from failed
+            raise CannotProvide(f"device plugin PreStartContainer rpc failed with err: {failed}") from failed
 
     def _asked(self, pod: Object, container: Object) -> dict[str, int]:
         """What it asks for of what plugins offer, but not what is claimed for it elsewhere."""

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pylet.agent.kubelet.devices.messages import HEALTHY, Device, Given
-from pylet.agent.kubelet.devices.selection import CannotAllocate
+from pylet.agent.kubelet.provided import CannotProvide
 
 _GRACE_SECONDS = 300.0
 NOWHERE = -1
@@ -91,15 +91,15 @@ class Ledger:
         return frozenset(id_ for _, _, its, grant in self._granted() if its == name for id_ in grant.ids)
 
     def free(self, name: str, held: Grant | None) -> frozenset[str]:
-        """Healthy devices that nobody has; `held` is what who asks has already. Raises: CannotAllocate."""
+        """Healthy devices that nobody has; `held` is what who asks has already. Raises: CannotProvide."""
         resource = self.resources.get(name)
         if resource is None:
-            raise CannotAllocate(f"cannot allocate unregistered device {name}")
+            raise CannotProvide(f"cannot allocate unregistered device {name}")
         if not resource.healthy:
-            raise CannotAllocate(f"no healthy devices present; cannot allocate unhealthy devices {name}")
+            raise CannotProvide(f"no healthy devices present; cannot allocate unhealthy devices {name}")
         if held is not None and not held.ids <= resource.healthy:
             words = f"previously allocated devices are no longer healthy; cannot allocate unhealthy devices {name}"
-            raise CannotAllocate(words)
+            raise CannotProvide(words)
         return resource.healthy - self.in_use(name)
 
     def reusable(self, uid: str, name: str, passing: Collection[str]) -> frozenset[str]:

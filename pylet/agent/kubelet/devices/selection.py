@@ -10,10 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pylet.agent.kubelet.devices.messages import Device, Preference
-
-
-class CannotAllocate(Exception):
-    """A container does not get its devices; the text is part of why its pod is refused."""
+from pylet.agent.kubelet.provided import CannotProvide
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +38,7 @@ def select(
 ) -> Selection:
     """`free` are healthy and nobody's; `reusable` were the pod's init containers'; None is no affinity to a NUMA node.
 
-    Raises: CannotAllocate.
+    Raises: CannotProvide.
     """
     taken = sorted(reusable)[:needed]
     missing = needed - len(taken)
@@ -50,7 +47,7 @@ def select(
     available = sorted(set(free) - set(taken))
     if len(available) < missing:
         words = f"requested number of devices unavailable for {resource}. "
-        raise CannotAllocate(f"{words}Requested: {missing}, Available: {len(available)}")
+        raise CannotProvide(f"{words}Requested: {missing}, Available: {len(available)}")
     aligned, others = _by_affinity(available, devices, affinity)
     if missing < len(aligned):
         return Selection(tuple(taken), missing, frozenset(aligned), tuple(aligned))

@@ -7,7 +7,7 @@ import pytest
 from pylet.agent.kubelet.devices import checkpoint
 from pylet.agent.kubelet.devices.ledger import Ledger
 from pylet.agent.kubelet.devices.messages import Device, Given, NumaNode, Topology
-from pylet.agent.kubelet.devices.selection import CannotAllocate
+from pylet.agent.kubelet.provided import CannotProvide
 from pylet.cri.messages import CDIDevice, Mount
 
 NAME = "x.io/d"
@@ -74,13 +74,13 @@ def test_app_containers_take_over_from_init_containers_but_not_from_sidecars(led
 )
 def test_nothing_is_free(ledger: Ledger, name: str, held: str, words: str) -> None:
     ledger.grant("u1", "main", NAME, held, Given())
-    with pytest.raises(CannotAllocate, match=words):
+    with pytest.raises(CannotProvide, match=words):
         ledger.free(name, ledger.granted("u1", "main").get(name))
 
 
 def test_without_a_healthy_device_nothing_is_free(ledger: Ledger) -> None:
     ledger.disconnected(NAME, 0.0)
-    with pytest.raises(CannotAllocate, match="no healthy devices present"):
+    with pytest.raises(CannotProvide, match="no healthy devices present"):
         ledger.free(NAME, None)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pylet.agent.kubelet.devices.messages import Device, NumaNode, Preference, Topology
-from pylet.agent.kubelet.devices.selection import CannotAllocate, complete, select
+from pylet.agent.kubelet.devices.selection import complete, select
+from pylet.agent.kubelet.provided import CannotProvide
 
 _NEAR = {"a": (0,), "b": (0,), "c": (1,), "d": (1,), "e": ()}
 DEVICES = {id_: Device(id_, "Healthy", Topology(tuple(map(NumaNode, nodes)))) for id_, nodes in _NEAR.items()}
@@ -40,5 +41,5 @@ def test_asks_the_plugin_for_what_may_be_chosen() -> None:
 
 
 def test_too_few_are_refused() -> None:
-    with pytest.raises(CannotAllocate, match=r"devices unavailable for x\.io/d\. Requested: 2, Available: 1"):
+    with pytest.raises(CannotProvide, match=r"devices unavailable for x\.io/d\. Requested: 2, Available: 1"):
         select("x.io/d", 2, DEVICES, "a")
