@@ -31,6 +31,7 @@ Host: {host}\r
 User-Agent: pylet/{version}\r
 Connection: Upgrade\r
 Upgrade: pylet-tunnel-1\r
+Pylet-Held: {held}\r
 \r
 """
 _HEAD_BYTES = 16 << 10
@@ -71,6 +72,10 @@ class Tunnels:
             began = self._clock.monotonic()
             try:
                 why = await self._connected(url, group)
+            except _Held as held:
+                why = str(held)
+                if self._held:
+                    await asyncio.wait(self._held.values(), return_when=asyncio.FIRST_COMPLETED)
             except (OSError, TimeoutError) as failed:
                 why = str(failed) or "no answer in time"
             if self._clock.monotonic() - began > longest:
@@ -101,27 +106,26 @@ class Tunnels:
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 server = await self._upgraded(url, tunnel)
-            if (other := self._held.get(server)) is not None:  # the same server, known by two addresses
-                tunnel.close()
-                return await asyncio.shield(other)
             self._held[server] = ended
             try:
                 log.info("%s reaches this node's kubelet through a tunnel", url)
                 return await ended
             finally:
-                del self._held[server]
+                if self._held.get(server) is ended:
+                    del self._held[server]
         finally:
             tunnel.close()
 
     async def _upgraded(self, url: str, tunnel: Tunnel) -> str:
-        """Make a connection the tunnel's; the name of the server. Raises: OSError."""
+        """Make a connection the tunnel's; the name of the server. Raises: OSError, _Held."""
         loop = asyncio.get_running_loop()
         to = urlsplit(url)
         transport, upgrade = await loop.create_connection(
             lambda: _Upgrade(tunnel, loop.create_future()), to.hostname or "", to.port or 443, ssl=self._tls()
         )
         try:
-            transport.write(_REQUEST.format(host=to.netloc, version=VERSION).encode())
+            held = ",".join(self._held)
+            transport.write(_REQUEST.format(host=to.netloc, version=VERSION, held=held).encode())
             return await upgrade.server
         except BaseException:
             transport.abort()
@@ -133,6 +137,10 @@ class Tunnels:
         except OSError as failed:  # TLS that fails is one, too
             stream.close()
             log.debug("a stream of a tunnel: %s", failed)
+
+
+class _Held(Exception):
+    """There is a tunnel to this server already, by another of its addresses."""
 
 
 class _Upgrade(asyncio.Protocol):
@@ -153,7 +161,8 @@ class _Upgrade(asyncio.Protocol):
             return
         first, *lines = head.decode("latin-1").split("\r\n")
         if not first.startswith("HTTP/1.1 101 "):
-            self._fail(f"it answers {first!r}")
+            is_held = first.startswith("HTTP/1.1 409 ")
+            self._fail(_Held("lost by another address") if is_held else ConnectionResetError(f"it answers {first!r}"))
             return
         self._transport.set_protocol(self._tunnel)
         self._tunnel.connection_made(self._transport)
@@ -164,8 +173,8 @@ class _Upgrade(asyncio.Protocol):
             self.server.set_result(headers.get("Pylet-Server", ""))
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._fail(str(error or "it has closed the connection"))
+        self._fail(error or ConnectionResetError("it has closed the connection"))
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: Exception) -> None:
         if not self.server.done():
-            self.server.set_exception(ConnectionResetError(why))
+            self.server.set_exception(why)

@@ -67,6 +67,7 @@ class Tunnel(asyncio.Protocol):
 
     def close(self, why: str = "closed") -> None:
         self._why = self._why or why
+        self._timer.cancel()
         if self._transport is not None:
             self._transport.abort()
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from pylet.api.errors import BadRequest, InternalError, NotFound
+from pylet.api.errors import BadRequest, Conflict, InternalError, NotFound
 from pylet.api.object import Key, dig
 from pylet.client.view import Table
 from pylet.server.auth.attributes import Attributes
@@ -34,7 +34,6 @@ _ADDRESSES = ("InternalIP", "ExternalIP", "Hostname")
 _DOMAIN = ".node.invalid"  # RFC 6761: never resolved
 _SILENCE_SECONDS = 45.0  # agents ask more often
 _CONNECT_SECONDS = 10.0
-_MOST_OF_A_NODE = 4  # an agent keeps one; those before it may not have been missed yet
 
 
 class Tunnels:
@@ -43,7 +42,7 @@ class Tunnels:
     def __init__(self, nodes: Table) -> None:
         self._nodes = nodes
         self._id = secrets.token_hex(8)
-        self._open: dict[str, list[Tunnel]] = {}
+        self._open: dict[str, Tunnel] = {}
 
     def kubelet(self, name: str) -> tuple[str, int]:
         """Host and port of a node's kubelet, for `connect`. Raises: NotFound, InternalError."""
@@ -79,12 +78,14 @@ class Tunnels:
             return await loop.create_connection(make_protocol, host, port, ssl=ssl, server_hostname=server_hostname)
         if node not in self._open:
             raise ConnectionResetError("its agent has gone")
-        end = self._open[node][-1].open()
+        end = self._open[node].open()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 return await loop.create_connection(make_protocol, sock=end, ssl=ssl, server_hostname=node)
-        except BaseException:
+        except BaseException as failed:
             end.close()
+            if isinstance(failed, TimeoutError):
+                raise ConnectionAbortedError("its agent does not answer") from failed
             raise
 
     def connector(self, **options: Any) -> aiohttp.TCPConnector:
@@ -103,7 +104,11 @@ class Tunnels:
         return Connector(**options)
 
     def accept(self, http: web.BaseRequest, asked: Attributes) -> Streamed:
-        """Make the connection of a node's agent a tunnel to it. Raises: Forbidden, BadRequest."""
+        """Make the connection of a node's agent a tunnel to it, in place of any it had.
+
+        The agent says which servers it holds a tunnel to, by their own names: it may know one by several addresses.
+        Raises: Forbidden, BadRequest, Conflict.
+        """
         from pylet.aio.tunnel import Tunnel
 
         node = node_of(asked.user)
@@ -111,16 +116,15 @@ class Tunnels:
             raise asked.forbidden("an agent connects for its own node alone")
         if http.headers.get("Upgrade") != PROTOCOL:
             raise BadRequest(f"Upgrade request for {PROTOCOL} required")
+        if self._id in http.headers.get("Pylet-Held", "").split(","):
+            raise Conflict("", "nodes", node, "its agent is connected already")
         transport = http.transport
         if transport is None:
             raise ConnectionResetError
 
         def lost(why: str) -> None:
-            tunnels = self._open.get(node, [])
-            if tunnel in tunnels:
-                tunnels.remove(tunnel)
-            if not tunnels:
-                self._open.pop(node, None)
+            if self._open.get(node) is tunnel:
+                del self._open[node]
 
         tunnel = Tunnel(silence_seconds=_SILENCE_SECONDS, lost=lost)
         lines = ["HTTP/1.1 101 Switching Protocols", f"Upgrade: {PROTOCOL}", "Connection: Upgrade"]
@@ -129,12 +133,11 @@ class Tunnels:
         http.protocol.transport = None  # it would close what it has
         http.protocol.connection_lost(None)  # no request comes on it any more
         tunnel.connection_made(transport)
-        tunnels = self._open.setdefault(node, [])
-        tunnels.append(tunnel)
-        if len(tunnels) > _MOST_OF_A_NODE:
-            tunnels[0].close()
+        before, self._open[node] = self._open.get(node), tunnel
+        if before is not None:
+            before.close("there is another")
         return Streamed(101, keep_alive=False)
 
     def close(self) -> None:
-        for tunnel in [one for tunnels in self._open.values() for one in tunnels]:
+        for tunnel in list(self._open.values()):
             tunnel.close("the server stops")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from pylet.client.http import HttpClient
 from pylet.client.servers import Servers
 
 NODE = "far"
-PODS = "/api/v1/namespaces/default/pods"
+NAMESPACE = "/api/v1/namespaces/default"
+PODS = f"{NAMESPACE}/pods"
 
 
 async def answer(request: web.BaseRequest) -> web.StreamResponse:
@@ -59,8 +60,50 @@ async def credentials(cluster: Any, tmp_path: Path) -> Credentials:
     return own
 
 
+class Forwarder:
+    """Another address of the server."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._joined: list[asyncio.StreamWriter] = []
+
+    async def start(self) -> str:
+        self._listening = await asyncio.start_server(self._join, "127.0.0.1", 0)
+        return f"https://127.0.0.1:{self._listening.sockets[0].getsockname()[1]}"
+
+    def stop(self) -> None:
+        self._listening.close()
+        for writer in self._joined:
+            writer.close()
+
+    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far, to_far = await asyncio.open_connection("127.0.0.1", self._port)
+        self._joined += [writer, to_far]
+        await asyncio.gather(pump(reader, to_far), pump(far, writer))
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(1 << 16):
+        writer.write(data)
+    writer.close()
+
+
 @pytest.fixture
-async def tunnels(cluster: Any, credentials: Credentials) -> AsyncIterator[Servers]:
+async def forwarder(cluster: Any) -> AsyncIterator[Forwarder]:
+    made = Forwarder(cluster.running.port)
+    yield made
+    made.stop()
+
+
+async def eventually(ask: Callable[[], Awaitable[Any]]) -> Any:
+    async with asyncio.timeout(20):
+        while (found := await ask()).status != 200:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return found
+
+
+@pytest.fixture
+async def tunnels(cluster: Any, credentials: Credentials, forwarder: Forwarder) -> AsyncIterator[Tunnels]:
     """The agent's side; its servers are the one there is, by two addresses."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(credentials.ca))
     context.verify_mode = ssl.CERT_REQUIRED
@@ -70,16 +113,18 @@ async def tunnels(cluster: Any, credentials: Credentials) -> AsyncIterator[Serve
     async def serve(stream: socket.socket) -> None:
         await asyncio.get_running_loop().connect_accepted_socket(kubelet, stream, ssl=context)
 
-    servers = Servers(cluster.running.url, f"https://localhost:{cluster.running.port}")
-    task = asyncio.create_task(Tunnels(servers, credentials.tls, serve, SystemClock()).run())
-    made = await cluster.ask("POST", f"{PODS[: -len('/pods')]}/serviceaccounts", {"metadata": {"name": "default"}})
-    assert made.status in (201, 409)
+    servers = Servers(await forwarder.start())
+    made = Tunnels(servers, credentials.tls, serve, SystemClock())
+    task = asyncio.create_task(made.run())
+    account = await cluster.ask("POST", f"{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}})
+    assert account.status in (201, 409)
     pod = {"metadata": {"name": "p"}, "spec": {"nodeName": NODE, "containers": [{"name": "c", "image": "x"}]}}
     assert (await cluster.ask("POST", PODS, pod)).status == 201
     try:
-        while (await cluster.ask("GET", f"{PODS}/p/log")).status != 200:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        yield servers
+        await eventually(lambda: cluster.ask("GET", f"{PODS}/p/log"))
+        servers.learn([cluster.running.url])
+        await asyncio.sleep(0.05)
+        yield made
     finally:
         task.cancel()
         await asyncio.wait((task,))
@@ -110,6 +155,16 @@ async def test_an_upgrade_passes_through(cluster: Any) -> None:
 async def test_other_ports_of_a_node_are_not_behind_its_tunnel(cluster: Any) -> None:
     found = await cluster.ask("GET", f"/api/v1/nodes/{NODE}:9/proxy/")
     assert (found.status, found.json["message"]) == (400, "address not allowed")
+
+
+async def test_a_server_known_by_two_addresses_has_one_tunnel_and_another_when_that_breaks(
+    cluster: Any, tunnels: Tunnels, forwarder: Forwarder
+) -> None:
+    assert len(tunnels._held) == 1
+    forwarder.stop()
+    found = await eventually(lambda: cluster.ask("GET", f"{PODS}/p/log"))
+    assert found.body == b"/containerLogs/default/p/c for kube-apiserver"
+    assert len(tunnels._held) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""Which server a client uses: the one that answers, and another as soon as it does not."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.client.http import HttpClient
+from pylet.client.interface import Unreachable
+from pylet.client.servers import Servers, api_servers
+from pylet.client.view import Entry, Table
+
+
+def endpoint_slice(*addresses: str, name: str = "kubernetes", namespace: str = "default", service: str = "") -> Any:
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "resourceVersion": "7",
+            "labels": {"kubernetes.io/service-name": service or name},
+        },
+        "ports": [{"name": "https", "port": 6443}],
+        "endpoints": [{"addresses": [address]} for address in addresses],
+    }
+
+
+@pytest.mark.parametrize(
+    ("slices", "urls"),
+    [
+        ([endpoint_slice("192.0.2.2", "192.0.2.1")], ("https://192.0.2.1:6443", "https://192.0.2.2:6443")),
+        (
+            [endpoint_slice("192.0.2.1"), endpoint_slice("2001:db8::1", name="six", service="kubernetes")],
+            ("https://192.0.2.1:6443", "https://[2001:db8::1]:6443"),
+        ),
+        ([endpoint_slice("192.0.2.1", name="web"), endpoint_slice("192.0.2.1", namespace="other")], ()),
+        ([{**endpoint_slice("192.0.2.1"), "ports": None}], ()),
+        ([{**endpoint_slice(), "endpoints": None}], ()),
+    ],
+    ids=["sorted", "both families", "of other services", "without a port", "without endpoints"],
+)
+def test_api_servers_are_the_endpoints_of_the_service_kubernetes(slices: list[Any], urls: tuple[str, ...]) -> None:
+    assert api_servers(slices) == urls
+
+
+def test_the_next_is_used_when_the_current_one_is_given_up_and_only_then() -> None:
+    servers = Servers("https://a", "https://b/")
+    assert servers.current == "https://a"
+    assert not servers.gave_up("https://b")
+    assert servers.gave_up("https://a")
+    assert not servers.gave_up("https://a"), "somebody else has seen that already"
+    assert servers.current == "https://b"
+    assert servers.gave_up("https://b")
+    assert servers.current == "https://a"
+
+
+def test_a_single_server_is_never_given_up() -> None:
+    assert not Servers("https://a").gave_up("https://a")
+
+
+async def test_what_is_learnt_comes_after_what_was_told_and_is_replaced() -> None:
+    servers, slices = Servers("https://a"), Table(ENDPOINT_SLICE)
+    slices.put(Entry.of(ENDPOINT_SLICE, endpoint_slice("192.0.2.1")))
+    servers.follow(slices)
+    await asyncio.wait_for(servers.changed(), 1)
+    assert servers.urls == ("https://a", "https://192.0.2.1:6443")
+    slices.put(Entry.of(ENDPOINT_SLICE, endpoint_slice("192.0.2.9")))
+    assert servers.urls == ("https://a", "https://192.0.2.9:6443")
+    slices.put(Entry.of(ENDPOINT_SLICE, endpoint_slice()))
+    assert servers.urls == ("https://a", "https://192.0.2.9:6443"), "no endpoints are no news"
+
+
+class Api:
+    """A server that says its name, and can be away."""
+
+    def __init__(self, name: str) -> None:
+        self._server = web.Server(self._answer)
+        self._name = name
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response({"name": self._name})
+
+    async def start(self) -> str:
+        self.listening = await asyncio.get_running_loop().create_server(self._server, "127.0.0.1", 0)
+        return f"http://127.0.0.1:{self.listening.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        self.listening.close()
+        await self._server.shutdown(0)
+
+
+@pytest.fixture
+async def two() -> AsyncIterator[tuple[Api, Api]]:
+    both = Api("one"), Api("two")
+    yield both
+    for each in both:
+        await each.stop()
+
+
+async def test_a_client_goes_to_the_next_server_and_stays_there(two: tuple[Api, Api], tmp_path: Path) -> None:
+    servers = Servers(*[await each.start() for each in two])
+    async with HttpClient(servers, ssl.create_default_context) as client:
+        assert await client.request("GET", "/") == {"name": "one"}
+        await two[0].stop()
+        with pytest.raises(Unreachable):
+            await client.request("GET", "/")
+        assert await client.request("GET", "/") == {"name": "two"}
+        assert await client.request("GET", "/") == {"name": "two"}
