@@ -55,6 +55,7 @@ from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.local_path import LocalPath
 from pylet.agent.kubelet.volumes.mounter import Volumes
 from pylet.agent.network.addresses import Moved, NoAddress, find, until_moved
+from pylet.agent.network.announcing import Announcements
 from pylet.agent.network.dns import Dns
 from pylet.agent.network.loop import Network, NetworkSettings
 from pylet.agent.network.rtnetlink import Rtnetlink
@@ -271,6 +272,14 @@ async def _run_node_at(
         placement = _placement(kubelet_dir, kubelet)
         provisions = Provisions(kubelet_dir / "device-plugins", runtime, clock, placement, reporter.tell)
         reporter.provisions = provisions
+        announcements = Announcements(
+            tables[SERVICE],
+            tables[ENDPOINT_SLICE],
+            tables[NODE],
+            clock,
+            node=config.node_name,
+            node_ips=addresses,
+        )
         policies = Policies(api.tables, clock, node=config.node_name)
         records = PullRecords(kubelet_dir, kubelet.verification, clock)
         pods = Pods(
@@ -358,6 +367,7 @@ async def _run_node_at(
                 proxy.run(),
                 dns.run(),
                 dns.follow(api.tables),
+                announcements.run(),
                 report(),
             ):
                 group.create_task(component)
