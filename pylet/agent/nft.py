@@ -13,14 +13,15 @@ import os
 import struct
 import subprocess
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import IO
 
 from pylet.agent import netlink, nftset
-from pylet.agent.netlink import ACK, CREATE, Message, Netlink, Subscription, attribute, attributes
+from pylet.agent.netlink import ACK, APPEND, CREATE, Message, Netlink, Subscription, attribute, attributes, nested
 from pylet.agent.nftset import Batch, Element, SetType
 
 _SUBSYSTEM = 10
+_NEW_RULE = _SUBSYSTEM << 8 | 6
 _NEW_ELEMENT, _GET_ELEMENT, _DELETE_ELEMENT = (_SUBSYSTEM << 8 | number for number in (12, 13, 14))
 _LOSSES = {_SUBSYSTEM << 8 | number for number in (2, 5, 8, 11, 14)}  # of a table, chain, rule, set, element
 _BEGIN, _END = 16, 17
@@ -64,14 +65,25 @@ class Table:
     def apply(self, batch: Batch) -> None:
         """One transaction. Raises: NftError."""
         header = _HEADER.pack(_INET, 0, 0)
-        bodies = [(*_VERBS[verb], header + body) for verb, body in batch.messages()]
+        self._send([(*_VERBS[verb], header + body) for verb, body in batch.messages()], batch.size)
+
+    def add_rules(self, rules: Mapping[str, bytes]) -> None:
+        """One transaction: to each chain, at its end, a rule of these expressions. Raises: NftError."""
+        header = _HEADER.pack(_INET, 0, 0) + _named(1, self.name)
+        bodies = [
+            (_NEW_RULE, CREATE | APPEND, header + _named(2, chain) + nested(4, expressions))
+            for chain, expressions in rules.items()
+        ]
+        self._send(bodies, 0)
+
+    def _send(self, bodies: list[tuple[int, int, bytes]], size: int) -> None:
         if not bodies:
             return
         kind, flags, body = bodies[-1]
         bodies[-1] = kind, flags | ACK, body
         begin, end = ((kind, 0, _HEADER.pack(_UNSPEC, 0, _SUBSYSTEM)) for kind in (_BEGIN, _END))
         try:
-            with self._unheard(batch.size):
+            with self._unheard(size):
                 self._kernel.batch((begin, *bodies, end))
         except OSError as refused:
             raise NftError(f"table {self.name}: {refused.strerror or refused}") from refused

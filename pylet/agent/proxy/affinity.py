@@ -14,17 +14,17 @@ def forget(table: nft.Table, changes: Changes) -> None:
     gone = _endpoints(changes.deleted) - _endpoints(changes.added)
     if not gone:
         return
-    ((name, type_),) = AFFINITY.items()
     stale = []
-    for key, value in table.elements(name):
-        client_and_frontend = type_.key_text(key)
-        if (client_and_frontend.partition(" . ")[2], type_.value_text(value)) in gone:
-            stale.append(Element(name, client_and_frontend))
+    for name, type_ in AFFINITY.items():
+        for key, value in table.elements(name):
+            client_and_frontend = type_.key_text(key)
+            if (client_and_frontend.partition(" . ")[2], type_.value_text(value)) in gone:
+                stale.append(Element(name, client_and_frontend))
     if stale:
         table.change(stale, ())
 
 
 def _endpoints(elements: list[Element]) -> set[tuple[str, str]]:
     """(frontend, endpoint) of those among the elements that say so."""
-    names = ("endpoint4", "outside-endpoint4")
+    names = ("endpoint4", "outside-endpoint4", "endpoint6", "outside-endpoint6")
     return {(element.key.partition(" . ")[2], element.value) for element in elements if element.set in names}

@@ -236,6 +236,7 @@ class Proxy:
         missing = sorted(name for name in chains - self._chains if not rules.is_fixed(name))
         if missing:
             await table.run(rules.chains_script(self._layout, missing))
+            table.add_rules(rules.raw_rules(missing))
         self._chains.update(missing)
 
     async def _forget_flows(self, datagrams: list[Frontend]) -> None:

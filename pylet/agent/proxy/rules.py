@@ -8,8 +8,7 @@ anew right after; a number inside the key itself (`typeof numgen …`) loads, bu
 about that map. nft 1.0.6 knows priorities by name only at their usual hooks: -100 at the output hook is "dstnat". What
 comes from elsewhere is refused right behind the translation (-90), before routing: the kernel sends no ICMP error for a
 packet that would leave by the on-link route it came in by. `ct original proto-dst` has a size only once the protocol is
-known. A sticky client over IPv4 is noted in a map with a timeout; nft 1.0.6 fails on an `update` of a map whose key is
-longer than 16 bytes, so that over IPv6 a hash of the client's address chooses, which moves it when endpoints change.
+known. A sticky client is noted in a map with a timeout, over IPv6 by a rule that nft 1.0.6 cannot write (`raw_rules`).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_network
 
+from pylet.agent import nftrule
 from pylet.agent.nftset import SetType
 
 COMMON_COUNT = 8
@@ -55,16 +55,20 @@ def _types(family: int) -> dict[str, SetType]:
         f"hairpin{family}": SetType((address, address)),
         f"guarded{family}": SetType(frontend),
         f"admitted{family}": SetType((address, *frontend), flags="interval"),
+        f"sticky{family}": SetType(frontend, verdict),
     }
 
 
-TYPES = {**_types(4), **_types(6), "sticky4": SetType(("ipv4_addr", "inet_proto", "inet_service"), ("verdict",))}
+TYPES = {**_types(4), **_types(6)}
 """What the proxy writes."""
 
 AFFINITY = {
-    "affinity4": SetType(
-        ("ipv4_addr", "ipv4_addr", "inet_proto", "inet_service"), ("ipv4_addr", "inet_service"), "dynamic,timeout"
+    f"affinity{family}": SetType(
+        (f"ipv{family}_addr", f"ipv{family}_addr", "inet_proto", "inet_service"),
+        (f"ipv{family}_addr", "inet_service"),
+        "dynamic,timeout",
     )
+    for family in (4, 6)
 }
 """Client and frontend → its endpoint: what the kernel itself notes of sticky services."""
 
@@ -96,6 +100,16 @@ def chains_script(layout: Layout, names: Iterable[str]) -> str:
     return "\n".join([*lines, ""])
 
 
+def raw_rules(names: Iterable[str]) -> dict[str, bytes]:
+    """By chain, what `chains_script` leaves out: rules as the kernel's bytes."""
+    matches = [(name, _CHAIN.fullmatch(name)) for name in names]
+    return {
+        name: nftrule.remember_ip6("affinity6", int(match[4]))
+        for name, match in matches
+        if match and match[1] == "remember" and match[3] == "6"
+    }
+
+
 def is_fixed(chain: str) -> bool:
     """Whether `script` makes this chain."""
     return chain in _COMMON or _CHAIN.fullmatch(chain) is None
@@ -114,18 +128,18 @@ def _counted(name: str) -> list[str]:
     way, outside, family, number = match[1], match[2], match[3], int(match[4])
     ip = "ip" if family == "4" else "ip6"
     frontend = f"{ip} daddr . meta l4proto . th dport"
+    if way == "remember" and family == "6":
+        return []
     if way == "remember":
-        call = f"ct original {ip} saddr . {_original(ip)}"
+        call = f"ct original ip saddr . {_original(ip)}"
         return [
-            f"meta l4proto {protocol} update @affinity4 {{ {call} timeout {number}s : {ip} daddr . th dport }}"
+            f"meta l4proto {protocol} update @affinity4 {{ {call} timeout {number}s : ip daddr . th dport }}"
             for protocol in _PROTOCOLS
         ]
     endpoints = f"@{'outside-' if outside else ''}endpoint{family}"
-    is_sticky = way == "stick"
-    choice = "jhash ip6 saddr" if is_sticky and family == "6" else "numgen random"
     return [
-        *([f"dnat ip to ip saddr . {frontend} map @affinity4"] if is_sticky and family == "4" else []),
-        f"meta priority set {choice} mod {number}",
+        *([f"dnat {ip} to {ip} saddr . {frontend} map @affinity{family}"] if way == "stick" else []),
+        f"meta priority set numgen random mod {number}",
         f"dnat {ip} to meta priority . {frontend} map {endpoints}",
     ]
 
@@ -143,7 +157,11 @@ def _fixed(layout: Layout) -> dict[str, tuple[str, list[str]]]:
     """By chain: its hook, if it has one, and its rules."""
     services, guard, leave = [], [], []
     refuse: list[str] = []
-    masquerade = [f"meta l4proto {protocol} {_original('ip')} vmap @sticky4" for protocol in _PROTOCOLS]
+    masquerade = [
+        f"meta l4proto {protocol} {_original(ip)} vmap @sticky{family}"
+        for family, ip in ((4, "ip"), (6, "ip6"))
+        for protocol in _PROTOCOLS
+    ]
     ways: dict[str, tuple[str, list[str]]] = {}
     for family, ip, loopback, multicast in ((4, "ip", "127.0.0.0/8", "224.0.0.0/4"), (6, "ip6", "::1", "ff00::/8")):
         pods, own = _networks(layout.cluster_cidrs, family), _networks(layout.service_cidrs, family)

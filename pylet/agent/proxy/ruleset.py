@@ -115,8 +115,8 @@ def _elements(frontend: Frontend) -> Iterator[Element]:
         yield from _numbered(f"outside-endpoint{family}", name, frontend.outside)
     if frontend.is_masqueraded:
         yield Element(f"masquerade{family}", name)
-    if frontend.affinity_seconds and family == 4:
-        yield Element("sticky4", name, f"jump remember4-{frontend.affinity_seconds}")
+    if frontend.affinity_seconds:
+        yield Element(f"sticky{family}", name, f"jump remember{family}-{frontend.affinity_seconds}")
     yield from _hairpin(frontend)
 
 

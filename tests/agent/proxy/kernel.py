@@ -22,8 +22,10 @@ def install(layout: rules.Layout, frontends: Iterable[Frontend]) -> list[Element
 
 
 def write(layout: rules.Layout, changes: Changes, *, flush: Iterable[str] = ()) -> None:
-    run(rules.chains_script(layout, sorted(name for name in changes.chains if not rules.is_fixed(name))))
+    chains = sorted(name for name in changes.chains if not rules.is_fixed(name))
+    run(rules.chains_script(layout, chains))
     with contextlib.closing(nft.Table(layout.table, rules.TYPES)) as table:
+        table.add_rules(rules.raw_rules(chains))
         batch = table.batch()
         for name in flush:
             batch.flush(name)

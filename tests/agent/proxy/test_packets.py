@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,9 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from pylet.agent import nft
+from pylet.agent.proxy import affinity, rules
 from pylet.agent.proxy.model import Endpoint, Frontend
 from pylet.agent.proxy.rules import Layout
-from tests.agent.proxy.kernel import install
+from pylet.agent.proxy.ruleset import Changes, Installed, build
+from tests.agent.proxy.kernel import install, write
 from tests.netns import Lab, Member, needs_netns
 
 pytestmark = needs_netns
@@ -29,6 +33,7 @@ def service(address: str, *endpoints: Endpoint, **fields: object) -> Frontend:
 
 ONE, TWO, CLIENT = "10.77.0.11", "10.77.0.12", "10.77.0.200"
 BALANCER = "192.0.2.10"
+SIX = [Endpoint("fd77::12", port) for port in (8080, 8081, 8082)]
 FRONTENDS = [
     service("10.43.0.20", POD_A, POD_B, POD_C),
     service("10.43.0.21", POD_A),
@@ -45,7 +50,7 @@ FRONTENDS = [
     service(BALANCER, POD_C, port=81, is_masqueraded=True, sources=("192.0.2.128/25",)),
     service("", POD_A, port=8888),
     service("fd43::20", Endpoint("fd77::12", 8080), family=6),
-    service("fd43::21", Endpoint("fd77::12", 8080), family=6, affinity_seconds=30),
+    service("fd43::21", *SIX[:2], family=6, affinity_seconds=30),
     service("fd43::22", family=6),
 ]
 
@@ -68,7 +73,9 @@ def cluster() -> Iterator[SimpleNamespace]:
             pod.start("socat", "TCP-LISTEN:8080,fork,reuseaddr", f"SYSTEM:read line; echo {pod.ip} $SOCAT_PEERADDR")
         pods[0].start("socat", "SCTP-LISTEN:8080,fork", "SYSTEM:read line; echo sctp $SOCAT_PEERADDR")
         pods[0].start("socat", "UDP-LISTEN:8080,fork", "SYSTEM:read line; echo udp $SOCAT_PEERADDR")
-        two.start("socat", "TCP6-LISTEN:8080,fork,ipv6only", "SYSTEM:read line; echo six $SOCAT_PEERADDR")
+        for _, port, _ in SIX:
+            listen = f"TCP6-LISTEN:{port},fork,ipv6only"
+            two.start("socat", listen, f"SYSTEM:read line; echo six $SOCAT_PEERADDR {port}")
         for node in lab.nodes:
             node.run("ip", "-6", "route", "add", "fd43::/112", "dev", "eth0")
             with node.entered():
@@ -170,6 +177,23 @@ def test_a_host_port_answers_on_its_node(cluster: SimpleNamespace) -> None:
 def test_a_sticky_client_stays_with_one_endpoint(cluster: SimpleNamespace) -> None:
     for client in (cluster.client, cluster.a, cluster.one):
         assert len({call(client, "10.43.0.26").split()[0] for _ in range(8)}) == 1
+
+
+def test_a_sticky_client_stays_over_ipv6_when_endpoints_change(cluster: SimpleNamespace) -> None:
+    def ports() -> set[str]:
+        return {call(cluster.one, "[fd43::21]", protocol="TCP6").split()[-1] for _ in range(8)}
+
+    before = ports()
+    (port,) = before
+    had, has = (build([service("fd43::21", *some, family=6, affinity_seconds=30)]) for some in (SIX[:2], SIX))
+    with cluster.one.entered():
+        write(LAYOUT, Installed().change(had, has))
+    assert ports() == before
+    with cluster.one.entered(), contextlib.closing(nft.Table("pylet", rules.TYPES | rules.AFFINITY)) as table:
+        left = [element for element in has if element.value == f"fd77::12 . {port}"]
+        affinity.forget(table, Changes(left, []))
+        assert not table.elements("affinity6")
+        write(LAYOUT, Installed().change(has, had))
 
 
 @pytest.mark.skipif(not _HAS_SCTP, reason="this kernel has no SCTP sockets")
