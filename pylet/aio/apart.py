@@ -13,7 +13,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-LARGE_BYTES = 32 << 10  # about 50 ms at worst; the way to the thread and back takes 0.1
+LARGE_BYTES = 16 << 10  # up to 100 ms on the loop; the way to the thread and back takes 0.1
 
 
 async def apart(size_bytes: int, compute: Callable[[], T]) -> T:

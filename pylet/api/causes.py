@@ -6,7 +6,9 @@ Source: apimachinery pkg/util/validation/field/errors.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import orjson
@@ -44,8 +46,45 @@ def _go_escape(match: re.Match[str]) -> str:
     return _GO_ESCAPES.get(char, width)
 
 
+class TooMany(Exception):
+    """More is wrong than anybody reads; `causes` are what was found until then."""
+
+    def __init__(self, causes: Sequence[Cause]) -> None:
+        self.causes = causes
+
+
+class _Found:
+    def __init__(self) -> None:
+        self._causes: list[Cause] = []
+        self._left = _MOST_BYTES
+
+    def add(self, cause: Cause) -> None:
+        self._causes.append(cause)
+        self._left -= len(cause.message) + len(cause.field) + _CAUSE_BYTES
+        if self._left < 0:
+            raise TooMany(self._causes)
+
+
+_found: ContextVar[_Found | None] = ContextVar("found", default=None)
+_MOST_BYTES = 4 << 20
+_CAUSE_BYTES = 200  # beside its texts
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Stop judging what is wrong all over: a refusal is small though it quotes what it refuses. Raises: TooMany."""
+    token = _found.set(_Found())
+    try:
+        yield
+    finally:
+        _found.reset(token)
+
+
 def _cause(reason: str, says: str, field: str, detail: str) -> Cause:
-    return Cause(reason, f"{says}: {detail}" if detail else says, field)
+    cause = Cause(reason, f"{says}: {detail}" if detail else says, field)
+    if (found := _found.get()) is not None:
+        found.add(cause)
+    return cause
 
 
 def required(field: str, detail: str = "") -> Cause:

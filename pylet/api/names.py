@@ -7,13 +7,16 @@ pkg/api/validate/content. The common ones are remembered: the same labels and na
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeAlias
 
 Problems: TypeAlias = tuple[str, ...]
+Check: TypeAlias = Callable[[str], Problems]
 
 LABEL_BYTES = 63
 SUBDOMAIN_BYTES = 253
+_LOOKED_INTO = 64 << 10  # a text of megabytes is too long whatever is in it, and takes 0.1 s a megabyte
 
 _LABEL_1123 = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN_1123 = _LABEL_1123 + r"(\." + _LABEL_1123 + ")*"
@@ -55,6 +58,16 @@ _LABEL_VALUE_SAYS = (
 )
 
 
+def _remembered(most: int) -> Callable[[Check], Check]:
+    """Remember what was found wrong with `most` texts; not with long ones, which may be megabytes."""
+
+    def remember(check: Check) -> Check:
+        known = lru_cache(most)(check)
+        return lambda text: known(text) if len(text) <= 2 * SUBDOMAIN_BYTES else check(text)
+
+    return remember
+
+
 def too_long(characters: int) -> str:
     return f"must be no more than {characters} characters"
 
@@ -69,13 +82,13 @@ def _unlike(says: str, pattern: str, *examples: str) -> str:
 
 
 _is_label_1123 = re.compile(_LABEL_1123).fullmatch
-_is_subdomain_1123 = re.compile(_SUBDOMAIN_1123).fullmatch
+_is_subdomain_1123 = re.compile(_SUBDOMAIN_1123.replace(")*", ")*+")).fullmatch  # greedy, it keeps 130 bytes a label
 _is_label_key = re.compile(_LABEL_KEY).fullmatch
 _is_label_value = re.compile(_LABEL_VALUE).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
 
 
-@lru_cache(1024)
+@_remembered(1024)
 def dns_label(text: str) -> Problems:
     """An RFC 1123 label: namespaces, containers, volumes."""
     found = [too_long(LABEL_BYTES)] if len(text) > LABEL_BYTES else []
@@ -89,11 +102,11 @@ def dns_label(text: str) -> Problems:
     return tuple(found)
 
 
-@lru_cache(1024)
+@_remembered(1024)
 def dns_subdomain(text: str) -> Problems:
     """An RFC 1123 subdomain: the names of most objects."""
     found = [too_long(SUBDOMAIN_BYTES)] if len(text) > SUBDOMAIN_BYTES else []
-    if not _is_subdomain_1123(text):
+    if len(text) <= _LOOKED_INTO and not _is_subdomain_1123(text):
         found.append(_unlike(_SUBDOMAIN_1123_SAYS, _SUBDOMAIN_1123, "example.com"))
     return tuple(found)
 
@@ -129,7 +142,7 @@ def path_segment(text: str) -> Problems:
     return tuple(f"may not contain '{char}'" for char in "/%" if char in text)
 
 
-@lru_cache(4096)
+@_remembered(4096)
 def qualified_name(text: str) -> Problems:
     """`[subdomain/]name`: label keys, finalizers, resource names."""
     prefix, slash, name = text.rpartition("/")
@@ -150,7 +163,7 @@ def qualified_name(text: str) -> Problems:
     return tuple(found)
 
 
-@lru_cache(4096)
+@_remembered(4096)
 def label_value(text: str) -> Problems:
     found = [_too_many_bytes(LABEL_BYTES)] if len(text) > LABEL_BYTES else []
     if not _is_label_value(text):
@@ -194,7 +207,7 @@ def port_number(number: int) -> Problems:
     return () if 0 < number < 65536 else ("must be between 1 and 65535, inclusive",)
 
 
-@lru_cache(256)
+@_remembered(256)
 def port_name(text: str) -> Problems:
     """An IANA service name: the name of a container's port."""
     found = [too_long(15)] if len(text) > 15 else []

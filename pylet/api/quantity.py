@@ -79,12 +79,12 @@ def parse(text: str) -> Quantity:
 
 def canonical(value: Any) -> str:
     """The one spelling of a JSON string or number. Raises: ValueError."""
-    return _canonical(value if value.__class__ is str else _text_of(value))
+    return _canonical(value.strip() if value.__class__ is str else _text_of(value))
 
 
 def canonical_milli(value: Any) -> str:
     """As `canonical`, rounded up to thousandths: how amounts in a ResourceList are kept. Raises: ValueError."""
-    return _canonical_milli(value if value.__class__ is str else _text_of(value))
+    return _canonical_milli(value.strip() if value.__class__ is str else _text_of(value))
 
 
 def _text_of(value: Any) -> str:
@@ -95,12 +95,12 @@ def _text_of(value: Any) -> str:
 
 @lru_cache(4096)
 def _canonical(text: str) -> str:
-    return str(parse(text.strip()))
+    return str(parse(text))
 
 
 @lru_cache(4096)
 def _canonical_milli(text: str) -> str:
-    quantity = parse(text.strip())
+    quantity = parse(text)
     milli = NANOS // 1000
     return str(quantity._replace(nanos=_rounded(quantity.nanos, milli) * milli))
 

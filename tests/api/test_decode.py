@@ -1,8 +1,9 @@
 """Bodies as clients send them, and what they are told when nobody can read them."""
 
+import orjson
 import pytest
 
-from pylet.api.errors import BadRequest
+from pylet.api.errors import BadRequest, RequestEntityTooLarge
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.wire import decode
 
@@ -146,6 +147,16 @@ def test_refused(raw: bytes, content_type: str, says: str) -> None:
     with pytest.raises(BadRequest) as refused:
         decode.of_kind(POD, raw, content_type, "Strict")
     assert refused.value.message == says
+
+
+def test_more_values_than_any_object_has_are_refused() -> None:
+    with pytest.raises(RequestEntityTooLarge, match="more than 100000 values"):
+        decode.parse(b"[" + b"{}," * 60_000 + b"{}]")
+
+
+def test_texts_are_one_value_whatever_is_in_them() -> None:
+    texts = ["{" * 60_000, '\\"[,' * 30_000]
+    assert decode.parse(orjson.dumps(texts)).value == texts
 
 
 @pytest.mark.parametrize(

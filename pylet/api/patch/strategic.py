@@ -161,7 +161,8 @@ def _set_order(merged: Object, name: str, order: list[Any], patch: Any, server: 
 
 def _delete_from(merged: Object, name: str, gone: list[Any]) -> None:
     if isinstance(merged.get(name), list):
-        merged[name] = [item for item in merged[name] if item not in gone]
+        scalars = {item for item in gone if not isinstance(item, dict | list)}
+        merged[name] = [item for item in merged[name] if isinstance(item, dict | list) or item not in scalars]
 
 
 def _without_directives(value: Any) -> Any:

@@ -53,16 +53,25 @@ _plans: dict[str, Plan] = {}
 
 def plan_of(name: str) -> Plan:
     """The plan for a definition's full name; one per definition, shared by all that hold it."""
-    plan = _plans.get(name)
+    if name not in _plans:
+        made = dict(_plans)
+        _make(name, made)
+        _plans.update(made)  # only now: another thread must not find one that is not whole
+    return _plans[name]
+
+
+def _make(name: str, plans: dict[str, Plan]) -> Plan:
+    """The plan, made with all it needs into `plans`: definitions may contain themselves."""
+    plan = plans.get(name)
     if plan is not None:
         return plan
     struct = of(name)
-    plan = _plans[name] = Plan(struct)
+    plan = plans[name] = Plan(struct)
     children = []
     for field, check in struct.fields.items():
         inner = check.items if isinstance(check, List | Map) else check
         if isinstance(check, Node) and isinstance(inner, Ref):
-            child = plan_of(inner.definition)
+            child = _make(inner.definition, plans)
             if child.objects or child.values or child.rule or child.children:
                 children.append((field, type(check), child))
     plan.children = tuple(children)

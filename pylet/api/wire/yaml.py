@@ -16,7 +16,8 @@ import yaml
 from pylet.api.errors import BadRequest
 
 _MOST_DEPTH: Final = 200
-_MOST_VALUES: Final = 200_000  # 3 MB of short scalars; what an alias stands for counts as often as it is used
+_MOST_VALUES: Final = 200_000  # and keys; what an alias stands for counts as often as it is used
+_MOST_DIGITS: Final = 1000  # what is longer is a text: the patterns of numbers take 0.1 s and 80 MB a megabyte
 _TAG: Final = "tag:yaml.org,2002:"
 _EXPONENT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+")
 _OCTAL = re.compile("0o[0-7]+")
@@ -98,6 +99,8 @@ class _Reader:
 
     def _scalar(self, event: Any) -> Any:
         tag: str = event.tag
+        if (tag is None or tag == "!") and len(event.value) > _MOST_DIGITS:
+            return event.value
         if tag is None or tag == "!":
             tag = self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
             if event.implicit[0]:

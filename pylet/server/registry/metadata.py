@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+
 from pylet.api import causes, names
 from pylet.api.errors import BadRequest, Cause
 from pylet.api.kind import Kind
@@ -66,15 +68,13 @@ def dedupe_owners(meta: Object, warnings: list[str]) -> None:
     owners: list[Object] = meta.get("ownerReferences") or []
     if len(owners) < 2:
         return
-    kept: list[Object] = []
+    kept: dict[bytes, Object] = {}
     doubled: list[str] = []
     for owner in owners:
-        if owner in kept:
+        if kept.setdefault(orjson.dumps(owner, option=orjson.OPT_SORT_KEYS), owner) is not owner:
             doubled.append(owner.get("uid", ""))
-        else:
-            kept.append(owner)
     if doubled:
-        meta["ownerReferences"] = kept
+        meta["ownerReferences"] = list(kept.values())
         warnings.append(
             ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, "
             "and may reject such requests as early as 1.24; please fix your requests; "

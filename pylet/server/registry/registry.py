@@ -350,6 +350,7 @@ def _for(request: Request, kind: Kind, key: Key, subresource: str) -> Request:
         field_manager=request.field_manager,
         force=request.force,
         field_validation=request.field_validation,
+        size=request.size,
         warnings=request.warnings,
     )
 

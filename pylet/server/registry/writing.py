@@ -2,23 +2,26 @@
 
 current → change → default → note owners → admit → allocate → prepare → validate → admission validates → encode once →
 compare-and-swap; again on a lost race. A client that names a resourceVersion loses its race with 409 at the next turn,
-because the version is checked against what is current then. A write that changes nothing writes nothing.
+because the version is checked against what is current then. A write that changes nothing writes nothing. What takes
+long with large objects is done apart from the loop: a pod of 3 MB kept others waiting for 16 s.
 Source: apiserver pkg/registry/generic/registry/store.go, pkg/registry/rest/{create,update}.go.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeAlias
 
 import orjson
 
+from pylet.aio.apart import apart
 from pylet.api import causes, schema
-from pylet.api.errors import AlreadyExists, ApiError, Conflict, InternalError, Invalid, NotFound
+from pylet.api.errors import AlreadyExists, ApiError, Cause, Conflict, InternalError, Invalid, NotFound
 from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Key, Object
 from pylet.api.timestamps import format_time
@@ -86,9 +89,7 @@ class Writer:
         now = format_time(self._now())
         metadata.begin_create(kind, obj, request.key.namespace)
         metadata.dedupe_owners(meta, request.warnings)
-        schema.default_kind(kind, obj)
-        if not is_tracked:
-            self.ownership.track(request, kind, obj, None, now)
+        await apart(request.size, partial(self._complete, request, kind, obj, None, now, is_tracked=is_tracked))
         key = Key(meta.get("namespace", ""), meta.get("name", ""))
         admitted = await self._admission.admit(request, CREATE, kind, key, obj, None)
         meta = obj["metadata"]
@@ -118,10 +119,7 @@ class Writer:
             kind.strategy.prepare_create(obj)
             if kind.strategy.has_status and "status" not in obj:
                 schema.default_kind(kind, obj)  # an empty status, as Go prints it
-            found = [*_rules(request, kind).validate(obj), *metadata.validate(kind, obj["metadata"])]
-            if found:
-                raise Invalid(kind.group, kind.name, key.name, found)
-            request.warnings.extend(kind.strategy.warnings(obj))
+            await apart(request.size, partial(_judge, request, kind, key, obj, None))
             await admitted.validate(key)
             value = stored(kind, obj)
             kept = value if kind.storage is None else await self._state.encoded(kind, obj)
@@ -169,7 +167,8 @@ class Writer:
                 metadata.check_name(kind, obj["metadata"], key)
                 return await self.create(request, obj)
             try:
-                obj = changing(entry)
+                size = 0 if through is not None else request.size + len(entry.raw)
+                obj = await apart(size, partial(changing, entry))
                 changed = await self._change(request, kind, cache, entry, obj, is_tracked=is_tracked, through=through)
                 return Written(changed)
             except store.Conflict as lost:
@@ -186,7 +185,7 @@ class Writer:
         while True:
             if key in cache.table.entries or request.subresource:
                 return await self.change(request, changing, is_tracked=True)
-            obj = create()
+            obj = await apart(request.size, create)
             metadata.check_name(kind, obj["metadata"], key)
             try:
                 return await self.create(request, obj, is_tracked=True)
@@ -210,9 +209,8 @@ class Writer:
         metadata.check_name(kind, meta, key)
         self._check_version(kind, meta, entry, is_patch=request.verb == "patch")
         metadata.dedupe_owners(meta, request.warnings)
-        schema.default_kind(kind, obj)
-        if not is_tracked:
-            self.ownership.track(request, kind, obj, old, format_time(self._now()))
+        size, now = request.size + len(entry.raw), format_time(self._now())
+        await apart(size, partial(self._complete, request, kind, obj, old, now, is_tracked=is_tracked))
         if through is None:
             admitted = await self._admission.admit(request, UPDATE, kind, key, obj, old)
         else:
@@ -242,11 +240,7 @@ class Writer:
                 await admitted.validate(key)
                 return entry
             del meta["resourceVersion"]
-            found = [*metadata.validate(kind, meta), *metadata.validate_update(meta, old["metadata"])]
-            found += _rules(request, kind).validate_update(obj, old, request.subresource)
-            if found:
-                raise Invalid(kind.group, kind.name, key.name, found)
-            request.warnings.extend(kind.strategy.warnings(obj))
+            await apart(request.size + len(entry.raw), partial(_judge, request, kind, key, obj, old))
             await admitted.validate(key)
             value = stored(kind, obj)
             place = Layout.place(kind, key)
@@ -356,6 +350,14 @@ class Writer:
             return entry
         return entry_of(cache.kind, value, revision)  # somebody has written again since
 
+    def _complete(
+        self, request: Request, kind: Kind, obj: Object, old: Object | None, now: str, *, is_tracked: bool
+    ) -> None:
+        """Fill in what was left out, and note who owns what."""
+        schema.default_kind(kind, obj)
+        if not is_tracked:
+            self.ownership.track(request, kind, obj, old, now)
+
     def _allocation(self, kind: Kind, obj: Object, old: Object | None) -> AbstractContextManager[None]:
         allocate = self._allocators.get(kind)
         return nullcontext() if allocate is None else allocate(obj, old)
@@ -370,6 +372,24 @@ def private_copy(entry: Entry) -> Object:
     obj: Object = orjson.loads(entry.raw)
     del obj["metadata"]["resourceVersion"]
     return obj
+
+
+def _judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | None) -> None:
+    """Raises: Invalid."""
+    rules, meta = _rules(request, kind), obj["metadata"]
+    found: Sequence[Cause]
+    try:
+        with causes.bounded():
+            if old is None:
+                found = [*rules.validate(obj), *metadata.validate(kind, meta)]
+            else:
+                found = [*metadata.validate(kind, meta), *metadata.validate_update(meta, old["metadata"])]
+                found += rules.validate_update(obj, old, request.subresource)
+    except causes.TooMany as many:
+        found = many.causes
+    if found:
+        raise Invalid(kind.group, kind.name, key.name, found)
+    request.warnings.extend(kind.strategy.warnings(obj))
 
 
 def _rules(request: Request, kind: Kind) -> Strategy:

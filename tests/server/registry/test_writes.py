@@ -42,6 +42,14 @@ async def test_a_name_is_generated_from_its_prefix(api: Api) -> None:
     assert len(name) == 63
 
 
+async def test_a_refusal_stays_small(api: Api) -> None:
+    made = configmap("x")
+    made["metadata"]["labels"] = {f"-{number}": "" for number in range(30_000)}
+    status = await refused(api.create(made))
+    assert status["code"] == 422
+    assert 1_000 < len(status["details"]["causes"]) < 20_000
+
+
 @pytest.mark.parametrize(
     ("meta", "code", "message"),
     [

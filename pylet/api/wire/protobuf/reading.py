@@ -1,7 +1,8 @@
 """Protobuf messages become the JSON objects they stand for; decoding by the schema then drops what Go's JSON drops.
 
-Whatever the bytes are, reading ends with an object or a ValueError, in time and memory bounded by the budget of values
-(messages, items of lists, entries of maps): an empty one costs two bytes to send and 64 to keep.
+Whatever the bytes are, reading ends with an object or a ValueError, in time and memory bounded by the budgets of fields
+in a message and of values (messages, items of lists, entries of maps): an empty one costs two bytes to send and 64 to
+keep.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pylet.api.timestamps import format_micro, format_time
 from pylet.api.wire.protobuf.table import BYTES, FIXED32, FIXED64, VARINT, WIRE_TYPES, Field, fields_of, is_wrapper
 
 _MOST_DEPTH = 100
-_MOST_VALUES = 200_000
+_MOST_VALUES = 100_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOTHING = memoryview(b"")
 _SCHEMA = "apiextensions.v1.JSONSchemaProps"
@@ -29,8 +30,11 @@ _SCHEMA = "apiextensions.v1.JSONSchemaProps"
 
 def raw_fields(data: memoryview) -> Iterator[tuple[int, int, Any]]:
     """Field numbers, wire types and values: integers, or what lies between two places. Raises: ValueError."""
-    at, end = 0, len(data)
+    at, end, left = 0, len(data), _MOST_VALUES
     while at < end:
+        left -= 1
+        if left < 0:
+            raise ValueError("the message is too large")
         tag, at = _varint(data, at)
         number, kind = tag >> 3, tag & 7
         if not number:
