@@ -18,6 +18,12 @@ def restarts(spec: Object, container: Object, exit_code: int) -> bool:
     return bool(policy == "Always" or (policy == "OnFailure" and exit_code != 0))
 
 
+def restarts_all(container: Object, exit_code: int) -> bool:
+    """Whether that end of the container makes all of the pod begin anew: the first rule that matches decides."""
+    actions = (rule["action"] for rule in container.get("restartPolicyRules") or () if _matches(rule, exit_code))
+    return next(actions, None) == RESTART_ALL
+
+
 def all_could_restart(spec: Object) -> bool:
     """Whether the end of some container may start all of them again."""
     return any(

@@ -15,6 +15,7 @@ from typing import TypeAlias
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.observed import Container, Observed
 from pylet.agent.kubelet.resize import differing, needs_restart
+from pylet.agent.kubelet.restart_all import restarts_so_far, to_reset
 from pylet.agent.kubelet.spec import (
     app_containers,
     container_hash,
@@ -62,6 +63,11 @@ class StopPod:
 
 
 @dataclass(frozen=True, slots=True)
+class Reset:
+    """Stop and remove all containers, so that the pod begins anew in the sandbox it has."""
+
+
+@dataclass(frozen=True, slots=True)
 class ResizeContainer:
     """Tell the runtime what the running container may have now."""
 
@@ -69,7 +75,7 @@ class ResizeContainer:
     container: Object
 
 
-Action: TypeAlias = StartSandbox | StartContainer | StopContainer | StopPod | ResizeContainer
+Action: TypeAlias = StartSandbox | StartContainer | StopContainer | StopPod | Reset | ResizeContainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,8 @@ def compute(pod: Object, observed: Observed, backoff: Backoff, now: datetime) ->
             return Actions((StopPod(),))
         attempt = observed.sandboxes[0].attempt + 1 if observed.sandboxes else 0
         return Actions((StartSandbox(attempt),), again_at=deadline)
+    if to_reset(pod, observed):
+        return Actions((Reset(),), again_at=deadline)
     steps = _Steps(pod, observed, backoff, now)
     steps.consider_all()
     if steps.is_over:
@@ -232,7 +240,7 @@ class _Steps:
         name = container["name"]
         last = self.observed.latest(name)
         if last is None:
-            self.actions.append(StartContainer(container, 0))
+            self.actions.append(StartContainer(container, restarts_so_far(container, self.pod.get("status") or {})))
             return
         key = backoff_key(container)
         until = self.backoff.until(key, last.finished_at or self.now) if last.is_finished else None

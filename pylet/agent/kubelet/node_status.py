@@ -18,8 +18,12 @@ from pylet.api.quantity import NANOS
 from pylet.api.resources import is_extended
 from pylet.version import VERSION
 
-_DECLARED = ("InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers")
-"""What of component-helpers `nodedeclaredfeatures` this kubelet does: not RestartAllContainersOnContainerExits."""
+_DECLARED = (
+    "InPlacePodLevelResourcesVerticalScaling",
+    "InPlacePodVerticalScalingInitContainers",
+    "RestartAllContainersOnContainerExits",
+)
+"""What of component-helpers `nodedeclaredfeatures` this kubelet does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pylet.agent.kubelet.restart_all import REASON
 from pylet.agent.kubelet.spec import app_containers, init_containers, is_sidecar, restarts_after
 from pylet.api.object import Object, dig
 
@@ -36,7 +37,7 @@ def _outcome(pod: Object, container: Object, status: Object) -> str:
     code = _exit_code(status)
     if code is None:
         return "waiting"
-    if restarts_after(pod, container, code):
+    if restarts_after(pod, container, code) or _was_reset(status):
         return "again"
     return "done" if code == 0 else "failed"
 
@@ -51,6 +52,11 @@ def _exit_code(status: Object) -> int | None:
     """How it ended last; None while it has not."""
     ended = status["state"].get("terminated") or (_last_end(status) if "waiting" in status["state"] else None)
     return None if ended is None else int(ended.get("exitCode", 0))
+
+
+def _was_reset(status: Object) -> bool:
+    ended = status["state"].get("terminated") or _last_end(status) or {}
+    return bool(ended.get("reason") == REASON)
 
 
 def _last_end(status: Object) -> Object | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pylet.agent.kubelet import restart_all
 from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.conditions import conditions
 from pylet.agent.kubelet.observed import Container, Observed
@@ -66,11 +67,12 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
         found = old["phase"]  # a pod does not come back from either
     elif found in TERMINAL and observed.running:
         found = old.get("phase") or "Pending"  # what still runs still uses what the pod was given
+    passing = [*facts.passing, *restart_all.condition(pod, observed, found)]
     status: Object = {
         **{name: old[name] for name in ("resourceClaimStatuses", "extendedResourceClaimStatus") if name in old},
         "observedGeneration": pod["metadata"].get("generation", 0),
         "phase": found,
-        "conditions": conditions(pod, found, statuses, facts.passing, now, sandboxed=observed.sandbox is not None),
+        "conditions": conditions(pod, found, statuses, passing, now, sandboxed=observed.sandbox is not None),
         "hostIP": facts.host_ips[0] if facts.host_ips else "",
         "hostIPs": [{"ip": ip} for ip in facts.host_ips],
         "startTime": old.get("startTime") or timestamps.format_time(now),
@@ -118,18 +120,19 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
     name = container["name"]
     instances = observed.containers.get(name, ())
     last = instances[0] if instances else None
-    if last is None and "terminated" in old.get("state", {}) and name not in facts.waiting:
+    removed = restart_all.was_removed(pod, container, observed, old)
+    if last is None and not removed and "terminated" in old.get("state", {}) and name not in facts.waiting:
         return {**old, "ready": _runs_once(pod, container) and old["state"]["terminated"].get("exitCode") == 0}
     if last is not None and not last.is_finished and _is_final(pod, container, old):
         return old  # the API does not take back what it was told: whatever runs there again is not the pod's
-    state, previous = _states(pod, container, instances, facts, old)
+    state, previous = restart_all.REMOVED if removed else _states(pod, container, instances, facts, old)
     started, ready = _readiness(pod, container, last, observed, old)
     status: Object = {
         "name": name,
         "state": state,
         "lastState": previous,
         "ready": ready,
-        "restartCount": last.restarts if last is not None else _restarts_before(pod, old),
+        "restartCount": last.restarts if last is not None else _restarts_before(pod, old, removed=removed),
         "image": last.image if last is not None else container.get("image", ""),
         "imageID": last.image_ref if last is not None else "",
         "started": started,
@@ -180,7 +183,7 @@ def _states(
 ) -> tuple[Object, Object]:
     name = container["name"]
     last = instances[0] if instances else None
-    before = _terminated(instances[1]) if len(instances) > 1 and instances[1].is_finished else old.get("lastState", {})
+    before = _before(instances, old)
     if name in facts.waiting and (last is None or not last.is_running):
         reason, message = facts.waiting[name]
         waiting = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
@@ -199,9 +202,20 @@ def _states(
     return {"waiting": {"reason": "ContainerCreating"}}, before
 
 
-def _restarts_before(pod: Object, old: Object) -> int:
+def _before(instances: tuple[Container, ...], old: Object) -> Object:
+    """How the instance before the newest ended: the runtime knows, or what was reported when it still did."""
+    if len(instances) > 1 and instances[1].is_finished:
+        return _terminated(instances[1])
+    is_new = bool(instances) and old.get("containerID") != f"containerd://{instances[0].id}"
+    if is_new and "terminated" in old.get("state", {}):
+        return {"terminated": old["state"]["terminated"]}
+    found: Object = old.get("lastState", {})
+    return found
+
+
+def _restarts_before(pod: Object, old: Object, *, removed: bool) -> int:
     lost = "running" in old.get("state", {}) and not old.get("lastState") and not is_terminating(pod)
-    return int(old.get("restartCount", 0)) + (1 if lost else 0)
+    return int(old.get("restartCount", 0)) + (1 if lost or removed else 0)
 
 
 def _terminated(container: Container) -> Object:

@@ -21,6 +21,7 @@ from pylet.agent.kubelet.actions import (
     TERMINAL,
     Action,
     Actions,
+    Reset,
     ResizeContainer,
     StartContainer,
     StartSandbox,
@@ -40,6 +41,7 @@ from pylet.agent.kubelet.probing import Probing
 from pylet.agent.kubelet.reporting import status_patch
 from pylet.agent.kubelet.resizing import Resizing
 from pylet.agent.kubelet.resources import container_resources, pod_resources
+from pylet.agent.kubelet.restart_all import to_reset
 from pylet.agent.kubelet.spec import field_path, find_container, full_name, is_host_network
 from pylet.agent.kubelet.starting import CannotRun, Node, NoSandbox, PostStartFailed, Starter
 from pylet.agent.kubelet.status import Circumstances, pod_status
@@ -331,6 +333,8 @@ class Worker:
                 self._probing.forget(id_)
                 seconds = self.grace_seconds() if grace is None or is_terminating(self.pod) else grace
                 self._occupy(_slot(action), self._stopper.stop(self.pod, target, name, why, seconds), group)
+            case Reset():
+                self._occupy(_POD, self._reset(list(self._tasks.values()), observed), group)
             case ResizeContainer(id_, container):
                 self._occupy(_slot(action), self._resize(id_, container), group)
             case StopPod(reason, message):
@@ -395,6 +399,18 @@ class Worker:
             await self._stopper.stop(self.pod, target, name, "FailedPostStartHook", self.grace_seconds())
             return
         self._waiting.pop(name, None)
+
+    async def _reset(self, others: list[asyncio.Task[None]], observed: Observed) -> None:
+        """Remove every container once what is under way is done; their logs stay."""
+        if others:
+            await asyncio.wait(others)
+            observed = await self._observe()
+        for container in to_reset(self.pod, observed):
+            if not container.is_finished:
+                self._probing.forget(container.id)
+                target = self._target(container.id, container.name, observed)
+                await self._stopper.stop(self.pod, target, container.name, "killing", 0)
+            await self.node.runtime.remove_container(container.id)
 
     async def _resize(self, id_: str, container: Object) -> None:
         """The pod's cgroup first has room for both, what is and what will be; then for what is granted."""
@@ -500,7 +516,7 @@ def _slot(action: Action) -> str:
             return str(container["name"])
         case StopContainer(name=name):
             return name
-        case StopPod():
+        case StopPod() | Reset():
             return _POD
 
 
