@@ -115,6 +115,39 @@ def test_with_the_local_policy_a_node_answers_from_its_own_pods(cluster: Cluster
         assert {_fetch(cluster, url) for _ in range(4)} == {pod}
 
 
+def test_a_pool_gives_addresses_and_one_node_answers_for_each(cluster: Cluster) -> None:
+    pool = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pylet-load-balancer"}}
+    pool["metadata"]["namespace"] = "kube-system"
+    asking = _service("pooled", type="LoadBalancer", port=8092, loadBalancerClass="pylet.io/pool")
+    asking["metadata"]["annotations"] = {"pylet.io/load-balancer-ips": "10.77.0.242,fd77::245"}
+    _apply(cluster, {**pool, "data": {"pool": "10.77.0.240-10.77.0.242 fd77::240/125"}}, asking)
+
+    def given(name: str) -> list[str]:
+        return [item["ip"] for item in cluster.get("service", name)["status"]["loadBalancer"].get("ingress", ())]
+
+    def answering(address: str) -> str:
+        """The node whose MAC the client has for it."""
+        seen = cluster.client.run("ip", "neigh", "show", address)
+        links = {node.name: node.member.run("ip", "-br", "link", "show", "eth0").split()[2] for node in cluster.nodes}
+        return next((name for name, mac in links.items() if mac in seen), "")
+
+    eventually("the address that was asked for", lambda: given("pooled") == ["10.77.0.242", "fd77::245"])
+    eventually("a Service without a class lives from it, too", lambda: "10.77.0.24" in "".join(given("local")))
+    for address in given("pooled"):
+        url = f"http://[{address}]:8092" if ":" in address else f"http://{address}:8092"
+        eventually(f"{url} answers", lambda url=url: {_fetch(cluster, url) for _ in range(8)} == {"web-1", "web-2"})
+        first = answering(address)
+        excluded = "node.kubernetes.io/exclude-from-external-load-balancers"
+        cluster.kubectl("label", "node", first, f"{excluded}=")
+        eventually("the other one takes over", lambda a=address, f=first: answering(a) not in ("", f))
+        assert {_fetch(cluster, url) for _ in range(8)} == {"web-1", "web-2"}
+        cluster.kubectl("label", "node", first, f"{excluded}-")
+    cluster.kubectl("delete", "configmap", "-n", "kube-system", "pylet-load-balancer")
+    eventually("it is left without one", lambda: not given("pooled"))
+    assert "the pool has no address" in cluster.kubectl("describe", "service", "pooled")
+    eventually("the others are the nodes' again", lambda: cluster.server.member.ip in given("balanced"))
+
+
 def test_a_node_that_moves_is_reached_at_its_new_address(cluster: Cluster) -> None:
     node = cluster.nodes[1]
     node.stop_pylet()
