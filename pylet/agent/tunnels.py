@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _SILENCE_SECONDS = 15.0  # a tunnel in which nothing happens is asked every second time: each 30 s
 _CONNECT_SECONDS = 15.0
+_APART_SECONDS = 0.5  # what comes to the same server twice shall see that
 _BACKOFF_SECONDS = (0.5, 60.0)
 _REQUEST = """\
 GET /v1-pylet/connect HTTP/1.1\r
@@ -63,6 +64,7 @@ class Tunnels:
                 for url in urls:
                     if url not in kept:
                         kept[url] = group.create_task(self._keep(url, group), name=f"tunnel {url}")
+                        await self._clock.sleep(_APART_SECONDS)
                 await self._servers.changed()
 
     async def _keep(self, url: str, group: asyncio.TaskGroup) -> None:

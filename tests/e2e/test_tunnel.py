@@ -82,7 +82,8 @@ def test_logs_exec_forwarded_ports_and_usage_come_through_the_tunnel(cluster: Cl
 def test_a_server_whose_address_is_gone_is_found_by_another(cluster: Cluster) -> None:
     node: Any = cluster.nodes[1]
     assert tunnels(node) == [f"https://{cluster.client.ip}:6443"]
-    time.sleep(6)  # until the endpoints are on the node's disk
+    remembered = node.directory / "data" / "agent" / "offline"
+    eventually("all is written", lambda: max(f.stat().st_mtime for f in remembered.iterdir()) < time.time() - 3)
     subprocess.run(["pkill", "-P", str(cluster.forwarder.pid)], check=False)
     cluster.forwarder.kill()
     eventually("there is another tunnel", lambda: tunnels(node)[1:] == [cluster.url])

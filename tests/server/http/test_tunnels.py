@@ -123,7 +123,6 @@ async def tunnels(cluster: Any, credentials: Credentials, forwarder: Forwarder) 
     try:
         await eventually(lambda: cluster.ask("GET", f"{PODS}/p/log"))
         servers.learn([cluster.running.url])
-        await asyncio.sleep(0.05)
         yield made
     finally:
         task.cancel()
