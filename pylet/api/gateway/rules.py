@@ -59,11 +59,13 @@ def service_key(ref: Object, namespace: str) -> Key:
 
 
 def _is_regex(text: str) -> bool:
+    if _OTHER_DIALECTS.search(text):
+        return False
     try:
         re.compile(text)
     except (re.error, RecursionError, OverflowError):
         return False
-    return not _OTHER_DIALECTS.search(text)
+    return True
 
 
 def _texts(value: Any) -> Iterator[str]:
