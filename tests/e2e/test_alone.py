@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
-from tests.e2e.cluster import Cluster, eventually
+from tests.e2e.cluster import Cluster, Node, eventually
 
 WORLD = """
 apiVersion: v1
@@ -47,6 +48,11 @@ spec:
   nodeName: node2
   terminationGracePeriodSeconds: 0
   containers: [{name: sleep, image: pylet.local/busybox:1, command: [sleep, "100000"]}]
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: all}
+spec: {podSelector: {}, policyTypes: [Egress], egress: [{}]}
 """
 
 
@@ -70,12 +76,21 @@ def is_at_rest(cluster: Cluster) -> bool:
     return max(file.stat().st_mtime for file in directory.iterdir()) < time.time() - 6
 
 
+def is_isolated(node: Node) -> bool:
+    """Whether policies hold for the addresses that its pods have now."""
+    given = {file.name for file in (node.directory / "data" / "agent" / "ipam" / "pylet").iterdir()}
+    addresses = {name for name in given if name.count(".") == 3}
+    rules = node.member.run("nft", "list", "map", "inet", "pylet-policy", "egress4", check=False)
+    return len(addresses) == 2 and set(re.findall(r"([0-9.]+) : goto", rules)) == addresses
+
+
 def test_a_node_starts_without_its_server_and_tells_it_later(cluster: Cluster) -> None:
     server, node = cluster.nodes
     cluster.kubectl("apply", "-f", "-", stdin=WORLD)
     eventually("the pods are ready", lambda: statuses(cluster).keys() == {"web", "doomed"})
     service: Any = cluster.get("service", "web")["spec"]
     eventually("the service answers", lambda: "config map" in page(cluster, service["clusterIP"]))
+    eventually("policies hold for the pods", lambda: is_isolated(node))
     eventually("all is written", lambda: is_at_rest(cluster))
 
     server.kill()
@@ -87,6 +102,7 @@ def test_a_node_starts_without_its_server_and_tells_it_later(cluster: Cluster) -
     assert service["clusterIP"] in found
     before = node.containers()
     assert len(before) == 2
+    assert is_isolated(node)
 
     node.kill()  # pylet alone: what runs is taken over, still without a server
     node.restart()
