@@ -311,6 +311,7 @@ async def _run_node_at(
                 node_ips=addresses,
                 backend=cluster.network_backend,
                 service_cidrs=cluster.service_cidrs,
+                cni_bin_dir=config.cni_bin_dir,
                 cni_conf_dir=config.cni_conf_dir,
                 ipam_dir=config.data_dir / "agent" / "ipam",
                 wireguard_dir=config.data_dir / "agent" / "wireguard",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -195,3 +196,27 @@ def test_a_policy_closes_and_opens(cluster: Cluster, services: dict[str, Any], c
     apply(cluster, {**deny, "spec": {**deny["spec"], "ingress": peers}})
     eventually("the policy opens", lambda: callers["a pod"](url) == "web-2")
     cluster.kubectl("delete", "networkpolicy", "deny")
+
+
+def test_annotations_bound_what_a_pod_sends_and_receives(cluster: Cluster) -> None:
+    size = 2_000_000
+    rates: dict[str, dict[str, str]] = {"free": {}, "sends": {"egress": "8M"}, "receives": {"ingress": "8M"}}
+    for name, rate in rates.items():
+        pod = _server(name, "node1")
+        pod["metadata"]["labels"] = {}
+        pod["metadata"]["annotations"] = {f"kubernetes.io/{way}-bandwidth": value for way, value in rate.items()}
+        fill = f"head -c {size} /dev/zero > /tmp/zeros"
+        pod["spec"]["containers"][0]["command"][2] = f"{fill}; exec httpd -f -p 8080 -h /tmp"
+        apply(cluster, pod)
+    cluster.kubectl("wait", "--for=condition=Ready", "pod", *rates, "--timeout=60s")
+
+    def seconds(source: str, target: str) -> float:
+        address = cluster.get("pod", source)["status"]["podIP"]
+        request = f"printf 'GET /zeros HTTP/1.0\\r\\n\\r\\n' | nc -w 30 {address} 8080 | wc -c"
+        begin = time.monotonic()
+        assert int(cluster.kubectl("exec", target, "--", "sh", "-c", request)) > size
+        return time.monotonic() - begin
+
+    eventually("it is served", lambda: seconds("free", "free"))
+    assert seconds("sends", "free") > 1.8
+    assert seconds("free", "receives") > 1.8

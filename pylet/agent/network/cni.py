@@ -10,8 +10,11 @@ BRIDGE = "pylet0"
 FILE = "10-pylet.conflist"
 
 
-def conflist(pod_cidrs: Sequence[str], *, mtu: int, data_dir: Path) -> str:
-    """The text of the configuration: a pod has an address of each range; host-local keeps its books in `data_dir`."""
+def conflist(pod_cidrs: Sequence[str], *, mtu: int, data_dir: Path, shapes: bool) -> str:
+    """The text of the configuration: a pod has an address of each range; host-local keeps its books in `data_dir`.
+
+    `shapes`: the plugin is there that does as the annotations `kubernetes.io/{ingress,egress}-bandwidth` say.
+    """
     bridge = {
         "type": "bridge",
         "bridge": BRIDGE,
@@ -25,7 +28,8 @@ def conflist(pod_cidrs: Sequence[str], *, mtu: int, data_dir: Path) -> str:
             "dataDir": str(data_dir),
         },
     }
-    content = {"cniVersion": "0.4.0", "name": "pylet", "plugins": [bridge]}
+    bandwidth = {"type": "bandwidth", "capabilities": {"bandwidth": True}}
+    content = {"cniVersion": "0.4.0", "name": "pylet", "plugins": [bridge, *([bandwidth] if shapes else [])]}
     return json.dumps(content, indent=2) + "\n"
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pylet.agent.netlink import Message, NetlinkError
-from pylet.agent.network import cni, overlay, rtnetlink
+from pylet.agent.network import cni, overlay, rtnetlink, shaping
 from pylet.agent.network.rtnetlink import Address, Rtnetlink, Vxlan
 from pylet.agent.network.rtnetlink import Network as Range
 from pylet.aio.clock import Clock
@@ -47,6 +47,7 @@ class NetworkSettings:
     backend: str
     """host-gw, vxlan, wireguard or none."""
     service_cidrs: tuple[str, ...] = ("10.43.0.0/16",)
+    cni_bin_dir: Path
     cni_conf_dir: Path
     ipam_dir: Path
     """Where host-local remembers addresses."""
@@ -79,7 +80,7 @@ class Network:
             self._wireguard = Tunnels(self._settings.wireguard_dir, self._clock, self._settings.node_name)
         silence = self._nodes.listen(self._node_changed)
         try:
-            with rtnetlink.watch(self._kernel_changed):
+            with rtnetlink.watch(self._kernel_changed), shaping.watch():
                 while True:
                     self._wake.clear()
                     try:
@@ -132,7 +133,8 @@ class Network:
             if not self.ready.is_set():
                 _set_sysctls({network.version for network in pods}, kernel, uplinks)
             mtu = self._connect(kernel, pods, uplinks)
-        text = cni.conflist(tuple(map(str, pods)), mtu=mtu, data_dir=self._settings.ipam_dir)
+        shapes = (self._settings.cni_bin_dir / "bandwidth").exists()
+        text = cni.conflist(tuple(map(str, pods)), mtu=mtu, data_dir=self._settings.ipam_dir, shapes=shapes)
         if cni.write(self._settings.cni_conf_dir, text):
             log.info("pods of this node get their addresses from %s", " and ".join(map(str, pods)))
         self.ready.set()

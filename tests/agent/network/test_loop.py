@@ -36,6 +36,7 @@ def _network(
         node_name=name,
         node_ips=ips or (node.ip,),
         backend=backend,
+        cni_bin_dir=directory,
         cni_conf_dir=directory,
         ipam_dir=directory / "ipam",
         wireguard_dir=directory / "wireguard",
