@@ -39,10 +39,10 @@ from pylet.agent.kubelet.devices.registration import PLUGIN_TYPE as DEVICE_PLUGI
 from pylet.agent.kubelet.http import KubeletServer
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, KubeletConfig, from_object
-from pylet.agent.kubelet.machine import read_machine
+from pylet.agent.kubelet.machine import Machine, read_machine
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.node import NodeReporter
-from pylet.agent.kubelet.node_status import Identity
+from pylet.agent.kubelet.node_status import Identity, reserved
 from pylet.agent.kubelet.plugins import Plugins
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.provisions import Provisions
@@ -269,7 +269,7 @@ async def _run_node_at(
             lambda: _uid(tables[NODE].entries.get(Key("", config.node_name))),
         )
         local = {**tables, POD: static.table}
-        placement = _placement(kubelet_dir, kubelet)
+        placement = _placement(kubelet_dir, kubelet, machine)
         provisions = Provisions(kubelet_dir / "device-plugins", runtime, clock, placement, reporter.tell)
         reporter.provisions = provisions
         announcements = Announcements(
@@ -449,16 +449,15 @@ def _uid(entry: Entry | None) -> str:
     return entry.uid if entry is not None else ""
 
 
-def _placement(kubelet_dir: Path, kubelet: KubeletConfig) -> Placement | None:
+def _placement(kubelet_dir: Path, kubelet: KubeletConfig, machine: Machine) -> Placement | None:
     """Raises: Unusable."""
     if kubelet.placement is None:
         return None
     from pylet.agent.kubelet.placement.placing import Inconsistent, Placement
     from pylet.agent.kubelet.placement.sysfs import read_layout
 
-    reserved = sum(amount.nanos for name, amount in kubelet.reserved if name == "cpu") // 1_000_000
     try:
-        return Placement(kubelet_dir, read_layout(), kubelet.placement, reserved)
+        return Placement(kubelet_dir, read_layout(), kubelet.placement, reserved(machine, kubelet))
     except (Inconsistent, OSError) as bad:
         raise Unusable(str(bad)) from bad
 

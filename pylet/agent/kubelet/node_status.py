@@ -178,7 +178,19 @@ def capacity(machine: Machine, config: KubeletConfig) -> Object:
 
 
 def allocatable(machine: Machine, config: KubeletConfig) -> Object:
-    """What pods may ask for: without what is reserved, and without what the hard thresholds keep free."""
+    """What pods may ask for."""
+    kept = reserved(machine, config)
+    return _resources(
+        machine,
+        max(0, machine.cpus * 1000 - kept["cpu"] // 1_000_000),
+        max(0, machine.memory_bytes - kept["memory"] // NANOS),
+        max(0, machine.disk_bytes - kept["ephemeral-storage"] // NANOS),
+        config.max_pods,
+    )
+
+
+def reserved(machine: Machine, config: KubeletConfig) -> dict[str, int]:
+    """What pods may not ask for, in nanos: what is reserved, and what the hard thresholds keep free."""
     kept = dict.fromkeys(("cpu", "memory", "ephemeral-storage"), 0)
     for name, amount in config.reserved:
         kept[name] = kept.get(name, 0) + amount.nanos
@@ -187,13 +199,7 @@ def allocatable(machine: Machine, config: KubeletConfig) -> Object:
         if of is not None and threshold.grace is None:
             whole = machine.memory_bytes if of == "memory" else machine.disk_bytes
             kept[of] += threshold.value.of(whole).nanos
-    return _resources(
-        machine,
-        max(0, machine.cpus * 1000 - kept["cpu"] // 1_000_000),
-        max(0, machine.memory_bytes - kept["memory"] // NANOS),
-        max(0, machine.disk_bytes - kept["ephemeral-storage"] // NANOS),
-        config.max_pods,
-    )
+    return kept
 
 
 def _resources(machine: Machine, milli_cpus: int, memory_bytes: int, disk_bytes: int, pods: int) -> Object:

@@ -28,7 +28,7 @@ from pylet.cri.messages import ContainerState, LinuxResources
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.devices.allocating import Devices
-    from pylet.agent.kubelet.placement.hints import Hints, Nodes
+    from pylet.agent.kubelet.placement.hints import Hint, Hints
     from pylet.agent.kubelet.placement.placing import Placement
 
 log = logging.getLogger(__name__)
@@ -96,18 +96,17 @@ class Provisions:
     async def _admit(self, pod: Object) -> tuple[str, str] | None:
         policy = self.placement.policy if self.placement is not None else None
         is_whole = self.placement is not None and self.placement.scope == "pod"
-        nodes: Nodes | None = None
+        hint: Hint | None = None
         for index, container in enumerate(all_containers(pod)):
             if policy is not None and not (is_whole and index):
-                best, will_do = policy.agree(self._hints(pod, None if is_whole else container))
+                hint, will_do = policy.agree(self._hints(pod, None if is_whole else container))
                 if not will_do:
                     self.release(pod)
                     return "TopologyAffinityError", "Resources cannot be allocated with Topology locality"
-                nodes = best.nodes
             if self._loaded is not None:
-                await self._loaded.allocate(pod, container, nodes)
+                await self._loaded.allocate(pod, container, hint.nodes if hint is not None else None)
             for pool in self.placement.pools if self.placement is not None else ():
-                pool.allocate(pod, container, nodes)
+                pool.allocate(pod, container, hint)
         return None
 
     def _hints(self, pod: Object, container: Object | None) -> Iterable[Hints]:
@@ -129,7 +128,8 @@ class Provisions:
         if self.placement is not None:
             uid, name = uid_of(pod), str(container["name"])
             own = self.placement.has_own_cpus(uid, name)
-            found = replace(found, cpus=self.placement.cpus_of(uid, name), has_own_cpus=own)
+            cpus, memory = self.placement.cpus_of(uid, name), self.placement.memory_of(uid, name)
+            found = replace(found, cpus=cpus, memory_nodes=memory, has_own_cpus=own)
         return found
 
     def limits(self, pod: Object, limits: LinuxResources) -> LinuxResources:

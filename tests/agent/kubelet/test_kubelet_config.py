@@ -73,3 +73,42 @@ def test_durations_are_written_as_go_writes_them() -> None:
 def test_what_is_refused(said: Object, words: str) -> None:
     with pytest.raises(BadConfig, match=words):
         from_object(said)
+
+
+def test_where_pods_run() -> None:
+    found = from_object(
+        {
+            "cpuManagerPolicy": "static",
+            "cpuManagerPolicyOptions": {"full-pcpus-only": "true"},
+            "reservedSystemCPUs": "0,2-3",
+            "kubeReserved": {"cpu": "500m", "memory": "1Gi"},
+            "memoryManagerPolicy": "Static",
+            "reservedMemory": [{"numaNode": 0, "limits": {"memory": "1Gi"}}],
+            "topologyManagerPolicy": "restricted",
+            "topologyManagerScope": "pod",
+        }
+    )
+    assert found.placement is not None
+    assert found.placement.cpu_options.full_cores_only
+    assert found.placement.reserved_cpus == {0, 2, 3}
+    assert found.placement.reserved_memory == {0: {"memory": 1 << 30}}
+    assert [(name, str(amount)) for name, amount in found.reserved] == [("memory", "1Gi"), ("cpu", "3")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"cpuManagerPolicy": "dynamic"}, 'cpuManagerPolicy: unknown policy: "dynamic"'),
+        ({"cpuManagerPolicyOptions": {"align-by-socket": "true"}}, "Alpha-level Options not enabled"),
+        ({"cpuManagerPolicyOptions": {"other": "true"}}, 'unknown CPU Manager Policy option: "other"'),
+        ({"topologyManagerPolicyOptions": {"max-allowable-numa-nodes": "4"}}, "should not be less than 8"),
+        ({"reservedSystemCPUs": "3-1"}, "invalid list of CPUs"),
+    ],
+)
+def test_where_pods_cannot_run(fields: dict[str, object], words: str) -> None:
+    with pytest.raises(BadConfig, match=words):
+        from_object(fields)
+
+
+def test_wherever_is_nothing_to_load() -> None:
+    assert from_object({"cpuManagerPolicy": "none", "topologyManagerPolicy": "none"}).placement is None

@@ -20,6 +20,7 @@ from pylet.agent.kubelet.devices.selection import complete, select
 from pylet.agent.kubelet.placement.hints import Hints
 from pylet.agent.kubelet.provided import CannotProvide, Extras
 from pylet.agent.kubelet.spec import init_containers, is_sidecar
+from pylet.agent.kubelet.written import write
 from pylet.aio.clock import Clock
 from pylet.api import podresources
 from pylet.api.object import Object, dig, uid_of
@@ -208,7 +209,7 @@ class Devices:
         if text == self._written:
             return
         try:
-            checkpoint.write(self._file, text)
+            write(self._file, text)
             self._written = text
         except OSError as failed:
             log.warning("%s: %s", self._file, failed)

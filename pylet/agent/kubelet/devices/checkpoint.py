@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from pathlib import Path
 from typing import Any
 
 from pylet.agent.kubelet.devices.ledger import Grant, Ledger, Resource
@@ -57,14 +56,6 @@ def from_text(text: str, now: float) -> Ledger:
     except (ValueError, KeyError, TypeError, AttributeError) as broken:
         raise Corrupt(f"checkpoint is corrupted: {broken}") from broken
     return ledger
-
-
-def write(file: Path, text: str) -> None:
-    """Whole or not at all. Raises: OSError."""
-    fresh = file.with_name(f".{file.name}")
-    fresh.write_text(text)
-    fresh.chmod(0o600)
-    fresh.replace(file)
 
 
 def _checksum(data: Any) -> int:

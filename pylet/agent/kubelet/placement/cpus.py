@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from pylet.agent.kubelet.placement.choice import packed
 from pylet.agent.kubelet.placement.hints import Hint, Hints, Nodes, hints_for
-from pylet.agent.kubelet.placement.layout import Cpus, Layout, format_cpus
+from pylet.agent.kubelet.placement.layout import Cpus, Inconsistent, Layout, format_cpus
 from pylet.agent.kubelet.placement.spread import spread
 from pylet.agent.kubelet.provided import CannotProvide
 from pylet.agent.kubelet.spec import (
@@ -36,10 +36,6 @@ class Misaligned(CannotProvide):
     @property
     def refusal(self) -> tuple[str, str]:
         return self.reason, f"SMT Alignment Error: {self}"
-
-
-class Inconsistent(ValueError):
-    """What is remembered does not fit the machine or the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +90,11 @@ class CpuPool:
             raise Inconsistent(f'{words}"{format_cpus(known)}"')
         self.assigned = {uid: dict(containers) for uid, containers in assigned.items()}
 
-    def keep(self, uids: Collection[str]) -> bool:
-        """Take back what pods that are no more had; whether there was any."""
-        gone = self.assigned.keys() - set(uids)
-        for uid in gone:
-            del self.assigned[uid]
-        return bool(gone)
+    def keep(self, uids: Collection[str]) -> None:
+        """Take back what pods that are no more had."""
+        self.assigned = {uid: of for uid, of in self.assigned.items() if uid in uids}
 
-    def allocate(self, pod: Object, container: Object, affinity: Nodes | None = None) -> None:
+    def allocate(self, pod: Object, container: Object, hint: Hint | None = None) -> None:
         """Raises: CannotProvide."""
         count = exclusive(pod, container)
         if not count:
@@ -109,7 +102,8 @@ class CpuPool:
         self._insist_on_cores(count)
         uid, name = uid_of(pod), str(container["name"])
         if self.of(uid, name) is None:
-            self.assigned.setdefault(uid, {})[name] = self._chosen(count, self._reusable(pod), affinity)
+            nodes = hint.nodes if hint is not None else None
+            self.assigned.setdefault(uid, {})[name] = self._chosen(count, self._reusable(pod), nodes)
 
     def hints(self, pod: Object, container: Object) -> Hints:
         count, held = exclusive(pod, container), self.of(uid_of(pod), str(container["name"]))

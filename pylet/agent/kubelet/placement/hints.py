@@ -47,9 +47,7 @@ class Policy:
         return best, self.name == "best-effort" or best.preferred
 
     def _best(self, wishes: Sequence[Sequence[Hint]]) -> Hint:
-        narrowest = [
-            min((h.nodes for h in wish if h.nodes is not None), key=_narrowness, default=()) for wish in wishes
-        ]
+        narrowest = [min((h.nodes for h in wish if h.nodes is not None), key=narrowness, default=()) for wish in wishes]
         enough = max(map(len, narrowest), default=0)
         best: Hint | None = None
         for combination in itertools.product(*wishes):
@@ -75,7 +73,7 @@ class Policy:
         return best < count <= enough
 
     def _fitness(self, nodes: Nodes) -> tuple[int, float, int]:
-        count, bits = _narrowness(nodes)
+        count, bits = narrowness(nodes)
         if self.distances is None or self.name == "single-numa-node":
             return count, 0.0, bits
         between = [self.distances[one][other] for one in nodes for other in nodes]
@@ -89,7 +87,8 @@ def _wishes(hints: Hints) -> Iterable[Sequence[Hint]]:
         yield (ANYWHERE,) if possible is None else possible or (Hint(None, preferred=False),)
 
 
-def _narrowness(nodes: Collection[int]) -> tuple[int, int]:
+def narrowness(nodes: Collection[int]) -> tuple[int, int]:
+    """Fewer are narrower, then the lower."""
     return len(nodes), sum(1 << node for node in nodes)
 
 

@@ -9,6 +9,10 @@ from typing import TypeAlias
 Cpus: TypeAlias = frozenset[int]
 
 
+class Inconsistent(ValueError):
+    """Settings, or what is remembered, do not fit the machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cpu:
     """A logical CPU. `core` is the lowest of the CPUs it shares a core with, `cache` the last cache it shares."""

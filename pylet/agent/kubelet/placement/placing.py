@@ -7,47 +7,60 @@ not fit the machine or the settings any more: then the node does not start, as u
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from pylet.agent.kubelet.placement import state
 from pylet.agent.kubelet.placement.choice import packed
-from pylet.agent.kubelet.placement.cpus import CpuPool, Inconsistent
+from pylet.agent.kubelet.placement.cpus import CpuPool
 from pylet.agent.kubelet.placement.hints import Policy
-from pylet.agent.kubelet.placement.layout import Layout, format_cpus
+from pylet.agent.kubelet.placement.layout import Inconsistent, Layout, format_cpus
+from pylet.agent.kubelet.placement.memory import MemoryPool, allocatable
 from pylet.agent.kubelet.placement.settings import Settings
 from pylet.agent.kubelet.provided import CannotProvide
+from pylet.agent.kubelet.written import write
+from pylet.api.quantity import NANOS
 
 __all__ = ["Inconsistent", "Placement"]
 
 
 class Placement:
-    """`pools` are what is given out. `reserved_milli` of CPU are the machine's own where CPUs are not named."""
+    """`pools` are what is given out. `reserved` is the machine's own, in nanos by resource (cpu, memory)."""
 
-    def __init__(self, directory: Path, layout: Layout, settings: Settings, reserved_milli: int) -> None:
+    def __init__(self, directory: Path, layout: Layout, settings: Settings, reserved: Mapping[str, int]) -> None:
         """Raises: Inconsistent, OSError."""
         self.layout = layout
         self.scope = settings.topology_scope
         self.policy = _policy(layout, settings)
-        self.cpus = _cpu_pool(layout, settings, reserved_milli) if settings.cpu_policy == "static" else None
-        self.pools = [pool for pool in (self.cpus,) if pool is not None]
-        self._file = directory / state.FILE
-        self._written = ""
-        if self.cpus is not None:
-            self._restore(self.cpus)
+        self.cpus = _cpu_pool(layout, settings, reserved) if settings.cpu_policy == "static" else None
+        self.memory = _memory_pool(layout, settings, reserved) if settings.memory_policy == "Static" else None
+        self.pools = [pool for pool in (self.cpus, self.memory) if pool is not None]
+        self._data: dict[Path, Callable[[], dict[str, Any]]] = {}
+        self._written: dict[Path, str] = {}
+        if (cpus := self.cpus) is not None:
+            file = directory / state.CPU_FILE
+            self._data[file] = lambda: state.cpu_data(cpus)
+            self._written[file] = _restore(file, "static", "CPU", lambda data: state.restore_cpus(cpus, data))
+        if (memory := self.memory) is not None:
+            file = directory / state.MEMORY_FILE
+            self._data[file] = lambda: state.memory_data(memory)
+            self._written[file] = _restore(file, "Static", "Memory", lambda data: state.restore_memory(memory, data))
+        self.save()
 
     def save(self) -> bool:
         """Write down what is whose; whether that is something else than before. Raises: OSError."""
-        text = state.to_text(self.cpus) if self.cpus is not None else ""
-        if text == self._written:
-            return False
-        write(self._file, text)
-        self._written = text
-        return True
+        texts = {file: state.text_of(data()) for file, data in self._data.items()}
+        changed = {file: text for file, text in texts.items() if self._written.get(file) != text}
+        for file, text in changed.items():
+            write(file, text)
+            self._written[file] = text
+        return bool(changed)
 
-    def keep(self, uids: Collection[str]) -> bool:
-        """Take back what pods that are no more had; whether there was any."""
-        return any([pool.keep(uids) for pool in self.pools])
+    def keep(self, uids: Collection[str]) -> None:
+        """Take back what pods that are no more had."""
+        for pool in self.pools:
+            pool.keep(uids)
 
     def cpus_of(self, uid: str, container: str) -> str:
         """Where a container runs; "" is anywhere."""
@@ -56,28 +69,27 @@ class Placement:
         own = self.cpus.of(uid, container)
         return format_cpus(self.cpus.shared if own is None else own)
 
+    def memory_of(self, uid: str, container: str) -> str:
+        """The nodes its memory is on; "" is any."""
+        return format_cpus(self.memory.nodes_of(uid, container)) if self.memory is not None else ""
+
     def has_own_cpus(self, uid: str, container: str = "") -> bool:
         """Whether the container has, or any of the pod's."""
         held = self.cpus.assigned.get(uid, {}) if self.cpus is not None else {}
         return container in held if container else bool(held)
 
-    def _restore(self, pool: CpuPool) -> None:
-        try:
-            state.restore(pool, self._file.read_text())
-        except FileNotFoundError:
-            pass
-        except Inconsistent as bad:
-            words = "please drain this node and delete the CPU manager checkpoint file"
-            raise Inconsistent(f'{bad}, {words} "{self._file}" before restarting Kubelet') from bad
-        self.save()
 
-
-def write(file: Path, text: str) -> None:
-    """Whole or not at all. Raises: OSError."""
-    fresh = file.with_name(f".{file.name}")
-    fresh.write_text(text)
-    fresh.chmod(0o600)
-    fresh.replace(file)
+def _restore(file: Path, policy: str, kind: str, restore: Callable[[Mapping[str, Any]], None]) -> str:
+    """Answers what was read."""
+    try:
+        text = file.read_text()
+        restore(state.parse(text, policy))
+    except FileNotFoundError:
+        return ""
+    except (ValueError, KeyError, TypeError, AttributeError) as bad:
+        words = f'please drain this node and delete the {kind} manager checkpoint file "{file}" before restarting'
+        raise Inconsistent(f"could not restore state from checkpoint: {bad}, {words}") from bad
+    return text
 
 
 def _policy(layout: Layout, settings: Settings) -> Policy | None:
@@ -89,9 +101,9 @@ def _policy(layout: Layout, settings: Settings) -> Policy | None:
     return Policy(settings.topology_policy, nodes, layout.distances if settings.prefers_closest else None)
 
 
-def _cpu_pool(layout: Layout, settings: Settings, reserved_milli: int) -> CpuPool:
+def _cpu_pool(layout: Layout, settings: Settings, kept: Mapping[str, int]) -> CpuPool:
     reserved = settings.reserved_cpus
-    count = len(reserved) or math.ceil(reserved_milli / 1000)
+    count = len(reserved) or math.ceil(kept["cpu"] / NANOS)
     if not count:
         words = "the static policy requires systemreserved.cpu + kubereserved.cpu to be greater than zero"
         raise Inconsistent(f"cpuManagerPolicy: {words}")
@@ -104,3 +116,16 @@ def _cpu_pool(layout: Layout, settings: Settings, reserved_milli: int) -> CpuPoo
         unknown = format_cpus(reserved - layout.cpus)
         raise Inconsistent(f"reservedSystemCPUs: this machine has no CPUs {unknown}")
     return CpuPool(layout, reserved, settings.cpu_options)
+
+
+def _memory_pool(layout: Layout, settings: Settings, kept: Mapping[str, int]) -> MemoryPool:
+    reserved = settings.reserved_memory
+    for node in reserved.keys() - layout.memory.keys():
+        words = f"references a NUMA node {node} that does not exist on this machine"
+        raise Inconsistent(f"the reserved memory configuration {words}")
+    for what in {"memory"}.union(*reserved.values()):
+        total, whole = sum(of.get(what, 0) for of in reserved.values()), kept.get(what, 0) // NANOS
+        if total != whole:
+            words = f'is not equal to the value "{whole}" determined by Node Allocatable feature'
+            raise Inconsistent(f'the total amount "{total}" of type "{what}" {words}')
+    return MemoryPool(allocatable(layout.memory, reserved))
