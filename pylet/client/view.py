@@ -18,7 +18,7 @@ from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 
 _EMPTY: dict[str, str] = {}
-_DECODED_BOUND_BYTES = 4 << 20  # of JSON; as dicts about five times that
+_DECODED_BOUND_BYTES = 2 << 20  # of JSON; as dicts about five times that
 
 
 class Entry:
@@ -93,17 +93,32 @@ class _Decoded:
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
         self._bytes = 0
+        self._old = 0
 
     def add(self, entry: Entry) -> None:
         self._entries.append(entry)
         self._bytes += len(entry.raw)
         while self._bytes > _DECODED_BOUND_BYTES and len(self._entries) > 1:
-            oldest = self._entries.popleft()
-            self._bytes -= len(oldest.raw)
-            oldest._object = None
+            self._forget()
+
+    def age(self) -> None:
+        for _ in range(self._old):
+            self._forget()
+        self._old = len(self._entries)
+
+    def _forget(self) -> None:
+        oldest = self._entries.popleft()
+        self._bytes -= len(oldest.raw)
+        self._old = max(0, self._old - 1)
+        oldest._object = None
 
 
 _decoded = _Decoded()
+
+
+def age() -> None:
+    """Keep of decoded objects only what was decoded since the last call: who is quiet shall be small."""
+    _decoded.age()
 
 
 Listener = Callable[[Entry | None, Entry | None], None]
