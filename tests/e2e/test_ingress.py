@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,9 +90,9 @@ def served(cluster: Cluster) -> Iterator[Cluster]:
 
 
 def _fetch(cluster: Cluster, url: str, *options: str, node: int = 0) -> str:
-    host = url.split("/")[2]
+    host = url.split("/")[2].partition(":")[0]
     address = cluster.nodes[node].member.ip
-    resolve = [item for port in (80, 443) for item in ("--resolve", f"{host}:{port}:{address}")]
+    resolve = [item for port in (80, 443, 8088) for item in ("--resolve", f"{host}:{port}:{address}")]
     return cluster.client.run("curl", "-s", "-m", "5", *resolve, *options, url)
 
 
@@ -183,6 +184,59 @@ def test_a_proxy_that_dies_comes_back(served: Cluster) -> None:
     pid = int((served.server.directory / "data/agent/ingress/haproxy.pid").read_text())
     os.kill(pid, signal.SIGKILL)
     eventually("another serves", lambda: _fetch(served, "http://shop.test/") in ("one-1\n", "one-2\n"))
+
+
+def _gateway_objects(secret: str) -> tuple[Any, ...]:
+    group, to = "gateway.networking.k8s.io/v1", {"parentRefs": [{"name": "gate"}]}
+    tls = {"certificateRefs": [{"name": secret}]}
+    listeners = [
+        {"name": "http", "port": 80, "protocol": "HTTP"},
+        {"name": "https", "port": 443, "protocol": "HTTPS", "hostname": "gate.test", "tls": tls},
+        {"name": "alt", "port": 8088, "protocol": "HTTP"},
+    ]
+    new = {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/deep"}
+    rules = [
+        {"backendRefs": [{"name": "one", "port": 80}]},
+        {
+            "matches": [{"path": {"value": "/two"}, "headers": [{"name": "team", "value": "blue"}]}],
+            "filters": [{"type": "URLRewrite", "urlRewrite": {"path": new}}],
+            "backendRefs": [{"name": "two", "port": 80}],
+        },
+    ]
+    return (
+        {
+            "apiVersion": group,
+            "kind": "Gateway",
+            "metadata": {"name": "gate"},
+            "spec": {"gatewayClassName": "pylet", "listeners": listeners},
+        },
+        {
+            "apiVersion": group,
+            "kind": "HTTPRoute",
+            "metadata": {"name": "gate"},
+            "spec": {**to, "hostnames": ["gate.test"], "rules": rules},
+        },
+    )
+
+
+def test_gateways_are_served_beside_ingresses_and_told_where(served: Cluster, tmp_path: Path) -> None:
+    certificate, key = _certificate(tmp_path, "gate.test")
+    served.kubectl("create", "secret", "tls", "gate", "--cert", str(certificate), "--key", str(key))
+    _apply(served, *_gateway_objects("gate"))
+    try:
+        served.kubectl("wait", "--for=condition=Programmed", "gateway/gate", "--timeout=30s")
+        for node in (0, 1):
+            for url in ("http://gate.test/deep/", "https://gate.test/deep/"):
+                answered = partial(_fetch, served, url, "--cacert", str(certificate), node=node)
+                eventually(f"{url} is answered", lambda answered=answered: answered().startswith("deep-one-"))  # type: ignore[misc]
+            assert _fetch(served, "http://gate.test:8088/two/", "-H", "Team: blue", node=node) == "deep-two-1\n"
+            assert _fetch(served, "http://shop.test/deep/", node=node) == "deep-two-1\n"
+        addresses = [{"type": "IPAddress", "value": node.member.ip} for node in served.nodes]
+        eventually("both nodes are named", lambda: served.get("gateway", "gate")["status"]["addresses"] == addresses)
+        assert [one["attachedRoutes"] for one in served.get("gateway", "gate")["status"]["listeners"]] == [1, 1, 1]
+    finally:
+        served.kubectl("delete", "gateway/gate", "httproute/gate")
+    eventually("it is gone", lambda: "no Ingress" in _fetch(served, "http://gate.test/"))
 
 
 def test_nothing_runs_when_the_last_ingress_is_gone(served: Cluster) -> None:
