@@ -184,6 +184,8 @@ async def measure(arguments: argparse.Namespace, server: Any, agent: Any, http: 
         told = len(orjson.dumps(events["items"]))
         busy = Usage.of(agent).cpu_seconds - agent_before.cpu_seconds
         print(f"5 s later    {after.since(before, count)}; the nodes' process {busy:.2f} CPU s")
+        await asyncio.sleep(arguments.rest)
+        after = Usage.of(server)
         grown = (after.rss_bytes - before.rss_bytes) / KIB / count
         print(
             f"memory       {grown:.1f} KiB a pod: {stored / KIB / count:.1f} its bytes, "
@@ -203,6 +205,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--nodes", type=int, default=50)
     parser.add_argument("--replicas", type=int, default=1000)
+    parser.add_argument("--rest", type=int, default=20, help="seconds before memory is measured")
     parser.add_argument("--apart", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -29,7 +29,8 @@ _IDLE_SECONDS = 90  # bookmarks come each minute: a watch silent for longer is a
 _WATCH_SECONDS = 3600
 _CONNECT_SECONDS = 10
 _DEAF_SECONDS = 10  # what was sent and is not even acknowledged for so long was sent to nobody
-_AT_A_TIME = 4  # a TLS connection costs a server 3 ms and 200 KiB: as many as there are pods to report is too many
+_KEPT_SECONDS = 15  # what a burst opened closes soon; the lease's renewal keeps one connection
+_AT_A_TIME = 4  # a TLS connection costs a server 3 ms and 300 KiB: as many as there are pods to report is too many
 
 
 class HttpClient:
@@ -191,7 +192,7 @@ class HttpClient:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(
-                    ssl=self._tls(), limit=0, keepalive_timeout=120, socket_factory=_impatient
+                    ssl=self._tls(), limit=0, keepalive_timeout=_KEPT_SECONDS, socket_factory=_impatient
                 ),
                 headers=self._headers,
                 read_bufsize=1 << 18,

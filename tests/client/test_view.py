@@ -9,7 +9,7 @@ import pytest
 
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key
-from pylet.client.view import Entry, Table
+from pylet.client.view import Entry, Table, age
 
 
 def entry(number: int, node: str, revision: int, owners: list[str]) -> Entry:
@@ -72,3 +72,15 @@ def test_an_entry_keeps_no_more_memory_than_its_bytes() -> None:
         assert tracemalloc.get_traced_memory()[0] / len(kept) < len(made.raw) + 800
     finally:
         tracemalloc.stop()
+
+
+def test_what_was_decoded_two_looks_ago_is_decoded_anew() -> None:
+    age()
+    old, kept = entry(1, "a", 1, []), entry(2, "a", 2, [])
+    first = old.object
+    age()
+    fresh = kept.object
+    assert old.object is first
+    age()
+    assert (old.object == first, old.object is first) == (True, False)
+    assert kept.object is fresh
