@@ -295,8 +295,10 @@ async def _run_node_at(
             Keys(kubelet_dir, _credential_providers(config, api.client, volumes.token, clock)),
             isolate=policies.isolate,
         )
-        upkeep = Upkeep(api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet, records)
-        reporter.pressures = upkeep.conditions
+        upkeep = Upkeep(
+            api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet, records, reporter.tell
+        )
+        reporter.pressures, reporter.problem = upkeep.conditions, upkeep.problem
         reporter.volumes_in_use = volumes.in_use
         csi = CsiRegistration(volumes.host, api.client, config.node_name)
         plugins = Plugins(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from pylet.agent.kubelet import shutdown
 from pylet.agent.kubelet.eviction import DISK, MEMORY, PIDS, REASON, is_critical
 from pylet.agent.kubelet.preemption import Shortage, in_units
 from pylet.agent.kubelet.spec import all_containers, qos_class
@@ -56,6 +57,7 @@ class Home:
     abilities: Abilities = Abilities()
     node: Object = field(default_factory=dict)
     others: Sequence[Object] = ()
+    is_closing: bool = False
 
 
 Check: TypeAlias = Callable[[Object, Home], Refusal | None]
@@ -67,6 +69,10 @@ def refusal(pod: Object, home: Home, checks: Sequence[Check] = ()) -> Refusal | 
         if (refused := check(pod, home)) is not None:
             return refused
     return None
+
+
+def _closing(pod: Object, home: Home) -> Refusal | None:
+    return shutdown.REFUSAL if home.is_closing else None
 
 
 def _system(pod: Object, home: Home) -> Refusal | None:
@@ -173,7 +179,7 @@ def _dotted(name: str) -> str:
     return name if first < 0 or name[first] == "." else name.translate(str.maketrans("./", "/."))
 
 
-EARLY: tuple[Check, ...] = (_pressure, _sysctls)
+EARLY: tuple[Check, ...] = (_closing, _pressure, _sysctls)
 """What is asked before the pod is given devices and the like."""
 LATER: tuple[Check, ...] = (
     _system,

@@ -15,7 +15,7 @@ from pylet.api.quantity import NANOS, Format, Quantity, parse
 
 REASON = "Evicted"
 MEMORY, DISK, PIDS = "MemoryPressure", "DiskPressure", "PIDPressure"
-_CRITICAL_PRIORITY = 2_000_000_000
+CRITICAL_PRIORITY = 2_000_000_000
 _SIGNALS = {
     "memory.available": (MEMORY, "memory"),
     "nodefs.available": (DISK, "ephemeral-storage"),
@@ -218,7 +218,7 @@ def is_critical(pod: Object) -> bool:
     annotations = annotations_of(pod)
     is_static = annotations.get("kubernetes.io/config.source", "api") != "api"
     is_mirror = "kubernetes.io/config.mirror" in annotations
-    return is_static or is_mirror or (pod["spec"].get("priority") or 0) >= _CRITICAL_PRIORITY
+    return is_static or is_mirror or (pod["spec"].get("priority") or 0) >= CRITICAL_PRIORITY
 
 
 def _used(load: PodLoad, resource: str) -> int:

@@ -17,6 +17,7 @@ from pylet.agent.kubelet import eviction
 from pylet.agent.kubelet.eviction import DEFAULT_HARD, BadThreshold, Policy
 from pylet.agent.kubelet.image_gc import ImagePolicy
 from pylet.agent.kubelet.pull_records import POLICIES, Verification, check_pattern
+from pylet.agent.kubelet.shutdown import Phase, two_phases
 from pylet.api.object import Object
 from pylet.api.quantity import NANOS, Quantity, parse
 
@@ -47,6 +48,8 @@ class KubeletConfig:
     placement: Placement | None = None
     """Where pods run; None is wherever the kernel puts them."""
     verification: Verification = Verification()  # noqa: RUF009 - immutable
+    shutdown: tuple[Phase, ...] = ()
+    """How long pods have to end before the machine goes down; none: nobody waits for them."""
 
 
 DEFAULT = KubeletConfig()
@@ -86,6 +89,7 @@ def from_object(found: Object) -> KubeletConfig:
         value.get("staticPodPath"),
         _placement(value) if any(name in value for name in _PLACEMENT) else None,
         _verification(value),
+        _shutdown(value),
     )
 
 
@@ -143,6 +147,20 @@ def _image_policy(value: Mapping[str, Any]) -> ImagePolicy:
         raise BadConfig(f"imageGCLowThresholdPercent: {low} must be less than imageGCHighThresholdPercent {high}")
     least = value.get("imageMinimumGCAge", timedelta(minutes=2))
     return ImagePolicy(high, low, least, value.get("imageMaximumGCAge", timedelta(0)))
+
+
+def _shutdown(value: Mapping[str, Any]) -> tuple[Phase, ...]:
+    names = ("shutdownGracePeriod", "shutdownGracePeriodCriticalPods")
+    whole, critical = (value.get(name, timedelta(0)) for name in names)
+    phases = value.get("shutdownGracePeriodByPodPriority", ())
+    for name, span_ in zip(names, (whole, critical), strict=True):
+        if timedelta(0) < span_ < timedelta(seconds=1):
+            raise BadConfig(f"{name}: must be either zero or otherwise >= 1 sec")
+    if critical > whole:
+        raise BadConfig(f"{names[1]}: {critical} must be <= shutdownGracePeriod {whole}")
+    if phases and whole:
+        raise BadConfig("Cannot specify both shutdownGracePeriodByPodPriority and shutdownGracePeriod at the same time")
+    return phases or two_phases(*(int(span_.total_seconds()) for span_ in (whole, critical)))
 
 
 def _verification(value: Mapping[str, Any]) -> Verification:
@@ -216,6 +234,13 @@ _PLACEMENT = (
 )
 """Read by `placement.settings`."""
 
+
+def _phases(found: Any) -> tuple[Phase, ...]:
+    return tuple(
+        sorted(Phase(_whole(each.get("priority")), _whole(each.get("shutdownGracePeriodSeconds"))) for each in found)
+    )
+
+
 _FIELDS: dict[str, Callable[[Any], Any]] = {
     "evictionHard": _texts,
     "evictionSoft": _texts,
@@ -236,6 +261,9 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "containerLogMaxFiles": _whole,
     "nodeStatusMaxImages": _whole,
     "staticPodPath": Path,
+    "shutdownGracePeriod": span,
+    "shutdownGracePeriodCriticalPods": span,
+    "shutdownGracePeriodByPodPriority": _phases,
     "imagePullCredentialsVerificationPolicy": _one_of(*POLICIES),
     "preloadedImagesVerificationAllowlist": lambda patterns: tuple(check_pattern(str(each)) for each in patterns),
 }

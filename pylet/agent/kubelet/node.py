@@ -57,6 +57,8 @@ class NodeReporter:
         self.config = DEFAULT
         self.pressures: Callable[[], Collection[str]] = frozenset
         """The conditions of running short that hold; to be set before it runs."""
+        self.problem: Callable[[], str] = str
+        """Why the node is not ready though its runtime is, or nothing; to be set before it runs."""
         self.provisions: Provisions | None = None
         """Whose devices the status counts."""
         self._told = asyncio.Event()
@@ -179,6 +181,8 @@ class NodeReporter:
             for c in conditions
             if not c.status
         ]
+        if problem := self.problem():
+            problems.append(problem)
         return RuntimeFacts(
             f"{version.runtime_name}://{version.runtime_version.removeprefix('v')}",
             ", ".join(problems),

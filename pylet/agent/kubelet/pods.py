@@ -78,6 +78,8 @@ class Pods:
         self._cgroups = cgroups or Cgroups(settings.cgroup_root)
         recorder = Recorder(client, clock, "kubelet", settings.node_name)
         self._recorder = recorder
+        self.closing = asyncio.Event()
+        """That the machine goes down: no pod begins any more."""
         starts = asyncio.Semaphore(_STARTS)
         abilities = Abilities(apparmor=has_apparmor())
         self._node = Node(
@@ -95,6 +97,7 @@ class Pods:
             starts,
             self.pods,
             self.end_all,
+            self.closing,
             provisions,
             isolate=isolate,
         )
@@ -121,18 +124,22 @@ class Pods:
         worker.fail(ending)
         return True
 
-    async def end_all(self, pods: Iterable[Object], ending: Ending) -> None:
-        """Make them fail, and wait until nothing of them runs any more, or half as long again as they were given."""
+    async def end_all(self, pods: Iterable[Object], ending: Ending, within: float | None = None) -> None:
+        """Make them fail, and wait until nothing of them runs any more; not longer than `within` seconds.
+
+        Without it they have half as long again as they were given.
+        """
         workers = [worker for pod in pods if (worker := self._workers.get(uid_of(pod))) is not None]
         for worker in workers:
             worker.fail(ending)
-        longest = max((worker.grace_seconds() for worker in workers), default=0)
+        if within is None:
+            within = max((_LEAST_WAIT_SECONDS, *(worker.grace_seconds() * 1.5 for worker in workers)))
         try:
-            async with asyncio.timeout(max(_LEAST_WAIT_SECONDS, longest * 1.5)):
+            async with asyncio.timeout(within):
                 for worker in workers:
                     await worker.stopped.wait()
         except TimeoutError:
-            log.warning("pods that were to end still run after %d s", longest * 1.5)
+            log.warning("pods that were to end still run after %d s", within)
 
     async def run(self) -> None:
         try:

@@ -96,6 +96,7 @@ class Node:
     """Those bound to this node, as the API has them."""
     end_all: Callable[[Iterable[Object], Ending], Awaitable[None]]
     """Make pods fail; returns when they have ended."""
+    closing: asyncio.Event
     provisions: Provisions
     isolate: Isolate = is_open
 

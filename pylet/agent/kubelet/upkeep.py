@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
+from pylet.agent.kubelet import shutdown
 from pylet.agent.kubelet.evicting import Evicting
 from pylet.agent.kubelet.image_gc import ImageGc
 from pylet.agent.kubelet.kubelet_config import KubeletConfig
@@ -13,9 +15,12 @@ from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.pull_records import PullRecords
 from pylet.agent.kubelet.settings import Settings
 from pylet.aio.clock import Clock
+from pylet.api.object import Object
 from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.cri.interface import Runtime
+
+_NODE = {"apiVersion": "v1", "kind": "Node"}
 
 
 class Upkeep:
@@ -32,7 +37,9 @@ class Upkeep:
         machine: Machine,
         config: KubeletConfig,
         pulls: PullRecords,
+        changed: Callable[[], None],
     ) -> None:
+        """`changed` is called when the node is ready, or is not ready, all at once."""
         self.meter = Meter(runtime, clock, pods.pods, settings, machine, volumes_of)
         self._images = ImageGc(runtime, clock, self.meter.image_filesystem, config.image_gc, pulls.prune)
         self._recorder = Recorder(client, clock, "kubelet", settings.node_name)
@@ -47,8 +54,19 @@ class Upkeep:
             pods.end,
         )
         self.conditions = self._evicting.conditions
+        self._pods, self._clock, self._phases, self._changed = pods, clock, config.shutdown, changed
+        self._node: Object = {**_NODE, "metadata": {"name": settings.node_name, "uid": settings.node_name}}
+
+    def problem(self) -> str:
+        """Why the node is not ready."""
+        return shutdown.NOT_READY if self._pods.closing.is_set() else ""
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
             for component in (self._recorder, self._images, self._evicting):
                 group.create_task(component.run())
+            if self._phases:
+                from pylet.agent.kubelet.closing import Closing
+
+                closing = Closing(self._phases, self._pods, self._changed, self._recorder, self._node, self._clock)
+                group.create_task(closing.run())

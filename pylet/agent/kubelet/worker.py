@@ -172,7 +172,7 @@ class Worker:
     async def _admit(self) -> None:
         """Refuse a pod that is new here and that this node cannot run; for a critical one others have to go."""
         running = [pod for pod in self._others() if dig(pod, "status", "startTime")]
-        home = admission.Home(self.node.abilities, self._own_node(), running)
+        home = admission.Home(self.node.abilities, self._own_node(), running, self.node.closing.is_set())
         provisions = self.node.provisions
         refused = admission.refusal(self.pod, home, admission.EARLY) or await provisions.admit(self.pod)
         home = replace(home, node=provisions.with_room(home.node))

@@ -126,6 +126,7 @@ class Story:
             start,
             lambda: self.pods,
             self._end_all,
+            asyncio.Event(),
             Provisions(root, self.runtime, clock),
         )
         self.worker = Worker(of, node)

@@ -1,0 +1,66 @@
+"""Which pods end when before the machine goes down."""
+
+from __future__ import annotations
+
+import pytest
+
+from pylet.agent.kubelet.admission import Home, refusal
+from pylet.agent.kubelet.kubelet_config import BadConfig, from_object
+from pylet.agent.kubelet.shutdown import Phase, by_phase
+from pylet.api.object import Object
+from tests.agent.kubelet.builders import pod
+
+CRITICAL = 2_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({}, ()),
+        ({"shutdownGracePeriod": "30s"}, (Phase(0, 30), Phase(CRITICAL, 0))),
+        (
+            {"shutdownGracePeriod": "30s", "shutdownGracePeriodCriticalPods": "10s"},
+            (Phase(0, 20), Phase(CRITICAL, 10)),
+        ),
+        (
+            {
+                "shutdownGracePeriodByPodPriority": [
+                    {"priority": 100, "shutdownGracePeriodSeconds": 5},
+                    {"priority": 0, "shutdownGracePeriodSeconds": 9},
+                ]
+            },
+            (Phase(0, 9), Phase(100, 5)),
+        ),
+    ],
+)
+def test_phases(config: Object, expected: tuple[Phase, ...]) -> None:
+    assert from_object(config).shutdown == expected
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"shutdownGracePeriod": "5s", "shutdownGracePeriodCriticalPods": "6s"},
+        {"shutdownGracePeriod": "500ms"},
+        {
+            "shutdownGracePeriod": "5s",
+            "shutdownGracePeriodByPodPriority": [{"priority": 0, "shutdownGracePeriodSeconds": 1}],
+        },
+        {"shutdownGracePeriodByPodPriority": [{"priority": 0}]},
+    ],
+)
+def test_phases_that_cannot_be(config: Object) -> None:
+    with pytest.raises(BadConfig):
+        from_object(config)
+
+
+def test_pods_end_by_priority_and_none_waits_for_a_phase_without_pods() -> None:
+    phases = (Phase(0, 9), Phase(100, 5), Phase(1000, 3), Phase(CRITICAL, 1))
+    priorities = {"low": -5, "plain": None, "edge": 100, "middle": 999, "critical": CRITICAL, "above": CRITICAL + 1000}
+    pods = [pod(meta={"name": name}, priority=priority) for name, priority in priorities.items()]
+    found = [(phase.seconds, [each["metadata"]["name"] for each in group]) for phase, group in by_phase(phases, pods)]
+    assert found == [(9, ["low", "plain"]), (5, ["edge", "middle"]), (1, ["critical", "above"])]
+
+
+def test_a_closing_node_takes_no_pods() -> None:
+    assert refusal(pod(), Home(is_closing=True)) == ("NodeShutdown", "Pod was rejected as the node is shutting down.")
