@@ -250,8 +250,10 @@ class Pods:
                     worker.poke()
 
     def _active(self) -> list[str]:
-        """Those that may hold something of the node."""
-        return [uid for uid, worker in self._workers.items() if dig(worker.pod, "status", "phase") not in TERMINAL]
+        """Those that may hold something of the node: not those that have ended, or that the API has no more."""
+        known = {uid_of(pod) for pod in self.pods()}
+        phases = {uid: dig(worker.pod, "status", "phase") for uid, worker in self._workers.items()}
+        return [uid for uid, phase in phases.items() if uid in known and phase not in TERMINAL]
 
     def _poke(self, uids: Iterable[str]) -> None:
         for uid in uids:
