@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from pylet.api import kinds, timestamps
 from pylet.api.errors import ApiError, NotFound
@@ -61,6 +63,12 @@ class Cluster:
         self.random = random.Random(seed)
         self.nodes: dict[str, asyncio.Task[None]] = {}
         self.restart = restart  # ends the controllers and the scheduler wherever they are, and starts them anew
+        self.counters: list[Callable[[], Iterable[str]]] = []
+
+    def reconciles(self) -> int:
+        """How often plans were made and pods tried, since the last restart; each lease's renewal is one of its node."""
+        counted = [line for lines in self.counters for line in lines() if "_total{" in line]
+        return sum(int(line.rpartition(" ")[2]) for line in counted if 'controller="node"' not in line)
 
     async def apply(self, obj: Object) -> Object:
         group, _, version = obj["apiVersion"].rpartition("/")
@@ -268,6 +276,8 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: date
             for task in working:
                 task.cancel()
             await asyncio.gather(*working, return_exceptions=True)
+            counted: Any = SimpleNamespace(sources=cluster.counters)
+            cluster.counters.clear()
             found = components(
                 client,
                 tables,
@@ -278,6 +288,7 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: date
                 mint=lambda account, secret: "a token",
                 may_have=lambda request, attribute: False,
                 definitions=definitions,
+                metrics=counted,
             )
             working[:] = [group.create_task(component) for component in found]
 
