@@ -26,6 +26,7 @@ from pylet.agent.ingress.model import (
     Part,
     PathChange,
     Port,
+    Problem,
     Redirect,
     Route,
     Share,
@@ -83,6 +84,17 @@ def build(asked: Asked, backends: Backends, pems: Mapping[Key, bytes | str]) -> 
             for number, members in by_port.items()
         }
     )
+
+
+def without(part: Part, taken: set[int], asked: Asked, where: str) -> Part:
+    """The part as far as ports allow, and who has to know that others have `taken` some."""
+    problems = tuple(
+        Problem("Gateway", one.gateway, "PortUnavailable", f"{where}: another program listens on port {one.port}")
+        for one in asked.listeners
+        if one.port in taken
+    )
+    ports = {number: port for number, port in part.ports.items() if number not in taken}
+    return replace(part, ports=ports, problems=problems)
 
 
 def _attached(route: Object, asked: Asked) -> Iterator[Attached]:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import pwd
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pylet.agent.ingress import haproxy, ingresses, model
 from pylet.agent.ingress.certificates import Certificates
-from pylet.agent.ingress.model import SERVICE_NAME, Config, Problem
+from pylet.agent.ingress.model import INGRESS_PORTS, SERVICE_NAME, Config, Problem
 from pylet.agent.ingress.process import Haproxy, HaproxyError, Missing
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError
@@ -230,8 +231,16 @@ class Ingresses:
         if wanted.asked and wanted.gateways:
             from pylet.agent.ingress import gateways
 
-            parts.append(gateways.build(wanted.asked, backends, pems))
+            asked = gateways.build(wanted.asked, backends, pems)
+            taken = self._taken(asked.ports.keys() - INGRESS_PORTS)
+            if taken:  # by another program: no reason to serve nothing
+                asked = gateways.without(asked, taken, wanted.asked, f"node {self._node}")
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS[1], self._wake.set)
+            parts.append(asked)
         return model.merge(parts, backends, pems)
+
+    def _taken(self, ports: set[int]) -> set[int]:
+        return {number for number in ports - self._proxy.ports() if not _is_free(number)}
 
     def _place(self) -> haproxy.Place:
         has_ipv6 = Path("/proc/net/if_inet6").exists()
@@ -261,3 +270,14 @@ class Ingresses:
         except ApiError as failed:
             log.warning("say whether ingresses are served: %s", failed.message)
             asyncio.get_running_loop().call_later(_RETRY_SECONDS[1], self._wake.set)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind(("", port))
+            tried.listen()  # a port may be bound by several as long as nobody listens
+        except OSError:
+            return False
+    return True

@@ -15,6 +15,7 @@ from pylet.api.object import Key, Object, labels_of
 
 ANY_HOST = "-"
 EXACT, PREFIX, REGEX = "exact", "prefix", "regex"
+INGRESS_PORTS = frozenset({80, 443})
 SERVICE_NAME = "kubernetes.io/service-name"
 _PATH = re.compile(r"/[\x21-\x7e]*")
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ _START_SECONDS = 20.0
 _LOOK_SECONDS = 0.05
 _LOOKS_A_SIGNAL = 40
 _LINES_AT_ONCE = 50
+_BIND = re.compile(r"^    bind \S+:(\d+)", re.MULTILINE)
 _OURS = (".pem", ".map", ".list")
 _FINE = ("New server registered", "Already exists a server", "Server deleted", "Server still has connections")
 SEARCHED = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
@@ -82,6 +84,12 @@ class Haproxy:
             for line in (await self._said(";".join(batch))).splitlines():
                 if line and not line.startswith(_FINE):
                     raise HaproxyError(line)
+
+    def ports(self) -> set[int]:
+        """Those the running one has; none when it is gone."""
+        if self.pid() is None:
+            return set()
+        return {int(number) for number in _BIND.findall((self._directory / MAIN).read_text())}
 
     def pid(self) -> int | None:
         """The running master's; None when it is gone."""

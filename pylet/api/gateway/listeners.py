@@ -61,10 +61,19 @@ def listeners(gateways: Sequence[Object], grants: Iterable[Object]) -> list[List
             refused = ""
             if protocol not in PROTOCOLS:
                 refused = "UnsupportedProtocol"
+            elif protocol == "HTTPS" and _wants_client_certificates(gateway, port):
+                refused = "UnsupportedValue"
             elif len(own[port]) > 1 or protocols.setdefault(port, protocol) != protocol:
                 refused = "ProtocolConflict"
             found.append(_listener(gateway, spec, refused, grants))
     return found
+
+
+def _wants_client_certificates(gateway: Object, port: int) -> bool:
+    """Nobody is asked for one here: so nobody is let in who should have been asked."""
+    frontend = dig(gateway, "spec", "tls", "frontend", default={}) or {}
+    of_port = [one.get("tls") for one in frontend.get("perPort") or () if one["port"] == port]
+    return any((one or {}).get("validation") for one in of_port or [frontend.get("default")])
 
 
 def _listener(gateway: Object, spec: Object, refused: str, grants: Sequence[Object]) -> Listener:

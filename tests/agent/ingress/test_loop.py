@@ -18,17 +18,20 @@ from aiohttp import web
 from pylet.agent.ingress import process
 from pylet.agent.ingress.loop import Ingresses
 from pylet.aio.clock import SystemClock
+from pylet.api.gateway import GATEWAY, GATEWAY_CLASS, HTTP_ROUTE, REFERENCE_GRANT
 from pylet.api.kind import Kind
 from pylet.api.kinds.endpointslice import KIND as SLICE
 from pylet.api.kinds.event import KIND as EVENT
 from pylet.api.kinds.ingress import KIND as INGRESS
 from pylet.api.kinds.ingressclass import KIND as INGRESS_CLASS
+from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table
+from tests.agent.ingress.gateway_objects import gateway, listener, route, rule
 from tests.netns import Lab, needs_netns
 
 needs_haproxy = pytest.mark.skipif(shutil.which("haproxy", path=process.SEARCHED) is None, reason="needs haproxy")
@@ -97,6 +100,7 @@ async def running(world: World) -> AsyncIterator[None]:
         SystemClock(),
         node="here",
         directory=world.directory,
+        custom=world,
     )
     task = asyncio.create_task(loop.run())
     try:
@@ -234,3 +238,24 @@ async def test_a_port_that_is_taken_is_told_and_taken_when_it_is_free(tmp_path: 
         async with running(world):
             await _until(lambda: world.serves[-1] == "true")
         process.Haproxy(world.directory, SystemClock()).stop()
+
+
+@needs_haproxy
+@needs_netns
+async def test_a_gateways_port_that_is_taken_is_told_and_the_rest_is_served(tmp_path: Path) -> None:
+    async with served(tmp_path / "i") as (world, lab):
+        for kind in (GATEWAY_CLASS, GATEWAY, HTTP_ROUTE, REFERENCE_GRANT, NAMESPACE):
+            world.tables[kind] = Table(kind)
+        spec = {"controllerName": "pylet.io/gateway-controller"}
+        world.put(GATEWAY_CLASS, {"metadata": {"name": "pylet"}, "spec": spec})
+        world.put(GATEWAY, {"kind": "Gateway", **gateway(listener("a", 8081), listener("b", 8082))})
+        world.put(HTTP_ROUTE, route("r", rule("x")))
+        with socket.create_server(("0.0.0.0", 8081)):
+            world.put(NODE, {"metadata": {"name": "here", "annotations": {"pylet.io/gateway": "true"}}})
+            await _until(lambda: "PortUnavailable" in dict(world.events))
+            await _until(lambda: (tmp_path / "i/8082.hosts.map").exists())
+            await asyncio.sleep(0.2)
+            for port in (80, 8082):
+                assert "X-Forwarded-For" in await _curl(lab, f"http://{lab.nodes[0].ip}:{port}/")
+        world.add_ingress()
+        await _until(lambda: "bind 0.0.0.0:8081" in (tmp_path / "i/haproxy.cfg").read_text())

@@ -129,3 +129,19 @@ def test_a_grant_lets_whom_it_names_name_what_it_names(grant: Object, may: bool)
 )
 def test_what_a_proxy_could_not_read_is_not_served(rule: Object, is_served: bool) -> None:
     assert (not unsupported({"spec": {"rules": [rule]}})) is is_served
+
+
+@pytest.mark.parametrize(
+    ("frontend", "refused"),
+    [
+        ({}, ""),
+        ({"default": {"validation": {}}}, ""),
+        ({"default": {"validation": {"caCertificateRefs": []}}}, "UnsupportedValue"),
+        ({"default": {"validation": {"caCertificateRefs": []}}, "perPort": [{"port": 443, "tls": {}}]}, ""),
+        ({"perPort": [{"port": 443, "tls": {"validation": {"caCertificateRefs": []}}}]}, "UnsupportedValue"),
+    ],
+)
+def test_who_wants_client_certificates_is_not_served_without(frontend: Object, refused: str) -> None:
+    gateway = _gateway(_listener("tls", 443, "HTTPS"), _listener())
+    gateway["spec"]["tls"] = {"frontend": frontend}
+    assert [one.refused for one in listeners([gateway], [])] == [refused, ""]
