@@ -137,6 +137,11 @@ class Provisions:
         has_own = self.placement is not None and self.placement.has_own_cpus(uid_of(pod))
         return replace(limits, cpu_quota=0) if has_own else limits
 
+    @property
+    def policies(self) -> Mapping[str, str]:
+        """Those that give pods something for as long as they run, by resource."""
+        return self.placement.policies if self.placement is not None else {}
+
     def health(self, pod: Object) -> Mapping[str, list[Object]]:
         """`allocatedResourcesStatus` by container."""
         return self._loaded.ledger.health(uid_of(pod)) if self._loaded is not None else {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from pylet.agent.kubelet.spec import qos_class
 from pylet.api import podresources
 from pylet.api.object import Object, dig
 from pylet.api.quantity import parse
@@ -78,6 +79,17 @@ def refusal(pod: Object, node: Object, others: Iterable[Object]) -> tuple[str, s
         if requested + taken > capacity:
             words = f"Node didn't have enough resource: {name}, requested: {requested}, used: {taken}"
             return "Deferred", f"{words}, capacity: {capacity}"
+    return None
+
+
+def immovable(pod: Object, allocation: Allocation, policies: Mapping[str, str]) -> tuple[str, str] | None:
+    """Why a Guaranteed pod keeps what it has where `policies`, by resource, gave it that alone."""
+    if not policies or qos_class(pod) != "Guaranteed":
+        return None
+    for name, policy in policies.items():
+        asked = ((resources, allocation.get(of, _NONE)) for of, resources in wanted(pod).items() if of)
+        if any(_amount(new, "requests", name) != _amount(old, "requests", name) for new, old in asked):
+            return "Infeasible", f"Resize is infeasible for Guaranteed Pods alongside {policy}"
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import resize
@@ -14,6 +14,7 @@ from pylet.api.object import Object
 
 Tell = Callable[[str, str, str], None]
 """(type, reason, message) of an event about the pod."""
+_NONE: Mapping[str, str] = {}
 _PENDING, _IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
 
 
@@ -47,7 +48,9 @@ class Resizing:
         """Whether it is worth asking again when somebody else gave something back."""
         return self._conditions.get(_PENDING, {}).get("reason") == "Deferred"
 
-    def grant(self, pod: Object, node: Object, others: Callable[[], Iterable[Object]]) -> Object:
+    def grant(
+        self, pod: Object, node: Object, others: Callable[[], Iterable[Object]], policies: Mapping[str, str] = _NONE
+    ) -> Object:
         """The pod as it is to run: with what it wants where the node has it, else with what it was granted."""
         granted = resize.with_allocation(pod, self.allocation)
         if granted is pod:
@@ -55,7 +58,8 @@ class Resizing:
             self.allocation = resize.wanted(pod)
             return pod
         generation = pod["metadata"].get("generation", 0)
-        if (refused := resize.refusal(pod, node, others())) is not None:
+        refused = resize.immovable(pod, self.allocation, policies) or resize.refusal(pod, node, others())
+        if refused is not None:
             reason, message = refused
             before = self._conditions.get(_PENDING, {})
             self._conditions[_PENDING] = _condition(_PENDING, generation, reason, message)

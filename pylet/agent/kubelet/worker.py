@@ -267,7 +267,7 @@ class Worker:
         """The pod as it is to run here: with the resources it was granted, which a resize may have asked to change."""
         if self._deleted or is_terminating(self.pod):
             return self.pod
-        pod = self._resizing.grant(self.pod, self._own_node(), self._others)
+        pod = self._resizing.grant(self.pod, self._own_node(), self._others, self.node.provisions.policies)
         if self._resizing.is_pending:
             self._look_again(self.node.clock.now() + _RESIZE_RETRY)
         return pod

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from pylet.agent.kubelet.resize import refusal
+from pylet.agent.kubelet.resize import immovable, refusal
 from pylet.agent.kubelet.resizing import Resizing
 from pylet.api.object import Object
 from tests.agent.kubelet.builders import container, instance, observed, pod
@@ -77,3 +77,19 @@ def test_a_new_pylet_knows_what_was_granted() -> None:
     resizing = Resizing.of(of, lambda *_: None)
     assert resizing.enforced == {"main-0": {"requests": {"cpu": "1"}}}
     assert resizing.allocation["main"] == {"requests": {"cpu": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("policies", "reason"),
+    [
+        pytest.param({"cpu": 'CPU Manager policy "static"'}, "Infeasible", id="its CPUs are its own"),
+        pytest.param({"memory": 'Memory Manager policy "Static"'}, None, id="only its memory is"),
+        pytest.param({}, None, id="nothing is"),
+    ],
+)
+def test_what_a_guaranteed_pod_has_to_itself_it_keeps(policies: dict[str, str], reason: str | None) -> None:
+    amounts = {"cpu": "2", "memory": "1Gi"}
+    of = pod(container(resources={"requests": amounts, "limits": amounts}))
+    before = {"main": {"requests": {"cpu": "1", "memory": "1Gi"}}}
+    refused = immovable(of, before, policies)
+    assert (refused and refused[0]) == reason

@@ -36,6 +36,8 @@ class Placement:
         self.cpus = _cpu_pool(layout, settings, reserved) if settings.cpu_policy == "static" else None
         self.memory = _memory_pool(layout, settings, reserved) if settings.memory_policy == "Static" else None
         self.pools = [pool for pool in (self.cpus, self.memory) if pool is not None]
+        self.policies = {"cpu": 'CPU Manager policy "static"'} if self.cpus is not None else {}
+        self.policies |= {"memory": 'Memory Manager policy "Static"'} if self.memory is not None else {}
         self._data: dict[Path, Callable[[], dict[str, Any]]] = {}
         self._written: dict[Path, str] = {}
         if (cpus := self.cpus) is not None:
