@@ -167,6 +167,9 @@ cp "$scratch/env" "$env_file.new" && chmod 600 "$env_file.new" && mv "$env_file.
 ln -sfn "$home/bin/pylet" "$scratch/link"
 mv -T "$scratch/link" /usr/local/bin/pylet
 
+# A network of one's own (--network-backend none) may keep its plugins elsewhere.
+told() { sed -n "s/^PYLET_$1=//p" "$scratch/env"; }
+bin_dir=$(told CNI_BIN_DIR) conf_dir=$(told CNI_CONF_DIR)
 cat > "$scratch/containerd.toml" <<EOT
 # Written by install.sh: the containerd that belongs to pylet.
 version = 2
@@ -180,8 +183,8 @@ state = "$run/containerd"
   sandbox_image = "pylet.local/pause:1"
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "/usr/lib/cni"
-    conf_dir = "/etc/cni/net.d"
+    bin_dir = "${bin_dir:-/usr/lib/cni}"
+    conf_dir = "${conf_dir:-/etc/cni/net.d}"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "$conf/certs.d"
 EOT

@@ -72,6 +72,7 @@ class Network:
 
     async def run(self) -> None:
         if self._settings.backend == "none":
+            _clear(self._settings.cni_conf_dir)  # of a run with another backend: its file might be taken for the user's
             self.ready.set()
             return
         if self._settings.backend == "wireguard":
@@ -185,14 +186,19 @@ class Network:
 
 def cleanup(cni_conf_dir: Path, ipam_dir: Path) -> None:
     """Undo all of it: configuration, addresses given out, bridge, tunnel, routes."""
-    (cni_conf_dir / cni.FILE).unlink(missing_ok=True)
     shutil.rmtree(ipam_dir, ignore_errors=True)
+    _clear(cni_conf_dir, cni.BRIDGE)
+
+
+def _clear(cni_conf_dir: Path, *links: str) -> None:
+    """Take away what leads to other nodes, and from new pods here; with these links, too."""
+    (cni_conf_dir / cni.FILE).unlink(missing_ok=True)
     with Rtnetlink() as kernel:
         for route in kernel.routes():
             with contextlib.suppress(NetlinkError):
                 kernel.delete_route(route)
         for link in kernel.links():
-            if link.name in (cni.BRIDGE, *overlay.LINKS):
+            if link.name in (*overlay.LINKS, *links):
                 kernel.delete_link(link.index)
 
 

@@ -148,3 +148,20 @@ def test_cleanup_leaves_nothing(tmp_path: Path) -> None:
             cleanup(tmp_path, tmp_path / "ipam")
         assert (node.run("ip", "route"), node.run("ip", "-br", "link")) == before
         assert not list(tmp_path.glob("*.conflist"))
+
+
+def test_a_network_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
+    with Lab(nodes=1) as lab:
+        (node,) = lab.nodes
+        before = node.run("ip", "route"), node.run("ip", "-br", "link")
+        nodes = Table(NODE)
+        nodes.put(Entry.of(NODE, _node("n0", node.ip, "10.42.0.0/24")))
+        nodes.put(Entry.of(NODE, _node("n1", "10.77.0.50", "10.42.1.0/24")))
+        asyncio.run(_settle(node, nodes, "n0", "vxlan", tmp_path))
+        (tmp_path / "10-calico.conflist").write_text("theirs")
+        node.run("ip", "route", "add", "10.42.7.0/24", "dev", "eth0", "proto", "80")
+        asyncio.run(_settle(node, nodes, "n0", "none", tmp_path))
+        assert [file.name for file in tmp_path.glob("*.conflist")] == ["10-calico.conflist"]
+        assert "10.42.7.0/24 dev eth0 proto 80" in node.run("ip", "route")
+        node.run("ip", "route", "del", "10.42.7.0/24")
+        assert (node.run("ip", "route"), node.run("ip", "-br", "link")) == before
