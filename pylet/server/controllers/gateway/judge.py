@@ -72,8 +72,7 @@ class Judge:
             fresh = condition(route, "ResolvedRefs", reason or "ResolvedRefs", message, is_true=not reason)
             conditions = with_condition(conditions, fresh, self._now)
             parents.append({"parentRef": ref, "controllerName": CONTROLLER, "conditions": conditions})
-        if parents != before:
-            yield from patch_status(self._kinds["httproutes"], route, {**status, "parents": parents})
+        yield from patch_status(self._kinds["httproutes"], route, {**status, "parents": parents})
 
     def _unresolved(self, route: Object) -> tuple[str, str]:
         namespace = route["metadata"]["namespace"]
