@@ -6,9 +6,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import pytest
 
+from pylet.agent.kubelet import holdings
 from pylet.agent.kubelet.placement.layout import format_cpus, parse_cpus
+from pylet.cri import wire
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.device_plugin import NAME, DevicePlugin
 
@@ -58,6 +61,15 @@ def allocatable(cluster: Cluster) -> str:
     return str(cluster.get("node", "node1")["status"]["allocatable"].get(NAME, ""))
 
 
+def holding(cluster: Cluster, name: str) -> holdings.Container:
+    """What the pod's container holds, as the node tells those who watch over it."""
+    socket = cluster.server.directory / "data" / "kubelet" / "pod-resources" / "kubelet.sock"
+    with grpc.insecure_channel(f"unix:{socket}") as channel:
+        get = channel.unary_unary("/v1.PodResourcesLister/Get")
+        answer = get(wire.encode(holdings.Asked(name, "default")), timeout=5)
+    return wire.decode(holdings.Found, answer).pod_resources.containers[0]
+
+
 def cpus_of(cluster: Cluster, name: str) -> str:
     """Where the pod's processes may run."""
     status = cluster.kubectl("exec", name, "--", "cat", "/proc/1/status")
@@ -74,6 +86,7 @@ def test_a_plugins_devices(cluster: Cluster) -> None:
         assert second["containerStatuses"][0]["allocatedResourcesStatus"] == [
             {"name": NAME, "resources": [{"resourceID": "null1", "health": "Healthy"}]}
         ]
+        assert holding(cluster, "first").devices == (holdings.Devices(NAME, ("null0",)),)
         refused = run(cluster, "third", one)
         assert (refused["phase"], refused["reason"]) == ("Failed", "UnexpectedAdmissionError")
         assert f"requested number of devices unavailable for {NAME}. Requested: 1, Available: 0" in refused["message"]
@@ -104,6 +117,7 @@ def test_cpus_to_one_alone(cluster: Cluster) -> None:
     run(cluster, "alone", "{cpu: 1, memory: 32Mi}")
     own = parse_cpus(cpus_of(cluster, "alone"))
     assert len(own) == 1
+    assert set(holding(cluster, "alone").cpu_ids) == own
     others = format_cpus(everything - own)
     eventually("others make room", lambda: cpus_of(cluster, "shared") == others)
     cluster.server.kill()

@@ -101,7 +101,7 @@ class Pods:
             provisions,
             isolate=isolate,
         )
-        provisions.active, provisions.told = self._active, self._poke
+        provisions.pods, provisions.told = self._active, self._poke
         self._workers: dict[str, Worker] = {}
         self._others = asyncio.Event()
         volumes.wake = self._volumes_changed
@@ -249,11 +249,11 @@ class Pods:
                 if not worker.logs.keys() <= running:
                     worker.poke()
 
-    def _active(self) -> list[str]:
+    def _active(self) -> list[Object]:
         """Those that may hold something of the node: not those that have ended, or that the API has no more."""
         known = {uid_of(pod) for pod in self.pods()}
-        phases = {uid: dig(worker.pod, "status", "phase") for uid, worker in self._workers.items()}
-        return [uid for uid, phase in phases.items() if uid in known and phase not in TERMINAL]
+        kept = [worker.pod for uid, worker in self._workers.items() if uid in known]
+        return [pod for pod in kept if dig(pod, "status", "phase") not in TERMINAL]
 
     def _poke(self, uids: Iterable[str]) -> None:
         for uid in uids:

@@ -23,11 +23,13 @@ from pylet.aio.clock import Clock
 from pylet.api import podresources
 from pylet.api.object import Object, dig, uid_of
 from pylet.api.quantity import NANOS
+from pylet.cri import served
 from pylet.cri.interface import CriError, Runtime
 from pylet.cri.messages import ContainerState, LinuxResources
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.devices.allocating import Devices
+    from pylet.agent.kubelet.devices.ledger import Ledger
     from pylet.agent.kubelet.placement.hints import Hint, Hints
     from pylet.agent.kubelet.placement.placing import Placement
 
@@ -40,7 +42,7 @@ _RETRY_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Provisions:
-    """`run` until cancelled. Who gives pods their life sets `active` and `told` before.
+    """`run` until cancelled. Who gives pods their life sets `pods` and `told` before.
 
     Devices are registered in `directory`; without a `placement` pods run anywhere.
     """
@@ -51,8 +53,8 @@ class Provisions:
     placement: Placement | None = None
     changed: Callable[[], None] = lambda: None
     """There is another number of devices for the Node's status."""
-    active: Callable[[], Collection[str]] = tuple
-    """Uids of the pods that may hold something."""
+    pods: Callable[[], Collection[Object]] = tuple
+    """Those that may hold something."""
     told: Callable[[Collection[str]], None] = lambda _: None
     """Hears of pods the health of whose devices is another."""
     _loaded: Devices | None = None
@@ -70,7 +72,12 @@ class Provisions:
                 self._devices()
             if self.placement is not None and self.placement.cpus is not None:
                 self._group.create_task(self._move())
+            self._group.create_task(self._list())
             await self.registration.run()
+
+    def active(self) -> set[str]:
+        """The uids of pods that may hold something."""
+        return {uid_of(pod) for pod in self.pods()}
 
     @property
     def is_new(self) -> bool:
@@ -150,7 +157,7 @@ class Provisions:
         """Pods have ended, or this one has been refused: what they had is free."""
         if self.placement is not None:
             gone = {uid_of(pod)} if pod is not None else set()
-            self.placement.keep(set(self.active()) - gone)
+            self.placement.keep(self.active() - gone)
             self._save()
 
     def _save(self) -> None:
@@ -179,7 +186,7 @@ class Provisions:
         """By container, where it runs now."""
         assert self.placement is not None
         places = {}
-        active = set(self.active())
+        active = self.active()
         for container in await self.runtime.list_containers():
             uid = container.labels.get(labels.POD_UID, "")
             if container.state is ContainerState.RUNNING and uid in active:
@@ -188,6 +195,39 @@ class Provisions:
                     await self.runtime.update_resources(container.id, LinuxResources(cpuset_cpus=wanted))
                 places[container.id] = wanted
         return places
+
+    # ---- those who watch
+
+    async def _list(self) -> None:
+        """Serve the PodResources API; it is loaded when somebody asks."""
+
+        async def listed(_: bytes) -> bytes:
+            from pylet.agent.kubelet import holdings
+
+            return holdings.listed(self.pods(), self._ledger(), self.placement)
+
+        async def allocatable(_: bytes) -> bytes:
+            from pylet.agent.kubelet import holdings
+
+            return holdings.allocatable(self._ledger(), self.placement)
+
+        async def found(request: bytes) -> bytes:
+            from pylet.agent.kubelet import holdings
+
+            return holdings.found(request, self.pods(), self._ledger(), self.placement)
+
+        directory = self.directory.with_name("pod-resources")
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        methods = {"List": listed, "GetAllocatableResources": allocatable, "Get": found}
+        by_path = {f"/v1.PodResourcesLister/{name}": method for name, method in methods.items()}
+        (directory / "kubelet.sock").unlink(missing_ok=True)
+        await served.serve(directory / "kubelet.sock", by_path)
+
+    def _ledger(self) -> Ledger:
+        """What is granted of devices, of those that may hold some."""
+        ledger = self._devices().ledger
+        ledger.keep(self.active())
+        return ledger
 
     # ---- the Node
 
@@ -209,7 +249,7 @@ class Provisions:
             from pylet.agent.kubelet.devices.allocating import Devices
 
             assert self._group is not None
-            self._loaded = Devices(self.directory, self.clock, self._group, lambda: self.active(), self._tell)
+            self._loaded = Devices(self.directory, self.clock, self._group, self.active, self._tell)
         return self._loaded
 
     def _tell(self, pods: Collection[str]) -> None:

@@ -23,7 +23,7 @@ from pylet.cli.failure import Failure
 from pylet.cli.options import BadOption
 
 _DATA_FOLDERS = ("server", "agent", "containerd")
-_KUBELET_FOLDERS = ("pods", "plugins", "plugins_registry", "device-plugins")
+_KUBELET_FOLDERS = ("pods", "plugins", "plugins_registry", "device-plugins", "pod-resources")
 _RUN = Path("/run/pylet")
 _SOCKET = _RUN / "containerd.sock"
 _SERVICES = ("server", "agent", "containerd")

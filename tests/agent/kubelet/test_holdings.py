@@ -1,0 +1,63 @@
+"""What those who watch over a node are told of who holds what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pylet.agent.kubelet import holdings
+from pylet.agent.kubelet.devices.ledger import Ledger
+from pylet.agent.kubelet.devices.messages import Device, Given, NumaNode, Topology
+from pylet.agent.kubelet.placement.placing import Placement
+from pylet.agent.kubelet.placement.settings import Settings
+from pylet.cri import wire
+from pylet.cri.served import Refused
+from tests.agent.kubelet.builders import container, pod
+from tests.agent.kubelet.placement.machines import GI, TWO_SOCKETS
+
+NAME = "x.io/d"
+NODE_1 = Topology((NumaNode(1),))
+AMOUNTS = {"cpu": "2", "memory": "1Gi"}
+RESOURCES = {"requests": AMOUNTS, "limits": AMOUNTS}
+POD = pod(container(resources=RESOURCES), init=(container("init", resources=RESOURCES),))
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    found = Ledger()
+    found.listed(NAME, [Device("a", "Healthy", NODE_1), Device("b", "Healthy"), Device("c", "Unhealthy")])
+    found.grant("u1", "main", NAME, ["a", "b"], Given())
+    return found
+
+
+@pytest.fixture
+def placement(tmp_path: Path) -> Placement:
+    settings = Settings("static", reserved_cpus=frozenset((0, 6)), memory_policy="Static")
+    found = Placement(tmp_path, TWO_SOCKETS, settings, {"cpu": 0, "memory": 0})
+    for pool in found.pools:
+        pool.allocate(POD, POD["spec"]["containers"][0])
+    return found
+
+
+def test_lists_what_app_containers_hold(ledger: Ledger, placement: Placement) -> None:
+    held = holdings.Container(
+        "main",
+        (holdings.Devices(NAME, ("a",), NODE_1), holdings.Devices(NAME, ("b",))),
+        (2, 8),
+        (holdings.Memory("memory", GI, Topology((NumaNode(0),))),),
+    )
+    wanted = holdings.Pod("web", "default", (held,))
+    assert wire.decode(holdings.Listed, holdings.listed([POD], ledger, placement)).pod_resources == (wanted,)
+    asked = wire.encode(holdings.Asked("web", "default"))
+    assert wire.decode(holdings.Found, holdings.found(asked, [POD], ledger, placement)).pod_resources == wanted
+    with pytest.raises(Refused, match="pod web in namespace default not found"):
+        holdings.found(asked, [], ledger, placement)
+
+
+def test_lists_what_can_be_given(ledger: Ledger, placement: Placement) -> None:
+    told = wire.decode(holdings.Allocatable, holdings.allocatable(ledger, placement))
+    assert told.devices == (holdings.Devices(NAME, ("a",), NODE_1), holdings.Devices(NAME, ("b",)))
+    assert told.cpu_ids == (1, 2, 3, 4, 5, 7, 8, 9, 10, 11)
+    assert [(block.memory_type, block.size) for block in told.memory] == [("memory", 10 * GI)] * 2
+    assert wire.decode(holdings.Allocatable, holdings.allocatable(Ledger(), None)) == holdings.Allocatable()
