@@ -150,7 +150,7 @@ class Dns:
             if entry is None:
                 continue
             name = f"{entry.key.name}.{entry.key.namespace}.svc.{self._zone.domain}"
-            for address in entry.object["spec"].get("clusterIPs") or ():
+            for address in entry.decoded()["spec"].get("clusterIPs") or ():
                 self._name_address(address, name, is_there)
 
     def _slice_changed(self, before: Entry | None, after: Entry | None) -> None:
@@ -159,7 +159,7 @@ class Dns:
             if entry is None or not (name := entry.labels.get(_SERVICE_NAME)):
                 continue
             service = Key(entry.key.namespace, name)
-            for address, host in hosts(entry.object):
+            for address, host in hosts(entry.decoded()):
                 self._name_address(address, f"{host}.{name}.{service.namespace}.svc.{self._zone.domain}", is_there)
             group = self._slices_of.setdefault(service, {})
             if is_there:

@@ -46,6 +46,8 @@ class Corrections:
             self._apply()
 
     def _apply(self) -> None:
+        if not self._places and not self._said:
+            return
         said_before, self._said = self._said, {}
         for key, entry in list(self._slices.entries.items()):
             is_ours = entry.revision == 0 and key in said_before
