@@ -256,6 +256,9 @@ async def _run_node_at(
             memory_bytes=machine.memory_bytes,
             log_max_bytes=kubelet.log_max_bytes,
             log_max_files=kubelet.log_max_files,
+            longest_back_off=kubelet.longest_back_off,
+            unsafe_sysctls=kubelet.unsafe_sysctls,
+            seccomp_default=kubelet.seccomp_default,
         )
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
         cgroups = Cgroups(config.cgroup_root, pids_limit=kubelet.pod_pids_limit)
@@ -291,7 +294,7 @@ async def _run_node_at(
             settings,
             provisions,
             cgroups,
-            Images(runtime, clock, records),
+            Images(runtime, clock, records, at_once=kubelet.pulls_at_once),
             Keys(kubelet_dir, _credential_providers(config, api.client, volumes.token, clock)),
             isolate=policies.isolate,
         )

@@ -48,6 +48,8 @@ class Abilities:
     """What the machine can do."""
 
     apparmor: bool = False
+    unsafe_sysctls: tuple[str, ...] = ()
+    """That the node's configuration lets pods set; a name may end with `*`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,17 @@ def _sysctls(pod: Object, home: Home) -> Refusal | None:
     spec = pod["spec"]
     for sysctl in dig(spec, "securityContext", "sysctls", default=()):
         name = _dotted(sysctl["name"])
-        if name not in _SAFE_SYSCTLS:
+        if name not in _SAFE_SYSCTLS and not _is_allowed(name, home.abilities.unsafe_sysctls):
             return "SysctlForbidden", f'forbidden sysctl: "{name}" not allowlisted'
-        is_ipc = name.startswith("kernel.")
+        is_ipc = name.startswith(("kernel.", "fs.mqueue."))
         if spec.get("hostIPC" if is_ipc else "hostNetwork"):
             namespace = "ipc" if is_ipc else "net"
             return "SysctlForbidden", f'forbidden sysctl: "{name}" not allowed with host {namespace} enabled'
     return None
+
+
+def _is_allowed(name: str, patterns: Sequence[str]) -> bool:
+    return any(name.startswith(p[:-1]) if p.endswith("*") else name == p for p in patterns)
 
 
 def _pressure(pod: Object, home: Home) -> Refusal | None:

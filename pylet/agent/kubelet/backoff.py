@@ -8,19 +8,20 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 _FIRST = timedelta(seconds=10)
-_LONGEST = timedelta(minutes=5)
+LONGEST = timedelta(minutes=5)
 
 
 class Backoff:
     """Keys are whatever fails: (container, hash), an image."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: timedelta = LONGEST) -> None:
+        self._longest = longest
         self._waits: dict[str, tuple[timedelta, datetime]] = {}
 
     def until(self, key: str, failed_at: datetime) -> datetime | None:
         """When `key`, which failed at `failed_at`, may be tried again; None for now, the first time."""
         known = self._waits.get(key)
-        if known is None or failed_at - known[1] > 2 * _LONGEST:
+        if known is None or failed_at - known[1] > 2 * self._longest:
             return None
         return failed_at + known[0]
 
@@ -30,10 +31,10 @@ class Backoff:
     def failed(self, key: str, failed_at: datetime, now: datetime) -> None:
         """`key`, which failed at `failed_at`, is tried again: the next failure waits longer."""
         known = self._waits.get(key)
-        if known is None or failed_at - known[1] > 2 * _LONGEST:
-            self._waits[key] = _FIRST, now
+        if known is None or failed_at - known[1] > 2 * self._longest:
+            self._waits[key] = min(_FIRST, self._longest), now
         else:
-            self._waits[key] = min(known[0] * 2, _LONGEST), now
+            self._waits[key] = min(known[0] * 2, self._longest), now
 
     def forget(self, key: str) -> None:
         self._waits.pop(key, None)

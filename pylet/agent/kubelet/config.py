@@ -85,7 +85,7 @@ def sandbox_config(pod: Object, settings: Settings, attempt: int) -> SandboxConf
                 supplemental_groups_policy=groups_policy(context),
                 selinux_options=selinux(context.get("seLinuxOptions")),
                 privileged=any(dig(c, "securityContext", "privileged") for c in all_containers(pod)),
-                seccomp=seccomp(context.get("seccompProfile")),
+                seccomp=seccomp(context.get("seccompProfile"), confined=settings.seccomp_default),
             ),
         ),
     )
@@ -145,7 +145,7 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
         tty=bool(container.get("tty")),
         linux=LinuxContainerConfig(
             _resources(pod, container, around.extras, settings),
-            container_security(pod, container, around.user, around.target_id),
+            container_security(pod, container, around.user, around.target_id, confined=settings.seccomp_default),
         ),
         cdi_devices=around.extras.cdi_devices,
     )

@@ -40,12 +40,15 @@ class ImageError(Exception):
 
 
 class Images:
-    """Without `records` every pod may use what is here, whoever pulled it."""
+    """Without `records` every pod may use what is here, whoever pulled it; `at_once` bounds how many are pulled."""
 
-    def __init__(self, runtime: Runtime, clock: Clock, records: PullRecords | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, clock: Clock, records: PullRecords | None = None, *, at_once: int | None = None
+    ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._records = records
+        self._turns = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
         self._backoff = Backoff()
         self._failed_at: dict[str, tuple[datetime, str]] = {}
         self._pulling: dict[tuple[str, tuple[Credential, ...]], asyncio.Future[str]] = {}
@@ -98,7 +101,8 @@ class Images:
         self._pulling[reference, credentials] = done
         try:
             with nullcontext() if self._records is None else self._records.pulling(image):
-                pulled, credential = await self._try_each(reference, credentials)
+                async with self._turns:
+                    pulled, credential = await self._try_each(reference, credentials)
                 if self._records is not None:
                     self._records.pulled(image, pulled, credential)
         except CriError as failed:

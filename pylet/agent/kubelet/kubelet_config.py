@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pylet.agent.kubelet import eviction
+from pylet.agent.kubelet.backoff import LONGEST
 from pylet.agent.kubelet.eviction import DEFAULT_HARD, BadThreshold, Policy
 from pylet.agent.kubelet.image_gc import ImagePolicy
 from pylet.agent.kubelet.pull_records import POLICIES, Verification, check_pattern
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from pylet.agent.kubelet.placement.settings import Settings as Placement
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
+_SYSCTL = re.compile(r"(kernel\.(sem|shm|msg)|fs\.mqueue\.|net\.)[a-z0-9_.-]*\*?")
+"""Of namespaces alone: what is the machine's is no pod's to set."""
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _RESERVABLE = ("cpu", "memory", "ephemeral-storage", "pid")
 
@@ -50,6 +53,12 @@ class KubeletConfig:
     verification: Verification = Verification()  # noqa: RUF009 - immutable
     shutdown: tuple[Phase, ...] = ()
     """How long pods have to end before the machine goes down; none: nobody waits for them."""
+    pods_per_core: int = 0
+    """0 is no bound."""
+    pulls_at_once: int | None = None
+    longest_back_off: timedelta = LONGEST
+    unsafe_sysctls: tuple[str, ...] = ()
+    seccomp_default: bool = False
 
 
 DEFAULT = KubeletConfig()
@@ -61,10 +70,7 @@ def from_object(found: Object) -> KubeletConfig:
     if kind != ("KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"):
         raise BadConfig(f"kind {kind[0]!r} of {kind[1]!r} is no KubeletConfiguration of kubelet.config.k8s.io/v1beta1")
     fields = {**_FIELDS, **_placement_fields(found)}
-    unknown = [name for name in found if name not in fields and name not in ("kind", "apiVersion")]
-    if unknown:
-        known = ", ".join(sorted((*_FIELDS, *_PLACEMENT)))
-        raise BadConfig(f'unknown field "{unknown[0]}": what can be set is {known}')
+    _refuse_fixed({name: text for name, text in found.items() if name not in (*fields, "kind", "apiVersion")})
     value: dict[str, Any] = {}
     for name, text in found.items():
         if name in fields and text is not None:
@@ -90,7 +96,21 @@ def from_object(found: Object) -> KubeletConfig:
         _placement(value) if any(name in value for name in _PLACEMENT) else None,
         _verification(value),
         _shutdown(value),
+        value.get("podsPerCore", DEFAULT.pods_per_core),
+        _pulls_at_once(value),
+        value.get("crashLoopBackOff", DEFAULT.longest_back_off),
+        value.get("allowedUnsafeSysctls", DEFAULT.unsafe_sysctls),
+        value.get("seccompDefault", DEFAULT.seccomp_default),
     )
+
+
+def _refuse_fixed(found: Object) -> None:
+    if found:
+        from pylet.agent.kubelet.fixed_fields import objection
+
+        for name, text in found.items():
+            if words := objection(name, text):
+                raise BadConfig(words)
 
 
 def _reserved(value: Mapping[str, Any]) -> tuple[tuple[str, Quantity], ...]:
@@ -147,6 +167,30 @@ def _image_policy(value: Mapping[str, Any]) -> ImagePolicy:
         raise BadConfig(f"imageGCLowThresholdPercent: {low} must be less than imageGCHighThresholdPercent {high}")
     least = value.get("imageMinimumGCAge", timedelta(minutes=2))
     return ImagePolicy(high, low, least, value.get("imageMaximumGCAge", timedelta(0)))
+
+
+def _pulls_at_once(value: Mapping[str, Any]) -> int | None:
+    most, one_by_one = value.get("maxParallelImagePulls"), value.get("serializeImagePulls", False)
+    if most is not None and most < 1:
+        raise BadConfig(f"maxParallelImagePulls: {most} must be a positive number")
+    if one_by_one and (most or 1) > 1:
+        raise BadConfig("maxParallelImagePulls cannot be larger than 1 unless serializeImagePulls is set to false")
+    return 1 if one_by_one else most
+
+
+def _back_off(found: Any) -> timedelta:
+    longest = span(found.get("maxContainerRestartPeriod"))
+    if not timedelta(seconds=1) <= longest <= LONGEST:
+        raise ValueError("maxContainerRestartPeriod must be set between 1s and 300s")
+    return longest
+
+
+def _sysctls(found: Any) -> tuple[str, ...]:
+    names = tuple(str(name).replace("/", ".") for name in found)
+    for name in names:
+        if not _SYSCTL.fullmatch(name):
+            raise ValueError(f'"{name}" is no sysctl that pods have for themselves')
+    return names
 
 
 def _shutdown(value: Mapping[str, Any]) -> tuple[Phase, ...]:
@@ -264,6 +308,12 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "shutdownGracePeriod": span,
     "shutdownGracePeriodCriticalPods": span,
     "shutdownGracePeriodByPodPriority": _phases,
+    "podsPerCore": _whole,
+    "serializeImagePulls": _flag,
+    "maxParallelImagePulls": _whole,
+    "crashLoopBackOff": _back_off,
+    "allowedUnsafeSysctls": _sysctls,
+    "seccompDefault": _flag,
     "imagePullCredentialsVerificationPolicy": _one_of(*POLICIES),
     "preloadedImagesVerificationAllowlist": lambda patterns: tuple(check_pattern(str(each)) for each in patterns),
 }

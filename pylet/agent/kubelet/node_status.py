@@ -174,7 +174,7 @@ def _condition(found: tuple[str, str, str, str], before: Object, now: datetime) 
 
 
 def capacity(machine: Machine, config: KubeletConfig) -> Object:
-    return _resources(machine, machine.cpus * 1000, machine.memory_bytes, machine.disk_bytes, config.max_pods)
+    return _resources(machine, machine.cpus * 1000, machine.memory_bytes, machine.disk_bytes, pods(machine, config))
 
 
 def allocatable(machine: Machine, config: KubeletConfig) -> Object:
@@ -185,8 +185,14 @@ def allocatable(machine: Machine, config: KubeletConfig) -> Object:
         max(0, machine.cpus * 1000 - kept["cpu"] // 1_000_000),
         max(0, machine.memory_bytes - kept["memory"] // NANOS),
         max(0, machine.disk_bytes - kept["ephemeral-storage"] // NANOS),
-        config.max_pods,
+        pods(machine, config),
     )
+
+
+def pods(machine: Machine, config: KubeletConfig) -> int:
+    """How many the node takes."""
+    by_cores = machine.cpus * config.pods_per_core
+    return min(by_cores, config.max_pods) if by_cores else config.max_pods
 
 
 def reserved(machine: Machine, config: KubeletConfig) -> dict[str, int]:

@@ -81,7 +81,7 @@ class Pods:
         self.closing = asyncio.Event()
         """That the machine goes down: no pod begins any more."""
         starts = asyncio.Semaphore(_STARTS)
-        abilities = Abilities(apparmor=has_apparmor())
+        abilities = Abilities(has_apparmor(), settings.unsafe_sysctls)
         self._node = Node(
             client,
             runtime,

@@ -60,7 +60,10 @@ def namespaces(pod: Object, target_id: str = "") -> NamespaceOption:
     )
 
 
-def container_security(pod: Object, container: Object, user: ImageUser, target_id: str) -> ContainerSecurityContext:
+def container_security(
+    pod: Object, container: Object, user: ImageUser, target_id: str, *, confined: bool = False
+) -> ContainerSecurityContext:
+    """`confined`: by the runtime's seccomp profile where it says nothing else."""
     whole, own = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
     asked = own.get("runAsUser", whole.get("runAsUser"))
     privileged = bool(own.get("privileged"))
@@ -80,7 +83,9 @@ def container_security(pod: Object, container: Object, user: ImageUser, target_i
         no_new_privs=own.get("allowPrivilegeEscalation") is False,
         masked_paths=() if unmasked else _MASKED,
         readonly_paths=() if unmasked else _READ_ONLY,
-        seccomp=None if privileged else seccomp(own.get("seccompProfile") or whole.get("seccompProfile")),
+        seccomp=None
+        if privileged
+        else seccomp(own.get("seccompProfile") or whole.get("seccompProfile"), confined=confined),
         apparmor=None if privileged else apparmor(own.get("appArmorProfile") or whole.get("appArmorProfile")),
     )
 
@@ -111,8 +116,8 @@ def apparmor(profile: Object | None) -> SecurityProfile | None:
             return None
 
 
-def seccomp(profile: Object | None) -> SecurityProfile:
-    match (profile or {}).get("type", "Unconfined"):
+def seccomp(profile: Object | None, *, confined: bool) -> SecurityProfile:
+    match (profile or {}).get("type", "RuntimeDefault" if confined else "Unconfined"):
         case "RuntimeDefault":
             return SecurityProfile(ProfileType.RUNTIME_DEFAULT)
         case "Localhost":

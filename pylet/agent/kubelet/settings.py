@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+
+from pylet.agent.kubelet.backoff import LONGEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,13 @@ class Settings:
     log_max_bytes: int = 10 << 20
     """A container's log that has grown beyond is put aside."""
     log_max_files: int = 5
+
+    longest_back_off: timedelta = LONGEST
+    """Before a container that keeps failing is started again."""
+    unsafe_sysctls: tuple[str, ...] = ()
+    """What pods may set of the kernel beside what is safe; a name may end with `*`."""
+    seccomp_default: bool = False
+    """Who says nothing of seccomp is confined as the runtime does by default."""
 
     def pod_dir(self, uid: str) -> Path:
         return self.root / "pods" / uid

@@ -133,6 +133,9 @@ class Starter:
     async def start_sandbox(self, pod: Object, attempt: int, observed: Observed) -> None:
         """Raises: NoSandbox, CriError."""
         node = self.node
+        if pod["spec"].get("hostUsers") is False:  # no runtime says that it can before containerd 2.0
+            words = "can't set `spec.hostUsers: false`, runtime does not support user namespaces"
+            raise NoSandbox("FailedCreatePodSandBox", f"Failed to create pod sandbox: {words}")
         try:
             await node.volumes.mount(pod)  # before anything runs: a missing ConfigMap keeps the pod from starting
         except NotMounted as failed:

@@ -74,7 +74,7 @@ class Worker:
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     """That it was to end, and that nothing of it runs any more."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _backoff: Backoff = field(default_factory=Backoff)
+    _backoff: Backoff = field(init=False)
     _waiting: dict[str, tuple[str, str]] = field(default_factory=dict)
     _not_before: dict[str, datetime] = field(default_factory=dict)
     """By slot: what failed is not tried again earlier."""
@@ -94,6 +94,7 @@ class Worker:
     _resizing: Resizing = field(init=False)
 
     def __post_init__(self) -> None:
+        self._backoff = Backoff(self.node.settings.longest_back_off)
         node = self.node
         self._observer = Observer(node.runtime, uid_of(self.pod))
         self._starter = Starter(node, self._tell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pylet.agent.kubelet import labels
-from pylet.agent.kubelet.admission import Home, refusal
+from pylet.agent.kubelet.admission import Abilities, Home, refusal
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.api.object import Object
 from pylet.cri.messages import Container, ContainerMetadata, Sandbox
@@ -103,3 +103,10 @@ def test_an_orphan_keeps_its_grace_and_its_hook() -> None:
         "containers": [{"name": "main", "lifecycle": {"preStop": {"exec": {"command": ["bye"]}}}}],
         "terminationGracePeriodSeconds": 7,
     }
+
+
+def test_sysctls_that_the_node_lets_pods_set() -> None:
+    home = Home(Abilities(unsafe_sysctls=("kernel.msg*", "net.core.somaxconn")))
+    for name, is_allowed in (("kernel.msgmax", True), ("net/core/somaxconn", True), ("net.core.other", False)):
+        assert (refusal(with_sysctl(name), home) is None) is is_allowed
+    assert refusal(with_sysctl("kernel.msgmax", hostIPC=True), home) is not None

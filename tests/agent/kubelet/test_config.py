@@ -14,7 +14,7 @@ from pylet.agent.kubelet.resources import container_resources, oom_score_adj, po
 from pylet.agent.kubelet.security import ImageUser, container_security
 from pylet.agent.kubelet.settings import Settings
 from pylet.api.object import Object
-from pylet.cri.messages import LinuxResources, NamespaceMode, SupplementalGroupsPolicy
+from pylet.cri.messages import LinuxResources, NamespaceMode, ProfileType, SupplementalGroupsPolicy
 from tests.agent.kubelet.builders import container, pod, sidecar
 
 GIB = 1 << 30
@@ -146,3 +146,14 @@ def test_classes_of_pods_share_the_cpus_by_what_was_asked_for() -> None:
         {**pod(sized(cpu="1")), "status": {"phase": "Failed"}},
     ]
     assert tier_shares(asking, 2000) == {"/kubepods": 2048, "/kubepods/burstable": 768, "/kubepods/besteffort": 2}
+
+
+def test_who_says_nothing_of_seccomp_may_be_confined_all_the_same() -> None:
+    def profile(of: Object, *, confined: bool) -> ProfileType | None:
+        found = container_security(pod(), of, ImageUser(), "", confined=confined).seccomp
+        return None if found is None else found.profile_type
+
+    asked = container(securityContext={"seccompProfile": {"type": "Unconfined"}})
+    assert profile(container(), confined=True) is ProfileType.RUNTIME_DEFAULT
+    assert profile(container(), confined=False) is ProfileType.UNCONFINED
+    assert profile(asked, confined=True) is ProfileType.UNCONFINED

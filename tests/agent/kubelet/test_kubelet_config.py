@@ -55,10 +55,21 @@ def test_durations_are_written_as_go_writes_them() -> None:
     assert found.eviction.transition == timedelta(seconds=30)
 
 
+def test_a_file_may_say_what_is_so() -> None:
+    assert from_object({"cgroupDriver": "cgroupfs", "readOnlyPort": 0, "failSwapOn": False}) == DEFAULT
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
         pytest.param({"evictionHrad": {}}, 'unknown field "evictionHrad"', id="a word nobody knows"),
+        pytest.param({"clusterDNS": ["10.0.0.1"]}, "clusterDNS: pylet takes it from --cluster-dns", id="by a flag"),
+        pytest.param({"readOnlyPort": 10255}, "readOnlyPort: .* it is 0", id="another value"),
+        pytest.param({"syncFrequency": "1m"}, "syncFrequency: pylet does not let it be set", id="known, not followed"),
+        pytest.param({"maxParallelImagePulls": 0}, "must be a positive number", id="no pulls"),
+        pytest.param({"serializeImagePulls": True, "maxParallelImagePulls": 2}, "larger than 1", id="one and two"),
+        pytest.param({"crashLoopBackOff": {"maxContainerRestartPeriod": "6m"}}, "between 1s and 300s", id="too long"),
+        pytest.param({"allowedUnsafeSysctls": ["vm.swappiness"]}, "is no sysctl", id="the machine's"),
         pytest.param({"kind": "Pod"}, "is no KubeletConfiguration", id="another kind"),
         pytest.param({"maxPods": "many"}, "maxPods: 'many' is not a whole number", id="no number"),
         pytest.param({"maxPods": -1}, "must not be a negative number", id="fewer than none"),
@@ -112,3 +123,18 @@ def test_where_pods_cannot_run(fields: dict[str, object], words: str) -> None:
 
 def test_wherever_is_nothing_to_load() -> None:
     assert from_object({"cpuManagerPolicy": "none", "topologyManagerPolicy": "none"}).placement is None
+
+
+def test_small_things() -> None:
+    found = from_object(
+        {
+            "podsPerCore": 10,
+            "serializeImagePulls": True,
+            "crashLoopBackOff": {"maxContainerRestartPeriod": "30s"},
+            "allowedUnsafeSysctls": ["net/core/somaxconn", "kernel.msg*"],
+            "seccompDefault": True,
+        }
+    )
+    assert (found.pods_per_core, found.pulls_at_once, found.seccomp_default) == (10, 1, True)
+    assert found.longest_back_off == timedelta(seconds=30)
+    assert found.unsafe_sysctls == ("net.core.somaxconn", "kernel.msg*")

@@ -277,6 +277,13 @@ async def test_a_critical_pod_makes_others_go_before_it_starts(tmp_path: Path) -
     assert story.told[0] == "Preempting"
 
 
+async def test_a_pod_is_not_run_as_the_machine_s_users_where_it_asked_for_its_own(tmp_path: Path) -> None:
+    async with told(pod(container(command=["serve"]), hostUsers=False), tmp_path) as (story, _):
+        await asyncio.sleep(0.05)
+        assert "FailedCreatePodSandBox" in story.told
+        assert await story.runtime.list_containers() == ()
+
+
 async def test_a_new_worker_adopts_what_runs(tmp_path: Path) -> None:
     of = pod(container(command=["serve"]))
     async with told(of, tmp_path) as (story, _):

@@ -1,0 +1,118 @@
+"""Fields of a KubeletConfiguration (v1.36) that cannot be set: what they are here, or which flag says it.
+
+Source: upstream `staging/src/k8s.io/kubelet/config/v1beta1/types.go`. Loaded where a file names one of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_FLAGS = {
+    "address": "--bind-address",
+    "port": "--kubelet-port",
+    "clusterDNS": "--cluster-dns of the server",
+    "clusterDomain": "--cluster-domain of the server",
+    "podCIDR": "--cluster-cidr of the server",
+    "cgroupRoot": "--cgroup-root",
+    "containerRuntimeEndpoint": "--container-runtime-endpoint",
+    "imageServiceEndpoint": "--container-runtime-endpoint",
+    "podLogsDir": "--pod-log-dir",
+    "registerWithTaints": "--node-taint",
+    "resolvConf": "--resolv-conf",
+}
+
+_VALUES: dict[str, tuple[Any, ...]] = {
+    "cgroupDriver": ("cgroupfs",),
+    "cgroupsPerQOS": (True,),
+    "configMapAndSecretChangeDetectionStrategy": ("Watch",),
+    "contentType": ("application/json",),
+    "cpuCFSQuota": (True,),
+    "cpuCFSQuotaPeriod": ("100ms",),
+    "cpuManagerReconcilePeriod": ("10s",),
+    "enableControllerAttachDetach": (True,),
+    "enableDebuggingHandlers": (True,),
+    "enableServer": (True,),
+    "enforceNodeAllocatable": (["pods"],),
+    "failCgroupV1": (False,),
+    "failSwapOn": (False,),
+    "localStorageCapacityIsolation": (True,),
+    "logging": ({},),
+    "makeIPTablesUtilChains": (False,),
+    "memorySwap": ({}, {"swapBehavior": ""}, {"swapBehavior": "NoSwap"}),
+    "nodeLeaseDurationSeconds": (40,),
+    "protectKernelDefaults": (False,),
+    "readOnlyPort": (0,),
+    "registerNode": (True,),
+    "rotateCertificates": (True,),
+    "runOnce": (False,),
+    "serverTLSBootstrap": (True,),
+    "staticPodURL": ("",),
+    "volumePluginDir": ("",),
+}
+"""As they are here; a file may say so."""
+
+_OTHERS = frozenset(
+    (
+        "authentication",
+        "authorization",
+        "containerLogMaxWorkers",
+        "containerLogMonitorInterval",
+        "enableContentionProfiling",
+        "enableDebugFlagsHandler",
+        "enableProfilingHandler",
+        "enableSystemLogHandler",
+        "enableSystemLogQuery",
+        "eventBurst",
+        "eventRecordQPS",
+        "featureGates",
+        "fileCheckFrequency",
+        "hairpinMode",
+        "healthzBindAddress",
+        "healthzPort",
+        "httpCheckFrequency",
+        "iptablesDropBit",
+        "iptablesMasqueradeBit",
+        "kernelMemcgNotification",
+        "kubeAPIBurst",
+        "kubeAPIQPS",
+        "kubeReservedCgroup",
+        "kubeletCgroups",
+        "maxOpenFiles",
+        "memoryReservationPolicy",
+        "memoryThrottlingFactor",
+        "nodeStatusReportFrequency",
+        "nodeStatusUpdateFrequency",
+        "oomScoreAdj",
+        "providerID",
+        "qosReserved",
+        "registryBurst",
+        "registryPullQPS",
+        "runtimeRequestTimeout",
+        "showHiddenMetricsForVersion",
+        "singleProcessOOMKill",
+        "staticPodURLHeader",
+        "streamingConnectionIdleTimeout",
+        "syncFrequency",
+        "systemCgroups",
+        "systemReservedCgroup",
+        "tlsCertFile",
+        "tlsCipherSuites",
+        "tlsCurvePreferences",
+        "tlsMinVersion",
+        "tlsPrivateKeyFile",
+        "tracing",
+        "userNamespaces",
+        "volumeStatsAggPeriod",
+    )
+)
+
+
+def objection(name: str, value: Any) -> str | None:
+    """Why the file cannot be followed; None where it says what is so."""
+    if flag := _FLAGS.get(name):
+        return f"{name}: pylet takes it from {flag}"
+    if name in _VALUES:
+        if value in _VALUES[name]:
+            return None
+        return f"{name}: pylet does not let it be set; it is {_VALUES[name][0]!r}"
+    return f"{name}: pylet does not let it be set" if name in _OTHERS else f'unknown field "{name}"'
