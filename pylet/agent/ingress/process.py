@@ -56,13 +56,19 @@ class Haproxy:
         pid = self.pid()
         if pid is None:
             await self._run(program, "-q", "-W", "-D", "-p", str(self._directory / _PID), "-f", main)
-        async with asyncio.timeout(_START_SECONDS):
-            for look in itertools.count():
-                if pid is not None and look % _LOOKS_A_SIGNAL == 0:
-                    os.kill(pid, signal.SIGUSR2)  # again after a while: a master that has just started may lose one
-                if generation in await self._said("show info"):
-                    return
-                await self._clock.sleep(_LOOK_SECONDS)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._until_served(pid, generation)
+        except TimeoutError as late:
+            raise HaproxyError(f"haproxy does not take its configuration within {_START_SECONDS:.0f} s") from late
+
+    async def _until_served(self, pid: int | None, generation: str) -> None:
+        for look in itertools.count():
+            if pid is not None and look % _LOOKS_A_SIGNAL == 0:
+                os.kill(pid, signal.SIGUSR2)  # again after a while: a master that has just started may lose one
+            if generation in await self._said("show info"):
+                return
+            await self._clock.sleep(_LOOK_SECONDS)
 
     def write(self, files: Mapping[str, bytes]) -> None:
         """For the next start or reload."""
@@ -138,8 +144,13 @@ class Haproxy:
         # A file, not a pipe: the daemon would keep a pipe open.
         with (self._directory / _ERRORS).open("w+") as errors:
             process = await asyncio.create_subprocess_exec(
-                *command, stdin=asyncio.subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True
-            )
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+                cwd="/",
+            )  # not where the agent was started: that may go, and a master without a directory reloads nothing
             try:
                 async with asyncio.timeout(_START_SECONDS):
                     code = await process.wait()
