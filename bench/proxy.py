@@ -18,11 +18,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from pylet.agent import slim
 from pylet.agent.policy.loop import Policies
 from pylet.agent.proxy.loop import Proxy, Sources
 from pylet.agent.proxy.model import Here
 from pylet.agent.proxy.rules import Layout
 from pylet.aio.clock import SystemClock
+from pylet.aio.memory import give_back
 from pylet.api.kind import Kind
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.namespace import KIND as NAMESPACE
@@ -111,8 +113,9 @@ async def proxy(count: int) -> None:
     sources = Sources(services=services, slices=slices, nodes=Table(NODE), pods=Table(POD))
     before = rss_mib()
     for number in range(1, count + 1):
-        services.put(Entry.of(SERVICE, service(number)))
-        slices.put(Entry.of(ENDPOINT_SLICE, slice_of(number)))
+        services.put(Entry.of(SERVICE, slim.service(service(number))))
+        slices.put(Entry.of(ENDPOINT_SLICE, slim.endpoint_slice(slice_of(number))))
+    give_back()
     filled = rss_mib()
     running = Proxy(sources, SystemClock(), here=Here("node-1", addresses=("10.77.0.11",)), layout=Layout())
     began, burnt = time.perf_counter(), cpu_seconds()
@@ -120,6 +123,7 @@ async def proxy(count: int) -> None:
     await running.written.wait()
     took, burnt = time.perf_counter() - began, cpu_seconds() - burnt
     print(f"full load of {count} services: {took:.2f} s, {burnt:.2f} CPU s")
+    give_back()
     print(f"memory: tables {filled - before:.1f} MiB, proxy {rss_mib() - filled:.1f} MiB more")
     delays = []
     for turn in range(1, 51):
