@@ -5,7 +5,7 @@ Source: upstream `pkg/kubelet/apis/podresources/server_v1.go`, `staging/src/k8s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from pylet.agent.kubelet.devices.ledger import NOWHERE, Ledger
 from pylet.agent.kubelet.devices.messages import NumaNode, Topology
@@ -69,12 +69,12 @@ class Found:
     pod_resources: Pod = at(1, Pod())
 
 
-def listed(pods: Iterable[Object], ledger: Ledger, placement: Placement | None) -> bytes:
-    return wire.encode(Listed(tuple(_pod(pod, ledger, placement) for pod in pods)))
-
-
-def found(request: bytes, pods: Iterable[Object], ledger: Ledger, placement: Placement | None) -> bytes:
-    """Raises: Refused."""
+def answer(method: str, request: bytes, pods: Collection[Object], ledger: Ledger, placement: Placement | None) -> bytes:
+    """Of pods that may hold something. Raises: Refused."""
+    if method == "List":
+        return wire.encode(Listed(tuple(_pod(pod, ledger, placement) for pod in pods)))
+    if method == "GetAllocatableResources":
+        return wire.encode(_allocatable(ledger, placement))
     asked = wire.decode(Asked, request)
     for pod in pods:
         if (pod["metadata"]["name"], pod["metadata"]["namespace"]) == (asked.pod_name, asked.pod_namespace):
@@ -82,7 +82,7 @@ def found(request: bytes, pods: Iterable[Object], ledger: Ledger, placement: Pla
     raise Refused(f"pod {asked.pod_name} in namespace {asked.pod_namespace} not found")
 
 
-def allocatable(ledger: Ledger, placement: Placement | None) -> bytes:
+def _allocatable(ledger: Ledger, placement: Placement | None) -> Allocatable:
     """All that can be given, whether it is or not."""
     devices = (
         held
@@ -94,7 +94,7 @@ def allocatable(ledger: Ledger, placement: Placement | None) -> bytes:
     ids = sorted(cpus.layout.cpus - cpus.reserved) if cpus is not None else ()
     amounts = memory.allocatable.items() if memory is not None else ()
     blocks = (Memory(what, size, _near((node,))) for node, of in amounts for what, size in of.items() if size)
-    return wire.encode(Allocatable(tuple(devices), tuple(ids), tuple(blocks)))
+    return Allocatable(tuple(devices), tuple(ids), tuple(blocks))
 
 
 def _pod(pod: Object, ledger: Ledger, placement: Placement | None) -> Pod:

@@ -101,7 +101,7 @@ class Pods:
             provisions,
             isolate=isolate,
         )
-        provisions.pods, provisions.told = self._active, self._poke
+        provisions.told = self._poke
         self._workers: dict[str, Worker] = {}
         self._others = asyncio.Event()
         volumes.wake = self._volumes_changed
@@ -162,6 +162,7 @@ class Pods:
             await self._end_orphans()
             for entry in list(self._table.with_field("spec.nodeName", self._settings.node_name).values()):
                 self._changed(None, entry)
+            self._node.provisions.pods = self._active
             silence = self._table.listen(self._changed)
             try:
                 await self._follow_runtime()

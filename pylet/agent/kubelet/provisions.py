@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,6 @@ from pylet.cri.messages import ContainerState, LinuxResources
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.devices.allocating import Devices
-    from pylet.agent.kubelet.devices.ledger import Ledger
     from pylet.agent.kubelet.placement.hints import Hint, Hints
     from pylet.agent.kubelet.placement.placing import Placement
 
@@ -42,7 +42,7 @@ _RETRY_SECONDS = 1.0
 
 @dataclass(slots=True)
 class Provisions:
-    """`run` until cancelled. Who gives pods their life sets `pods` and `told` before.
+    """`run` until cancelled. Who gives pods their life sets `told` before, and `pods`.
 
     Devices are registered in `directory`; without a `placement` pods run anywhere.
     """
@@ -53,8 +53,8 @@ class Provisions:
     placement: Placement | None = None
     changed: Callable[[], None] = lambda: None
     """There is another number of devices for the Node's status."""
-    pods: Callable[[], Collection[Object]] = tuple
-    """Those that may hold something."""
+    pods: Callable[[], Collection[Object]] | None = None
+    """Those that may hold something; None until they are known: what was written down of them is not given away."""
     told: Callable[[Collection[str]], None] = lambda _: None
     """Hears of pods the health of whose devices is another."""
     _loaded: Devices | None = None
@@ -77,7 +77,10 @@ class Provisions:
 
     def active(self) -> set[str]:
         """The uids of pods that may hold something."""
-        return {uid_of(pod) for pod in self.pods()}
+        return {uid_of(pod) for pod in self._known()}
+
+    def _known(self) -> Collection[Object]:
+        return self.pods() if self.pods is not None else ()
 
     @property
     def is_new(self) -> bool:
@@ -155,7 +158,7 @@ class Provisions:
 
     def release(self, pod: Object | None = None) -> None:
         """Pods have ended, or this one has been refused: what they had is free."""
-        if self.placement is not None:
+        if self.placement is not None and self.pods is not None:
             gone = {uid_of(pod)} if pod is not None else set()
             self.placement.keep(self.active() - gone)
             self._save()
@@ -201,33 +204,17 @@ class Provisions:
     async def _list(self) -> None:
         """Serve the PodResources API; it is loaded when somebody asks."""
 
-        async def listed(_: bytes) -> bytes:
+        async def answer(method: str, request: bytes) -> bytes:
             from pylet.agent.kubelet import holdings
 
-            return holdings.listed(self.pods(), self._ledger(), self.placement)
-
-        async def allocatable(_: bytes) -> bytes:
-            from pylet.agent.kubelet import holdings
-
-            return holdings.allocatable(self._ledger(), self.placement)
-
-        async def found(request: bytes) -> bytes:
-            from pylet.agent.kubelet import holdings
-
-            return holdings.found(request, self.pods(), self._ledger(), self.placement)
+            return holdings.answer(method, request, self._known(), self._devices().ledger, self.placement)
 
         directory = self.directory.with_name("pod-resources")
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        methods = {"List": listed, "GetAllocatableResources": allocatable, "Get": found}
-        by_path = {f"/v1.PodResourcesLister/{name}": method for name, method in methods.items()}
+        methods = ("List", "GetAllocatableResources", "Get")
+        by_path = {f"/v1.PodResourcesLister/{method}": partial(answer, method) for method in methods}
         (directory / "kubelet.sock").unlink(missing_ok=True)
         await served.serve(directory / "kubelet.sock", by_path)
-
-    def _ledger(self) -> Ledger:
-        """What is granted of devices, of those that may hold some."""
-        ledger = self._devices().ledger
-        ledger.keep(self.active())
-        return ledger
 
     # ---- the Node
 

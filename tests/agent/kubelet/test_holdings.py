@@ -48,16 +48,21 @@ def test_lists_what_app_containers_hold(ledger: Ledger, placement: Placement) ->
         (holdings.Memory("memory", GI, Topology((NumaNode(0),))),),
     )
     wanted = holdings.Pod("web", "default", (held,))
-    assert wire.decode(holdings.Listed, holdings.listed([POD], ledger, placement)).pod_resources == (wanted,)
+    assert wire.decode(holdings.Listed, holdings.answer("List", b"", [POD], ledger, placement)).pod_resources == (
+        wanted,
+    )
     asked = wire.encode(holdings.Asked("web", "default"))
-    assert wire.decode(holdings.Found, holdings.found(asked, [POD], ledger, placement)).pod_resources == wanted
+    assert wire.decode(holdings.Found, holdings.answer("Get", asked, [POD], ledger, placement)).pod_resources == wanted
     with pytest.raises(Refused, match="pod web in namespace default not found"):
-        holdings.found(asked, [], ledger, placement)
+        holdings.answer("Get", asked, [], ledger, placement)
 
 
 def test_lists_what_can_be_given(ledger: Ledger, placement: Placement) -> None:
-    told = wire.decode(holdings.Allocatable, holdings.allocatable(ledger, placement))
+    told = wire.decode(holdings.Allocatable, holdings.answer("GetAllocatableResources", b"", [], ledger, placement))
     assert told.devices == (holdings.Devices(NAME, ("a",), NODE_1), holdings.Devices(NAME, ("b",)))
     assert told.cpu_ids == (1, 2, 3, 4, 5, 7, 8, 9, 10, 11)
     assert [(block.memory_type, block.size) for block in told.memory] == [("memory", 10 * GI)] * 2
-    assert wire.decode(holdings.Allocatable, holdings.allocatable(Ledger(), None)) == holdings.Allocatable()
+    assert (
+        wire.decode(holdings.Allocatable, holdings.answer("GetAllocatableResources", b"", [], Ledger(), None))
+        == holdings.Allocatable()
+    )
