@@ -5,10 +5,11 @@ from __future__ import annotations
 from pylet.api import flowcontrol
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.kinds.clusterrole import KIND as CLUSTERROLE
+from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.kinds.prioritylevelconfiguration import KIND as LEVEL
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object
-from pylet.server.addons import ensure, namespaces, objects
+from pylet.server.addons import ensure, ensure_gateway_api, gateway_api, namespaces, objects
 from pylet.server.loopback import Loopback
 from pylet.store.drivers.memory import MemoryStore
 from tests.server.kit import Api, running
@@ -79,3 +80,18 @@ async def test_flow_control_is_restored_unless_its_owner_objects(api: Api) -> No
 
     assert [await shares(name) for name in ("system", "node-high", "workload-low")] == [30, 1, 1]
     assert await shares("exempt", "exempt") == 7
+
+
+async def test_the_gateway_api_is_defined_once_and_somebody_elses_stays(api: Api) -> None:
+    client, bundle = Loopback(api.registry), "gateway.networking.k8s.io/bundle-version"
+
+    async def versions() -> list[str]:
+        found = [await client.get(DEFINITION, Key("", name)) for name in gateway_api.NAMES]
+        return [one["metadata"]["annotations"][bundle] for one in found]
+
+    await ensure_gateway_api(client)
+    assert await versions() == [gateway_api.VERSION] * 4
+    for name, version in zip(gateway_api.NAMES, ("v1.7.0", "v1.0.0+pylet"), strict=False):
+        await client.patch(DEFINITION, Key("", name), {"metadata": {"annotations": {bundle: version}}})
+    await ensure_gateway_api(client)
+    assert await versions() == ["v1.7.0", *[gateway_api.VERSION] * 3]
