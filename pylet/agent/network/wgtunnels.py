@@ -45,7 +45,7 @@ class Tunnels:
             kernel.set_up(link.index)
             indices[period] = link.index
         self.links = set(indices.values())
-        wanted, used = wireguard.wanted(others, indices, family, now)
+        wanted, used = wireguard.wanted(self._node_name, others, indices, family, now)
         self._renew(private, running, wireguard.due(now, used))
         return wanted
 

@@ -22,6 +22,8 @@ ANNOTATION = "pylet.io/wireguard-keys"
 _PORT = 51820
 _PERIOD = timedelta(days=7)
 _OVERLAP = timedelta(hours=12)
+_FOLLOW = timedelta(minutes=1)
+"""Of two nodes one is the first to use a new key: both at once would disturb each other's handshakes."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -80,13 +82,14 @@ def due(now: datetime, needed: Set[int]) -> set[int]:
 
 def seconds_until_change(now: datetime) -> float:
     """Until what is due changes, or what is sent by."""
-    shifts = (-_OVERLAP, timedelta(0), _OVERLAP)
+    shifts = (-_OVERLAP, -_FOLLOW, timedelta(0), _OVERLAP)
     return min(_PERIOD - (now + shift - _EPOCH) % _PERIOD for shift in shifts).total_seconds()
 
 
-def shared(own: Set[int], peer: Set[int], now: datetime) -> int | None:
-    """The period whose tunnel leads to a peer: the newest that both have and that has begun."""
-    common, current = own & peer, period_of(now)
+def shared(own: Set[int], peer: Set[int], now: datetime, *, leads: bool) -> int | None:
+    """The period whose tunnel leads to a peer: the newest that both have and that has begun, for who does not lead
+    a moment ago."""
+    common, current = own & peer, period_of(now if leads else now - _FOLLOW)
     return max((period for period in common if period <= current), default=min(common, default=None))
 
 
@@ -103,12 +106,12 @@ def tunnel(period: int, private: bytes, peers: Iterable[tuple[Peer, Mapping[int,
 
 
 def wanted(
-    peers: Iterable[tuple[Peer, Mapping[int, bytes]]], links: Mapping[int, int], family: int, now: datetime
+    own: str, peers: Iterable[tuple[Peer, Mapping[int, bytes]]], links: Mapping[int, int], family: int, now: datetime
 ) -> tuple[Wanted, set[int]]:
-    """Routes by `links` (indices by period), and the periods that they use."""
+    """Routes of the node `own` by `links` (indices by period), and the periods that they use."""
     routes, unreachable, used = set(), set(), set()
     for peer, keys in peers:
-        period = shared(links.keys(), keys.keys(), now)
+        period = shared(links.keys(), keys.keys(), now, leads=own < peer.name)
         if address_of(peer, family) is None:
             unreachable.add(peer.name)
         elif period is not None:  # else it has yet to say its key

@@ -47,7 +47,14 @@ def test_the_next_change(day: float, expected: float) -> None:
     ],
 )
 def test_the_key_for_a_peer(day: float, own: set[int], peer: set[int], expected: int | None) -> None:
-    assert shared(own, peer, START + day * DAY) == expected
+    assert shared(own, peer, START + day * DAY, leads=True) == expected
+
+
+def test_the_other_of_two_follows_a_minute_later() -> None:
+    moment = START + timedelta(seconds=59)
+    assert [shared({999, 1000}, {999, 1000}, moment, leads=leads) for leads in (True, False)] == [1000, 999]
+    assert seconds_until_change(moment) == 1
+    assert shared({999, 1000}, {999, 1000}, START + timedelta(minutes=1), leads=False) == 1000
 
 
 def test_what_a_node_publishes_is_read_again() -> None:
