@@ -107,7 +107,7 @@ class _Nodes:
     def of_node(self, entry: Entry, view: View) -> Iterable[Key]:
         """What becomes of one node may let another be emptied, or save it."""
         yield entry.key
-        if not is_ready(entry.object) or self._unready:
+        if self._unready and self._zones.concerns_others(entry, view):
             yield from [key for key in self._unready if key != entry.key]
 
 

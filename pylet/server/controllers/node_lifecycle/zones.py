@@ -6,12 +6,14 @@ zones are, it stops. Source: upstream `pkg/controller/nodelifecycle/node_lifecyc
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import NamedTuple
 
 from pylet.api.kinds.node import KIND as NODE
-from pylet.api.object import Object, condition_of, labels_of
-from pylet.client.view import View
+from pylet.api.object import Key, Object, condition_of, labels_of
+from pylet.client.view import Entry, Table, View
 
 _EXCLUDED = "node.kubernetes.io/exclude-disruption"
 _REGION, _ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
@@ -37,36 +39,65 @@ def zone_of(node: Object) -> tuple[str, str]:
     return labels.get(_REGION, ""), labels.get(_ZONE, "")
 
 
+class _Seen(NamedTuple):
+    """What of a node matters here."""
+
+    zone: tuple[str, str]
+    is_ready: bool
+    counts: bool
+
+    @staticmethod
+    def of(entry: Entry) -> _Seen:
+        return _Seen(zone_of(entry.object), is_ready(entry.object), _EXCLUDED not in entry.labels)
+
+
 class Zones:
+    """What was seen of a node is kept until it changes: when many nodes join or fall silent, each asks of all."""
+
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], datetime] = {}  # when a node of the zone was emptied
+        self._seen: dict[Key, tuple[Entry, _Seen]] = {}
+        self._counts: Counter[tuple[tuple[str, str], bool]] = Counter()
+        self._read: tuple[Table, int, int] | None = None
 
     def are_all_lost(self, view: View) -> bool:
         """Whether no node of any zone is ready."""
-        return not any(is_ready(entry.object) for entry in view.table(NODE).entries.values())
+        self._look(view)
+        return not any(seen.is_ready for _, seen in self._seen.values())
+
+    def concerns_others(self, entry: Entry, view: View) -> bool:
+        """Whether a node that was so, or is so now, makes a difference to the others of its zone."""
+        known = self._seen.get(entry.key)
+        return known is None or entry.key not in view.table(NODE).entries or known[1] != _Seen.of(entry)
 
     def wait(self, node: Object, view: View, now: datetime) -> timedelta | None:
         """How long until one more node of this zone may be emptied; None as long as the zone is as it is."""
-        state, size = _state(node, view)
+        self._look(view)
+        zone = zone_of(node)
+        state, size = _state(self._counts[zone, True], self._counts[zone, False])
         if state is State.PARTIAL and size <= _LARGE:
             return None
         every = _EVERY_SLOW if state is State.PARTIAL else _EVERY
-        last = self._last.get(zone_of(node))
+        last = self._last.get(zone)
         return timedelta() if last is None else max(timedelta(), last + every - now)
 
     def emptied(self, node: Object, now: datetime) -> None:
         self._last[zone_of(node)] = now
 
+    def _look(self, view: View) -> None:
+        table = view.table(NODE)
+        if self._read == (table, table.revision, len(table.entries)):
+            return
+        before, self._seen = self._seen, {}
+        for key, entry in table.entries.items():
+            known = before.get(key)
+            self._seen[key] = known if known is not None and known[0] is entry else (entry, _Seen.of(entry))
+        self._counts = Counter((seen.zone, seen.is_ready) for _, seen in self._seen.values() if seen.counts)
+        self._read = table, table.revision, len(table.entries)
 
-def _state(node: Object, view: View) -> tuple[State, int]:
-    """Of the node's zone, with the number of its nodes that count."""
-    zone, ready, others = zone_of(node), 0, 0
-    for entry in view.table(NODE).entries.values():
-        if _EXCLUDED not in entry.labels and zone_of(entry.object) == zone:
-            if is_ready(entry.object):
-                ready += 1
-            else:
-                others += 1
+
+def _state(ready: int, others: int) -> tuple[State, int]:
+    """Of a zone with so many nodes that count, and their number."""
     if not ready and others:
         return State.FULL, others
     if others > 2 and others / (others + ready) >= _UNHEALTHY_SHARE:
