@@ -48,6 +48,8 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     """The whole status; what others wrote (their conditions, resource claims, …) is kept."""
     old: Object = pod.get("status") or {}
     known = _known(old)
+    if facts.failure is not None and not (known or observed.sandboxes or observed.containers):
+        return _refused(pod, facts.failure, now)
     is_ending = is_terminating(pod) or facts.failure is not None or old.get("phase") in TERMINAL
 
     def describe(container: Object) -> Object:
@@ -94,6 +96,20 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     elif found == old.get("phase"):
         status |= {name: old[name] for name in ("reason", "message") if name in old}
     return status
+
+
+def _refused(pod: Object, failure: tuple[str, str], now: datetime) -> Object:
+    """Of a pod that the node did not take nothing is told but why: so kubectl shows the reason."""
+    old: Object = pod.get("status") or {}
+    return {
+        **old,
+        "observedGeneration": pod["metadata"].get("generation", 0),
+        "phase": "Failed",
+        "reason": failure[0],
+        "message": failure[1],
+        "startTime": old.get("startTime") or timestamps.format_time(now),
+        "qosClass": old.get("qosClass") or qos_class(pod),
+    }
 
 
 def _known(status: Object) -> dict[str, Object]:

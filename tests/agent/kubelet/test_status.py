@@ -200,3 +200,12 @@ def test_an_end_that_was_final_is_not_taken_back() -> None:
     of = pod(container(restartPolicy="OnFailure"), restartPolicy="Never")
     of["status"] = status(of, observed(instance(exit_code=137)))
     assert "running" in status(of, observed(instance(restarts=1)))["containerStatuses"][0]["state"]
+
+
+def test_of_a_pod_that_was_refused_nothing_is_told_but_why() -> None:
+    facts = Circumstances(("192.0.2.1",), failure=("OutOfcpu", "Pod was rejected: too little"))
+    nothing = Observed()
+    found = status(pod(), nothing, facts)
+    assert (found["phase"], found["reason"]) == ("Failed", "OutOfcpu")
+    assert "containerStatuses" not in found
+    assert status({**pod(), "status": found}, nothing, facts) == found
