@@ -23,7 +23,8 @@ from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.volumes.bindings import Bindings
-from pylet.agent.run import identity_renewal, insist, own_addresses
+from pylet.agent.run import identity_renewal, own_addresses
+from pylet.agent.site import insist
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api.kind import Kind

@@ -115,13 +115,13 @@ _PYPI_KUBERNETES = """
 from kubernetes import client, config
 config.load_kube_config(sys.argv[1])
 pods = client.CoreV1Api().list_namespaced_pod("default", label_selector="app=hello").items
-print(len(pods), {pod.status.phase for pod in pods})
+print(len(pods), {pod.status.phase for pod in pods if not pod.metadata.deletion_timestamp})
 """
 _PYPI_KR8S = """
 import kr8s
 api = kr8s.api(kubeconfig=sys.argv[1])
 pods = list(api.get("pods", namespace="default", label_selector="app=hello"))
-print(len(pods), {pod.status.phase for pod in pods})
+print(len(pods), {pod.status.phase for pod in pods if "deletionTimestamp" not in pod.metadata})
 """
 
 

@@ -35,17 +35,17 @@ def _node_of(config: AgentConfig, cluster: ClusterSettings) -> Callable[[Any], C
     """The embedded agent: a node like any other, that reaches the API without a connection."""
 
     async def beside(running: Any) -> None:
-        from pylet.agent import run
+        from pylet.agent import run, site
         from pylet.agent.join import Credentials, JoinError
         from pylet.aio import services
         from pylet.aio.clock import SystemClock
         from pylet.server.place import Unusable
 
         loopback = running.node(config.node_name)
-        api = run.Api(loopback, loopback, running.pki.ca.certificate)
+        api = site.Api(loopback, loopback, running.pki.ca.certificate)
         try:
             await run.run_node(config, cluster, api, Credentials(config.data_dir / "agent"), SystemClock())
-        except* (run.Unusable, JoinError) as group:
+        except* (site.Unusable, JoinError) as group:
             problems = "; ".join(str(problem) for problem in services.leaves(group))
             raise Unusable(problems) from None
 

@@ -1,0 +1,119 @@
+"""A node's part of the network, put together: each thing runs by itself, and they meet only in the API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from ipaddress import ip_network
+from typing import Any
+
+from pylet.agent.ingress.loop import Ingresses
+from pylet.agent.network.announcing import Announcements
+from pylet.agent.network.dns import Dns
+from pylet.agent.network.loop import Network, NetworkSettings
+from pylet.agent.network.rtnetlink import Rtnetlink
+from pylet.agent.policy.loop import Policies
+from pylet.agent.proxy.loop import Proxy, Sources
+from pylet.agent.proxy.model import Here
+from pylet.agent.proxy.rules import Layout
+from pylet.agent.site import Site
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key
+
+_DNS_SERVICE = Key("kube-system", "kube-dns")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkParts:
+    """`running` are to be run until cancelled; pods can be started once `ready` is set."""
+
+    policies: Policies
+    ready: asyncio.Event
+    running: tuple[Coroutine[Any, Any, None], ...]
+
+
+def network_parts(site: Site) -> NetworkParts:
+    config, cluster, tables, clock = site.config, site.cluster, site.tables, site.clock
+    policies = Policies(site.api.tables, clock, node=config.node_name)
+    network = Network(
+        tables[NODE],
+        site.api.client,
+        clock,
+        NetworkSettings(
+            node_name=config.node_name,
+            node_ips=site.addresses,
+            backend=cluster.network_backend,
+            service_cidrs=cluster.service_cidrs,
+            cni_bin_dir=config.cni_bin_dir,
+            cni_conf_dir=config.cni_conf_dir,
+            ipam_dir=config.data_dir / "agent" / "ipam",
+            wireguard_dir=config.data_dir / "agent" / "wireguard",
+        ),
+    )
+    layout = Layout(
+        cluster_cidrs=cluster.cluster_cidrs,
+        service_cidrs=cluster.service_cidrs,
+        masquerades_pods=cluster.network_backend != "none",
+    )
+    proxy = Proxy(
+        Sources(services=tables[SERVICE], slices=tables[ENDPOINT_SLICE], nodes=tables[NODE], pods=tables[POD]),
+        clock,
+        here=Here(
+            config.node_name,
+            addresses=_node_port_addresses(config.nodeport_addresses, site.addresses),
+            external_ips=config.allow_external_ips,
+        ),
+        layout=layout,
+        own=frozenset({_DNS_SERVICE}),
+    )
+    dns = Dns(
+        tables[SERVICE],
+        tables[ENDPOINT_SLICE],
+        clock,
+        address=cluster.cluster_dns,
+        domain=cluster.cluster_domain,
+        upstreams=site.nameservers,
+    )
+    announcements = Announcements(
+        tables[SERVICE],
+        tables[ENDPOINT_SLICE],
+        tables[NODE],
+        clock,
+        node=config.node_name,
+        node_ips=site.addresses,
+    )
+    ingresses = Ingresses(
+        site.api.client,
+        site.api.tables,
+        tables[SERVICE],
+        tables[ENDPOINT_SLICE],
+        tables[NODE],
+        clock,
+        node=config.node_name,
+        directory=config.data_dir / "agent" / "ingress",
+        custom=site.api.custom,
+    )
+    running = (
+        policies.run(),
+        ingresses.run(),
+        network.run(),
+        proxy.run(),
+        dns.run(),
+        dns.follow(site.api.tables),
+        announcements.run(),
+    )
+    return NetworkParts(policies, network.ready, running)
+
+
+def _node_port_addresses(cidrs: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:
+    """The node's own addresses, or those of its addresses that are in these networks: never a loopback one."""
+    if not cidrs:
+        return own
+    networks = [ip_network(cidr) for cidr in cidrs]
+    with Rtnetlink() as kernel:
+        found = {address.ip for address in kernel.addresses() if not address.ip.is_loopback}
+    return tuple(sorted(str(ip) for ip in found if any(ip in network for network in networks)))

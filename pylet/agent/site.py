@@ -1,0 +1,71 @@
+"""What a node's parts are put together from: where it is, what it was told, and how it reaches the API."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pylet.agent.config import AgentConfig
+from pylet.agent.join import Credentials
+from pylet.aio.clock import Clock
+from pylet.api.clustersettings import ClusterSettings
+from pylet.api.errors import ApiError
+from pylet.api.kind import Kind
+from pylet.client.interface import Client, Tables, Unreachable
+from pylet.client.servers import Servers
+from pylet.client.view import Table
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = (0.5, 15.0)
+
+
+class Unusable(Exception):
+    """The agent cannot start as it is configured; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """How this node reaches the API; `ca` is the file that says whose certificates to trust."""
+
+    client: Client
+    tables: Tables
+    ca: Path
+    reconnect: Callable[[], Awaitable[None]] | None = None
+    """Give up connections from addresses this machine does not have any more."""
+    servers: Servers | None = None
+    """To keep tunnels to; None where the server is in this process."""
+    custom: Tables | None = None
+    """Tables of custom kinds; without these they are watched through the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """`tables` are those that several parts read: this node's pods, all Services, EndpointSlices and Nodes."""
+
+    config: AgentConfig
+    cluster: ClusterSettings
+    api: Api
+    credentials: Credentials
+    clock: Clock
+    addresses: tuple[str, ...]
+    nameservers: tuple[str, ...]
+    searches: tuple[str, ...]
+    tables: Mapping[Kind, Table]
+
+
+async def insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> None:
+    """Try until the API answers; what it refuses for good is raised by the attempt itself."""
+    delay, longest = _RETRY_SECONDS
+    while True:
+        try:
+            await attempt()
+            return
+        except Unreachable as away:
+            log.warning("%s; trying again in %.1f s", away.message, delay)
+        except ApiError as refused:
+            log.warning("the API refuses: %s; trying again in %.1f s", refused.message, delay)
+        await clock.sleep(delay)
+        delay = min(delay * 2, longest)
