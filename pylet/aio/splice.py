@@ -15,20 +15,24 @@ class _Side(asyncio.Protocol):
     """One end: what arrives here is written to `peer`."""
 
     def __init__(self, ended: asyncio.Event) -> None:
+        self.own: asyncio.Transport | None = None
         self.peer: asyncio.Transport | None = None
         self._ended = ended
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Nothing is read before the other side is there to take it. (uvloop's transports are no asyncio.Transport.)
-        cast(asyncio.Transport, transport).pause_reading()
+        self.own = cast(asyncio.Transport, transport)
+        self.own.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         if self.peer is not None and not self.peer.is_closing():
             self.peer.write(data)
 
     def eof_received(self) -> bool:
-        if self.peer is None or self.peer.is_closing() or not self.peer.can_write_eof():
+        if self.peer is None or self.peer.is_closing():
             return False
+        if not (self.own and self.own.can_write_eof() and self.peer.can_write_eof()):
+            return False  # TLS knows no half-closed connection: all of it ends
         self.peer.write_eof()
         return True
 
@@ -66,7 +70,7 @@ async def splice(
     connect = connect or asyncio.get_running_loop().create_connection
     far, far_side = await connect(lambda: _Side(ended), host, port, ssl=tls, server_hostname=server_hostname)
     near_side = _Side(ended)
-    near_side.peer, far_side.peer = far, near
+    near_side.own, near_side.peer, far_side.peer = near, far, near
     near.set_protocol(near_side)
     try:
         far.write(head)

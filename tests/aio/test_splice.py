@@ -1,6 +1,9 @@
 import asyncio
+from typing import Any
 
-from pylet.aio.splice import splice
+import pytest
+
+from pylet.aio.splice import _Side, splice
 
 
 async def test_bytes_pass_both_ways_and_both_connections_end_together() -> None:
@@ -35,3 +38,24 @@ async def test_bytes_pass_both_ways_and_both_connections_end_together() -> None:
 async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
     writer.write(data)
     await writer.drain()
+
+
+class Transport:
+    def __init__(self, *, half_closes: bool) -> None:
+        self.half_closes, self.said_eof = half_closes, False
+
+    def can_write_eof(self) -> bool:
+        return self.half_closes
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write_eof(self) -> None:
+        self.said_eof = True
+
+
+@pytest.mark.parametrize(("own", "peer"), [(True, True), (True, False), (False, True)])
+def test_one_direction_ends_alone_only_where_both_connections_can_be_half_closed(own: bool, peer: bool) -> None:
+    side: Any = _Side(asyncio.Event())
+    side.own, side.peer = Transport(half_closes=own), Transport(half_closes=peer)
+    assert side.eof_received() is side.peer.said_eof is (own and peer)

@@ -174,7 +174,9 @@ class Ingresses:
         self._wake.set()
 
     def _node_changed(self, before: Entry | None, after: Entry | None) -> None:
-        if after is not None and after.key == self._node and self._opening is None and self._is_asked():
+        if after is None or after.key != self._node:
+            return
+        if before is None or (self._opening is None and self._is_asked()):
             self._wake.set()
 
     def _service_changed(self, before: Entry | None, after: Entry | None) -> None:
@@ -261,7 +263,7 @@ class Ingresses:
         self._told = problems
 
     async def _say(self, *, serves: bool) -> None:
-        if serves == self._serves:
+        if serves == self._serves or self._node not in self._nodes.entries:  # said when the node is there
             return
         annotations = {SERVES: "true" if serves else None}
         try:

@@ -46,6 +46,7 @@ class World:
         self.written: list[tuple[Kind, Any]] = []
         self._revision = 0
         self.put(INGRESS_CLASS, {"metadata": {"name": "pylet"}, "spec": {"controller": "pylet.io/ingress"}})
+        self.put(NODE, {"metadata": {"name": "here"}})
 
     async def table(self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "") -> Table:
         return self.tables[kind]
@@ -115,6 +116,16 @@ async def _until(check: Callable[[], Any]) -> None:
     async with asyncio.timeout(10):
         while not check():  # noqa: ASYNC110 (of another process)
             await asyncio.sleep(0.01)
+
+
+async def test_nothing_is_said_of_a_node_that_is_not_yet_registered(tmp_path: Path) -> None:
+    world = World(tmp_path / "ingress")
+    world.tables[NODE].remove(Key("", "here"))
+    async with running(world):
+        await asyncio.sleep(0.1)
+        assert world.serves == []
+        world.put(NODE, {"metadata": {"name": "here"}})
+        await _until(lambda: world.serves == [None])
 
 
 async def test_without_an_ingress_nothing_is_started_or_written(tmp_path: Path) -> None:
