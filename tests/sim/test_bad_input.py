@@ -60,7 +60,7 @@ async def assert_quiet(cluster: Cluster) -> None:
 OUT_OF_REACH = {"matchLabels": LABELS, "matchExpressions": [{"key": "app", "operator": "In", "values": []}]}
 REFUSED = {
     "fewer than no replicas": (workload("Deployment", replicas=-1), "greater than or equal to 0"),
-    "more replicas than there are numbers": (workload("Deployment", replicas=2**31), ""),
+    "more replicas than there are numbers": (workload("Deployment", replicas=2**31), "of type int32"),
     "a selector that selects nothing": (workload("Deployment", selector=OUT_OF_REACH), "values"),
     "a selector that misses its own template": (
         workload("ReplicaSet", selector={"matchLabels": {"app": "other"}}),
@@ -73,7 +73,7 @@ REFUSED = {
     ),
     "more indexes than a Job may have": (
         workload("Job", parallelism=100_001, completions=1, completionMode="Indexed", pod={"restartPolicy": "Never"}),
-        "",
+        "must be less than or equal to 100000 when completion mode is Indexed",
     ),
 }
 
