@@ -268,7 +268,8 @@ def test_a_claim_waits_for_its_pod_and_takes_it_to_its_volume(keys: Path) -> Non
             said = condition_of(cluster.get(POD, "user"), "PodScheduled")
             assert said is not None
             assert said["message"].startswith(
-                "0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind. preemption: "
+                "0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind. "
+                "no new claims to deallocate, preemption: "
                 "0/3 nodes are available: 3 Preemption is not helpful for scheduling."
             )
             await cluster.apply(_local_volume("node-1"))

@@ -11,7 +11,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig, labels_of
 from pylet.cli.why.cause import Cause
 from pylet.cli.why.world import World
-from pylet.server.scheduler.decide import Placement, decide
+from pylet.server.scheduler.decide import Broken, Placement, decide
 from pylet.server.scheduler.model import Pending, PodInfo, counts_on_node
 from pylet.server.scheduler.plugins import PROFILE
 from pylet.server.scheduler.snapshot import Snapshot
@@ -29,7 +29,10 @@ def unplaced(pod: Object, world: World) -> list[Cause]:
         return [Cause(f"it waits for the scheduler {scheduler}", advice="run that scheduler, or name none")]
     snapshot = _snapshot(world)
     pending = Pending(pod)
-    found = decide(pending, snapshot, PROFILE)
+    try:
+        found = decide(pending, snapshot, PROFILE)
+    except Broken as broken:
+        return [Cause(str(broken))]
     if isinstance(found, Placement):
         return [Cause(f"{found.node} could take it now; the scheduler tries it again within seconds")]
     if not found.nodes:

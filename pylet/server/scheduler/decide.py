@@ -31,6 +31,10 @@ class Refusal(NamedTuple):
     is_final: bool = False
 
 
+class Broken(Exception):
+    """What a pod asks for is such that there is no deciding about it; the message says how."""
+
+
 Check: TypeAlias = Callable[[NodeInfo], Refusal | None]
 Score: TypeAlias = Callable[[NodeInfo], int]
 

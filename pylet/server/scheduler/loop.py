@@ -22,33 +22,35 @@ from pylet.api.kind import Kind
 from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
 from pylet.api.kinds.csinode import KIND as CSI_NODE
 from pylet.api.kinds.csistoragecapacity import KIND as CAPACITY
+from pylet.api.kinds.deviceclass import KIND as DEVICE_CLASS
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.resourceclaim import KIND as RESOURCE_CLAIM
+from pylet.api.kinds.resourceslice import KIND as SLICE
 from pylet.api.kinds.storageclass import KIND as CLASS
 from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
 from pylet.api.object import Object, dig, is_terminating, labels_of
 from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
-from pylet.server.scheduler import volumes
 from pylet.server.scheduler.acting import Writer
-from pylet.server.scheduler.decide import Change, Placement, Profile, Unschedulable, decide
+from pylet.server.scheduler.decide import Broken, Change, Placement, Profile, Unschedulable, decide
 from pylet.server.scheduler.model import Pending, PodInfo, counts_on_node
 from pylet.server.scheduler.plugins import PROFILE
+from pylet.server.scheduler.plugins.dynamic_resources import PLUGIN as DEVICES
 from pylet.server.scheduler.preempt import Preemption, Useless, preempt
+from pylet.server.scheduler.preparing import Claimed, Preparing, Unprepared
 from pylet.server.scheduler.queue import Queue
 from pylet.server.scheduler.snapshot import Snapshot
-from pylet.server.scheduler.volumes import Binding
 
 log = logging.getLogger(__name__)
 
 _BINDINGS = 64  # in flight at a time
 _YIELD_AFTER = 16  # decisions between two breaths of the loop: each takes up to a few milliseconds
-_VOLUMES_SECONDS = 600.0
 _MESSAGE_BYTES = 1024
-_OTHERS = (VOLUME, CLAIM, CLASS, CSI_NODE, CSI_DRIVER, CAPACITY, ATTACHMENT)
+_OTHERS = (VOLUME, CLAIM, CLASS, CSI_NODE, CSI_DRIVER, CAPACITY, ATTACHMENT, RESOURCE_CLAIM, SLICE, DEVICE_CLASS)
 
 
 class Scheduler:
@@ -66,13 +68,13 @@ class Scheduler:
         }
         self._snapshot = Snapshot(View(tables))
         self._writer = Writer(client, clock)
+        self._preparing = Preparing(client, self._writer, self._snapshot, clock)
         self._recorders = {name: Recorder(client, clock, name) for name in self._profiles}
         self._queue = Queue()
         self._pending: dict[str, Entry] = {}  # by uid: every pod of ours that has no node yet
         self._refused: dict[str, Pending] = {}  # of these, those that were refused: as they were then
         self._assumed: set[str] = set()
         self._preempting: set[str] = set()
-        self._volumes_heard: set[asyncio.Event] = set()
         self._work = asyncio.Event()
         self._start = 0
         self._turn = 0
@@ -117,12 +119,10 @@ class Scheduler:
             self._tell(NODE, before, after)
 
     def _other_changed(self, kind: Kind, before: Entry | None, after: Entry | None) -> None:
-        self._look_at_volumes()
+        self._preparing.look()
+        if kind is RESOURCE_CLAIM and (ledger := self._snapshot.devices) is not None:
+            ledger.hear(None if before is None else before.object, None if after is None else after.object)
         self._tell(kind, before, after)
-
-    def _look_at_volumes(self) -> None:
-        for heard in self._volumes_heard:
-            heard.set()
 
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
         if after is None or not counts_on_node(after.object):
@@ -139,7 +139,7 @@ class Scheduler:
         uid = entry.uid
         self._forget(uid)
         self._assumed.discard(uid)
-        self._look_at_volumes()
+        self._preparing.look()
         home = self._snapshot.home_of(uid)
         if home is None and not dig(entry.object, "status", "nominatedNodeName"):
             return
@@ -224,8 +224,17 @@ class Scheduler:
                 await self._rest()
                 continue
             self._refused.pop(uid, None)
+            pod = Pending(self._pending[uid].object)
+            if self._claims_devices(pod) and DEVICES.waits(pod, self._snapshot):
+                self._refused[uid] = pod  # without a word: its claims are still to be made
+                self._queue.park(uid, frozenset((DEVICES.name,)))
+                continue
             try:
-                work, is_binding = self._attempt(Pending(self._pending[uid].object))
+                work, is_binding = self._attempt(pod)
+            except Broken as failed:
+                self.counts["error"] += 1
+                self._queue.retry(uid)
+                work, is_binding = self._report(pod.pod, str(failed)), False
             except Exception:  # what is wrong with one pod, or one plugin, must not keep others from their places
                 log.exception("cannot decide on pod %s", self._pending[uid].key)
                 self._queue.retry(uid)
@@ -239,6 +248,11 @@ class Scheduler:
             if decided % _YIELD_AFTER == 0 or not is_binding:
                 await asyncio.sleep(0)
 
+    def _claims_devices(self, pod: Pending) -> bool:
+        if not pod.spec.get("resourceClaims"):
+            return False
+        return (self._profile_of(pod.pod).scheduler_name, DEVICES.name) in self._plugins
+
     def _attempt(self, pod: Pending) -> tuple[Coroutine[Any, Any, None], bool]:
         """Decide, and have it count; what is left to be written, and whether it is a binding and no more."""
         profile = self._profile_of(pod.pod)
@@ -246,10 +260,11 @@ class Scheduler:
         match decide(pod, self._snapshot, profile, self._start, self._turn):
             case Placement(node, examined):
                 self._start += examined
-                binding = self._claim_volumes(pod, node) if pod.claims else None
+                has_devices = self._claims_devices(pod)
+                claimed = self._preparing.claim(pod, node, has_devices) if pod.claims or has_devices else None
                 self._assume(pod, node)
-                if binding is not None:
-                    return self._bind_with_volumes(pod, binding), False
+                if claimed is not None:
+                    return self._bind_prepared(pod, claimed), False
                 return self._bind(pod, node), True
             case Unschedulable() as refused:
                 self._start += len(refused.refusals)
@@ -279,17 +294,21 @@ class Scheduler:
         self._queue.park(pod.uid, refused.refused_by)
         nominated: str | None = ""
         victims: tuple[PodInfo, ...] = ()
+        idle, words = None, "no new claims to deallocate"
+        if self._claims_devices(pod):
+            idle = DEVICES.idle_claim(pod, self._snapshot)
+            words = "still not schedulable" if idle is None else "deallocation of ResourceClaim completed"
         if refused.nodes and profile.may_preempt:
             match preempt(pod, refused, self._snapshot, profile, self._turn):
                 case Preemption(node, victims):
                     nominated = node
                     self._preempting.add(pod.uid)
                 case Useless(message, keeps_nomination):
-                    refused = replace(refused, after=f"preemption: {message}")
+                    refused = replace(refused, after=f"{words}, preemption: {message}")
                     nominated = None if keeps_nomination else ""
         if nominated is not None:
             self._snapshot.nominate(pod, nominated)
-        return self._write_refusal(pod, refused.message, nominated, victims)
+        return self._write_refusal(pod, refused.message, nominated, victims, idle)
 
     # ---- acting
 
@@ -299,45 +318,27 @@ class Scheduler:
         self._assumed.add(pod.uid)
         self._snapshot.put_pod(pod, node)
 
-    def _claim_volumes(self, pod: Pending, node: str) -> Binding | None:
-        """What the pod's claims will be bound to counts as given from now on; None when nothing is left to bind."""
-        view, assumed = self._snapshot.view, self._snapshot.assumed
-        claims = volumes.claims_of(pod, view)
-        if claims is None or not claims.waiting:
-            return None
-        found = volumes.candidates(claims, view, assumed)
-        planned = volumes.plan(claims, found, self._snapshot.nodes[node], view, assumed)
-        return volumes.assume(planned, assumed) if isinstance(planned, Binding) else None
+    async def _bind_prepared(self, pod: Pending, claimed: Claimed) -> None:
+        """First what its claims are to have."""
 
-    async def _bind_with_volumes(self, pod: Pending, binding: Binding) -> None:
-        """The volumes first: it can take their provisioner minutes."""
+        def tell(reason: str, message: str) -> None:
+            self._recorder_of(pod.pod).tell(pod.pod, "Normal", reason, message)
+
         try:
-            await self._writer.nominate(pod.pod, binding.node)
-            await self._writer.bind_volumes(binding)
-            await self._until_bound(pod.uid, binding)
-        except ApiError as failed:
-            await self._give_back(pod, binding.node, failed.message)
-        except (volumes.Unusable, TimeoutError) as failed:
-            why = str(failed) or "context deadline exceeded"
-            await self._give_back(pod, binding.node, f"binding volumes: {why}")
+            await self._preparing.prepare(pod, claimed, tell, lambda: pod.uid in self._assumed)
+        except Unprepared as failed:
+            await self._release(pod, claimed)
+            await self._give_back(pod, claimed.node, str(failed))
         else:
-            await self._bind(pod, binding.node)
+            await self._bind(pod, claimed.node)
+            if pod.uid in self._pending:
+                await self._release(pod, claimed)
         finally:
-            volumes.forget(binding, self._snapshot.assumed)
+            self._preparing.forget(claimed)
 
-    async def _until_bound(self, uid: str, binding: Binding) -> None:
-        """Raises: Unusable, TimeoutError."""
-        heard = asyncio.Event()
-        self._volumes_heard.add(heard)
-        try:
-            async with asyncio.timeout(_VOLUMES_SECONDS):
-                while not volumes.is_done(binding, self._snapshot.view):
-                    heard.clear()
-                    await heard.wait()
-                    if uid not in self._assumed:
-                        raise volumes.Unusable("pod does not exist any more")
-        finally:
-            self._volumes_heard.discard(heard)
+    async def _release(self, pod: Pending, claimed: Claimed) -> None:
+        for before, after in await self._preparing.give_back(pod, claimed):
+            self._hear(Change(RESOURCE_CLAIM, before, after))
 
     async def _bind(self, pod: Pending, node: str) -> None:
         try:
@@ -364,12 +365,17 @@ class Scheduler:
         self._pending[pod.uid] = current
         self._queue.retry(pod.uid)
         self._work.set()
-        self._recorder_of(pod.pod).tell(pod.pod, "Warning", "FailedScheduling", message)
-        await self._writer.refused(current.object, "SchedulerError", message, "")
+        await self._report(current.object, message)
+
+    async def _report(self, pod: Object, message: str) -> None:
+        self._recorder_of(pod).tell(pod, "Warning", "FailedScheduling", message)
+        await self._writer.refused(pod, "SchedulerError", message, "")
 
     async def _write_refusal(
-        self, pod: Pending, message: str, nominated: str | None, victims: tuple[PodInfo, ...]
+        self, pod: Pending, message: str, nominated: str | None, victims: tuple[PodInfo, ...], idle: Object | None
     ) -> None:
+        if idle is not None:
+            await self._preparing.deallocate(idle)
         shown = message if len(message) <= _MESSAGE_BYTES else f"{message[: _MESSAGE_BYTES - 4]} ..."
         self._recorder_of(pod.pod).tell(pod.pod, "Warning", "FailedScheduling", shown)
         await self._writer.refused(pod.pod, "Unschedulable", message, nominated)
@@ -411,7 +417,7 @@ def _on(pod: Object, node: str) -> Object:
 
 def _asks(pod: Object) -> Object:
     """What of a pod decides where it may go."""
-    return {**pod["spec"], "labels": labels_of(pod)}
+    return {**pod["spec"], "labels": labels_of(pod), "made": dig(pod, "status", "resourceClaimStatuses")}
 
 
 def _offers(node: Object) -> Object:

@@ -9,15 +9,19 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pylet.api.kinds.namespace import KIND as NAMESPACE
+from pylet.api.kinds.resourceclaim import KIND as RESOURCE_CLAIM
 from pylet.api.object import Key, Object
 from pylet.api.selector import LabelSelector
 from pylet.client.view import View
 from pylet.server.scheduler.model import NodeInfo, PodInfo
 from pylet.server.scheduler.terms import Term, Weighted
 from pylet.server.scheduler.volumes import Assumed
+
+if TYPE_CHECKING:
+    from pylet.server.scheduler.devices.ledger import Ledger
 
 _TALLIES = 256  # remembered: one for each selector somebody spreads by or keeps away from
 _SHAPES = 64  # remembered, each with what plugins said of every node
@@ -121,6 +125,7 @@ class Snapshot:
         self.claim_users: dict[Key, int] = {}
         self.image_nodes: dict[str, int] = {}
         self.assumed = Assumed()
+        self.devices: Ledger | None = None
         self.nominated: dict[str, dict[str, PodInfo]] = {}
         self._generation = 0
         self._homes: dict[str, tuple[PodInfo, NodeInfo]] = {}
@@ -215,6 +220,16 @@ class Snapshot:
             node.generation, node.pods = generation, pods
 
     # ---- questions
+
+    def device_ledger(self) -> Ledger:
+        """Made when the first pod claims devices, and from then on to be told of claims that change."""
+        if self.devices is None:
+            from pylet.server.scheduler.devices.ledger import Ledger
+
+            self.devices = Ledger()
+            for claim in self.view.select(RESOURCE_CLAIM):
+                self.devices.hear(None, claim)
+        return self.devices
 
     def ordered(self) -> list[NodeInfo]:
         """Nodes with their zones taking turns, so that the first so many are from everywhere."""

@@ -6,6 +6,7 @@ The order and the weights are upstream's (`pkg/scheduler/apis/config/v1/default_
 from pylet.server.scheduler.decide import Profile
 from pylet.server.scheduler.plugins import (
     balanced_allocation,
+    dynamic_resources,
     image_locality,
     inter_pod_affinity,
     node_affinity,
@@ -36,6 +37,7 @@ PROFILE = Profile(
         (volume_zone.PLUGIN, 0),
         (pod_topology_spread.PLUGIN, 2),
         (inter_pod_affinity.PLUGIN, 2),
+        (dynamic_resources.PLUGIN, 2),
         (balanced_allocation.PLUGIN, 1),
         (image_locality.PLUGIN, 1),
         (node_declared_features.PLUGIN, 0),
