@@ -184,7 +184,7 @@ class _Parser:
             key = self._take()
         if not key or key in _SPECIAL:
             raise ValueError(f"found '{key}', expected: identifier")
-        _refuse("key", key, names.qualified_name(key))
+        _refuse("<nil>", key, names.qualified_name(key))
         if self._peek() in ("", ","):
             return Requirement(key, "!" if absent else "exists")
         if absent:
@@ -222,10 +222,11 @@ class _Parser:
                 value = ""
                 if token == ")":
                     return tuple(sorted(found))
-            elif not token or token in _SPECIAL:
-                raise ValueError(f"found '{token}', expected: ',', or identifier")
             elif value:
                 raise ValueError(f"found '{token}', expected: ',' or ')'")
+            elif not token or token in _SPECIAL:
+                wanted = "',', or identifier" if found else "',', ')' or identifier"
+                raise ValueError(f"found '{token}', expected: {wanted}")
             else:
                 value = token
 

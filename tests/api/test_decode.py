@@ -124,8 +124,23 @@ BOMB = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
         pytest.param(
             b'{"kind":"Pod","apiVersion":"v2"}',
             "application/json",
-            "the API version in the data (v2) does not match the expected API version (v1)",
+            'Pod in version "v2" cannot be handled as a Pod: '
+            'no kind "Pod" is registered for version "v2" in scheme "pkg/api/legacyscheme/scheme.go:30"',
             id="another version",
+        ),
+        pytest.param(
+            b'{"kind":"Pod","apiVersion":"a/b/c"}',
+            "application/json",
+            "the object provided is unrecognized (must be of type Pod): "
+            'unexpected GroupVersion string: a/b/c ({"kind":"Pod","apiVersion":"a/ ...)',
+            id="no version",
+        ),
+        pytest.param(
+            b'{"kind":7}',
+            "application/json",
+            "the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: "
+            'json: cannot unmarshal number into Go struct field .kind of type string ({"kind":7})',
+            id="a number for a kind",
         ),
         pytest.param(
             b'{"kind":"Deployment","apiVersion":"apps/v1"}',
@@ -137,7 +152,7 @@ BOMB = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
         pytest.param(
             b"a: b: c",
             "application/yaml",
-            "the object provided is unrecognized (must be of type Pod): error converting YAML to JSON: yaml: line 1: "
+            "the object provided is unrecognized (must be of type Pod): yaml: "
             "mapping values are not allowed in this context (613a20623a2063)",
             id="no YAML",
         ),

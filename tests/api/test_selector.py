@@ -34,7 +34,7 @@ def test_label_selector_selects(text: str, selects: bool) -> None:
         pytest.param("=a", "found '=', expected: !, identifier, or 'end of string'", id="no key"),
         pytest.param("a b", "found 'b', expected: in, notin, =, ==, !=, gt, lt", id="no operator"),
         pytest.param("a in b", r"found 'b' expected: '\('", id="no parenthesis"),
-        pytest.param("a in (b", r"found '', expected: ',', or identifier", id="no closing parenthesis"),
+        pytest.param("a in (b", r"found '', expected: ',' or '\)'", id="no closing parenthesis"),
         pytest.param("a=b=c", "found '=', expected: ',' or 'end of string'", id="two operators"),
         pytest.param("a/b/c=d", 'Invalid value: "a/b/c"', id="a bad key"),
         pytest.param("a=-", 'Invalid value: "-"', id="a bad value"),

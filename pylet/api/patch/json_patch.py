@@ -28,6 +28,8 @@ def apply(obj: Object, patch: Any) -> Object:
         raise TooLarge(f"The allowed maximum operations in a JSON patch is {_MOST_OPERATIONS}, got {len(patch)}")
     document = _Document(deepcopy(obj))
     for operation in patch:
+        if operation is None:
+            raise Unprocessable("Unexpected kind: unknown")
         if not isinstance(operation, dict):
             raise BadPatch(_DECODING.format(json_word(operation), "handlers.jsonPatchOp"))
         for name in ("op", "path", "from"):

@@ -46,6 +46,9 @@ def parse(raw: bytes, content_type: str = "application/json") -> Document:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as bad:
+        text = raw.decode(errors="replace").encode()
+        if text != raw:  # Go takes what is no UTF-8 for U+FFFD
+            return parse(text)
         raise BadRequest(_go_words(raw, bad)) from bad
     return Document(value, [f'duplicate field "{path}"' for path in _duplicates(raw, value)])
 
@@ -81,14 +84,17 @@ def of_kind(
         obj = {} if document.value is None else document.value
         if not isinstance(obj, dict):
             raise BadRequest(f"{_NO_KIND}{schema.Mismatch(obj, _TYPE_META)}")
+        _check_words(obj)
     except BadRequest as bad:
         unrecognized = f"the object provided is unrecognized (must be of type {kind.name})"
-        raise BadRequest(f"{unrecognized}: {bad.message} ({_summary(raw)})") from bad
+        why = bad.message.removeprefix("error converting YAML to JSON: ")
+        raise BadRequest(f"{unrecognized}: {why} ({_summary(raw)})") from bad
     if kind.schema is not None:
         _check_type_meta(kind, obj, raw)
-    named, version = obj.setdefault("kind", kind.name), obj.setdefault("apiVersion", kind.api_version)
+    named = obj["kind"] = obj.get("kind") or kind.name
+    version = obj["apiVersion"] = obj.get("apiVersion") or kind.api_version
     if (named, version) != (kind.name, kind.api_version):
-        raise BadRequest(_wrong_kind(kind, str(named), str(version)))
+        raise BadRequest(_wrong_kind(kind, named, version))
     if content_type == PROTOBUF_TYPE:
         obj |= _message(kind, raw)
     twice = document.duplicates
@@ -196,7 +202,29 @@ def _summary(raw: bytes) -> str:
     return (head.decode(errors="replace") if raw[:1] == b"{" else head.hex()) + (" ..." if len(raw) > 30 else "")
 
 
+def _check_words(obj: Object) -> None:
+    """Whether kind and apiVersion can be read. Raises: BadRequest."""
+    for field in ("apiVersion", "kind"):
+        if not isinstance(obj.get(field) or "", str):
+            what = str(schema.Mismatch(obj[field], "string")).partition(" into ")[0]
+            raise BadRequest(f"{_NO_KIND}{what} into Go struct field .{field} of type string")
+    version = obj.get("apiVersion") or ""
+    if version.count("/") > 1:
+        raise BadRequest(f"unexpected GroupVersion string: {version}")
+
+
+def not_registered(kind: Kind, version: str, named: str) -> str:
+    """Why nothing built in is of that version and kind, or ""."""
+    from pylet.api import kinds
+
+    if kind.schema is not None or kinds.by_kind(*version.rpartition("/")[::2], named) is not None:
+        return ""
+    return f'no kind "{named}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+
+
 def _wrong_kind(kind: Kind, named: str, version: str) -> str:
+    if unknown := not_registered(kind, version, named):
+        return f'{named} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.name}: {unknown}'
     if named == kind.name:
         return f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
     given = version.rpartition("/")[2]

@@ -33,10 +33,15 @@ def load(raw: bytes) -> tuple[Any, list[str]]:
         finally:
             loader.dispose()
     except yaml.MarkedYAMLError as bad:
-        line = f"line {bad.problem_mark.line + 1}: " if bad.problem_mark else ""
-        raise BadRequest(f"error converting YAML to JSON: yaml: {line}{bad.problem}") from bad
+        raise BadRequest(f"error converting YAML to JSON: yaml: {_place(bad)}{bad.problem}") from bad
     except (yaml.YAMLError, ValueError) as bad:
         raise BadRequest(f"error converting YAML to JSON: yaml: {bad}") from bad
+
+
+def _place(bad: yaml.MarkedYAMLError) -> str:
+    """Where go-yaml sees the problem: nowhere, in a first line."""
+    marks = [mark.line for mark in (bad.context_mark, bad.problem_mark) if mark and mark.line]
+    return f"line {marks[0] + isinstance(bad, yaml.scanner.ScannerError)}: " if marks else ""
 
 
 class _Reader:

@@ -96,8 +96,8 @@ def wants_indent(asked: str, user_agent: str) -> bool:
 
 def content_type(header: str) -> str:
     """The media type of a body; an absent header means JSON. Raises: UnsupportedMediaType."""
-    type_ = header.partition(";")[0].strip().lower()
-    if type_ in ("", *_SERVED):
+    type_, *params = (part.strip().lower() for part in header.split(";"))
+    if all("=" in param for param in params) and type_ in ("", *_SERVED):
         return type_ or JSON_TYPE
     raise unsupported(_SERVED)
 

@@ -65,6 +65,12 @@ def check_timeout(query: Mapping[str, str]) -> None:
         raise BadRequest(f"invalid timeout specified in the request URL - time: invalid duration {quoted(text)}")
 
 
+def refuse_export(query: Mapping[str, str]) -> None:
+    """Raises: BadRequest."""
+    if flag(query, "export"):
+        raise BadRequest("the export parameter, deprecated since v1.14, is no longer supported")
+
+
 def of_write(verb: str, query: MultiMapping[str], user_agent: str, *, applies: bool) -> WriteOptions:
     """Raises: Invalid."""
     if verb not in _WRITES:

@@ -62,7 +62,10 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
             del head["rows"]
             rows = (table.row(kind, obj(kind, entry), now, include=include) for entry in page.entries)
             return _written(head, "rows", rows, media)
-        case Shape.METADATA_LIST | Shape.METADATA:
+        case Shape.METADATA:
+            go_type = f"*{kind.group.partition('.')[0] or 'core'}.{kind.list_kind}"
+            raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({go_type})")
+        case Shape.METADATA_LIST:
             head = metadata.partial_list((), meta, _meta_version(media))
             del head["items"]
             objects = (metadata.partial(obj(kind, entry), _meta_version(media)) for entry in page.entries)

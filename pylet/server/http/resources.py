@@ -152,11 +152,11 @@ class Resources:
         """Raises: ApiError."""
         if info.subresource and info.subresource not in kind.subresources:
             raise not_found() if kind.schema is None else NotFound(kind.group, kind.plural, info.name)
-        if kind.schema is not None and bool(info.namespace) > kind.namespaced:
+        if not _is_placed(info, kind):
+            if kind.schema is None:
+                raise not_found()
             return Answer.text(_NO_PAGE, 404)
-        if kind.schema is not None and kind.namespaced and not info.namespace and info.verb not in _ACROSS:
-            return Answer.text(_NO_PAGE, 404)
-        if info.verb not in verbs_of(kind, info.subresource) or not _fits(info):
+        if info.verb not in verbs_of(kind, info.subresource) or not _fits(info, kind) or http.method == "HEAD":
             raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
         call = self._call(http, info, kind, user)
         if kind.warning:
@@ -201,6 +201,7 @@ class Resources:
     # ---- reading
 
     async def _get(self, call: Call) -> Answer:
+        options.refuse_export(call.query)
         entry = await self._registry.get(call.request, call.query.get("resourceVersion", ""))
         return self._shown(call, entry, 200)
 
@@ -385,8 +386,21 @@ def _has_protobuf(kind: Kind) -> bool:
     return protobuf.has_message(kind.definition)
 
 
-def _fits(info: RequestInfo) -> bool:
+def _is_placed(info: RequestInfo, kind: Kind) -> bool:
+    """Whether the path is one that this kind has: in a namespace or in none, and nothing behind the subresource."""
+    if info.rest:
+        return False
+    if not kind.namespaced:
+        return info.namespace in ("", info.name if info.resource == "namespaces" else "")
+    if info.namespace or info.verb in _ACROSS:
+        return True
+    return kind.schema is None and not info.name and "list" in kind.verbs
+
+
+def _fits(info: RequestInfo, kind: Kind) -> bool:
     """Whether the verb belongs on this path: writes of one object need its name, a plain create has none."""
+    if kind.namespaced and not info.namespace and kind.schema is None and info.verb not in ("list", "watch"):
+        return False
     if info.verb in ("update", "patch"):
         return bool(info.name)
     return info.verb != "create" or bool(info.name) == bool(info.subresource)

@@ -64,6 +64,21 @@ _PODS_STAY = (
 )
 
 
+_FREE_FINALIZERS = {
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "coordination.k8s.io",
+    "events.k8s.io",
+    "policy",
+}
+
+
+def knows_finalizers(kind: Kind) -> bool:
+    """Whether finalizers without a domain have to be Kubernetes' own."""
+    return kind.schema is None and kind.group not in _FREE_FINALIZERS and kind.name != "Event"
+
+
 def delete_warnings(kind: Kind, propagation: str) -> tuple[str, ...]:
     return (_PODS_STAY,) if kind.resource == "jobs.batch" and not propagation else ()
 

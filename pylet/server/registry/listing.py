@@ -6,10 +6,10 @@ Source: apiserver pkg/storage/continue.go, etcd3/errors.go, cacher; apimachinery
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -24,6 +24,7 @@ from pylet.server.registry.selection import Selection
 
 EXACT = "Exact"
 NOT_OLDER = "NotOlderThan"
+_NOT_BASE64 = re.compile("[^A-Za-z0-9_-]")
 _TOKEN_VERSION = "meta.k8s.io/v1"
 _FROM_NOW = -1  # in a token: the rest of the list as it is now
 _INCONSISTENT = (
@@ -61,18 +62,32 @@ class Token(NamedTuple):
     def parse(cls, text: str) -> Token:
         """Raises: BadRequest."""
         try:
-            body = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            body = _decoded(text)
             if body["v"] != _TOKEN_VERSION:
                 raise BadRequest(
                     f"invalid continue token: continue key is not valid: unrecognized encoded version {body['v']}"
                 )
             namespace, _, name = body["start"].rstrip("\0").rpartition("/")
             revision = int(body["rv"])
-        except (binascii.Error, orjson.JSONDecodeError, ValueError, KeyError, TypeError, AttributeError) as bad:
+        except (ValueError, KeyError, TypeError, AttributeError) as bad:
             raise _bad_token(str(bad)) from bad
         if not revision:
             raise _bad_token("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")
         return cls(revision, Key(namespace, name))
+
+
+def _decoded(text: str) -> Any:
+    """Raises: ValueError, in Go's words."""
+    strange = _NOT_BASE64.search(text)
+    if strange is not None or len(text) % 4 == 1:
+        raise ValueError(f"illegal base64 data at input byte {strange.start() if strange else len(text) - 1}")
+    raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as bad:
+        at = min(bad.pos, len(raw) - 1)
+        char = chr(raw[at]) if raw[at] < 0x80 else f"\\x{raw[at]:02x}"
+        raise ValueError(f"invalid character '{char}' looking for beginning of value") from bad
 
 
 def _bad_token(why: str) -> BadRequest:
@@ -113,9 +128,9 @@ def validate_watch(options: ListOptions) -> None:
             found.append(causes.forbidden("resourceVersionMatch", why))
         if match != NOT_OLDER:
             found.append(causes.not_supported("resourceVersionMatch", match, (NOT_OLDER,)))
-        if options.more:
-            why = "resourceVersionMatch is forbidden when continue is provided"
-            found.append(causes.forbidden("resourceVersionMatch", why))
+    if options.more:
+        why = "resourceVersionMatch is forbidden when continue is provided"
+        found.append(causes.forbidden("resourceVersionMatch", why))
     _refuse(found)
 
 
@@ -142,9 +157,9 @@ def revision_number(text: str) -> int:
 def asked_revision(options: ListOptions) -> tuple[int, bool]:
     """The revision a list must show or exceed, and whether it must show exactly that one. Raises: BadRequest."""
     if options.more:
+        revision = Token.parse(options.more).revision
         if options.revision not in ("", "0"):
             raise BadRequest("specifying resource version is not allowed when using continue")
-        revision = Token.parse(options.more).revision
         return (0, False) if revision == _FROM_NOW else (revision, True)
     revision = revision_number(options.revision)
     # Without a match, a limited list at a revision has always meant exactly that revision.

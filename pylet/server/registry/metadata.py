@@ -14,9 +14,11 @@ from pylet.api.errors import BadRequest, Cause
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.server import suffix
+from pylet.server.registry import customs
 
 _GENERATED_BASE = 63 - suffix.LENGTH
 _ANNOTATIONS_BYTES = 256 << 10
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 _SYSTEM_FIELDS = ("creationTimestamp", "uid", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink")
 NAMESPACE_MISMATCH = "the namespace of the provided object does not match the namespace sent on the request"
 
@@ -26,7 +28,8 @@ def begin_create(kind: Kind, obj: Object, namespace: str) -> None:
     meta = obj["metadata"]
     for field in _SYSTEM_FIELDS:
         meta.pop(field, None)
-    if meta.pop("resourceVersion", ""):
+    revision = meta.pop("resourceVersion", "")
+    if revision.isdecimal() and int(revision[:20]):  # what is no number is nobody's version
         raise BadRequest("resourceVersion should not be set on objects to be created")
     place_in(kind, meta, namespace)
 
@@ -85,8 +88,9 @@ def dedupe_owners(meta: Object, warnings: list[str]) -> None:
 def validate(kind: Kind, meta: Object) -> list[Cause]:
     found: list[Cause] = []
     if generated := meta.get("generateName"):
-        problems = tuple(f"may not contain '{char}'" for char in "/%" if char in generated)
-        found += causes.each("metadata.generateName", generated, problems)
+        # What follows makes a dash at its end one within.
+        masked = generated[:-2] + "a" if len(generated) > 1 and generated[-1] == "-" else generated
+        found += causes.each("metadata.generateName", generated, kind.strategy.name_problems(masked))
     if not meta.get("name"):
         found.append(causes.required("metadata.name", "name or generateName is required"))
     else:
@@ -107,6 +111,8 @@ def validate(kind: Kind, meta: Object) -> list[Cause]:
         found += _owners(owners)
     if finalizers := meta.get("finalizers"):
         found += _finalizers(finalizers)
+        if customs.knows_finalizers(kind):
+            found += _unknown_finalizers(finalizers)
     return found
 
 
@@ -143,7 +149,7 @@ def _owners(owners: list[Object]) -> list[Cause]:
     for owner in owners:
         where = "metadata.ownerReferences"
         api_version: Any = owner.get("apiVersion") or ""
-        if not api_version.rpartition("/")[2]:
+        if not api_version.rpartition("/")[2] or api_version.count("/") > 1:
             found.append(causes.invalid(f"{where}.apiVersion", api_version, "version must not be empty"))
         for field in ("kind", "name", "uid"):
             if not owner.get(field):
@@ -160,6 +166,15 @@ def _owners(owners: list[Object]) -> list[Cause]:
                 found.append(causes.invalid(where, owners, why))
             controller = controller or named
     return found
+
+
+def _unknown_finalizers(finalizers: list[str]) -> list[Cause]:
+    why = "name is neither a standard finalizer name nor is it fully qualified"
+    return [
+        causes.invalid(f"metadata.finalizers[{position}]", name, why)
+        for position, name in enumerate(finalizers)
+        if "/" not in name and name not in _STANDARD_FINALIZERS
+    ]
 
 
 def _finalizers(finalizers: list[str]) -> list[Cause]:

@@ -171,6 +171,7 @@ class Ownership:
 
         Raises: ApiError.
         """
+        config = {} if config is None else config
         if not isinstance(config, dict):
             what = schema.Mismatch(config, "map[string]interface {}")
             raise BadRequest(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {what}")

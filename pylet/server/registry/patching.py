@@ -39,7 +39,7 @@ def check_twice(duplicates: Sequence[str], validation: str) -> list[str]:
     why = decode.in_yaml(duplicates)
     if validation == decode.STRICT:
         raise BadRequest(f"error strict decoding YAML: {why}")
-    return [why]
+    return list(duplicates)
 
 
 def patched(
@@ -79,7 +79,11 @@ def patched(
         return Invalid("", "", "", (causes.invalid("patch", text, why),))
 
     named = (obj.setdefault("apiVersion", kind.api_version), obj.setdefault("kind", kind.name))
-    if named != (kind.api_version, kind.name):
+    if type_ is PatchType.STRATEGIC:
+        obj["apiVersion"], obj["kind"] = kind.api_version, kind.name
+    elif named != (kind.api_version, kind.name):
+        if unknown := decode.not_registered(kind, str(named[0]), str(named[1])):
+            raise invalid(unknown)
         version = named[0] if "/" in str(named[0]) else f"/{named[0]}"
         raise invalid(f"unable to decode {version}, Kind={named[1]} into *{kind.name}")
     try:
@@ -93,13 +97,13 @@ def patched(
     if not problems or validation == decode.IGNORE:
         return obj, []
     if validation == decode.STRICT:
-        raise invalid(f"strict decoding error: {', '.join(problems)}")
+        raise invalid(f"strict decoding error: {', '.join(sorted(problems))}")
     return obj, problems
 
 
 def _decode(kind: Kind, obj: Object, known: Object) -> list[str]:
     """Decode `obj` in place, but for the parts it shares with `known`, which was decoded when it was written."""
-    fresh = {name: value for name, value in obj.items() if known.get(name) is not value}
+    fresh = {name: value for name, value in obj.items() if name not in known or known[name] is not value}
     parts = list(fresh)
     unknown = schema.of_kind(kind).decode(fresh)
     for name in parts:

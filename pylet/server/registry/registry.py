@@ -149,6 +149,7 @@ class Registry:
 
     async def create(self, request: Request, obj: Object) -> Written:
         """With a subresource (binding, eviction), `request.key` names the parent and the answer is a Status."""
+        obj.setdefault("metadata", {})
         match request.kind.plural, request.subresource:
             case "pods", "binding":
                 return await self._bind(request, obj)

@@ -165,6 +165,7 @@ class Writer:
                     raise NotFound(kind.group, kind.plural, key.name)
                 obj = create()
                 metadata.check_name(kind, obj["metadata"], key)
+                obj["metadata"].pop("resourceVersion", None)
                 return await self.create(request, obj)
             try:
                 size = 0 if through is not None else request.size + len(entry.raw)
@@ -308,7 +309,11 @@ class Writer:
                     case deletion.Remove() if not request.dry_run:
                         place = Layout.place(kind, key)
                         await self._state.reached(await self._store.delete(place, expect=entry.revision))
-                return Deleted(entry.raw if customs.answers_deleted(kind) else _success(request.kind, entry))
+                    case deletion.Pending():
+                        return Deleted(entry.raw)
+                if not customs.answers_deleted(kind):
+                    return Deleted(_success(request.kind, entry))
+                return Deleted(entry_of(kind, stored(kind, obj), entry.revision).raw)
             except store.Conflict as lost:
                 await self._state.reached(lost.current)
             except store.KeyMissing as gone:
