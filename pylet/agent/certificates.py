@@ -1,4 +1,4 @@
-"""Keys and certificate requests of a node. `cryptography` is imported only when a key or a date is needed."""
+"""Keys and certificate requests of a node. `cryptography` is imported only when a key is made."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ipaddress
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,24 +26,6 @@ class Pair:
     def write(self, certificate: bytes, key: bytes) -> None:
         _write(self.key, key)
         _write(self.certificate, certificate)
-
-    def validity(self) -> tuple[datetime, datetime]:
-        """From when until when the certificate is valid. Raises: ValueError for a broken file."""
-        from cryptography import x509
-
-        certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
-        return certificate.not_valid_before_utc, certificate.not_valid_after_utc
-
-    def names(self) -> set[str]:
-        """The host names and addresses it is for. Raises: ValueError for a broken file."""
-        from cryptography import x509
-
-        certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
-        try:
-            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        except x509.ExtensionNotFound:
-            return set()
-        return {*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))}
 
 
 def new_request(name: str, organization: str, *, addresses: Sequence[str] = ()) -> tuple[bytes, bytes]:

@@ -18,6 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pylet.agent.certificates import Pair, new_request
+from pylet.aio import certificate
 from pylet.aio.clock import Clock
 from pylet.api import jointoken
 from pylet.api.errors import ApiError, Unauthorized
@@ -245,5 +246,5 @@ class Renewal:
     def _due_in(self) -> timedelta:
         if not self._pair.exists():
             return timedelta()
-        start, end = self._pair.validity()
-        return start + (end - start) * _RENEW_AT - self._clock.now()
+        found = certificate.read(self._pair.certificate)
+        return found.start + (found.end - found.start) * _RENEW_AT - self._clock.now()

@@ -37,7 +37,7 @@ from pylet.agent.kubelet.volumes.mounter import Volumes
 from pylet.agent.network_parts import NetworkParts
 from pylet.agent.site import Site, Unusable, insist
 from pylet.agent.tunnels import Tunnels
-from pylet.aio import services
+from pylet.aio import certificate, services
 from pylet.aio.clock import Clock
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
@@ -152,6 +152,9 @@ async def _serve(site: Site, runtime: GrpcRuntime, pods: Pods, settings: Setting
     names = (config.node_name, *settings.host_ips)
 
     async def renew() -> None:
+        if api.serving is not None:
+            credentials.serving.write(*await api.serving(names))
+            return
         user = f"system:node:{config.node_name}"
         await request_certificate(
             api.client,
@@ -163,7 +166,7 @@ async def _serve(site: Site, runtime: GrpcRuntime, pods: Pods, settings: Setting
             addresses=names,
         )
 
-    if not credentials.serving.exists() or not credentials.serving.names() >= set(names):
+    if not (credentials.serving.exists() and all(map(certificate.read(credentials.serving.certificate).covers, names))):
         await insist(renew, clock)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_OPTIONAL

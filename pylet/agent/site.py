@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,8 @@ class Api:
     """To keep tunnels to; None where the server is in this process."""
     custom: Tables | None = None
     """Tables of custom kinds; without these they are watched through the client."""
+    serving: Callable[[Sequence[str]], Awaitable[tuple[bytes, bytes]]] | None = None
+    """Certificate and key to serve as these names with, of the cluster's CA in this process; else a CSR is made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The cluster's keys: one CA that signs servers and clients, the service-account key, and what is made from them.
 
-Everything lives below `<data-dir>/server/tls` in PEM files, keys readable by their owner alone. `cryptography` is
-imported only when something has to be made or is near its end: a start with good files does without. P-256 throughout,
-because making an RSA key costs up to a second.
+Everything lives below `<data-dir>/server/tls` in PEM files, keys readable by their owner alone. What the server needs
+for itself is made by another interpreter: `cryptography` would be 10 MiB here for as long as this one lives, and is
+imported when somebody else's request is to be signed. P-256 throughout, because making an RSA key costs up to a second.
 """
 
 from __future__ import annotations
@@ -10,15 +10,22 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+import sys
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pylet.aio import certificate
+from pylet.aio.elsewhere import elsewhere
 
 if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
+
+T = TypeVar("T")
 
 FRONT_PROXY = "front-proxy-client"
 """The name extension servers know the API server by."""
@@ -119,19 +126,25 @@ class Pki:
     def ensure(self, names: Sequence[str], now: datetime) -> None:
         """Make what is missing, about to expire or not valid for `names` (host names and IPs). Raises: OSError."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lasting = all(pair.exists() for pair in (self.ca, self.front_proxy_ca, self.service_account))
+        leaves = (self.admin, self.kubelet_client, self.front_proxy)
+        if not (lasting and _is_good(self.serving, now, names) and all(_is_good(leaf, now) for leaf in leaves)):
+            _apart(partial(self._make, names, now))
+
+    def _make(self, names: Sequence[str], now: datetime) -> None:
         for authority in (self.ca, self.front_proxy_ca):
             if not authority.exists():
                 authority.write(*_new_ca(authority.certificate.stem, now))
         if not self.service_account.exists():
             self.service_account.write(*_new_key_pair())
         if not _is_good(self.serving, now, names):
-            self._sign(self.serving, "pylet-apiserver", "", now, "server auth", names)
+            self.serving.write(*_leaf(self.ca, "pylet-apiserver", "", now, "server auth", names))
         if not _is_good(self.admin, now):
-            self._sign(self.admin, "system:admin", "system:masters", now, "client auth")
+            self.admin.write(*_leaf(self.ca, "system:admin", "system:masters", now, "client auth"))
         if not _is_good(self.kubelet_client, now):
-            self._sign(self.kubelet_client, "kube-apiserver", "system:masters", now, "client auth")
+            self.kubelet_client.write(*_leaf(self.ca, "kube-apiserver", "system:masters", now, "client auth"))
         if not _is_good(self.front_proxy, now):
-            self._sign(self.front_proxy, FRONT_PROXY, "", now, "client auth", issuer=self.front_proxy_ca)
+            self.front_proxy.write(*_leaf(self.front_proxy_ca, FRONT_PROXY, "", now, "client auth"))
 
     def server_context(self) -> ssl.SSLContext:
         """TLS for the API: a client certificate is asked for and may be missing."""
@@ -157,32 +170,6 @@ class Pki:
     def authority(self, clock: Callable[[], datetime]) -> Authority:
         return Authority(self.ca, clock)
 
-    def _sign(
-        self,
-        pair: Pair,
-        name: str,
-        organization: str,
-        now: datetime,
-        usage: str,
-        names: Sequence[str] = (),
-        issuer: Pair | None = None,
-    ) -> None:
-        from cryptography import x509
-        from cryptography.hazmat.primitives.asymmetric import ec
-
-        key = ec.generate_private_key(ec.SECP256R1())
-        alternatives = x509.SubjectAlternativeName([_general_name(n) for n in names]) if names else None
-        certificate = _issue(
-            _Issuer.of(issuer or self.ca),
-            _subject(name, organization),
-            key.public_key(),
-            alternatives,
-            ("digital signature", "key encipherment", usage),
-            now,
-            now + timedelta(days=_LEAF_DAYS),
-        )
-        pair.write(certificate, _private_pem(key))
-
 
 @dataclass(slots=True)
 class Asked:
@@ -203,6 +190,11 @@ class Authority:
         self._ca = ca
         self._clock = clock
         self._issuer: _Issuer | None = None
+
+    def kubelet_serving(self, node: str, names: Sequence[str]) -> tuple[bytes, bytes]:
+        """A certificate and its key for the kubelet beside this server. It blocks for 0.2 s."""
+        user = f"system:node:{node}"
+        return _apart(partial(_leaf, self._ca, user, "system:nodes", self._clock(), "server auth", names))
 
     def subject(self, request: bytes) -> Asked:
         """What a PEM request asks for. Raises: ValueError."""
@@ -273,29 +265,19 @@ def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def _is_good(pair: Pair, now: datetime, names: Sequence[str] = ()) -> bool:
-    """Whether the pair is there, stays valid for a while and covers `names`. Costs no import: `ssl` reads it."""
+    """Whether the pair is there, stays valid for a while and covers `names`."""
     if not pair.exists():
         return False
     try:
-        found: dict[str, Any] = ssl._ssl._test_decode_cert(str(pair.certificate))  # type: ignore[attr-defined]
-    except ssl.SSLError:
-        return False
-    end = datetime.fromtimestamp(ssl.cert_time_to_seconds(found["notAfter"]), UTC)
-    if end - now < timedelta(days=_RENEW_DAYS):
-        return False
-    covered = {value.lower() for _, value in found.get("subjectAltName", ())}
-    return all(_decoded_name(name) in covered for name in names)
-
-
-def _decoded_name(name: str) -> str:
-    """A name as `ssl` shows it in a decoded certificate: IPv6 in full, upper-case hexadecimal groups."""
-    try:
-        address = ipaddress.ip_address(name)
+        found = certificate.read(pair.certificate)
     except ValueError:
-        return name.lower()
-    if address.version == 4:
-        return str(address)
-    return ":".join(f"{int(group, 16):x}" for group in address.exploded.split(":"))
+        return False
+    return found.end - now >= timedelta(days=_RENEW_DAYS) and all(map(found.covers, names))
+
+
+def _apart(make: Callable[[], T]) -> T:
+    """By an interpreter that loads `cryptography` and ends, unless this one has it anyway."""
+    return make() if "cryptography" in sys.modules else elsewhere(make)
 
 
 def _new_ca(name: str, now: datetime) -> tuple[bytes, bytes]:
@@ -322,6 +304,20 @@ def _new_key_pair() -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return public, _private_pem(key)
+
+
+def _leaf(
+    issuer: Pair, name: str, organization: str, now: datetime, usage: str, names: Sequence[str] = ()
+) -> tuple[bytes, bytes]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    alternatives = x509.SubjectAlternativeName([_general_name(n) for n in names]) if names else None
+    end = now + timedelta(days=_LEAF_DAYS)
+    usages = ("digital signature", "key encipherment", usage)
+    signed = _issue(_Issuer.of(issuer), _subject(name, organization), key.public_key(), alternatives, usages, now, end)
+    return signed, _private_pem(key)
 
 
 def _issue(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ def _node_of(config: AgentConfig, cluster: ClusterSettings) -> Callable[[Any], C
     """The embedded agent: a node like any other, that reaches the API without a connection."""
 
     async def beside(running: Any) -> None:
+        import asyncio
+
         from pylet.agent import run, site
         from pylet.agent.join import Credentials, JoinError
         from pylet.aio import services
@@ -42,7 +45,8 @@ def _node_of(config: AgentConfig, cluster: ClusterSettings) -> Callable[[Any], C
         from pylet.server.place import Unusable
 
         loopback = running.node(config.node_name)
-        api = site.Api(loopback, loopback, running.pki.ca.certificate)
+        serving = partial(asyncio.to_thread, running.authority.kubelet_serving, config.node_name)
+        api = site.Api(loopback, loopback, running.pki.ca.certificate, serving=serving)
         try:
             await run.run_node(config, cluster, api, Credentials(config.data_dir / "agent"), SystemClock())
         except* (site.Unusable, JoinError) as group:
