@@ -36,5 +36,5 @@ def test_it_covers_no_other(found: certificate.Certificate, name: str) -> None:
 def test_a_broken_file_is_a_bad_value(tmp_path: Path) -> None:
     broken = tmp_path / "broken.crt"
     broken.write_text("nothing")
-    with pytest.raises(ValueError, match="broken.crt"):
+    with pytest.raises(ValueError, match=r"broken\.crt"):
         certificate.read(broken)
