@@ -119,11 +119,11 @@ class Runner:
             plan = self._plan(controller, item)
             for step in _steps(plan.actions):
                 await self._carry_out(controller, step)
-        except (Conflict, AlreadyExists):
-            self.counts[controller.name, "conflict"] += 1
-            self._queue.retry(item)
-            return
         except ApiError as failed:
+            if _is_overtaken(failed, controller, key):
+                self.counts[controller.name, "conflict"] += 1
+                self._queue.retry(item)
+                return
             if _in_vain(failed):
                 self.counts[controller.name, "in_vain"] += 1
                 self._queue.forget(item)
@@ -199,6 +199,14 @@ class Runner:
                 _emit(recorder, action.told)
             case Emit():
                 _emit(recorder, action)
+
+
+def _is_overtaken(refusal: ApiError, controller: Controller, key: Key) -> bool:
+    """Somebody has since written what the plan would write, or deleted what it is about: the next plan sees that."""
+    if isinstance(refusal, NotFound):
+        about = refusal.details or {}
+        return about.get("name") == key.name and about.get("kind") == controller.watches[0].kind.plural
+    return isinstance(refusal, (Conflict, AlreadyExists))
 
 
 def _in_vain(refusal: ApiError) -> bool:

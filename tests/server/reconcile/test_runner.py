@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from pylet.api.errors import ApiError, Conflict, Forbidden, NotFound
 from pylet.api.kind import Kind
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
@@ -145,6 +147,18 @@ def test_what_fails_is_tried_again_after_ever_longer_waits() -> None:
     assert counts["conflict"] == len(times)
     assert len(times) < 20, "nothing spins"
     assert all(later > 1.5 * earlier for earlier, later in itertools.pairwise(waits))
+
+
+@pytest.mark.parametrize(("name", "counted"), [("it", "conflict"), ("another", "error")])
+def test_what_was_deleted_since_the_plan_was_made_is_no_failure(name: str, counted: str) -> None:
+    client = Client()
+
+    def gone(verb: str, key: Key) -> None:
+        raise NotFound("", "configmaps", name)
+
+    client.fails = gone
+    counts = play(once(Patch(CONFIG_MAP, Key("default", name), {})), client)
+    assert counts == {counted: 1, "success": 1}
 
 
 def test_a_namespace_that_is_going_away_is_left_alone() -> None:
