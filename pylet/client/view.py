@@ -55,7 +55,7 @@ class Entry:
         entry = cls(
             Key(intern(meta.get("namespace", "")), meta["name"]),
             int(meta.get("resourceVersion") or 0),
-            _encoded(obj) if raw is None else raw,
+            encoded(obj) if raw is None else raw,
             meta.get("uid", ""),
             {intern(name): intern(value) for name, value in labels.items()}
             if (labels := meta.get("labels"))
@@ -82,8 +82,8 @@ class Entry:
         return found
 
 
-def _encoded(obj: Object) -> bytes:
-    """orjson's own bytes keep the buffer they were written to: 4 KiB for half of one."""
+def encoded(obj: Object) -> bytes:
+    """JSON to be kept: orjson's own bytes keep the buffer they were written to, 4 KiB for half of one, 9 for 5."""
     return bytes(memoryview(orjson.dumps(obj)))
 
 

@@ -56,13 +56,11 @@ def writable(data_dir: Path) -> Iterator[None]:
 
 
 def write_kubeconfig(config: ServerConfig, pki: Pki, ca: bytes, port: int) -> None:
-    import yaml
-
     local = "127.0.0.1" if config.bind_address in (None, "0.0.0.0", "::") else str(config.bind_address)
     certificate, key = pki.admin.certificate.read_bytes(), pki.admin.key.read_bytes()
     content = kubeconfig.build(f"https://{in_url(local)}:{port}", ca, certificate=certificate, key=key)
     try:
-        write_private(config.write_kubeconfig, yaml.safe_dump(content).encode(), config.write_kubeconfig_mode)
+        write_private(config.write_kubeconfig, content.encode(), config.write_kubeconfig_mode)
     except OSError as failed:
         why = os.strerror(failed.errno or 0)
         raise Unusable(f"cannot write {config.write_kubeconfig}: {why}; choose another --write-kubeconfig") from failed

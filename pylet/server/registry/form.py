@@ -10,7 +10,7 @@ import orjson
 
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
-from pylet.client.view import Entry
+from pylet.client.view import Entry, encoded
 
 VOLATILE = ("/registry/core/events/", "/registry/coordination.k8s.io/leases/kube-node-lease/")
 """What the store keeps in memory only: heartbeats, and Events, which expire within the hour anyway."""
@@ -21,7 +21,7 @@ _VERSION = b'"metadata":{"resourceVersion":"'
 def stored(kind: Kind, obj: Object) -> bytes:
     """The bytes to store; `obj` bears no resourceVersion."""
     head = {"kind": kind.name, "apiVersion": kind.api_version, "metadata": obj["metadata"]}
-    return orjson.dumps(head | obj)
+    return encoded(head | obj)
 
 
 def served(value: bytes, revision: int) -> bytes:
