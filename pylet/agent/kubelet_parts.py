@@ -14,6 +14,8 @@ from pylet.agent.config import AgentConfig
 from pylet.agent.join import SERVING_SIGNER, Renewal, request_certificate
 from pylet.agent.kubelet.access import Access
 from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.claims.registration import PLUGIN_TYPE as DRA_PLUGIN
+from pylet.agent.kubelet.claims.registration import Drivers
 from pylet.agent.kubelet.credentials import Keys, Provider, Token
 from pylet.agent.kubelet.devices.registration import PLUGIN_TYPE as DEVICE_PLUGIN
 from pylet.agent.kubelet.http import KubeletServer
@@ -23,7 +25,7 @@ from pylet.agent.kubelet.machine import Machine, read_machine
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity, reserved
-from pylet.agent.kubelet.plugins import Plugins
+from pylet.agent.kubelet.plugins import Handler, Plugins
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.pull_records import PullRecords
@@ -98,6 +100,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
         local = {**tables, POD: static.table}
         placement = _placement(kubelet_dir, kubelet, machine)
         provisions = Provisions(kubelet_dir / "device-plugins", runtime, clock, placement, reporter.tell)
+        provisions.drivers = drivers = Drivers(api.client, config.node_name, clock)
         reporter.provisions = provisions
         records = PullRecords(kubelet_dir, kubelet.verification, clock)
         pods = Pods(
@@ -119,9 +122,8 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
         reporter.pressures, reporter.problem = upkeep.conditions, upkeep.problem
         reporter.volumes_in_use = volumes.in_use
         csi = CsiRegistration(volumes.host, api.client, config.node_name)
-        plugins = Plugins(
-            kubelet_dir / "plugins_registry", {PLUGIN_TYPE: csi, DEVICE_PLUGIN: provisions.registration}, clock
-        )
+        by_type: dict[str, Handler] = {PLUGIN_TYPE: csi, DEVICE_PLUGIN: provisions.registration, DRA_PLUGIN: drivers}
+        plugins = Plugins(kubelet_dir / "plugins_registry", by_type, clock)
 
         async def report() -> None:
             await insist(reporter.register, clock)
@@ -132,6 +134,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(report())
             group.create_task(volumes.run())
+            group.create_task(drivers.run())
             group.create_task(plugins.run())
             group.create_task(provisions.run())
             group.create_task(LocalPath(api.client, api.tables, config.node_name).run())

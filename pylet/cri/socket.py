@@ -59,6 +59,12 @@ class ServiceSocket:
         finally:
             stream.cancel()
 
+    async def connections(self) -> AsyncIterator[bool]:
+        """Whether somebody is there, now and whenever that changes; until it is closed."""
+        while (state := self._channel.get_state(try_to_connect=True)) is not grpc.ChannelConnectivity.SHUTDOWN:
+            yield state is grpc.ChannelConnectivity.READY
+            await self._channel.wait_for_state_change(state)
+
     async def close(self) -> None:
         await self._channel.close()
 

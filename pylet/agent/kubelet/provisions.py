@@ -29,6 +29,8 @@ from pylet.cri.interface import CriError, Runtime
 from pylet.cri.messages import ContainerState, LinuxResources
 
 if TYPE_CHECKING:
+    from pylet.agent.kubelet.claims.preparing import Claims
+    from pylet.agent.kubelet.claims.registration import Drivers
     from pylet.agent.kubelet.devices.allocating import Devices
     from pylet.agent.kubelet.placement.hints import Hint, Hints
     from pylet.agent.kubelet.placement.placing import Placement
@@ -38,6 +40,7 @@ log = logging.getLogger(__name__)
 _CHECKPOINT = "kubelet_internal_checkpoint"
 _SETTLE_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
+_TAKE_BACK_SECONDS = 60.0
 
 
 @dataclass(slots=True)
@@ -57,7 +60,10 @@ class Provisions:
     """Those that may hold something; None until they are known: what was written down of them is not given away."""
     told: Callable[[Collection[str]], None] = lambda _: None
     """Hears of pods the health of whose devices is another."""
+    drivers: Drivers | None = None
+    """Of devices that pods claim; where there are none, nothing is prepared for claims."""
     _loaded: Devices | None = None
+    _claimed: Claims | None = None
     _group: asyncio.TaskGroup | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
@@ -72,6 +78,8 @@ class Provisions:
                 self._devices()
             if self.placement is not None and self.placement.cpus is not None:
                 self._group.create_task(self._move())
+            if self._claims_file.exists():
+                self._group.create_task(self._take_back())
             self._group.create_task(self._list())
             await self.registration.run()
 
@@ -135,6 +143,8 @@ class Provisions:
         if self._loaded is not None:
             async with self._turn:
                 found = await self._loaded.extras(pod, container)
+        if self._claimed is not None:
+            found = replace(found, cdi_devices=(*found.cdi_devices, *self._claimed.devices(pod, container)))
         if self.placement is not None:
             uid, name = uid_of(pod), str(container["name"])
             own = self.placement.has_own_cpus(uid, name)
@@ -198,6 +208,36 @@ class Provisions:
                     await self.runtime.update_resources(container.id, LinuxResources(cpuset_cpus=wanted))
                 places[container.id] = wanted
         return places
+
+    # ---- claims
+
+    async def prepare(self, pod: Object) -> None:
+        """Have drivers prepare what the pod claims, before anything of it is made. Raises: CannotProvide."""
+        if self.drivers is not None and pod["spec"].get("resourceClaims"):
+            await self._claims(self.drivers).prepare(pod)
+
+    async def unprepare(self, pod_uid: str) -> None:
+        """The pod has ended. Raises: CannotProvide."""
+        if self._claimed is not None:
+            await self._claimed.unprepare(pod_uid)
+
+    async def _take_back(self) -> None:
+        """What was prepared for pods that ended while nobody looked."""
+        if self.drivers is not None:
+            claims = self._claims(self.drivers)
+            while self.pods is None or not await claims.keep(self.active()):
+                await self.clock.sleep(_TAKE_BACK_SECONDS)
+
+    @property
+    def _claims_file(self) -> Path:
+        return self.directory.with_name("dra_manager_state")
+
+    def _claims(self, drivers: Drivers) -> Claims:
+        if self._claimed is None:
+            from pylet.agent.kubelet.claims.preparing import Claims
+
+            self._claimed = Claims(self._claims_file, drivers)
+        return self._claimed
 
     # ---- those who watch
 

@@ -140,6 +140,11 @@ class Starter:
             await node.volumes.mount(pod)  # before anything runs: a missing ConfigMap keeps the pod from starting
         except NotMounted as failed:
             raise NoSandbox("FailedMount", *failed.messages, again_at=failed.again_at) from failed
+        try:
+            await node.provisions.prepare(pod)
+        except CannotProvide as failed:
+            words = f"Failed to prepare dynamic resources: prepare dynamic resources: {failed}"
+            raise NoSandbox("FailedPrepareDynamicResources", words) from failed
         handler = await self._runtime_handler(pod)
         for old in observed.sandboxes:
             await node.runtime.stop_sandbox(old.id)

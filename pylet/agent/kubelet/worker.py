@@ -38,6 +38,7 @@ from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.observing import Observer
 from pylet.agent.kubelet.preemption import PREEMPTED, NoVictims, Shortage, victims
 from pylet.agent.kubelet.probing import Probing
+from pylet.agent.kubelet.provided import CannotProvide
 from pylet.agent.kubelet.reporting import status_patch
 from pylet.agent.kubelet.resizing import Resizing
 from pylet.agent.kubelet.resources import container_resources, pod_resources
@@ -251,6 +252,9 @@ class Worker:
         except VolumeError as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
             self._look_again(self.node.clock.now() + _SOON)
+        except CannotProvide as failed:
+            log.warning("pod %s: unprepare dynamic resources: %s", key_of(self.pod), failed)
+            self._look_again(self.node.clock.now() + _RETRY)
         return False
 
     def _is_told_later(self) -> bool:
@@ -456,6 +460,7 @@ class Worker:
     async def _remove(self, observed: Observed) -> None:
         """Leave nothing of the pod on the node, then let the API forget it."""
         node, uid = self.node, uid_of(self.pod)
+        await node.provisions.unprepare(uid)
         for group in observed.containers.values():
             for container in group:
                 await node.runtime.remove_container(container.id)
@@ -481,7 +486,10 @@ class Worker:
         passing = [*self._resizing.conditions, *self._disrupted()]
         health = node.provisions.health(self.pod)
         facts = Circumstances(node.settings.host_ips, self._waiting, self._failure, passing, health)
-        patch = status_patch(self.pod, pod_status(pod, observed, facts, node.clock.now()))
+        status = pod_status(pod, observed, facts, node.clock.now())
+        if status.get("phase") in TERMINAL and not observed.running:
+            await node.provisions.unprepare(uid_of(self.pod))  # before others are given what it claims
+        patch = status_patch(self.pod, status)
         if patch is None:
             return True
         try:

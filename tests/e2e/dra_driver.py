@@ -1,0 +1,81 @@
+"""A DRA driver: prepares what pods claim of it, by a file of its own, and remembers what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from pylet.agent.kubelet.claims import messages as m
+from pylet.agent.kubelet.plugins import _Ask as Nothing
+from pylet.agent.kubelet.plugins import _Plugin as Plugin
+from pylet.agent.kubelet.plugins import _Status as Status
+from pylet.cri import wire
+
+NAME = "dra.example.com"
+
+
+class DraDriver:
+    """`with DraDriver(kubelet_directory) as driver`: it is registered when `is_registered`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.prepared: list[str] = []
+        self.unprepared: list[str] = []
+        self.is_registered = False
+        self.fails = ""
+        self._socket = directory / "plugins" / "dra.sock"
+        self._registration = directory / "plugins_registry" / "dra-reg.sock"
+        self._server: Any = None
+
+    def __enter__(self) -> DraDriver:
+        self._socket.parent.mkdir(parents=True, exist_ok=True)
+        self._server = grpc.server(ThreadPoolExecutor(4))
+        service = "k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin"
+        answers = {
+            "NodePrepareResources": _unary(m.Request, self._prepare),
+            "NodeUnprepareResources": _unary(m.Request, self._unprepare),
+        }
+        registration = {
+            "GetInfo": _unary(Nothing, lambda _: Plugin("DRAPlugin", NAME, str(self._socket), ("v1.DRAPlugin",))),
+            "NotifyRegistrationStatus": _unary(Status, self._told),
+        }
+        self._server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(service, answers),
+                grpc.method_handlers_generic_handler("pluginregistration.Registration", registration),
+            )
+        )
+        for socket in (self._socket, self._registration):
+            self._server.add_insecure_port(f"unix:{socket}")
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.stop(0).wait()
+        for socket in (self._socket, self._registration):
+            socket.unlink(missing_ok=True)
+
+    def _told(self, status: Status) -> Nothing:
+        self.is_registered = status.plugin_registered
+        return Nothing()
+
+    def _prepare(self, request: m.Request) -> m.PrepareAnswer:
+        if not self.fails:
+            self.prepared += [claim.name for claim in request.claims]
+        devices = () if self.fails else (m.Device((), "p", "only", (f"{NAME}/device=only",)),)
+        result = m.Prepared(devices, self.fails)
+        return m.PrepareAnswer(tuple(m.PreparedEntry(claim.uid, result) for claim in request.claims))
+
+    def _unprepare(self, request: m.Request) -> m.UnprepareAnswer:
+        self.unprepared += [claim.name for claim in request.claims]
+        return m.UnprepareAnswer(tuple(m.UnpreparedEntry(claim.uid) for claim in request.claims))
+
+
+def _unary(request: type[Any], answer: Callable[[Any], Any]) -> Any:
+    return grpc.unary_unary_rpc_method_handler(
+        lambda asked, _: answer(asked), partial(wire.decode, request), wire.encode
+    )

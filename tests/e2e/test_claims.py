@@ -1,0 +1,92 @@
+"""A device that pods claim one after the other, through a driver that prepares it for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e.cluster import Cluster, eventually
+from tests.e2e.dra_driver import NAME, DraDriver
+
+OBJECTS = f"""
+apiVersion: resource.k8s.io/v1
+kind: DeviceClass
+metadata: {{name: gpu}}
+spec: {{selectors: [{{cel: {{expression: 'device.driver == "{NAME}"'}}}}]}}
+---
+apiVersion: resource.k8s.io/v1
+kind: ResourceClaimTemplate
+metadata: {{name: one}}
+spec: {{spec: {{devices: {{requests: [{{name: r, exactly: {{deviceClassName: gpu}}}}]}}}}}}
+---
+apiVersion: resource.k8s.io/v1
+kind: ResourceSlice
+metadata: {{name: node1}}
+spec:
+  driver: {NAME}
+  nodeName: node1
+  pool: {{name: p, generation: 1, resourceSliceCount: 1}}
+  devices: [{{name: only}}]
+"""
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}}}
+spec:
+  terminationGracePeriodSeconds: 1
+  resourceClaims: [{{name: gpu, resourceClaimTemplateName: one}}]
+  containers:
+    - name: main
+      image: pylet.local/busybox:1
+      command: [sleep, "100000"]
+      resources: {{claims: [{{name: gpu}}]}}
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with Cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+def status(cluster: Cluster, name: str) -> Any:
+    return cluster.get("pod", name)["status"]
+
+
+def is_running(cluster: Cluster, name: str) -> bool:
+    return bool(status(cluster, name).get("phase") == "Running")
+
+
+def claim_of(cluster: Cluster, name: str) -> str:
+    return str(status(cluster, name)["resourceClaimStatuses"][0]["resourceClaimName"])
+
+
+def test_one_device_for_two_pods(cluster: Cluster) -> None:
+    with DraDriver(cluster.server.directory / "data" / "kubelet") as driver:
+        eventually("the driver is registered", lambda: driver.is_registered)
+        cluster.kubectl("apply", "-f", "-", stdin=OBJECTS)
+        driver.fails = "out of smoke"
+        cluster.kubectl("apply", "-f", "-", stdin=POD.format(name="first"))
+        failing = "FailedPrepareDynamicResources"
+        eventually("it is told that it fails", lambda: failing in cluster.kubectl("get", "events"))
+        driver.fails = ""
+        eventually("the first pod runs", lambda: is_running(cluster, "first"))
+        first = claim_of(cluster, "first")
+        assert driver.prepared == [first]
+        cluster.kubectl("apply", "-f", "-", stdin=POD.format(name="second"))
+        waiting = "cannot allocate all claims"
+        eventually("the second waits", lambda: waiting in str(status(cluster, "second").get("conditions")))
+        cluster.server.kill()
+        cluster.server.restart()
+        eventually("the API answers", lambda: cluster.kubectl("get", "nodes"))
+        cluster.kubectl("apply", "-f", "-", stdin=OBJECTS)  # a kubelet that starts clears them away
+        cluster.kubectl("delete", "pod", "first")
+        assert driver.unprepared == [first]
+        eventually("the second pod runs", lambda: is_running(cluster, "second"))
+        second = claim_of(cluster, "second")
+        assert driver.prepared == [first, second]
+        cluster.kubectl("delete", "pod", "second")
+        assert driver.unprepared == [first, second]
+        eventually("no claim is left", lambda: not cluster.get("resourceclaims")["items"])
