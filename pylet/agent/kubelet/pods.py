@@ -25,6 +25,7 @@ from pylet.agent.kubelet.resources import PERIOD_MICROS, tier_shares
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Isolate, Node, Volumes, is_open
 from pylet.agent.kubelet.stopping import Ending
+from pylet.agent.kubelet.turns import Turns
 from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
@@ -80,7 +81,6 @@ class Pods:
         self._recorder = recorder
         self.closing = asyncio.Event()
         """That the machine goes down: no pod begins any more."""
-        starts = asyncio.Semaphore(_STARTS)
         abilities = Abilities(has_apparmor(), settings.unsafe_sysctls)
         self._node = Node(
             client,
@@ -94,7 +94,7 @@ class Pods:
             settings,
             self._cgroups,
             abilities,
-            starts,
+            Turns(_STARTS),
             self.pods,
             self.end_all,
             self.closing,

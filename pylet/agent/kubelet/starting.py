@@ -31,6 +31,7 @@ from pylet.agent.kubelet.security import ImageUser
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import full_name, is_host_network
 from pylet.agent.kubelet.stopping import Ending
+from pylet.agent.kubelet.turns import Turns
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
@@ -78,7 +79,7 @@ class Volumes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """What all workers of a node share. `starts` bounds how many containers are started at a time."""
+    """What all workers of a node share. `starts` bounds how much is started at a time."""
 
     client: Client
     runtime: cri.Runtime
@@ -91,7 +92,7 @@ class Node:
     settings: Settings
     cgroups: Cgroups
     abilities: Abilities
-    starts: asyncio.Semaphore
+    starts: Turns
     pods: Callable[[], list[Object]]
     """Those bound to this node, as the API has them."""
     end_all: Callable[[Iterable[Object], Ending], Awaitable[None]]
@@ -154,7 +155,7 @@ class Starter:
             words = f"Failed to create pod sandbox: failed to set the pod's limits: {failed}"
             raise NoSandbox("FailedCreatePodSandBox", words) from failed
         try:
-            async with node.starts:
+            async with node.starts.begin():
                 config = sandbox_config(pod, node.settings, attempt)
                 self.ids.add(await node.runtime.run_sandbox(config, runtime_handler=handler))
         except (cri.CriError, NameTooLong) as failed:
@@ -180,7 +181,7 @@ class Starter:
                 await self.node.runtime.remove_container(left.id)
         assert observed.sandbox is not None
         await self.node.isolate(pod, observed.sandbox.ips)
-        async with self.node.starts:
+        async with self.node.starts.finish():
             id_ = await self._create(pod, container, restarts, image, observed)
             try:
                 await _to_its_end(self.node.runtime.start_container(id_))

@@ -21,6 +21,7 @@ from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Node
 from pylet.agent.kubelet.stopping import Ending
+from pylet.agent.kubelet.turns import Turns
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import SystemClock
@@ -110,7 +111,6 @@ class Story:
         recorder: Any = SimpleNamespace(tell=self._tell)
         images = Images(self.runtime, clock)
         client: Any = self.api
-        start = asyncio.Semaphore(4)
         node = Node(
             client,
             self.runtime,
@@ -123,7 +123,7 @@ class Story:
             settings,
             cgroups,
             Abilities(),
-            start,
+            Turns(4),
             lambda: self.pods,
             self._end_all,
             asyncio.Event(),
