@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+_MICRO = re.compile(r"\.\d{6}(?!\d)", re.ASCII)
 _SECONDS = re.compile(r"\d{4}-(?:0\d|1[0-2])-(?:[0-2]\d|3[01])T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ", re.ASCII)
 _ANY = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _LAYOUT = "2006-01-02T15:04:05Z07:00"
@@ -52,7 +53,13 @@ def canonical(value: Any) -> str:
 
 def canonical_micro(value: Any) -> str:
     """A `metav1.MicroTime` in its one spelling. Raises: ValueError."""
-    return format_micro(_parse_json(value))
+    moment = _parse_json(value)
+    rest = value[len("2006-01-02T15:04:05") :]
+    if not _MICRO.match(rest):
+        element, rest = ("Z07:00", rest[7:]) if rest[1:7].isdecimal() else (".000000", rest)
+        layout = "2006-01-02T15:04:05.000000Z07:00"
+        raise ValueError(f'parsing time "{value}" as "{layout}": cannot parse "{rest}" as "{element}"')
+    return format_micro(moment)
 
 
 def _parse_json(value: Any) -> datetime:

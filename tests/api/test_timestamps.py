@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -19,9 +20,22 @@ def test_one_spelling(written: str, canonical: str) -> None:
 
 
 def test_micro_time() -> None:
-    assert timestamps.canonical_micro("2026-01-02T03:04:05.5Z") == "2026-01-02T03:04:05.500000Z"
+    assert timestamps.canonical_micro("2026-01-02T03:04:05.500000+01:00") == "2026-01-02T02:04:05.500000Z"
     assert timestamps.format_micro(datetime(2026, 1, 2, tzinfo=UTC)) == "2026-01-02T00:00:00.000000Z"
     assert timestamps.format_micro(datetime(1, 1, 1, tzinfo=UTC)) == "0001-01-01T00:00:00.000000Z"
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("2026-01-02T03:04:05Z", 'cannot parse "Z" as ".000000"'),
+        ("2026-01-02T03:04:05.1Z", 'cannot parse ".1Z" as ".000000"'),
+        ("2026-01-02T03:04:05.1234567Z", 'cannot parse "7Z" as "Z07:00"'),
+    ],
+)
+def test_micro_time_has_six_digits(written: str, says: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f'"{written}" as "2006-01-02T15:04:05.000000Z07:00": {says}')):
+        timestamps.canonical_micro(written)
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,9 @@ class CertificateSigningRequestStrategy(Strategy):
 
     has_status = True
 
+    def name_problems(self, name: str) -> Sequence[str]:
+        return names.path_segment(name)
+
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {}
 
@@ -63,6 +66,8 @@ class CertificateSigningRequestStrategy(Strategy):
             decided = [condition for condition in conditions_of(old) if condition.get("type") in _DECIDED]
             others = [one for one in status.get("conditions") or () if one.get("type") not in _DECIDED]
             obj["status"] = {**status, "conditions": [*decided, *others]}
+            if not obj["status"]["conditions"]:
+                del obj["status"]["conditions"]
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
@@ -114,6 +119,8 @@ def _is_request(encoded: str) -> bool:
 def _signer(name: str) -> list[Cause]:
     if not name:
         return [causes.required("spec.signerName")]
+    if name == "kubernetes.io/legacy-unknown":
+        return [causes.invalid("spec.signerName", name, "the legacy signerName is not allowed via this API version")]
     domain, slash, path = name.partition("/")
     if not slash or not path:
         says = "must be a fully qualified domain and path of the form 'example.com/signer-name'"

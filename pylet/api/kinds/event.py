@@ -18,6 +18,9 @@ _MESSAGE_CHARACTERS = 1024
 class EventStrategy(Strategy):
     """Source: pkg/apis/core/validation/events.go, legacyValidateEvent."""
 
+    def name_problems(self, name: str) -> Sequence[str]:
+        return names.path_segment(name)
+
     def validate(self, obj: Object) -> Sequence[Cause]:
         return validate(obj, "reportingComponent")
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pylet.api import causes, columns, selector
+from pylet.api import causes, columns, conditions, names, selector
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
@@ -21,6 +21,9 @@ class PodDisruptionBudgetStrategy(Strategy):
     has_status = True
     has_generation = True
     new_status: ClassVar[Object] = dict.fromkeys(_COUNTS, 0)
+
+    def name_problems(self, name: str) -> Sequence[str]:
+        return names.path_segment(name)
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
@@ -38,7 +41,9 @@ class PodDisruptionBudgetStrategy(Strategy):
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         if subresource == "status":
-            return template.not_negative(obj.get("status") or {}, *_COUNTS, field="status")
+            status = obj.get("status") or {}
+            found = list(template.not_negative(status, *_COUNTS, field="status"))
+            return [*found, *conditions.validate(status.get("conditions") or (), "status.conditions")]
         return self.validate(obj)
 
 

@@ -244,7 +244,7 @@ def _statefulset_spec(spec: Object) -> None:
 def _job(job: Object) -> None:
     labels = (job["spec"].setdefault("template", {}).get("metadata") or {}).get("labels")
     if labels and not job["metadata"].get("labels"):
-        job["metadata"]["labels"] = dict(labels)
+        job["metadata"]["labels"] = labels  # the same map, as upstream: it gets what the template's labels get
     _job_spec(job["spec"])
 
 

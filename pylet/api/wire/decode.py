@@ -136,6 +136,8 @@ def _check_type_meta(kind: Kind, obj: Object, raw: bytes) -> None:
     if named != kind.name and version == kind.api_version:
         name = (obj.get("metadata") or {}).get("name") or ""
         raise Invalid(kind.group, str(named), name, (causes.invalid("kind", named, f"must be {kind.name}"),))
+    if (version := obj.get("apiVersion") or "") != kind.api_version:
+        raise BadRequest(_wrong_version(kind, version))
 
 
 def _envelope(raw: bytes) -> Document:
@@ -222,11 +224,15 @@ def not_registered(kind: Kind, version: str, named: str) -> str:
     return f'no kind "{named}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
 
 
+def _wrong_version(kind: Kind, version: str) -> str:
+    return f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
+
+
 def _wrong_kind(kind: Kind, named: str, version: str) -> str:
     if unknown := not_registered(kind, version, named):
         return f'{named} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.name}: {unknown}'
     if named == kind.name:
-        return f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
+        return _wrong_version(kind, version)
     given = version.rpartition("/")[2]
     wanted = f"{kind.group.partition('.')[0] or 'core'}.{kind.name}"
     why = f"converting ({given}.{named}) to ({wanted}): unknown conversion"

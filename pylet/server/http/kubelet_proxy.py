@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from pylet.aio.splice import splice
-from pylet.api.errors import ApiError, BadRequest, InternalError, NotFound, ServiceUnavailable
+from pylet.api.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, ServiceUnavailable
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
@@ -48,6 +48,8 @@ class KubeletProxy:
 
     async def serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
         """Raises: ApiError."""
+        if http.method != "GET" and (http.method != "POST" or info.subresource == "log"):
+            raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
         answer: Answer | Streamed = await _ROUTES[info.resource, info.subresource](self, http, info)
         return answer
 
@@ -78,7 +80,7 @@ class KubeletProxy:
         pod = self._pod(info)
         container = _container(pod, http.query.get("container", ""))
         if not pod["spec"].get("nodeName"):
-            return Answer(b"", type_=TEXT)  # nothing runs yet, so nothing has been logged
+            return Answer(b"", 204, TEXT)  # nothing runs yet, so nothing has been logged
         options = {name: http.query[name] for name in _LOG_OPTIONS if name in http.query}
         return await self._copied(http, pod["spec"]["nodeName"], f"containerLogs/{_place(info)}/{container}", options)
 

@@ -47,7 +47,7 @@ from pylet.server.http.negotiation import (
 )
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.watching import Watches
-from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written
+from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written, patch_types
 
 BODY_BYTES = 3 << 20
 _GZIPPED = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
@@ -156,7 +156,11 @@ class Resources:
             if kind.schema is None:
                 raise not_found()
             return Answer.text(_NO_PAGE, 404)
-        if info.verb not in verbs_of(kind, info.subresource) or not _fits(info, kind) or http.method == "HEAD":
+        if (
+            info.verb not in verbs_of(kind, info.subresource)
+            or not _fits(info, kind)
+            or (http.method == "HEAD" and kind.schema is None)
+        ):
             raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
         call = self._call(http, info, kind, user)
         if kind.warning:
@@ -173,9 +177,11 @@ class Resources:
     def _call(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Call:
         query = http.query if http.query_string else options.NONE
         accept = http.headers.get("Accept", "")
-        media = accepted(accept, streams=info.verb == "watch")
+        media = accepted(accept, streams=info.verb == "watch", has_protobuf=kind.schema is None)
         if media.shape is Shape.TABLE and "get" not in verbs_of(kind, info.subresource):
-            media = accepted(accept, shapes=False)  # reviews, bindings, tokens: what is only created has no columns
+            media = accepted(
+                accept, shapes=False, has_protobuf=kind.schema is None
+            )  # reviews, bindings, tokens: what is only created has no columns
         if media.type == decode.PROTOBUF_TYPE and not _has_protobuf(kind):
             media = accepted(accept, streams=info.verb == "watch", has_protobuf=False)
         options.check_timeout(query)
@@ -248,7 +254,9 @@ class Resources:
         except ValueError:
             if call.kind.schema is None:
                 raise UnsupportedMediaType("415: Unsupported Media Type", details={}) from None
-            raise unsupported(tuple(PatchType)) from None
+            raise unsupported(patch_types(call.kind)) from None
+        if type_ not in patch_types(call.kind):
+            raise unsupported(patch_types(call.kind))
         raw = await read(call.http)
         try:
             media = YAML_TYPE if type_ is PatchType.APPLY else JSON_TYPE
@@ -262,7 +270,10 @@ class Resources:
         asked, request = await self._delete_options(call)
         deleted = await self._registry.delete(request, asked)
         is_status = deleted.body.startswith(b'{"kind":"Status"')
-        return self._encoded(call, None if is_status else call.kind, deleted.body, deleted.code)
+        body = deleted.body
+        if not is_status and call.kind.stored_as is not None:
+            body = orjson.dumps(call.kind.from_stored(orjson.loads(body)))
+        return self._encoded(call, None if is_status else call.kind, body, deleted.code)
 
     async def _delete_collection(self, call: Call) -> Answer | Streamed:
         asked, request = await self._delete_options(call)
@@ -392,7 +403,7 @@ def _is_placed(info: RequestInfo, kind: Kind) -> bool:
         return False
     if not kind.namespaced:
         return info.namespace in ("", info.name if info.resource == "namespaces" else "")
-    if info.namespace or info.verb in _ACROSS:
+    if info.namespace or info.verb in ("list", "watch"):
         return True
     return kind.schema is None and not info.name and "list" in kind.verbs
 

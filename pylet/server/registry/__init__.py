@@ -17,6 +17,7 @@ from pylet.server.registry.answers import (
     error_frame,
 )
 from pylet.server.registry.form import VOLATILE
+from pylet.server.registry.patching import patch_types
 from pylet.server.registry.registry import Registry
 from pylet.server.registry.request import LOOPBACK, DeleteOptions, ListOptions, Request, User
 
@@ -39,4 +40,5 @@ __all__ = [
     "User",
     "Written",
     "error_frame",
+    "patch_types",
 ]

@@ -69,14 +69,13 @@ _FREE_FINALIZERS = {
     "apiextensions.k8s.io",
     "apiregistration.k8s.io",
     "coordination.k8s.io",
-    "events.k8s.io",
     "policy",
 }
 
 
 def knows_finalizers(kind: Kind) -> bool:
     """Whether finalizers without a domain have to be Kubernetes' own."""
-    return kind.schema is None and kind.group not in _FREE_FINALIZERS and kind.name != "Event"
+    return kind.schema is None and kind.group not in _FREE_FINALIZERS and kind.resource != "events"
 
 
 def delete_warnings(kind: Kind, propagation: str) -> tuple[str, ...]:

@@ -52,6 +52,8 @@ def decide(kind: Kind, obj: Object, options: DeleteOptions, revision: int, now: 
         return _decide_namespace(obj, options, now)
     if kind is DEFINITION and "deletionTimestamp" not in meta:
         return _begin_definition(obj, now)
+    if kind.name == "Event":  # nobody's dependents: the garbage collector leaves them alone
+        options = replace(options, propagation="")
     waits = _grace(kind, obj, options, now)
     if isinstance(waits, Pending):
         return waits

@@ -5,7 +5,7 @@ Source: apiserver pkg/endpoints/handlers/patch.go.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -22,11 +22,15 @@ _REJECTED = "the server rejected our request due to an error in our request"
 ACCEPTED = (PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC, PatchType.APPLY)
 
 
+def patch_types(kind: Kind) -> tuple[PatchType, ...]:
+    """What patches objects of this kind take."""
+    return ACCEPTED if kind.schema is None else tuple(one for one in ACCEPTED if one is not PatchType.STRATEGIC)
+
+
 def check_type(kind: Kind, type_: PatchType) -> None:
     """Raises: UnsupportedMediaType."""
-    taken = ACCEPTED if kind.schema is None else tuple(one for one in ACCEPTED if one is not PatchType.STRATEGIC)
-    if type_ not in taken:
-        accepted = ", ".join(taken)
+    if type_ not in patch_types(kind):
+        accepted = ", ".join(patch_types(kind))
         raise UnsupportedMediaType(
             f"the body of the request was in an unknown format - accepted media types include: {accepted}"
         )
@@ -78,6 +82,8 @@ def patched(
         text = shown(patch) if type_ is PatchType.STRATEGIC else before.decode()
         return Invalid("", "", "", (causes.invalid("patch", text, why),))
 
+    if kind.schema is not None:
+        _check_custom(kind, obj, current, invalid)
     named = (obj.setdefault("apiVersion", kind.api_version), obj.setdefault("kind", kind.name))
     if type_ is PatchType.STRATEGIC:
         obj["apiVersion"], obj["kind"] = kind.api_version, kind.name
@@ -99,6 +105,18 @@ def patched(
     if validation == decode.STRICT:
         raise invalid(f"strict decoding error: {', '.join(sorted(problems))}")
     return obj, problems
+
+
+def _check_custom(kind: Kind, obj: Object, current: Object, invalid: Callable[[str], Invalid]) -> None:
+    """Custom resources have to say what they are. Raises: Invalid."""
+    if not obj.get("kind"):
+        shown_object = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS).decode()
+        raise invalid(f"Object 'Kind' is missing in '{shown_object}'")
+    name = current["metadata"]["name"]
+    for field, wanted in (("kind", kind.name), ("apiVersion", kind.api_version)):
+        if obj.get(field) != wanted:
+            found = causes.invalid(field, obj.get(field) or "", f"must be {wanted}")
+            raise Invalid(kind.group, str(obj["kind"]), name, (found,))
 
 
 def _decode(kind: Kind, obj: Object, known: Object) -> list[str]:

@@ -230,6 +230,7 @@ class Registry:
 
     async def delete_collection(self, request: Request, selection: ListOptions, options: DeleteOptions) -> Page:
         """The objects it found, as the list they are answered as."""
+        request.warnings.extend(customs.delete_warnings(request.kind, options.propagation))
         found = await self.list(request, selection)
 
         async def delete(key: Key) -> None:

@@ -46,6 +46,8 @@ class Selection:
         indexed, readers = list(stored.fields), list(stored.fields.values())
         positions = {_NAME: -1, _NAMESPACE: -2}
         positions |= {name: readers.index(read) for name, read in (kind.fields or stored.fields).items()}
+        if kind.fields and not kind.namespaced and kind.schema is None:
+            del positions[_NAMESPACE]
         for field, value, equal in terms:
             position = positions.get(field)
             if position is None:
@@ -91,6 +93,8 @@ def selection_of(kind: Kind, namespace: str, labels: str, fields: str) -> Select
 
 def _unknown_field(kind: Kind, field: str) -> str:
     # Source: runtime.DefaultMetaV1FieldSelectorConversion; kinds with fields of their own word it their own way.
+    if kind.name == "Job":
+        return f'field label "{field}" not supported for Job'
     if kind.fields or kind.schema is not None:
         return f"field label not supported: {field}"
     return f'"{field}" is not a known field selector: only "{_NAME}", "{_NAMESPACE}"'

@@ -105,9 +105,9 @@ class Writer:
                 return Written(await self._create(request, kind, cache, key, obj, admitted), created=True)
             except store.KeyExists as taken:
                 if not generates:
-                    raise self._exists(kind, cache, key) from taken
+                    raise self._exists(request.kind, cache, key) from taken
                 if attempt == _NAME_ATTEMPTS:
-                    raise GenerateNameConflict(kind.group, kind.plural, key.name) from taken
+                    raise GenerateNameConflict(request.kind.group, request.kind.plural, key.name) from taken
             finally:
                 admitted.settle()
         raise AssertionError("unreachable")
@@ -162,7 +162,7 @@ class Writer:
             entry = cache.table.entries.get(key)
             if entry is None:
                 if create is None or not customs.is_created_by_update(kind):
-                    raise NotFound(kind.group, kind.plural, key.name)
+                    raise NotFound(request.kind.group, request.kind.plural, key.name)
                 obj = create()
                 metadata.check_name(kind, obj["metadata"], key)
                 obj["metadata"].pop("resourceVersion", None)
@@ -175,7 +175,7 @@ class Writer:
             except store.Conflict as lost:
                 await self._state.reached(lost.current)
             except store.KeyMissing as gone:
-                raise NotFound(kind.group, kind.plural, key.name) from gone
+                raise NotFound(request.kind.group, request.kind.plural, key.name) from gone
             except store.WriteFailed as failed:
                 raise _not_written(failed) from failed
 
@@ -208,7 +208,7 @@ class Writer:
         key, old = entry.key, entry.object
         meta = obj["metadata"]
         metadata.check_name(kind, meta, key)
-        self._check_version(kind, meta, entry, is_patch=request.verb == "patch")
+        self._check_version(request.kind, meta, entry, is_patch=request.verb == "patch")
         metadata.dedupe_owners(meta, request.warnings)
         size, now = request.size + len(entry.raw), format_time(self._now())
         await apart(size, partial(self._complete, request, kind, obj, old, now, is_tracked=is_tracked))
@@ -297,7 +297,7 @@ class Writer:
         while True:
             entry = cache.table.entries.get(key)
             if entry is None:
-                raise NotFound(kind.group, kind.plural, key.name)
+                raise NotFound(request.kind.group, request.kind.plural, key.name)
             if not is_admitted:
                 await self.admit(request, DELETE, kind, key, None, entry.object, options)
             obj = private_copy(entry)
@@ -317,7 +317,7 @@ class Writer:
             except store.Conflict as lost:
                 await self._state.reached(lost.current)
             except store.KeyMissing as gone:
-                raise NotFound(kind.group, kind.plural, key.name) from gone
+                raise NotFound(request.kind.group, request.kind.plural, key.name) from gone
             except store.WriteFailed as failed:
                 raise _not_written(failed) from failed
 
@@ -381,14 +381,15 @@ def private_copy(entry: Entry) -> Object:
 
 def _judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | None) -> None:
     """Raises: Invalid."""
-    rules, meta = _rules(request, kind), obj["metadata"]
+    judge, meta = _judging(request, kind), obj["metadata"]
+    rules = judge.strategy
     found: Sequence[Cause]
     try:
         with causes.bounded():
             if old is None:
-                found = [*rules.validate(obj), *metadata.validate(kind, meta)]
+                found = [*rules.validate(obj), *metadata.validate(judge, meta)]
             else:
-                found = [*metadata.validate(kind, meta), *metadata.validate_update(meta, old["metadata"])]
+                found = [*metadata.validate(judge, meta), *metadata.validate_update(meta, old["metadata"])]
                 found += rules.validate_update(obj, old, request.subresource)
     except causes.TooMany as many:
         found = many.causes
@@ -397,10 +398,9 @@ def _judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | No
     request.warnings.extend(kind.strategy.warnings(obj))
 
 
-def _rules(request: Request, kind: Kind) -> Strategy:
-    """What judges the object, which is of the stored version: the asked-for version's own rules, if it has any."""
-    own = request.kind.strategy
-    return kind.strategy if type(own) is Strategy else own
+def _judging(request: Request, kind: Kind) -> Kind:
+    """Whose rules judge the object, which is of the stored `kind`: the asked-for version's own, if it has any."""
+    return kind if type(request.kind.strategy) is Strategy else request.kind
 
 
 def _is_same(obj: Object, old: Object) -> bool:
