@@ -134,6 +134,7 @@ class Worker:
     def vanish(self) -> None:
         """The API has the pod no more: stop it and leave nothing behind."""
         self._deleted = True
+        self.node.volumes.freeze(uid_of(self.pod))
         self._wake.set()
 
     def fail(self, ending: Ending) -> None:

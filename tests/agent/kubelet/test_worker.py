@@ -78,6 +78,9 @@ class NoVolumes:
     def follow(self, of: Object) -> None:
         pass
 
+    def freeze(self, pod_uid: str) -> None:
+        pass
+
     async def bind(self, of: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
         return Bindings()
 

@@ -66,6 +66,7 @@ class _PodVolumes:
 
     pod: Object
     since: datetime
+    is_frozen: bool = False
     done: dict[str, Mounted] = field(default_factory=dict)
     trouble: dict[str, _Trouble] = field(default_factory=dict)
     refers_to: set[tuple[Kind, Key]] = field(default_factory=set)
@@ -133,6 +134,11 @@ class Volumes:
         before, known.pod = known.pod, pod
         if _shown(before) != _shown(pod):
             self._at(uid_of(pod))(self._clock.now())
+
+    def freeze(self, pod_uid: str) -> None:
+        """The API has the pod no more, nor, soon, what it shows: that stays as it is until the pod has ended."""
+        if known := self._pods.get(pod_uid):
+            known.is_frozen = True
 
     async def bind(self, pod: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
         """What `container` sees of the volumes that `mount` has made. Raises: VolumeError."""
@@ -224,7 +230,7 @@ class Volumes:
 
     async def _refresh(self, uid: str) -> None:
         known = self._pods.get(uid)
-        if known is None or is_terminating(known.pod):
+        if known is None or known.is_frozen or is_terminating(known.pod):
             return  # what a pod shows may go before it does, with its namespace
         async with known.lock:
             for volume in used(known.pod):

@@ -72,6 +72,17 @@ async def test_what_is_deleted_stays_in_a_running_pod(node: Node) -> None:
     assert (path / "key").read_text() == "one"
 
 
+async def test_a_pod_the_api_has_no_more_keeps_what_it_shows(node: Node) -> None:
+    config(node, key="one")
+    gone = (await node.volumes.mount(pod(CONFIG)))["config"]
+    stays = (await node.volumes.mount(pod(CONFIG, uid="u2")))["config"]
+    node.volumes.freeze("u1")
+    async with node.following():
+        config(node, key="two")
+        await until(lambda: (stays / "key").read_text() == "two")
+    assert (gone / "key").read_text() == "one"
+
+
 async def test_a_missing_object_is_told_once_and_wakes_the_pod_when_it_comes(node: Node) -> None:
     with pytest.raises(NotMounted) as missing:
         await node.volumes.mount(pod(CONFIG))
