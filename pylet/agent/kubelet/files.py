@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from pylet.agent.kubelet.config import log_directory
@@ -12,6 +13,7 @@ from pylet.agent.kubelet.spec import is_host_network
 from pylet.api.object import Object, uid_of
 
 _HOSTS = "/etc/hosts"
+_POD_HOSTS, _CONTAINERS = "etc-hosts", "containers"
 
 
 def container_files(
@@ -37,8 +39,17 @@ def forget_instance(pod: Object, container: Container, settings: Settings) -> No
     _last_words(pod, container.name, container.restarts, settings).unlink(missing_ok=True)
 
 
+def files_bytes(pod: Object, settings: Settings) -> int:
+    """What the pod's files have grown to: its containers may write to them as they like (CVE-2020-8557)."""
+    top, found = settings.pod_dir(uid_of(pod)), 0
+    for file in (top / _POD_HOSTS, *(top / _CONTAINERS).glob("*/*")):
+        with suppress(OSError):
+            found += file.lstat().st_blocks * 512
+    return found
+
+
 def _last_words(pod: Object, name: str, restarts: int, settings: Settings) -> Path:
-    return settings.pod_dir(uid_of(pod)) / "containers" / name / str(restarts)
+    return settings.pod_dir(uid_of(pod)) / _CONTAINERS / name / str(restarts)
 
 
 def _write_hosts(pod: Object, sandbox: Sandbox, settings: Settings) -> Path:
@@ -47,7 +58,7 @@ def _write_hosts(pod: Object, sandbox: Sandbox, settings: Settings) -> Path:
         text += "".join(f"{line}\n" for line in host_aliases(pod))
     else:
         text = hosts_file(pod, sandbox.ips, settings.cluster_domain)
-    hosts = settings.pod_dir(uid_of(pod)) / "etc-hosts"
+    hosts = settings.pod_dir(uid_of(pod)) / _POD_HOSTS
     hosts.write_text(text)
     hosts.chmod(0o644)
     return hosts

@@ -197,10 +197,10 @@ class KubeletServer:
         try:
             async for piece in pieces:
                 await answer.write(piece)
-        except FileNotFoundError:
-            await answer.write(f"unable to retrieve container logs for {status.log_path}\n".encode())
         except ConnectionResetError:
             return answer
+        except OSError:
+            await answer.write(f"unable to retrieve container logs for {status.log_path}\n".encode())
         await answer.write_eof()
         return answer
 

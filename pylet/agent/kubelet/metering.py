@@ -13,6 +13,7 @@ from pathlib import Path
 from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import cgroup_parent, log_directory
+from pylet.agent.kubelet.files import files_bytes
 from pylet.agent.kubelet.machine import Machine, read_load
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
@@ -93,7 +94,8 @@ class Meter:
         found = {}
         for pod in pods:
             uses = tuple(self._container(pod, stats) for stats in used.get(uid_of(pod), ()))
-            use = PodUse(pod, Usage(self._clock.now()), uses, await self._volumes_of(uid_of(pod)))
+            own = files_bytes(pod, self._settings)
+            use = PodUse(pod, Usage(self._clock.now()), uses, await self._volumes_of(uid_of(pod)), files_bytes=own)
             volumes = {name: volume.used_bytes for name, volume in use.volumes.items()}
             found[uid_of(pod)] = Kept(volumes, {c.name: c.disk_bytes for c in uses}, use.disk_bytes)
         return found
@@ -127,6 +129,7 @@ class Meter:
             tuple(sorted(containers, key=lambda container: container.name)),
             network=read_traffic(process) if process is not None else (),
             processes=read_processes(mounted, group),
+            files_bytes=files_bytes(pod, self._settings),
         )
 
     def _container(self, pod: Object, stats: ContainerStats) -> ContainerUse:

@@ -40,6 +40,8 @@ class PodUse:
     volumes: Mapping[str, VolumeUsage] = field(default_factory=dict)
     network: tuple[Traffic, ...] = ()
     processes: int | None = None
+    files_bytes: int = 0
+    """Of the node's own files that its containers may write to: /etc/hosts, their last words."""
 
     @property
     def local_volumes(self) -> list[VolumeUsage]:
@@ -53,7 +55,7 @@ class PodUse:
     @property
     def disk_bytes(self) -> int:
         volumes = sum(volume.used_bytes for volume in self.local_volumes)
-        return volumes + sum(container.disk_bytes for container in self.containers)
+        return volumes + self.files_bytes + sum(container.disk_bytes for container in self.containers)
 
     @property
     def names(self) -> dict[str, str]:

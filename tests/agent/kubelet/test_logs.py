@@ -7,6 +7,8 @@ import gzip
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from pylet.agent.kubelet.logrotation import put_aside
 from pylet.agent.kubelet.logs import LogOptions, last_lines, read
 
@@ -61,3 +63,27 @@ def test_the_last_lines_of_a_log_are_its_text(tmp_path: Path) -> None:
     path.write_bytes(b"".join(line(str(number)) for number in range(5)))
     assert last_lines(path, most_lines=2) == b"3\n4\n"
     assert last_lines(tmp_path / "none.log", most_lines=2) == b""
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        pytest.param("pod/main/0.log", id="a log that is a link"),
+        pytest.param("pod/main", id="a directory of logs that is one"),
+    ],
+)
+async def test_a_link_that_a_pod_left_among_the_logs_is_not_followed(tmp_path: Path, link: str) -> None:
+    """A pod with /var/log of the node, written to, could else read any file of the node by `kubectl logs`."""
+    logs, elsewhere = tmp_path / "pods", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "0.log").write_bytes(line("secret"))
+    path = logs / "pod" / "main" / "0.log"
+    (logs / link).parent.mkdir(parents=True)
+    (logs / link).symlink_to(elsewhere / "0.log" if link.endswith("log") else elsewhere)
+    with pytest.raises(OSError, match="symbolic links"):
+        [piece async for piece in read(path, LogOptions(), _never)]
+    assert last_lines(path, most_lines=9) == b""
+
+
+async def _never() -> bool:
+    return False

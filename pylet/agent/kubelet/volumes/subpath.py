@@ -1,25 +1,19 @@
 """subPath: a file or directory inside a volume, bound to a place of the node's own that containers then mount.
 
 A pod may change its volume while the node looks at it (CVE-2017-1002101, CVE-2021-25741), so no path inside a volume is
-ever looked up twice: the kernel resolves it once, refusing to leave the volume (`openat2(2)`, RESOLVE_BENEATH), and
-what was opened, not its name, is bound.
+ever looked up twice: what was opened beneath the volume, not its name, is bound.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import stat
-import struct
 from pathlib import Path, PurePosixPath
 
+from pylet.agent.kubelet.beneath import open_beneath
 from pylet.agent.kubelet.volumes import mounts
 
-_OPENAT2 = 437  # the same number on every architecture
-_NO_MAGIC_LINKS, _BENEATH = 0x02, 0x08
 _ANY_MODE = 0o7777
-
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def bind(volume: Path, inside: str, target: Path) -> None:
@@ -62,13 +56,7 @@ def _make(root: int, parts: tuple[str, ...]) -> None:
 
 
 def _open(root: int, parts: tuple[str, ...]) -> int:
-    how = struct.pack("QQQ", os.O_PATH | os.O_CLOEXEC, 0, _NO_MAGIC_LINKS | _BENEATH)
-    path = "/".join(parts) or "."
-    descriptor = _libc.syscall(_OPENAT2, root, os.fsencode(path), how, len(how))
-    if descriptor < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), path)
-    return int(descriptor)
+    return open_beneath(root, "/".join(parts) or ".", os.O_PATH, follows_links=True)
 
 
 def _bind(found: int, target: Path) -> None:
