@@ -13,7 +13,7 @@ from pylet.api.object import Object
 from pylet.server import optional
 from pylet.server.admission.dynamic import plugins as dynamic
 from pylet.server.admission.dynamic.cluster import Cluster
-from pylet.server.auth import escalation, signers
+from pylet.server.auth import claim_status, escalation, signers
 from pylet.server.auth.authenticate import AUTHENTICATED, BOOTSTRAPPERS, Authenticator
 from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.expressions import ask_for
@@ -61,7 +61,7 @@ def extend_admission(registry: Registry, authorizer: Authorizer, webhooks: Webho
     """With what asks the authorizer: escalation and signers, webhooks and policies."""
     around = Cluster(registry.load_table, registry.kinds, convert, webhooks, partial(ask_for, authorizer), shape_of)
     registry.admission.append(escalation.plugin(authorizer))
-    registry.admission.extend_before_last(signers.plugins(authorizer))
+    registry.admission.extend_before_last((*signers.plugins(authorizer), claim_status.plugin(authorizer)))
     registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))
 
 
