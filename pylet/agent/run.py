@@ -51,6 +51,7 @@ from pylet.client.http import HttpClient
 from pylet.client.informer import Informers, Selection
 from pylet.client.interface import Client, Unreachable
 from pylet.client.servers import Servers, api_servers
+from pylet.client.view import age
 
 if TYPE_CHECKING:
     pass
@@ -110,7 +111,7 @@ async def serve(config: AgentConfig) -> None:
         group.create_task(follow_endpoints())
         renewal = identity_renewal(client, config.node_name, credentials, clock, then=vault.rekey)
         group.create_task(renewal.run())
-        group.create_task(keep_small(clock))
+        group.create_task(keep_small(clock, age))
         cluster = await _cluster(client, config.data_dir, clock)
         try:
             clustersettings.insist(cluster, asdict(config))
