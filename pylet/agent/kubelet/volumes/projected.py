@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from pylet.agent.kubelet.volumes.atomic import File
@@ -40,11 +39,10 @@ async def _token(source: Object, place: Place, mode: int) -> dict[str, File]:
     except ApiError as refused:
         raise VolumeError(f"failed to fetch token: {refused.message}") from refused
     place.again_at(renew_at)
-    file = File(status["token"].encode(), mode)
-    if place.fs_group is None and (user := _only_user(place.pod)) is not None:
-        # Upstream: with one user for all containers the token is that user's alone; else the group may read it.
-        file = replace(file, mode=0o600, uid=user)
-    return {checked_path(source["path"]): file}
+    user = _only_user(place.pod)
+    if user is not None or place.fs_group is not None:
+        mode = 0o600  # as upstream: for the one user of all containers, and the pod's group, alone
+    return {checked_path(source["path"]): File(status["token"].encode(), mode, user)}
 
 
 def _only_user(pod: Object) -> int | None:

@@ -204,6 +204,22 @@ async def test_a_token_is_asked_for_once_and_bound_to_the_pod(node: Node) -> Non
     assert request["spec"]["boundObjectRef"]["uid"] == "u1"
 
 
+@pytest.mark.parametrize(
+    ("context", "wanted"),
+    [
+        pytest.param({}, (0, 0, 0o644), id="of nobody in particular: all may read it"),
+        pytest.param({"runAsUser": 1000}, (1000, 0, 0o600), id="of one user: it alone"),
+        pytest.param({"fsGroup": 10000}, (0, 10000, 0o640), id="of a group: it alone"),
+        pytest.param({"runAsUser": 1000, "fsGroup": 10000}, (1000, 10000, 0o640), id="of both: both"),
+    ],
+)
+async def test_who_may_read_a_token(node: Node, context: Object, wanted: tuple[int, int, int]) -> None:
+    projected = {"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
+    path = (await node.volumes.mount(pod(projected, securityContext=context)))["t"]
+    found = (path / "token").stat()
+    assert (found.st_uid, found.st_gid, found.st_mode & 0o777) == wanted
+
+
 async def test_labels_reach_the_downward_files(node: Node) -> None:
     item = {"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}
     web = pod({"name": "d", "downwardAPI": {"items": [item]}})
