@@ -1,4 +1,4 @@
-"""A DRA driver: prepares what pods claim of it, by a file of its own, and remembers what it was asked."""
+"""A DRA driver: prepares what pods claim of it, which is an environment variable, and remembers what it was asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import orjson
 
 from pylet.agent.kubelet.claims import messages as m
 from pylet.agent.kubelet.plugins import _Ask as Nothing
@@ -17,6 +18,8 @@ from pylet.agent.kubelet.plugins import _Status as Status
 from pylet.cri import wire
 
 NAME = "dra.example.com"
+_DEVICE = {"name": "only", "containerEdits": {"env": ["DEVICE=only"]}}
+_CDI = Path("/var/run/cdi/dra.example.com.json")
 
 
 class DraDriver:
@@ -33,6 +36,8 @@ class DraDriver:
 
     def __enter__(self) -> DraDriver:
         self._socket.parent.mkdir(parents=True, exist_ok=True)
+        _CDI.parent.mkdir(exist_ok=True)
+        _CDI.write_bytes(orjson.dumps({"cdiVersion": "0.6.0", "kind": f"{NAME}/device", "devices": [_DEVICE]}))
         self._server = grpc.server(ThreadPoolExecutor(4))
         service = "k8s.io.kubelet.pkg.apis.dra.v1.DRAPlugin"
         answers = {
@@ -56,8 +61,8 @@ class DraDriver:
 
     def __exit__(self, *_: object) -> None:
         self._server.stop(0).wait()
-        for socket in (self._socket, self._registration):
-            socket.unlink(missing_ok=True)
+        for file in (self._socket, self._registration, _CDI):
+            file.unlink(missing_ok=True)
 
     def _told(self, status: Status) -> Nothing:
         self.is_registered = status.plugin_registered

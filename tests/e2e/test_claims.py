@@ -40,7 +40,7 @@ spec:
   containers:
     - name: main
       image: pylet.local/busybox:1
-      command: [sleep, "100000"]
+      command: [sh, -c, "echo $DEVICE; exec sleep 100000"]
       resources: {{claims: [{{name: gpu}}]}}
 """
 
@@ -75,6 +75,7 @@ def test_one_device_for_two_pods(cluster: Cluster) -> None:
         eventually("the first pod runs", lambda: is_running(cluster, "first"))
         first = claim_of(cluster, "first")
         assert driver.prepared == [first]
+        assert cluster.kubectl("logs", "first").strip() == "only"
         cluster.kubectl("apply", "-f", "-", stdin=POD.format(name="second"))
         waiting = "cannot allocate all claims"
         eventually("the second waits", lambda: waiting in str(status(cluster, "second").get("conditions")))

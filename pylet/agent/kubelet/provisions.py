@@ -145,12 +145,22 @@ class Provisions:
                 found = await self._loaded.extras(pod, container)
         if self._claimed is not None:
             found = replace(found, cdi_devices=(*found.cdi_devices, *self._claimed.devices(pod, container)))
+        if found.cdi_devices:
+            found = await self._resolved(found)
         if self.placement is not None:
             uid, name = uid_of(pod), str(container["name"])
             own = self.placement.has_own_cpus(uid, name)
             cpus, memory = self.placement.cpus_of(uid, name), self.placement.memory_of(uid, name)
             found = replace(found, cpus=cpus, memory_nodes=memory, has_own_cpus=own)
         return found
+
+    async def _resolved(self, extras: Extras) -> Extras:
+        """With what named devices mean, where the runtime does not know. Raises: CannotProvide."""
+        from pylet.agent.kubelet import cdi
+
+        if cdi.looks_up(await self.runtime.version()):
+            return extras
+        return cdi.resolved(extras, await asyncio.to_thread(cdi.read, cdi.DIRECTORIES))
 
     def limits(self, pod: Object, limits: LinuxResources) -> LinuxResources:
         """Of the pod's group: who is alone on a CPU is not held back there."""
