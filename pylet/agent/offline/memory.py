@@ -70,26 +70,28 @@ class DiskMemory:
     async def _keep(self, page: _Page) -> None:
         """Write the table now if the file says otherwise, then after changes, ever less often while they go on."""
         rest = _GATHER_SECONDS
-        content = page.content()
-        if content == await asyncio.to_thread(self._vault.read, page.file):
+        if page.content() == await asyncio.to_thread(self._vault.read, page.file):
             page.changed.clear()
         while True:
-            content = b""  # it may be big, and the wait long
             if not page.changed.is_set():
                 await page.changed.wait()
                 rest = _GATHER_SECONDS
             await self._clock.sleep(_GATHER_SECONDS)
             page.changed.clear()
-            content = page.content()
-            if len(content) > _MOST_BYTES:
-                log.warning("%s are too many to remember them for starts without a server", page.which.kind.plural)
-                continue
-            await self._write(page.file, content)
-            if page.which.kind is POD and page.which.fields:
-                for name in await asyncio.to_thread(self._unnamed, content):
-                    self._forget(name)
+            await self._save(page)
             await self._clock.sleep(rest)
             rest = min(rest * 2, _LONGEST_SECONDS)
+
+    async def _save(self, page: _Page) -> None:
+        """Apart from who waits for the next time: the table's JSON may be big, and that wait long."""
+        content = page.content()
+        if len(content) > _MOST_BYTES:
+            log.warning("%s are too many to remember them for starts without a server", page.which.kind.plural)
+            return
+        await self._write(page.file, content)
+        if page.which.kind is POD and page.which.fields:
+            for name in await asyncio.to_thread(self._unnamed, content):
+                self._forget(name)
 
     async def _write(self, name: str, content: bytes) -> None:
         try:
