@@ -55,6 +55,8 @@ class Node:
         self.cni = directory / "cni"
         self.containerd = ContainerdProcess(directory / "containerd", netns=member.name, cni_conf=self.cni)
         self.process: subprocess.Popen[bytes] | None = None
+        self.environ: dict[str, str] = {}
+        """What pylet is started with beside the environment of the tests."""
         self._arguments: tuple[str, ...] = ()
         self.log = directory / "pylet.log"
 
@@ -79,7 +81,10 @@ class Node:
         )  # fmt: skip
         command = [*self.containerd.enter(), sys.executable, "-m", "pylet", *self._arguments, *common]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd=REPO, start_new_session=True)
+            environ = os.environ | self.environ
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=REPO, start_new_session=True, env=environ
+            )
 
     def kill(self) -> None:
         """SIGKILL pylet alone: its containers go on."""

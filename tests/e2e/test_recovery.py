@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,29 @@ spec:
       terminationGracePeriodSeconds: 0
       containers: [{{name: sleep, image: "pylet.local/busybox:1", command: [sleep, "100000"]}}]
 """
+ECHO = """
+apiVersion: v1
+kind: Service
+metadata: {name: echo}
+spec: {selector: {app: echo}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: echo, labels: {app: echo}}
+spec:
+  nodeName: node2
+  containers: [{name: echo, image: "pylet.local/busybox:1", command: [nc, -ll, -p, "8080", -e, cat]}]
+"""
+FAILING = """
+apiVersion: v1
+kind: Pod
+metadata: {name: failing}
+spec:
+  nodeName: node2
+  containers: [{name: fails, image: "pylet.local/busybox:1", command: ["false"]}]
+"""
+NODE2 = '--overrides={"spec":{"nodeName":"node2"}}'
+FAKETIME = list(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 
 
 def conditions(cluster: Cluster) -> dict[str, tuple[str, str]]:
@@ -66,6 +90,11 @@ def left(node: Node) -> dict[str, int]:
         "addresses": len(list(addresses)),
         "logs": len(list((node.directory / "pod-logs").iterdir())),
     }
+
+
+def kill_pylet(node: Node) -> None:
+    node.kill()
+    node.restart()
 
 
 def kill_containerd(node: Node) -> None:
@@ -123,3 +152,60 @@ def test_pods_that_have_ended_leave_nothing(kept: Cluster) -> None:
     kept.kubectl("delete", "deploy/many", "--cascade=foreground")
     eventually("they are gone", lambda: not kept.pods("app=many"))
     eventually(f"nothing is left but {before}", lambda: left(node) == before, seconds=20)
+
+
+def test_a_connection_through_a_service_outlives_pylet(kept: Cluster) -> None:
+    kept.kubectl("apply", "-f", "-", stdin=ECHO)
+    address = kept.get("service", "echo")["spec"]["clusterIP"]
+    node, ready = kept.nodes[1], conditions(kept)
+    with node.member.entered():
+        stream = eventually("it answers", lambda: socket.create_connection((address, 80), timeout=10))
+    with stream, stream.makefile("rwb") as lines:
+
+        def echoes(word: bytes) -> bool:
+            lines.write(word)
+            lines.flush()
+            return lines.readline() == word
+
+        assert echoes(b"before\n")
+        beat = heartbeat(kept)
+        kill_pylet(node)
+        assert echoes(b"meanwhile\n")
+        eventually("the node is heard again", lambda: heartbeat(kept) > beat)
+        assert echoes(b"afterwards\n")
+    assert conditions(kept) == ready
+    kept.kubectl("delete", "pod/echo", "service/echo", "--now")
+
+
+@pytest.mark.skipif(not FAKETIME, reason="needs libfaketime")
+def test_the_nodes_clock_may_jump(kept: Cluster, tmp_path: Path) -> None:
+    node, before, ready = kept.nodes[1], containers(kept), conditions(kept)
+    offset = tmp_path / "offset"
+    offset.write_text("+0")
+    node.kill()
+    node.environ = {
+        "LD_PRELOAD": str(FAKETIME[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_RESET": "1",
+    }
+    node.restart()
+    kept.kubectl("apply", "-f", "-", stdin=FAILING)
+    eventually("it fails and waits", lambda: restarts(kept) == 1)
+    for number, jump in enumerate(("+3600", "-3600")):
+        offset.write_text(jump)
+        kept.kubectl("delete", "pod", "new", "--ignore-not-found", "--now")
+        kept.kubectl("run", "new", "--image=pylet.local/busybox:1", NODE2, "--", "sleep", "9")
+        kept.kubectl("wait", "--for=condition=Ready", "pod/new", "--timeout=30s")
+        eventually("what failed is tried again", lambda number=number: restarts(kept) >= 2 + number)
+    node.environ = {}
+    kill_pylet(node)
+    kept.kubectl("delete", "pod", "new", "failing", "--now")
+    assert containers(kept) == before
+    assert conditions(kept) == ready
+
+
+def restarts(cluster: Cluster) -> int:
+    statuses = cluster.get("pod", "failing")["status"].get("containerStatuses", [])
+    return sum(status["restartCount"] for status in statuses)

@@ -243,8 +243,8 @@ class _Steps:
             self.actions.append(StartContainer(container, restarts_so_far(container, self.pod.get("status") or {})))
             return
         key = backoff_key(container)
-        until = self.backoff.until(key, last.finished_at or self.now) if last.is_finished else None
-        if until is None or until <= self.now:
+        until = self.backoff.until(key, last.finished_at or self.now, self.now) if last.is_finished else None
+        if until is None:
             self.actions.append(StartContainer(container, last.restarts + 1))
             return
         wait = _go_duration(self.backoff.wait(key))

@@ -11,6 +11,11 @@ _FIRST = timedelta(seconds=10)
 LONGEST = timedelta(minutes=5)
 
 
+def is_ahead(moment: datetime, now: datetime, most: timedelta = LONGEST) -> bool:
+    """Whether it is yet to come; what is further ahead than `most` was said before the clock was put back."""
+    return now < moment <= now + most
+
+
 class Backoff:
     """Keys are whatever fails: (container, hash), an image."""
 
@@ -18,12 +23,13 @@ class Backoff:
         self._longest = longest
         self._waits: dict[str, tuple[timedelta, datetime]] = {}
 
-    def until(self, key: str, failed_at: datetime) -> datetime | None:
-        """When `key`, which failed at `failed_at`, may be tried again; None for now, the first time."""
+    def until(self, key: str, failed_at: datetime, now: datetime) -> datetime | None:
+        """When `key`, which failed at `failed_at`, may be tried again; None for now."""
         known = self._waits.get(key)
         if known is None or failed_at - known[1] > 2 * self._longest:
             return None
-        return failed_at + known[0]
+        again_at = failed_at + known[0]
+        return again_at if is_ahead(again_at, now, self._longest) else None
 
     def wait(self, key: str) -> timedelta:
         return self._waits[key][0] if key in self._waits else timedelta()

@@ -78,7 +78,7 @@ class Images:
         now = self._clock.now()
         key = f"{owner} {reference}"
         failure = self._failed_at.get(key)
-        if failure is not None and (until := self._backoff.until(key, failure[0])) is not None and until > now:
+        if failure is not None and (until := self._backoff.until(key, failure[0], now)) is not None:
             words = f'Back-off pulling image "{image}"'
             tell("Normal", "BackOff", words)
             raise ImageError("ImagePullBackOff", f"{words}: {failure[1]}", until)

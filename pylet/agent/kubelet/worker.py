@@ -31,7 +31,7 @@ from pylet.agent.kubelet.actions import (
     compute,
     stop,
 )
-from pylet.agent.kubelet.backoff import Backoff
+from pylet.agent.kubelet.backoff import Backoff, is_ahead
 from pylet.agent.kubelet.config import cgroup_parent, log_directory
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.observed import Observed
@@ -265,9 +265,10 @@ class Worker:
             return False
         now = self.node.clock.now()
         until = self._quiet_until or now + _SOON  # on a busy node, what was begun has yet to run
-        if now < until:
+        is_quiet = is_ahead(until, now, _SOON)
+        if is_quiet:
             self._look_again(until)
-        return now < until
+        return is_quiet
 
     def _granted(self) -> Object:
         """The pod as it is to run here: with the resources it was granted, which a resize may have asked to change."""
@@ -351,7 +352,7 @@ class Worker:
 
     def _occupy(self, slot: str, work: Coroutine[Any, Any, None], group: asyncio.TaskGroup) -> None:
         until = self._not_before.get(slot)
-        if slot in self._tasks or _POD in self._tasks or (until is not None and until > self.node.clock.now()):
+        if slot in self._tasks or _POD in self._tasks or (until and is_ahead(until, self.node.clock.now())):
             work.close()
             self._look_again(until)
             return

@@ -196,13 +196,20 @@ def test_the_deadline_ends_a_pod_and_is_waited_for() -> None:
 def test_back_off_doubles_to_five_minutes_and_is_forgotten() -> None:
     backoff, now, waits = Backoff(), NOW, []
     for _ in range(7):
-        now = backoff.until("main", now) or now
+        now = backoff.until("main", now, now) or now
         backoff.failed("main", now, now)
         waits.append(int(backoff.wait("main").total_seconds()))
     assert waits == [10, 20, 40, 80, 160, 300, 300]
-    assert backoff.until("main", now + timedelta(minutes=11)) is None
+    assert backoff.until("main", now + timedelta(minutes=11), now + timedelta(minutes=11)) is None
     backoff.failed("main", now + timedelta(minutes=11), now + timedelta(minutes=11))
     assert backoff.wait("main") == timedelta(seconds=10)
+
+
+def test_a_back_off_ends_when_the_clock_is_put_back() -> None:
+    backoff = Backoff()
+    backoff.failed("main", NOW, NOW)
+    assert backoff.until("main", NOW, NOW) == NOW + timedelta(seconds=10)
+    assert backoff.until("main", NOW, NOW - timedelta(hours=1)) is None
 
 
 @pytest.mark.parametrize(
