@@ -105,8 +105,16 @@ def selector(of: Object, where: str) -> list[Cause]:
     cel = of.get("cel")
     if cel is None:
         return [causes.required(f"{where}.cel")]
-    if len(cel.get("expression", "")) > _EXPRESSION_BYTES:
-        return [causes.too_long(f"{where}.cel.expression", _EXPRESSION_BYTES)]
+    field, expression = f"{where}.cel.expression", cel.get("expression", "")
+    if len(expression) > _EXPRESSION_BYTES:
+        return [causes.too_long(field, _EXPRESSION_BYTES)]
+    from pylet.api.cel.errors import CelError
+    from pylet.api.devices.selectors import compiled
+
+    try:
+        compiled(expression)
+    except CelError as bad:
+        return [causes.invalid(field, expression, str(bad))]
     return []
 
 

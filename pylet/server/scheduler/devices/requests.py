@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from pylet.api.cel.environment import BOOL, DYN, compile, device_selector
 from pylet.api.cel.errors import CelError
-from pylet.api.cel.program import Program
+from pylet.api.devices.selectors import compiled
 from pylet.api.kinds.deviceclass import KIND as CLASS
 from pylet.api.object import Key, Object, dig, key_of
 from pylet.client.view import View
 from pylet.server.scheduler.decide import Broken
-
-_PROGRAMS = 64
 
 
 class NoClass(Exception):
@@ -102,7 +98,7 @@ def _class(request: str, spec: Object, view: View) -> Object:
 
 def _holds(expression: str, bindings: Mapping[str, Any], where: str) -> bool:
     try:
-        program = _program(expression)
+        program = compiled(expression)
     except CelError as bad:
         raise Broken(f"{where}: CEL compile error: {bad}") from bad
     try:
@@ -112,8 +108,3 @@ def _holds(expression: str, bindings: Mapping[str, Any], where: str) -> bool:
     if not isinstance(answer, bool):
         raise Broken(f"{where}: CEL runtime error: CEL result could not be converted to bool")
     return answer
-
-
-@lru_cache(_PROGRAMS)
-def _program(expression: str) -> Program:
-    return compile(expression, device_selector(), (BOOL, DYN))
