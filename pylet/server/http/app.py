@@ -23,6 +23,7 @@ from pylet.server.http.extensions import Extensions
 from pylet.server.http.health import ROOTS, Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
 from pylet.server.http.openapi import OpenApi
+from pylet.server.http.options import check_timeout
 from pylet.server.http.proxies import Proxies
 from pylet.server.http.refusals import refusal
 from pylet.server.http.request_info import RequestInfo, request_info
@@ -157,6 +158,7 @@ class App:
             await self._resources.connect(info, user, options)
 
     async def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer:
+        check_timeout(http.query)
         path = info.path.rstrip("/") or "/"
         if path == "/pylet/v1/secrets-encryption":
             return Answer.of(

@@ -54,6 +54,15 @@ async def test_a_watch_tells_what_happens_after_the_list(cluster: Any) -> None:
     assert [(line["type"], line["object"]["metadata"]["name"]) for line in lines] == [("ADDED", "a"), ("DELETED", "a")]
 
 
+@pytest.mark.parametrize("path", ["/version", MAPS])
+async def test_a_timeout_that_is_none_is_refused(cluster: Any, path: str) -> None:
+    refused = await cluster.ask("GET", f"{path}?timeout=soon")
+    assert (refused.status, refused.json["message"].partition(" - ")[0]) == (
+        400,
+        "invalid timeout specified in the request URL",
+    )
+
+
 async def test_a_watch_ends_after_its_timeout_and_the_connection_serves_on(cluster: Any) -> None:
     ended = await cluster.ask("GET", f"{MAPS}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dnone")
     assert (ended.status, ended.body) == (200, b"")
