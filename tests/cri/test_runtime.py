@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pylet.agent.image_archive import BUSYBOX_REFERENCE
+from pylet.agent.image_archive import BUSYBOX_REFERENCE, PAUSE_REFERENCE
 from pylet.cri import interface as cri
 from pylet.cri import messages as m
 from pylet.cri.interface import Runtime
@@ -180,7 +180,10 @@ async def test_images_are_found_by_name_and_pulls_can_fail(runtime: Runtime) -> 
     assert image is not None
     assert image.repo_tags == (BUSYBOX_REFERENCE,)
     assert image.size > 0
-    assert image.id in [listed.id for listed in await runtime.list_images()]
+    listed = await runtime.list_images()
+    assert image.id in [each.id for each in listed]
+    # without the image of all sandboxes nothing would start any more
+    assert all(each.pinned == (PAUSE_REFERENCE in each.repo_tags) for each in listed)
     assert await runtime.image_status("pylet.local/absent:1") is None
     with pytest.raises(cri.PullError):
         await runtime.pull_image("127.0.0.1:1/absent:1")
