@@ -42,6 +42,15 @@ def test_a_new_pod_is_pending_whatever_it_claims() -> None:
     assert obj["metadata"]["generation"] == 1
 
 
+def test_a_pods_negative_grace_is_one_whenever_it_is_said() -> None:
+    obj = pod({}, terminationGracePeriodSeconds=-1)
+    POD.strategy.prepare_create(obj)
+    assert obj["spec"]["terminationGracePeriodSeconds"] == 1
+    again = pod({}, terminationGracePeriodSeconds=-1)
+    POD.strategy.prepare_update(again, obj, "")
+    assert again["spec"] == obj["spec"]
+
+
 @pytest.mark.parametrize(
     ("obj", "asked", "seconds"),
     [

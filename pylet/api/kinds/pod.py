@@ -30,8 +30,7 @@ class PodStrategy(Strategy):
 
     def prepare_create(self, obj: Object) -> None:
         obj["metadata"]["generation"] = 1
-        if obj["spec"].get("terminationGracePeriodSeconds", 0) < 0:
-            obj["spec"]["terminationGracePeriodSeconds"] = 1
+        _lift_grace(obj["spec"])
         sync_app_armor(obj)
         labelkeys.merge(obj)
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
@@ -52,6 +51,8 @@ class PodStrategy(Strategy):
             spec = with_ephemeral if subresource == "ephemeralcontainers" else resized
             obj["spec"] = spec(old["spec"], obj["spec"])
             _keep_metadata(obj["metadata"], old["metadata"])
+        elif not subresource:
+            _lift_grace(obj["spec"])
         super().prepare_update(obj, old, subresource)
         if subresource in ("ephemeralcontainers", "resize") and obj["spec"] != old["spec"]:
             obj["metadata"]["generation"] += 1
@@ -94,6 +95,12 @@ class PodStrategy(Strategy):
         if not spec.get("nodeName") or dig(obj, "status", "phase") in ("Failed", "Succeeded"):
             return 0
         return 1 if seconds < 0 else seconds
+
+
+def _lift_grace(spec: Object) -> None:
+    """Source: pkg/apis/core/v1/conversion.go, Convert_v1_Pod_To_core_Pod."""
+    if spec.get("terminationGracePeriodSeconds", 0) < 0:
+        spec["terminationGracePeriodSeconds"] = 1
 
 
 def _keep_metadata(meta: Object, old: Object) -> None:
