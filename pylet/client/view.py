@@ -130,7 +130,7 @@ _Index: TypeAlias = dict[str, dict[Key, "Entry"]]
 
 class Table:
     """All objects of one kind (or a selection of them), by key, namespace and owner uid, and by the selectable fields
-    that somebody asked for: an index nobody reads would cost 100 bytes an object."""
+    and labels that somebody asked for: an index nobody reads would cost 100 bytes an object."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -140,6 +140,7 @@ class Table:
         self._owned: dict[str, dict[Key, Entry]] = {}
         self._positions = {field: position for position, field in enumerate(kind.fields)}
         self._fields: dict[int, _Index] = {}
+        self._labels: dict[str, dict[Key, tuple[Entry, ...]]] = {}
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> Callable[[], None]:
@@ -191,8 +192,19 @@ class Table:
                 index.setdefault(entry.fields[position], {})[key] = entry
         return index.get(value, {})
 
+    def with_label(self, label: str, namespace: str, value: str) -> tuple[Entry, ...]:
+        """Entries of a namespace whose label has that value, in the order of their names."""
+        index = self._labels.get(label)
+        if index is None:
+            index = self._labels[label] = {}
+            for entry in self.entries.values():
+                _regroup(index, label, None, entry)
+        return index.get(Key(namespace, value), ())
+
     def _index(self, before: Entry | None, after: Entry | None) -> None:
         """Where both stand under a term, the later takes the place of the earlier."""
+        for label, groups in self._labels.items():
+            _regroup(groups, label, before, after)
         if before is not None:
             kept = after.owner_uids if after is not None else ()
             _take_out(self._owned, before.key, (uid for uid in before.owner_uids if uid not in kept))
@@ -209,6 +221,18 @@ class Table:
                 self._owned.setdefault(uid, {})[after.key] = after
             for position, index in self._fields.items():
                 index.setdefault(after.fields[position], {})[after.key] = after
+
+
+def _regroup(groups: dict[Key, tuple[Entry, ...]], label: str, before: Entry | None, after: Entry | None) -> None:
+    for entry, fresh in ((before, ()), (after, (after,))):
+        if entry is None or not (value := entry.labels.get(label)):
+            continue
+        key = Key(entry.key.namespace, value)
+        others = [other for other in groups.get(key, ()) if other.key != entry.key]
+        if group := tuple(sorted([*others, *fresh], key=lambda one: one.key)):
+            groups[key] = group
+        else:
+            groups.pop(key, None)
 
 
 def _take_out(index: _Index, key: Key, terms: Iterable[str]) -> None:

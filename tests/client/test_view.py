@@ -18,7 +18,7 @@ def entry(number: int, node: str, revision: int, owners: list[str]) -> Entry:
         "namespace": f"ns{number % 3}",
         "uid": f"u{number}",
         "resourceVersion": str(revision),
-        "labels": {"app": "web"},
+        "labels": {"app": f"on-{node}"} if revision % 5 else {},
         "ownerReferences": [{"uid": owner} for owner in owners],
     }
     return Entry.of(POD, {"metadata": meta, "spec": {"nodeName": node}, "status": {"phase": "Running"}})
@@ -41,6 +41,13 @@ def test_indexes_follow_every_change(seed: int) -> None:
             for node in ("n0", "n1", "n2", "n3", "absent"):
                 found = table.with_field("spec.nodeName", node)
                 assert found == {key: e for key, e in known.items() if e.fields[0] == node}
+                for namespace in ("ns0", "ns1"):
+                    labelled = [
+                        key
+                        for key, e in known.items()
+                        if key.namespace == namespace and e.labels.get("app") == f"on-{node}"
+                    ]
+                    assert [e.key for e in table.with_label("app", namespace, f"on-{node}")] == sorted(labelled)
     assert table.with_field("status.phase", "Running") == known
     for owner in ("a", "b"):
         assert table.owned_by(owner) == {key: e for key, e in known.items() if owner in e.owner_uids}

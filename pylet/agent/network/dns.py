@@ -61,7 +61,6 @@ class Dns:
         self._address = address
         self.metrics = Metrics()
         self._forwarder = Forwarder(upstreams, address, clock, self.metrics)
-        self._slices_of: dict[Key, dict[Key, Entry]] = {}
         self._names: dict[str, tuple[str, ...]] = {}  # cluster address → the names PTR gives
         self._zone = Zone(domain, self._service, self._slices_for, self._names_of, self._has_services)
         self._answers: OrderedDict[tuple[bytes, bool], bytes] = OrderedDict()
@@ -136,7 +135,7 @@ class Dns:
         return None if entry is None else entry.object
 
     def _slices_for(self, key: Key) -> list[Object]:
-        return [entry.object for entry in self._slices_of.get(key, {}).values()]
+        return [entry.object for entry in self._slices.with_label(_SERVICE_NAME, *key)]
 
     def _names_of(self, address: str) -> tuple[str, ...]:
         return self._names.get(address, ())
@@ -158,16 +157,8 @@ class Dns:
         for entry, is_there in ((before, False), (after, True)):
             if entry is None or not (name := entry.labels.get(_SERVICE_NAME)):
                 continue
-            service = Key(entry.key.namespace, name)
             for address, host in hosts(entry.decoded()):
-                self._name_address(address, f"{host}.{name}.{service.namespace}.svc.{self._zone.domain}", is_there)
-            group = self._slices_of.setdefault(service, {})
-            if is_there:
-                group[entry.key] = entry
-            else:
-                group.pop(entry.key, None)
-            if not group:
-                del self._slices_of[service]
+                self._name_address(address, f"{host}.{name}.{entry.key.namespace}.svc.{self._zone.domain}", is_there)
 
     def _name_address(self, address: str, name: str, is_there: bool) -> None:
         if address == "None":

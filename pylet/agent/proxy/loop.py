@@ -55,7 +55,6 @@ class Proxy:
         self._here = here
         self._layout = layout
         self._own = own
-        self._slices_of: dict[Key, dict[Key, Entry]] = {}
         self._written: dict[Owner, str] = {}
         self._claims = Claims()
         self._installed = Installed()
@@ -111,18 +110,9 @@ class Proxy:
         self._touch((_SERVICE, entry.key))
 
     def _slice_changed(self, before: Entry | None, after: Entry | None) -> None:
-        for entry, is_there in ((before, False), (after, True)):
-            if entry is None or not (name := entry.labels.get(_SERVICE_NAME)):
-                continue
-            service = Key(entry.key.namespace, name)
-            group = self._slices_of.setdefault(service, {})
-            if is_there and not OTHERS & entry.labels.keys():
-                group[entry.key] = entry
-            else:
-                group.pop(entry.key, None)
-            if not group:
-                del self._slices_of[service]
-            self._touch((_SERVICE, service))
+        for entry in (before, after):
+            if entry is not None and (name := entry.labels.get(_SERVICE_NAME)):
+                self._touch((_SERVICE, Key(entry.key.namespace, name)))
 
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
         entry = after or before
@@ -230,7 +220,8 @@ class Proxy:
         return frontends(service.decoded(), self._slices(key), self._here)
 
     def _slices(self, service: Key) -> list[Object]:
-        return [entry.decoded() for entry in self._slices_of.get(service, {}).values()]
+        slices = self._sources.slices.with_label(_SERVICE_NAME, *service)
+        return [entry.decoded() for entry in slices if not OTHERS & entry.labels.keys()]
 
     async def _make_chains(self, table: nft.Table, chains: set[str]) -> None:
         missing = sorted(name for name in chains - self._chains if not rules.is_fixed(name))
