@@ -11,6 +11,7 @@ from typing import Any
 
 from pylet.api.cel.errors import CelError
 from pylet.api.devices.selectors import compiled
+from pylet.api.devices.taints import tolerates
 from pylet.api.kinds.deviceclass import KIND as CLASS
 from pylet.api.object import Key, Object, dig, key_of
 from pylet.client.view import View
@@ -80,12 +81,6 @@ class Asked:
             specs = [(f"{name}/{each['name']}", each) for each in alternatives] or [(name, request["exactly"])]
             found.append([Request(each, spec, _class(each, spec, view), key_of(claim)) for each, spec in specs])
         return cls(claim, found)
-
-
-def tolerates(toleration: Object, taint: Object) -> bool:
-    if any(toleration.get(name) and toleration[name] != taint.get(name) for name in ("effect", "key")):
-        return False
-    return toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")
 
 
 def _class(request: str, spec: Object, view: View) -> Object:

@@ -1,0 +1,106 @@
+"""Device taint eviction: a pod leaves a device whose NoExecute taints its claim does not tolerate, or no longer does.
+
+Source: upstream `pkg/controller/devicetainteviction/device_taint_eviction.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+
+from pylet.api import timestamps
+from pylet.api.devices.taints import tolerates
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.resourceclaim import KIND as CLAIM
+from pylet.api.kinds.resourceslice import KIND as SLICE
+from pylet.api.object import Key, Object, conditions_of, dig, is_terminating, uid_of
+from pylet.client.view import Entry, View
+from pylet.server.reconcile.conditions import with_condition
+from pylet.server.reconcile.plan import NOTHING, Controller, Delete, Emit, Patch, Plan, Watch
+
+_DISRUPTED = {
+    "type": "DisruptionTarget",
+    "status": "True",
+    "reason": "DeletionByDeviceTaintManager",
+    "message": "Device Taint manager: deleting due to NoExecute taint",
+}
+
+
+def plan(key: Key, view: View, now: datetime) -> Plan:
+    pod = view.get(POD, key)
+    if pod is None or is_terminating(pod) or not pod["spec"].get("nodeName"):
+        return NOTHING
+    due = min((moment for claim in _held(pod, view) for moment in _ends(claim, view, now)), default=None)
+    if due is None:
+        return NOTHING
+    if due > now:
+        return Plan(again_after=due - now)
+    told = Emit(pod, "DeviceTaintManagerEviction", "Marking for deletion")
+    conditions = with_condition(conditions_of(pod), _DISRUPTED, now)
+    marked = Patch(POD, key, {"metadata": {"uid": uid_of(pod)}, "status": {"conditions": conditions}}, "status")
+    return Plan((marked, Delete(POD, key, uid_of(pod), told=told)))
+
+
+def _held(pod: Object, view: View) -> Iterator[Object]:
+    """The claims that are reserved for it."""
+    named = (*dig(pod, "spec", "resourceClaims", default=()), *dig(pod, "status", "resourceClaimStatuses", default=()))
+    for name in {each.get("resourceClaimName") for each in named} - {None}:
+        claim = view.get(CLAIM, Key(pod["metadata"]["namespace"], name))
+        if claim is not None and uid_of(pod) in {
+            each["uid"] for each in dig(claim, "status", "reservedFor", default=())
+        }:
+            yield claim
+
+
+def _ends(claim: Object, view: View, now: datetime) -> Iterator[datetime]:
+    """When the claim no longer tolerates each taint that it does not tolerate for ever."""
+    for result in dig(claim, "status", "allocation", "devices", "results", default=()):
+        for taint in _taints(result, view):
+            added = timestamps.parse(taint["timeAdded"]) if taint.get("timeAdded") else now
+            matching = [
+                each
+                for each in result.get("tolerations") or ()
+                if each.get("effect") == "NoExecute" and tolerates(each, taint)
+            ]
+            bounds = [each.get("tolerationSeconds") for each in matching]
+            if None not in bounds:
+                yield added + timedelta(seconds=max(0, min(bounds, default=0)))
+
+
+def _taints(result: Object, view: View) -> Iterator[Object]:
+    """Those of the device, as its pool's latest generation has it, that end what uses it."""
+    specs = [
+        found["spec"]
+        for found in view.with_field(SLICE, "spec.driver", result["driver"])
+        if found["spec"]["pool"]["name"] == result["pool"]
+    ]
+    latest = max((spec["pool"].get("generation", 0) for spec in specs), default=0)
+    for spec in specs:
+        for device in spec.get("devices") or ():
+            if device["name"] == result["device"] and spec["pool"].get("generation", 0) == latest:
+                yield from (taint for taint in device.get("taints") or () if taint.get("effect") == "NoExecute")
+
+
+def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
+    if b'"resourceClaims"' in entry.raw:
+        yield entry.key
+
+
+def _of_claim(entry: Entry, view: View) -> Iterable[Key]:
+    for holder in dig(entry.object, "status", "reservedFor", default=()):
+        yield Key(entry.key.namespace, holder["name"])
+
+
+def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
+    if b'"NoExecute"' not in entry.raw:
+        return
+    pool = entry.object["spec"]["driver"], entry.object["spec"]["pool"]["name"]
+    for claim in view.table(CLAIM).entries.values():
+        results = dig(claim.object, "status", "allocation", "devices", "results", default=())
+        if any((result["driver"], result["pool"]) == pool for result in results):
+            yield from _of_claim(claim, view)
+
+
+CONTROLLER = Controller(
+    "device-taint-eviction", (Watch(POD, _of_pod), Watch(CLAIM, _of_claim), Watch(SLICE, _of_slice)), plan
+)
