@@ -37,7 +37,7 @@ class Handler(Protocol):
         """Raises: Refused."""
         ...
 
-    async def deregister(self, name: str) -> None: ...
+    async def deregister(self, name: str, endpoint: str) -> None: ...
 
 
 @message
@@ -103,7 +103,7 @@ class Plugins:
         finally:
             await socket.close()
             if plugin is not None:
-                await self.handlers[plugin.type].deregister(plugin.name)
+                await self.handlers[plugin.type].deregister(plugin.name, plugin.endpoint or str(path))
 
     async def _register(self, socket: ServiceSocket, path: Path) -> _Plugin:
         """Raises: CallError, Refused."""

@@ -34,6 +34,7 @@ class Driver:
     """`service` is the path of its methods."""
 
     name: str
+    endpoint: str
     socket: ServiceSocket
     service: str
     is_connected: bool = False
@@ -74,12 +75,13 @@ class Drivers:
         from pylet.cri.socket import ServiceSocket
 
         assert self._group is not None
-        driver = Driver(name, ServiceSocket(endpoint), f"/{_PACKAGE}.{service}")
+        driver = Driver(name, endpoint, ServiceSocket(endpoint), f"/{_PACKAGE}.{service}")
         self._by_name.setdefault(name, []).append(driver)
         driver.following = self._group.create_task(self._follow(driver), name=f"DRA driver {name}")
 
-    async def deregister(self, name: str) -> None:
-        driver = self._by_name[name].pop(0)
+    async def deregister(self, name: str, endpoint: str) -> None:
+        driver = next(driver for driver in self._by_name[name] if driver.endpoint == endpoint)
+        self._by_name[name].remove(driver)
         if driver.following is not None:
             driver.following.cancel()
         await driver.socket.close()

@@ -57,7 +57,7 @@ class Registration:
         except Refused as refused:
             raise Refused(f"RegisterPlugin error -- plugin registration failed with err: {refused}") from refused
 
-    async def deregister(self, name: str) -> None:
+    async def deregister(self, name: str, endpoint: str) -> None:
         self.devices().disconnect(name)
 
     async def connect(self, name: str, endpoint: Path) -> None:

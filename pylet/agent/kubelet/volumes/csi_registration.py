@@ -61,7 +61,7 @@ class CsiRegistration:
         except VolumeError as failed:
             log.warning("CSI driver %s: %s", name, failed)
 
-    async def deregister(self, name: str) -> None:
+    async def deregister(self, name: str, endpoint: str) -> None:
         driver = self.host.drivers.pop(name, None)
         if driver is None:
             return
