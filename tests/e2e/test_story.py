@@ -10,6 +10,11 @@ import pytest
 from tests.e2e.cluster import REPO, Cluster, eventually
 from tests.netns import Member
 
+DEFAULT_CAPABILITIES = "00000000a80425fb"
+HARMLESS_DEVICES = {
+    "core", "fd", "full", "mqueue", "null", "ptmx", "pts", "random", "shm", "stderr", "stdin", "stdout",
+    "termination-log", "tty", "urandom", "zero",
+}  # fmt: skip
 HELLO = str(REPO / "examples" / "hello.yaml")
 
 
@@ -76,6 +81,45 @@ def test_logs_and_commands_reach_both_nodes(cluster: Cluster, hello: str) -> Non
 def test_a_failed_commands_status_is_passed_on(cluster: Cluster, hello: str) -> None:
     with pytest.raises(AssertionError, match="exit 7"):
         cluster.kubectl("exec", "deploy/hello", "--", "sh", "-c", "exit 7")
+
+
+def test_a_container_has_no_more_than_it_needs(cluster: Cluster, hello: str) -> None:
+    """Upstream's defaults, by which escapes are measured: capabilities, devices, what of the kernel can be read."""
+    script = """
+        grep -E 'CapEff|CapBnd' /proc/self/status
+        mknod /tmp/disk b 7 0 && head -c1 /tmp/disk >/dev/null 2>&1 || echo no disk
+        cat /proc/kcore /proc/keys /proc/timer_list 2>/dev/null | head -c9 | wc -c
+        echo 1 2>/dev/null >/proc/sys/vm/drop_caches || echo no sysctls
+        group=$(dirname $(find /sys/fs/cgroup -name cgroup.procs | head -n1))
+        mkdir $group/mine 2>/dev/null || echo no cgroups
+        ls /dev | xargs
+    """
+    *seen, devices = cluster.kubectl("exec", "deploy/hello", "--", "sh", "-c", script).splitlines()
+    assert [line.split() for line in seen] == [
+        ["CapEff:", DEFAULT_CAPABILITIES],
+        ["CapBnd:", DEFAULT_CAPABILITIES],
+        ["no", "disk"],
+        ["0"],
+        ["no", "sysctls"],
+        ["no", "cgroups"],
+    ]
+    assert set(devices.split()) == HARMLESS_DEVICES
+
+
+def test_port_forward_ends_in_the_pod(cluster: Cluster, hello: str) -> None:
+    """Never at the node, whose kubelet listens on the port that the second one names."""
+    name, machine = cluster.pods("app=hello")[0]["metadata"]["name"], cluster.server.member
+    machine.start("kubectl", "--kubeconfig", str(cluster.kubeconfig), "port-forward", name, "18080:8080", "18250:10250")
+    eventually("the pod answers", lambda: "Hello from pylet" in fetch(machine, "http://127.0.0.1:18080"))
+    with pytest.raises(AssertionError, match=r"exit (35|52|56)"):
+        fetch(machine, "https://127.0.0.1:18250/healthz")
+
+
+def test_node_ports_are_not_on_loopback(cluster: Cluster, hello: str) -> None:
+    for node in cluster.nodes:
+        with pytest.raises(AssertionError, match="exit 7"):
+            fetch(node.member, "http://127.0.0.1:30080")
+        assert not node.member.run("sh", "-c", "grep -l 1 /proc/sys/net/ipv4/conf/*/route_localnet", check=False)
 
 
 def test_a_changed_config_map_reaches_running_pods(cluster: Cluster, hello: str) -> None:
