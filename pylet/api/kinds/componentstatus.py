@@ -23,6 +23,7 @@ KIND = Kind(
     version="v1",
     name="ComponentStatus",
     plural="componentstatuses",
+    warning="v1 ComponentStatus is deprecated in v1.19+",
     definition="io.k8s.api.core.v1.ComponentStatus",
     namespaced=False,
     short_names=("cs",),

@@ -69,6 +69,7 @@ KIND = Kind(
     plural="endpoints",
     definition="io.k8s.api.core.v1.Endpoints",
     short_names=("ep",),
+    warning="v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
     strategy=EndpointsStrategy(),
     columns=(
         columns.NAME,

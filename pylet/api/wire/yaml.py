@@ -34,6 +34,8 @@ def load(raw: bytes) -> tuple[Any, list[str]]:
             loader.dispose()
     except yaml.MarkedYAMLError as bad:
         raise BadRequest(f"error converting YAML to JSON: yaml: {_place(bad)}{bad.problem}") from bad
+    except (IndexError, KeyError) as bad:  # PyYAML's, of `!!int` and `!!bool` that are none
+        raise BadRequest(f"error converting YAML to JSON: yaml: cannot decode a scalar: {bad}") from bad
     except (yaml.YAMLError, ValueError) as bad:
         raise BadRequest(f"error converting YAML to JSON: yaml: {bad}") from bad
 

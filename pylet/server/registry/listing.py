@@ -85,7 +85,9 @@ def _decoded(text: str) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as bad:
-        at = min(bad.pos, len(raw) - 1)
+        if bad.pos >= len(raw):
+            raise ValueError("unexpected end of JSON input") from bad
+        at = bad.pos
         char = chr(raw[at]) if raw[at] < 0x80 else f"\\x{raw[at]:02x}"
         raise ValueError(f"invalid character '{char}' looking for beginning of value") from bad
 

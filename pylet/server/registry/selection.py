@@ -17,6 +17,20 @@ _NAME = "metadata.name"
 _NAMESPACE = "metadata.namespace"
 
 
+_SELECTABLE = {
+    "certificatesigningrequests.certificates.k8s.io",
+    "events",
+    "events.events.k8s.io",
+    "namespaces",
+    "nodes",
+    "pods",
+    "replicationcontrollers",
+    "secrets",
+    "services",
+}
+"""What upstream has fields of for clients to select by; other kinds have some for whoever is in this process."""
+
+
 class Selection:
     """Compared by identity: `selection_of` gives one object per wording."""
 
@@ -46,7 +60,7 @@ class Selection:
         indexed, readers = list(stored.fields), list(stored.fields.values())
         positions = {_NAME: -1, _NAMESPACE: -2}
         positions |= {name: readers.index(read) for name, read in (kind.fields or stored.fields).items()}
-        if kind.fields and not kind.namespaced and kind.schema is None:
+        if kind.resource in _SELECTABLE and not kind.namespaced:
             del positions[_NAMESPACE]
         for field, value, equal in terms:
             position = positions.get(field)
@@ -95,6 +109,6 @@ def _unknown_field(kind: Kind, field: str) -> str:
     # Source: runtime.DefaultMetaV1FieldSelectorConversion; kinds with fields of their own word it their own way.
     if kind.name == "Job":
         return f'field label "{field}" not supported for Job'
-    if kind.fields or kind.schema is not None:
+    if kind.resource in _SELECTABLE or kind.schema is not None:
         return f"field label not supported: {field}"
     return f'"{field}" is not a known field selector: only "{_NAME}", "{_NAMESPACE}"'
