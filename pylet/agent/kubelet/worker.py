@@ -470,7 +470,7 @@ class Worker:
             await node.runtime.stop_sandbox(sandbox.id)
             await node.runtime.remove_sandbox(sandbox.id)
         await node.volumes.unmount(uid)
-        node.cgroups.remove_pod(uid)
+        await asyncio.to_thread(node.cgroups.remove_pod, uid)
         await asyncio.to_thread(shutil.rmtree, log_directory(self.pod, node.settings), ignore_errors=True)
         if not self._deleted:
             try:
