@@ -23,7 +23,10 @@ _UNBOUNDED_SECONDS = 365 * 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`message` says what went wrong, as upstream's events word it; `unknown` when nobody could be asked."""
+    """`message` says what went wrong, as upstream's events word it; `unknown` when nobody could be asked.
+
+    An outcome that is ok with a message is one to warn of.
+    """
 
     ok: bool
     message: str = ""
@@ -120,19 +123,21 @@ async def _http(action: Object, target: Target) -> Outcome:
     headers = {"host": f"{host}:{port}", "user-agent": f"kube-probe/{KUBERNETES}", "accept": "*/*"}
     headers |= {header["name"].lower(): header["value"] for header in action.get("httpHeaders") or ()}
     for _ in range(_REDIRECTS):
-        code, location = await _get(url, headers | {"connection": "close"})
+        code, location, body = await _get(url, headers | {"connection": "close"})
         if code == 0:
             return Outcome(False, f'Get "{url}": malformed HTTP response')
-        if not (300 <= code < 400 and location):
-            return Outcome(True) if 200 <= code < 400 else Outcome(False, f"HTTP probe failed with statuscode: {code}")
-        url = urljoin(url, location)
-        if urlsplit(url).hostname != host:
+        if not 200 <= code < 400:
+            return Outcome(False, f"HTTP probe failed with statuscode: {code}")
+        if code < 300:
             return Outcome(True)
+        url = urljoin(url, location)
+        if not location or urlsplit(url).hostname != host:
+            return Outcome(True, f"Probe terminated redirects, Response body: {body}")
     return Outcome(False, f'Get "{url}": stopped after {_REDIRECTS} redirects')
 
 
-async def _get(url: str, headers: dict[str, str]) -> tuple[int, str]:
-    """Status code, 0 for what is not HTTP, and the Location header."""
+async def _get(url: str, headers: dict[str, str]) -> tuple[int, str, str]:
+    """Status code, 0 for what is not HTTP, the Location header, and a redirect's body."""
     to = urlsplit(url)
     is_secure = to.scheme == "https"
     port = to.port or (443 if is_secure else 80)
@@ -143,13 +148,16 @@ async def _get(url: str, headers: dict[str, str]) -> tuple[int, str]:
         writer.write("\r\n".join(lines).encode())
         status_line = (await reader.readline()).decode(errors="replace").split(" ", 2)
         if len(status_line) < 2 or not status_line[1].isdecimal():
-            return 0, ""
-        location = ""
+            return 0, "", ""
+        code, location, length = int(status_line[1]), "", 0
         while (line := (await reader.readline()).decode(errors="replace")).strip():
             name, _, value = line.partition(":")
             if name.lower() == "location":
                 location = value.strip()
-        return int(status_line[1]), location
+            elif name.lower() == "content-length" and value.strip().isdecimal():
+                length = int(value)
+        body = await reader.read(min(length, _BODY_BYTES)) if 300 <= code < 400 else b""
+        return code, location, body.decode(errors="replace")
     finally:
         writer.close()
 

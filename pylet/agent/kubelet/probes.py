@@ -28,7 +28,7 @@ def has_probes(container: Object) -> bool:
 
 
 class Prober:
-    """The probes of one running container: `changed` hears when `result` did, `failed` of each failure."""
+    """The probes of one running container: `changed` hears when `result` did, `tell` an event's reason and message."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Prober:
         runtime: Runtime,
         clock: Clock,
         changed: Callable[[], None],
-        failed: Callable[[str], None],
+        tell: Callable[[str, str], None],
         known: Probed = UNPROBED,
         started_at: datetime | None = None,
     ) -> None:
@@ -46,7 +46,7 @@ class Prober:
         self._runtime = runtime
         self._clock = clock
         self._changed = changed
-        self._failed = failed
+        self._tell = tell
         self._started_at = started_at
         self._may_kill = True
         self.result = known
@@ -83,7 +83,9 @@ class Prober:
             )
             self.asked[_PROBES[name], "unknown" if outcome.unknown else "successful" if outcome.ok else "failed"] += 1
             if outcome.unknown:  # the runtime is away: that says nothing of the container
-                self._failed(f"{_PROBES[name]} probe errored and resulted in unknown state: {outcome.message}")
+                self._tell(
+                    "Unhealthy", f"{_PROBES[name]} probe errored and resulted in unknown state: {outcome.message}"
+                )
                 await self._clock.sleep(probe.get("periodSeconds") or 10)
                 continue
             in_a_row = in_a_row + 1 if outcome.ok == last else 1
@@ -91,7 +93,9 @@ class Prober:
             if name != "readinessProbe" and not self._may_kill:
                 return
             if not outcome.ok:
-                self._failed(f"{_PROBES[name]} probe failed: {outcome.message}")
+                self._tell("Unhealthy", f"{_PROBES[name]} probe failed: {outcome.message}")
+            elif outcome.message:
+                self._tell("ProbeWarning", f"{_PROBES[name]} probe warning: {outcome.message}")
             threshold = probe.get("successThreshold" if outcome.ok else "failureThreshold") or (1 if outcome.ok else 3)
             if in_a_row >= threshold:
                 self._learn(fact, outcome.ok)

@@ -74,7 +74,7 @@ class Probing:
             self.runtime,
             self.clock,
             self.changed,
-            lambda message: self.tell(spec, "Warning", "Unhealthy", message),
+            lambda reason, message: self.tell(spec, "Warning", reason, message),
             _known(pod, container),
             container.started_at,
         )

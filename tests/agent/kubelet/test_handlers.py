@@ -39,11 +39,24 @@ OK, MOVED = "HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.1 302 Found\r\nLocation: {}\r\n\r
             {"/": MOVED.format("/there"), "/there": "HTTP/1.1 500 No\r\n\r\n"},
             (False, "HTTP probe failed with statuscode: 500"),
         ),
-        ({"/": MOVED.format("http://192.0.2.1/")}, (True, "")),
+        (
+            {"/": MOVED.format("http://192.0.2.1/").replace("\r\n\r\n", "\r\nContent-Length: 5\r\n\r\nFound")},
+            (True, "Probe terminated redirects, Response body: Found"),
+        ),
+        ({"/": "HTTP/1.1 300 Choose\r\n\r\n"}, (True, "Probe terminated redirects, Response body: ")),
         ({"/": MOVED.format("/")}, (False, 'Get "http://127.0.0.1/": stopped after 10 redirects')),
         ({"/": "hello\r\n"}, (False, 'Get "http://127.0.0.1/": malformed HTTP response')),
     ],
-    ids=["fine", "failing", "moved", "moved and failing", "moved elsewhere", "round and round", "not HTTP"],
+    ids=[
+        "fine",
+        "failing",
+        "moved",
+        "moved and failing",
+        "moved elsewhere",
+        "several to choose from",
+        "round and round",
+        "not HTTP",
+    ],
 )
 async def test_answers(answers: dict[str, str], expected: tuple[bool, str]) -> None:
     assert await ask(answers, "/") == expected
