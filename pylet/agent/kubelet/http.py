@@ -44,6 +44,7 @@ from pylet.cri.messages import Container, ContainerState, SandboxState
 log = logging.getLogger(__name__)
 
 _HANDSHAKE_SECONDS = 15.0
+_HEAD_BYTES = 1 << 20  # as the API server's: a command to run may be long
 _SYSTEM_LOGS = Path("/var/log")
 _STREAM_HEADERS = frozenset({"connection", "upgrade", "x-stream-protocol-version"})
 
@@ -82,7 +83,7 @@ class KubeletServer:
         self._rates = Rates()
         self._address = address
         self._port = port
-        self._server = web.Server(self._answer, access_log=None)
+        self._server = web.Server(self._answer, access_log=None, max_line_size=_HEAD_BYTES, max_field_size=_HEAD_BYTES)
 
     async def run(self, tls: ssl.SSLContext) -> None:
         """Raises: OSError when the address cannot be listened on."""
