@@ -71,13 +71,13 @@ class Connection:
                 continue
             match first & 0xFFFF:
                 case 3:  # _RST_STREAM
-                    self._channels.pop(struct.unpack(">I", payload[:4])[0], None)
+                    self._channels.pop(int.from_bytes(payload[:4], "big"), None)
                 case 6:  # _PING
                     self._control(_PING, 0, payload)
                 case 7:  # _GOAWAY
                     raise Closed
                 case 2 if second >> 24 & _FIN:  # _SYN_REPLY
-                    self._channels.pop(struct.unpack(">I", payload[:4])[0], None)
+                    self._channels.pop(int.from_bytes(payload[:4], "big"), None)
         raise Closed
 
     def send(self, channel: int, data: bytes) -> None:
