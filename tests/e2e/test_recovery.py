@@ -165,7 +165,7 @@ def test_pods_that_have_ended_leave_nothing(kept: Cluster) -> None:
     assert left(node)["addresses"] >= before["addresses"] + MANY
     kept.kubectl("delete", "deploy/many", "--cascade=foreground")
     eventually("they are gone", lambda: not kept.pods("app=many"))
-    eventually(f"nothing is left but {before}", lambda: left(node) == before, seconds=20)
+    eventually(f"nothing is left but {before}", lambda: left(node) == before)
 
 
 def test_a_connection_through_a_service_outlives_pylet(kept: Cluster) -> None:
