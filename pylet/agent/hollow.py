@@ -58,6 +58,9 @@ class NoVolumes:
     def follow(self, pod: Object) -> None:
         return
 
+    def freeze(self, pod_uid: str) -> None:
+        return
+
     async def bind(self, pod: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
         return Bindings()
 

@@ -11,12 +11,12 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pylet.agent.kubelet import admission, resize, resources
+from pylet.agent.kubelet import resize, resources
 from pylet.agent.kubelet.actions import (
     TERMINAL,
     Action,
@@ -31,12 +31,12 @@ from pylet.agent.kubelet.actions import (
     compute,
     stop,
 )
+from pylet.agent.kubelet.admitting import admit, others, own_node
 from pylet.agent.kubelet.backoff import Backoff, is_ahead
 from pylet.agent.kubelet.config import cgroup_parent, log_directory
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.observing import Observer
-from pylet.agent.kubelet.preemption import PREEMPTED, NoVictims, Shortage, victims
 from pylet.agent.kubelet.probing import Probing
 from pylet.agent.kubelet.provided import CannotProvide
 from pylet.agent.kubelet.reporting import status_patch
@@ -49,9 +49,8 @@ from pylet.agent.kubelet.status import Circumstances, pod_status
 from pylet.agent.kubelet.stopping import Ending, Stopper, grace_seconds
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.api.errors import ApiError, Conflict, NotFound
-from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, dig, is_terminating, key_of, uid_of
+from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
 from pylet.client.interface import PatchType
 from pylet.cri import interface as cri
 
@@ -162,7 +161,7 @@ class Worker:
         if status.get("phase") == "Failed" and status.get("reason"):
             self._failure = status["reason"], status.get("message", "")
         elif not (status.get("startTime") or self._deleted):
-            await self._admit()
+            await self._be_admitted()
         async with asyncio.TaskGroup() as group:
             try:
                 while not await self._sync(group):
@@ -172,32 +171,11 @@ class Worker:
                 for task in self._tasks.values():
                     task.cancel()
 
-    async def _admit(self) -> None:
-        """Refuse a pod that is new here and that this node cannot run; for a critical one others have to go."""
-        running = [pod for pod in self._others() if dig(pod, "status", "startTime")]
-        home = admission.Home(self.node.abilities, self._own_node(), running, self.node.closing.is_set())
-        provisions = self.node.provisions
-        refused = admission.refusal(self.pod, home, admission.EARLY) or await provisions.admit(self.pod)
-        home = replace(home, node=provisions.with_room(home.node))
-        refused = refused or admission.refusal(self.pod, home, admission.LATER)
-        if refused is None and (short := list(admission.shortages(self.pod, home))):
-            refused = await self._make_room(running, short)
-        if refused is not None:
+    async def _be_admitted(self) -> None:
+        if (refused := await admit(self.pod, self.node)) is not None:
             reason, message = refused
             self.node.recorder.tell(self.pod, "Warning", reason, message)
             self._failure = reason, f"Pod was rejected: {message}"
-
-    async def _make_room(self, running: list[Object], short: list[Shortage]) -> admission.Refusal | None:
-        try:
-            leaving = victims(self.pod, running, short)
-        except NoVictims as none:
-            words = "Unexpected error while attempting to recover from admission failure: "
-            words += f"preemption: error finding a set of pods to preempt: {none}"
-            return "UnexpectedAdmissionError", words
-        for pod in leaving:
-            self.node.recorder.tell(pod, "Warning", PREEMPTED.reason, PREEMPTED.message)
-        await self.node.end_all(leaving, PREEMPTED)
-        return None
 
     async def _until_something(self) -> None:
         wait = None
@@ -244,17 +222,11 @@ class Worker:
             ):
                 await self.node.volumes.release(uid_of(self.pod))
                 self.node.provisions.release()
-        except cri.CriError as failed:
+        except (cri.CriError, VolumeError) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
             self._look_again(self.node.clock.now() + _SOON)
-        except ApiError as failed:
-            log.warning("pod %s: %s", key_of(self.pod), failed.message)
-            self._look_again(self.node.clock.now() + _RETRY)
-        except VolumeError as failed:
+        except (ApiError, CannotProvide) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
-            self._look_again(self.node.clock.now() + _SOON)
-        except CannotProvide as failed:
-            log.warning("pod %s: unprepare dynamic resources: %s", key_of(self.pod), failed)
             self._look_again(self.node.clock.now() + _RETRY)
         return False
 
@@ -274,21 +246,12 @@ class Worker:
         """The pod as it is to run here: with the resources it was granted, which a resize may have asked to change."""
         if self._deleted or is_terminating(self.pod):
             return self.pod
-        pod = self._resizing.grant(self.pod, self._own_node(), self._others, self.node.provisions.policies)
+        pod = self._resizing.grant(
+            self.pod, own_node(self.node), lambda: others(self.pod, self.node), self.node.provisions.policies
+        )
         if self._resizing.is_pending:
             self._look_again(self.node.clock.now() + _RESIZE_RETRY)
         return pod
-
-    def _own_node(self) -> Object:
-        return self.node.view.get(NODE, Key("", self.node.settings.node_name)) or {}
-
-    def _others(self) -> list[Object]:
-        """The other pods of this node that hold what they asked for."""
-        return [
-            pod
-            for pod in self.node.pods()
-            if uid_of(pod) != uid_of(self.pod) and dig(pod, "status", "phase") not in TERMINAL
-        ]
 
     def _back_off(self, plan: Actions) -> None:
         for name, (reason, message) in (plan.waiting or {}).items():

@@ -1,0 +1,52 @@
+"""Whether the node takes a pod that is new on it: `admission` decides, and for a critical pod others have to go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pylet.agent.kubelet import admission
+from pylet.agent.kubelet.actions import TERMINAL
+from pylet.agent.kubelet.preemption import PREEMPTED, NoVictims, Shortage, victims
+from pylet.agent.kubelet.starting import Node
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.object import Key, Object, dig, uid_of
+
+
+async def admit(pod: Object, node: Node) -> admission.Refusal | None:
+    """Returns once there is room for the pod, or why there is none."""
+    running = [other for other in others(pod, node) if dig(other, "status", "startTime")]
+    home = admission.Home(node.abilities, own_node(node), running, node.closing.is_set())
+    refused = admission.refusal(pod, home, admission.EARLY) or await node.provisions.admit(pod)
+    home = replace(home, node=node.provisions.with_room(home.node))
+    refused = refused or admission.refusal(pod, home, admission.LATER)
+    if refused is None and (short := list(admission.shortages(pod, home))):
+        return await _make_room(pod, running, short, node)
+    return refused
+
+
+async def _make_room(
+    pod: Object, running: Sequence[Object], short: Sequence[Shortage], node: Node
+) -> admission.Refusal | None:
+    try:
+        leaving = victims(pod, running, short)
+    except NoVictims as none:
+        words = "Unexpected error while attempting to recover from admission failure: "
+        words += f"preemption: error finding a set of pods to preempt: {none}"
+        return "UnexpectedAdmissionError", words
+    for victim in leaving:
+        node.recorder.tell(victim, "Warning", PREEMPTED.reason, PREEMPTED.message)
+    await node.end_all(leaving, PREEMPTED)
+    return None
+
+
+def own_node(node: Node) -> Object:
+    """As the API knows it; empty before that."""
+    return node.view.get(NODE, Key("", node.settings.node_name)) or {}
+
+
+def others(pod: Object, node: Node) -> list[Object]:
+    """The other pods of this node that hold what they asked for."""
+    return [
+        other for other in node.pods() if uid_of(other) != uid_of(pod) and dig(other, "status", "phase") not in TERMINAL
+    ]
