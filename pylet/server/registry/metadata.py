@@ -28,10 +28,14 @@ def begin_create(kind: Kind, obj: Object, namespace: str) -> None:
     meta = obj["metadata"]
     for field in _SYSTEM_FIELDS:
         meta.pop(field, None)
+    place_in(kind, meta, namespace)
+
+
+def end_create(meta: Object) -> None:
+    """The last thing that can be wrong, once all others have looked at the object. Raises: BadRequest."""
     revision = meta.pop("resourceVersion", "")
     if revision.isdecimal() and int(revision[:20]):  # what is no number is nobody's version
         raise BadRequest("resourceVersion should not be set on objects to be created")
-    place_in(kind, meta, namespace)
 
 
 def generate_name(base: str) -> str:

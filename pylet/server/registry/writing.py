@@ -121,6 +121,7 @@ class Writer:
                 schema.default_kind(kind, obj)  # an empty status, as Go prints it
             await apart(request.size, partial(_judge, request, kind, key, obj, None))
             await admitted.validate(key)
+            metadata.end_create(obj["metadata"])
             value = stored(kind, obj)
             kept = value if kind.storage is None else await self._state.encoded(kind, obj)
             if request.dry_run:

@@ -76,6 +76,18 @@ async def test_a_refusal_stays_small(api: Api) -> None:
         pytest.param(
             {"name": "y", "namespace": "none"}, 404, 'namespaces "none" not found', id="a namespace that is not there"
         ),
+        pytest.param(
+            {"name": "y", "resourceVersion": "7"},
+            400,
+            "resourceVersion should not be set on objects to be created",
+            id="a version of what is not there",
+        ),
+        pytest.param(
+            {"name": "y", "namespace": "none", "resourceVersion": "7"},
+            404,
+            'namespaces "none" not found',
+            id="a version, of which admission hears first",
+        ),
     ],
 )
 async def test_create_refuses(api: Api, meta: Object, code: int, message: str | None) -> None:
