@@ -103,7 +103,7 @@ def test_a_container_has_no_more_than_it_needs(cluster: Cluster, hello: str) -> 
         ["no", "sysctls"],
         ["no", "cgroups"],
     ]
-    assert set(devices.split()) == HARMLESS_DEVICES
+    assert set(devices.split()) <= HARMLESS_DEVICES
 
 
 def test_port_forward_ends_in_the_pod(cluster: Cluster, hello: str) -> None:

@@ -273,15 +273,16 @@ class Pods:
 
     async def _end_orphans(self) -> None:
         """What is left of pods that were deleted while nobody looked: containers end with the grace they were given."""
-        alive = {str(pod["metadata"]["uid"]) for pod in self.pods()}
         while True:
             try:
-                found = orphan_pods(await self._runtime.list_sandboxes(), await self._runtime.list_containers(), alive)
+                sandboxes, containers = await self._runtime.list_sandboxes(), await self._runtime.list_containers()
                 break
             except CriError as failed:
                 log.warning("container runtime: %s", failed)
                 await self._clock.sleep(_RETRY_SECONDS)
-        for pod in found:
+        # From here until changes are listened to nothing is awaited: no deletion falls between.
+        alive = {str(pod["metadata"]["uid"]) for pod in self.pods()}
+        for pod in orphan_pods(sandboxes, containers, alive):
             log.info("ending what is left of pod %s", pod["metadata"]["uid"])
             worker = Worker(pod, self._node)
             worker.vanish()
