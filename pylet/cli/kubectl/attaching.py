@@ -12,7 +12,7 @@ from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 from pylet.cli.kubectl.targets import target_of as _target_of
 
-_RECORDED = (
+_RECORDED = (  # of the terminal's session, in kubectl's words
     "All commands and output from this session will be recorded in container logs, including credentials and sensitive "
     "information passed through the command prompt."
 )
@@ -49,10 +49,7 @@ def attach(session: Session, pod: Object, *, container: str = "", stdin: bool, t
             print(f"error: Unable to use a TTY - container {name} did not allocate one", file=sys.stderr)
     terminal = tty and stdin and sys.stdin.isatty()
     if not quiet and stdin:
-        told = (
-            "All commands and output from this session will be recorded in container logs, including credentials and "
-        )
-        print(f"{told}sensitive information passed through the command prompt.", file=sys.stderr)
+        print(_RECORDED, file=sys.stderr)
         if spec.get("stdin"):
             print("If you don't see a command prompt, try pressing enter.", file=sys.stderr)
     query = {
