@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pylet.agent.config import AgentConfig
-from pylet.cli.options import BY_NAME, BadOption, Given, Option, agent_config, from_environment, server_config, settle
+from pylet.cli.options import BY_NAME, BadOption, Given, Option, from_environment
 from pylet.cli.options import split as split_values
+from pylet.cli.settling import agent_config, server_config, settle
 from pylet.server.config import ServerConfig
 
 DEFAULT_FILE = Path("/etc/pylet/config.yaml")

@@ -24,6 +24,7 @@ from pylet.aio import memory, services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import kinds
 from pylet.api.kinds.node import KIND as NODE
+from pylet.client.view import age
 from pylet.server import addons, optional, place
 from pylet.server.admission import CHAIN
 from pylet.server.auth import default_roles
@@ -201,7 +202,7 @@ async def serve(
         state.is_ready = True
         gc.freeze()  # what a start leaves behind lives as long as the process: not to be looked at again
         gc.set_threshold(20_000, 20, 20)  # trees of dicts: a pod's status costs 15% less CPU than with 700
-        group.create_task(memory.keep_small(clock))
+        group.create_task(memory.keep_small(clock, age))
         services.notify("READY=1")
         url = f"https://{place.in_url(address)}:{port}"
         log.info("pylet serves at %s", url)

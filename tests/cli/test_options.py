@@ -7,7 +7,8 @@ import pytest
 
 from pylet.agent.config import AgentConfig
 from pylet.cli import configuration
-from pylet.cli.options import OPTIONS, BadOption, from_environment, server_config, settle
+from pylet.cli.options import OPTIONS, BadOption, from_environment
+from pylet.cli.settling import server_config, settle
 from pylet.server.config import ServerConfig
 
 

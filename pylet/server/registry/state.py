@@ -17,7 +17,6 @@ from contextlib import suppress
 from pylet.api.errors import ApiError, Timeout
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
-from pylet.client.view import age
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.feed import Convert, Feed
 from pylet.server.registry.form import Layout, stored
@@ -196,7 +195,6 @@ class State:
         while True:
             await asyncio.sleep(_MINUTE_SECONDS)
             past.append(self.revision)
-            age()
             for cache in self.caches.values():
                 cache.bookmark(self.revision)
                 if len(past) > _COMPACT_MINUTES:

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from pylet.agent.kubelet.claims import ledger
 from pylet.agent.kubelet.claims.ledger import Held
@@ -25,6 +26,7 @@ from pylet.cri.socket import CallError
 log = logging.getLogger(__name__)
 
 _SECONDS = 45.0
+_Answer = TypeVar("_Answer", PrepareAnswer, UnprepareAnswer)
 
 
 class Claims:
@@ -64,7 +66,8 @@ class Claims:
             mine = [held for held in self.held.values() if pod_uid in held.pods]
             last = [held for held in mine if len(held.pods) == 1]
             for name in {name for held in last for name in held.drivers}:
-                await self._unprepare(self._driver(name), [held for held in last if name in held.drivers])
+                asked = [held for held in last if name in held.drivers]
+                await _ask(self._driver(name), "NodeUnprepareResources", asked, UnprepareAnswer)
             for held in mine:
                 held.pods.discard(pod_uid)
             for held in last:
@@ -124,25 +127,10 @@ class Claims:
         return driver
 
     async def _prepare(self, driver: Driver, claims: list[Held]) -> None:
-        what = "NodePrepareResources"
-        request = Request(tuple(held.message for held in claims))
-        try:
-            answer = await driver.socket.call(f"{driver.service}/{what}", request, PrepareAnswer, seconds=_SECONDS)
-        except CallError as failed:
-            raise CannotProvide(f"{what}: {failed}") from failed
-        _check(what, claims, {entry.uid: entry.result.error for entry in answer.claims})
+        answer = await _ask(driver, "NodePrepareResources", claims, PrepareAnswer)
         given = {entry.uid: entry.result.devices for entry in answer.claims}
         for held in claims:
             held.drivers[driver.name] = given[held.uid]
-
-    async def _unprepare(self, driver: Driver, claims: list[Held]) -> None:
-        what = "NodeUnprepareResources"
-        request = Request(tuple(held.message for held in claims))
-        try:
-            answer = await driver.socket.call(f"{driver.service}/{what}", request, UnprepareAnswer, seconds=_SECONDS)
-        except CallError as failed:
-            raise CannotProvide(f"{what}: {failed}") from failed
-        _check(what, claims, {entry.uid: entry.result.error for entry in answer.claims})
 
     # ---- the file
 
@@ -174,6 +162,17 @@ def claims_of(pod: Object) -> Iterator[tuple[str, str, bool]]:
             raise CannotProvide(f'pod "{meta["namespace"]}/{meta["name"]}": ResourceClaim not created yet')
         elif (name := made[wanted["name"]].get("resourceClaimName")) is not None:
             yield wanted["name"], name, True
+
+
+async def _ask(driver: Driver, what: str, claims: list[Held], answer_type: type[_Answer]) -> _Answer:
+    """What a driver does with these claims, once it has done it with all of them. Raises: CannotProvide."""
+    request = Request(tuple(held.message for held in claims))
+    try:
+        answer = await driver.socket.call(f"{driver.service}/{what}", request, answer_type, seconds=_SECONDS)
+    except CallError as failed:
+        raise CannotProvide(f"{what}: {failed}") from failed
+    _check(what, claims, {entry.uid: entry.result.error for entry in answer.claims})
+    return answer
 
 
 def _check(what: str, claims: Iterable[Held], errors: dict[str, str]) -> None:
