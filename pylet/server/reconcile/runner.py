@@ -25,7 +25,7 @@ from pylet.server.reconcile.plan import Action, Controller, Create, Delete, Emit
 log = logging.getLogger(__name__)
 
 _WORKERS = 16
-_REST = 4  # times what a plan took: no key takes more than a fifth of a core, however many pods tell of themselves
+_REST = 9  # times what a plan took: no key takes more than a tenth of a core, however many pods tell of themselves
 _LONG_SECONDS = 0.001
 _Item = tuple[int, Key]
 
