@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.pull_records import PullRecords
 from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.spec import is_host_network
 from pylet.agent.kubelet.static_pods import StaticPods
 from pylet.agent.kubelet.upkeep import Upkeep
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
@@ -43,7 +45,7 @@ from pylet.aio import certificate, services
 from pylet.aio.clock import Clock
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key
+from pylet.api.object import Key, Object, dig
 from pylet.client.interface import Client
 from pylet.client.view import Entry
 from pylet.cri.grpc import GrpcRuntime
@@ -193,7 +195,13 @@ async def _serve(site: Site, runtime: GrpcRuntime, pods: Pods, settings: Setting
     async with asyncio.TaskGroup() as group:
         group.create_task(Renewal(credentials.serving, clock, renew, load).run())
         if api.servers is not None:
-            tunnels = Tunnels(api.servers, credentials.tls, lambda stream: server.take(stream, context), clock)
+            tunnels = Tunnels(
+                api.servers,
+                credentials.tls,
+                lambda stream: server.take(stream, context),
+                lambda address: _has(pods.pods(), address),
+                clock,
+            )
             group.create_task(tunnels.run())
         try:
             await server.run(context)
@@ -201,6 +209,12 @@ async def _serve(site: Site, runtime: GrpcRuntime, pods: Pods, settings: Setting
             why = os.strerror(failed.errno or 0)
             advice = "choose another --kubelet-port" if failed.errno == errno.EADDRINUSE else "check --bind-address"
             raise Unusable(f"cannot listen on port {config.kubelet_port}: {why}; {advice}") from failed
+
+
+def _has(pods: Iterable[Object], address: str) -> bool:
+    """Whether one of them has that address to itself."""
+    own = (pod for pod in pods if not is_host_network(pod))
+    return any(ip["ip"] == address for pod in own for ip in dig(pod, "status", "podIPs", default=()))
 
 
 def _uid(entry: Entry | None) -> str:

@@ -1,7 +1,7 @@
-"""Keeps one connection to each API server, by which that reaches this node's kubelet whatever stands between them.
+"""Keeps one connection to each API server, by which that reaches this node whatever stands between them.
 
-Who connects is proved by the node's certificate. What the server opens in a tunnel ends at the kubelet's own listener:
-nothing else of this machine or of its network can be reached by it.
+Who connects is proved by the node's certificate. What the server opens in a tunnel ends at the kubelet's own listener
+or in a pod of this node: nothing else of this machine or of its network can be reached by it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from pylet.aio.clock import Clock
+from pylet.aio.splice import splice
 from pylet.aio.tunnel import Tunnel
 from pylet.client.servers import Servers
 from pylet.version import VERSION
@@ -39,18 +40,21 @@ _HEAD_BYTES = 16 << 10
 
 
 class Tunnels:
-    """`tls` is asked before each connection; `serve` gets the kubelet's end of each stream."""
+    """`tls` is asked before each connection; `serve` gets the kubelet's end of a stream, `has_pod` says whether a pod
+    of this node has an address."""
 
     def __init__(
         self,
         servers: Servers,
         tls: Callable[[], ssl.SSLContext],
         serve: Callable[[socket.socket], Awaitable[None]],
+        has_pod: Callable[[str], bool],
         clock: Clock,
     ) -> None:
         self._servers = servers
         self._tls = tls
         self._serve = serve
+        self._has_pod = has_pod
         self._clock = clock
         self._held: dict[str, asyncio.Future[str]] = {}  # by the server's own name: why it ended
 
@@ -97,8 +101,8 @@ class Tunnels:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[str] = loop.create_future()
 
-        def accept(stream: socket.socket) -> None:
-            group.create_task(self._served(stream))
+        def accept(stream: socket.socket, to: bytes) -> None:
+            group.create_task(self._served(stream, to.decode("latin-1")))
 
         def lost(why: str) -> None:
             if not ended.done():
@@ -110,7 +114,7 @@ class Tunnels:
                 server = await self._upgraded(url, tunnel)
             self._held[server] = ended
             try:
-                log.info("%s reaches this node's kubelet through a tunnel", url)
+                log.info("%s reaches this node through a tunnel", url)
                 return await ended
             finally:
                 if self._held.get(server) is ended:
@@ -133,12 +137,35 @@ class Tunnels:
             transport.abort()
             raise
 
-    async def _served(self, stream: socket.socket) -> None:
+    async def _served(self, stream: socket.socket, to: str) -> None:
         try:
-            await self._serve(stream)
+            await (self._joined(stream, to) if to else self._serve(stream))
         except OSError as failed:  # TLS that fails is one, too
             stream.close()
             log.debug("a stream of a tunnel: %s", failed)
+
+    async def _joined(self, stream: socket.socket, to: str) -> None:
+        """Be the way to the `address port` of a pod, until that ends. Raises: OSError."""
+        address, _, port = to.rpartition(" ")
+        if not self._has_pod(address):
+            raise ConnectionRefusedError(f"no pod of this node has the address {address!r}")
+        near, _ = await asyncio.get_running_loop().connect_accepted_socket(_Waiting, stream)
+        try:
+            await splice(near, address, int(port), b"", connect=_connect)
+        finally:
+            near.close()
+
+
+async def _connect(*to: Any, **about: Any) -> Any:
+    async with asyncio.timeout(_CONNECT_SECONDS):
+        return await asyncio.get_running_loop().create_connection(*to, **about)
+
+
+class _Waiting(asyncio.Protocol):
+    """What comes before there is anybody to have it stays where it is."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).pause_reading()
 
 
 class _Held(Exception):

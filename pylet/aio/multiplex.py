@@ -1,10 +1,10 @@
 """Many streams over one connection, as a state machine: bytes in, events and bytes out; no I/O, no clock, no chance.
 
 A frame is a head of eight bytes (kind, length, stream) and `length` bytes of content. One side, the opener, opens
-streams, with rising numbers; the other carries them or answers RESET. Each way, a stream carries at most WINDOW bytes
-that its reader has not taken: whoever does not read stops its own stream and no other, and what a side has to hold is
-bounded by WINDOW * MOST_STREAMS. What still comes for a stream that has ended is ignored; anything else out of order is
-a Violation, after which the connection is of no use.
+streams, with rising numbers, and says whereto; the other carries them or answers RESET. Each way, a stream carries at
+most WINDOW bytes that its reader has not taken: whoever does not read stops its own stream and no other, and what a
+side has to hold is bounded by WINDOW * MOST_STREAMS. What still comes for a stream that has ended is ignored; anything
+else out of order is a Violation, after which the connection is of no use.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import NamedTuple
 WINDOW = 256 << 10
 MOST_STREAMS = 256
 MOST_DATA = 32 << 10  # in a frame: streams take turns
+MOST_TO = 64
 _HEAD = struct.Struct(">BxHI")
 _AMOUNT = struct.Struct(">I")
 
@@ -69,14 +70,14 @@ class Multiplex:
         self._last = 0
         self._rest = b""
 
-    def open(self) -> int:
-        """The number of a new stream. Raises: TooMany."""
+    def open(self, to: bytes = b"") -> int:
+        """The number of a new stream; what `to` means is between the sides. Raises: TooMany."""
         assert self._is_opener
         if len(self._streams) >= MOST_STREAMS:
             raise TooMany(f"{MOST_STREAMS} streams are open")
         self._last += 1
         self._streams[self._last] = _Stream()
-        self._say(Kind.OPEN, self._last)
+        self._say(Kind.OPEN, self._last, to)
         return self._last
 
     def room(self, stream: int) -> int:
@@ -135,7 +136,7 @@ class Multiplex:
         if kind is Kind.PONG:
             return Event(kind, 0)
         if kind is Kind.OPEN:
-            return self._opened(stream)
+            return self._opened(stream, content)
         state = self._streams.get(stream)
         if state is None:
             if not 0 < stream <= self._last:
@@ -159,7 +160,7 @@ class Multiplex:
                     raise Violation(f"stream {stream}: more credit than was used")
         return Event(kind, stream, content)
 
-    def _opened(self, stream: int) -> Event | None:
+    def _opened(self, stream: int, to: bytes) -> Event | None:
         if self._is_opener or stream <= self._last:
             raise Violation(f"stream {stream} cannot be opened")
         self._last = stream
@@ -167,7 +168,7 @@ class Multiplex:
             self._say(Kind.RESET, stream)
             return None
         self._streams[stream] = _Stream()
-        return Event(Kind.OPEN, stream)
+        return Event(Kind.OPEN, stream, to)
 
     def _drop_if_over(self, stream: int, state: _Stream) -> None:
         if state.sent_end and state.received_end:
@@ -178,4 +179,4 @@ class Multiplex:
         self.out += content
 
 
-_LONGEST = {kind: {Kind.DATA: MOST_DATA, Kind.CREDIT: _AMOUNT.size}.get(kind, 0) for kind in Kind}
+_LONGEST = {kind: 0 for kind in Kind} | {Kind.OPEN: MOST_TO, Kind.DATA: MOST_DATA, Kind.CREDIT: _AMOUNT.size}

@@ -21,15 +21,15 @@ _MOST_UNSENT = 1 << 20  # nothing but frames nobody reads grows that large
 class Tunnel(asyncio.Protocol):
     """One side, to be made the protocol of the connection. It opens streams unless it is told what to do with them.
 
-    `accept` gets this side's end of each stream the other side opens. `silence_seconds` is for how long nothing may be
-    heard before it is asked for; `lost` is told at the end, why.
+    `accept` gets this side's end of each stream the other side opens, and whereto. `silence_seconds` is for how long
+    nothing may be heard before it is asked for; `lost` is told at the end, why.
     """
 
     def __init__(
         self,
         *,
         silence_seconds: float,
-        accept: Callable[[socket.socket], None] | None = None,
+        accept: Callable[[socket.socket, bytes], None] | None = None,
         lost: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.multiplex = Multiplex(is_opener=accept is None)
@@ -54,12 +54,12 @@ class Tunnel(asyncio.Protocol):
     def streams(self) -> int:
         return len(self._pipes)
 
-    def open(self) -> socket.socket:
+    def open(self, to: bytes = b"") -> socket.socket:
         """This side's end of a new stream. Raises: OSError."""
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the tunnel is closed")
         try:
-            return self._carry(self.multiplex.open())
+            return self._carry(self.multiplex.open(to))
         except TooMany as many:
             raise OSError(str(many)) from many
         finally:
@@ -118,7 +118,7 @@ class Tunnel(asyncio.Protocol):
         if event.kind is Kind.OPEN:
             assert self._accept is not None
             with suppress(OSError):  # the stream has been reset
-                self._accept(self._carry(event.stream))
+                self._accept(self._carry(event.stream), event.data)
         elif (pipe := self._pipes.get(event.stream)) is not None:
             pipe.happened(event)
 

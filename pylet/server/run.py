@@ -131,7 +131,9 @@ async def serve(
             node_ports=config.service_node_port_range,
             now=clock.now,
         )
-        webhooks = WebhookClient(registry.table)
+        tunnels = Tunnels(registry.table(NODE))
+        at_the_end.callback(tunnels.close)
+        webhooks = WebhookClient(registry.table, tunnels.connector)
         at_the_end.push_async_callback(webhooks.close)
         convert = Converter(webhooks)
         registry.convert_by(convert)
@@ -148,8 +150,6 @@ async def serve(
         client = Loopback(registry, answers=own_answers)
         state = _State()
         watches, metrics = Watches(), Metrics()
-        tunnels = Tunnels(registry.table(NODE))
-        at_the_end.callback(tunnels.close)
         kubelets, forwarder = KubeletProxy(registry, tunnels, pki.kubelet_context()), Forwarder(tunnels)
         at_the_end.push_async_callback(forwarder.close)
         at_the_end.push_async_callback(kubelets.close)

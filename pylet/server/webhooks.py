@@ -34,10 +34,12 @@ class WebhookFailed(Exception):
 
 
 class WebhookClient:
-    """`tables` are the server's own, to resolve services. `close` it at the end."""
+    """`tables` are the server's own, to resolve services; `connector` makes one that finds the way to pods. `close` it
+    at the end."""
 
-    def __init__(self, tables: Callable[[Kind], Table]) -> None:
+    def __init__(self, tables: Callable[[Kind], Table], connector: Callable[..., aiohttp.BaseConnector]) -> None:
         self._services = Services(tables)
+        self._connector = connector
         self._session: aiohttp.ClientSession | None = None
 
     async def call(self, config: Object, body: Object, *, timeout_seconds: float) -> Any:
@@ -80,7 +82,7 @@ class WebhookClient:
         if self._session is None:
             import aiohttp
 
-            connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=30)
+            connector = self._connector(limit=_CONNECTIONS, keepalive_timeout=30)
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
         return self._session
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pylet.aio.multiplex import MOST_DATA, MOST_STREAMS, WINDOW, Event, Kind, Multiplex, TooMany, Violation
+from pylet.aio.multiplex import MOST_DATA, MOST_STREAMS, MOST_TO, WINDOW, Event, Kind, Multiplex, TooMany, Violation
 
 
 def pair() -> tuple[Multiplex, Multiplex]:
@@ -35,10 +35,10 @@ def opened() -> tuple[Multiplex, Multiplex, int]:
 
 def test_a_stream_begins_talks_both_ways_and_ends() -> None:
     one, two = pair()
-    stream = one.open()
+    stream = one.open(b"there")
     one.send(stream, b"question")
     one.end(stream)
-    assert pass_on(one, two) == [(Kind.OPEN, 1, b""), (Kind.DATA, 1, b"question"), (Kind.END, 1, b"")]
+    assert pass_on(one, two) == [(Kind.OPEN, 1, b"there"), (Kind.DATA, 1, b"question"), (Kind.END, 1, b"")]
     two.send(stream, b"answer")
     two.end(stream)
     assert pass_on(two, one) == [(Kind.DATA, 1, b"answer"), (Kind.END, 1, b"")]
@@ -154,6 +154,7 @@ def test_a_ping_is_answered() -> None:
         frame(Kind.DATA, 2, b"x"),
         frame(Kind.OPEN, 1),
         frame(Kind.OPEN, 0),
+        frame(Kind.OPEN, 2, bytes(MOST_TO + 1)),
         frame(Kind.PING, 0, length=1),
         frame(Kind.DATA, 1, length=MOST_DATA + 1),
         frame(Kind.DATA, 1, bytes(MOST_DATA)) * 9,
@@ -164,6 +165,7 @@ def test_a_ping_is_answered() -> None:
     ],
     ids=[
         "no kind", "a kind unknown", "of a stream never opened", "opened twice", "opened as nothing",
+        "opened to a novel",
         "a ping with data", "a frame too long", "beyond the window", "after the end",
         "credit for nothing", "half a credit", "HTTP",
     ],

@@ -18,17 +18,17 @@ from pylet.aio.tunnel import Tunnel
 class Ends:
     near: Tunnel
     far: Tunnel
-    accepted: asyncio.Queue[socket.socket]
+    accepted: asyncio.Queue[tuple[socket.socket, bytes]]
     lost: list[str] = field(default_factory=list)
 
 
 @asynccontextmanager
 async def ends(*, silence_seconds: float = 60) -> AsyncIterator[Ends]:
     loop = asyncio.get_running_loop()
-    accepted: asyncio.Queue[socket.socket] = asyncio.Queue()
+    accepted: asyncio.Queue[tuple[socket.socket, bytes]] = asyncio.Queue()
     lost: list[str] = []
     near = Tunnel(silence_seconds=silence_seconds, lost=lost.append)
-    far = Tunnel(silence_seconds=60, accept=accepted.put_nowait)
+    far = Tunnel(silence_seconds=60, accept=lambda stream, to: accepted.put_nowait((stream, to)))
     for tunnel, end in zip((near, far), socket.socketpair(), strict=True):
         await loop.create_connection(lambda tunnel=tunnel: tunnel, sock=end)
     try:
@@ -38,11 +38,14 @@ async def ends(*, silence_seconds: float = 60) -> AsyncIterator[Ends]:
         far.close()
         await asyncio.sleep(0)
         while not accepted.empty():
-            accepted.get_nowait().close()
+            accepted.get_nowait()[0].close()
 
 
 async def stream(both: Ends) -> tuple[socket.socket, socket.socket]:
-    return both.near.open(), await asyncio.wait_for(both.accepted.get(), 5)
+    near = both.near.open(b"there")
+    far, to = await asyncio.wait_for(both.accepted.get(), 5)
+    assert to == b"there"
+    return near, far
 
 
 async def read_all(end: socket.socket) -> bytes:

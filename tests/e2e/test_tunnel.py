@@ -16,7 +16,11 @@ from tests.e2e.cluster import Cluster, Node, eventually
 
 CLOSED = """
 table inet closed {
-  chain input { type filter hook input priority -200; iifname "eth0" tcp flags & (syn | ack) == syn drop; }
+  chain input {
+    type filter hook input priority -200
+    iifname "eth0" tcp flags & (syn | ack) == syn drop
+    iifname "eth0" meta l4proto udp drop
+  }
 }
 """
 POD = """
@@ -61,7 +65,7 @@ def tunnels(node: Node) -> list[str]:
     return [line.split(": ")[1].split()[0] for line in node.log.read_text().splitlines() if "reaches this node" in line]
 
 
-def test_logs_exec_forwarded_ports_and_usage_come_through_the_tunnel(cluster: Cluster) -> None:
+def test_all_that_asks_a_kubelet_or_a_pod_comes_through_the_tunnel(cluster: Cluster) -> None:
     node = cluster.nodes[1].member
     refused = cluster.server.member.run(
         "curl", "-sk", "--max-time", "1", f"https://{node.ip}:10250/healthz", check=False
@@ -71,6 +75,7 @@ def test_logs_exec_forwarded_ports_and_usage_come_through_the_tunnel(cluster: Cl
     assert cluster.kubectl("exec", "-i", "far", "--", "cat", stdin="said") == "said"
     assert cluster.kubectl("get", "--raw", "/api/v1/nodes/node2/proxy/healthz") == "ok"
     assert "node2" in cluster.kubectl("top", "node", "node2")
+    assert cluster.kubectl("get", "--raw", "/api/v1/namespaces/default/pods/far:8080/proxy/") == "page\n"
     forward = cluster.server.member.start(
         "kubectl", "--kubeconfig", str(cluster.kubeconfig), "port-forward", "pod/far", "18080:8080"
     )

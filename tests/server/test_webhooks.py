@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -65,7 +66,7 @@ async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
     endpoints = [{"addresses": ["127.0.0.2"], "conditions": {"ready": False}}, {"addresses": ["127.0.0.1"]}]
     slice_ = {"metadata": {"name": "hook-1", "labels": labels, **place}, "endpoints": endpoints}
     tables[ENDPOINT_SLICE].put(Entry.of(ENDPOINT_SLICE, {**slice_, "ports": [{"port": port}]}))
-    client = webhooks.WebhookClient(tables.__getitem__)
+    client = webhooks.WebhookClient(tables.__getitem__, aiohttp.TCPConnector)
     made.append(Hook(pki, port, client))
     yield made[0]
     await client.close()

@@ -1,8 +1,8 @@
-"""The way to a node's kubelet: through the connection its agent keeps to this server, or else at its address.
+"""The way to a node's kubelet and pods: through the connection its agent keeps to this server, or at their address.
 
 A node behind NAT has an address nobody reaches, perhaps the same as another's: its kubelet goes by the node's name,
-below a domain that no resolver knows. A tunnel leads to its agent's kubelet and nowhere else, and carries the TLS that
-both sides would speak without it: who may do what there is the kubelet's to decide, as ever.
+below a domain that no resolver knows. A tunnel leads to its agent's kubelet and pods and nowhere else, and carries
+the TLS that both sides would speak without it: who may do what there is the kubelet's to decide, as ever.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import asyncio
 import secrets
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aiohttp import web
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     import aiohttp
 
     from pylet.aio.tunnel import Tunnel
+
+Network: TypeAlias = IPv4Network | IPv6Network
 
 PATH = "/v1-pylet/connect"
 PROTOCOL = "pylet-tunnel-1"
@@ -43,6 +47,8 @@ class Tunnels:
         self._nodes = nodes
         self._id = secrets.token_hex(8)
         self._open: dict[str, Tunnel] = {}
+        self._pods: dict[str, tuple[Network, ...]] = {}
+        """What the pods of the nodes with tunnels have their addresses from, for those somebody asked about."""
 
     def kubelet(self, name: str) -> tuple[str, int]:
         """Host and port of a node's kubelet, for `connect`. Raises: NotFound, InternalError."""
@@ -73,15 +79,19 @@ class Tunnels:
     ) -> Any:
         """As the loop's `create_connection`, but that it knows the way into tunnels. Raises: OSError."""
         loop = asyncio.get_running_loop()
-        node = host.removesuffix(_DOMAIN)
-        if node == host:
+        node = self._node(host)
+        if not node:
             return await loop.create_connection(make_protocol, host, port, ssl=ssl, server_hostname=server_hostname)
         if node not in self._open:
             raise ConnectionResetError("its agent has gone")
-        end = self._open[node].open()
+        is_kubelet = host.endswith(_DOMAIN)
+        end = self._open[node].open(b"" if is_kubelet else f"{host} {port}".encode())
+        name = node if is_kubelet else server_hostname or host
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                return await loop.create_connection(make_protocol, sock=end, ssl=ssl, server_hostname=node)
+                return await loop.create_connection(
+                    make_protocol, sock=end, ssl=ssl, server_hostname=name if ssl is not None else None
+                )
         except BaseException as failed:
             end.close()
             if isinstance(failed, TimeoutError):
@@ -92,14 +102,15 @@ class Tunnels:
         """For sessions that shall find the way into tunnels, too."""
         import aiohttp
 
-        connect = self.connect
+        tunnels = self
 
         class Connector(aiohttp.TCPConnector):
             async def _create_connection(self, req: Any, *about: Any) -> Any:
-                if not (req.url.raw_host or "").endswith(_DOMAIN):
+                host, port = req.url.raw_host or "", req.url.port
+                if not tunnels._node(host):
                     return await super()._create_connection(req, *about)
-                tls = self._get_ssl_context(req)
-                return (await connect(self._factory, req.url.raw_host, req.url.port, ssl=tls))[1]
+                tls, name = self._get_ssl_context(req), req.server_hostname
+                return (await tunnels.connect(self._factory, host, port, ssl=tls, server_hostname=name))[1]
 
         return Connector(**options)
 
@@ -125,6 +136,7 @@ class Tunnels:
         def lost(why: str) -> None:
             if self._open.get(node) is tunnel:
                 del self._open[node]
+                self._pods.pop(node, None)
 
         tunnel = Tunnel(silence_seconds=_SILENCE_SECONDS, lost=lost)
         lines = ["HTTP/1.1 101 Switching Protocols", f"Upgrade: {PROTOCOL}", "Connection: Upgrade"]
@@ -137,6 +149,24 @@ class Tunnels:
         if before is not None:
             before.close("there is another")
         return Streamed(101, keep_alive=False)
+
+    def _node(self, host: str) -> str:
+        """Whose tunnel leads to that host; "" for what is reached without."""
+        if host.endswith(_DOMAIN):
+            return host.removesuffix(_DOMAIN)
+        if self._open:
+            with suppress(ValueError):  # a name
+                address = ip_address(host)
+                return next((name for name in self._open if any(address in known for known in self._ranges(name))), "")
+        return ""
+
+    def _ranges(self, name: str) -> tuple[Network, ...]:
+        found = self._pods.get(name)
+        if found is None and (entry := self._nodes.entries.get(Key("", name))) is not None:
+            found = tuple(map(ip_network, entry.object["spec"].get("podCIDRs") or ()))
+            if found:  # once set, they stay
+                self._pods[name] = found
+        return found or ()
 
     def close(self) -> None:
         for tunnel in list(self._open.values()):

@@ -115,7 +115,7 @@ async def tunnels(cluster: Any, credentials: Credentials, forwarder: Forwarder) 
         await asyncio.get_running_loop().connect_accepted_socket(kubelet, stream, ssl=context)
 
     servers = Servers(await forwarder.start())
-    made = Tunnels(servers, credentials.tls, serve, SystemClock())
+    made = Tunnels(servers, credentials.tls, serve, lambda address: False, SystemClock())
     task = asyncio.create_task(made.run())
     account = await cluster.ask("POST", f"{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}})
     assert account.status in (201, 409)
@@ -155,6 +155,17 @@ async def test_an_upgrade_passes_through(cluster: Any) -> None:
 async def test_other_ports_of_a_node_are_not_behind_its_tunnel(cluster: Any) -> None:
     found = await cluster.ask("GET", f"/api/v1/nodes/{NODE}:9/proxy/")
     assert (found.status, found.json["message"]) == (400, "address not allowed")
+
+
+@pytest.mark.usefixtures("tunnels")
+async def test_an_address_that_no_pod_of_the_node_has_is_not_behind_its_tunnel(cluster: Any) -> None:
+    node = (await cluster.ask("GET", f"/api/v1/nodes/{NODE}")).json
+    address = node["spec"]["podCIDR"].replace(".0/24", ".1")  # the node itself
+    status = {"status": {"podIP": address, "podIPs": [{"ip": address}]}}
+    patched = await cluster.ask("PATCH", f"{PODS}/p/status", status, Content_Type="application/merge-patch+json")
+    assert patched.status == 200
+    found = await cluster.ask("GET", f"{PODS}/p:10250/proxy/")
+    assert (found.status, found.json["message"]) == (503, "error trying to reach service: Server disconnected")
 
 
 async def test_a_server_known_by_two_addresses_has_one_tunnel_and_another_when_that_breaks(
