@@ -20,21 +20,16 @@ import orjson
 from aiohttp import web
 
 from pylet.agent.kubelet.access import Access, Denied
+from pylet.agent.kubelet.cadvisor import cadvisor_metrics
 from pylet.agent.kubelet.labels import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID
 from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.logs import BadLogOptions, LogOptions, read
 from pylet.agent.kubelet.metering import Meter
+from pylet.agent.kubelet.own_metrics import kubelet_metrics, probe_metrics
+from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.settings import Settings, configuration
 from pylet.agent.kubelet.spec import find_container
-from pylet.agent.kubelet.stats import (
-    Rates,
-    cadvisor_metrics,
-    cpu_and_memory,
-    kubelet_metrics,
-    probe_metrics,
-    resource_metrics,
-    summary,
-)
+from pylet.agent.kubelet.summary import Rates, cpu_and_memory, summary
 from pylet.aio.clock import Clock
 from pylet.aio.splice import splice
 from pylet.api.object import Key, Object, key_of

@@ -5,7 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse, Rates, cadvisor_metrics, resource_metrics, summary
+from pylet.agent.kubelet.cadvisor import cadvisor_metrics
+from pylet.agent.kubelet.resource_metrics import resource_metrics
+from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
+from pylet.agent.kubelet.summary import Rates, summary
 from pylet.agent.kubelet.usage import Usage, read_usage
 from tests.agent.kubelet.builders import NOW, pod
 

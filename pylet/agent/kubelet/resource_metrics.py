@@ -1,0 +1,68 @@
+"""`/metrics/resource`: what the resource metrics API is made of. Pure.
+
+Source: upstream `pkg/kubelet/metrics/collectors/resource_metrics.go`.
+"""
+
+from __future__ import annotations
+
+from pylet.agent.kubelet.exposition import family, in_seconds
+from pylet.agent.kubelet.stats import NodeUse
+
+
+def resource_metrics(node: NodeUse) -> str:
+    """`/metrics/resource`: counters with the moment they were read, which rates are computed from."""
+    of_containers = [({"container": c.name, **use.names}, c) for use in node.pods for c in use.containers]
+    cpu = [(labels, c.usage.cpu_nanoseconds, c.usage.at) for labels, c in of_containers]
+    memory = [(labels, c.usage.working_set_bytes, c.usage.at) for labels, c in of_containers]
+    starts = [(labels, c.started_at.timestamp() if c.started_at else None, None) for labels, c in of_containers]
+    pods = node.pods
+    nowhere: dict[str, str] = {}
+    lines = (
+        *family(
+            "container_cpu_usage_seconds_total",
+            "counter",
+            "Cumulative cpu time consumed by the container in core-seconds",
+            in_seconds(cpu),
+        ),
+        *family("container_memory_working_set_bytes", "gauge", "Current working set of the container in bytes", memory),
+        *family(
+            "container_start_time_seconds", "gauge", "Start time of the container since unix epoch in seconds", starts
+        ),
+        *family(
+            "node_cpu_usage_seconds_total",
+            "counter",
+            "Cumulative cpu time consumed by the node in core-seconds",
+            in_seconds([(nowhere, node.usage.cpu_nanoseconds, node.usage.at)]),
+        ),
+        *family(
+            "node_memory_working_set_bytes",
+            "gauge",
+            "Current working set of the node in bytes",
+            [(nowhere, node.usage.working_set_bytes, node.usage.at)],
+        ),
+        *family(
+            "pod_cpu_usage_seconds_total",
+            "counter",
+            "Cumulative cpu time consumed by the pod in core-seconds",
+            in_seconds([(use.names, use.usage.cpu_nanoseconds, use.usage.at) for use in pods]),
+        ),
+        *family(
+            "pod_memory_working_set_bytes",
+            "gauge",
+            "Current working set of the pod in bytes",
+            [(use.names, use.usage.working_set_bytes, use.usage.at) for use in pods],
+        ),
+        *family(
+            "resource_scrape_error",
+            "gauge",
+            "1 if there was an error while getting container metrics, 0 otherwise",
+            [(nowhere, 0, None)],
+        ),
+        *family(
+            "scrape_error",
+            "gauge",
+            "1 if there was an error while getting container metrics, 0 otherwise",
+            [(nowhere, 0, None)],
+        ),
+    )
+    return "\n".join(lines) + "\n"

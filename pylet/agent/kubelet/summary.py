@@ -1,0 +1,172 @@
+"""`/stats/summary`: what the node, its pods and containers use, as JSON. Pure.
+
+Source: upstream `staging/src/k8s.io/kubelet/pkg/apis/stats/v1alpha1`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+
+from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
+from pylet.agent.kubelet.usage import Traffic, Usage
+from pylet.api import timestamps
+from pylet.api.object import Object, dig
+
+
+@dataclass(slots=True)
+class Rates:
+    """How fast counters grow, between one asking and the next."""
+
+    _before: dict[str, Usage] = field(default_factory=dict)
+    _rates: dict[str, int] = field(default_factory=dict)
+
+    def nano_cores(self, key: str, usage: Usage) -> int | None:
+        before = self._before.get(key)
+        if usage.cpu_nanoseconds is None:
+            return None
+        if before is None or before.cpu_nanoseconds is None:
+            self._before[key] = usage
+            return None
+        seconds = (usage.at - before.at).total_seconds()
+        if seconds >= 1:
+            self._rates[key] = max(0, int((usage.cpu_nanoseconds - before.cpu_nanoseconds) / seconds))
+            self._before[key] = usage
+        return self._rates.get(key)
+
+    def keep(self, keys: Iterable[str]) -> None:
+        alive = set(keys)
+        self._before = {key: usage for key, usage in self._before.items() if key in alive}
+        self._rates = {key: rate for key, rate in self._rates.items() if key in alive}
+
+
+def summary(node: NodeUse, rates: Rates) -> Object:
+    at = timestamps.format_time(node.usage.at)
+    images = _filesystem(at, node.images if node.images[0] else node.filesystem)
+    found = {
+        "node": {
+            "nodeName": node.name,
+            "startTime": timestamps.format_time(node.started_at),
+            **({"systemContainers": [_system(node, node.of_pods, rates)]} if node.of_pods is not None else {}),
+            **_use("node", node.usage, rates, node.capacity_bytes),
+            **_network(at, node.network),
+            "fs": _filesystem(at, node.filesystem),
+            "runtime": {
+                "imageFs": {**images, "usedBytes": node.images_bytes or images["usedBytes"]},
+                "containerFs": images,
+            },
+            "rlimit": {"time": at, "curproc": node.processes[0], "maxpid": node.processes[1]},
+        },
+        "pods": [_pod(use, rates, node.filesystem) for use in node.pods],
+    }
+    ids = (container.id for use in node.pods for container in use.containers)
+    rates.keep(("node", "pods", *(use.pod["metadata"]["uid"] for use in node.pods), *ids))
+    return found
+
+
+def cpu_and_memory(whole: Object) -> Object:
+    """A summary that was asked for nothing else."""
+
+    def only(found: Object) -> Object:
+        return {name: value for name, value in found.items() if name in _CPU_AND_MEMORY} | (
+            {"containers": [only(container) for container in found["containers"]]} if "containers" in found else {}
+        )
+
+    return {"node": only(whole["node"]), "pods": [only(pod) for pod in whole["pods"]]}
+
+
+_CPU_AND_MEMORY = ("nodeName", "systemContainers", "startTime", "podRef", "name", "cpu", "memory")
+
+
+def _system(node: NodeUse, usage: Usage, rates: Rates) -> Object:
+    return {
+        "name": "pods",
+        "startTime": timestamps.format_time(node.started_at),
+        **_use("pods", usage, rates, node.capacity_bytes),
+    }
+
+
+def _filesystem(at: str, found: tuple[int, int, int, int]) -> Object:
+    size, available, inodes, free = found
+    return {
+        "time": at,
+        "availableBytes": available,
+        "capacityBytes": size,
+        "usedBytes": size - available,
+        "inodesFree": free,
+        "inodes": inodes,
+        "inodesUsed": inodes - free,
+    }
+
+
+def _network(at: str, interfaces: Sequence[Traffic]) -> Object:
+    """The first interface also stands for the whole, as a pod's `eth0`."""
+    if not interfaces:
+        return {}
+    rows = [
+        {"name": t.name, "rxBytes": t.rx_bytes, "rxErrors": t.rx_errors, "txBytes": t.tx_bytes, "txErrors": t.tx_errors}
+        for t in sorted(interfaces, key=lambda traffic: traffic.name != "eth0")
+    ]
+    return {"network": {"time": at, **rows[0], "interfaces": rows}}
+
+
+def _pod(use: PodUse, rates: Rates, filesystem: tuple[int, int, int, int]) -> Object:
+    meta = use.pod["metadata"]
+    at = timestamps.format_time(use.usage.at)
+    claims = {v["name"]: dig(v, "persistentVolumeClaim", "claimName") for v in use.pod["spec"].get("volumes") or ()}
+    volumes = [
+        {
+            "time": at,
+            **{_camel(name): value for name, value in asdict(found).items()},
+            "name": name,
+            **({"pvcRef": {"name": claims[name], "namespace": meta["namespace"]}} if claims.get(name) else {}),
+        }
+        for name, found in use.volumes.items()
+    ]
+    whole = _filesystem(at, filesystem)
+    inodes = sum(volume.inodes_used for volume in use.local_volumes)
+    return {
+        "podRef": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+        "startTime": dig(use.pod, "status", "startTime"),
+        "containers": [_container(container, rates) for container in use.containers],
+        **_use(meta["uid"], use.usage, rates),
+        **_network(at, use.network),
+        **({"volume": volumes} if volumes else {}),
+        "ephemeral-storage": {**whole, "usedBytes": use.disk_bytes, "inodesUsed": inodes},
+        **({"process_stats": {"process_count": use.processes}} if use.processes is not None else {}),
+    }
+
+
+def _camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+def _container(use: ContainerUse, rates: Rates) -> Object:
+    at = timestamps.format_time(use.usage.at)
+    found: Object = {"name": use.name, **_use(use.id, use.usage, rates)}
+    if use.started_at is not None:
+        found["startTime"] = timestamps.format_time(use.started_at)
+    for name, used in (("rootfs", use.rootfs_bytes), ("logs", use.logs_bytes)):
+        if used is not None:
+            found[name] = {"time": at, "usedBytes": used}
+    return found
+
+
+def _use(key: str, usage: Usage, rates: Rates, capacity_bytes: int | None = None) -> Object:
+    at = timestamps.format_time(usage.at)
+    working_set = usage.working_set_bytes
+    available = None if capacity_bytes is None or working_set is None else max(0, capacity_bytes - working_set)
+    cpu = {"usageNanoCores": rates.nano_cores(key, usage), "usageCoreNanoSeconds": usage.cpu_nanoseconds}
+    memory = {
+        "availableBytes": available,
+        "usageBytes": usage.memory_bytes,
+        "workingSetBytes": working_set,
+        "rssBytes": usage.rss_bytes,
+        "pageFaults": usage.page_faults,
+        "majorPageFaults": usage.major_page_faults,
+    }
+    return {
+        name: {"time": at, **{field_name: value for field_name, value in values.items() if value is not None}}
+        for name, values in (("cpu", cpu), ("memory", memory))
+    }
