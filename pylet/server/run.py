@@ -148,8 +148,10 @@ async def serve(
         auditor = optional.auditor(config, clock, group)
         own_answers = answers(registry, guarded.reviews, guarded.token_requests)
         client = Loopback(registry, answers=own_answers)
-        state = _State()
+        started = asyncio.Event()
         watches, metrics = Watches(), Metrics()
+        limiter = Limiter(registry.table)
+        metrics.sources.append(limiter.metrics)
         kubelets, forwarder = KubeletProxy(registry, tunnels, pki.kubelet_context()), Forwarder(tunnels)
         at_the_end.push_async_callback(forwarder.close)
         at_the_end.push_async_callback(kubelets.close)
@@ -159,7 +161,7 @@ async def serve(
         port = listening.getsockname()[1]
         app = App(
             access=Access(guarded.authenticator, authorizer, auditor, pki.front_proxy_issuer()),
-            limiter=Limiter(registry.table),
+            limiter=limiter,
             resources=Resources(registry, guarded.reviews, guarded.token_requests, watches, clock.now),
             discovery=Discovery(registry.kinds, f"{place.in_url(address)}:{port}", extensions),
             openapi=OpenApi(registry.kinds),
@@ -167,7 +169,7 @@ async def serve(
             tunnels=tunnels,
             proxies=Proxies(registry.table, forwarder, tunnels, kubelets.tls),
             extensions=extensions,
-            health=Health(state.checks()),
+            health=Health(started.is_set),
             metrics=metrics,
             watches=watches,
             tokens=tokens,
@@ -199,7 +201,7 @@ async def serve(
         )
         for component in working:
             group.create_task(component)
-        state.is_ready = True
+        started.set()
         gc.freeze()  # what a start leaves behind lives as long as the process: not to be looked at again
         gc.set_threshold(20_000, 20, 20)  # trees of dicts: a pod's status costs 15% less CPU than with 700
         group.create_task(memory.keep_small(clock, age))
@@ -224,22 +226,6 @@ async def _ensure_objects(config: ServerConfig, client: Loopback, pki: Pki, ca: 
     await addons.ensure(client, [*wanted, front, *default_roles.objects()])
     if "gateway" not in config.disable:
         await addons.ensure_gateway_api(client)
-
-
-class _State:
-    """What the health checks look at."""
-
-    def __init__(self) -> None:
-        self.is_ready = False
-
-    def checks(self) -> dict[str, dict[str, Callable[[], str]]]:
-        fine: dict[str, Callable[[], str]] = {"ping": lambda: "", "log": lambda: "", "etcd": lambda: ""}
-        started = {"poststarthook/rbac/bootstrap-roles": lambda: "" if self.is_ready else "not finished"}
-        return {
-            "healthz": fine | started,
-            "livez": fine | started,
-            "readyz": fine | {"informer-sync": lambda: ""} | started,
-        }
 
 
 async def _keep_certificates(

@@ -1,4 +1,4 @@
-"""ComponentStatuses, deprecated since v1.19: what upstream probed itself. Nothing is stored, so lists are empty."""
+"""ComponentStatuses, deprecated since v1.19: whether upstream's processes answer. Here all are one, which does."""
 
 from __future__ import annotations
 
@@ -16,6 +16,18 @@ def _cells(obj: Object, now: datetime) -> list[Any]:
         return [obj["metadata"]["name"], "Unknown", "", ""]
     status = "Healthy" if healthy.get("status") == "True" else "Unhealthy"
     return [obj["metadata"]["name"], status, healthy.get("message", ""), healthy.get("error", "")]
+
+
+def all_healthy() -> list[Object]:
+    return [
+        {
+            "kind": "ComponentStatus",
+            "apiVersion": "v1",
+            "metadata": {"name": name},
+            "conditions": [{"type": "Healthy", "status": "True", "message": "ok"}],
+        }
+        for name in ("controller-manager", "etcd-0", "scheduler")
+    ]
 
 
 KIND = Kind(

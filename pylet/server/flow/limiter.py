@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import ceil
 
 from pylet.api.kind import Kind
@@ -50,7 +50,7 @@ class _Level:
         queuing = response.get("queuing") or {}
         self.uid = uid
         self.is_exempt = spec.get("type") == "Exempt"
-        self.shares = limited.get("nominalConcurrencyShares", 30)
+        self.shares = 0 if self.is_exempt else limited.get("nominalConcurrencyShares", 30)
         self.borrows = limited.get("borrowingLimitPercent")
         queues = response.get("type") == "Queue"
         self.most_waiting = queuing.get("queues", 64) * queuing.get("queueLengthLimit", 50) if queues else 0
@@ -95,6 +95,13 @@ class Limiter:
         self._taken += 1
         return Seat(self, level, headers)
 
+    def metrics(self) -> Iterator[str]:
+        if self._is_stale:
+            self._settle()
+        yield "# TYPE apiserver_flowcontrol_nominal_limit_seats gauge"
+        for level in self._levels.values():
+            yield f'apiserver_flowcontrol_nominal_limit_seats{{priority_level="{level.name}"}} {level.seats}'
+
     # ---- rules
 
     def _forget(self) -> None:
@@ -131,7 +138,7 @@ class Limiter:
         for entry in self._tables(PRIORITY_LEVEL).entries.values():
             level = self._levels[entry.key.name] = before.get(entry.key.name) or _Level(entry.key.name)
             level.follow(entry.uid, entry.object["spec"])
-        shares = sum(level.shares for level in self._levels.values() if not level.is_exempt)
+        shares = sum(level.shares for level in self._levels.values())
         for level in self._levels.values():
             level.seats = ceil(self._total * level.shares / shares) if shares else self._total
             borrowed = self._total if level.borrows is None else level.seats * level.borrows // 100

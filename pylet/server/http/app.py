@@ -81,6 +81,7 @@ class App:
         self._plain: dict[str, Callable[[], Answer]] = {
             "/version": _version,
             "/metrics": self._metrics_text,
+            "/metrics/slis": lambda: _exposition("".join(f"{line}\n" for line in health.indicators())),
             "/openid/v1/jwks": lambda: Answer(orjson.dumps(tokens.jwks()), type_="application/jwk-set+json"),
             "/.well-known/openid-configuration": self._openid_configuration,
             "/": self._paths,
@@ -183,7 +184,7 @@ class App:
 
     def _metrics_text(self) -> Answer:
         self._metrics.watches = len(self._watches)
-        return Answer(self._metrics.text().encode(), type_="text/plain; version=0.0.4; charset=utf-8")
+        return _exposition(self._metrics.text())
 
     def _openid_configuration(self) -> Answer:
         issuer = self._tokens.issuer
@@ -200,6 +201,10 @@ class App:
     def _paths(self) -> Answer:
         paths = ["/api", "/api/v1", "/apis", *self._plain, *(f"/{root}" for root in ROOTS)]
         return Answer.of({"paths": sorted(path for path in paths if path != "/")})
+
+
+def _exposition(text: str) -> Answer:
+    return Answer(text.encode(), type_="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _version() -> Answer:

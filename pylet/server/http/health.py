@@ -1,42 +1,90 @@
-"""Health for probes and people: /healthz, /livez and /readyz, whole, verbose or one check at a time.
+"""Health for probes and people: /healthz, /livez and /readyz, whole, verbose or one check at a time; /metrics/slis.
 
-Source: apiserver pkg/server/healthz/healthz.go.
+Checks are named as upstream's are. What the hooks' names stand for is all done before the server says it has started.
+Source: apiserver pkg/server/healthz/healthz.go; component-base metrics/prometheus/slis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from pylet.server.http.answer import Answer
 
-Check = Callable[[], str]
-"""Says what is wrong, "" when nothing is."""
 ROOTS = ("healthz", "livez", "readyz")
+_ALIVE = ("ping", "log", "loopback-serving-certificate", "etcd")
+_STARTED = (
+    "poststarthook/start-apiserver-admission-initializer",
+    "poststarthook/generic-apiserver-start-informers",
+    "poststarthook/priority-and-fairness-config-consumer",
+    "poststarthook/priority-and-fairness-filter",
+    "poststarthook/storage-object-count-tracker-hook",
+    "poststarthook/start-apiextensions-informers",
+    "poststarthook/start-apiextensions-controllers",
+    "poststarthook/crd-informer-synced",
+    "poststarthook/start-system-namespaces-controller",
+    "poststarthook/start-cluster-authentication-info-controller",
+    "poststarthook/storage-readiness",
+    "poststarthook/start-legacy-token-tracking-controller",
+    "poststarthook/start-service-ip-repair-controllers",
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+    "poststarthook/priority-and-fairness-config-producer",
+    "poststarthook/bootstrap-controller",
+    "poststarthook/start-kubernetes-service-cidr-controller",
+    "poststarthook/start-kube-aggregator-informers",
+    "poststarthook/apiservice-status-local-available-controller",
+    "poststarthook/apiservice-status-remote-available-controller",
+    "poststarthook/apiservice-registration-controller",
+    "poststarthook/apiservice-wait-for-first-sync",
+    "poststarthook/apiservice-discovery-controller",
+    "poststarthook/kube-apiserver-autoregistration",
+    "autoregister-completion",
+    "poststarthook/apiservice-openapi-controller",
+    "poststarthook/apiservice-openapiv3-controller",
+)
+_CHECKS = {
+    "healthz": (*_ALIVE, *_STARTED),
+    "livez": (*_ALIVE, *_STARTED),
+    "readyz": ("ping", "log", "informer-sync", *_STARTED, "shutdown"),
+}
 
 
 class Health:
-    """`checks` by root and name."""
-
-    def __init__(self, checks: Mapping[str, Mapping[str, Check]]) -> None:
-        self._checks = checks
+    def __init__(self, is_started: Callable[[], bool]) -> None:
+        self._is_started = is_started
+        self._counts: Counter[tuple[str, str, str]] = Counter()
 
     def answer(self, path: str, query: Mapping[str, str], excluded: Collection[str]) -> Answer:
         root, _, name = path.strip("/").partition("/")
-        checks = self._checks[root]
+        checks = _CHECKS[root]
         if name:
             if name not in checks:
                 return Answer.text("404 page not found\n", 404)
-            problem = checks[name]()
-            return Answer.text(f"internal server error: {problem}\n", 500) if problem else Answer.text("ok")
+            return (
+                Answer.text("ok") if self._is_fine(name) else Answer.text("internal server error: not finished\n", 500)
+            )
         lines, failed = [], False
-        for check, run in checks.items():
+        for check in checks:
             if check in excluded:
                 lines.append(f"[+]{check} excluded: ok\n")
-            elif run():
-                lines.append(f"[-]{check} failed: reason withheld\n")
-                failed = True
-            else:
-                lines.append(f"[+]{check} ok\n")
+                continue
+            is_fine = self._is_fine(check)
+            self._counts[root, check, "success" if is_fine else "error"] += 1
+            lines.append(f"[+]{check} ok\n" if is_fine else f"[-]{check} failed: reason withheld\n")
+            failed |= not is_fine
         if failed:
             return Answer.text("".join(lines) + f"{root} check failed\n", 500)
         return Answer.text("".join(lines) + f"{root} check passed\n" if "verbose" in query else "ok")
+
+    def indicators(self) -> Iterator[str]:
+        """Lines of /metrics/slis: how each check stands that was asked for, and how often it went which way."""
+        yield "# TYPE kubernetes_healthcheck gauge"
+        for root, check in sorted({(root, check) for root, check, _ in self._counts}):
+            yield f'kubernetes_healthcheck{{name="{check}",type="{root}"}} {self._is_fine(check):d}'
+        yield "# TYPE kubernetes_healthchecks_total counter"
+        for (root, check, status), times in sorted(self._counts.items()):
+            yield f'kubernetes_healthchecks_total{{name="{check}",status="{status}",type="{root}"}} {times}'
+
+    def _is_fine(self, check: str) -> bool:
+        return check not in _STARTED or self._is_started()

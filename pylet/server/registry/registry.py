@@ -19,6 +19,8 @@ import orjson
 from pylet.api import kinds
 from pylet.api.errors import ApiError, Conflict, Forbidden, MethodNotAllowed, NotFound
 from pylet.api.kind import Kind
+from pylet.api.kinds.componentstatus import KIND as COMPONENT_STATUS
+from pylet.api.kinds.componentstatus import all_healthy
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.kinds.ipaddress import KIND as IP_ADDRESS
 from pylet.api.kinds.poddisruptionbudget import KIND as BUDGET
@@ -85,6 +87,9 @@ class Registry:
     async def load(self) -> None:
         """Fill the caches; nothing works before. Raises: StoreError."""
         await self._state.load()
+        if COMPONENT_STATUS in self._state.caches:
+            statuses = [Entry.of(COMPONENT_STATUS, obj) for obj in all_healthy()]
+            self._state.caches[COMPONENT_STATUS].start(statuses, self.revision)
         if SERVICE in self._state.caches:
             cidrs, ips = (self._state.caches[kind].table for kind in (SERVICE_CIDR, IP_ADDRESS))
             networks = Networks(self._service_network.split(","), cidrs, ips)

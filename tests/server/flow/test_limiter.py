@@ -134,3 +134,12 @@ async def test_changed_objects_count_at_once() -> None:
     more = level("global-default", nominalConcurrencyShares=1000, limitResponse={"type": "Reject"})
     found[PRIORITY_LEVEL].put(Entry.of(PRIORITY_LEVEL, {**more, "metadata": {**more["metadata"], "uid": "u"}}))
     assert len(await seats(limiter, JOE, 50)) == 50
+
+
+def test_the_metrics_tell_how_many_seats_each_level_has() -> None:
+    lines = list(Limiter(tables(level("mine", nominalConcurrencyShares=245)).__getitem__, seats=980).metrics())
+    name = "apiserver_flowcontrol_nominal_limit_seats"
+    assert lines[0] == f"# TYPE {name} gauge"
+    assert {f'{name}{{priority_level="{each}"}} {seats}' for each, seats in {"exempt": 0, "mine": 490}.items()} < set(
+        lines
+    )

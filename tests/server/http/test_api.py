@@ -130,6 +130,20 @@ async def test_health_and_version_are_public(cluster: Any, path: str) -> None:
     assert (await cluster.ask("GET", path, anonymous=True)).status == 200
 
 
+async def test_the_parts_of_the_server_are_healthy_components(cluster: Any) -> None:
+    listed = await cluster.ask("GET", "/api/v1/componentstatuses")
+    names = [item["metadata"]["name"] for item in listed.json["items"]]
+    assert names == ["controller-manager", "etcd-0", "scheduler"]
+    one = await cluster.ask("GET", f"/api/v1/componentstatuses/{names[-1]}")
+    assert one.json["conditions"] == [{"type": "Healthy", "status": "True", "message": "ok"}]
+
+
+async def test_service_level_indicators_have_a_path(cluster: Any) -> None:
+    await cluster.ask("GET", "/readyz")
+    text = (await cluster.ask("GET", "/metrics/slis")).body.decode()
+    assert 'kubernetes_healthcheck{name="ping",type="readyz"} 1\n' in text
+
+
 async def test_a_dry_run_stores_nothing(cluster: Any) -> None:
     made = await cluster.ask("POST", f"{MAPS}?dryRun=All", config_map("d"))
     assert made.status == 201
