@@ -218,12 +218,6 @@ def renamed(config: Object, name: str) -> Object:
     }
 
 
-def with_server(config: Object, server: str) -> Object:
-    """The kubeconfig with another URL for every cluster in it."""
-    clusters = [{**entry, "cluster": {**entry["cluster"], "server": server}} for entry in config["clusters"]]
-    return {**config, "clusters": clusters}
-
-
 def ssl_context(target: Endpoint) -> Any:
     """The `ssl.SSLContext` a client of that endpoint uses. Raises: KubeconfigError for unusable certificates."""
     import ssl

@@ -109,11 +109,6 @@ def answer(
     return _HEADER.pack(query.id, flags, 1, *counts) + query.raw_question + body
 
 
-def with_id(packet: bytes, id_: int) -> bytes:
-    """The same packet under another id: how one remembered answer serves many askers."""
-    return id_.to_bytes(2, "big") + packet[2:]
-
-
 def failure(packet: bytes, code: int) -> bytes | None:
     """An answer to what could not be read; None where not even its id can be, and to what is an answer itself."""
     if len(packet) < _HEADER.size or packet[2] & 0x80:

@@ -111,9 +111,6 @@ class Rtnetlink:
     def link(self, name: str) -> Link | None:
         return next((link for link in self.links() if link.name == name), None)
 
-    def add_bridge(self, name: str, *, mtu: int, mac: str) -> None:
-        self._add_link(name, mtu, mac, nested(18, attribute(1, b"bridge\0")))
-
     def add_vxlan(self, name: str, tunnel: Vxlan, *, mtu: int, mac: str) -> None:
         data = nested(
             2,

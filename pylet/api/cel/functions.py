@@ -85,8 +85,3 @@ def regex_cost(text: Any, pattern: Any, *_: Any) -> int:
     cost = math.ceil((1.0 + size_of(text)) * 0.1) * math.ceil(size_of(pattern) * 0.25)
     slow = len(text) > SLOW_TEXT and not compile_pattern(pattern).is_fast(text)
     return max(cost, 8 * len(text)) if slow else cost
-
-
-def is_concrete(kind: Type) -> bool:
-    """Whether a value of this static type always has this run-time type."""
-    return kind.kind not in ("dyn", "error", "param", "null_type")

@@ -9,7 +9,7 @@ from typing import Any
 from pylet.api.cel.errors import EvaluationError
 from pylet.api.cel.functions import Functions, declare
 from pylet.api.cel.standard import contains
-from pylet.api.cel.values import Duration, UInt, compare, equal, to_duration, to_int, to_uint, type_of
+from pylet.api.cel.values import compare, equal, to_duration, to_int, to_uint, type_of
 
 _COMPARABLE = ("int", "uint", "double", "bool", "duration", "timestamp", "string", "bytes")
 _less = compare("_<_", operator.lt)
@@ -53,16 +53,6 @@ _SUMS: dict[str, Callable[[list[Any]], Any]] = {
     "double": lambda items: float(sum(items)),
     "duration": lambda items: to_duration(sum(item.ns for item in items)),
 }
-
-
-def _dynamic_sum(items: list[Any]) -> Any:
-    """For a list whose static type is dyn: its first item says what it holds."""
-    kinds: dict[type, str] = {int: "int", UInt: "uint", float: "double", Duration: "duration"}
-    kind = kinds.get(type(items[0]), "int") if items else "int"
-    for item in items:
-        if kinds.get(type(item)) != kind:
-            raise EvaluationError("no such overload")
-    return _SUMS[kind](items)
 
 
 def _index_of(items: list[Any], wanted: Any) -> int:
