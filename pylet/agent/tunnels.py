@@ -149,23 +149,12 @@ class Tunnels:
         address, _, port = to.rpartition(" ")
         if not self._has_pod(address):
             raise ConnectionRefusedError(f"no pod of this node has the address {address!r}")
-        near, _ = await asyncio.get_running_loop().connect_accepted_socket(_Waiting, stream)
-        try:
-            await splice(near, address, int(port), b"", connect=_connect)
-        finally:
-            near.close()
+        await splice(stream, address, int(port), b"", connect=_connect)
 
 
 async def _connect(*to: Any, **about: Any) -> Any:
     async with asyncio.timeout(_CONNECT_SECONDS):
         return await asyncio.get_running_loop().create_connection(*to, **about)
-
-
-class _Waiting(asyncio.Protocol):
-    """What comes before there is anybody to have it stays where it is."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast(asyncio.Transport, transport).pause_reading()
 
 
 class _Held(Exception):

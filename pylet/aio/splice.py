@@ -6,26 +6,33 @@ Used where an HTTP Upgrade passes through: whatever is spoken after it (WebSocke
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 
 class _Side(asyncio.Protocol):
-    """One end: what arrives here is written to `peer`."""
+    """One end: what arrives here is written to `peer`, once there is one."""
 
-    def __init__(self, ended: asyncio.Event) -> None:
+    def __init__(self, ended: asyncio.Event, peer: asyncio.Transport | None = None) -> None:
         self.own: asyncio.Transport | None = None
-        self.peer: asyncio.Transport | None = None
+        self.peer = peer
+        self.has_finished = False
+        self._early = b""  # uvloop reads whatever connection_made says
         self._ended = ended
 
+    def join(self, peer: asyncio.Transport) -> None:
+        self.peer = peer
+        peer.write(self._early)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # Nothing is read before the other side is there to take it. (uvloop's transports are no asyncio.Transport.)
-        self.own = cast(asyncio.Transport, transport)
-        self.own.pause_reading()
+        self.own = cast(asyncio.Transport, transport)  # uvloop's are none
 
     def data_received(self, data: bytes) -> None:
-        if self.peer is not None and not self.peer.is_closing():
+        if self.peer is None:
+            self._early += data
+        elif not self.peer.is_closing():
             self.peer.write(data)
 
     def eof_received(self) -> bool:
@@ -33,8 +40,9 @@ class _Side(asyncio.Protocol):
             return False
         if not (self.own and self.own.can_write_eof() and self.peer.can_write_eof()):
             return False  # TLS knows no half-closed connection: all of it ends
+        self.has_finished = True
         self.peer.write_eof()
-        return True
+        return not cast(_Side, self.peer.get_protocol()).has_finished
 
     def pause_writing(self) -> None:
         if self.peer is not None and not self.peer.is_closing():
@@ -51,7 +59,7 @@ class _Side(asyncio.Protocol):
 
 
 async def splice(
-    near: asyncio.Transport,
+    near: asyncio.Transport | socket.socket,
     host: str,
     port: int,
     head: bytes,
@@ -66,17 +74,20 @@ async def splice(
     `near` gives up the protocol it had; both are closed at the end. Raises: OSError when connecting fails, while `near`
     is still as it was.
     """
-    ended = asyncio.Event()
-    connect = connect or asyncio.get_running_loop().create_connection
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    connect = connect or loop.create_connection
     far, far_side = await connect(lambda: _Side(ended), host, port, ssl=tls, server_hostname=server_hostname)
-    near_side = _Side(ended)
-    near_side.own, near_side.peer, far_side.peer = near, far, near
-    near.set_protocol(near_side)
+    near_side = _Side(ended, far)
     try:
         far.write(head)
-        far.resume_reading()
-        if not near.is_reading():
-            near.resume_reading()
+        if isinstance(near, socket.socket):
+            near, _ = await loop.connect_accepted_socket(lambda: near_side, near)
+        else:
+            near_side.own = near
+            near.set_protocol(near_side)
+            if not near.is_reading():
+                near.resume_reading()
+        far_side.join(near)
         await ended.wait()
     finally:
         near.close()

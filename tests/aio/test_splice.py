@@ -1,7 +1,9 @@
 import asyncio
+import socket
 from typing import Any
 
 import pytest
+import uvloop
 
 from pylet.aio.splice import _Side, splice
 
@@ -35,6 +37,33 @@ async def test_bytes_pass_both_ways_and_both_connections_end_together() -> None:
     far.close()
 
 
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_either_side_says_first_arrives_and_all_ends_when_both_have_ended(factory: Any) -> None:
+    async def main() -> None:
+        async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 ready\n")
+            writer.write((await reader.readline()).upper())
+            writer.write_eof()
+            await reader.read()
+            writer.close()
+
+        far = await asyncio.start_server(greet, "127.0.0.1", 0)
+        host, port = far.sockets[0].getsockname()
+        client, near = socket.socketpair()
+        near.setblocking(False)
+        client.sendall(b"helo\n")
+        joined = asyncio.ensure_future(splice(near, host, port, b""))
+        reader, writer = await asyncio.open_connection(sock=client)
+        assert await reader.read() == b"220 ready\nHELO\n"
+        writer.write_eof()
+        await joined
+        writer.close()
+        far.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(main(), 10))
+
+
 async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:
     writer.write(data)
     await writer.drain()
@@ -49,6 +78,9 @@ class Transport:
 
     def is_closing(self) -> bool:
         return False
+
+    def get_protocol(self) -> Any:
+        return _Side(asyncio.Event())
 
     def write_eof(self) -> None:
         self.said_eof = True

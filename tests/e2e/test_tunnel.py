@@ -16,11 +16,8 @@ from tests.e2e.cluster import Cluster, Node, eventually
 
 CLOSED = """
 table inet closed {
-  chain input {
-    type filter hook input priority -200
-    iifname "eth0" tcp flags & (syn | ack) == syn drop
-    iifname "eth0" meta l4proto udp drop
-  }
+  chain input { type filter hook input priority -200; iifname "eth0" tcp flags & (syn | ack) == syn drop; }
+  chain forward { type filter hook forward priority -200; iifname "eth0" tcp flags & (syn | ack) == syn drop; }
 }
 """
 POD = """
