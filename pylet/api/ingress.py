@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pylet.api.kinds.ingressclass import is_default
-from pylet.api.object import Key, Object, annotations_of, condition_of, dig, key_of
+from pylet.api.object import Key, Object, annotations_of, dig, is_true, key_of
 
 CONTROLLER = "pylet.io/ingress"
 """What an IngressClass names to be served by the nodes themselves."""
@@ -42,8 +42,7 @@ def addresses_of(nodes: Iterable[Object]) -> list[str]:
 
 
 def _serves(node: Object) -> bool:
-    ready = condition_of(node, "Ready")
-    return bool(ready and ready["status"] == "True") and annotations_of(node).get(SERVES) == "true"
+    return is_true(node, "Ready") and annotations_of(node).get(SERVES) == "true"
 
 
 def _addresses(node: Object) -> Iterable[str]:

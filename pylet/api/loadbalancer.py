@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 
-from pylet.api.object import Key, Object, condition_of, is_terminating, labels_of
+from pylet.api.object import Key, Object, is_terminating, is_true, labels_of
 
 POOL = Key("kube-system", "pylet-load-balancer")
 """The ConfigMap whose `pool` says which addresses may be handed out."""
@@ -16,8 +16,7 @@ _EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 
 
 def may_serve(node: Object) -> bool:
-    ready = condition_of(node, "Ready")
-    return bool(ready and ready["status"] == "True") and _EXCLUDED not in labels_of(node) and not is_terminating(node)
+    return is_true(node, "Ready") and _EXCLUDED not in labels_of(node) and not is_terminating(node)
 
 
 def nodes_with_endpoints(slices: Iterable[Object]) -> set[str]:

@@ -72,5 +72,10 @@ def condition_of(obj: Object, type_: str) -> Object | None:
     return next((c for c in conditions_of(obj) if c.get("type") == type_), None)
 
 
+def is_true(obj: Object, condition: str) -> bool:
+    """Whether the condition of that type has the status True."""
+    return (condition_of(obj, condition) or {}).get("status") == "True"
+
+
 def conditions_of(obj: Object) -> Iterator[Object]:
     yield from dig(obj, "status", "conditions", default=())

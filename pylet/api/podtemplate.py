@@ -13,7 +13,7 @@ import orjson
 
 from pylet.api import timestamps
 from pylet.api.kind import Kind
-from pylet.api.object import Object, condition_of, dig, is_terminating, uid_of
+from pylet.api.object import Object, condition_of, dig, is_terminating, is_true, uid_of
 
 # Consonants and digits that form no words, as Kubernetes' own suffixes.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
@@ -65,8 +65,7 @@ def is_active(pod: Object) -> bool:
 
 
 def is_ready(pod: Object) -> bool:
-    condition = condition_of(pod, "Ready")
-    return condition is not None and condition["status"] == "True"
+    return is_true(pod, "Ready")
 
 
 def available_in(pod: Object, min_ready_seconds: int, now: datetime) -> timedelta | None:

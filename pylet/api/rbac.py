@@ -17,6 +17,12 @@ class RoleStrategy(Strategy):
     def __init__(self, *, paths_allowed: bool) -> None:
         self.paths_allowed = paths_allowed
 
+    def prepare_create(self, obj: Object) -> None:
+        obj["rules"] = obj.get("rules") or None  # upstream's store knows no empty lists
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        self.prepare_create(obj)
+
     def name_problems(self, name: str) -> Sequence[str]:
         return names.path_segment(name)
 

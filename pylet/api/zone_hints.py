@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from pylet.api.object import Object, annotations_of, dig, labels_of
+from pylet.api.object import Object, annotations_of, dig, is_true, labels_of
 from pylet.api.quantity import milli_of
 
 ZONE = "topology.kubernetes.io/zone"
@@ -35,7 +35,7 @@ def cpu_shares(nodes: Iterable[Object]) -> dict[str, float]:
     """What part of the CPUs of all ready nodes each zone has. Raises: NoHints."""
     cpus: Counter[str] = Counter()
     for node in nodes:
-        if _EXCLUDED & labels_of(node).keys() or not _is_ready(node):
+        if _EXCLUDED & labels_of(node).keys() or not is_true(node, "Ready"):
             continue
         zone, cpu = labels_of(node).get(ZONE), milli_of(dig(node, "status", "allocatable", "cpu", default="0"))
         if not zone or not cpu:
@@ -45,11 +45,6 @@ def cpu_shares(nodes: Iterable[Object]) -> dict[str, float]:
     if len(cpus) < 2:
         raise NoHints("Insufficient Node information: allocatable CPU or zone not specified on one or more nodes")
     return {zone: cpu / cpus.total() for zone, cpu in cpus.items()}
-
-
-def _is_ready(node: Object) -> bool:
-    conditions = dig(node, "status", "conditions", default=()) or ()
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def zones_for(own_zones: Sequence[str], shares: Mapping[str, float]) -> list[str]:

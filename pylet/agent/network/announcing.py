@@ -18,7 +18,7 @@ from pylet.agent.network import rtnetlink
 from pylet.agent.network.rtnetlink import Address, Link, Rtnetlink
 from pylet.aio.clock import Clock
 from pylet.api.loadbalancer import FROM_POOL, SERVICE_NAME, announcer, may_serve, nodes_with_endpoints
-from pylet.api.object import Key, Object, condition_of, dig
+from pylet.api.object import Key, Object, dig, is_true
 from pylet.client.view import Entry, Table
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Announcements:
             if (key := _service_of(entry)) in slices:
                 slices[key].append(entry.object)
         for entry in services:
-            if (condition_of(entry.object, FROM_POOL) or {}).get("status") != "True":
+            if not is_true(entry.object, FROM_POOL):
                 continue
             serving = nodes & nodes_with_endpoints(slices[entry.key]) if entry.key in slices else nodes
             for ingress in dig(entry.object, "status", "loadBalancer", "ingress", default=()) or ():

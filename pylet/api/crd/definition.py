@@ -16,7 +16,7 @@ from pylet.api.admission_rules import webhooks
 from pylet.api.crd import formats, schema_rules
 from pylet.api.crd.names import approval_of, has_bad_ca
 from pylet.api.errors import Cause
-from pylet.api.object import Object, condition_of, dig
+from pylet.api.object import Object, dig, is_true
 
 _COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 _COLUMN_FORMATS = ("byte", "date", "date-time", "double", "float", "int32", "int64", "password")
@@ -45,7 +45,7 @@ def validate(crd: Object, old: Object | None = None) -> list[Cause]:
 def validate_update(crd: Object, old: Object) -> list[Cause]:
     found = validate(crd, old)
     spec, before = crd["spec"], old["spec"]
-    if _is_established(old):
+    if is_true(old, "Established"):
         found += causes.immutable("spec.scope", spec.get("scope"), before.get("scope"))
         found += causes.immutable("spec.names.kind", spec["names"].get("kind"), before["names"].get("kind"))
     found += causes.immutable("spec.group", spec.get("group"), before.get("group"))
@@ -66,10 +66,6 @@ def warnings(crd: Object) -> Sequence[str]:
             if told and not formats.known(schema.get("type") or "", told):
                 found.append(f"unrecognized format {causes.quoted(told)}")
     return found
-
-
-def _is_established(crd: Object) -> bool:
-    return (condition_of(crd, "Established") or {}).get("status") == "True"
 
 
 def _spec(spec: Object, old: Object | None) -> list[Cause]:
@@ -323,7 +319,7 @@ def _conversion(conversion: Object, old: Object | None) -> list[Cause]:
         found += _client(client, f"{where}.webhookClientConfig")
         if (
             old is not None
-            and _is_established(old)
+            and is_true(old, "Established")
             and not has_bad_ca(old["spec"])
             and has_bad_ca({"conversion": conversion})
         ):

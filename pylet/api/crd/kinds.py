@@ -286,10 +286,8 @@ class CustomStrategy(Strategy):
             return []
         found = _count_problems(obj, self._scale.spec) if spec else []
         found += _count_problems(obj, self._scale.status)
-        if self._scale.selector and not isinstance(dig(obj, *self._scale.selector, default=""), str):
-            where = "." + ".".join(self._scale.selector)
-            selector = dig(obj, *self._scale.selector)
-            found.append(causes.invalid(where, "", f"{where} accessor error: {_typed(selector)}, expected string"))
+        if self._scale.selector:
+            found += _accessor_problems(obj, self._scale.selector, str)
         return found
 
     def warnings(self, obj: Object) -> Sequence[str]:
@@ -312,18 +310,34 @@ _GO_TYPES = {
     float: "float64",
     list: "[]interface {}",
     dict: "map[string]interface {}",
+    type(None): "<nil>",
 }
 
 
-def _typed(value: Any) -> str:
-    shown = str(value).lower() if isinstance(value, bool) else value
-    return f"{shown} is of the type {_GO_TYPES[type(value)]}"
+def _accessor_problems(obj: Object, path: tuple[str, ...], type_: type[int] | type[str]) -> list[Cause]:
+    """What is in the way to a value of that type. Source: apimachinery unstructured.NestedInt64, NestedString."""
+    where, value = "." + ".".join(path), obj
+    for name in path:
+        if not isinstance(value, dict):
+            return [_inaccessible(where, value, "map[string]interface{}", type_())]
+        if name not in value:
+            return []
+        value = value[name]
+    if isinstance(value, type_) and not isinstance(value, bool):
+        return []
+    return [_inaccessible(where, value, _GO_TYPES[type_], type_())]
+
+
+def _inaccessible(where: str, value: Any, expected: str, shown: int | str) -> Cause:
+    text = str(value).lower() if isinstance(value, bool) else "<nil>" if value is None else value
+    why = f"{where} accessor error: {text} is of the type {_GO_TYPES[type(value)]}, expected {expected}"
+    return causes.invalid(where, shown, why)
 
 
 def _count_problems(obj: Object, path: tuple[str, ...]) -> list[Cause]:
+    if wrong := _accessor_problems(obj, path, int):
+        return wrong
     value, where = dig(obj, *path, default=0), "." + ".".join(path)
-    if not isinstance(value, int) or isinstance(value, bool):
-        return [causes.invalid(where, 0, f"{where} accessor error: {_typed(value)}, expected int64")]
     if value < 0:
         return [causes.invalid(where, value, "should be a non-negative integer")]
     if value > _INT32:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pylet.api.causes import quoted
-from pylet.api.object import Object, condition_of, dig
+from pylet.api.object import Object, dig, is_true
 from pylet.api.timestamps import format_time
 
 _APPROVED = "api-approved.kubernetes.io"
@@ -146,4 +146,4 @@ def _set(conditions: list[Object], type_: str, status: bool, reason: str, messag
 
 def is_served(crd: Object) -> bool:
     """Whether requests for what it defines are answered."""
-    return any((condition_of(crd, type_) or {}).get("status") == "True" for type_ in ("NamesAccepted", "Established"))
+    return any(is_true(crd, type_) for type_ in ("NamesAccepted", "Established"))

@@ -24,6 +24,7 @@ _CORE_NAMES = {
     "regarding": "involvedObject",
     "reportingController": "reportingComponent",
 }
+_SAID_IF_ANY = ("reportingController", "reportingInstance")
 _NEW_NAMES = {core: new for new, core in _CORE_NAMES.items()}
 
 
@@ -32,7 +33,11 @@ def to_stored(obj: Object) -> Object:
 
 
 def from_stored(obj: Object) -> Object:
-    return {_NEW_NAMES.get(name, name): value for name, value in obj.items()} | {"apiVersion": "events.k8s.io/v1"}
+    found = {_NEW_NAMES.get(name, name): value for name, value in obj.items()} | {"apiVersion": "events.k8s.io/v1"}
+    for name in _SAID_IF_ANY:
+        if not found.get(name):
+            found.pop(name, None)
+    return found
 
 
 _UNSET: Object = {"firstTimestamp": None, "lastTimestamp": None, "count": 0, "source": {}}

@@ -9,7 +9,7 @@ from typing import Any
 from pylet.api import causes, columns, names, selector, timestamps
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
-from pylet.api.object import Object, is_terminating
+from pylet.api.object import Object, is_terminating, is_true
 from pylet.api.podspec import jobspec, jobstatus, template
 
 _NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")
@@ -151,7 +151,7 @@ def _cells(obj: Object, now: datetime) -> list[Any]:
 
 def _state(job: Object) -> str:
     for condition, state in _STATES:
-        if jobstatus.is_true(job, condition) if condition else is_terminating(job):
+        if is_true(job, condition) if condition else is_terminating(job):
             return state
     return "Running"
 

@@ -11,7 +11,7 @@ from pylet.api import causes, columns, names, podspec
 from pylet.api.errors import Cause
 from pylet.api.ip import problems_of
 from pylet.api.kind import Column, Kind, Strategy
-from pylet.api.object import Object, condition_of, dig, is_terminating
+from pylet.api.object import Object, condition_of, dig, is_terminating, is_true
 from pylet.api.podspec import labelkeys
 from pylet.api.podspec.security import MIRROR, sync_app_armor
 from pylet.api.podspec.subresources import ephemeral_changes, resize_changes, resized, with_ephemeral
@@ -204,7 +204,7 @@ class _Progress:
         if scheduled is not None and scheduled.get("reason") == "SchedulingGated":
             self.reason = "SchedulingGated"
         waits = self._initializing(status.get("initContainerStatuses") or (), len(inits))
-        if not waits or _is_true(pod, "Initialized"):
+        if not waits or is_true(pod, "Initialized"):
             self._running(pod, status)
         phase = status.get("phase")
         if is_terminating(pod):
@@ -256,7 +256,7 @@ class _Progress:
                 running = True
                 self.ready += 1
         if self.reason == "Completed":
-            if running and _is_true(pod, "Ready"):
+            if running and is_true(pod, "Ready"):
                 self.reason = "Running"
             elif error:
                 self.reason = error
@@ -279,16 +279,11 @@ def _end_reason(ended: Object) -> str:
     return f"Signal:{ended['signal']}" if ended.get("signal") else f"ExitCode:{ended.get('exitCode', 0)}"
 
 
-def _is_true(pod: Object, condition: str) -> bool:
-    found = condition_of(pod, condition)
-    return found is not None and found.get("status") == "True"
-
-
 def _gates(pod: Object) -> str:
     gates = pod["spec"].get("readinessGates") or ()
     if not gates:
         return "<none>"
-    return f"{sum(_is_true(pod, gate['conditionType']) for gate in gates)}/{len(gates)}"
+    return f"{sum(is_true(pod, gate['conditionType']) for gate in gates)}/{len(gates)}"
 
 
 KIND = Kind(

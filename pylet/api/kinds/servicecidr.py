@@ -10,7 +10,7 @@ from pylet.api import causes, columns
 from pylet.api.errors import Cause
 from pylet.api.ip import canonical_network_problems_of
 from pylet.api.kind import Column, Kind, Strategy
-from pylet.api.object import Object, condition_of, is_terminating
+from pylet.api.object import Object, condition_of, is_terminating, is_true
 
 DEFAULT = "kubernetes"
 FINALIZER = "networking.k8s.io/service-cidr-finalizer"
@@ -18,8 +18,7 @@ FINALIZER = "networking.k8s.io/service-cidr-finalizer"
 
 def is_usable(obj: Object) -> bool:
     """Whether addresses may be taken from it; one whose readiness nobody has judged yet is taken for ready."""
-    ready = condition_of(obj, "Ready")
-    return not is_terminating(obj) and (ready is None or ready.get("status") == "True")
+    return not is_terminating(obj) and (condition_of(obj, "Ready") is None or is_true(obj, "Ready"))
 
 
 class ServiceCIDRStrategy(Strategy):

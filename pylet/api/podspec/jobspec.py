@@ -8,7 +8,7 @@ from typing import Any
 from pylet.api import causes, names
 from pylet.api.errors import Cause
 from pylet.api.indexes import parse_indexes
-from pylet.api.object import Object, dig
+from pylet.api.object import Object, dig, is_true
 from pylet.api.podspec import template
 from pylet.api.references import domain_prefixed_path
 
@@ -222,8 +222,7 @@ def template_changes(spec: Object, old: Object) -> list[Cause]:
     fixed, new = before["template"], spec["template"]
     suspended = bool(before.get("suspend"))
     started = "startTime" in status
-    stopped = any(one["type"] == "Suspended" and one["status"] == "True" for one in status.get("conditions") or ())
-    if suspended and (not started or stopped) and not status.get("active"):
+    if suspended and (not started or is_true(old, "Suspended")) and not status.get("active"):
         fixed = _with_scheduling(fixed, new)
         pod, wanted = _with_resources(fixed.get("spec") or {}, new.get("spec") or {}), new.get("spec")
         return causes.immutable("spec.template.spec", wanted, pod)

@@ -11,7 +11,7 @@ from typing import Any
 from pylet.api import causes
 from pylet.api.errors import Cause
 from pylet.api.indexes import parse_indexes
-from pylet.api.object import Object, condition_of
+from pylet.api.object import Object, condition_of, is_true
 from pylet.api.podspec import template
 
 _COUNTS = ("active", "succeeded", "failed", "ready", "terminating")
@@ -19,9 +19,9 @@ _CONDITIONS = "status.conditions"
 _UNCOUNTED = "status.uncountedTerminatedPods"
 
 
-def is_true(job: Object, condition: str) -> bool:
-    found = condition_of(job, condition)
-    return found is not None and found.get("status") == "True"
+def end_of(job: Object) -> Object | None:
+    """The condition that says that the Job is complete or has failed."""
+    return next((condition_of(job, end) for end in ("Complete", "Failed") if is_true(job, end)), None)
 
 
 def validate_update(job: Object, old: Object) -> list[Cause]:
@@ -43,10 +43,6 @@ def _changed(job: Object, old: Object, *fields: str) -> bool:
 
 def _turned(job: Object, old: Object, *conditions: str) -> bool:
     return any(is_true(job, name) != is_true(old, name) for name in conditions)
-
-
-def _is_finished(job: Object) -> bool:
-    return is_true(job, "Complete") or is_true(job, "Failed")
 
 
 def _condition_problems(job: Object, old: Object) -> Iterator[str]:
@@ -151,11 +147,11 @@ def _shared(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> int | N
 
 
 def _finished(job: Object, old: Object) -> list[Cause]:
-    if not _is_finished(job):
+    if end_of(job) is None:
         return []
     found: list[Cause] = []
     spec, status = job["spec"], job.get("status") or {}
-    turned = _is_finished(job) != _is_finished(old)
+    turned = end_of(old) is None
     for name in ("active", "terminating"):
         if status.get(name, 0) > 0 and (turned or _changed(job, old, name)):
             found.append(causes.invalid(f"status.{name}", status[name], f"{name}>0 is invalid for finished job"))

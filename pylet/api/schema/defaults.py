@@ -222,6 +222,12 @@ def _deployment_strategy(strategy: Object) -> None:
         rolling.setdefault("maxSurge", "25%")
 
 
+def _daemonset(daemonset: Object) -> None:
+    """`spec.templateGeneration` lives on in an annotation, which whoever writes the object without it writes, too."""
+    annotations = daemonset["metadata"].get("annotations") or {}
+    daemonset["metadata"]["annotations"] = {"deprecated.daemonset.template.generation": "0", **annotations}
+
+
 def _daemonset_strategy(strategy: Object) -> None:
     if strategy.setdefault("type", "RollingUpdate") == "RollingUpdate":
         rolling = strategy.setdefault("rollingUpdate", {})
@@ -361,6 +367,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "admissionregistration.v1.MatchResources": _match_resources,
     "admissionregistration.v1.MutatingWebhook": _selectors,
     "admissionregistration.v1.ValidatingWebhook": _selectors,
+    "apps.v1.DaemonSet": _daemonset,
     "apps.v1.DaemonSetUpdateStrategy": _daemonset_strategy,
     "apps.v1.DeploymentStrategy": _deployment_strategy,
     "apps.v1.StatefulSetSpec": _statefulset_spec,

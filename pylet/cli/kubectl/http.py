@@ -178,8 +178,17 @@ class Api:
 
 def _decode(response: http.client.HTTPResponse, data: bytes) -> Any:
     if response.headers.get_content_type() == JSON:
-        return json.loads(data)
+        return _with_kinds(json.loads(data))
     return data.decode(errors="replace")
+
+
+def _with_kinds(found: Any) -> Any:
+    """A list's items may leave it to the list to say what they are."""
+    if isinstance(found, dict) and found.get("kind", "").endswith("List"):
+        for item in found.get("items") or ():
+            item.setdefault("apiVersion", found["apiVersion"])
+            item.setdefault("kind", found["kind"].removesuffix("List"))
+    return found
 
 
 def _error(response: http.client.HTTPResponse, data: bytes) -> ApiError:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pylet.api.errors import NotFound
-from pylet.api.object import Object, conditions_of, dig
+from pylet.api.object import Object, dig
+from pylet.api.podtemplate import is_ready
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.resources import Resource
 from pylet.cli.kubectl.session import Session
@@ -54,9 +55,13 @@ def behind(session: Session, word: str) -> tuple[Resource, Object, list[Object]]
 
 def _rank(pod: Object) -> tuple[bool, bool, bool, str]:
     """Assigned before unassigned, running before others, ready before not, the longest-lived first."""
-    ready = any(c["type"] == "Ready" and c["status"] == "True" for c in conditions_of(pod))
     running = dig(pod, "status", "phase") == "Running"
-    return not dig(pod, "spec", "nodeName"), not running, not ready, pod["metadata"].get("creationTimestamp", "")
+    return (
+        not dig(pod, "spec", "nodeName"),
+        not running,
+        not is_ready(pod),
+        pod["metadata"].get("creationTimestamp", ""),
+    )
 
 
 def containers_of(pod: Object) -> list[str]:

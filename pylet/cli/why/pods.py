@@ -8,7 +8,8 @@ from pylet.api import timestamps
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.secret import KIND as SECRET
-from pylet.api.object import Key, Object, condition_of, dig, is_terminating
+from pylet.api.object import Key, Object, dig, is_terminating, is_true
+from pylet.api.podtemplate import is_ready
 from pylet.cli.why.cause import Cause
 from pylet.cli.why.nodes import of_node
 from pylet.cli.why.world import World
@@ -34,8 +35,7 @@ def of_pod(pod: Object, world: World) -> list[Cause]:
 
         return [Cause("no node has been found for it", tuple(unplaced(pod, world)))]
     causes = [*_of_its_node(pod, world), *_containers(pod, world)]
-    ready = condition_of(pod, "Ready")
-    if not causes and (ready is None or ready["status"] != "True"):
+    if not causes and not is_ready(pod):
         causes = [*_gates(pod), *_mounts(pod, world)] or [Cause("it has just been started")]
     return causes
 
@@ -58,16 +58,14 @@ def _of_its_node(pod: Object, world: World) -> Iterator[Cause]:
         return
     if node is None:
         yield Cause(f"its node {name} is gone")
-    elif (condition_of(node, "Ready") or {}).get("status") != "True":
+    elif not is_true(node, "Ready"):
         yield Cause(f"its node {name} is not ready", tuple(of_node(node, world)))
 
 
 def _containers(pod: Object, world: World) -> Iterator[Cause]:
-    initializing = condition_of(pod, "Initialized")
-    is_initialized = initializing is not None and initializing["status"] == "True"
     for status in dig(pod, "status", "initContainerStatuses", default=()):
         done = dig(status, "state", "terminated", "exitCode") == 0 or (status.get("started") and status.get("ready"))
-        if not done and not is_initialized and (cause := _container(pod, status, world, "init container")):
+        if not done and not is_true(pod, "Initialized") and (cause := _container(pod, status, world, "init container")):
             yield cause
             return  # those behind it wait for it
     for status in dig(pod, "status", "containerStatuses", default=()):
@@ -154,6 +152,5 @@ def _missing(pod: Object, world: World) -> Iterator[Cause]:
 
 def _gates(pod: Object) -> Iterator[Cause]:
     for gate in dig(pod, "spec", "readinessGates", default=()):
-        condition = condition_of(pod, gate["conditionType"])
-        if condition is None or condition["status"] != "True":
+        if not is_true(pod, gate["conditionType"]):
             yield Cause(f"its readiness gate {gate['conditionType']} is not met", advice="whoever sets that condition")

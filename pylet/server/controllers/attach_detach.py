@@ -17,7 +17,7 @@ from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
-from pylet.api.object import Key, Object, condition_of, dig, is_terminating, uid_of
+from pylet.api.object import Key, Object, dig, is_terminating, is_true, uid_of
 from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Plan, Watch
@@ -111,8 +111,7 @@ def _is_in_use(attachment: Object, view: View) -> bool:
     node = view.get(NODE, Key("", attachment["spec"]["nodeName"]))
     if node is None:
         return False
-    is_ready = (condition_of(node, "Ready") or {}).get("status") == "True"
-    if not is_ready and any(t["key"] == _OUT_OF_SERVICE for t in dig(node, "spec", "taints", default=())):
+    if not is_true(node, "Ready") and any(t["key"] == _OUT_OF_SERVICE for t in dig(node, "spec", "taints", default=())):
         return False
     source = _source(attachment, view) or {}
     unique = f"kubernetes.io/csi/{source['driver']}^{source['volumeHandle']}"

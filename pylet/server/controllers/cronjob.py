@@ -13,7 +13,8 @@ from pylet.api import cron, timestamps
 from pylet.api.errors import ApiError
 from pylet.api.kinds.cronjob import KIND as CRON_JOB
 from pylet.api.kinds.job import KIND as JOB
-from pylet.api.object import Key, Object, conditions_of, dig, is_terminating, key_of, revision_of, uid_of
+from pylet.api.object import Key, Object, dig, is_terminating, key_of, revision_of, uid_of
+from pylet.api.podspec.jobstatus import end_of
 from pylet.api.podtemplate import owner_reference
 from pylet.client.view import View
 from pylet.server.reconcile.plan import (
@@ -158,10 +159,7 @@ def _delete(cron_job: Object, job: Object) -> Action:
 
 def _ended(job: Object) -> str:
     """Complete or Failed; empty while it runs."""
-    for condition in conditions_of(job):
-        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
-            return str(condition["type"])
-    return ""
+    return str((end_of(job) or {}).get("type", ""))
 
 
 def _age(job: Object) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, condition_of, conditions_of, dig, is_terminating, key_of, uid_of
+from pylet.api.object import Key, Object, conditions_of, dig, is_terminating, is_true, key_of, uid_of
 from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.conditions import with_condition
@@ -54,8 +54,9 @@ def controller() -> Controller:
 
 def _is_out_of_service(node: Object) -> bool:
     """Somebody promised that it is off, so nothing of it runs any more."""
-    ready = (condition_of(node, "Ready") or {}).get("status") == "True"
-    return not ready and any(taint["key"] == _OUT_OF_SERVICE for taint in dig(node, "spec", "taints", default=()))
+    return not is_true(node, "Ready") and any(
+        taint["key"] == _OUT_OF_SERVICE for taint in dig(node, "spec", "taints", default=())
+    )
 
 
 def _remove(pod: Object, conditions: list[Object] | None = None) -> tuple[Action, ...]:

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from pylet.api import timestamps
 from pylet.api.kinds.job import KIND as JOB
-from pylet.api.object import Key, conditions_of, is_terminating, uid_of
+from pylet.api.object import Key, is_terminating, uid_of
+from pylet.api.podspec.jobstatus import end_of
 from pylet.client.view import View
 from pylet.server.reconcile.plan import NOTHING, Controller, Delete, Plan, Watch, itself
 
@@ -15,13 +16,13 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     job = view.get(JOB, key)
     if job is None or is_terminating(job) or (ttl := job["spec"].get("ttlSecondsAfterFinished")) is None:
         return NOTHING
-    for condition in conditions_of(job):
-        if condition["type"] in ("Complete", "Failed") and condition["status"] == "True":
-            left = timestamps.parse(condition["lastTransitionTime"]) + timedelta(seconds=ttl) - now
-            if left > timedelta():
-                return Plan(again_after=left)
-            return Plan((Delete(JOB, key, uid_of(job), propagation="Foreground"),))
-    return NOTHING
+    end = end_of(job)
+    if end is None:
+        return NOTHING
+    left = timestamps.parse(end["lastTransitionTime"]) + timedelta(seconds=ttl) - now
+    if left > timedelta():
+        return Plan(again_after=left)
+    return Plan((Delete(JOB, key, uid_of(job), propagation="Foreground"),))
 
 
 CONTROLLER = Controller("ttl-after-finished", (Watch(JOB, itself),), plan)

@@ -15,7 +15,7 @@ from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object, annotations_of, condition_of, key_of
+from pylet.api.object import Key, annotations_of, is_true, key_of
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Patch, Plan, Watch
 
@@ -42,7 +42,7 @@ def controller() -> Controller:
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         defined = [view.get(DEFINITION, Key("", f"{plural}.{_GROUP}")) for plural in _PLURALS]
-        if not all(one is not None and _is_established(one) for one in defined):
+        if not all(one is not None and is_true(one, "Established") for one in defined):
             return NOTHING
         if len(kinds) < len(_PLURALS):
             return Plan(again_after=_UNTIL_SERVED)
@@ -64,11 +64,6 @@ def controller() -> Controller:
 
 def _of_group(entry: Entry, view: View) -> Iterable[Key]:
     return (_ALL,) if entry.key.name.partition(".")[2] == _GROUP else ()
-
-
-def _is_established(definition: Object) -> bool:
-    told = condition_of(definition, "Established")
-    return told is not None and told["status"] == "True"
 
 
 def _to_nodes(view: View, *, asked: bool) -> Iterator[Action]:

@@ -18,7 +18,8 @@ from pylet.api.errors import ApiError
 from pylet.api.indexes import Indexes
 from pylet.api.kinds.job import KIND as JOB
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, condition_of, conditions_of, dig, is_terminating, key_of, uid_of
+from pylet.api.object import Key, Object, condition_of, dig, is_terminating, is_true, key_of, uid_of
+from pylet.api.podspec.jobstatus import end_of
 from pylet.api.podtemplate import is_active, is_finished, is_ready
 from pylet.client.view import Entry, View
 from pylet.server.controllers.job import pods as of_job
@@ -122,7 +123,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
         return Plan(_let_go(key, view))
     if job["spec"].get("managedBy") not in (None, _OURS):
         return NOTHING
-    if _is_finished(job):
+    if end_of(job) is not None:
         return Plan(tuple(of_job.untrack(p) for p in view.owned_by(POD, uid_of(job)) if of_job.is_tracked(p)))
     pods, claims = claim(job, JOB, view, finalizer=of_job.FINALIZER)
     if claims:
@@ -231,9 +232,8 @@ def _end(look: _Round) -> Object | None:
     """The condition that ends the Job: one it has already, or one that has come true."""
     job, spec = look.job, look.spec
     for type_ in ("SuccessCriteriaMet", "FailureTarget"):
-        known = condition_of(job, type_)
-        if known is not None and known["status"] == "True":
-            return known
+        if is_true(job, type_):
+            return condition_of(job, type_)
     for pod in look.pods:
         if of_job.has_failed(pod, job) and (message := judge(job, pod).message):
             return look.condition("FailureTarget", "True", "PodFailurePolicy", message)
@@ -297,13 +297,6 @@ def _enact(look: _Round, end: Object, *, is_last: bool) -> None:
     else:
         look.set_condition(look.condition("Failed", "True", end["reason"], end["message"]))
         look.told.append(Emit(look.job, end["reason"], end["message"], "Warning"))
-
-
-def _is_finished(job: Object) -> bool:
-    return any(
-        condition["type"] in ("Complete", "Failed") and condition["status"] == "True"
-        for condition in conditions_of(job)
-    )
 
 
 # ---- how many run

@@ -15,7 +15,7 @@ from pylet.api import timestamps
 from pylet.api.kinds.lease import KIND as LEASE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, condition_of, conditions_of, dig, is_terminating, key_of, uid_of
+from pylet.api.object import Key, Object, condition_of, conditions_of, dig, is_terminating, is_true, key_of, uid_of
 from pylet.client.view import Entry, View
 from pylet.server.controllers.node_lifecycle.taints import is_emptied, taints
 from pylet.server.controllers.node_lifecycle.zones import Zones, is_ready
@@ -138,7 +138,7 @@ def _unready_pods(node: str, view: View, now: datetime) -> Iterator[Action]:
     """Pods of a silent node get no traffic."""
     stamp = timestamps.format_time(now)
     for pod in view.with_field(POD, "spec.nodeName", node):
-        if (condition_of(pod, "Ready") or {}).get("status") != "True":
+        if not is_true(pod, "Ready"):
             continue
         conditions = [
             {**c, "status": "False", "lastTransitionTime": stamp} if c["type"] == "Ready" else c

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from pylet.api.kinds.node import KIND as NODE
-from pylet.api.object import Key, Object, condition_of, labels_of
+from pylet.api.object import Key, Object, is_true, labels_of
 from pylet.client.view import Entry, Table, View
 
 _EXCLUDED = "node.kubernetes.io/exclude-disruption"
@@ -31,7 +31,7 @@ class State(Enum):
 
 
 def is_ready(node: Object) -> bool:
-    return (condition_of(node, "Ready") or {}).get("status") == "True"
+    return is_true(node, "Ready")
 
 
 def zone_of(node: Object) -> tuple[str, str]:
