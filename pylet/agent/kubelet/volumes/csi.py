@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from pylet.agent.kubelet.volumes import csi_driver, mounts
+from pylet.agent.kubelet.volumes import csi_driver, expansion, mounts
 from pylet.agent.kubelet.volumes.csi_driver import (
     Block,
     Can,
@@ -288,23 +288,30 @@ async def _expand(volume: _Volume, driver: Driver, can: frozenset[int] | None = 
     place = volume.place
     if place.claim is None or place.volume is None:
         return
+    size = ""
     try:
         can = await driver.can() if can is None else can
         if Can.EXPAND not in can:
             return
         place.again_at(place.host.clock.now() + _AGAIN)
-        wanted = str(dig(place.volume, "spec", "capacity", "storage", default="0"))
-        had = str(dig(place.claim, "status", "capacity", "storage", default="0"))
-        size = quantity.value_of(wanted)
-        if size <= quantity.value_of(had):
+        size = expansion.due(place.claim, place.volume)
+        if not size:
             return
+        if said := expansion.begun(place.claim):
+            await place.references.say(place.claim, said)
         staging = str(volume.staging()) if Can.STAGE in can else ""
         secrets = await _secrets(volume, "nodeExpandSecretRef", "NodeExpandSecretRef")
         capability, target = volume.capability(can), str(volume.target())
-        await driver.expand(Expand(volume.handle, target, CapacityRange(size), staging, capability, secrets))
-        await place.references.resized(place.claim, wanted)
+        limit = CapacityRange(quantity.value_of(size))
+        await driver.expand(Expand(volume.handle, target, limit, staging, capability, secrets))
+        await place.references.say(place.claim, expansion.finished(place.claim, size))
     except CallError as failed:
-        raise VolumeError(str(failed), operation="MountVolume.NodeExpandVolume") from failed
+        if failed.is_final and size:
+            now = place.host.clock.now()
+            if said := expansion.refused(place.claim, size, failed.code, str(failed), now):
+                await place.references.say(place.claim, said)
+        if failed.code != "FailedPrecondition":  # not while it is in use: the pod may have it as it is
+            raise VolumeError(str(failed), operation="MountVolume.NodeExpandVolume") from failed
 
 
 async def _publish_context(volume: _Volume) -> Mapping[str, str]:

@@ -50,8 +50,8 @@ class References(Protocol):
         """A bound ServiceAccount token (a TokenRequest's status) and when to replace it. Raises: ApiError."""
         ...
 
-    async def resized(self, claim: Object, storage: str) -> None:
-        """The volume of `claim` is as large as `storage` now. Raises: ApiError."""
+    async def say(self, claim: Object, status: Object) -> None:
+        """Change what differs in the status of `claim`. Raises: ApiError."""
         ...
 
 

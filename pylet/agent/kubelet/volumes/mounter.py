@@ -81,7 +81,7 @@ class _Tracked:
         self._seen = seen
         self.token = references.token
         self.read = references.read
-        self.resized = references.resized
+        self.say = references.say
 
     async def get(self, kind: Kind, key: Key) -> Object | None:
         self._seen.add((kind, key))

@@ -16,7 +16,6 @@ from pylet.client.interface import Client, Tables
 from pylet.client.view import Entry
 
 _RENEW_AFTER = 0.8  # of a token's life, as upstream's token manager
-_RESIZING = ("Resizing", "FileSystemResizePending")
 _LONGEST = timedelta(hours=24)
 
 
@@ -77,12 +76,8 @@ class ApiReferences:
         self._tokens[which] = answer["status"], now + min(life * _RENEW_AFTER, _LONGEST)
         return self._tokens[which]
 
-    async def resized(self, claim: Object, storage: str) -> None:
-        status = claim.get("status") or {}
-        conditions = [each for each in status.get("conditions") or () if each["type"] not in _RESIZING]
-        capacity = {**(status.get("capacity") or {}), "storage": storage}
-        patch = {"status": {"capacity": capacity, "conditions": conditions, "allocatedResourceStatuses": None}}
-        await self._client.patch(CLAIM, key_of(claim), patch, subresource="status")
+    async def say(self, claim: Object, status: Object) -> None:
+        await self._client.patch(CLAIM, key_of(claim), {"status": status}, subresource="status")
 
     def forget_tokens(self, pod_uid: str) -> None:
         for which in [which for which in self._tokens if which[0] == pod_uid]:

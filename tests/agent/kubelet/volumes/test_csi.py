@@ -135,17 +135,45 @@ async def test_a_persistent_volume_is_staged_once_and_unstaged_after_its_last_po
         ]
 
 
+async def grown(node: Node, **claim: Any) -> None:
+    """The driver's controller has made the bound volume larger, and left the rest to the node."""
+    volume = await node.api.get(PERSISTENT_VOLUME, Key("", "pv"))
+    node.api.put(PERSISTENT_VOLUME, {**volume, "spec": {**volume["spec"], "capacity": {"storage": "2Gi"}}})
+    had = await node.api.get(CLAIM, Key("default", "claim"))
+    left = {"allocatedResourceStatuses": {"storage": "NodeResizePending"}, **claim}
+    node.api.put(CLAIM, {**had, "status": {**had["status"], "capacity": {"storage": "1Gi"}, **left}})
+
+
+async def claim_status(node: Node) -> Object:
+    return dict((await node.api.get(CLAIM, Key("default", "claim")))["status"])
+
+
 async def test_a_volume_that_has_grown_is_expanded_and_its_claim_says_so(root: Path) -> None:
     async with cluster(root, Can.EXPAND) as (node, driver):
         bound(node)
-        volume = await node.api.get(PERSISTENT_VOLUME, Key("", "pv"))
-        node.api.put(PERSISTENT_VOLUME, {**volume, "spec": {**volume["spec"], "capacity": {"storage": "2Gi"}}})
+        await grown(node)
         await node.volumes.mount(pod(CLAIMED))
         (request,) = driver.asked("NodeExpandVolume")
         assert request.capacity_range.required_bytes == 2 << 30
-        claim = await node.api.get(CLAIM, Key("default", "claim"))
-        assert claim["status"]["capacity"] == {"storage": "2Gi"}
+        status = await claim_status(node)
+        assert status["capacity"] == {"storage": "2Gi"}
+        assert status["allocatedResourceStatuses"] == {}
         await node.volumes.unmount("u1")
+
+
+async def test_a_size_the_driver_calls_impossible_is_given_back_and_the_pod_has_the_old_one(root: Path) -> None:
+    async with cluster(root, Can.EXPAND) as (node, driver):
+        bound(node)
+        await grown(node)
+        driver.refuses["NodeExpandVolume"] = grpc.StatusCode.OUT_OF_RANGE
+        with pytest.raises(NotMounted, match=r"MountVolume\.NodeExpandVolume failed .* code = OutOfRange"):
+            await node.volumes.mount(pod(CLAIMED))
+        status = await claim_status(node)
+        assert status["allocatedResourceStatuses"] == {"storage": "NodeResizeInfeasible"}
+        assert status["conditions"][0]["type"] == "NodeResizeError"
+        await node.volumes.unmount("u1")
+        assert "data" in await node.volumes.mount(pod(CLAIMED, uid="u2"))
+        await node.volumes.unmount("u2")
 
 
 async def test_a_driver_that_counts_says_how_full_its_volume_is(root: Path) -> None:
