@@ -183,7 +183,7 @@ def _decode(response: http.client.HTTPResponse, data: bytes) -> Any:
 
 
 def _with_kinds(found: Any) -> Any:
-    """A list's items may leave it to the list to say what they are."""
+    """As `found`, with items of a list saying what they are, which the list says for them."""
     if isinstance(found, dict) and found.get("kind", "").endswith("List"):
         for item in found.get("items") or ():
             item.setdefault("apiVersion", found["apiVersion"])

@@ -56,7 +56,7 @@ class Watches:
         self._running.add(ended)
         try:
             for batch in subscription.initial:
-                await stream.write(batch.encoded(first))
+                await stream.write(_opening(batch, first, later))
                 first = later
             if not self._is_stopping:
                 subscription.follow(self._deliver(stream, first, later, end))
@@ -93,7 +93,7 @@ class Watches:
                 transport.abort()
                 end()
                 return
-            transport.write(self._chunk(batch, form))
+            transport.write(self._chunk(batch, form) if form is later else chunk(_opening(batch, form, later)))
             form = later
 
         return deliver
@@ -106,6 +106,13 @@ class Watches:
         made = chunk(batch.encoded(form))
         self._shared = batch, form, made
         return made
+
+
+def _opening(batch: Batch, first: Form, later: Form) -> bytes:
+    """The first batch of a watch: only its first event has the first form."""
+    if first is later:
+        return batch.encoded(later)
+    return Batch(batch.changes[:1]).encoded(first) + Batch(batch.changes[1:]).encoded(later)
 
 
 def _ender(ended: asyncio.Future[None]) -> Callable[[], None]:

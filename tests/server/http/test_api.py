@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+import yaml
 
 NAMESPACE = "/api/v1/namespaces/default"
 MAPS = f"{NAMESPACE}/configmaps"
@@ -42,6 +43,43 @@ async def test_a_list_streams_every_object_and_a_table_has_columns(cluster: Any)
     table = (await cluster.ask("GET", MAPS, Accept=accept)).json
     assert table["kind"] == "Table"
     assert [column["name"] for column in table["columnDefinitions"]][:2] == ["Name", "Data"]
+
+
+@pytest.mark.parametrize(
+    ("path", "item"),
+    [
+        ("/api/v1/namespaces", {"metadata", "spec", "status"}),
+        ("/apis/autoscaling/v1/horizontalpodautoscalers", {"metadata", "spec", "status"}),
+    ],
+)
+async def test_items_of_a_list_leave_it_to_the_list_what_they_are(cluster: Any, path: str, item: set[str]) -> None:
+    scaler = {"maxReplicas": 1, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}}
+    body = {"metadata": {"name": "h"}, "spec": scaler}
+    made = await cluster.ask("POST", "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers", body)
+    assert made.status == 201, made.body
+    for accept in ("application/json", "application/yaml"):
+        answer = await cluster.ask("GET", path, Accept=accept)
+        listed = yaml.safe_load(answer.body)
+        assert listed["kind"].endswith("List")
+        assert {*listed["items"][0]} == item
+
+
+@pytest.mark.parametrize("initial", [True, False], ids=["initial events", "events to come"])
+async def test_only_the_first_table_of_a_watch_names_the_columns(cluster: Any, *, initial: bool) -> None:
+    names = [f"m{number}" for number in range(3)]
+    since = (await cluster.ask("GET", MAPS)).json["metadata"]["resourceVersion"]
+    for name in names:
+        await cluster.ask("POST", MAPS, config_map(name))
+    ask = (
+        {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"} if initial else {"resourceVersion": since}
+    )
+    query = {"watch": "1", "timeoutSeconds": "30", "allowWatchBookmarks": "true", **ask}
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    async with cluster.admin.get(cluster.running.url + MAPS, params=query, headers=accept) as watch:
+        lines = [orjson.loads(await asyncio.wait_for(watch.content.readline(), 10)) for _ in names]
+    columns = [line["object"]["columnDefinitions"] for line in lines]
+    assert columns[0][0]["name"] == "Name"
+    assert columns[1:] == [None, None]
 
 
 async def test_a_watch_tells_what_happens_after_the_list(cluster: Any) -> None:
