@@ -40,7 +40,7 @@ OFFENCES = {
     "Deciding is pure": ("pylet.agent.kubelet.actions", "asyncio"),
     "CEL knows no kinds": ("pylet.api.cel.rules", "pylet.api.crd.kinds"),
     "SQLite has one home": ("pylet.server.run", "sqlite3"),
-    "gRPC has one home": ("pylet.agent.run", "grpc"),
+    "HTTP/2 has one home": ("pylet.agent.run", "hpack"),
     "The command line starts without the HTTP library": ("pylet.cli.options", "aiohttp"),
 }
 

@@ -7,25 +7,22 @@ upstream's kubelet shows them ("rpc error: code = …"). It decides nothing.
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, TypeVar
-
-import grpc  # type: ignore[import-untyped]
-import grpc.aio  # type: ignore[import-untyped]
 
 from pylet.cri import interface as cri
 from pylet.cri import messages as m
 from pylet.cri import wire
 from pylet.cri.messages import at, message
+from pylet.cri.socket import CallError, ServiceSocket
 
 T = TypeVar("T")
 
 # Upstream's runtimeRequestTimeout: a hung runtime fails a call instead of holding a pod's worker for ever.
 _CALL_SECONDS = 120.0
-_MAX_MESSAGE_BYTES = 16 << 20
 _POD_UID_LABEL = "io.kubernetes.pod.uid"
 _EVENTS = "/containerd.services.events.v1.Events"
 _NAMESPACE = "k8s.io"
@@ -225,19 +222,11 @@ class GrpcRuntime:
     """`socket` is the path of the runtime's socket. Connects on first use and again whenever the runtime returns."""
 
     def __init__(self, socket: str) -> None:
-        options = (
-            ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-            ("grpc.max_reconnect_backoff_ms", 2000),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
-        )
-        self._stubs: dict[str, Any] = {}
         self._own_image: str | None = None
-        self._channel = grpc.aio.insecure_channel(f"unix://{socket}", options=options)
+        self._socket = ServiceSocket(socket)
 
     async def close(self) -> None:
-        await self._channel.close()
+        await self._socket.close()
 
     async def version(self) -> m.Version:
         return await self._runtime("Version", _Text("v1"), m.Version)
@@ -344,36 +333,34 @@ class GrpcRuntime:
         return (await self._images("ImageFsInfo", _Empty(), _ImageFilesystemsAnswer)).image_filesystems
 
     async def events(self) -> AsyncIterator[cri.Event]:
-        subscribe = self._channel.unary_stream(
-            f"{_EVENTS}/Subscribe",
-            request_serializer=wire.encode,
-            response_deserializer=functools.partial(wire.decode, _Envelope),
-        )
-        stream = subscribe(_Subscribe(_FILTERS), wait_for_ready=True)
+        await self._socket.connected()
+        envelopes = self._socket.stream(f"{_EVENTS}/Subscribe", _Subscribe(_FILTERS), _Envelope)
         try:
-            envelope = await self._first_of(stream)
-            yield cri.Event(cri.EventType.RESYNC)
-            while envelope:
-                task = wire.decode(_TaskExit, envelope.event.value)
-                if envelope.topic != _FENCE and task.id == task.container_id:  # not the end of an exec
-                    yield cri.Event(cri.EventType.EXITED, task.container_id)
-                envelope = await stream.read()
-        except grpc.aio.AioRpcError as lost:
+            async with aclosing(envelopes):
+                envelope = await self._first_of(envelopes)
+                yield cri.Event(cri.EventType.RESYNC)
+                while True:
+                    task = wire.decode(_TaskExit, envelope.event.value)
+                    if envelope.topic != _FENCE and task.id == task.container_id:  # not the end of an exec
+                        yield cri.Event(cri.EventType.EXITED, task.container_id)
+                    envelope = await anext(envelopes)
+        except CallError as lost:
             raise _error(lost) from lost
-        finally:
-            stream.cancel()
-        raise cri.Unavailable("the runtime's event stream ended")
+        except StopAsyncIteration:
+            raise cri.Unavailable("the runtime's event stream ended") from None
 
-    async def _first_of(self, stream: Any) -> _Envelope | None:
+    async def _first_of(self, envelopes: AsyncGenerator[_Envelope]) -> _Envelope:
         """containerd answers a subscription with nothing until an event comes, so pylet publishes one of its own: from
         then on no exit can be missed."""
-        first = asyncio.ensure_future(stream.read())
-        while not first.done():
-            publish = self._stub(f"{_EVENTS}/Publish", _Empty)
-            await publish(_Publish(_FENCE), timeout=_CALL_SECONDS, metadata=(("containerd-namespace", _NAMESPACE),))
-            await asyncio.wait((first,), timeout=_FENCE_SECONDS)
-        envelope: _Envelope | None = first.result()
-        return envelope
+        first = asyncio.ensure_future(anext(envelopes))
+        try:
+            while not first.done():
+                path, metadata = f"{_EVENTS}/Publish", {"containerd-namespace": _NAMESPACE}
+                await self._socket.call(path, _Publish(_FENCE), _Empty, seconds=_CALL_SECONDS, metadata=metadata)
+                await asyncio.wait((first,), timeout=_FENCE_SECONDS)
+            return await first
+        finally:
+            first.cancel()
 
     async def _runtime(self, call: str, request: Any, answer: type[T], *, seconds: float | None = _CALL_SECONDS) -> T:
         return await self._call(f"/runtime.v1.RuntimeService/{call}", request, answer, seconds)
@@ -389,31 +376,21 @@ class GrpcRuntime:
 
     async def _call(self, path: str, request: Any, answer: type[T], seconds: float | None) -> T:
         try:
-            answered: T = await self._stub(path, answer)(request, timeout=seconds)
-        except grpc.aio.AioRpcError as refused:
+            return await self._socket.call(path, request, answer, seconds=seconds)
+        except CallError as refused:
             raise _error(refused) from refused
-        return answered
-
-    def _stub(self, path: str, answer: type[Any]) -> Any:
-        if path not in self._stubs:
-            self._stubs[path] = self._channel.unary_unary(
-                path, request_serializer=wire.encode, response_deserializer=functools.partial(wire.decode, answer)
-            )
-        return self._stubs[path]
 
 
-_ERRORS: dict[grpc.StatusCode, type[cri.CriError]] = {
-    grpc.StatusCode.NOT_FOUND: cri.NotFound,
-    grpc.StatusCode.ALREADY_EXISTS: cri.AlreadyExists,
-    grpc.StatusCode.UNAVAILABLE: cri.Unavailable,
-    grpc.StatusCode.DEADLINE_EXCEEDED: cri.DeadlineExceeded,
+_ERRORS: dict[str, type[cri.CriError]] = {
+    "NotFound": cri.NotFound,
+    "AlreadyExists": cri.AlreadyExists,
+    "Unavailable": cri.Unavailable,
+    "DeadlineExceeded": cri.DeadlineExceeded,
 }
 
 
-def _error(refused: grpc.aio.AioRpcError) -> cri.CriError:
-    code = refused.code()
-    name = code.name.title().replace("_", "")
-    return _ERRORS.get(code, cri.CriError)(f"rpc error: code = {name} desc = {refused.details()}")
+def _error(refused: CallError) -> cri.CriError:
+    return _ERRORS.get(refused.code, cri.CriError)(str(refused))
 
 
 def _pull_error(text: str) -> cri.PullError:

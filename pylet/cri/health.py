@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import grpc  # type: ignore[import-untyped]
-import grpc.aio  # type: ignore[import-untyped]
+from pylet.cri.messages import at, message
+from pylet.cri.socket import CallError, ServiceSocket
 
 _SERVING = 1
 
@@ -12,17 +12,24 @@ class Unhealthy(Exception):
     """Not serving, or not to be reached; the text says which."""
 
 
+@message
+class _Asked:
+    service: str = at(1, "")
+
+
+@message
+class _Answered:
+    status: int = at(1, 0)
+
+
 async def check(address: str, service: str, *, seconds: float) -> None:
     """Raises: Unhealthy."""
-    # HealthCheckRequest.service and HealthCheckResponse.status are both field 1; two messages need no compiler.
-    name = service.encode()
-    request = b"\x0a" + bytes([len(name)]) + name if name else b""
-    async with grpc.aio.insecure_channel(address) as channel:
-        call = channel.unary_unary("/grpc.health.v1.Health/Check")
-        try:
-            answer: bytes = await call(request, timeout=seconds)
-        except grpc.aio.AioRpcError as failed:
-            raise Unhealthy(f"error: health rpc probe failed: {failed.details()}") from failed
-    status = answer[1] if len(answer) == 2 and answer[0] == 0x08 else 0
-    if status != _SERVING:
-        raise Unhealthy(f"service unhealthy (responded with status {status})")
+    socket = ServiceSocket(address)
+    try:
+        answer = await socket.call("/grpc.health.v1.Health/Check", _Asked(service), _Answered, seconds=seconds)
+    except CallError as failed:
+        raise Unhealthy(f"error: health rpc probe failed: {failed.details}") from failed
+    finally:
+        await socket.close()
+    if answer.status != _SERVING:
+        raise Unhealthy(f"service unhealthy (responded with status {answer.status})")
