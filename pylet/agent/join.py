@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from pylet.agent.certificates import Pair, new_request
+from pylet.agent.certificates import Pair, new_requests
 from pylet.aio import certificate
 from pylet.aio.clock import Clock
 from pylet.api import jointoken
@@ -106,9 +106,10 @@ async def join(servers: Sequence[str], token: str | None, nodes: Mapping[str, Cr
         own.ca.write_bytes(ca)
     async with HttpClient(server, next(iter(missing.values())).tls, token=parsed.secret) as client:
         try:
-            for name, own in missing.items():
-                user = f"system:node:{name}"
-                await request_certificate(client, CLIENT_SIGNER, own.client, user, "system:nodes", usage="client auth")
+            users = [f"system:node:{name}" for name in missing]
+            made = await asyncio.to_thread(new_requests, users, "system:nodes")
+            for own, (key, request) in zip(missing.values(), made, strict=True):
+                own.client.write(await _certificate(client, CLIENT_SIGNER, request, "client auth"), key)
         except Unauthorized as refused:
             raise JoinError(
                 f"{server} does not know this token, or it has expired: "
@@ -172,7 +173,11 @@ async def request_certificate(
     addresses: Sequence[str] = (),
 ) -> None:
     """Ask `signer` through the CSR API and store what it signs. Raises: ApiError, JoinError."""
-    key, request = await asyncio.to_thread(new_request, name, organization, addresses=addresses)
+    [(key, request)] = await asyncio.to_thread(new_requests, [name], organization, addresses=addresses)
+    pair.write(await _certificate(client, signer, request, usage), key)
+
+
+async def _certificate(client: Client, signer: str, request: bytes, usage: str) -> bytes:
     obj: Object = {
         "apiVersion": CSR.api_version,
         "kind": CSR.name,
@@ -186,13 +191,12 @@ async def request_certificate(
     created = await client.create(CSR, obj)
     try:
         async with asyncio.timeout(_APPROVAL_SECONDS):
-            signed = await _signed(client, created)
+            return base64.b64decode(await _signed(client, created))
     except TimeoutError:
         raise JoinError(
             f"certificate request {obj['metadata']['name']} was not approved within {_APPROVAL_SECONDS} s: "
             "look at it with `pylet kubectl get csr`"
         ) from None
-    pair.write(base64.b64decode(signed), key)
 
 
 async def _signed(client: Client, request: Object) -> str:

@@ -2,19 +2,21 @@
 
 A data key encrypts the files (AES-256-GCM, the file's name authenticated with it); the data key lies beside them,
 encrypted with a key derived from the node's private key. So a renewed private key costs one small write. Files appear
-whole or not at all; what cannot be read is as if it were not there. `cryptography` is imported when first used.
+whole or not at all; what cannot be read is as if it were not there.
 """
 
 from __future__ import annotations
 
+import hmac
 import logging
 import os
 import zlib
 from pathlib import Path
 
+from pylet.aio import aead
+
 log = logging.getLogger(__name__)
 
-_NONCE_BYTES = 12
 _WRAPPED = "key"
 _PURPOSE = b"pylet offline cache"
 
@@ -66,27 +68,21 @@ class Vault:
         return self._directory / name
 
     def _own_key(self) -> bytes:
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
-        return HKDF(hashes.SHA256(), 32, salt=None, info=_PURPOSE).derive(self._key_file.read_bytes())
+        """HKDF (RFC 5869) with SHA-256, no salt, and as long as one hash."""
+        extracted = hmac.digest(bytes(32), self._key_file.read_bytes(), "sha256")
+        return hmac.digest(extracted, _PURPOSE + b"\x01", "sha256")
 
 
 def _sealed(name: str, content: bytes, key: bytes) -> bytes:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    nonce = os.urandom(_NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, content, name.encode())
+    nonce = os.urandom(aead.NONCE_BYTES)
+    return nonce + aead.seal(key, nonce, content, name.encode())
 
 
 def _opened(path: Path, key: bytes) -> bytes | None:
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
     try:
         sealed = path.read_bytes()
-        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], path.name.encode())
-    except (OSError, ValueError, InvalidTag):
+        return aead.open_(key, sealed[: aead.NONCE_BYTES], sealed[aead.NONCE_BYTES :], path.name.encode())
+    except (OSError, aead.Altered):
         return None
 
 
