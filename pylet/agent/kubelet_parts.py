@@ -123,7 +123,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
         )
         reporter.pressures, reporter.problem = upkeep.conditions, upkeep.problem
         reporter.volumes_in_use = volumes.in_use
-        csi = CsiRegistration(volumes.host, api.client, config.node_name)
+        csi = CsiRegistration(volumes.host, api.client, api.tables, config.node_name)
         by_type: dict[str, Handler] = {PLUGIN_TYPE: csi, DEVICE_PLUGIN: provisions.registration, DRA_PLUGIN: drivers}
         plugins = Plugins(kubelet_dir / "plugins_registry", by_type, clock)
 
@@ -138,6 +138,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             group.create_task(volumes.run())
             group.create_task(drivers.run())
             group.create_task(plugins.run())
+            group.create_task(csi.run())
             group.create_task(provisions.run())
             group.create_task(LocalPath(api.client, api.tables, config.node_name).run())
             await network.ready.wait()

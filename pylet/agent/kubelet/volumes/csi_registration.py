@@ -1,24 +1,30 @@
 """CSI drivers come and go: who they are is written to this node's CSINode, its annotations and its topology labels.
 
-Source: upstream `pkg/volume/csi/csi_plugin.go` (RegistrationHandler), `pkg/volume/csi/nodeinfomanager`.
+How many volumes a driver takes may change while it runs: its CSIDriver says how often to ask (KEP-4876).
+Source: upstream `pkg/volume/csi/{csi_plugin,csi_node_updater}.go`, `pkg/volume/csi/nodeinfomanager`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from pylet.agent.kubelet.plugins import Refused
 from pylet.agent.kubelet.volumes.csi import unstage_unused
 from pylet.agent.kubelet.volumes.csi_driver import Driver, NodeInfo
 from pylet.agent.kubelet.volumes.interface import Host, VolumeError
 from pylet.api.errors import AlreadyExists, ApiError, Conflict, NotFound
+from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
 from pylet.api.kinds.csinode import KIND as CSI_NODE
 from pylet.api.kinds.node import KIND as NODE
-from pylet.api.object import Key, Object, annotations_of, labels_of, owners_of, uid_of
-from pylet.client.interface import Client
+from pylet.api.object import Key, Object, annotations_of, dig, labels_of, owners_of, uid_of
+from pylet.client.interface import Client, Tables
+from pylet.client.view import Table
 from pylet.cri.socket import CallError
 
 log = logging.getLogger(__name__)
@@ -30,12 +36,29 @@ _TRIES = 5
 
 
 @dataclass(slots=True)
+class _Facts:
+    """The CSIDriver object of a registered driver, and when the driver was asked last."""
+
+    table: Table
+    silence: Callable[[], None]
+    asked_at: datetime
+
+    def due(self, name: str) -> datetime | None:
+        entry = self.table.entries.get(Key("", name))
+        seconds = None if entry is None else dig(entry.object, "spec", "nodeAllocatableUpdatePeriodSeconds")
+        return None if not seconds else self.asked_at + timedelta(seconds=seconds)
+
+
+@dataclass(slots=True)
 class CsiRegistration:
-    """A `plugins.Handler`: fills `host.drivers`."""
+    """A `plugins.Handler`: fills `host.drivers`. `run` must run for limits that change to be known."""
 
     host: Host
     client: Client
+    tables: Tables
     node_name: str
+    _facts: dict[str, _Facts] = field(default_factory=dict)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def register(self, name: str, endpoint: str, versions: tuple[str, ...]) -> None:
         """Raises: Refused."""
@@ -56,6 +79,7 @@ class CsiRegistration:
             text = failed.message if isinstance(failed, ApiError) else str(failed)
             raise (failed if isinstance(failed, Refused) else Refused(_failed(text))) from failed
         self.host.drivers[name] = driver
+        await self._follow(name)
         try:
             await unstage_unused(self.host, driver)
         except VolumeError as failed:
@@ -66,6 +90,9 @@ class CsiRegistration:
         if driver is None:
             return
         await driver.close()
+        if facts := self._facts.pop(name, None):
+            facts.silence()
+            self.tables.release(CSI_DRIVER, Key("", name))
         key = Key("", self.node_name)
         try:
             await self._change_csi_node(lambda drivers: [each for each in drivers if each["name"] != name])
@@ -75,6 +102,34 @@ class CsiRegistration:
             await self.client.patch(NODE, key, {"metadata": {"annotations": {_ANNOTATION: text}}})
         except ApiError:
             return  # the next registration writes what is true
+
+    async def run(self) -> None:
+        """Ask drivers again how many volumes they take, as often as they want it."""
+        while True:
+            self._changed.clear()
+            now = self.host.clock.now()
+            due = {name: at for name, facts in self._facts.items() if (at := facts.due(name)) is not None}
+            for name in [name for name, at in due.items() if at <= now]:
+                self._facts[name].asked_at = now
+                await self._ask_again(name)
+                due[name] = self._facts[name].due(name) or now
+            wait = (min(due.values()) - now).total_seconds() if due else None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), wait)
+
+    async def _follow(self, name: str) -> None:
+        if name not in self._facts:
+            table = await self.tables.object_table(CSI_DRIVER, Key("", name))
+            silence = table.listen(lambda before, after: self._changed.set())
+            self._facts[name] = _Facts(table, silence, self.host.clock.now())
+        self._changed.set()
+
+    async def _ask_again(self, name: str) -> None:
+        try:
+            entry = csi_node_driver(name, await self.host.drivers[name].info())
+            await self._change_csi_node(lambda drivers: [entry if each["name"] == name else each for each in drivers])
+        except (CallError, ApiError) as failed:
+            log.warning("ask CSI driver %s how many volumes it takes: %s", name, failed)
 
     async def announce(self) -> None:
         """A node has a CSINode also without drivers: those that wait for topology look for it. Raises: ApiError."""

@@ -139,6 +139,7 @@ class CsiDriver:
         self.calls: list[tuple[str, Any]] = []
         self.status: list[_Status] = []
         self.refuses: dict[str, grpc.StatusCode] = {}
+        self.takes = 8
         self._can = can
         self._data = directory / "data"
         self._data.mkdir()
@@ -187,7 +188,7 @@ class CsiDriver:
         can = tuple(csi._Capability(csi._Rpc(each)) for each in self._can)
         topology = csi._Topology({"example.com/zone": "a"})
         return {
-            "NodeGetInfo": (csi._Empty, lambda _: csi.NodeInfo("node-1", 8, topology)),
+            "NodeGetInfo": (csi._Empty, lambda _: csi.NodeInfo("node-1", self.takes, topology)),
             "NodeGetCapabilities": (csi._Empty, lambda _: csi._Capabilities(can)),
             "NodeStageVolume": (csi.Stage, stage),
             "NodeUnstageVolume": (csi.Unstage, lambda _: csi._Empty()),

@@ -49,17 +49,19 @@ async def cluster(root: Path, *can: Can, **driver_spec: Any) -> AsyncIterator[tu
     node, driver = Node(root / "kubelet"), CsiDriver(root, *can)
     node.api.put(CSI_DRIVER, {"metadata": {"name": driver.name}, "spec": {"attachRequired": False, **driver_spec}})
     registry = node.root / "plugins_registry"
-    registration = CsiRegistration(node.volumes.host, node.api, "n1")  # type: ignore[arg-type]
+    registration = CsiRegistration(node.volumes.host, node.api, node.api, "n1")  # type: ignore[arg-type]
     plugins = asyncio.create_task(Plugins(registry, {PLUGIN_TYPE: registration}, SystemClock()).run())
+    limits = asyncio.create_task(registration.run())
     try:
         await driver.serve(registry)
         await until(lambda: bool(driver.status))
         yield node, driver
     finally:
         await driver.stop()
-        plugins.cancel()
-        with suppress(asyncio.CancelledError):
-            await plugins
+        for task in (plugins, limits):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
         assert node.mounts() == []
 
 
@@ -80,6 +82,12 @@ async def test_a_driver_is_registered_and_known_to_the_cluster(root: Path) -> No
         meta = (await node.api.get(NODE, Key("", "n1")))["metadata"]
         assert meta["labels"] == {"example.com/zone": "a"}
         assert meta["annotations"] == {"csi.volume.kubernetes.io/nodeid": '{"csi.example.com":"node-1"}'}
+
+
+async def test_a_driver_is_asked_again_how_many_volumes_it_takes(root: Path) -> None:
+    async with cluster(root, nodeAllocatableUpdatePeriodSeconds=0.01) as (node, driver):
+        driver.takes = 5
+        await until(lambda: csi_node_of(node.api)["spec"]["drivers"][0]["allocatable"] == {"count": 5})
 
 
 async def test_a_driver_whose_socket_goes_away_is_forgotten(root: Path) -> None:
