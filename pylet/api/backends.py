@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from pylet.api.containers import lasting
 from pylet.api.object import Object, dig
 
 
@@ -12,7 +11,7 @@ def target_port(port: Object, pod: Object) -> int | None:
     target = port.get("targetPort") or port["port"]
     if isinstance(target, int):
         return target
-    for container in _serving_containers(pod):
+    for container in lasting(pod["spec"]):
         for declared in container.get("ports") or ():
             if declared.get("name") == target and declared.get("protocol", "TCP") == port.get("protocol", "TCP"):
                 return int(declared["containerPort"])
@@ -35,9 +34,3 @@ def hostname_under(service: Object, pod: Object) -> str:
     return (
         str(spec["hostname"]) if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"] else ""
     )
-
-
-def _serving_containers(pod: Object) -> Iterable[Object]:
-    """Containers that run as long as the pod does: sidecars are among them."""
-    yield from pod["spec"]["containers"]
-    yield from (c for c in pod["spec"].get("initContainers") or () if c.get("restartPolicy") == "Always")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from pylet.api.containers import lasting
 from pylet.api.object import Object
 
 HostPort = tuple[str, str, int]
@@ -16,8 +17,7 @@ _ALL = "0.0.0.0"
 
 
 def host_ports(spec: Object) -> Iterator[HostPort]:
-    sidecars = (c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always")
-    for container in (*spec["containers"], *sidecars):
+    for container in lasting(spec):
         for port in container.get("ports") or ():
             if port.get("hostPort"):
                 yield port.get("hostIP") or _ALL, port.get("protocol", "TCP"), int(port["hostPort"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pylet.api.containers import planned
 from pylet.api.object import Object
 from pylet.api.quantity import parse
 
@@ -11,9 +12,7 @@ _COUNTED = ("cpu", "memory")
 
 def qos_class(pod: Object) -> str:
     spec = pod["spec"]
-    holders = [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]
-    if spec.get("resources"):
-        holders = [spec]
+    holders = [spec] if spec.get("resources") else planned(spec)
     some, all_equal = False, True
     for holder in holders:
         resources = holder.get("resources") or {}

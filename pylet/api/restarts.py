@@ -5,6 +5,7 @@ Source: upstream `pkg/api/v1/pod/util.go` (ContainerShouldRestart, AllContainers
 
 from __future__ import annotations
 
+from pylet.api.containers import planned
 from pylet.api.object import Object
 
 RESTART_ALL = "RestartAllContainers"
@@ -28,7 +29,7 @@ def all_could_restart(spec: Object) -> bool:
     """Whether the end of some container may start all of them again."""
     return any(
         rule.get("action") == RESTART_ALL
-        for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+        for container in planned(spec)
         for rule in container.get("restartPolicyRules") or ()
     )
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pylet.api.containers import planned
 from pylet.api.object import Key, Object, dig, key_of, labels_of
 from pylet.api.selector import LabelSelector, from_object
 
@@ -109,10 +110,9 @@ def pod(obj: Object, node: str) -> Pod | None:
     addresses = addresses_of(obj)
     if not addresses or dig(obj, "spec", "hostNetwork") or dig(obj, "status", "phase") in ("Succeeded", "Failed"):
         return None
-    containers = [*(obj["spec"].get("initContainers") or ()), *obj["spec"]["containers"]]
     ports = tuple(
         NamedPort(port["name"], port.get("protocol", "TCP").lower(), port["containerPort"])
-        for container in containers
+        for container in planned(obj["spec"])
         for port in container.get("ports") or ()
         if port.get("name")
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
 from typing import Any, NamedTuple, TypeAlias
 
+from pylet.api.containers import planned
 from pylet.api.object import Object, dig, labels_of
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -106,8 +107,9 @@ def host_ports(pod: Object) -> tuple[Frontend, ...]:
     """The ports of this node that a pod asks for, once it has addresses and until it ends."""
     if dig(pod, "spec", "hostNetwork") or dig(pod, "status", "phase") in ("Succeeded", "Failed"):
         return ()
-    containers = [*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]]
-    asked = [port for container in containers for port in container.get("ports") or () if port.get("hostPort")]
+    asked = [
+        port for container in planned(pod["spec"]) for port in container.get("ports") or () if port.get("hostPort")
+    ]
     if not asked:
         return ()
     addresses = [item["ip"] for item in dig(pod, "status", "podIPs", default=()) or ()]

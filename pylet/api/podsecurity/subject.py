@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, TypeAlias
 
+from pylet.api.containers import every
 from pylet.api.object import Object, annotations_of, dig
 from pylet.api.podsecurity.policy import Violation
 
@@ -15,11 +16,7 @@ class Subject:
         self.spec = spec
         self.minor = minor
         self.annotations = annotations_of({"metadata": metadata})
-        self.containers: list[Object] = [
-            *(spec.get("initContainers") or ()),
-            *(spec.get("containers") or ()),
-            *(spec.get("ephemeralContainers") or ()),
-        ]
+        self.containers = list(every(spec))
 
     @property
     def is_windows(self) -> bool:

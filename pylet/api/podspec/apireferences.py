@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pylet.api import containers
 from pylet.api.object import Object, dig
 
 _SECRET_REFS = ("cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos")
@@ -26,11 +27,6 @@ _OF_PROJECTIONS = {
     "clusterTrustBundle": "clustertrustbundles",
     "podCertificate": "podcertificates",
 }
-
-
-def containers(spec: Object) -> Iterator[Object]:
-    for field in ("initContainers", "containers", "ephemeralContainers"):
-        yield from spec.get(field) or ()
 
 
 def first(spec: Object) -> str:
@@ -57,18 +53,14 @@ def first(spec: Object) -> str:
 def secrets(spec: Object) -> Iterator[str]:
     """Names of the secrets it refers to, wherever it may."""
     yield from (found["name"] for found in spec.get("imagePullSecrets") or () if found.get("name"))
-    for container in containers(spec):
-        yield from container_secrets(container)
+    for container in containers.every(spec):
+        yield from (name for _, name in container_secrets_by_variable(container) if name)
     for volume in spec.get("volumes") or ():
         names = [dig(volume, sort, "secretRef", "name") for sort in _SECRET_REFS]
         names += [dig(volume, "secret", "secretName"), dig(volume, "azureFile", "secretName")]
         names += [dig(volume, "csi", "nodePublishSecretRef", "name")]
         names += [dig(source, "secret", "name") for source in dig(volume, "projected", "sources", default=())]
         yield from filter(None, names)
-
-
-def container_secrets(container: Object) -> Iterator[str]:
-    yield from (name for _, name in container_secrets_by_variable(container) if name)
 
 
 def container_secrets_by_variable(container: Object) -> Iterator[tuple[str, str]]:
@@ -83,7 +75,7 @@ def container_secrets_by_variable(container: Object) -> Iterator[tuple[str, str]
 
 
 def _config_maps(spec: Object) -> Iterator[str]:
-    for container in containers(spec):
+    for container in containers.every(spec):
         yield from filter(None, (dig(found, "configMapRef", "name") for found in container.get("envFrom") or ()))
         for variable in container.get("env") or ():
             if name := dig(variable, "valueFrom", "configMapKeyRef", "name"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from pylet.api import causes, names
+from pylet.api.containers import planned
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 from pylet.api.podspec import amounts, env, probes, security
@@ -69,8 +70,7 @@ def _ephemeral(container: Object, spec: Object, where: str) -> list[Cause]:
     says = "cannot be set for an Ephemeral Container"
     found = [causes.forbidden(f"{where}.{name}", says) for name in _NOT_EPHEMERAL if container.get(name)]
     target = container.get("targetContainerName")
-    others = (other.get("name") for kind in ("containers", "initContainers") for other in spec.get(kind) or ())
-    if target and target not in others:
+    if target and all(other.get("name") != target for other in planned(spec)):
         found.append(causes.not_found(f"{where}.targetContainerName", target))
     for position, mount in enumerate(container.get("volumeMounts") or ()):
         unfit = [name for name in ("subPath", "subPathExpr") if mount.get(name)]

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from pylet.api import causes, names
+from pylet.api.containers import planned
 from pylet.api.errors import Cause
 from pylet.api.indexes import parse_indexes
 from pylet.api.object import Object, dig, is_true
@@ -109,7 +110,7 @@ def _failure_policy(spec: Object, field: str) -> list[Cause]:
     rules = spec["podFailurePolicy"].get("rules") or ()
     found = [causes.too_many(field, len(rules), _MOST_RULES)] if len(rules) > _MOST_RULES else []
     pod = dig(spec, "template", "spec", default={})
-    containers = {one.get("name") for kind in ("containers", "initContainers") for one in pod.get(kind) or ()}
+    containers = {one.get("name") for one in planned(pod)}
     for position, rule in enumerate(rules):
         where = f"{field}[{position}]"
         action = rule.get("action") or ""

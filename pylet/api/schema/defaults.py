@@ -11,6 +11,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pylet.api.containers import planned
 from pylet.api.object import Object
 
 Rule = Callable[[Object], None]
@@ -104,7 +105,7 @@ def _pod(pod: Object) -> None:
     whole = spec.get("resources") or {}
     for name, amount in (whole.get("limits") or {}).items():
         whole.setdefault("requests", {}).setdefault(name, amount)
-    containers = [*(spec.get("initContainers") or ()), *(spec.get("containers") or ())]
+    containers = list(planned(spec))
     for container in containers:
         resources = container.get("resources") or {}
         if "limits" in resources:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
+from pylet.api.containers import planned
 from pylet.api.object import Object, dig
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import pods, remote
@@ -40,9 +41,7 @@ def wait_running(session: Session, pod: Object, timeout_seconds: float) -> Objec
 def attach(session: Session, pod: Object, *, container: str = "", stdin: bool, tty: bool, quiet: bool) -> None:
     """Connects the terminal with the container until that ends. Raises: Failure with its exit status."""
     name = container or pods.default_container(pod, quiet=quiet)
-    spec = next(
-        c for c in [*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())] if c["name"] == name
-    )
+    spec = next(container for container in planned(pod["spec"]) if container["name"] == name)
     if tty and not spec.get("tty"):
         tty = False
         if not quiet:

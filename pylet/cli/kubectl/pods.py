@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pylet.api import containers
 from pylet.api.errors import NotFound
 from pylet.api.object import Object, dig
 from pylet.api.podtemplate import is_ready
@@ -65,9 +66,7 @@ def _rank(pod: Object) -> tuple[bool, bool, bool, str]:
 
 
 def containers_of(pod: Object) -> list[str]:
-    spec = pod["spec"]
-    groups = ("initContainers", "containers", "ephemeralContainers")
-    return [container["name"] for group in groups for container in spec.get(group) or ()]
+    return [container["name"] for container in containers.every(pod["spec"])]
 
 
 def default_container(pod: Object, *, quiet: bool = True) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pylet.api import timestamps
+from pylet.api.containers import planned
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.secret import KIND as SECRET
@@ -137,7 +138,7 @@ def _missing(pod: Object, world: World) -> Iterator[Cause]:
             source = volume.get(field) or {}
             if source.get(key) and not source.get("optional"):
                 named.add((what, source[key]))
-    for container in (*(spec.get("initContainers") or ()), *spec["containers"]):
+    for container in planned(spec):
         sources = [env.get("valueFrom") or {} for env in container.get("env") or ()]
         for source in (*sources, *(container.get("envFrom") or ())):
             for field, found in source.items():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 
+from pylet.api.containers import planned
 from pylet.api.errors import Forbidden
 from pylet.api.object import Key, Object, annotations_of
 from pylet.api.podspec.apireferences import container_secrets_by_variable, secrets
@@ -140,7 +141,7 @@ def mount_token(spec: Object) -> None:
     present = next((name for volume in volumes if (name := volume.get("name", "")).startswith(_VOLUME)), "")
     name = present or _VOLUME + random_suffix()
     mounted = False
-    for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+    for container in planned(spec):
         mounts: list[Object] = container.get("volumeMounts") or []
         if not any(mount.get("mountPath") == _MOUNT_PATH for mount in mounts):
             container["volumeMounts"] = [*mounts, {"name": name, "readOnly": True, "mountPath": _MOUNT_PATH}]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from pylet.api import containers
 from pylet.api.kind import Kind
 from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
@@ -135,9 +136,8 @@ def _secrets_of(volume: Object, namespace: str) -> Iterator[Key]:
 
 
 def _in_environment(spec: Object, name: str) -> Iterator[str]:
-    for group in ("initContainers", "containers", "ephemeralContainers"):
-        for container in spec.get(group) or ():
-            for variable in container.get("env") or ():
-                yield dig(variable, "valueFrom", f"{name}KeyRef", "name", default="")
-            for source in container.get("envFrom") or ():
-                yield dig(source, f"{name}Ref", "name", default="")
+    for container in containers.every(spec):
+        for variable in container.get("env") or ():
+            yield dig(variable, "valueFrom", f"{name}KeyRef", "name", default="")
+        for source in container.get("envFrom") or ():
+            yield dig(source, f"{name}Ref", "name", default="")

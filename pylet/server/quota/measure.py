@@ -12,6 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from pylet.api import podresources, qos, resources, timestamps
+from pylet.api.containers import planned
 from pylet.api.kind import Kind
 from pylet.api.object import Object, dig
 from pylet.api.podresources import Amounts
@@ -119,7 +120,7 @@ def missing(pod: Object, names: Iterable[str]) -> str:
         return ""
     required = sorted(set(names).intersection(_REQUIRED))
     lacking: dict[str, set[str]] = {}
-    for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())):
+    for container in planned(pod["spec"]):
         said = container.get("resources") or {}
         for name in required:
             holder, _, resource = name.rpartition(".")

@@ -7,11 +7,12 @@ Source: upstream `pkg/controller/podautoscaler/replica_calculator.go`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pylet.api import podresources, quantity, timestamps
+from pylet.api.containers import lasting
 from pylet.api.object import Object, condition_of, dig, is_terminating
 from pylet.api.podtemplate import is_ready
 from pylet.server.controllers.autoscaling.metrics import Samples, Unknown
@@ -203,7 +204,7 @@ def _request(pod: Object, container: str, resource: str) -> int:
             raise Unknown(f"missing pod-level request for {resource} in Pod {name}")
         return quantity.milli_of(str(asked))
     total = 0
-    for each in _lasting(spec):
+    for each in lasting(spec):
         if container and container != each["name"]:
             continue
         amount = dig(each, "resources", "requests", resource)
@@ -215,8 +216,3 @@ def _request(pod: Object, container: str, resource: str) -> int:
     if container:
         raise Unknown(f"container {container} not found in Pod {name}")
     return total
-
-
-def _lasting(spec: Object) -> Iterable[Object]:
-    yield from spec["containers"]
-    yield from (c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pylet.api.containers import planned
 from pylet.server.scheduler.decide import BEST, Plugin, Score
 from pylet.server.scheduler.model import NodeInfo, Pending
 from pylet.server.scheduler.snapshot import Snapshot
@@ -22,7 +23,7 @@ class ImageLocality(Plugin):
         if not snapshot.image_nodes:
             return None
         spec = pod.spec
-        containers = [*(spec.get("initContainers") or ()), *spec["containers"]]
+        containers = list(planned(spec))
         named = [container.get("image", "") for container in containers]
         named += [volume["image"].get("reference", "") for volume in spec.get("volumes") or () if volume.get("image")]
         shares = [

@@ -6,6 +6,7 @@ Source: upstream `plugins/nodedeclaredfeatures`, `component-helpers/nodedeclared
 from __future__ import annotations
 
 from pylet.api.object import Object, dig
+from pylet.api.restarts import all_could_restart
 from pylet.server.scheduler.changes import is_node
 from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
 from pylet.server.scheduler.model import Pending
@@ -19,7 +20,7 @@ class NodeDeclaredFeatures(Plugin):
     _refusal = Refusal(name, ("node(s) didn't match Pod's required features",), is_final=True)
 
     def filter(self, pod: Pending, snapshot: Snapshot) -> Check | None:
-        if not _restarts_all(pod.spec):
+        if not all_could_restart(pod.spec):
             return None
         return lambda node: None if _RESTART_ALL in node.features else self._refusal
 
@@ -27,14 +28,6 @@ class NodeDeclaredFeatures(Plugin):
         if not is_node(change) or change.after is None:
             return False
         return change.before is None or _features(change.before) != _features(change.after)
-
-
-def _restarts_all(spec: Object) -> bool:
-    return any(
-        rule.get("action") == "RestartAllContainers"
-        for container in (*spec["containers"], *(spec.get("initContainers") or ()))
-        for rule in container.get("restartPolicyRules") or ()
-    )
 
 
 def _features(node: Object) -> list[str]:
