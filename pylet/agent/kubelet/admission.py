@@ -54,7 +54,7 @@ class Abilities:
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where the pod is to run: the Node (empty while it is unknown), and the pods that run there already."""
+    """Where the pod is to run: the Node (empty while it is unknown), and the pods that it has taken already."""
 
     abilities: Abilities = Abilities()
     node: Object = field(default_factory=dict)
@@ -115,11 +115,12 @@ def _is_allowed(name: str, patterns: Sequence[str]) -> bool:
 def _pressure(pod: Object, home: Home) -> Refusal | None:
     """A node that runs short takes none but critical pods; of memory, also those that asked for some, or tolerate it.
 
+    Pods that were here before do not count: what the Node says then is how short an earlier kubelet ran.
     Source: upstream `pkg/kubelet/eviction/eviction_manager.go`, Admit.
     """
     conditions = dig(home.node, "status", "conditions", default=())
     pressing = [c["type"] for c in conditions if c["type"] in (MEMORY, DISK, PIDS) and c["status"] == "True"]
-    if not pressing or is_critical(pod):
+    if not pressing or is_critical(pod) or dig(pod, "status", "startTime"):
         return None
     if pressing == [MEMORY]:
         tolerations = pod["spec"].get("tolerations") or ()

@@ -6,19 +6,26 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pylet.agent.kubelet import admission
-from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.preemption import PREEMPTED, NoVictims, Shortage, victims
 from pylet.agent.kubelet.starting import Node
 from pylet.api.kinds.node import KIND as NODE
-from pylet.api.object import Key, Object, dig, uid_of
+from pylet.api.object import Key, Object
 
 
 async def admit(pod: Object, node: Node) -> admission.Refusal | None:
     """Returns once there is room for the pod, or why there is none."""
-    running = [other for other in others(pod, node) if dig(other, "status", "startTime")]
+    async with node.allocations.turn:
+        refused = await _refusal(node.allocations.allocated(pod), node)
+        if refused is None:
+            node.allocations.admit(pod)
+        return refused
+
+
+async def _refusal(pod: Object, node: Node) -> admission.Refusal | None:
+    running = others(pod, node)
     home = admission.Home(node.abilities, own_node(node), running, node.closing.is_set())
     refused = admission.refusal(pod, home, admission.EARLY) or await node.provisions.admit(pod)
-    home = replace(home, node=node.provisions.with_room(home.node))
+    home = replace(home, node=node.provisions.with_room(home.node), others=others(pod, node))
     refused = refused or admission.refusal(pod, home, admission.LATER)
     if refused is None and (short := list(admission.shortages(pod, home))):
         return await _make_room(pod, running, short, node)
@@ -46,7 +53,5 @@ def own_node(node: Node) -> Object:
 
 
 def others(pod: Object, node: Node) -> list[Object]:
-    """The other pods of this node that hold what they asked for."""
-    return [
-        other for other in node.pods() if uid_of(other) != uid_of(pod) and dig(other, "status", "phase") not in TERMINAL
-    ]
+    """The other pods that this kubelet has admitted and that have not ended, with the resources they were granted."""
+    return node.allocations.others(pod, node.pods())

@@ -14,9 +14,11 @@ from typing import Protocol
 
 from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.admission import Abilities
+from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.images import Images
+from pylet.agent.kubelet.labels import POD_UID
 from pylet.agent.kubelet.logrotation import LogRotation
 from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.orphans import orphan_pods
@@ -35,7 +37,7 @@ from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
 from pylet.cri.interface import CriError, EventType, Runtime
-from pylet.cri.messages import ContainerState, LinuxResources
+from pylet.cri.messages import ContainerState, LinuxResources, SandboxState
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +101,7 @@ class Pods:
             self.end_all,
             self.closing,
             provisions,
+            Allocations(settings.root),
             isolate=isolate,
         )
         provisions.told = self._poke
@@ -159,9 +162,7 @@ class Pods:
                 most_files=self._settings.log_max_files,
             )
             group.create_task(rotation.run())
-            await self._end_orphans()
-            for entry in list(self._table.with_field("spec.nodeName", self._settings.node_name).values()):
-                self._changed(None, entry)
+            await self._take_over()
             self._node.provisions.pods = self._active
             silence = self._table.listen(self._changed)
             try:
@@ -210,6 +211,7 @@ class Pods:
     def _gone(self, uid: str) -> None:
         """What the pod had is free for those that wait for it."""
         self._workers.pop(uid, None)
+        self._node.allocations.forget(uid)
         self._node.provisions.release()
         self._others.set()
         for worker in self._workers.values():
@@ -271,8 +273,11 @@ class Pods:
     def _concerned(self, id_: str, *, everybody: bool) -> Iterable[Worker]:
         return [worker for worker in self._workers.values() if everybody or id_ in worker.ids]
 
-    async def _end_orphans(self) -> None:
-        """What is left of pods that were deleted while nobody looked: containers end with the grace they were given."""
+    async def _take_over(self) -> None:
+        """What an earlier kubelet left: pods that run go on, others are admitted anew, oldest first.
+
+        What is left of pods that were deleted while nobody looked ends with the grace it was given.
+        """
         while True:
             try:
                 sandboxes, containers = await self._runtime.list_sandboxes(), await self._runtime.list_containers()
@@ -281,13 +286,21 @@ class Pods:
                 log.warning("container runtime: %s", failed)
                 await self._clock.sleep(_RETRY_SECONDS)
         # From here until changes are listened to nothing is awaited: no deletion falls between.
-        alive = {str(pod["metadata"]["uid"]) for pod in self.pods()}
+        pods = sorted(self.pods(), key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+        alive = {uid_of(pod) for pod in pods}
         for pod in orphan_pods(sandboxes, containers, alive):
             log.info("ending what is left of pod %s", pod["metadata"]["uid"])
             worker = Worker(pod, self._node)
             worker.vanish()
             self._start(worker)
-        ending = alive | set(self._workers)
+        ready = {each.labels.get(POD_UID) for each in sandboxes if each.state is SandboxState.READY}
+        for pod in pods:
+            if uid_of(pod) in ready:
+                self._node.allocations.admit(pod)
+        for pod in pods:
+            self._start(Worker(pod, self._node))
+        ending = set(self._workers)
+        self._node.allocations.keep(ending)
         self._volumes.clean_up(ending)
         for uid in self._cgroups.pods():
             if uid not in ending:

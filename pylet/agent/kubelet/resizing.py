@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import resize
+from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.observed import Observed
-from pylet.agent.kubelet.resize import Allocation
 from pylet.agent.kubelet.spec import find_container
 from pylet.api.object import Object
 
@@ -21,13 +21,13 @@ _PENDING, _IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
 @dataclass(slots=True)
 class Resizing:
     tell: Tell
-    allocation: Allocation
+    allocations: Allocations
     enforced: dict[str, Object] = field(default_factory=dict)
     """By container id, what the runtime was told."""
     _conditions: dict[str, Object] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pod: Object, tell: Tell) -> Resizing:
+    def of(cls, pod: Object, allocations: Allocations, tell: Tell) -> Resizing:
         """Take up where the status says it was left."""
         status = pod.get("status") or {}
         conditions = {c["type"]: c for c in status.get("conditions") or () if c["type"] in (_PENDING, _IN_PROGRESS)}
@@ -37,7 +37,7 @@ class Resizing:
             for entry in known
             if entry.get("containerID") and entry.get("resources") is not None
         }
-        return cls(tell, resize.granted_before(pod), enforced, conditions)
+        return cls(tell, allocations, enforced, conditions)
 
     @property
     def conditions(self) -> list[Object]:
@@ -51,14 +51,13 @@ class Resizing:
     def grant(
         self, pod: Object, node: Object, others: Callable[[], Iterable[Object]], policies: Mapping[str, str] = _NONE
     ) -> Object:
-        """The pod as it is to run: with what it wants where the node has it, else with what it was granted."""
-        granted = resize.with_allocation(pod, self.allocation)
+        """The admitted pod as it is to run: with what it wants where the node has it, else with what it was granted."""
+        granted = self.allocations.allocated(pod)
         if granted is pod:
             self._conditions.pop(_PENDING, None)
-            self.allocation = resize.wanted(pod)
             return pod
         generation = pod["metadata"].get("generation", 0)
-        refused = resize.immovable(pod, self.allocation, policies) or resize.refusal(pod, node, others())
+        refused = resize.immovable(pod, self.allocations.of(pod), policies) or resize.refusal(pod, node, others())
         if refused is not None:
             reason, message = refused
             before = self._conditions.get(_PENDING, {})
@@ -69,7 +68,7 @@ class Resizing:
             return granted
         self._conditions.pop(_PENDING, None)
         self._conditions[_IN_PROGRESS] = _condition(_IN_PROGRESS, generation)
-        self.allocation = resize.wanted(pod)
+        self.allocations.grant(pod)
         self.tell("Normal", "ResizeStarted", f"Pod resize started: {_summary(pod, generation)}")
         return pod
 

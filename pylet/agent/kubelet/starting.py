@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from pylet.agent.kubelet import handlers
 from pylet.agent.kubelet.admission import Abilities
+from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import Surroundings, cgroup_parent, container_config, sandbox_config
 from pylet.agent.kubelet.credentials import Keys
@@ -101,6 +102,7 @@ class Node:
     """Make pods fail; returns when they have ended."""
     closing: asyncio.Event
     provisions: Provisions
+    allocations: Allocations
     isolate: Isolate = is_open
 
 

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pylet.agent.kubelet import resize, resources
+from pylet.agent.kubelet import resources
 from pylet.agent.kubelet.actions import (
     TERMINAL,
     Action,
@@ -100,7 +100,11 @@ class Worker:
         self._starter = Starter(node, self._tell)
         self._stopper = Stopper(node.runtime, node.clock, self._tell)
         self._probing = Probing(node.runtime, node.clock, self._tell, self._wake.set)
-        self._resizing = Resizing.of(self.pod, lambda *event: node.recorder.tell(self.pod, *event))
+        self._resizing = Resizing.of(self.pod, node.allocations, lambda *event: node.recorder.tell(self.pod, *event))
+
+    @property
+    def _is_ending(self) -> bool:
+        return self._deleted or is_terminating(self.pod)
 
     @property
     def is_resize_pending(self) -> bool:
@@ -160,7 +164,7 @@ class Worker:
         status = self.pod.get("status") or {}
         if status.get("phase") == "Failed" and status.get("reason"):
             self._failure = status["reason"], status.get("message", "")
-        elif not (status.get("startTime") or self._deleted):
+        elif not (self._is_ending or status.get("phase") in TERMINAL or self.pod in self.node.allocations):
             await self._be_admitted()
         async with asyncio.TaskGroup() as group:
             try:
@@ -193,7 +197,7 @@ class Worker:
         self._again_at = None
         try:
             # What comes in while this turn waits is for the next one.
-            pod, is_ending = self._granted(), is_terminating(self.pod) or self._deleted
+            pod, is_ending = self._granted(), self._is_ending
             busy = set(self._tasks)
             observed = await self._observe()
             self._resizing.follow(pod, observed)
@@ -212,6 +216,7 @@ class Worker:
             is_reported = not (overtaken or self._is_told_later()) and await self._report(pod, observed)
             if (is_ending or self._failure) and not (plan.actions or busy):
                 self.stopped.set()
+                self.node.allocations.forget(uid_of(self.pod))
             if is_ending and is_reported and not plan.actions and not busy:
                 await self._remove(observed)
                 return True
@@ -222,6 +227,7 @@ class Worker:
             ):
                 await self.node.volumes.release(uid_of(self.pod))
                 self.node.provisions.release()
+                self.node.allocations.forget(uid_of(self.pod))
         except (cri.CriError, VolumeError) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
             self._look_again(self.node.clock.now() + _SOON)
@@ -244,7 +250,7 @@ class Worker:
 
     def _granted(self) -> Object:
         """The pod as it is to run here: with the resources it was granted, which a resize may have asked to change."""
-        if self._deleted or is_terminating(self.pod):
+        if self._is_ending or self._failure or self.pod not in self.node.allocations:
             return self.pod
         pod = self._resizing.grant(
             self.pod, own_node(self.node), lambda: others(self.pod, self.node), self.node.provisions.policies
@@ -384,7 +390,7 @@ class Worker:
 
     async def _resize(self, id_: str, container: Object) -> None:
         """The pod's cgroup first has room for both, what is and what will be; then for what is granted."""
-        node, pod = self.node, resize.with_allocation(self.pod, self._resizing.allocation)
+        node, pod = self.node, self.node.allocations.allocated(self.pod)
         group, limits = cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod))
         try:
             node.cgroups.apply(group, resources.unbounded(limits))

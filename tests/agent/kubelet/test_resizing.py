@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
+from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.resize import immovable, refusal
 from pylet.agent.kubelet.resizing import Resizing
 from pylet.api.object import Object
@@ -40,9 +42,15 @@ def test_what_a_node_can_grant(cpu: str, others: list[str], expected: tuple[str,
     assert refusal(asking(cpu), NODE, [asking(other, "other") for other in others]) == expected
 
 
-def test_a_resize_is_granted_carried_out_and_told() -> None:
+def admitted(of: Object, root: Path, told: list[str]) -> Resizing:
+    allocations = Allocations(root)
+    allocations.admit(of)
+    return Resizing.of(of, allocations, lambda type_, reason, message: told.append(reason))
+
+
+def test_a_resize_is_granted_carried_out_and_told(tmp_path: Path) -> None:
     told: list[str] = []
-    resizing = Resizing.of(asking("1"), lambda type_, reason, message: told.append(reason))
+    resizing = admitted(asking("1"), tmp_path, told)
     running = observed(instance())
     resizing.follow(resizing.grant(asking("1"), NODE, nobody), running)
     assert resizing.conditions == []
@@ -58,9 +66,9 @@ def test_a_resize_is_granted_carried_out_and_told() -> None:
     assert told == ["ResizeStarted", "ResizeCompleted"]
 
 
-def test_what_cannot_be_granted_leaves_the_pod_as_it_was_and_is_told_once() -> None:
+def test_what_cannot_be_granted_leaves_the_pod_as_it_was_and_is_told_once(tmp_path: Path) -> None:
     told: list[str] = []
-    resizing = Resizing.of(asking("1"), lambda type_, reason, message: told.append(reason))
+    resizing = admitted(asking("1"), tmp_path, told)
     for _ in range(2):
         granted = resizing.grant(asking("3"), NODE, nobody)
         assert granted["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "1"}}
@@ -70,13 +78,23 @@ def test_what_cannot_be_granted_leaves_the_pod_as_it_was_and_is_told_once() -> N
     assert resizing.conditions == []
 
 
-def test_a_new_pylet_knows_what_was_granted() -> None:
+def test_a_new_pylet_knows_what_was_granted(tmp_path: Path) -> None:
     of = asking("2")
     entry = {"name": "main", "containerID": "containerd://main-0", "allocatedResources": {"cpu": "1"}}
     of["status"] = {"containerStatuses": [{**entry, "resources": {"requests": {"cpu": "1"}}}]}
-    resizing = Resizing.of(of, lambda *_: None)
+    resizing = admitted(of, tmp_path, [])
     assert resizing.enforced == {"main-0": {"requests": {"cpu": "1"}}}
-    assert resizing.allocation["main"] == {"requests": {"cpu": "1"}}
+    assert resizing.allocations.of(of)["main"] == {"requests": {"cpu": "1"}}
+
+
+def test_a_grant_outlives_the_kubelet_though_no_status_told_of_it(tmp_path: Path) -> None:
+    resizing = admitted(asking("1"), tmp_path, [])
+    resizing.grant(asking("2"), NODE, nobody)
+    again = Allocations(tmp_path)
+    wish = asking("3")
+    assert again.allocated(wish)["spec"]["containers"][0]["resources"] == {"requests": {"cpu": "2"}}
+    again.keep(())
+    assert Allocations(tmp_path).of(wish)["main"] == {"requests": {"cpu": "3"}}
 
 
 @pytest.mark.parametrize(

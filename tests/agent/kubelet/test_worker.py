@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 
 from pylet.agent.kubelet.admission import Abilities
+from pylet.agent.kubelet.admitting import admit
+from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.images import ImageError, Images
 from pylet.agent.kubelet.keyring import Credential
+from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.preemption import PREEMPTED
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.settings import Settings
@@ -62,6 +65,17 @@ class Api:
         self.pod = {**patched, "metadata": {**patched["metadata"], "resourceVersion": str(revision)}}
         self.changed.set()
         return self.pod
+
+    async def until(self, holds: Callable[[Object], bool]) -> Object:
+        """Wait until the reported status is as wanted."""
+        async with asyncio.timeout(5):
+            while not holds(self.status):
+                self.changed.clear()
+                await self.changed.wait()
+        return self.status
+
+    async def create(self, kind: Kind, of: Object) -> Object:
+        return of  # an event
 
     async def delete(self, kind: Kind, key: Key, *, uid: str, grace_seconds: int) -> Object:
         self.deleted.append((uid, grace_seconds))
@@ -131,6 +145,7 @@ class Story:
             self._end_all,
             asyncio.Event(),
             Provisions(root, self.runtime, clock),
+            Allocations(root),
         )
         self.worker = Worker(of, node)
         self.pods: list[Object] = []
@@ -143,12 +158,7 @@ class Story:
         self.told.append(reason)
 
     async def until(self, holds: Callable[[Object], bool]) -> Object:
-        """Wait until the reported status is as wanted."""
-        async with asyncio.timeout(5):
-            while not holds(self.api.status):
-                self.api.changed.clear()
-                await self.api.changed.wait()
-        return self.api.status
+        return await self.api.until(holds)
 
     def delete(self) -> None:
         self.api.pod = terminating(self.api.pod)
@@ -172,9 +182,9 @@ class Story:
 
 @asynccontextmanager
 async def told(
-    of: Object, root: Path, runtime: MemoryRuntime | None = None
+    of: Object, root: Path, runtime: MemoryRuntime | None = None, tables: Mapping[Kind, Table] | None = None
 ) -> AsyncIterator[tuple[Story, asyncio.Task[None]]]:
-    story = Story(of, root, runtime)
+    story = Story(of, root, runtime, tables)
     async with asyncio.TaskGroup() as group:
         following = group.create_task(story.follow_runtime())
         await asyncio.sleep(0)
@@ -182,6 +192,32 @@ async def told(
         yield story, working
         working.cancel()
         following.cancel()
+
+
+@asynccontextmanager
+async def taken_over(story: Story, runtime: MemoryRuntime, root: Path, nodes: Table) -> AsyncIterator[Api]:
+    """A new kubelet on the node of a story that is over."""
+    volumes: Any = story.volumes
+    volumes.clean_up = lambda ending: None
+    mine = Table(POD)
+    bound = {**story.api.pod, "spec": {**story.api.pod["spec"], "nodeName": "n1"}}
+    mine.put(Entry.of(POD, bound))
+    api: Any = Api(bound)
+    settings, clock = story.worker.node.settings, SystemClock()
+    pods = Pods(
+        api,
+        runtime,
+        volumes,
+        {POD: mine, NODE: nodes},
+        clock,
+        settings,
+        Provisions(root, runtime, clock),
+        Cgroups(mounted=root / "cgroup"),
+    )
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pods.run())
+        yield api
+        running.cancel()
 
 
 def is_running(status: Object) -> bool:
@@ -272,12 +308,46 @@ async def test_a_critical_pod_makes_others_go_before_it_starts(tmp_path: Path) -
     nodes.put(Entry.of(NODE, node))
     story = Story(pod(asks, priority=2_000_000_000), tmp_path, tables={NODE: nodes})
     story.pods = [other]
+    story.worker.node.allocations.admit(other)
     async with asyncio.TaskGroup() as group:
         working = group.create_task(story.worker.run())
         await story.until(is_running)
         working.cancel()
     assert story.ended == [other]
     assert story.told[0] == "Preempting"
+
+
+async def test_of_two_pods_that_come_at_once_the_second_counts_the_first(tmp_path: Path) -> None:
+    asks = container(resources={"requests": {"cpu": "1"}})
+    node = {"metadata": {"name": "n1"}, "status": {"allocatable": {"cpu": "1", "pods": "110"}}}
+    nodes = Table(NODE)
+    nodes.put(Entry.of(NODE, node))
+    pods = [pod(asks, meta={"name": name, "uid": name}) for name in ("first", "second")]
+    story = Story(pods[0], tmp_path, tables={NODE: nodes})
+    story.pods = pods
+    found = await asyncio.gather(*(admit(each, story.worker.node) for each in pods))
+    assert [refused and refused[0] for refused in found] == [None, "OutOfcpu"]
+
+
+@pytest.mark.parametrize("is_up", [True, False], ids=["while it ran on", "and the machine was started again"])
+async def test_a_pod_that_fits_no_more_goes_only_where_it_has_to_begin_anew(tmp_path: Path, is_up: bool) -> None:
+    """The node was given other labels while no kubelet looked."""
+    of = pod(container(command=["serve"]), nodeSelector={"disk": "ssd"})
+    nodes = Table(NODE)
+    node = {"metadata": {"name": "n1", "labels": {"disk": "ssd"}}, "status": {"allocatable": {"pods": "110"}}}
+    nodes.put(Entry.of(NODE, node))
+    async with told(of, tmp_path, tables={NODE: nodes}) as (story, _):
+        await story.until(is_running)
+    runtime = story.runtime if is_up else MemoryRuntime()
+    nodes.put(Entry.of(NODE, {"metadata": {"name": "n1"}, "status": {"allocatable": {"pods": "110"}}}))
+    async with taken_over(story, runtime, tmp_path, nodes) as api:
+        if is_up:
+            await asyncio.sleep(0.05)
+            assert api.status["phase"] == "Running"
+        else:
+            status = await api.until(lambda status: status["phase"] == "Failed")
+            assert status["reason"] == "NodeAffinity"
+            assert status["message"].startswith("Pod was rejected: ")
 
 
 async def test_a_pod_is_not_run_as_the_machine_s_users_where_it_asked_for_its_own(tmp_path: Path) -> None:
