@@ -28,14 +28,23 @@ _MOST_PENDING = 10_000  # changes a slow reader may leave behind before it has t
 
 
 class Loopback:
-    """A Client for `user`. `answers` are creates that are not the registry's, by plural and subresource."""
+    """A Client for `user`, who owns fields as `manager`.
+
+    `answers` are creates that are not the registry's, by plural and subresource.
+    """
 
     def __init__(
-        self, registry: Registry, *, user: User = LOOPBACK, answers: Mapping[tuple[str, str], Answer] | None = None
+        self,
+        registry: Registry,
+        *,
+        user: User = LOOPBACK,
+        manager: str = "",
+        answers: Mapping[tuple[str, str], Answer] | None = None,
     ) -> None:
         self._registry = registry
         self._user = user
-        self._manager = "kubelet" if user.name.startswith("system:node:") else "kube-controller-manager"
+        usual = "kubelet" if user.name.startswith("system:node:") else "kube-controller-manager"
+        self._manager = manager or usual
         self._answers = answers or {}
 
     # ---- Client

@@ -62,7 +62,7 @@ def compile_definition(name: str) -> Struct:
         default_mark = "{" if field in ("metadata", "spec", "status") and "$ref" in property_ else ""
         mark, go_type = marks.get(field, (default_mark, ""))
         printed = mark in ("!", "*!", "{") or (mark == "" and field in required)
-        keeps_zero = printed or mark == "*"
+        keeps_zero = printed or mark == "*" or field == "managedFields"  # an empty list of them means something
         node = _compile(property_, go_type, keeps_zero=keeps_zero)
         _annotate(node, property_)
         is_reference = not isinstance(node, Scalar | Integer | Number | List | Map | Bytes)

@@ -16,6 +16,7 @@ JSON_TYPE = "application/json"
 YAML_TYPE = "application/yaml"
 _SERVED = (JSON_TYPE, YAML_TYPE, PROTOBUF_TYPE)
 _STREAMED = (JSON_TYPE, PROTOBUF_TYPE)
+_WATCHED = tuple(f"{type_};stream=watch" for type_ in _STREAMED)
 _HUMAN = ("curl", "Wget", "Mozilla/5.0")
 _TRUE = ("1", "true", "t", "T", "TRUE", "True")
 _META = "meta.k8s.io"
@@ -52,14 +53,18 @@ PLAIN = Media()
 
 
 @lru_cache(256)
-def accepted(header: str, *, shapes: bool = True, streams: bool = False, has_protobuf: bool = True) -> Media:
+def accepted(
+    header: str, *, shapes: bool = True, streams: bool = False, has_protobuf: bool = True, may_stream: bool = False
+) -> Media:
     """The best form the client takes; `shapes` False for answers that are never tables, `streams` for watches.
 
-    `has_protobuf` False is for objects that have no such form, whose metadata alone then does. Raises: NotAcceptable.
+    `has_protobuf` False is for objects that have no such form, whose metadata alone then does; `may_stream` for paths
+    that are watched, too. Raises: NotAcceptable.
     """
     asked = clauses(header)
     if has_protobuf and not any(clause.type in (*_SERVED, "*/*") for clause in asked):
-        raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {', '.join(_SERVED)}")
+        known = (*_SERVED, *_WATCHED) if may_stream else _SERVED
+        raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {', '.join(known)}")
     for clause in asked:
         for served in _STREAMED if streams else _SERVED:
             if not _matches(clause.type, served):
@@ -67,10 +72,9 @@ def accepted(header: str, *, shapes: bool = True, streams: bool = False, has_pro
             media = _media(served, clause.params, shapes=shapes)
             if media is not None and (has_protobuf or media.type != PROTOBUF_TYPE or media.shape is not Shape.OBJECT):
                 return media
-    raise NotAcceptable(
-        "only the following media types are accepted: "
-        + ", ".join([f"{type_};stream=watch" for type_ in _STREAMED] if streams else _SERVED)
-    )
+    if streams:
+        accepted(header, shapes=shapes, has_protobuf=has_protobuf)  # what no list could be either is told so
+    raise NotAcceptable("only the following media types are accepted: " + ", ".join(_WATCHED if streams else _SERVED))
 
 
 def clauses(header: str) -> list[Clause]:

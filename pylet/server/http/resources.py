@@ -161,7 +161,9 @@ class Resources:
             or not _fits(info, kind)
             or (http.method == "HEAD" and kind.schema is None)
         ):
-            raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+            raise _not_allowed(http, info, kind)
+        if info.verb == "patch":
+            _patch_type(http, kind)
         call = self._call(http, info, kind, user)
         if kind.warning:
             call.request.warnings.append(kind.warning)
@@ -177,7 +179,12 @@ class Resources:
     def _call(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Call:
         query = http.query if http.query_string else options.NONE
         accept = http.headers.get("Accept", "")
-        media = accepted(accept, streams=info.verb == "watch", has_protobuf=kind.schema is None)
+        media = accepted(
+            accept,
+            streams=info.verb == "watch",
+            has_protobuf=kind.schema is None,
+            may_stream=info.verb in ("list", "watch"),
+        )
         if media.shape is Shape.TABLE and "get" not in verbs_of(kind, info.subresource):
             media = accepted(
                 accept, shapes=False, has_protobuf=kind.schema is None
@@ -248,15 +255,7 @@ class Resources:
         return self._written(call, await self._registry.update(call.request, obj))
 
     async def _patch(self, call: Call) -> Answer:
-        given = call.http.headers.get("Content-Type", "").partition(";")[0].strip()
-        try:
-            type_ = PatchType(given)
-        except ValueError:
-            if call.kind.schema is None:
-                raise UnsupportedMediaType("415: Unsupported Media Type", details={}) from None
-            raise unsupported(patch_types(call.kind)) from None
-        if type_ not in patch_types(call.kind):
-            raise unsupported(patch_types(call.kind))
+        type_ = _patch_type(call.http, call.kind)
         raw = await read(call.http)
         try:
             media = YAML_TYPE if type_ is PatchType.APPLY else JSON_TYPE
@@ -414,7 +413,35 @@ def _fits(info: RequestInfo, kind: Kind) -> bool:
         return False
     if info.verb in ("update", "patch"):
         return bool(info.name)
-    return info.verb != "create" or bool(info.name) == bool(info.subresource)
+    if info.verb != "create" or (kind.schema is not None and not info.subresource):
+        return True
+    return bool(info.name) == bool(info.subresource)
+
+
+def _not_allowed(http: web.BaseRequest, info: RequestInfo, kind: Kind) -> ApiError:
+    """What a verb is told that does not belong on this path: custom resources have a handler of their own for all."""
+    if kind.schema is None or http.method == "HEAD":
+        return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+    if info.verb in ("update", "patch") and not info.name:
+        if info.verb == "patch":
+            _patch_type(http, kind)
+        return BadRequest("name must be provided")
+    why = f'{info.verb} is not supported on resources of kind "{kind.resource}"'
+    return MethodNotAllowed(why, details={"group": kind.group, "kind": kind.plural})
+
+
+def _patch_type(http: web.BaseRequest, kind: Kind) -> PatchType:
+    """Raises: UnsupportedMediaType."""
+    given = http.headers.get("Content-Type", "").partition(";")[0].strip()
+    try:
+        type_ = PatchType(given)
+    except ValueError:
+        if kind.schema is None:
+            raise UnsupportedMediaType("415: Unsupported Media Type", details={}) from None
+        raise unsupported(patch_types(kind)) from None
+    if type_ not in patch_types(kind):
+        raise unsupported(patch_types(kind))
+    return type_
 
 
 def _takes_gzip(http: web.BaseRequest) -> bool:

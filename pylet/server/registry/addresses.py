@@ -81,7 +81,7 @@ class Addresses:
                         causes.invalid(f"spec.ipFamilies[{position}]", family, "not configured on this cluster")
                     )
         if wrong:
-            raise Invalid("", "Service", service["metadata"]["name"], wrong)
+            raise Invalid("", "Service", service["metadata"].get("name", ""), wrong)
         families[:] = families or [self._networks.families[0]]
         if policy != "SingleStack" and len(families) == 1 and len(self._networks.families) == 2:
             families.append(_other(families[0]))
@@ -99,7 +99,11 @@ class Addresses:
         for position, ip in enumerate(ips):
             if ip == NONE:
                 break
-            family = _family_of(ip, position)
+            try:
+                family = f"IPv{ip_address(ip).version}"
+            except ValueError:
+                why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
+                return [causes.invalid(f"spec.clusterIPs[{position}]", ip, why)]
             if position < len(families):
                 continue
             if family in self._networks.families:
@@ -175,7 +179,7 @@ class Addresses:
                 number = self._take_port(asked, mine, held)
             except Refused as why:
                 cause = causes.invalid(f"spec.ports[{position}].nodePort", asked, str(why))
-                raise Invalid("", "Service", service["metadata"]["name"], (cause,)) from why
+                raise Invalid("", "Service", service["metadata"].get("name", ""), (cause,)) from why
             except Full as full:
                 raise InternalError(f"failed to allocate a nodePort: {full}") from full
             mine.add(number)
@@ -240,14 +244,6 @@ def _downgraded(spec: Object, old: Object) -> list[Cause]:
             must = f"must be 'SingleStack' to release the secondary {what}"
             wrong.append(causes.invalid("spec.ipFamilyPolicy", policy, must))
     return wrong
-
-
-def _family_of(ip: str, position: int) -> str:
-    try:
-        return f"IPv{ip_address(ip).version}"
-    except ValueError as bad:
-        why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-        raise Invalid("", "Service", "", (causes.invalid(f"spec.clusterIPs[{position}]", ip, why),)) from bad
 
 
 def _numbers(spec: Object) -> set[int]:

@@ -87,6 +87,11 @@ def orphans(kind: Kind) -> bool:
     return kind.resource in _ORPHANS
 
 
+def names_itself(kind: Kind) -> bool:
+    """Whether an object without a name is given a UUID for one."""
+    return kind.resource == "limitranges"
+
+
 def is_created_by_update(kind: Kind) -> bool:
     """Whether a PUT of a missing object creates it."""
     return kind.resource in _CREATED_BY_UPDATE

@@ -129,6 +129,8 @@ def _begin_definition(obj: Object, now: datetime) -> Outcome:
 
 
 def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> None:
+    if kind.name == "Namespace":
+        _check_stored(kind, meta, options, revision)
     if options.uid and options.uid != meta.get("uid"):
         why = (
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({meta.get('uid', '')}). "
@@ -141,6 +143,17 @@ def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> N
             f"record ({revision}). The object might have been modified"
         )
         raise Conflict(kind.group, kind.name, meta["name"], why)
+
+
+def _check_stored(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> None:
+    """Deleting a namespace first is an update, and words it so. Source: apiserver pkg/storage Preconditions.Check."""
+    for field, asked, found in (
+        ("UID", options.uid, meta.get("uid", "")),
+        ("ResourceVersion", options.revision, str(revision)),
+    ):
+        if asked and asked != found:
+            why = f"Precondition failed: {field} in precondition: {asked}, {field} in object meta: {found}"
+            raise Conflict(kind.group, kind.plural, meta["name"], why)
 
 
 def _grace(kind: Kind, obj: Object, options: DeleteOptions, now: datetime) -> bool | Pending:

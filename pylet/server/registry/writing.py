@@ -95,6 +95,8 @@ class Writer:
         meta = obj["metadata"]
         meta["uid"] = str(uuid.uuid4())
         meta["creationTimestamp"] = now
+        if not (meta.get("name") or meta.get("generateName")) and customs.names_itself(kind):
+            meta["name"] = str(uuid.uuid4())
         key = Key(meta.get("namespace", ""), meta.get("name", ""))
         generates = not meta.get("name") and bool(meta.get("generateName"))
         for attempt in range(1, _NAME_ATTEMPTS + 1):
@@ -278,6 +280,10 @@ class Writer:
 
     @staticmethod
     def _check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool) -> None:
+        uid = meta.get("uid")
+        if uid and uid != entry.uid and not is_patch:  # a patched uid is an immutable field that changed
+            why_uid = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {entry.uid}"
+            raise Conflict(kind.group, kind.plural, entry.key.name, why_uid)
         given = meta.pop("resourceVersion", "")
         if not given or given == "0":
             if customs.needs_version(kind):
@@ -285,10 +291,6 @@ class Writer:
                 raise Invalid(kind.group, kind.plural, entry.key.name, (why,))
         elif given != str(entry.revision):
             raise Conflict(kind.group, kind.plural, entry.key.name, Conflict.STALE)
-        uid = meta.get("uid")
-        if uid and uid != entry.uid and not is_patch:  # a patched uid is an immutable field that changed
-            why_uid = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {entry.uid}"
-            raise Conflict(kind.group, kind.plural, entry.key.name, why_uid)
 
     # ---- delete
 
