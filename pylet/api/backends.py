@@ -5,6 +5,10 @@ from __future__ import annotations
 from pylet.api.containers import lasting
 from pylet.api.object import Object, dig
 
+SERVICE_NAME = "kubernetes.io/service-name"
+"""Label of an EndpointSlice: whose backends these are."""
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+
 
 def target_port(port: Object, pod: Object) -> int | None:
     """The number a Service port has in `pod`; None when it names a port the pod does not declare."""

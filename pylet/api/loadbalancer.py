@@ -11,7 +11,6 @@ POOL = Key("kube-system", "pylet-load-balancer")
 """The ConfigMap whose `pool` says which addresses may be handed out."""
 FROM_POOL = "pylet.io/FromPool"
 """Condition of a Service: True when the addresses in its status are ours to answer for."""
-SERVICE_NAME = "kubernetes.io/service-name"
 _EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
 
 

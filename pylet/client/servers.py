@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Sequence
 
+from pylet.api.backends import SERVICE_NAME
 from pylet.api.object import Object
 from pylet.client.view import Entry, Table
 
 _NAMESPACE = "default"
-_OF_SERVICE = "kubernetes.io/service-name"
 
 
 class Servers:
@@ -60,7 +60,7 @@ def api_servers(slices: Iterable[Object]) -> tuple[str, ...]:
     found = []
     for one in slices:
         meta = one["metadata"]
-        if meta["namespace"] != _NAMESPACE or (meta.get("labels") or {}).get(_OF_SERVICE) != "kubernetes":
+        if meta["namespace"] != _NAMESPACE or (meta.get("labels") or {}).get(SERVICE_NAME) != "kubernetes":
             continue
         ports = [port["port"] for port in one.get("ports") or () if port.get("name") == "https"]
         for endpoint in one.get("endpoints") or ():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 
+from pylet.api.backends import SERVICE_NAME
 from pylet.api.kind import Kind
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
@@ -47,7 +48,7 @@ class Services:
     def endpoints(self, service: Key, port: str) -> Iterator[tuple[str, int]]:
         """Address and number of every ready endpoint of the port of that name."""
         for entry in self._tables(ENDPOINT_SLICE).in_namespace(service.namespace).values():
-            if entry.labels.get("kubernetes.io/service-name") != service.name:
+            if entry.labels.get(SERVICE_NAME) != service.name:
                 continue
             numbers = [one["port"] for one in entry.object.get("ports") or () if (one.get("name") or "") == port]
             for endpoint in entry.object.get("endpoints") or ():

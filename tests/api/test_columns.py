@@ -270,10 +270,12 @@ def test_cells(obj: Object, cells: list[Any]) -> None:
     [
         (0, "0s"),
         (-1, "0s"),
+        (-0.5, "0s"),
         (-5, "<invalid>"),
         (119, "119s"),
         (120, "2m"),
         (200, "3m20s"),
+        (900, "15m"),
         (10800, "3h"),
         (3600 * 7 + 120, "7h2m"),
         (3600 * 30, "30h"),
@@ -285,6 +287,13 @@ def test_cells(obj: Object, cells: list[Any]) -> None:
 )
 def test_human_duration(seconds: float, shown: str) -> None:
     assert columns.human_duration(seconds) == shown
+
+
+def test_an_age_counts_from_a_time() -> None:
+    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert columns.since("2026-01-02T03:03:00Z", now) == "65s"
+    assert columns.since("2026-01-01T03:04:05.000000Z", now) == "24h"
+    assert columns.since(None, now) == "<unknown>"
 
 
 def test_table_of_a_list() -> None:

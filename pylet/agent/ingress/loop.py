@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from pylet.agent.ingress import haproxy, ingresses, model
 from pylet.agent.ingress.certificates import Certificates
-from pylet.agent.ingress.model import INGRESS_PORTS, SERVICE_NAME, Config, Problem
+from pylet.agent.ingress.model import INGRESS_PORTS, Config, Problem
 from pylet.agent.ingress.process import Haproxy, HaproxyError, Missing
 from pylet.aio.clock import Clock
+from pylet.api.backends import SERVICE_NAME
 from pylet.api.errors import ApiError
 from pylet.api.ingress import GATEWAYS, SERVES, ours, secrets_of
 from pylet.api.kinds.ingress import KIND as INGRESS

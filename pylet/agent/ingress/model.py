@@ -11,12 +11,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from pylet.api.backends import SERVICE_NAME
 from pylet.api.object import Key, Object, labels_of
 
 ANY_HOST = "-"
 EXACT, PREFIX, REGEX = "exact", "prefix", "regex"
 INGRESS_PORTS = frozenset({80, 443})
-SERVICE_NAME = "kubernetes.io/service-name"
 _PATH = re.compile(r"/[\x21-\x7e]*")
 
 

@@ -17,7 +17,8 @@ from pylet.agent.netlink import Message
 from pylet.agent.network import rtnetlink
 from pylet.agent.network.rtnetlink import Address, Link, Rtnetlink
 from pylet.aio.clock import Clock
-from pylet.api.loadbalancer import FROM_POOL, SERVICE_NAME, announcer, may_serve, nodes_with_endpoints
+from pylet.api.backends import SERVICE_NAME
+from pylet.api.loadbalancer import FROM_POOL, announcer, may_serve, nodes_with_endpoints
 from pylet.api.object import Key, Object, dig, is_true
 from pylet.client.view import Entry, Table
 

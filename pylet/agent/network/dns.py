@@ -22,6 +22,7 @@ from pylet.agent.network.dnswire import Query, Record
 from pylet.agent.network.rtnetlink import Rtnetlink
 from pylet.agent.network.zone import TTL, Found, Zone, address_of, hosts
 from pylet.aio.clock import Clock
+from pylet.api.backends import SERVICE_NAME
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.object import Key, Object
 from pylet.client.interface import Tables
@@ -39,7 +40,6 @@ _STREAMS = 256
 _TCP_IDLE_SECONDS = 10.0
 _RETRY_SECONDS = 5.0
 _ALIASES = 8
-_SERVICE_NAME = "kubernetes.io/service-name"
 
 
 class Dns:
@@ -135,7 +135,7 @@ class Dns:
         return None if entry is None else entry.object
 
     def _slices_for(self, key: Key) -> list[Object]:
-        return [entry.object for entry in self._slices.with_label(_SERVICE_NAME, *key)]
+        return [entry.object for entry in self._slices.with_label(SERVICE_NAME, *key)]
 
     def _names_of(self, address: str) -> tuple[str, ...]:
         return self._names.get(address, ())
@@ -155,7 +155,7 @@ class Dns:
     def _slice_changed(self, before: Entry | None, after: Entry | None) -> None:
         self._answers.clear()
         for entry, is_there in ((before, False), (after, True)):
-            if entry is None or not (name := entry.labels.get(_SERVICE_NAME)):
+            if entry is None or not (name := entry.labels.get(SERVICE_NAME)):
                 continue
             for address, host in hosts(entry.decoded()):
                 self._name_address(address, f"{host}.{name}.{entry.key.namespace}.svc.{self._zone.domain}", is_there)

@@ -21,13 +21,13 @@ from pylet.agent.proxy.rules import Layout
 from pylet.agent.proxy.ruleset import Installed, Ruleset
 from pylet.agent.proxy.status import Status
 from pylet.aio.clock import Clock
+from pylet.api.backends import SERVICE_NAME
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
 
 log = logging.getLogger(__name__)
 
 _SERVICE, _POD = "Service", "Pod"
-_SERVICE_NAME = "kubernetes.io/service-name"
 _ZONE = "topology.kubernetes.io/zone"
 _RETRY_SECONDS = (0.5, 30.0)
 _GATHER_SECONDS = 0.002  # a roll-out changes many slices at once: they make one transaction
@@ -111,7 +111,7 @@ class Proxy:
 
     def _slice_changed(self, before: Entry | None, after: Entry | None) -> None:
         for entry in (before, after):
-            if entry is not None and (name := entry.labels.get(_SERVICE_NAME)):
+            if entry is not None and (name := entry.labels.get(SERVICE_NAME)):
                 self._touch((_SERVICE, Key(entry.key.namespace, name)))
 
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
@@ -220,7 +220,7 @@ class Proxy:
         return frontends(service.decoded(), self._slices(key), self._here)
 
     def _slices(self, service: Key) -> list[Object]:
-        slices = self._sources.slices.with_label(_SERVICE_NAME, *service)
+        slices = self._sources.slices.with_label(SERVICE_NAME, *service)
         return [entry.decoded() for entry in slices if not OTHERS & entry.labels.keys()]
 
     async def _make_chains(self, table: nft.Table, chains: set[str]) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pylet.api import timestamps
 from pylet.api.object import Object, annotations_of, controller_of, dig
-from pylet.cli.kubectl.ages import parse_time
 
 _DAEMON_FATAL = "DaemonSet-managed Pods (use --ignore-daemonsets to ignore)"
 _DAEMON_WARNING = "ignoring DaemonSet-managed Pods"
@@ -71,7 +71,7 @@ def judge(pod: Object, rules: Rules, daemon_sets: set[tuple[str, str]], now: dat
     finished = dig(pod, "status", "phase") in ("Succeeded", "Failed")
     deleted = meta.get("deletionTimestamp")
     patience = rules.skip_deleted_after_seconds
-    if patience > 0 and deleted and (now - parse_time(deleted)).total_seconds() > patience:
+    if patience > 0 and deleted and (now - timestamps.parse(deleted)).total_seconds() > patience:
         return Verdict(leaves=False)
     owner = controller_of(pod)
     if owner and owner["kind"] == "DaemonSet" and not finished:

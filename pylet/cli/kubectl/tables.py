@@ -97,13 +97,10 @@ def _plain_table(obj: Object) -> Object:
     """Name and age, for a server that has no table of this."""
     from datetime import UTC, datetime
 
-    from pylet.cli.kubectl.ages import age
+    from pylet.api.columns import age
 
     now = datetime.now(UTC)
     items = obj.get("items", [obj])
-    rows = [
-        {"cells": [item["metadata"]["name"], age(item["metadata"].get("creationTimestamp"), now)], "object": item}
-        for item in items
-    ]
+    rows = [{"cells": [item["metadata"]["name"], age(item, now)], "object": item} for item in items]
     names = [{"name": "Name", "type": "string", "format": "name"}, {"name": "Age", "type": "string"}]
     return {"kind": "Table", "columnDefinitions": names, "rows": rows}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pylet.api import selector
+from pylet.api.backends import SERVICE_NAME
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.storageclass import KIND as STORAGE_CLASS
@@ -50,7 +51,7 @@ def of_service(service: Object, world: World) -> Iterator[Cause]:
     slices = [
         entry.object
         for entry in world.table(ENDPOINT_SLICE).in_namespace(meta["namespace"]).values()
-        if entry.labels.get("kubernetes.io/service-name") == meta["name"]
+        if entry.labels.get(SERVICE_NAME) == meta["name"]
     ]
     ready = [
         endpoint

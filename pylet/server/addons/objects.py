@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
 from pylet.api import clustersettings, flowcontrol
+from pylet.api.backends import SERVICE_NAME
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.ingress import CONTROLLER
 from pylet.api.kinds import servicecidr
@@ -182,7 +183,7 @@ def kubernetes_service(service_cidr: str, advertise_address: str, port: int) -> 
         "metadata": {
             "name": "kubernetes",
             "namespace": "default",
-            "labels": {"kubernetes.io/service-name": "kubernetes"},
+            "labels": {SERVICE_NAME: "kubernetes"},
         },
         "addressType": family,
         "endpoints": [{"addresses": [advertise_address], "conditions": {"ready": True}}],

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pylet.api import selector, zone_hints
-from pylet.api.backends import family_of, hostname_under, target_port
+from pylet.api.backends import MANAGED_BY, SERVICE_NAME, family_of, hostname_under, target_port
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
@@ -20,8 +20,6 @@ from pylet.api.podtemplate import is_finished, is_ready, owner_reference
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
 
-SERVICE_NAME = "kubernetes.io/service-name"
-MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
 _HEADLESS = "service.kubernetes.io/headless"
 _MOST_ENDPOINTS = 100

@@ -10,7 +10,7 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import TypeAlias
 
-from pylet.api.backends import family_of
+from pylet.api.backends import MANAGED_BY, SERVICE_NAME, family_of
 from pylet.api.kinds.endpoints import KIND as ENDPOINTS
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
@@ -19,8 +19,6 @@ from pylet.api.podtemplate import owner_reference
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
 
-_SERVICE_NAME = "kubernetes.io/service-name"
-_MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _MANAGER = "endpointslicemirroring-controller.k8s.io"
 _SKIP = "endpointslice.kubernetes.io/skip-mirror"
 _LEADER = "control-plane.alpha.kubernetes.io/leader"
@@ -36,7 +34,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     mirrored = [
         entry.object
         for entry in view.table(ENDPOINT_SLICE).in_namespace(key.namespace).values()
-        if entry.labels.get(_SERVICE_NAME) == key.name and entry.labels.get(_MANAGED_BY) == _MANAGER
+        if entry.labels.get(SERVICE_NAME) == key.name and entry.labels.get(MANAGED_BY) == _MANAGER
     ]
     endpoints, service = view.get(ENDPOINTS, key), view.get(SERVICE, key)
     if endpoints is None or service is None or service["spec"].get("selector") or not _is_wanted(endpoints):
@@ -130,7 +128,7 @@ def _slice(endpoints: Object, group: _Group, held: list[Object]) -> Object:
         "metadata": {
             "generateName": f"{meta['name']}-",
             "namespace": meta["namespace"],
-            "labels": {**labels_of(endpoints), _SERVICE_NAME: meta["name"], _MANAGED_BY: _MANAGER},
+            "labels": {**labels_of(endpoints), SERVICE_NAME: meta["name"], MANAGED_BY: _MANAGER},
             "annotations": kept,
             "ownerReferences": [owner_reference(endpoints, ENDPOINTS)],
         },
@@ -150,8 +148,8 @@ def _of_service(entry: Entry, view: View) -> Iterable[Key]:
 
 
 def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
-    if entry.labels.get(_MANAGED_BY) == _MANAGER:
-        yield Key(entry.key.namespace, entry.labels.get(_SERVICE_NAME, ""))
+    if entry.labels.get(MANAGED_BY) == _MANAGER:
+        yield Key(entry.key.namespace, entry.labels.get(SERVICE_NAME, ""))
 
 
 CONTROLLER = Controller(

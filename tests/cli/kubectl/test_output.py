@@ -1,11 +1,8 @@
-"""The printers behind `-o`, the layout of columns, and ages."""
-
-from datetime import UTC, datetime, timedelta
+"""The printers behind `-o`, and the layout of columns."""
 
 import pytest
 
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl.ages import age, human
 from pylet.cli.kubectl.documents import to_json, to_yaml
 from pylet.cli.kubectl.output import dry_run_of, printer
 from pylet.cli.kubectl.tables import TablePrinter
@@ -87,25 +84,6 @@ def test_a_table_shows_what_its_options_ask_for() -> None:
 
 def test_control_characters_in_cells_can_not_move_the_cursor() -> None:
     assert TablePrinter(no_headers=True).lines(_table(["a\x1b[2J", "1s\nx", ""])) == "a^[[2J   1s...\n"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        *[(0, "0s"), (119, "119s"), (120, "2m"), (130, "2m10s"), (900, "15m"), (10800, "3h"), (10860, "3h1m")],
-        *[(26 * 3600, "26h"), (3 * 86400, "3d"), (3 * 86400 + 3600, "3d1h"), (400 * 86400, "400d")],
-        *[(800 * 86400, "2y70d"), (-0.5, "0s"), (-5, "<invalid>")],
-    ],
-)
-def test_ages_have_two_or_three_figures(seconds: float, text: str) -> None:
-    assert human(seconds) == text
-
-
-def test_an_age_counts_from_a_time() -> None:
-    now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    assert age("2026-01-02T03:03:00Z", now) == "65s"
-    assert age((now - timedelta(days=1)).isoformat(), now) == "24h"
-    assert age(None, now) == "<unknown>"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pylet.api import zone_hints
+from pylet.api.backends import MANAGED_BY, SERVICE_NAME
 from pylet.api.object import Key, Object
 from pylet.server.controllers import endpoints as endpoints_controller
 from pylet.server.controllers import endpointslice, endpointslice_mirroring
@@ -80,7 +81,7 @@ def test_a_pod_whose_node_is_unknown_shows_only_where_all_do(publish: bool, show
 
 
 def test_slices_of_another_service_of_this_name_go() -> None:
-    labels = {endpointslice.SERVICE_NAME: "web", endpointslice.MANAGED_BY: endpointslice.MANAGER}
+    labels = {SERVICE_NAME: "web", MANAGED_BY: endpointslice.MANAGER}
     owner = [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "gone"}]
     meta = {"labels": labels, "ownerReferences": owner}
     old = obj("discovery.k8s.io/v1", "EndpointSlice", "web-1", meta=meta, addressType="IPv4", endpoints=[], ports=[])

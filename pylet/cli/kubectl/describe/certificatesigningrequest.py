@@ -6,8 +6,8 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pylet.api.columns import human_duration
 from pylet.api.object import Object, annotations_of, conditions_of, dig, labels_of
-from pylet.cli.kubectl.ages import human
 from pylet.cli.kubectl.describe.page import Page, when
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def describe(page: Page, csr: Object, *, events: bool) -> None:
     page.write(f"Requesting User:\t{spec.get('username', '')}")
     page.write(f"Signer:\t{spec['signerName']}")
     if "expirationSeconds" in spec:
-        page.write(f"Requested Duration:\t{human(spec['expirationSeconds'])}")
+        page.write(f"Requested Duration:\t{human_duration(spec['expirationSeconds'])}")
     page.write(f"Status:\t{status(csr)}")
     _subject(page, x509.load_pem_x509_csr(base64.b64decode(spec["request"])))
     if events:

@@ -1,7 +1,8 @@
 """The description of a Job."""
 
+from pylet.api import timestamps
+from pylet.api.columns import human_duration
 from pylet.api.object import Object
-from pylet.cli.kubectl.ages import human, parse_time
 from pylet.cli.kubectl.describe import podspec
 from pylet.cli.kubectl.describe.page import Page, selector_text, when
 
@@ -44,4 +45,6 @@ def _times(page: Page, status: Object) -> None:
         if time:
             page.write(f"{title}:\t{when(time)}")
     if started and completed:
-        page.write(f"Duration:\t{human((parse_time(completed) - parse_time(started)).total_seconds())}")
+        page.write(
+            f"Duration:\t{human_duration((timestamps.parse(completed) - timestamps.parse(started)).total_seconds())}"
+        )

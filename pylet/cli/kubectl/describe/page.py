@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from pylet.api import timestamps
+from pylet.api.columns import since
 from pylet.api.object import Object, controller_of
-from pylet.cli.kubectl.ages import age, parse_time
 from pylet.cli.kubectl.http import Api
 from pylet.cli.kubectl.tabs import align
 
@@ -113,14 +114,14 @@ class Page:
         return [event.get("type", ""), event.get("reason", ""), when, source, message]
 
     def age(self, time: str | None) -> str:
-        return age(time, self.now)
+        return since(time, self.now)
 
 
 def when(time: str | None) -> str:
     """A time as RFC 1123 with the zone's offset, as Go prints it."""
     if not time:
         return "Mon, 01 Jan 0001 00:00:00 +0000"
-    return parse_time(time).astimezone().strftime("%a, %d %b %Y %H:%M:%S %z")
+    return timestamps.parse(time).astimezone().strftime("%a, %d %b %Y %H:%M:%S %z")
 
 
 def _shortened(text: str, length: int) -> str:

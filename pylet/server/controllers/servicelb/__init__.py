@@ -17,13 +17,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from pylet.api.backends import family_of
+from pylet.api.backends import SERVICE_NAME, family_of
 from pylet.api.ingress import SERVES
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.loadbalancer import FROM_POOL, POOL, SERVICE_NAME, may_serve, nodes_with_endpoints
+from pylet.api.loadbalancer import FROM_POOL, POOL, may_serve, nodes_with_endpoints
 from pylet.api.object import Key, Object, annotations_of, condition_of, dig, is_terminating, key_of, labels_of
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry, View
