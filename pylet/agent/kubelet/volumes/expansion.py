@@ -18,11 +18,16 @@ _NEVER = ("InvalidArgument", "OutOfRange", "NotFound")
 
 
 def due(claim: Object, volume: Object) -> str:
-    """How large the node must make the volume, "" while that is not its turn."""
-    wanted = str(dig(volume, "spec", "capacity", "storage", default="0"))
+    """How large the node must make the volume, "" while that is not its turn.
+
+    A resizer that knows no recovery says nothing of states and sizes: then the volume's own size is the word.
+    """
+    size = str(dig(volume, "spec", "capacity", "storage", default="0"))
     had = str(dig(claim, "status", "capacity", "storage", default="0"))
-    is_larger = quantity.value_of(wanted) > quantity.value_of(had)
-    return wanted if is_larger and _state(claim) in (_PENDING, _IN_PROGRESS) else ""
+    allocated = dig(claim, "status", "allocatedResources", "storage")
+    is_ours = _state(claim) in (_PENDING, _IN_PROGRESS) or not (_state(claim) or allocated)
+    is_larger = quantity.value_of(size) > quantity.value_of(had)
+    return str(allocated or size) if is_larger and is_ours else ""
 
 
 def begun(claim: Object) -> Object:

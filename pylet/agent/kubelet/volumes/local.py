@@ -1,6 +1,7 @@
 """local: a directory or a disk of this node behind a PersistentVolume.
 
 A directory is bound; a disk is given as the device it is, or is formatted if it is blank and mounted once for all pods.
+The file system of a disk that somebody has made larger grows when the claim says that this is the node's to do.
 Source: upstream `pkg/volume/local/local.go`.
 """
 
@@ -8,18 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from datetime import timedelta
 from pathlib import Path
 
-from pylet.agent.kubelet.volumes import mounts
-from pylet.agent.kubelet.volumes.disks import format_and_mount
+from pylet.agent.kubelet.volumes import expansion, mounts
+from pylet.agent.kubelet.volumes.disks import format_and_mount, grow
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
 from pylet.agent.kubelet.volumes.ownership import give_to_group
 from pylet.api.object import Object
+
+_AGAIN = timedelta(minutes=1)
 
 
 class Local(VolumeType):
     source = "local"
     plugin = "local-volume"
+    live = True
 
     async def mount(self, source: Object, place: Place) -> Path:
         if ".." in source["path"].split("/"):
@@ -33,6 +38,7 @@ class Local(VolumeType):
             directory = _disks(place.host) / place.name
             async with place.host.lock(directory):
                 await format_and_mount(path, directory, source.get("fsType") or "ext4", place.mount_options)
+                await _expand(path, directory, place)
             path = directory
         elif not stat.S_ISDIR(mode):
             raise VolumeError("only directory and block device are supported")
@@ -48,6 +54,16 @@ class Local(VolumeType):
             mounts.unmount_below(directory)
             mounts.unmount(disk)
             disk.rmdir()
+
+
+async def _expand(device: Path, directory: Path, place: Place) -> None:
+    """Looked at again as long as the pod runs. Raises: VolumeError."""
+    if place.claim is None or place.volume is None or place.read_only:
+        return
+    place.again_at(place.host.clock.now() + _AGAIN)
+    if size := expansion.due(place.claim, place.volume):
+        await grow(device, directory)
+        await place.references.say(place.claim, expansion.finished(place.claim, size))
 
 
 def _look(path: Path) -> tuple[Path, int]:

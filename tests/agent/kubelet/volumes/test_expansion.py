@@ -11,8 +11,10 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 FAILED = {"type": "NodeResizeError", "status": "True"}
 
 
-def claim(state: str = "", *, asks: str = "9Gi", conditions: tuple[Object, ...] = ()) -> Object:
-    statuses = {"allocatedResourceStatuses": {"storage": state}} if state else {}
+def claim(state: str = "", *, asks: str = "9Gi", allocated: str = "9Gi", conditions: tuple[Object, ...] = ()) -> Object:
+    statuses: Object = {"allocatedResourceStatuses": {"storage": state}} if state else {}
+    if allocated:
+        statuses["allocatedResources"] = {"storage": allocated}
     status = {"capacity": {"storage": "4Gi"}, "conditions": list(conditions), **statuses}
     return {"spec": {"resources": {"requests": {"storage": asks}}}, "status": status}
 
@@ -24,12 +26,18 @@ def claim(state: str = "", *, asks: str = "9Gi", conditions: tuple[Object, ...] 
         pytest.param("NodeResizeInProgress", "9Gi", "9Gi", id="begun and not ended"),
         pytest.param("NodeResizePending", "4Gi", "", id="as large already"),
         pytest.param("", "9Gi", "", id="nobody has left it to the node"),
+        pytest.param("NodeResizePending", "9.5Gi", "9Gi", id="the volume got more than was asked for"),
         pytest.param("ControllerResizeInProgress", "9Gi", "", id="the controller is at it"),
         pytest.param("NodeResizeInfeasible", "9Gi", "", id="never possible"),
     ],
 )
 def test_it_is_the_nodes_turn(state: str, capacity: str, size: str) -> None:
     assert expansion.due(claim(state), {"spec": {"capacity": {"storage": capacity}}}) == size
+
+
+def test_a_resizer_that_knows_no_states_is_believed() -> None:
+    had = claim(allocated="")
+    assert expansion.due(had, {"spec": {"capacity": {"storage": "9Gi"}}}) == "9Gi"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pylet.agent.kubelet.volumes import mounts
+from pylet.agent.kubelet.volumes import mounts, tools
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
@@ -331,6 +331,31 @@ async def test_a_blank_disk_is_formatted_once_and_shared_by_pods(node: Node, dis
     assert node.mounts() == []
     again = (await node.volumes.mount(pod(CLAIMED)))["data"]
     assert (again / "file").read_text() == "precious"
+    await node.volumes.unmount("u1")
+
+
+async def test_the_file_system_of_a_disk_grows_while_a_pod_runs_and_its_claim_says_so(
+    node: Node, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound(node, local={"path": str(disk)}, capacity={"storage": "16Mi"})
+    await node.volumes.mount(pod(CLAIMED))
+    bound(node, local={"path": str(disk)}, capacity={"storage": "32Mi"})
+    key = Key("default", "claim")
+    claim = await node.api.get(CLAIM, key)
+    left = {"capacity": {"storage": "16Mi"}, "allocatedResourceStatuses": {"storage": "NodeResizePending"}}
+    node.api.put(CLAIM, {**claim, "status": {**claim["status"], **left}})
+    asked: list[tuple[str, ...]] = []
+
+    async def run(*command: str) -> str:
+        """Growing what is mounted takes a capability that tests may lack."""
+        asked.append(command)
+        return "ext4\n" if command[0] == "findmnt" else ""
+
+    monkeypatch.setattr(tools, "run", run)
+    node.volumes._at("u1")(node.volumes._clock.now())
+    async with node.following():
+        await until(lambda: node.api.tables[CLAIM].entries[key].object["status"]["capacity"] == {"storage": "32Mi"})
+    assert asked[1:] == [("resize2fs", str(disk))]
     await node.volumes.unmount("u1")
 
 
