@@ -12,9 +12,8 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from html import escape
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
@@ -30,6 +29,7 @@ from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.settings import Settings, configuration
 from pylet.agent.kubelet.spec import find_container
 from pylet.agent.kubelet.summary import Rates, cpu_and_memory, summary
+from pylet.agent.kubelet.system_logs import system_log
 from pylet.aio.clock import Clock
 from pylet.aio.splice import splice
 from pylet.api.object import Key, Object, key_of
@@ -116,19 +116,12 @@ class KubeletServer:
 
     async def _system_logs(self, request: web.BaseRequest, *names: str) -> web.StreamResponse:
         """Of /var/log, as pages of links and as files."""
-        path = _SYSTEM_LOGS.joinpath(*names).resolve()
-        if not path.is_relative_to(_SYSTEM_LOGS):  # by a link that some pod made
-            raise Refused(404, "404 page not found")
         try:
-            if path.is_dir():
-                links = (each.name + "/" * each.is_dir() for each in sorted(path.iterdir()))
-                lines = "".join(f'<a href="{quote(link)}">{escape(link)}</a>\n' for link in links)
-                return web.Response(text=f"<pre>\n{lines}</pre>\n", content_type="text/html")
-            if path.is_file():
-                return web.FileResponse(path)
+            return await asyncio.to_thread(system_log, _SYSTEM_LOGS, "/".join(names))
+        except FileNotFoundError as gone:
+            raise Refused(404, "404 page not found") from gone
         except OSError as failed:
             raise Refused(403, f"403 {failed.strerror}") from failed
-        raise Refused(404, "404 page not found")
 
     async def _configz(self, request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=orjson.dumps({"kubeletconfig": self._configuration}), content_type="application/json")

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import os
 import shutil
+import stat
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from pylet.agent.kubelet.beneath import directory, open_beneath, open_file
 from pylet.aio.clock import Clock
 from pylet.cri.interface import CriError, Runtime
 
@@ -53,34 +56,54 @@ class LogRotation:
                         log.warning("rotate %s: %s", path, failed)
 
     async def _rotate(self, container_id: str, path: Path) -> None:
-        aside = await asyncio.to_thread(put_aside, path, self._clock.now(), self._most_files)
+        top = path.parents[2]
+        with directory(top) as root:
+            held = open_beneath(root, str(path.parent.relative_to(top)), os.O_RDONLY | os.O_DIRECTORY)
         try:
-            await self._runtime.reopen_log(container_id)
-        except CriError:
-            await asyncio.to_thread(aside.rename, path)  # it goes on writing there; tried again next time
-            raise
+            aside = await asyncio.to_thread(put_aside, held, path.name, self._clock.now(), self._most_files)
+            try:
+                await self._runtime.reopen_log(container_id)
+            except CriError:
+                os.rename(aside, path.name, src_dir_fd=held, dst_dir_fd=held)  # it goes on there; tried again next time
+                raise
+        finally:
+            os.close(held)
 
 
-def put_aside(path: Path, now: datetime, most_files: int) -> Path:
-    """Rename the log, compress what was put aside before, and let go of the oldest."""
-    _tidy(path, most_files)
-    return path.rename(path.with_name(f"{path.name}.{now:%Y%m%d-%H%M%S}"))
+def put_aside(held: int, name: str, now: datetime, most_files: int) -> str:
+    """Rename the log in the directory `held`, compress what was put aside before, and let go of the oldest.
+
+    Links that a pod has left there are not followed, neither to read nor to write. Raises: OSError.
+    """
+    _tidy(held, name, most_files)
+    aside = f"{name}.{now:%Y%m%d-%H%M%S}"
+    os.rename(name, aside, src_dir_fd=held, dst_dir_fd=held)
+    return aside
 
 
-def _tidy(path: Path, most_files: int) -> None:
-    aside = sorted(path.parent.glob(f"{path.name}.*"))
-    for unfinished in [other for other in aside if other.suffix == ".tmp"]:
-        unfinished.unlink()
-        aside.remove(unfinished)
+def _tidy(held: int, name: str, most_files: int) -> None:
+    aside = sorted(other for other in os.listdir(held) if other.startswith(f"{name}."))
+    for left in [other for other in aside if other.endswith(".tmp") or not _is_file(other, held)]:
+        os.unlink(left, dir_fd=held)
+        aside.remove(left)
     for oldest in aside[: max(0, len(aside) - (most_files - 2))]:
-        oldest.unlink()
+        os.unlink(oldest, dir_fd=held)
         aside.remove(oldest)
-    for plain in [other for other in aside if other.suffix != ".gz"]:
-        unfinished = plain.with_name(f"{plain.name}.tmp")
-        with plain.open("rb") as text, gzip.open(unfinished, "wb") as packed:
-            shutil.copyfileobj(text, packed)
-        unfinished.rename(plain.with_name(f"{plain.name}.gz"))
-        plain.unlink()
+    for plain in [other for other in aside if not other.endswith(".gz")]:
+        _compress(held, plain)
+
+
+def _is_file(name: str, held: int) -> bool:
+    return stat.S_ISREG(os.lstat(name, dir_fd=held).st_mode)
+
+
+def _compress(held: int, plain: str) -> None:
+    unfinished = f"{plain}.tmp"
+    made = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640, dir_fd=held)
+    with open_file(held, plain) as text, os.fdopen(made, "wb") as to, gzip.GzipFile("", "wb", fileobj=to) as packed:
+        shutil.copyfileobj(text, packed)
+    os.rename(unfinished, f"{plain}.gz", src_dir_fd=held, dst_dir_fd=held)
+    os.unlink(plain, dir_fd=held)
 
 
 def _size(path: Path) -> int:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from pylet.agent.kubelet.beneath import open_beneath
+from pylet.agent.kubelet.beneath import directory, open_file
 from pylet.aio.filewatch import FileWatch
 from pylet.api import timestamps
 
@@ -157,11 +157,8 @@ def last_lines(path: Path, *, most_lines: int) -> bytes:
 def _open(path: Path) -> BinaryIO:
     """`<pods' logs>/<pod>/<container>/<file>`: a pod that may write there could leave links to any file of the node."""
     top = path.parents[2]
-    root = os.open(top, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        return os.fdopen(open_beneath(root, str(path.relative_to(top)), os.O_RDONLY | os.O_NONBLOCK), "rb")
-    finally:
-        os.close(root)
+    with directory(top) as root:
+        return open_file(root, str(path.relative_to(top)))
 
 
 def _blocks(file: BinaryIO) -> Iterator[bytes]:

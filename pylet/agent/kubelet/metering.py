@@ -19,7 +19,7 @@ from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.storage_limits import Kept
-from pylet.agent.kubelet.usage import Usage, a_process, read_processes, read_traffic, read_usage
+from pylet.agent.kubelet.usage import Usage, a_process, read_pressure, read_processes, read_traffic, read_usage
 from pylet.agent.kubelet.volumes.usage import Usage as VolumeUsage
 from pylet.aio.clock import Clock
 from pylet.api import podresources, timestamps
@@ -141,14 +141,15 @@ class Meter:
         status: Object = next((entry for entry in known if entry["name"] == name), {})
         started = dig(status, "state", "running", "startedAt")
         logs = log_directory(pod, self._settings) / name
+        group = f"{cgroup_parent(pod, self._settings)}/{stats.attributes.id}"
         return ContainerUse(
             name,
             stats.attributes.id,
             status.get("image", ""),
             timestamps.parse(started) if started else None,
-            _usage(stats),
+            replace(_usage(stats), pressure=read_pressure(self._cgroups.mounted, group)),
             stats.writable_layer.used_bytes if stats.writable_layer is not None else None,
-            sum(entry.stat().st_size for entry in logs.iterdir()) if logs.is_dir() else None,
+            sum(entry.lstat().st_size for entry in logs.iterdir()) if logs.is_dir() else None,
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pylet.agent.kubelet import labels
+from pylet.agent.kubelet.beneath import directory, open_file
 from pylet.agent.kubelet.logs import last_lines
 from pylet.agent.kubelet.observed import Container, Observed, Probed, Sandbox
 from pylet.api.object import Object
@@ -78,8 +79,8 @@ def last_words(status: ContainerStatus) -> str:
 
 
 def _tail(file: Path) -> bytes:
-    # The container may have replaced the file's content, never the file: it is a mount of a file of ours.
-    with file.open("rb") as words:
+    """A file of ours as a rule; a pod that mounts a volume of its own there may have left anything."""
+    with directory(file.parent) as parent, open_file(parent, file.name) as words:
         size = words.seek(0, 2)
         words.seek(max(0, size - _MESSAGE_BYTES))
         return words.read(_MESSAGE_BYTES)

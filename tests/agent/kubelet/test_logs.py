@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pylet.agent.kubelet import labels
+from pylet.agent.kubelet.beneath import directory
 from pylet.agent.kubelet.logrotation import put_aside
 from pylet.agent.kubelet.logs import LogOptions, last_lines, read
+from pylet.agent.kubelet.observing import last_words
+from pylet.agent.kubelet.system_logs import system_log
+from pylet.cri.messages import ContainerState, ContainerStatus, Mount
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def line(text: str) -> bytes:
     return f"2026-01-02T03:04:05.000000001Z stdout F {text}\n".encode()
+
+
+def aside(path: Path, now: datetime) -> None:
+    with directory(path.parent) as found:
+        held = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=found)
+    try:
+        put_aside(held, path.name, now, 5)
+    finally:
+        os.close(held)
 
 
 async def test_following_goes_on_in_the_new_file(tmp_path: Path) -> None:
@@ -35,7 +51,7 @@ async def test_following_goes_on_in_the_new_file(tmp_path: Path) -> None:
     async with asyncio.timeout(5), asyncio.TaskGroup() as group:
         group.create_task(follow())
         assert await pieces.get() == b"one\n"
-        put_aside(path, NOW, 5)
+        aside(path, NOW)
         path.write_bytes(line("two"))
         assert await pieces.get() == b"two\n"
         running = False
@@ -47,15 +63,88 @@ def test_what_is_put_aside_is_compressed_and_bounded(tmp_path: Path) -> None:
     path = tmp_path / "0.log"
     for number in range(7):
         path.write_bytes(line(str(number)))
-        put_aside(path, NOW + timedelta(seconds=number), 5)
-    aside = sorted(entry.name for entry in tmp_path.iterdir())
-    assert aside == [
+        aside(path, NOW + timedelta(seconds=number))
+    names = sorted(entry.name for entry in tmp_path.iterdir())
+    assert names == [
         "0.log.20260102-030408.gz",
         "0.log.20260102-030409.gz",
         "0.log.20260102-030410.gz",
         "0.log.20260102-030411",
     ]
-    assert gzip.decompress((tmp_path / aside[2]).read_bytes()) == line("5")
+    assert gzip.decompress((tmp_path / names[2]).read_bytes()) == line("5")
+
+
+def test_what_a_pod_left_where_logs_are_put_aside_is_neither_read_nor_written(tmp_path: Path) -> None:
+    secret, logs = tmp_path / "secret", tmp_path / "logs"
+    secret.write_bytes(b"of the node")
+    logs.mkdir()
+    (logs / "0.log").write_bytes(line("mine"))
+    for name in ("0.log.1", "0.log.1.gz", "0.log.2.tmp"):
+        (logs / name).symlink_to(secret)
+    os.mkfifo(logs / "0.log.3")
+    aside(logs / "0.log", NOW)
+    aside_again = logs / "0.log.20260102-030405"
+    assert list(logs.iterdir()) == [aside_again]
+    (logs / "0.log").write_bytes(line("more"))
+    aside(logs / "0.log", NOW + timedelta(seconds=1))
+    assert secret.read_bytes() == b"of the node"
+    assert gzip.decompress((logs / "0.log.20260102-030405.gz").read_bytes()) == line("mine")
+
+
+@pytest.mark.parametrize("what", ["link", "pipe", "directory"])
+def test_last_words_are_a_file_s_or_none(tmp_path: Path, what: str) -> None:
+    """A pod that mounts a volume of its own over its message file chooses what the node finds there."""
+    (tmp_path / "secret").write_text("of the node")
+    words = tmp_path / "words"
+    if what == "link":
+        words.symlink_to(tmp_path / "secret")
+    elif what == "pipe":
+        os.mkfifo(words)
+    else:
+        words.mkdir()
+    status = ContainerStatus(
+        id="c",
+        state=ContainerState.EXITED,
+        mounts=(Mount(container_path="/words", host_path=str(words)),),
+        annotations={labels.TERMINATION_PATH: "/words"},
+    )
+    assert last_words(status).startswith(f"Error on reading termination log {words}: ")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("kern.log", b"hello"),
+        ("again.log", b"hello"),
+        ("shadow", None),
+        ("above/shadow", None),
+        ("pods/../../shadow", None),
+        ("pipe", None),
+    ],
+    ids=["a file", "a link inside", "a link out", "a link to a directory outside", "dots", "a pipe"],
+)
+def test_system_logs_are_what_is_below_their_directory(tmp_path: Path, path: str, expected: bytes | None) -> None:
+    logs = tmp_path / "log"
+    (logs / "pods").mkdir(parents=True)
+    (tmp_path / "shadow").write_text("of the node")
+    (logs / "kern.log").write_text("hello")
+    (logs / "again.log").symlink_to("kern.log")
+    (logs / "shadow").symlink_to(tmp_path / "shadow")
+    (logs / "above").symlink_to("..")
+    os.mkfifo(logs / "pipe")
+    try:
+        found: Any = system_log(logs, path)
+    except FileNotFoundError:
+        assert expected is None
+    else:
+        assert found.body.decode().encode() == expected
+
+
+def test_a_directory_of_system_logs_is_a_page_of_links(tmp_path: Path) -> None:
+    (tmp_path / "<pods>").mkdir()
+    (tmp_path / "a.log").touch()
+    page: Any = system_log(tmp_path, "")
+    assert page.text == '<pre>\n<a href="%3Cpods%3E/">&lt;pods&gt;/</a>\n<a href="a.log">a.log</a>\n</pre>\n'
 
 
 def test_the_last_lines_of_a_log_are_its_text(tmp_path: Path) -> None:

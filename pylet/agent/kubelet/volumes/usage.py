@@ -7,9 +7,15 @@ Source: upstream `pkg/volume/metrics_du.go` (what shares the node's file system 
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pylet.agent.kubelet.beneath import directory, open_beneath
+
+_LONG = 2000  # half of what a path may have
 _BLOCK = 512  # st_blocks' unit, whatever the file system's is
 
 
@@ -40,24 +46,41 @@ def usage(path: Path) -> Usage:
 
 
 def _count(root: Path) -> tuple[int, int]:
-    """Bytes and inodes of what is below `root` on its file system; a file with several names counts once."""
+    """Bytes and inodes of what is below `root` on its file system; a file with several names counts once.
+
+    Every directory is opened beneath the root: a name that the pod changes for a link while we look leads nowhere. One
+    that lies deeper than a path is long is looked for from half the way.
+    """
     top = root.lstat()
     seen, used = {top.st_ino}, top.st_blocks * _BLOCK
-    waiting = [os.fspath(root)]
-    while waiting:
-        try:
-            entries = list(os.scandir(waiting.pop()))
-        except FileNotFoundError:
-            continue  # the pod removes while we look
-        for entry in entries:
-            try:
-                found = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
-                continue
-            if found.st_dev != top.st_dev or found.st_ino in seen:
-                continue
-            seen.add(found.st_ino)
-            used += found.st_blocks * _BLOCK
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(entry.path)
+    with ExitStack() as opened:
+        waiting = [(opened.enter_context(directory(root)), ".")]
+        while waiting:
+            start, path = waiting.pop()
+            for entry, found in _entries(start, path):
+                if found.st_dev != top.st_dev or found.st_ino in seen:
+                    continue
+                seen.add(found.st_ino)
+                used += found.st_blocks * _BLOCK
+                if not stat.S_ISDIR(found.st_mode):
+                    continue
+                if len(path) > _LONG:
+                    with suppress(OSError):
+                        start, path = open_beneath(start, path, os.O_PATH | os.O_DIRECTORY), "."
+                        opened.callback(os.close, start)
+                waiting.append((start, f"{path}/{entry}"))
     return used, len(seen)
+
+
+def _entries(start: int, path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Of a directory; none where it has gone, or is none any more."""
+    try:
+        held = open_beneath(start, path, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        for name in os.listdir(held):
+            with suppress(FileNotFoundError):
+                yield name, os.lstat(name, dir_fd=held)
+    finally:
+        os.close(held)
