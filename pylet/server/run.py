@@ -164,7 +164,7 @@ async def serve(
             limiter=limiter,
             resources=Resources(registry, guarded.reviews, guarded.token_requests, watches, clock.now),
             discovery=Discovery(registry.kinds, f"{place.in_url(address)}:{port}", extensions),
-            openapi=OpenApi(registry.kinds),
+            openapi=OpenApi(registry.kinds, extensions),
             kubelets=kubelets,
             tunnels=tunnels,
             proxies=Proxies(registry.table, forwarder, tunnels, kubelets.tls),

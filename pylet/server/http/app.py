@@ -158,7 +158,7 @@ class App:
         if (options := connect_options(info, http.query)) is not None:
             await self._resources.connect(info, user, options)
 
-    async def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer:
+    async def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
         check_timeout(http.query)
         path = info.path.rstrip("/") or "/"
         if path == "/pylet/v1/secrets-encryption":

@@ -124,6 +124,30 @@ class Extensions:
             raise ApiError(str(found.get("message") or f"{path}: {status}"))
         return found
 
+    async def openapi(self) -> dict[str, str]:
+        """Where the OpenAPI documents (version 3) are of those that answer and have one, by their names."""
+        asked = {
+            f"apis/{group}/{version}": known for (group, version), known in self._known.items() if known.is_available
+        }
+        found = await asyncio.gather(*(self._document(name, extension) for name, extension in asked.items()))
+        return {name: url for name, url in zip(asked, found, strict=True) if url}
+
+    async def serve_openapi(self, http: web.BaseRequest, name: str) -> Answer | Streamed | None:
+        """The document of that name, if it is an extension's. Raises: ApiError."""
+        extension = self.find(f"/{name}")
+        if not isinstance(extension, Extension) or not extension.is_available:
+            return None
+        return await self._forwarder.forward(http, self._target(extension, http.rel_url.raw_path, _ADMIN))
+
+    async def _document(self, name: str, extension: Extension) -> str:
+        try:
+            status, body = await self._forwarder.fetch(
+                self._target(extension, "/openapi/v3", _ADMIN), seconds=_ANSWER_SECONDS
+            )
+            return str(orjson.loads(body)["paths"][name]["serverRelativeURL"]) if status == 200 else ""
+        except (ApiError, ValueError, KeyError, TypeError):
+            return ""
+
     def _target(self, extension: Extension, path: str, headers: tuple[tuple[str, str], ...]) -> Target:
         spec, service = extension.spec, extension.service
         try:

@@ -40,7 +40,7 @@ _HOP_BY_HOP = {
 }
 _OURS = ("impersonate-", "x-remote-", "access-control-allow-")
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
-_PAGE_BYTES = 16 << 20  # of HTML, which is held to have its links rewritten
+_HELD_BYTES = 16 << 20  # of HTML, whose links are rewritten, and of what the server itself asked for
 _CONNECT_SECONDS = 10
 
 
@@ -97,13 +97,13 @@ class Forwarder:
         try:
             async with self._open().get(
                 target.url,
-                headers=target.headers,
+                headers=(*target.headers, ("Accept-Encoding", "identity")),
                 ssl=target.tls if target.tls is not None else True,
                 server_hostname=target.name,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds),
             ) as found:
-                return found.status, await found.content.read(_PAGE_BYTES)
+                return found.status, await _held(found)
         except (aiohttp.ClientError, OSError, TimeoutError) as failed:
             raise ServiceUnavailable(f'Get "{target.url}": {failed or "timed out"}') from failed
 
@@ -174,7 +174,7 @@ async def _answered(http: web.BaseRequest, found: aiohttp.ClientResponse, target
         return Answer(b"", found.status, type_, headers)
     is_page = type_.partition(";")[0].strip() == "text/html" and "Content-Encoding" not in found.headers
     if target.links is not None and is_page and "Location" not in found.headers:
-        page = await found.content.read(_PAGE_BYTES)
+        page = await _held(found)
         if found.content.at_eof():
             return Answer(target.links.in_html(page), found.status, type_, headers)
         first: bytes = page
@@ -186,6 +186,16 @@ async def _answered(http: web.BaseRequest, found: aiohttp.ClientResponse, target
     async for piece in found.content.iter_any():
         await stream.write(piece)
     return stream.end()
+
+
+async def _held(found: aiohttp.ClientResponse) -> bytes:
+    """The body, or its beginning if it is long. `read` would answer with the first piece that came."""
+    held = bytearray()
+    async for piece in found.content.iter_any():
+        held += piece
+        if len(held) >= _HELD_BYTES:
+            break
+    return bytes(held)
 
 
 def _returned(found: aiohttp.ClientResponse, target: Target) -> list[tuple[str, str]]:

@@ -20,8 +20,9 @@ from aiohttp import web
 from pylet.api.errors import NotAcceptable
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.server.http.answer import JSON, TEXT, Answer
+from pylet.server.http.answer import JSON, TEXT, Answer, Streamed
 from pylet.server.http.discovery import Kinds, subresources_of
+from pylet.server.http.extensions import Extensions
 from pylet.server.http.negotiation import clauses
 from pylet.server.registry.customs import answers_deleted
 from pylet.version import VERSION
@@ -34,26 +35,30 @@ _WHOLE = "v2"
 
 
 class OpenApi:
-    def __init__(self, kinds: Kinds) -> None:
+    def __init__(self, kinds: Kinds, extensions: Extensions) -> None:
         self._served = kinds
+        self._extensions = extensions
         self._generation = -1
         self._hashes: dict[str, str] = {}
         self._kept: dict[tuple[str, str], bytes] = {}
         self._building: dict[tuple[str, str], asyncio.Future[bytes]] = {}
         self._forgetting: asyncio.TimerHandle | None = None
 
-    async def answer(self, http: web.BaseRequest) -> Answer:
-        """For a path below /openapi. Raises: NotAcceptable."""
+    async def answer(self, http: web.BaseRequest) -> Answer | Streamed:
+        """For a path below /openapi. Raises: ApiError."""
         self._refresh()
         version, _, name = http.path.removeprefix("/openapi/").rstrip("/").partition("/")
         match version, name:
             case "v2", "":
                 return await self._document(http, _WHOLE, _type_of(http.headers.get("Accept", "")))
             case "v3", "":
-                index = {"paths": {root: {"serverRelativeURL": self._url(root)} for root in sorted(self._all())}}
+                urls = {root: self._url(root) for root in self._all()} | await self._extensions.openapi()
+                index = {"paths": {root: {"serverRelativeURL": url} for root, url in sorted(urls.items())}}
                 return self._tagged(http, orjson.dumps(index), TEXT, _hash(orjson.dumps(index)), encoding="")
             case "v3", root if root in self._all():
                 return await self._v3(http, root)
+            case "v3", root if (found := await self._extensions.serve_openapi(http, root)) is not None:
+                return found
         return Answer.text("404 page not found\n", 404)
 
     async def _v3(self, http: web.BaseRequest, root: str) -> Answer:

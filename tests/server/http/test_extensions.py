@@ -25,6 +25,7 @@ RESOURCES = {
         {"name": "loads/scale", "singularName": "", "namespaced": True, "kind": "Scale", "verbs": ["get"]},
     ],
 }
+DOCUMENT = "/openapi/v3/apis/metrics.test/v1?hash=A1"
 METRICS = "/apis/external.metrics.k8s.io/v1beta1"
 QUEUE = f"{METRICS}/namespaces/default/queue"
 QUEUE_TARGET = {"type": "AverageValue", "averageValue": "10"}
@@ -78,6 +79,9 @@ async def extension(cluster: Any, tmp_path: Path) -> AsyncIterator[Extension]:
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.path == "/apis/metrics.test/v1":
             return web.json_response(RESOURCES)
+        if request.path == "/openapi/v3":
+            others = {f"apis/other{number}/v1": {"serverRelativeURL": "x" * 1000} for number in range(500)}
+            return web.json_response({"paths": {**others, "apis/metrics.test/v1": {"serverRelativeURL": DOCUMENT}}})
         if request.path == QUEUE:
             return web.json_response({"items": [{"value": "30"}]})
         if request.path == METRICS:
@@ -125,6 +129,19 @@ async def test_it_hears_who_asks(cluster: Any, extension: Extension) -> None:
     assert seen["who"]["X-Remote-User"] == ["ann"]
     assert seen["who"]["X-Remote-Group"] == ["system:masters", "system:authenticated"]
     assert (await cluster.ask("GET", path, anonymous=True)).status in (401, 403)
+
+
+async def test_its_openapi_document_is_among_the_cluster_s(cluster: Any, extension: Extension) -> None:
+    await extension.register()
+    await extension.available("True")
+    paths = (await cluster.ask("GET", "/openapi/v3")).json["paths"]
+    assert paths["apis/metrics.test/v1"] == {"serverRelativeURL": DOCUMENT}
+    assert "apis/apps/v1" in paths
+    assert not any(path.startswith("apis/other") for path in paths)
+    assert (await cluster.ask("GET", DOCUMENT)).json["path"] == DOCUMENT
+    await cluster.ask("DELETE", f"{API_SERVICES}/v1.metrics.test")
+    assert "apis/metrics.test/v1" not in (await cluster.ask("GET", "/openapi/v3")).json["paths"]
+    assert (await cluster.ask("GET", DOCUMENT)).status == 404
 
 
 async def test_a_server_nobody_can_trust_is_not_available(cluster: Any, extension: Extension) -> None:
