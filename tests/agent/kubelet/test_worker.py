@@ -26,6 +26,7 @@ from pylet.agent.kubelet.starting import Node
 from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.turns import Turns
 from pylet.agent.kubelet.volumes.bindings import Bindings
+from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import SystemClock
 from pylet.api import schema
@@ -245,6 +246,19 @@ async def test_a_pod_starts_crashes_is_restarted_and_is_deleted(tmp_path: Path) 
     assert await story.runtime.list_sandboxes() == ()
     assert await story.runtime.list_containers() == ()
     assert not list((tmp_path / "logs").glob("*"))
+
+
+async def test_a_pod_whose_volumes_find_no_room_here_fails_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def mount(volumes: NoVolumes, of: Object, images: Collection[str] = ()) -> None:
+        raise NotMounted("wait", [], SystemClock().now(), no_room="Node has reached its volume attachment limit")
+
+    monkeypatch.setattr(NoVolumes, "mount", mount)
+    async with told(pod(container()), tmp_path) as (story, _):
+        failed = await story.until(lambda status: status.get("phase") == "Failed")
+    assert failed["reason"] == "VolumeAttachmentLimitExceeded"
+    assert failed["message"] == "Pod was rejected: Node has reached its volume attachment limit"
 
 
 class Leisurely(MemoryRuntime):

@@ -30,7 +30,7 @@ from pylet.agent.kubelet.volumes.csi_driver import (
     Stage,
     access_mode,
 )
-from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
+from pylet.agent.kubelet.volumes.interface import Host, NoRoom, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.ownership import give_to_group
 from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.api import quantity
@@ -43,6 +43,7 @@ from pylet.cri.socket import CallError
 
 _DATA = "vol_data.json"
 _AGAIN = timedelta(minutes=1)
+_RESOURCE_EXHAUSTED = 8  # gRPC's code
 _TOKENS = "csi.storage.k8s.io/serviceAccount.tokens"
 _STAGING = "MountVolume.MountDevice"
 
@@ -322,7 +323,9 @@ async def _publish_context(volume: _Volume) -> Mapping[str, str]:
     place.host.in_use[place.directory] = f"kubernetes.io/csi/{volume.source['driver']}^{volume.handle}"
     found = await place.references.read(VOLUME_ATTACHMENT, Key("", volume.attachment))
     if found is None or not dig(found, "status", "attached"):
-        raise Waiting("Volume not attached according to node status")
+        is_full = dig(found, "status", "attachError", "errorCode") == _RESOURCE_EXHAUSTED
+        may_change = dig(volume.facts, "spec", "nodeAllocatableUpdatePeriodSeconds")
+        raise (NoRoom if is_full and may_change else Waiting)("Volume not attached according to node status")
     metadata: Mapping[str, str] = dig(found, "status", "attachmentMetadata", default={})
     return metadata
 

@@ -35,6 +35,10 @@ class Waiting(VolumeError):
     """Somebody else must do his part first: no event, unless it takes too long."""
 
 
+class NoRoom(Waiting):
+    """The node can attach no more volumes, its driver says: if that stays so, the pod must go elsewhere."""
+
+
 class References(Protocol):
     """The API objects a pod's volumes show, as the node sees them now."""
 

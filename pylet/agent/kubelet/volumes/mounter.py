@@ -20,7 +20,7 @@ from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
 from pylet.agent.kubelet.volumes.claims import NotBound, check_node, resolve, used
 from pylet.agent.kubelet.volumes.csi import driver_usage
 from pylet.agent.kubelet.volumes.image import ImageSource
-from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType, Waiting
+from pylet.agent.kubelet.volumes.interface import Host, NoRoom, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.references import ApiReferences
 from pylet.agent.kubelet.volumes.usage import Usage, usage
 from pylet.aio.clock import Clock
@@ -41,12 +41,16 @@ _VOLUMES = ("volumes", "volumeDevices", "volume-subpaths", "plugins")
 
 
 class NotMounted(VolumeError):
-    """Not all volumes are there yet: the text says why. `messages` are those not told before; try at `again_at`."""
+    """Not all volumes are there yet: the text says why. `messages` are those not told before; try at `again_at`.
 
-    def __init__(self, why: str, messages: list[str], again_at: datetime) -> None:
+    `no_room` says why this node will not have them: the pod must go elsewhere.
+    """
+
+    def __init__(self, why: str, messages: list[str], again_at: datetime, no_room: str = "") -> None:
         super().__init__(why)
         self.messages = messages
         self.again_at = again_at
+        self.no_room = no_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ class _Trouble:
     until: datetime
     told: bool = False
     is_unattached: bool = False
+    is_without_room: bool = False
 
 
 @dataclass(slots=True)
@@ -256,7 +261,10 @@ class Volumes:
             known.trouble[name] = _Trouble(message, _FIRST_DELAY, self._clock.now() + _WHILE_UNBOUND, told)
         except Waiting as wait:
             until = self._clock.now() + _FIRST_DELAY
-            known.trouble[name] = _Trouble(str(wait), _FIRST_DELAY, until, told=True, is_unattached=True)
+            full = isinstance(wait, NoRoom)
+            known.trouble[name] = _Trouble(
+                str(wait), _FIRST_DELAY, until, told=True, is_unattached=True, is_without_room=full
+            )
         except (VolumeError, ApiError) as failed:
             known.trouble[name] = _Trouble(str(failed), delay, self._clock.now() + delay)
 
@@ -295,14 +303,19 @@ class Volumes:
         now = self._clock.now()
         troubles = [known.trouble[name] for name in tried if name in known.trouble]
         messages = [trouble.message for trouble in troubles if not trouble.told]
+        no_room = ""
         if now - known.since >= _PATIENCE:
             known.since = now
             names = " ".join(sorted(known.trouble))
             unattached = " ".join(sorted(name for name, trouble in known.trouble.items() if trouble.is_unattached))
             words = f"unmounted volumes=[{names}], unattached volumes=[{unattached}], failed to process volumes=[]"
-            messages.append(f"Unable to attach or mount volumes: {words}: context deadline exceeded")
+            words = f"{words}: context deadline exceeded"
+            if any(trouble.is_without_room for trouble in known.trouble.values()):
+                no_room = f"Node has reached its volume attachment limit, rejecting pod. {words}"
+            else:
+                messages.append(f"Unable to attach or mount volumes: {words}")
         why = "; ".join(trouble.message for trouble in known.trouble.values())
-        return NotMounted(why, messages, min(trouble.until for trouble in known.trouble.values()))
+        return NotMounted(why, messages, min(trouble.until for trouble in known.trouble.values()), no_room)
 
     def _type_of(self, spec: Object) -> VolumeType:
         for name in spec:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +238,32 @@ async def test_a_volume_waits_for_its_attachment_without_a_word(root: Path) -> N
         assert driver.asked("NodePublishVolume")[0].publish_context == {"device": "sdx"}
         await node.volumes.unmount("u1")
         assert node.volumes.in_use() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "period", "is_refused"),
+    [
+        pytest.param(8, 60, True, id="no room, and the driver says so as it changes"),
+        pytest.param(8, None, False, id="a driver whose limit does not change may yet find room"),
+        pytest.param(13, 60, False, id="another error"),
+    ],
+)
+async def test_a_pod_whose_volume_finds_no_room_on_the_node_must_go(
+    root: Path, code: int, period: int | None, is_refused: bool
+) -> None:
+    async with cluster(root, attachRequired=True, nodeAllocatableUpdatePeriodSeconds=period) as (node, driver):
+        bound(node)
+        name = attachment_name("vol-1", driver.name, "n1")
+        status = {"attached": False, "attachError": {"errorCode": code}}
+        node.api.put(VOLUME_ATTACHMENT, {"metadata": {"name": name}, "status": status})
+        with pytest.raises(NotMounted) as at_first:
+            await node.volumes.mount(pod(CLAIMED))
+        node.volumes._pods["u1"].since -= timedelta(minutes=10)
+        with pytest.raises(NotMounted) as at_last:
+            await node.volumes.mount(pod(CLAIMED))
+        assert at_first.value.no_room == ""
+        assert at_last.value.no_room.startswith("Node has reached its volume attachment limit") is is_refused
+        await node.volumes.unmount("u1")
 
 
 async def test_what_the_driver_refuses_is_told_and_leaves_nothing(root: Path) -> None:
