@@ -48,13 +48,14 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """A merge patch. `told` is emitted after success."""
+    """A merge patch. `told` and `refused` are as of Create."""
 
     kind: Kind
     key: Key
     patch: Any
     subresource: str = ""
     told: Emit | None = None
+    refused: Callable[[ApiError], tuple[Action, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,16 +167,20 @@ class Runner:
             size *= 2
 
     async def _act(self, controller: Controller, action: Action) -> None:
+        try:
+            await self._do(controller, action)
+        except ApiError as refused:
+            if isinstance(action, Create | Patch) and action.refused is not None:
+                for answer in action.refused(refused):
+                    await self._act(controller, answer)
+            raise
+
+    async def _do(self, controller: Controller, action: Action) -> None:
         client = self._client
         recorder = self._recorders[controller.name]
         match action:
             case Create():
-                try:
-                    made = await client.create(action.kind, action.object)
-                except ApiError as refused:
-                    for answer in action.refused(refused) if action.refused is not None else ():
-                        await self._act(controller, answer)
-                    raise
+                made = await client.create(action.kind, action.object)
                 _emit(recorder, action.told, made)
             case Update():
                 await client.update(action.kind, action.object, subresource=action.subresource)

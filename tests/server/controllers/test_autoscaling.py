@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from pylet.api.errors import NotFound
+from pylet.api.errors import ApiError, NotFound
 from pylet.api.object import Key, Object
 from pylet.server.controllers import autoscaling
 from pylet.server.controllers.autoscaling.behavior import History, normalize
@@ -144,6 +144,21 @@ def test_the_bounds_need_no_metrics(replicas: int, expected: int, why: str) -> N
     assert size(actions) == expected
     (told,) = [action.told for action in actions if isinstance(action, Patch) and action.told]
     assert (told.reason, told.message) == ("SuccessfulRescale", f"New size: {expected}; reason: {why}")
+
+
+def test_a_refused_scale_is_told_of() -> None:
+    (scale, *_) = decide(autoscaler(cpu()), deployment(20))
+    assert isinstance(scale, Patch)
+    assert scale.refused is not None
+    actions = scale.refused(ApiError("no"))
+    (event,) = [action for action in actions if isinstance(action, Emit)]
+    why = "Current number of replicas above Spec.MaxReplicas"
+    assert (event.type, event.reason, event.message) == (
+        "Warning",
+        "FailedRescale",
+        f"New size: 10; reason: {why}; error: no",
+    )
+    assert said(actions)["AbleToScale"] == ("False", "FailedUpdateScale")
 
 
 def test_a_workload_scaled_to_nothing_is_left_alone() -> None:

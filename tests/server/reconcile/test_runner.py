@@ -125,6 +125,19 @@ def test_the_first_refusal_ends_the_plan_and_calls_for_its_own_actions() -> None
     assert counts == {"error": 1, "success": 1}, "it was planned again, and there was nothing left to do"
 
 
+def test_a_refused_patch_calls_for_its_own_actions_too() -> None:
+    client = Client()
+
+    def refuse(verb: str, key: Key) -> None:
+        if key.name == "a":
+            raise Forbidden("pods", key.name, "quota")
+
+    client.fails = refuse
+    answer = (Patch(POD, Key("default", "b"), {}),)
+    play(once(Patch(POD, Key("default", "a"), {}, refused=lambda error: answer)), client)
+    assert client.asked == ["patch pods a", "patch pods b"]
+
+
 def test_success_is_told_with_the_name_the_api_gave() -> None:
     client = Client()
     play(once(*creates(1, told=Emit(made(), "SuccessfulCreate", "Created pod: {name}"))), client)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from pylet.api import quantity, selector, timestamps
+from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.kinds.horizontalpodautoscaler import KIND as AUTOSCALER
 from pylet.api.kinds.pod import KIND as POD
@@ -79,7 +80,7 @@ class Look:
             if found is None:
                 return self._end(self._status(current, None, shown))
             wanted, why_so = found
-        scaling = self._rescale(target, wanted, why_so) if wanted != current else ()
+        scaling = self._rescale(target, wanted, why_so, shown) if wanted != current else ()
         return (*scaling, *self._end(self._status(current, wanted, shown, rescaled=bool(scaling))))
 
     # ---- what the metrics call for
@@ -286,7 +287,7 @@ class Look:
 
     # ---- what is said and done
 
-    def _rescale(self, target: Target, wanted: int, why: str) -> tuple[Action, ...]:
+    def _rescale(self, target: Target, wanted: int, why: str, shown: list[Object]) -> tuple[Action, ...]:
         self._set(
             "AbleToScale",
             "True",
@@ -295,8 +296,16 @@ class Look:
         )
         if self._autoscaler["spec"].get("behavior") is not None:
             self._history.note(target.replicas, wanted, self._now)
-        told = Emit(self._autoscaler, "SuccessfulRescale", f"New size: {wanted}; reason: {why}")
-        return (Patch(target.kind, target.key, {"spec": {"replicas": wanted}}, "scale", told),)
+        what = f"New size: {wanted}; reason: {why}"
+
+        def refused(error: ApiError) -> tuple[Action, ...]:
+            self._warn("FailedRescale", f"{what}; error: {error.message}")
+            says = f"the HPA controller was unable to update the target scale: {error.message}"
+            self._set("AbleToScale", "False", "FailedUpdateScale", says)
+            return self._end(self._status(target.replicas, None, shown))
+
+        told = Emit(self._autoscaler, "SuccessfulRescale", what)
+        return (Patch(target.kind, target.key, {"spec": {"replicas": wanted}}, "scale", told, refused),)
 
     def _status(self, current: int, wanted: int | None, shown: list[Object], *, rescaled: bool = False) -> Object:
         before = self._autoscaler.get("status") or {}
