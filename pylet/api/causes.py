@@ -126,6 +126,13 @@ def too_many(field: str, count: int, most: int) -> Cause:
     return _cause("FieldValueTooMany", f"Too many: {count}", field, detail)
 
 
+def alone(values: Sequence[str], field: str, what: str) -> list[Cause]:
+    """Whether `*` stands alone."""
+    if len(values) > 1 and "*" in values:
+        return [invalid(field, values, f"if '*' is present, must not specify other {what}")]
+    return []
+
+
 def each(field: str, value: Any, problems: Iterable[str]) -> list[Cause]:
     """One Invalid for every problem `pylet.api.names` found."""
     return [invalid(field, value, problem) for problem in problems]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from pylet.api.kinds.ingressclass import is_default
-from pylet.api.object import Key, Object, annotations_of, dig, is_true, key_of
+from pylet.api.object import Key, Object, annotations_of, dig, is_true, seniority
 
 CONTROLLER = "pylet.io/ingress"
 """What an IngressClass names to be served by the nodes themselves."""
@@ -26,7 +26,7 @@ def ours(ingresses: Iterable[Object], classes: Sequence[Object]) -> list[Object]
         name = ingress["spec"].get("ingressClassName") or annotations_of(ingress).get(_CLASS)
         if name in names or (name is None and takes_unnamed):
             found.append(ingress)
-    return sorted(found, key=lambda one: (one["metadata"].get("creationTimestamp", ""), key_of(one)))
+    return sorted(found, key=seniority)
 
 
 def secrets_of(ingress: Object) -> Iterator[Key]:

@@ -54,6 +54,11 @@ def controller_of(obj: Object) -> Object | None:
     return next((owner for owner in owners_of(obj) if owner.get("controller")), None)
 
 
+def seniority(obj: Object) -> tuple[str, Key]:
+    """What to sort by: the oldest first, between equals by name."""
+    return obj["metadata"].get("creationTimestamp", ""), key_of(obj)
+
+
 def is_terminating(obj: Object) -> bool:
     return "deletionTimestamp" in obj["metadata"]
 

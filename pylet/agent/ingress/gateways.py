@@ -33,9 +33,9 @@ from pylet.agent.ingress.model import (
     Test,
 )
 from pylet.api.gateway.attachment import Attached, Labels, attach, covers, parents_of, specificity
-from pylet.api.gateway.listeners import Listener, age
+from pylet.api.gateway.listeners import Listener
 from pylet.api.gateway.rules import backends_of, service_key, wrong_with
-from pylet.api.object import Key, Object
+from pylet.api.object import Key, Object, seniority
 
 _PATHS = {"Exact": EXACT, "PathPrefix": PREFIX, "RegularExpression": REGEX}
 _ANY_PATH = {"path": {"type": "PathPrefix", "value": "/"}}
@@ -66,7 +66,7 @@ def build(asked: Asked, backends: Backends, pems: Mapping[Key, bytes | str]) -> 
     for listener in listeners:
         by_port.setdefault(listener.port, []).append(listener)
     routes: dict[int, list[Route]] = {number: [] for number in by_port}
-    for route in sorted(asked.routes, key=age):
+    for route in sorted(asked.routes, key=seniority):
         made = None
         for attached in _attached(route, asked):
             number = attached.listener.port

@@ -28,7 +28,7 @@ def one_of(of: Object, field: str, where: str, supported: Sequence[str]) -> list
 def validate_rule(rule: Object, where: str) -> list[Cause]:
     operations = rule.get("operations") or []
     found = [] if operations else [causes.required(f"{where}.operations")]
-    found += _alone(operations, f"{where}.operations", "operations")
+    found += causes.alone(operations, f"{where}.operations", "operations")
     for position, operation in enumerate(operations):
         if operation not in _OPERATIONS:
             found.append(causes.not_supported(f"{where}.operations[{position}]", operation, _OPERATIONS))
@@ -36,18 +36,12 @@ def validate_rule(rule: Object, where: str) -> list[Cause]:
         values = rule.get(name) or []
         if not values:
             found.append(causes.required(f"{where}.{name}"))
-        found += _alone(values, f"{where}.{name}", what)
+        found += causes.alone(values, f"{where}.{name}", what)
     for position, version in enumerate(rule.get("apiVersions") or ()):
         if not version:
             found.append(causes.required(f"{where}.apiVersions[{position}]"))
     found += _resources(rule.get("resources") or [], f"{where}.resources")
     return [*found, *one_of(rule, "scope", where, _SCOPES)]
-
-
-def _alone(values: list[str], field: str, what: str) -> list[Cause]:
-    if len(values) > 1 and "*" in values:
-        return [causes.invalid(field, values, f"if '*' is present, must not specify other {what}")]
-    return []
 
 
 def _resources(resources: list[str], where: str) -> list[Cause]:

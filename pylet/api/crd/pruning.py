@@ -14,35 +14,33 @@ from pylet.api.object import Object
 
 _META_FIELDS = frozenset(("apiVersion", "kind", "metadata"))
 _OBJECT_META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+_NOTHING = Structural({})  # specified: everything below is unknown
 
 
-def prune(value: Any, node: Structural | None, path: str, unknown: list[str]) -> None:
+def prune(value: Any, node: Structural, path: str, unknown: list[str]) -> None:
     """Remove unknown fields in place; their paths are added to `unknown`."""
     if value.__class__ is dict:
-        keeps = node is not None and node.preserves
         drops: list[str] = []
         for name, inner in value.items():
-            if node is not None and node.embedded and name in _META_FIELDS:
+            if node.embedded and name in _META_FIELDS:
                 continue
-            known = node.of(name) if node is not None else None
-            if known is not None:
-                if inner.__class__ is dict or inner.__class__ is list:
-                    prune(inner, known, f"{path}.{name}" if path else name, unknown)
-            elif not keeps and not (node is not None and node.allows_all):
+            known = node.of(name)
+            if known is None and node.preserves:
+                continue
+            if known is None and not node.allows_all:
                 drops.append(name)
-            elif not keeps:
-                prune(inner, None, f"{path}.{name}" if path else name, unknown)
+            elif inner.__class__ is dict or inner.__class__ is list:
+                prune(inner, known or _NOTHING, f"{path}.{name}" if path else name, unknown)
         for name in drops:
             if path or name not in _META_FIELDS:
                 unknown.append(f"{path}.{name}" if path else name)
             del value[name]
     elif value.__class__ is list:
-        item = node.item if node is not None else None
-        if item is None and node is not None and node.preserves:
+        if node.item is None and node.preserves:
             return
         for position, inner in enumerate(value):
             if inner.__class__ is dict or inner.__class__ is list:
-                prune(inner, item, f"{path}[{position}]", unknown)
+                prune(inner, node.item or _NOTHING, f"{path}[{position}]", unknown)
 
 
 def prune_nulls(value: Any, node: Structural | None) -> None:

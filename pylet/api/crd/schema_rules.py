@@ -19,7 +19,6 @@ from pylet.api.object import Object
 
 _TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _UNSUPPORTED = ("id", "additionalItems", "patternProperties", "definitions", "dependencies", "$ref")
-_JUNCTORS = ("allOf", "anyOf", "oneOf")
 _META = ("metadata", "kind", "apiVersion")
 _REASONS = ("FieldValueDuplicate", "FieldValueForbidden", "FieldValueInvalid", "FieldValueRequired")
 _AT_ROOT = (
@@ -64,7 +63,7 @@ def nested(schema: Any) -> Iterator[Object]:
     yield schema
     for word in ("items", "additionalProperties", "not"):
         yield from nested(schema.get(word))
-    for word in _JUNCTORS:
+    for word in structure.JUNCTORS:
         for inner in schema.get(word) or ():
             yield from nested(inner)
     for inner in (schema.get("properties") or {}).values():
@@ -137,7 +136,7 @@ def _words(schema: Object, where: str, *, is_root: bool, inside_meta: bool, defa
         path = f"{where}.properties[{name}]"
         found += _words(inner, path, is_root=False, inside_meta=inside_meta or is_meta, defaults=why)
     inside: list[tuple[Any, str]] = [(word("not"), f"{where}.not"), (word("items"), f"{where}.items")]
-    for junctor in _JUNCTORS:
+    for junctor in structure.JUNCTORS:
         inside += [(inner, f"{where}.{junctor}[{at}]") for at, inner in enumerate(word(junctor) or ())]
     for inner, path in inside:
         if isinstance(inner, dict):
@@ -176,11 +175,8 @@ def _standard(schema: Object, where: str, *, inside_meta: bool, defaults: str) -
 def _list_words(schema: Object, where: str) -> list[Cause]:
     word = schema.get
     type_, items = word("type") or "", word("items")
-    list_type, map_type, keys = (
-        word("x-kubernetes-list-type"),
-        word("x-kubernetes-map-type"),
-        word("x-kubernetes-list-map-keys") or [],
-    )
+    list_type, map_type = word("x-kubernetes-list-type"), word("x-kubernetes-map-type")
+    keys = word("x-kubernetes-list-map-keys") or []
     found: list[Cause] = []
     for told, wanted, name in ((map_type, "object", "map"), (list_type, "array", "list")):
         if told is not None and type_ != wanted:
@@ -190,19 +186,14 @@ def _list_words(schema: Object, where: str) -> list[Cause]:
     if map_type is not None and map_type not in ("atomic", "granular"):
         found.append(causes.not_supported(f"{where}.x-kubernetes-map-type", map_type, ("atomic", "granular")))
     if list_type == "set" and type_ == "array" and isinstance(items, dict):
-        says = "must be atomic as item of a list with x-kubernetes-list-type=set"
-        inner_list, inner_map = items.get("x-kubernetes-list-type"), items.get("x-kubernetes-map-type")
-        if items.get("type") == "array" and inner_list not in (None, "atomic"):
-            found.append(causes.invalid(f"{where}.items.x-kubernetes-list-type", inner_list, says))
-        if items.get("type") == "object" and inner_map != "atomic":
-            found.append(causes.invalid(f"{where}.items.x-kubernetes-map-type", inner_list, says))
+        found += _set_words(items, where)
     if list_type is not None and list_type not in ("atomic", "set", "map"):
         found.append(causes.not_supported(f"{where}.x-kubernetes-list-type", list_type, ("atomic", "set", "map")))
     if keys and list_type != "map":
         says, place = "must be map if x-kubernetes-list-map-keys is non-empty", f"{where}.x-kubernetes-list-type"
         found.append(causes.required(place, says) if list_type is None else causes.invalid(place, list_type, says))
     if list_type == "map":
-        found += _map_words(items, keys, where)
+        found += _map_list_words(items, keys, where)
     if list_type in ("set", "map") and isinstance(items, dict) and items.get("nullable"):
         says = f"cannot be nullable when x-kubernetes-list-type is {list_type}"
         found.append(causes.forbidden(f"{where}.items.nullable", says))
@@ -211,7 +202,17 @@ def _list_words(schema: Object, where: str) -> list[Cause]:
     return found
 
 
-def _map_words(items: Any, keys: list[str], where: str) -> list[Cause]:
+def _set_words(items: Object, where: str) -> list[Cause]:
+    says = "must be atomic as item of a list with x-kubernetes-list-type=set"
+    list_type = items.get("x-kubernetes-list-type")
+    if items.get("type") == "array" and list_type not in (None, "atomic"):
+        return [causes.invalid(f"{where}.items.x-kubernetes-list-type", list_type, says)]
+    if items.get("type") == "object" and items.get("x-kubernetes-map-type") != "atomic":
+        return [causes.invalid(f"{where}.items.x-kubernetes-map-type", list_type, says)]
+    return []
+
+
+def _map_list_words(items: Any, keys: list[str], where: str) -> list[Cause]:
     found: list[Cause] = []
     if not keys:
         says = "must not be empty if x-kubernetes-list-type is map"

@@ -5,13 +5,15 @@ Source: apiextensions-apiserver pkg/apiserver/schema/{validation,complete}.go.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pylet.api import causes
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 
-_JUNCTORS = ("allOf", "anyOf", "oneOf")
+JUNCTORS = ("allOf", "anyOf", "oneOf")
+_TYPE_AT = {"root": "at the root", "item": "for specified array items", "field": "for specified object fields"}
 _INT_OR_STRING = [{"type": "integer"}, {"type": "string"}]
 _NESTED = (
     ("type", "must be empty to be structural"),
@@ -30,50 +32,62 @@ _NESTED = (
 )
 
 
-def invariants(schema: Object, level: str, where: str) -> list[Cause]:
+def invariants(schema: Object, level: str, where: str) -> Iterator[Cause]:
+    """In no order. `level` is what the schema is for: root, item (of a list) or field."""
     word = schema.get
-    found: list[Cause] = []
-    type_, properties = word("type") or "", word("properties") or {}
-    if type_ == "array" and word("items") is None:
-        found.append(causes.required(f"{where}.items", "must be specified"))
-    if isinstance(word("items"), dict):
-        found += invariants(schema["items"], "item", f"{where}.items")
-    for name, inner in properties.items():
-        found += invariants(inner, "field", f"{where}.properties[{name}]")
-    if word("additionalProperties") is not None:
-        if level == "root":
-            found.append(causes.forbidden(f"{where}.additionalProperties", "must not be used at the root"))
-        if isinstance(word("additionalProperties"), dict):
-            found += invariants(schema["additionalProperties"], "field", f"{where}.additionalProperties")
-    found += _extensions(schema, where)
-    found += _values(schema, where, skip_any_of=word("anyOf") == _INT_OR_STRING)
     is_embedded = bool(word("x-kubernetes-embedded-resource"))
-    checks_meta = level == "root" or is_embedded
-    if is_embedded and type_ != "object":
+    yield from _inside(schema, where)
+    yield from _extensions(schema, where)
+    yield from _values(schema, where, skip_any_of=word("anyOf") == _INT_OR_STRING)
+    yield from _type(schema, level, where)
+    if level == "root" and word("additionalProperties") is not None:
+        yield causes.forbidden(f"{where}.additionalProperties", "must not be used at the root")
+    if is_embedded:
+        yield from _embedded(schema, where)
+    if is_embedded or level == "root":
+        yield from _object_fields(word("properties") or {}, level, f"{where}.properties")
+
+
+def _inside(schema: Object, where: str) -> Iterator[Cause]:
+    items, more = schema.get("items"), schema.get("additionalProperties")
+    if schema.get("type") == "array" and items is None:
+        yield causes.required(f"{where}.items", "must be specified")
+    if isinstance(items, dict):
+        yield from invariants(items, "item", f"{where}.items")
+    for name, inner in (schema.get("properties") or {}).items():
+        yield from invariants(inner, "field", f"{where}.properties[{name}]")
+    if isinstance(more, dict):
+        yield from invariants(more, "field", f"{where}.additionalProperties")
+
+
+def _type(schema: Object, level: str, where: str) -> Iterator[Cause]:
+    word, type_ = schema.get, schema.get("type") or ""
+    if word("x-kubernetes-embedded-resource") and type_ != "object":
         says = "must be object if x-kubernetes-embedded-resource is true"
-        found.append(causes.invalid(f"{where}.type", type_, says) if type_ else causes.required(f"{where}.type", says))
+        yield causes.invalid(f"{where}.type", type_, says) if type_ else causes.required(f"{where}.type", says)
     elif not type_ and not word("x-kubernetes-int-or-string") and not word("x-kubernetes-preserve-unknown-fields"):
-        place = {"root": "at the root", "item": "for specified array items", "field": "for specified object fields"}
-        found.append(causes.required(f"{where}.type", f"must not be empty {place[level]}"))
-    if is_embedded and word("additionalProperties") is not None:
-        says = "must not be used if x-kubernetes-embedded-resource is set"
-        found.append(causes.forbidden(f"{where}.additionalProperties", says))
+        yield causes.required(f"{where}.type", f"must not be empty {_TYPE_AT[level]}")
     if level == "root" and type_ and type_ != "object":
-        found.append(causes.invalid(f"{where}.type", type_, "must be object at the root"))
-    if checks_meta:
-        found += [
-            causes.invalid(f"{where}.properties[{name}].type", properties[name].get("type") or "", "must be string")
-            for name in ("kind", "apiVersion")
-            if name in properties and properties[name].get("type") != "string"
-        ]
-    if "metadata" in properties and checks_meta:
-        found += _metadata(properties["metadata"], level, f"{where}.properties[metadata]")
-    if is_embedded and not word("x-kubernetes-preserve-unknown-fields") and not properties:
-        says = (
-            "must not be empty if x-kubernetes-embedded-resource is true without x-kubernetes-preserve-unknown-fields"
-        )
-        found.append(causes.required(f"{where}.properties", says))
-    return found
+        yield causes.invalid(f"{where}.type", type_, "must be object at the root")
+
+
+def _embedded(schema: Object, where: str) -> Iterator[Cause]:
+    if schema.get("additionalProperties") is not None:
+        says = "must not be used if x-kubernetes-embedded-resource is set"
+        yield causes.forbidden(f"{where}.additionalProperties", says)
+    if not schema.get("x-kubernetes-preserve-unknown-fields") and not schema.get("properties"):
+        says = "without x-kubernetes-preserve-unknown-fields"
+        says = f"must not be empty if x-kubernetes-embedded-resource is true {says}"
+        yield causes.required(f"{where}.properties", says)
+
+
+def _object_fields(properties: Object, level: str, where: str) -> Iterator[Cause]:
+    """What every object has: kind, apiVersion and metadata."""
+    for name in ("kind", "apiVersion"):
+        if name in properties and (type_ := properties[name].get("type") or "") != "string":
+            yield causes.invalid(f"{where}[{name}].type", type_, "must be string")
+    if "metadata" in properties:
+        yield from _metadata(properties["metadata"], level, f"{where}[metadata]")
 
 
 def _metadata(meta: Object, level: str, where: str) -> list[Cause]:
@@ -139,7 +153,7 @@ def completeness(values: Object, schema: Any, place: str, where: str) -> list[Ca
     """What value validations name must be specified outside of them."""
     found: list[Cause] = []
     inner_values = [(values["not"], f"{where}.not")] if isinstance(values.get("not"), dict) else []
-    for word in _JUNCTORS:
+    for word in JUNCTORS:
         inner_values += [(inner, f"{where}.{word}[{at}]") for at, inner in enumerate(values.get(word) or ())]
     for inner, path in inner_values:
         found += _nested_completeness(inner, schema, place, path)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pylet.api.gateway import CONTROLLER, GROUP
 from pylet.api.gateway.grants import may_name
-from pylet.api.object import Key, Object, dig, is_terminating, key_of
+from pylet.api.object import Key, Object, dig, is_terminating, key_of, seniority
 
 PROTOCOLS = ("HTTP", "HTTPS")
 _INGRESS_PORTS = {80: "HTTP", 443: "HTTPS"}
@@ -41,12 +41,7 @@ def ours(gateways: Iterable[Object], classes: Iterable[Object]) -> list[Object]:
     """The Gateways of our classes, the oldest first."""
     names = {item["metadata"]["name"] for item in classes if item["spec"]["controllerName"] == CONTROLLER}
     found = [one for one in gateways if one["spec"]["gatewayClassName"] in names and not is_terminating(one)]
-    return sorted(found, key=age)
-
-
-def age(obj: Object) -> tuple[str, Key]:
-    """The oldest first; between equals by name."""
-    return obj["metadata"].get("creationTimestamp", ""), key_of(obj)
+    return sorted(found, key=seniority)
 
 
 def listeners(gateways: Sequence[Object], grants: Iterable[Object]) -> list[Listener]:

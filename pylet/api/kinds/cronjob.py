@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, cron, names
+from pylet.api import causes, columns, cron
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
@@ -16,9 +16,6 @@ from pylet.api.podspec import jobspec, template
 _POLICIES = ("Allow", "Forbid", "Replace")
 _LONGEST_NAME = 52  # the controller appends eleven characters, and the name of a Job has 63
 _ZONE_PART = re.compile(r"(?!-)(?!\.{1,2}$)[A-Za-z.\-_0-9+]{1,14}")
-_SURPRISE = (
-    "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended"
-)
 
 
 class CronJobStrategy(Strategy):
@@ -38,8 +35,7 @@ class CronJobStrategy(Strategy):
         return _spec(obj["spec"], old["spec"])
 
     def warnings(self, obj: Object) -> Sequence[str]:
-        problems = names.dns_label(obj["metadata"].get("name", ""))
-        return (f"metadata.name: {_SURPRISE}: [{' '.join(problems)}]",) if problems else ()
+        return jobspec.name_warnings(obj)
 
 
 def _spec(spec: Object, old: Object) -> list[Cause]:

@@ -114,16 +114,9 @@ def _verbs(rule: Object, where: str) -> list[Cause]:
     if not verbs:
         return [causes.required(f"{where}.verbs", "verbs must contain at least one value")]
     if "*" in verbs:
-        return _alone(verbs, f"{where}.verbs", "verbs")
+        return causes.alone(verbs, f"{where}.verbs", "verbs")
     if not set(verbs) <= set(_VERBS):
         return [causes.not_supported(f"{where}.verbs", verbs, _VERBS)]
-    return []
-
-
-def _alone(values: list[str], field: str, what: str) -> list[Cause]:
-    """Whether `*` stands alone."""
-    if len(values) > 1 and "*" in values:
-        return [causes.invalid(field, values, f"if '*' is present, must not specify other {what}")]
     return []
 
 
@@ -133,13 +126,13 @@ def _resources(rule: Object, where: str) -> list[Cause]:
         values = rule.get(name) or []
         if not values:
             found.append(causes.required(f"{where}.{name}", f"resource rules must supply at least one {one}"))
-        found += _alone(values, f"{where}.{name}", many)
+        found += causes.alone(values, f"{where}.{name}", many)
     namespaces = rule.get("namespaces") or []
     if not namespaces and not rule.get("clusterScope"):
         says = "resource rules that are not cluster scoped must supply at least one namespace"
         found.append(causes.required(f"{where}.namespaces", says))
     elif "*" in namespaces:
-        found += _alone(namespaces, f"{where}.namespaces", "namespaces")
+        found += causes.alone(namespaces, f"{where}.namespaces", "namespaces")
     else:
         for position, namespace in enumerate(namespaces):
             problems = [_NAMESPACE + problem for problem in names.dns_label(namespace)]
@@ -153,7 +146,7 @@ def _paths(rule: Object, where: str) -> list[Cause]:
     if not paths:
         found.append(causes.required(field, "nonResourceURLs must contain at least one value"))
     elif "*" in paths:
-        found += _alone(paths, field, "non-resource URLs")
+        found += causes.alone(paths, field, "non-resource URLs")
     else:
         for position, path in enumerate(paths):
             problem = _path_problem(path)

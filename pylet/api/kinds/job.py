@@ -15,9 +15,6 @@ from pylet.api.podspec import jobspec, jobstatus, template
 _NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")
 _UID_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
 _IMMUTABLE = ("selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
-_SURPRISE = (
-    "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended"
-)
 _STATES = (
     ("Complete", "Complete"),
     ("Failed", "Failed"),
@@ -60,8 +57,7 @@ class JobStrategy(Strategy):
         return found
 
     def warnings(self, obj: Object) -> Sequence[str]:
-        problems = names.dns_label(obj["metadata"].get("name", ""))
-        return (f"metadata.name: {_SURPRISE}: [{' '.join(problems)}]",) if problems else ()
+        return jobspec.name_warnings(obj)
 
 
 def _generate_selector(job: Object) -> None:

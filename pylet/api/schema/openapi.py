@@ -6,7 +6,7 @@ of their own. Source: api/openapi-spec, kube-openapi pkg/{builder,builder3}, api
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -50,7 +50,7 @@ def document(paths: Paths, custom: Iterable[Kind] = (), group_version: tuple[str
     return {
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "unversioned"},
-        "paths": {path: _path(paths[path]) for path in sorted(paths)},
+        "paths": {path: _path(paths[path], _operation, _parameter) for path in sorted(paths)},
         "components": {"schemas": schemas, "securitySchemes": _BEARER},
     }
 
@@ -61,7 +61,7 @@ def swagger(paths: Paths, custom: Iterable[Kind] = ()) -> Object:
     return {
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": "unversioned"},
-        "paths": {path: _swagger_path(paths[path]) for path in sorted(paths)},
+        "paths": {path: _path(paths[path], _swagger_operation, _swagger_parameter) for path in sorted(paths)},
         "definitions": _schemas(names, _customs(custom, _V2), _V2),
         "securityDefinitions": _BEARER,
         "security": [{"BearerToken": []}],
@@ -243,11 +243,15 @@ def _simpler(schema: Object) -> Object:
 # ---- paths
 
 
-def _path(operations: dict[str, Operation]) -> Object:
+def _path(
+    operations: dict[str, Operation],
+    show: Callable[[Operation, tuple[Parameter, ...]], Object],
+    show_parameter: Callable[[Parameter], Object],
+) -> Object:
     common = shared(operations)
-    found: Object = {method: _operation(one, common) for method, one in operations.items()}
+    found: Object = {method: show(one, common) for method, one in operations.items()}
     if common:
-        found["parameters"] = [_parameter(one) for one in common]
+        found["parameters"] = list(map(show_parameter, common))
     return found
 
 
@@ -275,14 +279,6 @@ def _parameter(one: Parameter) -> Object:
     schema = {"type": one.type, "uniqueItems": True}
     found = {"name": one.name, "in": one.place, "description": one.text, "schema": schema}
     return {**found, "required": True} if one.place == "path" else found
-
-
-def _swagger_path(operations: dict[str, Operation]) -> Object:
-    common = shared(operations)
-    found: Object = {method: _swagger_operation(one, common) for method, one in operations.items()}
-    if common:
-        found["parameters"] = [_swagger_parameter(one) for one in common]
-    return found
 
 
 def _swagger_operation(one: Operation, common: tuple[Parameter, ...]) -> Object:

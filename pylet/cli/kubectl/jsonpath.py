@@ -112,14 +112,13 @@ def _action(text: str, at: int) -> tuple[Path, int]:
     while True:
         if at >= len(text) or text[at] in "\r\n":
             raise BadPath("unclosed action")
-        rest = text[at:]
         char = text[at]
         if char == "}":
             return tuple(steps), at + 1
-        if rest.startswith("[?("):
+        if text.startswith("[?(", at):
             step, at = _filter(text, at + 3)
             steps.append(step)
-        elif rest.startswith(".."):
+        elif text.startswith("..", at):
             if steps and isinstance(steps[-1], Descent):
                 raise BadPath("invalid multiple recursive descent")
             steps.append(Descent())

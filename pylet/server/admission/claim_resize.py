@@ -6,10 +6,9 @@ Source: plugin/pkg/admission/storage/persistentvolume/resize.
 from __future__ import annotations
 
 from pylet.api import quantity
-from pylet.api.object import Key, Object, annotations_of, dig
+from pylet.api.object import Key, Object, dig
+from pylet.api.volumebinding import class_of
 from pylet.server.admission.interface import UPDATE, Attributes, Plugin
-
-_CLASS = "volume.beta.kubernetes.io/storage-class"
 
 
 async def validate(write: Attributes) -> None:
@@ -19,8 +18,8 @@ async def validate(write: Attributes) -> None:
         return
     if dig(write.old, "status", "phase") != "Bound":
         raise write.forbidden("Only bound persistent volume claims can be expanded")
-    named = _class_of(write.obj)
-    entry = write.table("StorageClass").entries.get(Key("", named)) if named == _class_of(write.old) else None
+    named = class_of(write.obj)
+    entry = write.table("StorageClass").entries.get(Key("", named)) if named == class_of(write.old) else None
     if entry is None or not entry.object.get("allowVolumeExpansion"):
         raise write.forbidden(
             "only dynamically provisioned pvc can be resized and "
@@ -30,10 +29,6 @@ async def validate(write: Attributes) -> None:
 
 def _size(claim: Object) -> int:
     return quantity.parse(str(dig(claim, "spec", "resources", "requests", "storage", default="0"))).nanos
-
-
-def _class_of(claim: Object) -> str:
-    return annotations_of(claim).get(_CLASS) or claim["spec"].get("storageClassName") or ""
 
 
 PLUGIN = Plugin("PersistentVolumeClaimResize", {"persistentvolumeclaims": frozenset((UPDATE,))}, validate=validate)

@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import Any
 
 from pylet.api.object import Object
-from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.attributes import Attributes, covers_path
 
 RECEIVED, STARTED, COMPLETE, PANIC = "RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"
 _STAGES = (RECEIVED, STARTED, COMPLETE, PANIC)
@@ -80,7 +80,7 @@ def _matches(rule: Object, asked: Attributes) -> bool:
     if rule.get("namespaces") or rule.get("resources"):
         return not asked.path and _matches_resource(rule, asked)
     if urls := rule.get("nonResourceURLs"):
-        return bool(asked.path) and any(_matches_path(url, asked.path) for url in urls)
+        return bool(asked.path) and any(covers_path(url, asked.path) for url in urls)
     return True
 
 
@@ -101,10 +101,6 @@ def _matches_group(group: Object, asked: Attributes) -> bool:
         return False
     wanted = {asked.full_resource, "*", f"{asked.resource}/*"}
     return bool(wanted & set(resources)) or (bool(asked.subresource) and f"*/{asked.subresource}" in resources)
-
-
-def _matches_path(pattern: str, path: str) -> bool:
-    return pattern in ("*", path) or (pattern.endswith("*") and path.startswith(pattern.rstrip("*")))
 
 
 def _problems(document: Any) -> Iterator[str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pylet.api.object import Object
+from pylet.api.object import Object, dig
 from pylet.api.timestamps import format_micro
 from pylet.server.audit.policy import NAMES, Detail, Level
 from pylet.server.auth.attributes import Attributes
@@ -22,7 +22,7 @@ REDACTED = "REDACTED"
 _AGENT_LENGTH = 1024
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _BOUNDED = ("status", "message", "reason", "details", "code")
-_SECRET_FIELDS = (("data", None), ("stringData", None), ("spec", "token"), ("status", "token"))
+_TELLING = ("Secret", "TokenReview", "TokenRequest")
 
 
 @dataclass(slots=True)
@@ -103,10 +103,7 @@ def redacted(body: Any, *, is_secret: bool) -> Any:
     """A body without what Secrets and tokens say; `is_secret` where it is about the resource secrets."""
     if isinstance(body, list):  # a JSON patch
         return [{**step, "value": REDACTED} if is_secret and "value" in step else step for step in body]
-    if not isinstance(body, dict):
-        return body
-    kind = body.get("kind")
-    if not (is_secret or kind in ("Secret", "TokenReview", "TokenRequest")):
+    if not isinstance(body, dict) or not (is_secret or body.get("kind") in _TELLING):
         return body
     found = dict(body)
     if "items" in found:
@@ -116,15 +113,15 @@ def redacted(body: Any, *, is_secret: bool) -> Any:
             {**row, "object": redacted(row["object"], is_secret=True)} if "object" in row else row
             for row in found["rows"] or ()
         ]
-    for name, inner in _SECRET_FIELDS:
-        value = found.get(name)
-        if inner is None and isinstance(value, dict) and kind not in ("TokenReview", "TokenRequest"):
-            found[name] = dict.fromkeys(value, REDACTED)
-        elif inner is not None and isinstance(value, dict) and value.get(inner):
-            found[name] = {**value, inner: REDACTED}
-    meta = found.get("metadata")
-    if isinstance(meta, dict) and _APPLIED in (meta.get("annotations") or {}):
-        found["metadata"] = {**meta, "annotations": {**meta["annotations"], _APPLIED: REDACTED}}
+    for name in ("data", "stringData"):
+        if isinstance(found.get(name), dict):
+            found[name] = dict.fromkeys(found[name], REDACTED)
+    for name in ("spec", "status"):
+        if dig(found, name, "token"):
+            found[name] = {**found[name], "token": REDACTED}
+    annotations = dig(found, "metadata", "annotations", default={})
+    if _APPLIED in annotations:
+        found["metadata"] = {**found["metadata"], "annotations": {**annotations, _APPLIED: REDACTED}}
     return found
 
 

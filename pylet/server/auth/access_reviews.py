@@ -28,10 +28,9 @@ def problems(review: Object, *, names_user: bool, namespace: str | None = None) 
     """`names_user` where the review says whom it is about; `namespace` is a local review's."""
     spec = review.get("spec") or {}
     resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    shown = {"Path": (path or {}).get("path") or "", "Verb": (path or {}).get("verb") or ""}
     if resource is not None and path is not None:
         why = "cannot be specified in combination with resourceAttributes"
-        yield causes.invalid("spec.nonResourceAttributes", shown, why)
+        yield causes.invalid("spec.nonResourceAttributes", _shown(path), why)
     if resource is None and path is None:
         why = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
         yield causes.invalid("spec.resourceAttributes", None, why)
@@ -40,18 +39,20 @@ def problems(review: Object, *, names_user: bool, namespace: str | None = None) 
     for name in ("fieldSelector", "labelSelector"):
         if resource is not None and resource.get(name) is not None:
             yield from _selector_problems(resource[name], f"spec.resourceAttributes.{name}")
-    meta = {name: value for name, value in (review.get("metadata") or {}).items() if value}
-    meta.pop("managedFields", None)
+    allowed, exception = ((), "") if namespace is None else (("namespace",), " except for namespace")
+    meta = {name: value for name, value in (review.get("metadata") or {}).items() if value and name != "managedFields"}
+    if meta.keys() - set(allowed):
+        yield causes.invalid("metadata", meta, f"must be empty{exception}")
     if namespace is None:
-        if meta:
-            yield causes.invalid("metadata", meta, "must be empty")
         return
-    if set(meta) - {"namespace"}:
-        yield causes.invalid("metadata", meta, "must be empty except for namespace")
     if resource is not None and (given := resource.get("namespace") or "") != namespace:
         yield causes.invalid("spec.resourceAttributes.namespace", given, "must match metadata.namespace")
     if path is not None:
-        yield causes.invalid("spec.nonResourceAttributes", shown, "disallowed on this kind of request")
+        yield causes.invalid("spec.nonResourceAttributes", _shown(path), "disallowed on this kind of request")
+
+
+def _shown(path: Object) -> Object:
+    return {"Path": path.get("path") or "", "Verb": path.get("verb") or ""}
 
 
 def _selector_problems(terms: Object, field: str) -> Iterator[Cause]:

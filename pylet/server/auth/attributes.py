@@ -66,6 +66,11 @@ class Decision(NamedTuple):
     reason: str = ""
 
 
+def covers_path(pattern: str, path: str) -> bool:
+    """Whether a rule's pattern of non-resource paths, maybe with a `*` at its end, is about that path."""
+    return pattern in ("*", path) or (pattern.endswith("*") and path.startswith(pattern.rstrip("*")))
+
+
 def _quoted(text: str) -> str:
     return orjson.dumps(text).decode()
 

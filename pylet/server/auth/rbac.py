@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import orjson
 
 from pylet.api.object import Key, Object
-from pylet.server.auth.attributes import Attributes, Decision
+from pylet.server.auth.attributes import Attributes, Decision, covers_path
 from pylet.server.registry import User
 
 _NO_NAMES: frozenset[str] = frozenset()
@@ -45,7 +45,7 @@ class Rule:
         if asked.verb not in verbs and "*" not in verbs:
             return False
         if asked.path:
-            return any(_covers_url(url, asked.path) for url in self.urls)
+            return any(covers_path(url, asked.path) for url in self.urls)
         if asked.group not in self.groups and "*" not in self.groups:
             return False
         resources = self.resources
@@ -72,7 +72,7 @@ class Rule:
         if not _has(self.verbs, piece.verbs):
             return False
         if piece.urls:
-            return any(_covers_url(url, piece.urls[0]) for url in self.urls)
+            return any(covers_path(url, piece.urls[0]) for url in self.urls)
         if not _has(self.groups, piece.groups):
             return False
         if not _has(self.resources, piece.resources):
@@ -200,10 +200,6 @@ def _subject(subject: Object, namespace: str) -> tuple[str, str]:
         return f"{kind}:{name}", f'{kind} "{name}"'
     where = subject.get("namespace") or namespace
     return f"User:system:serviceaccount:{where}:{name}", f'ServiceAccount "{name}/{where}"'
-
-
-def _covers_url(pattern: str, url: str) -> bool:
-    return pattern in ("*", url) or (pattern.endswith("*") and url.startswith(pattern.rstrip("*")))
 
 
 def _has(held: frozenset[str], wanted: frozenset[str]) -> bool:

@@ -8,7 +8,7 @@ Source: upstream `pkg/controller/job/job_controller.go`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import islice
@@ -185,31 +185,34 @@ def _note_indexes(look: _Round) -> None:
 
 def _note_uncounted(look: _Round, end: Object | None) -> tuple[Action, ...]:
     """Note the uids of pods that ended, and let these go."""
-    waiting = _waiting_failures(look) if look.fails_by_index else {}
     noted = {what: look.uncounted(what) for what in ("succeeded", "failed")}
+    ended = list(islice(_ended(look, is_over=end is not None or is_terminating(look.job)), _BURST))
     ends_badly = end is not None and end["type"] != "SuccessCriteriaMet"
-    let_go: list[Action] = []
-    for pod in look.pods:
-        if not of_job.is_tracked(pod):
-            continue
-        failed, succeeded = of_job.has_failed(pod, look.job), of_job.has_succeeded(pod)
-        if not (is_terminating(look.job) or end is not None or succeeded or failed):
-            continue
-        if end is None and failed and waiting.get(of_job.index_of(pod)) is pod and not is_terminating(look.job):
-            continue  # its successor must still read from it how often the index failed
-        if len(let_go) >= _BURST:
-            break
-        let_go.append(of_job.untrack(pod))
-        uid = uid_of(pod)
-        if uid in noted["failed"] or uid in noted["succeeded"]:
-            continue
-        if succeeded:
-            if not look.is_indexed:
-                noted["succeeded"].append(uid)
-        elif (failed or ends_badly) and look.has_index(pod) and judge(look.job, pod).counts:
-            noted["failed"].append(uid)
+    for pod in ended:
+        what, uid = _counts_as(look, pod, ends_badly=ends_badly), uid_of(pod)
+        if what and uid not in noted["failed"] and uid not in noted["succeeded"]:
+            noted[what].append(uid)
     look.status["uncountedTerminatedPods"] = {what: uids for what, uids in noted.items() if uids}
-    return tuple(let_go)
+    return tuple(map(of_job.untrack, ended))
+
+
+def _ended(look: _Round, *, is_over: bool) -> Iterator[Object]:
+    """Tracked pods that are to be let go: all where the Job is over."""
+    waiting = _waiting_failures(look) if look.fails_by_index and not is_over else {}
+    for pod in filter(of_job.is_tracked, look.pods):
+        failed = of_job.has_failed(pod, look.job)
+        if failed and waiting.get(of_job.index_of(pod)) is pod:
+            continue  # its successor must still read from it how often the index failed
+        if is_over or failed or of_job.has_succeeded(pod):
+            yield pod
+
+
+def _counts_as(look: _Round, pod: Object, *, ends_badly: bool) -> str:
+    """succeeded, failed, or "" for what is not to be noted."""
+    if of_job.has_succeeded(pod):
+        return "" if look.is_indexed else "succeeded"
+    failed = ends_badly or of_job.has_failed(pod, look.job)
+    return "failed" if failed and look.has_index(pod) and judge(look.job, pod).counts else ""
 
 
 def _waiting_failures(look: _Round) -> dict[int, Object]:

@@ -24,7 +24,17 @@ from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.loadbalancer import FROM_POOL, POOL, may_serve, nodes_with_endpoints
-from pylet.api.object import Key, Object, annotations_of, condition_of, dig, is_terminating, key_of, labels_of
+from pylet.api.object import (
+    Key,
+    Object,
+    annotations_of,
+    condition_of,
+    dig,
+    is_terminating,
+    key_of,
+    labels_of,
+    seniority,
+)
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry, View
 from pylet.server.controllers.servicelb import pool as address_pool
@@ -71,7 +81,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     if not is_ours(service):
         return _abandoned(service)
     if _is_from(pool := _pool(view), service):
-        found = address_pool.share(pool, sorted(_pooled(pool, view), key=_age))[key]
+        found = address_pool.share(pool, sorted(_pooled(pool, view), key=seniority))[key]
         addresses, problem, reason = list(found.addresses), found.problem, "LoadBalancerAddress"
         conditions = [_condition(service, FROM_POOL, "False" if problem else "True", problem, now)]
     else:
@@ -109,7 +119,7 @@ def _conflict(service: Object, pool: Pool, view: View) -> str:
     taken: dict[_Port, str] = dict.fromkeys(_of_the_nodes(view), "the node itself")
     if any(annotations_of(node).get(SERVES) == "true" for node in view.select(NODE)):
         taken |= {_Port(family, "TCP", number): "Ingresses" for family in _FAMILIES for number in _INGRESS_PORTS}
-    for other in sorted((one for one in _balanced(view) if not _is_from(pool, one)), key=_age):
+    for other in sorted((one for one in _balanced(view) if not _is_from(pool, one)), key=seniority):
         ports = set(_ports(other))
         clashes = sorted(ports & taken.keys())
         if key_of(other) == key_of(service):
@@ -133,10 +143,6 @@ def _of_the_nodes(view: View) -> Iterator[_Port]:
     numbers |= {port.get("port") for port in (api or {}).get("ports") or ()}
     for number in numbers - {None}:
         yield from (_Port(family, "TCP", number) for family in _FAMILIES)
-
-
-def _age(service: Object) -> tuple[str, Key]:
-    return service["metadata"].get("creationTimestamp", ""), key_of(service)
 
 
 def _condition(service: Object, type_: str, status: str, message: str, now: datetime) -> Object:

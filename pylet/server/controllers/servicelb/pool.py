@@ -76,62 +76,66 @@ class Share:
     problem: str = ""
 
 
+class _Claimant:
+    def __init__(self, service: Object) -> None:
+        self.key = key_of(service)
+        self.families = [_VERSIONS[family] for family in service["spec"].get("ipFamilies") or ("IPv4",)]
+        self.had = tuple(_has(service))
+        self.asked, unreadable = _asked(service)
+        self.given: dict[int, Address] = {}
+        self.problem = f"{unreadable!r} is no address" if unreadable else ""
+
+    def share(self, hint: str) -> Share:
+        addresses = (str(self.given[version]) for version in self.families if version in self.given)
+        return Share(tuple(addresses), f"{self.problem}{hint}" if self.problem else "")
+
+
+_Owners: TypeAlias = dict[Address, _Claimant]
+
+
 def share(pool: Pool, services: Iterable[Object]) -> dict[Key, Share]:
     """`services`, oldest first, are all that live from the pool."""
-    services = list(services)
-    asked = {key_of(service): _asked(service) for service in services}
-    owners: dict[Address, Key] = {}
-    given: dict[Key, dict[int, Address]] = {key: {} for key in asked}
-    problems: dict[Key, str] = {}
-
-    def give(key: Key, address: Address) -> None:
-        owners[address], given[key][address.version] = key, address
-
-    for service in services:
-        key, families = key_of(service), _families(service)
-        named = {address.version: address for address in asked[key][0]}
-        for address in _has(service):
-            fits = address.version in families and named.get(address.version, address) == address
-            if fits and address in pool and address not in owners and address.version not in given[key]:
-                give(key, address)
-    for service in services:
-        key, families = key_of(service), _families(service)
-        addresses, unreadable = asked[key]
-        if unreadable:
-            problems[key] = f"{unreadable!r} is no address"
-        for address in addresses:
-            if address.version not in families or address not in pool:
-                problems[key] = f"{address} is not of the pool, or not of the Service's IP families"
-            elif owners.get(address, key) != key:
-                problems[key] = f"{address} is in use by Service {owners[address]}"
-            else:
-                give(key, address)
-    for service in services:
-        key, families = key_of(service), _families(service)
-        covered = [version for version in families if next(pool.of_family(version), None) is not None]
-        if not covered:
-            problems[key] = "the pool has no address of the Service's IP families"
-        for version in covered:
-            if version in given[key] or key in problems:
-                continue
-            free = next((address for address in pool.of_family(version) if address not in owners), None)
-            if free is None:
-                problems[key] = f"all IPv{version} addresses of the pool are in use"
-            else:
-                give(key, free)
+    claimants = [_Claimant(service) for service in services]
+    owners: _Owners = {}
+    for give in (_what_it_had, _what_it_names, _what_is_free):
+        for claimant in claimants:
+            for address in give(claimant, pool, owners):
+                owners[address], claimant.given[address.version] = claimant, address
     hint = f"; the pool cannot be read at {', '.join(pool.mistakes)}" if pool.mistakes else ""
-    return {
-        key_of(service): Share(
-            tuple(str(given[key][version]) for version in _families(service) if version in given[key]),
-            f"{problems[key]}{hint}" if key in problems else "",
-        )
-        for service in services
-        if (key := key_of(service)) in given
-    }
+    return {claimant.key: claimant.share(hint) for claimant in claimants}
 
 
-def _families(service: Object) -> list[int]:
-    return [_VERSIONS[family] for family in service["spec"].get("ipFamilies") or ("IPv4",)]
+def _what_it_had(claimant: _Claimant, pool: Pool, owners: _Owners) -> Iterator[Address]:
+    named = {address.version: address for address in claimant.asked}
+    for address in claimant.had:
+        fits = address.version in claimant.families and named.get(address.version, address) == address
+        if fits and address in pool and address not in owners and address.version not in claimant.given:
+            yield address
+
+
+def _what_it_names(claimant: _Claimant, pool: Pool, owners: _Owners) -> Iterator[Address]:
+    for address in claimant.asked:
+        owner = owners.get(address, claimant)
+        if address.version not in claimant.families or address not in pool:
+            claimant.problem = f"{address} is not of the pool, or not of the Service's IP families"
+        elif owner is not claimant:
+            claimant.problem = f"{address} is in use by Service {owner.key}"
+        else:
+            yield address
+
+
+def _what_is_free(claimant: _Claimant, pool: Pool, owners: _Owners) -> Iterator[Address]:
+    covered = [version for version in claimant.families if next(pool.of_family(version), None) is not None]
+    if not covered:
+        claimant.problem = "the pool has no address of the Service's IP families"
+    for version in covered:
+        if version in claimant.given or claimant.problem:
+            continue
+        free = next((address for address in pool.of_family(version) if address not in owners), None)
+        if free is None:
+            claimant.problem = f"all IPv{version} addresses of the pool are in use"
+        else:
+            yield free
 
 
 def _asked(service: Object) -> tuple[list[Address], str]:
