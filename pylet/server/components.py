@@ -80,12 +80,7 @@ def components(
         node_lifecycle.controller(),
         policy_status.controller(lambda: [kind for kind, _ in definitions.tables.values()]),
     ]
-    if ingress.NAME not in disable:
-        all_of_them.append(ingress.controller())
-    if gateway.NAME not in disable:
-        all_of_them.append(gateway.controller())
-    if servicelb.NAME not in disable:
-        all_of_them.append(servicelb.controller())
+    all_of_them += [addon.controller() for addon in (ingress, gateway, servicelb) if addon.NAME not in disable]
     runner = Runner(client, tables, clock, all_of_them)
     scheduler = Scheduler(client, tables, clock, profiles=profiles or (PROFILE,))
     if metrics is not None:

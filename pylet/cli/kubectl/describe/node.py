@@ -50,12 +50,7 @@ def describe(page: Page, node: Object, *, events: bool) -> None:
     for title, field in _INFO:
         if info.get(field) or field != "kubeProxyVersion":
             page.write(f"{title}:\t{info.get(field, '')}", 1)
-    if spec.get("podCIDR"):
-        page.write(f"PodCIDR:\t{spec['podCIDR']}")
-    if spec.get("podCIDRs"):
-        page.write(f"PodCIDRs:\t{','.join(spec['podCIDRs'])}")
-    if spec.get("providerID"):
-        page.write(f"ProviderID:\t{spec['providerID']}")
+    page.fields(spec, ("PodCIDR", "podCIDR"), ("PodCIDRs", "podCIDRs"), ("ProviderID", "providerID"))
     _pods(page, page.listed("/api/v1/pods", fieldSelector=_ACTIVE.format(meta["name"])), status)
     if events:
         page.events(node, uid="")

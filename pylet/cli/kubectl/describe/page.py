@@ -42,6 +42,12 @@ class Page:
         if namespace:
             self.write(f"Namespace:\t{obj['metadata'].get('namespace', '')}")
 
+    def fields(self, source: Object, *named: tuple[str, str], level: int = 0) -> None:
+        """The fields that are set, of these: (title, name). A list is one line."""
+        for title, name in named:
+            if value := source.get(name):
+                self.write(f"{title}:\t{','.join(value) if isinstance(value, list) else value}", level)
+
     def labelled(self, obj: Object) -> None:
         self.labels("Labels", obj["metadata"].get("labels"))
         self.annotations("Annotations", obj["metadata"].get("annotations"))

@@ -11,13 +11,12 @@ def describe(page: Page, pod: Object, *, events: bool) -> None:
     page.head(pod)
     if "priority" in spec:
         page.write(f"Priority:\t{spec['priority']}")
-    for title, field in (
+    page.fields(
+        spec,
         ("Priority Class Name", "priorityClassName"),
         ("Runtime Class Name", "runtimeClassName"),
         ("Service Account", "serviceAccountName"),
-    ):
-        if spec.get(field):
-            page.write(f"{title}:\t{spec[field]}")
+    )
     node = spec.get("nodeName")
     page.write(f"Node:\t{node}/{status.get('hostIP', '')}" if node else "Node:\t<none>")
     if status.get("startTime"):
@@ -29,15 +28,11 @@ def describe(page: Page, pod: Object, *, events: bool) -> None:
         page.write(f"Termination Grace Period:\t{meta.get('deletionGracePeriodSeconds', 0)}s")
     else:
         page.write(f"Status:\t{phase}")
-    for title, field in (("Reason", "reason"), ("Message", "message")):
-        if status.get(field):
-            page.write(f"{title}:\t{status[field]}")
-    if profile := dig(spec, "securityContext", "seccompProfile"):
-        page.write(f"SeccompProfile:\t{profile['type']}")
+    page.fields(status, ("Reason", "reason"), ("Message", "message"))
+    page.fields(dig(spec, "securityContext", "seccompProfile", default={}), ("SeccompProfile", "type"))
     _addresses(page, status)
     page.controlled_by(pod)
-    if status.get("nominatedNodeName"):
-        page.write(f"NominatedNodeName:\t{status['nominatedNodeName']}")
+    page.fields(status, ("NominatedNodeName", "nominatedNodeName"))
     for title, field in (
         ("Init Containers", "initContainers"),
         ("Containers", "containers"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pylet.api import quantity
@@ -24,45 +24,49 @@ def containers(
 
 
 def _container(page: Page, container: Object, status: Object | None, pod: Object | None) -> None:
-    def write(text: str, level: int = 2) -> None:
-        page.write(text, level)
-
     if status is not None:
-        write(f"Container ID:\t{status.get('containerID', '')}")
-    write(f"Image:\t{container.get('image', '')}")
+        page.write(f"Container ID:\t{status.get('containerID', '')}", 2)
+    page.write(f"Image:\t{container.get('image', '')}", 2)
     if status is not None:
-        write(f"Image ID:\t{status.get('imageID', '')}")
-    ports = container.get("ports") or ()
-    named = [f"{p['containerPort']}/{p['protocol']}" + (f" ({p['name']})" if p.get("name") else "") for p in ports]
-    hosts = [f"{p.get('hostPort', 0)}/{p['protocol']}" + (f" ({p['name']})" if p.get("name") else "") for p in ports]
-    write(f"{'Ports' if len(ports) > 1 else 'Port'}:\t{', '.join(named) or '<none>'}")
-    write(f"{'Host Ports' if len(ports) > 1 else 'Host Port'}:\t{', '.join(hosts) or '<none>'}")
-    if profile := dig(container, "securityContext", "seccompProfile"):
-        write(f"SeccompProfile:\t{profile['type']}")
-    for title, field in (("Command", "command"), ("Args", "args")):
-        if container.get(field):
-            write(f"{title}:")
-            for line in (line for word in container[field] for line in word.split("\n")):
-                write(line, 3)
+        page.write(f"Image ID:\t{status.get('imageID', '')}", 2)
+    _ports(page, "Port", "containerPort", container)
+    _ports(page, "Host Port", "hostPort", container)
+    profile = dig(container, "securityContext", "seccompProfile", default={})
+    page.fields(profile, ("SeccompProfile", "type"), level=2)
+    for title, words in (("Command", container.get("command")), ("Args", container.get("args"))):
+        _block(page, title, (line for word in words or () for line in word.split("\n")))
     if status is not None:
         _status(page, status)
-    for title, field in (("Limits", "limits"), ("Requests", "requests")):
-        amounts = dig(container, "resources", field, default={})
-        if amounts:
-            write(f"{title}:")
-        for name, amount in sorted(amounts.items()):
-            write(f"{name}:\t{amount}", 3)
-    probes = (("Liveness", "livenessProbe"), ("Readiness", "readinessProbe"), ("Startup", "startupProbe"))
-    for title, field in probes:
-        if container.get(field):
-            write(f"{title}:\t{_probe(container[field])}")
+    for title in ("Limits", "Requests"):
+        amounts = dig(container, "resources", title.lower(), default={})
+        _block(page, title, (f"{name}:\t{amount}" for name, amount in sorted(amounts.items())))
+    for title in ("Liveness", "Readiness", "Startup"):
+        if probe := container.get(f"{title.lower()}Probe"):
+            page.write(f"{title}:\t{_probe(probe)}", 2)
     _environment(page, container, pod)
     mounts = sorted(container.get("volumeMounts") or (), key=lambda mount: str(mount["mountPath"]))
-    write(f"Mounts:{'' if mounts else chr(9) + '<none>'}")
-    for mount in mounts:
-        flags = ["ro" if mount.get("readOnly") else "rw"]
-        flags += [f"path={json.dumps(mount['subPath'])}"] if mount.get("subPath") else []
-        write(f"{mount['mountPath']} from {mount['name']} ({','.join(flags)})", 3)
+    _block(page, "Mounts", map(_mount, mounts), none="\t<none>")
+
+
+def _block(page: Page, title: str, lines: Iterable[str], *, none: str = "") -> None:
+    """A title with lines below it; without any the title with `none`, or nothing."""
+    lines = list(lines)
+    if lines or none:
+        page.write(f"{title}:{'' if lines else none}", 2)
+    for line in lines:
+        page.write(line, 3)
+
+
+def _ports(page: Page, title: str, field: str, container: Object) -> None:
+    ports = container.get("ports") or ()
+    shown = [f"{p.get(field, 0)}/{p['protocol']}" + (f" ({p['name']})" if p.get("name") else "") for p in ports]
+    page.write(f"{title}{'s' if len(ports) > 1 else ''}:\t{', '.join(shown) or '<none>'}", 2)
+
+
+def _mount(mount: Object) -> str:
+    flags = ["ro" if mount.get("readOnly") else "rw"]
+    flags += [f"path={json.dumps(mount['subPath'])}"] if mount.get("subPath") else []
+    return f"{mount['mountPath']} from {mount['name']} ({','.join(flags)})"
 
 
 def _status(page: Page, status: Object) -> None:
@@ -82,18 +86,14 @@ def _state(page: Page, title: str, state: Object) -> None:
         write(f"Started:\t{when(running.get('startedAt'))}")
     elif ended := state.get("terminated"):
         page.write(f"{title}:\tTerminated", 2)
-        for name, field in (("Reason", "reason"), ("Message", "message")):
-            if ended.get(field):
-                write(f"{name}:\t{ended[field]}")
+        page.fields(ended, ("Reason", "reason"), ("Message", "message"), level=3)
         write(f"Exit Code:\t{ended.get('exitCode', 0)}")
-        if ended.get("signal"):
-            write(f"Signal:\t{ended['signal']}")
+        page.fields(ended, ("Signal", "signal"), level=3)
         write(f"Started:\t{when(ended.get('startedAt'))}")
         write(f"Finished:\t{when(ended.get('finishedAt'))}")
     else:
         page.write(f"{title}:\tWaiting", 2)
-        if reason := dig(state, "waiting", "reason"):
-            write(f"Reason:\t{reason}")
+        page.fields(state.get("waiting") or {}, ("Reason", "reason"), level=3)
 
 
 def _probe(probe: Object) -> str:
@@ -190,14 +190,12 @@ def template(page: Page, found: Object) -> None:
     page.labels("  Labels", meta.get("labels"))
     if meta.get("annotations"):
         page.annotations("  Annotations", meta["annotations"])
-    if spec.get("serviceAccountName"):
-        page.write(f"Service Account:\t{spec['serviceAccountName']}", 1)
+    page.fields(spec, ("Service Account", "serviceAccountName"), level=1)
     if spec.get("initContainers"):
         containers(page, "Init Containers", spec["initContainers"], (), pod=None, space="  ")
     containers(page, "Containers", spec["containers"], (), pod=None, space="  ")
     volumes.write(page, spec.get("volumes") or (), "  ")
-    if spec.get("priorityClassName"):
-        page.write(f"Priority Class Name:\t{spec['priorityClassName']}", 1)
+    page.fields(spec, ("Priority Class Name", "priorityClassName"), level=1)
     page.labels("  Node-Selectors", spec.get("nodeSelector"))
     tolerations(page, "  Tolerations", spec.get("tolerations") or ())
 

@@ -1,5 +1,6 @@
 """The description of a Service."""
 
+from pylet.api.backends import SERVICE_NAME
 from pylet.api.object import Object, dig
 from pylet.cli.kubectl.describe.page import Page
 
@@ -13,36 +14,33 @@ def describe(page: Page, service: Object, *, events: bool) -> None:
     selector = ",".join(f"{key}={value}" for key, value in sorted((spec.get("selector") or {}).items()))
     page.write(f"Selector:\t{selector or '<none>'}")
     page.write(f"Type:\t{spec.get('type', '')}")
-    if spec.get("ipFamilyPolicy"):
-        page.write(f"IP Family Policy:\t{spec['ipFamilyPolicy']}")
+    page.fields(spec, ("IP Family Policy", "ipFamilyPolicy"))
     page.write(f"IP Families:\t{','.join(spec.get('ipFamilies') or ()) or '<none>'}")
     page.write(f"IP:\t{spec.get('clusterIP', '')}")
     page.write(f"IPs:\t{','.join(spec.get('clusterIPs') or ()) or '<none>'}")
-    if spec.get("externalIPs"):
-        page.write(f"External IPs:\t{','.join(spec['externalIPs'])}")
-    for title, field in (("Desired LoadBalancer IP", "loadBalancerIP"), ("External Name", "externalName")):
-        if spec.get(field):
-            page.write(f"{title}:\t{spec[field]}")
+    page.fields(
+        spec,
+        ("External IPs", "externalIPs"),
+        ("Desired LoadBalancer IP", "loadBalancerIP"),
+        ("External Name", "externalName"),
+    )
     if ingress := dig(service, "status", "loadBalancer", "ingress"):
         page.write(f"LoadBalancer Ingress:\t{', '.join(i.get('ip') or i.get('hostname', '') for i in ingress)}")
     slices = page.listed(
         f"/apis/discovery.k8s.io/v1/namespaces/{meta['namespace']}/endpointslices",
-        labelSelector=f"kubernetes.io/service-name={meta['name']}",
+        labelSelector=f"{SERVICE_NAME}={meta['name']}",
     )
     for port in spec.get("ports") or ():
         _port(page, port, slices)
     page.write(f"Session Affinity:\t{spec.get('sessionAffinity', '')}")
-    for title, field in (
+    page.fields(
+        spec,
         ("External Traffic Policy", "externalTrafficPolicy"),
         ("Internal Traffic Policy", "internalTrafficPolicy"),
         ("HealthCheck NodePort", "healthCheckNodePort"),
-    ):
-        if spec.get(field):
-            page.write(f"{title}:\t{spec[field]}")
-    if spec.get("loadBalancerSourceRanges"):
-        page.write(f"LoadBalancer Source Ranges:\t{','.join(spec['loadBalancerSourceRanges'])}")
-    if spec.get("trafficDistribution"):
-        page.write(f"Traffic Distribution:\t{spec['trafficDistribution']}")
+        ("LoadBalancer Source Ranges", "loadBalancerSourceRanges"),
+        ("Traffic Distribution", "trafficDistribution"),
+    )
     if events:
         page.events(service)
 
@@ -51,8 +49,7 @@ def _port(page: Page, port: Object, slices: list[Object]) -> None:
     name, protocol = port.get("name") or "<unset>", port.get("protocol", "TCP")
     page.write(f"Port:\t{name}\t{port['port']}/{protocol}")
     page.write(f"TargetPort:\t{port.get('targetPort', port['port'])}/{protocol}")
-    if port.get("appProtocol"):
-        page.write(f"AppProtocol:\t{port['appProtocol']}")
+    page.fields(port, ("AppProtocol", "appProtocol"))
     if port.get("nodePort"):
         page.write(f"NodePort:\t{name}\t{port['nodePort']}/{protocol}")
     page.write(f"Endpoints:\t{endpoints(slices, port.get('name', ''))}")
