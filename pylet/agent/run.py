@@ -14,7 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import asdict
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from pylet.agent import remembered
@@ -35,7 +35,7 @@ from pylet.agent.offline.endpoints import Corrections
 from pylet.agent.offline.memory import DiskMemory
 from pylet.agent.offline.vault import Vault
 from pylet.agent.site import Api, Site, Unusable, insist
-from pylet.agent.slim import SLIM
+from pylet.agent.slim import slim
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.aio.memory import keep_small
@@ -52,9 +52,6 @@ from pylet.client.informer import Informers, Selection
 from pylet.client.interface import Client, Unreachable
 from pylet.client.servers import Servers, api_servers
 from pylet.client.view import age
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +96,7 @@ async def serve(config: AgentConfig) -> None:
         memory = DiskMemory(vault, clock)
         servers.learn(api_servers(memory.recall(Selection(ENDPOINT_SLICE)) or ()))
         group.create_task(memory.run())
-        corrections, tables = Corrections(), Informers(client, group, memory, SLIM)
+        corrections, tables = Corrections(), Informers(client, group, memory, slim(config.node_name))
         remembering = RememberingClient(client, memory, corrections, clock)
         api = Api(remembering, tables, credentials.ca, client.renewed, servers, tables)
 

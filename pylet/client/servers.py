@@ -9,7 +9,7 @@ from pylet.api.backends import SERVICE_NAME
 from pylet.api.object import Object
 from pylet.client.view import Entry, Table
 
-_NAMESPACE = "default"
+_NAMESPACE, _SERVICE = "default", "kubernetes"
 
 
 class Servers:
@@ -40,10 +40,10 @@ class Servers:
         """Learn from a table of EndpointSlices, now and whenever it changes."""
 
         def learn() -> None:
-            self.learn(api_servers(entry.object for entry in slices.in_namespace(_NAMESPACE).values()))
+            self.learn(api_servers(entry.object for entry in slices.with_label(SERVICE_NAME, _NAMESPACE, _SERVICE)))
 
         def changed(before: Entry | None, after: Entry | None) -> None:
-            if after is not None and after.key.namespace == _NAMESPACE:
+            if after is not None and (after.key.namespace, after.labels.get(SERVICE_NAME)) == (_NAMESPACE, _SERVICE):
                 learn()
 
         slices.listen(changed)
@@ -60,7 +60,7 @@ def api_servers(slices: Iterable[Object]) -> tuple[str, ...]:
     found = []
     for one in slices:
         meta = one["metadata"]
-        if meta["namespace"] != _NAMESPACE or (meta.get("labels") or {}).get(SERVICE_NAME) != "kubernetes":
+        if meta["namespace"] != _NAMESPACE or (meta.get("labels") or {}).get(SERVICE_NAME) != _SERVICE:
             continue
         ports = [port["port"] for port in one.get("ports") or () if port.get("name") == "https"]
         for endpoint in one.get("endpoints") or ():

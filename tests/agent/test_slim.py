@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from pylet.agent.proxy.model import Here, frontends
 from pylet.agent.slim import endpoint_slice, service
 
@@ -18,33 +20,80 @@ META: Any = {
 SERVICE: Any = {
     "kind": "Service",
     "metadata": META | {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}", "mine": "1"}},
-    "spec": {"clusterIPs": ["10.43.0.7"], "ports": [{"port": 80}], "type": "ClusterIP"},
+    "spec": {
+        "clusterIPs": ["10.43.0.7"],
+        "ipFamilies": ["IPv4"],
+        "internalTrafficPolicy": "Cluster",
+        "ports": [{"name": "http", "port": 80, "targetPort": 8080}],
+        "selector": {"app": "a"},
+        "sessionAffinity": "None",
+        "type": "ClusterIP",
+    },
+    "status": {"loadBalancer": {}},
 }
 ENDPOINT: Any = {
     "addresses": ["10.42.0.7"],
-    "conditions": {"ready": True},
+    "conditions": {"ready": True, "serving": True, "terminating": False},
     "nodeName": "n1",
     "zone": "a",
     "targetRef": {"kind": "Pod", "namespace": "x", "name": "web-1", "uid": "p"},
 }
+ELSEWHERE: Any = ENDPOINT | {"addresses": ["10.42.1.7"], "nodeName": "n2"}
+ENDING: Any = ELSEWHERE | {"conditions": {"ready": False, "serving": True, "terminating": True}}
 SLICE: Any = {
     "kind": "EndpointSlice",
-    "metadata": META | {"labels": {"kubernetes.io/service-name": "web"}, "ownerReferences": [{"uid": "u"}]},
+    "metadata": META | {"labels": {"kubernetes.io/service-name": "web", "app": "a"}, "ownerReferences": [{"uid": "u"}]},
     "addressType": "IPv4",
-    "ports": [{"port": 8080}],
-    "endpoints": [ENDPOINT],
+    "ports": [{"name": "http", "port": 8080}],
+    "endpoints": [ENDPOINT, ELSEWHERE, ENDING],
 }
 
 
-def test_what_is_kept_is_what_the_node_reads() -> None:
-    slim = service(SERVICE), endpoint_slice(SLICE)
-    assert frontends(slim[0], [slim[1]], Here("n1")) == frontends(SERVICE, [SLICE], Here("n1"))
-    assert slim[0]["metadata"] == {
-        "name": "web", "namespace": "x", "uid": "u", "resourceVersion": "7", "annotations": {"mine": "1"}
+def test_a_usual_service_is_little() -> None:
+    assert service(SERVICE) == {
+        "metadata": {"name": "web", "namespace": "x", "resourceVersion": "7"},
+        "spec": {"clusterIPs": ["10.43.0.7"], "ports": [{"name": "http", "port": 80}]},
+    }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"type": "NodePort", "externalTrafficPolicy": "Local", "internalTrafficPolicy": "Local"},
+        {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 7}}},
+        {"type": "LoadBalancer", "externalTrafficPolicy": "Cluster", "loadBalancerSourceRanges": ["10.0.0.0/8"]},
+        {"type": "ExternalName", "externalName": "a.example"},
+        {"externalIPs": ["192.0.2.7"]},
+    ],
+)
+def test_what_is_kept_makes_the_same_frontends(spec: Any) -> None:
+    ports = [{"name": "http", "port": 80, "targetPort": "web", "nodePort": 30080}]
+    asked = {**SERVICE, "spec": SERVICE["spec"] | {"ports": ports} | spec}
+    for endpoints in ([ENDPOINT, ELSEWHERE], [ENDING], []):
+        behind = {**SLICE, "endpoints": endpoints}
+        here = Here("n1", addresses=("192.0.2.1",), external_ips=True)
+        assert frontends(service(asked), [endpoint_slice("n1", behind)], here) == frontends(asked, [behind], here)
+
+
+def test_of_a_slice_those_endpoints_say_which_pod_they_are_that_are_here() -> None:
+    assert endpoint_slice("n1", SLICE) == {
+        "metadata": {
+            "name": "web", "namespace": "x", "resourceVersion": "7", "labels": {"kubernetes.io/service-name": "web"}
+        },
+        "addressType": "IPv4",
+        "ports": [{"name": "http", "port": 8080}],
+        "endpoints": [
+            {
+                "addresses": ["10.42.0.7"],
+                "nodeName": "n1",
+                "targetRef": {"kind": "Pod", "namespace": "x", "name": "web-1"},
+            },
+            {"addresses": ["10.42.1.7"], "nodeName": "n2"},
+            {"addresses": ["10.42.1.7"], "nodeName": "n2", "conditions": ENDING["conditions"]},
+        ],
     }  # fmt: skip
-    assert slim[1]["metadata"]["labels"] == SLICE["metadata"]["labels"]
-    assert slim[1]["endpoints"][0]["targetRef"] == {"kind": "Pod", "namespace": "x", "name": "web-1"}
 
 
 def test_a_slice_may_be_without_endpoints() -> None:
-    assert endpoint_slice({"metadata": META, "endpoints": None})["endpoints"] == []
+    assert endpoint_slice("n1", {"metadata": META, "endpoints": None})["endpoints"] == []

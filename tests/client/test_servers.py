@@ -76,6 +76,14 @@ async def test_what_is_learnt_comes_after_what_was_told_and_is_replaced() -> Non
     assert servers.urls == ("https://a", "https://192.0.2.9:6443"), "no endpoints are no news"
 
 
+def test_slices_of_other_services_are_not_even_read() -> None:
+    slices = Table(ENDPOINT_SLICE)
+    Servers("https://a").follow(slices)
+    for name in ("web", "kubernetes"):
+        slices.put(Entry.of(ENDPOINT_SLICE, endpoint_slice("192.0.2.1", name=name)))
+    assert [entry.key.name for entry in slices.entries.values() if entry._object is not None] == ["kubernetes"]
+
+
 class Api:
     """A server that says its name, and can be away."""
 
