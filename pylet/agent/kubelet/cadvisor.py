@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pylet.agent.kubelet.exposition import family, in_seconds
 from pylet.agent.kubelet.spec import all_containers, memory_bytes, milli_cpu
 from pylet.agent.kubelet.stats import NodeUse
+from pylet.agent.kubelet.usage import Usage
 
 
 def cadvisor_metrics(node: NodeUse) -> str:
@@ -43,6 +44,7 @@ def cadvisor_metrics(node: NodeUse) -> str:
             "Size of RSS in bytes.",
             [(labels, usage.rss_bytes, usage.at) for labels, usage in rows],
         ),
+        *_pressure(rows),
         *_filesystems(node),
         *_traffic(node),
         *_limits(node),
@@ -50,6 +52,20 @@ def cadvisor_metrics(node: NodeUse) -> str:
         *family("machine_memory_bytes", "gauge", "Amount of memory installed.", [({}, node.capacity_bytes, None)]),
     )
     return "\n".join(lines) + "\n"
+
+
+def _pressure(rows: list[tuple[dict[str, str], Usage]]) -> Iterator[str]:
+    waits = (("stalled", "full", "no tasks in the container could make progress"),
+             ("waiting", "some", "tasks in the container have waited"))  # fmt: skip
+    for resource, spoken in (("cpu", "CPU"), ("memory", "memory"), ("io", "IO")):
+        for wait, who, what in waits:
+            samples = [
+                (labels, found[who]["total"] / 1e6, usage.at)
+                for labels, usage in rows
+                if who in (found := usage.pressure.get(resource, {}))
+            ]
+            name = f"container_pressure_{resource}_{wait}_seconds_total"
+            yield from family(name, "counter", f"Total time duration {what} due to {spoken} congestion.", samples)
 
 
 def _filesystems(node: NodeUse) -> Iterator[str]:

@@ -7,14 +7,14 @@ never limits a pod as a whole and never removes its group.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pylet.cri.messages import LinuxResources
 
-_V2_CONTROLLERS = "+cpu +memory +pids +cpuset"
+_V2_CONTROLLERS = frozenset(("cpu", "cpuset", "hugetlb", "io", "memory", "pids"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,16 @@ class Cgroups:
         self._write("memory", group, "memory.limit_in_bytes", resources.memory_limit_in_bytes or -1)
         if self._limits_pids(group):
             self._write("pids", group, "pids.max", self.pids_limit)
+
+    def of_containers(self) -> Mapping[str, str]:
+        """What the group of each container has beside its limits, where the layout knows of it.
+
+        Memory that runs out ends all of a container, not one process of it; nothing is swapped out.
+        """
+        if not self._is_v2:
+            return {}
+        swap = {"memory.swap.max": "0"} if any(self.mounted.glob("*/memory.swap.max")) else {}
+        return {"memory.oom.group": "1", **swap}
 
     def remove(self, group: str) -> None:
         """Remove the group and what is below it, in every tree. Busy ones stay."""
@@ -83,8 +93,10 @@ class Cgroups:
     def _apply_v2(self, group: str, resources: LinuxResources) -> None:
         directory = self.mounted
         for part in group.strip("/").split("/"):
-            with contextlib.suppress(OSError):  # a controller the machine does not have
-                (directory / "cgroup.subtree_control").write_text(_V2_CONTROLLERS)
+            control = directory / "cgroup.subtree_control"
+            for controller in _words(directory / "cgroup.controllers") & _V2_CONTROLLERS - _words(control):
+                with contextlib.suppress(OSError):  # one that cannot be had leaves the others
+                    control.write_text(f"+{controller}")
             directory /= part
             directory.mkdir(exist_ok=True)
         (directory / "cpu.weight").write_text(str(weight(resources.cpu_shares)))
@@ -99,8 +111,12 @@ class Cgroups:
 
 
 def weight(shares: int) -> int:
-    """Shares of v1 as a weight of v2: a curve through both least values, both greatest and both defaults."""
-    if shares <= 2:
-        return 1
-    power = math.log2(min(shares, 262_144))
-    return min(10_000, math.ceil(10 ** ((power * power + 125 * power) / 612 - 7 / 34)))
+    """Shares of v1 as a weight of v2: a line through both least and both greatest values."""
+    return 1 + (min(max(shares, 2), 262_144) - 2) * 9999 // 262_142
+
+
+def _words(file: Path) -> set[str]:
+    try:
+        return set(file.read_text().split())
+    except OSError:
+        return set()

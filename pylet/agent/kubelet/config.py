@@ -154,7 +154,13 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
 def _resources(pod: Object, container: Object, extras: Extras, settings: Settings) -> LinuxResources:
     found = container_resources(pod, container, settings.memory_bytes)
     quota = -1 if extras.has_own_cpus else found.cpu_quota  # who is alone on its CPUs is not held back there
-    return replace(found, cpu_quota=quota, cpuset_cpus=extras.cpus, cpuset_mems=extras.memory_nodes)
+    return replace(
+        found,
+        cpu_quota=quota,
+        cpuset_cpus=extras.cpus,
+        cpuset_mems=extras.memory_nodes,
+        unified=settings.container_cgroup,
+    )
 
 
 def _annotations(pod: Object, container: Object, restarts: int) -> dict[str, str]:

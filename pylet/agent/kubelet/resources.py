@@ -62,12 +62,13 @@ def tier_shares(pods: Iterable[Object], milli_cpus: int) -> dict[str, int]:
 
 
 def container_resources(pod: Object, container: Object, capacity_bytes: int) -> LinuxResources:
-    limit = milli_cpu(container, "limits")
+    """What it does not limit itself is limited as the whole pod is."""
+    limit = milli_cpu(container, "limits") or milli_cpu(pod["spec"], "limits")
     return LinuxResources(
         cpu_period=PERIOD_MICROS,
         cpu_quota=quota(limit),
         cpu_shares=shares(milli_cpu(container, "requests") or limit),
-        memory_limit_in_bytes=memory_bytes(container, "limits"),
+        memory_limit_in_bytes=memory_bytes(container, "limits") or memory_bytes(pod["spec"], "limits"),
         oom_score_adj=oom_score_adj(pod, container, capacity_bytes),
     )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,6 +18,8 @@ class Settings:
     """Where pods' volumes and files live (`/var/lib/kubelet`)."""
     log_root: Path = Path("/var/log/pods")
     cgroup_root: str = "/"
+    container_cgroup: Mapping[str, str] = field(default_factory=dict)
+    """Files of cgroup v2 that each container has so, beside its limits."""
     cluster_dns: str = ""
     cluster_domain: str = "cluster.local"
     host_nameservers: tuple[str, ...] = ()

@@ -166,7 +166,9 @@ def _use(key: str, usage: Usage, rates: Rates, capacity_bytes: int | None = None
         "pageFaults": usage.page_faults,
         "majorPageFaults": usage.major_page_faults,
     }
-    return {
-        name: {"time": at, **{field_name: value for field_name, value in values.items() if value is not None}}
-        for name, values in (("cpu", cpu), ("memory", memory))
+    told: tuple[tuple[str, Object], ...] = (("cpu", cpu), ("memory", memory), ("io", {}))
+    found = {
+        name: {key: value for key, value in (*values.items(), ("psi", usage.pressure.get(name))) if value is not None}
+        for name, values in told
     }
+    return {name: {"time": at, **values} for name, values in found.items() if values or name != "io"}

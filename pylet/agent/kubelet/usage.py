@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+
+Pressure = Mapping[str, Mapping[str, Mapping[str, float]]]
+"""How long "some" or all ("full") processes waited for "cpu", "memory" and "io": of late, and in `total` (µs)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class Usage:
     rss_bytes: int | None = None
     page_faults: int | None = None
     major_page_faults: int | None = None
+    pressure: Pressure = field(default_factory=dict)
 
 
 def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
@@ -37,7 +42,23 @@ def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
         rss, inactive = stat.get("total_rss"), stat.get("total_inactive_file", 0)
     working_set = None if used is None else max(0, used - inactive)
     faults, major = stat.get("total_pgfault", stat.get("pgfault")), stat.get("total_pgmajfault", stat.get("pgmajfault"))
-    return Usage(at, cpu, used, working_set, rss, faults, major)
+    return Usage(at, cpu, used, working_set, rss, faults, major, read_pressure(mounted, group))
+
+
+def read_pressure(mounted: Path, group: str) -> Pressure:
+    """Nothing on v1 or where the kernel does not count it."""
+    found = {}
+    for resource in ("cpu", "memory", "io"):
+        with suppress(OSError):
+            lines = (mounted / group.lstrip("/") / f"{resource}.pressure").read_text().splitlines()
+            found[resource] = {who: _stalled(values) for who, *values in map(str.split, lines)}
+    return found
+
+
+def _stalled(values: list[str]) -> dict[str, float]:
+    """Of a line `some avg10=0.12 … total=345`."""
+    pairs = (value.split("=") for value in values)
+    return {name: int(value) if name == "total" else float(value) for name, value in pairs}
 
 
 @dataclass(frozen=True, slots=True)

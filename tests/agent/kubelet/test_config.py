@@ -40,6 +40,11 @@ def test_a_container_without_a_request_weighs_what_it_may_use() -> None:
     assert (found.cpu_shares, found.cpu_quota, found.memory_limit_in_bytes) == (2048, 200_000, 64 << 20)
 
 
+def test_a_container_without_limits_has_those_of_its_pod() -> None:
+    found = container_resources(pod(resources={"limits": {"cpu": "1", "memory": "64Mi"}}), sized(cpu="500m"), 4 * GIB)
+    assert (found.cpu_shares, found.cpu_quota, found.memory_limit_in_bytes) == (512, 100_000, 64 << 20)
+
+
 @pytest.mark.parametrize(
     ("of", "name", "expected"),
     [
@@ -86,14 +91,19 @@ def test_cgroups_are_made_limited_and_removed(tmp_path: Path, is_v2: bool) -> No
     for tree in ("cpu", "memory"):
         (tmp_path / tree).mkdir()
     if is_v2:
-        (tmp_path / "cgroup.controllers").touch()
+        (tmp_path / "cgroup.controllers").write_text("cpu memory pids misc")
+        (tmp_path / "system.slice").mkdir()
+        (tmp_path / "system.slice/memory.swap.max").touch()
     cgroups = Cgroups(mounted=tmp_path)
     cgroups.apply(group, LinuxResources(cpu_period=100_000, cpu_quota=50_000, cpu_shares=512))
     written = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("podu1/*")}
     if is_v2:
         top = group.lstrip("/")
-        assert written == {f"{top}/cpu.weight": "59", f"{top}/cpu.max": "50000 100000", f"{top}/memory.max": "max"}
+        assert written == {f"{top}/cpu.weight": "20", f"{top}/cpu.max": "50000 100000", f"{top}/memory.max": "max"}
+        assert (tmp_path / "cgroup.subtree_control").read_text() in ("+cpu", "+memory", "+pids")
+        assert cgroups.of_containers() == {"memory.oom.group": "1", "memory.swap.max": "0"}
     else:
+        assert cgroups.of_containers() == {}
         assert written == {
             f"cpu{group}/cpu.shares": "512",
             f"cpu{group}/cpu.cfs_period_us": "100000",

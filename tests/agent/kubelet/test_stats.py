@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
         new / "g/cpu.stat": "usage_usec 7\n",
         new / "g/memory.current": "100",
         new / "g/memory.stat": "anon 60\ninactive_file 30\npgfault 3\n",
+        new / "p/io.pressure": "some avg10=0.00 avg60=1.50 avg300=0.10 total=9\n",
     }.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
@@ -61,3 +63,19 @@ def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
     assert read_usage(old, "/g", NOW) == wanted
     assert read_usage(new, "/g", NOW) == wanted
     assert read_usage(old, "/none", NOW) == Usage(NOW)
+    assert read_usage(new, "/p", NOW).pressure == {
+        "io": {"some": {"avg10": 0, "avg60": 1.5, "avg300": 0.1, "total": 9}}
+    }
+
+
+def test_pressure_is_told_where_the_kernel_counts_it() -> None:
+    waited = {"avg10": 0.0, "avg60": 1.5, "avg300": 0.1, "total": 2_500_000}
+    psi = {"some": waited, "full": {**waited, "total": 0}}
+    under = replace(node(), pods=(PodUse(pod(), Usage(NOW, 1, 2, pressure={"cpu": psi, "io": psi}), ()),))
+    [told] = summary(under, Rates())["pods"]
+    assert (told["cpu"]["psi"], told["io"]["psi"], told["memory"].get("psi")) == (psi, psi, None)
+    assert "io" not in summary(node(), Rates())["node"]
+    text = cadvisor_metrics(under)
+    assert "container_pressure_cpu_waiting_seconds_total{" in text
+    assert "} 2.5 1767" in text
+    assert "container_pressure_memory" not in text
