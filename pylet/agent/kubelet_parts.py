@@ -17,6 +17,7 @@ from pylet.agent.kubelet.access import Access
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.claims.registration import PLUGIN_TYPE as DRA_PLUGIN
 from pylet.agent.kubelet.claims.registration import Drivers
+from pylet.agent.kubelet.counted import counted
 from pylet.agent.kubelet.credentials import Keys, Provider, Token
 from pylet.agent.kubelet.devices.registration import PLUGIN_TYPE as DEVICE_PLUGIN
 from pylet.agent.kubelet.http import KubeletServer
@@ -49,6 +50,7 @@ from pylet.api.object import Key, Object, dig
 from pylet.client.interface import Client
 from pylet.client.view import Entry
 from pylet.cri.grpc import GrpcRuntime
+from pylet.cri.interface import Runtime
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.placement.placing import Placement
@@ -64,20 +66,19 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
     kubelet_dir = config.kubelet_root
     kubelet_dir.mkdir(parents=True, exist_ok=True)
     socket_path = config.container_runtime_endpoint.removeprefix("unix://")
-    runtime = GrpcRuntime(socket_path)
+    containerd = GrpcRuntime(socket_path)
+    runtime = counted(containerd)
     identity = Identity(config.node_name, site.addresses, config.kubelet_port, config.node_label, config.node_taint)
     reporter = NodeReporter(api.client, runtime, clock, config.data_dir, lambda: identity)
     reporter.config = kubelet = _kubelet_config(config.kubelet_config)
     try:
         machine = read_machine(config.data_dir)
-        cgroups = Cgroups(config.cgroup_root, pids_limit=kubelet.pod_pids_limit)
         settings = Settings(
             node_name=config.node_name,
             host_ips=site.addresses,
             root=kubelet_dir,
             log_root=config.pod_log_dir,
             cgroup_root=config.cgroup_root,
-            container_cgroup=cgroups.of_containers(),
             cluster_dns=cluster.cluster_dns,
             cluster_domain=cluster.cluster_domain,
             host_nameservers=site.nameservers,
@@ -91,6 +92,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             seccomp_default=kubelet.seccomp_default,
         )
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
+        cgroups = Cgroups(config.cgroup_root, pids_limit=kubelet.pod_pids_limit)
         manifests = kubelet.static_pod_path or _MANIFESTS
         static = StaticPods(
             api.client,
@@ -150,10 +152,10 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             services.notify("READY=1")
             log.info("node %s (%s) runs", config.node_name, " and ".join(site.addresses))
     finally:
-        await runtime.close()
+        await containerd.close()
 
 
-async def _serve(site: Site, runtime: GrpcRuntime, pods: Pods, settings: Settings, meter: Meter) -> None:
+async def _serve(site: Site, runtime: Runtime, pods: Pods, settings: Settings, meter: Meter) -> None:
     """Get a serving certificate, then serve with it, anew with each renewed one."""
     config, api, credentials, clock = site.config, site.api, site.credentials, site.clock
     names = (config.node_name, *settings.host_ips)
@@ -191,6 +193,11 @@ async def _serve(site: Site, runtime: GrpcRuntime, pods: Pods, settings: Setting
         settings=settings,
         meter=meter,
         probes=pods.probes_asked,
+        doing=pods.doing,
+        lifetimes=lambda: {
+            whose: (certificate.read(pair.certificate).end - clock.now()).total_seconds()
+            for whose, pair in (("client", credentials.client), ("server", credentials.serving))
+        },
         address=config.bind_address,
         port=config.kubelet_port,
     )

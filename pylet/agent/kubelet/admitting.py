@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pylet.agent.kubelet import admission
+from pylet.agent.kubelet import admission, counters
 from pylet.agent.kubelet.preemption import PREEMPTED, NoVictims, Shortage, victims
 from pylet.agent.kubelet.starting import Node
 from pylet.api.kinds.node import KIND as NODE
@@ -41,6 +41,7 @@ async def _make_room(
         words = "Unexpected error while attempting to recover from admission failure: "
         words += f"preemption: error finding a set of pods to preempt: {none}"
         return "UnexpectedAdmissionError", words
+    counters.PREEMPTIONS.add(short[0].resource)
     for victim in leaving:
         node.recorder.tell(victim, "Warning", PREEMPTED.reason, PREEMPTED.message)
     await node.end_all(leaving, PREEMPTED)

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from pylet.agent.kubelet import eviction, storage_limits
+from pylet.agent.kubelet import counters, eviction, storage_limits
 from pylet.agent.kubelet.eviction import ContainerLoad, Observation, PodLoad, Policy, State, Threshold
 from pylet.agent.kubelet.image_gc import ImageGc
 from pylet.agent.kubelet.machine import read_load
@@ -28,6 +28,8 @@ from pylet.cri.interface import CriError
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 10.0
+_LIMITS = {"Usage": "emptydirfs.limit", "Pod": "ephemeralpodfs.limit", "Container": "ephemeralcontainerfs.limit"}
+"""What a message of `storage_limits` begins with → the signal that counts it."""
 _OVER = ("Succeeded", "Failed")
 
 Evict = Callable[[str, Ending], bool]
@@ -103,7 +105,8 @@ class Evicting:
         loads = [_load(pod, by_uid.get(uid_of(pod))) for pod in self._active()]
         for load in eviction.ranked(loads, threshold.resource):
             words = eviction.message(load, threshold.resource, self._state.acting, seen)
-            if self._end(load.pod, words, eviction.grace_seconds(self.policy, threshold, load.pod), disrupts=True):
+            grace = eviction.grace_seconds(self.policy, threshold, load.pod)
+            if self._end(load.pod, words, grace, threshold.signal, disrupts=True):
                 return
         log.warning("no pod is left to evict for %s", threshold.signal)
 
@@ -115,13 +118,14 @@ class Evicting:
         ended = False
         for pod in limited:
             if uid_of(pod) in kept and (words := storage_limits.exceeded(pod, kept[uid_of(pod)])):
-                ended |= self._end(pod, words, 1)
+                ended |= self._end(pod, words, 1, _LIMITS[words.split()[0]])
         return ended
 
-    def _end(self, pod: Object, words: str, grace_seconds: int, *, disrupts: bool = False) -> bool:
+    def _end(self, pod: Object, words: str, grace_seconds: int, signal: str, *, disrupts: bool = False) -> bool:
         ending = Ending(eviction.REASON, words, grace_seconds, words if disrupts else "")
         if not self.evict(uid_of(pod), ending):
             return False
+        counters.EVICTIONS.add(signal)
         log.warning("evicting pod %s: %s", key_of(pod), words)
         self.recorder.tell(pod, "Warning", eviction.REASON, words)
         return True

@@ -12,19 +12,21 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import web
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.access import Access, Denied
 from pylet.agent.kubelet.cadvisor import cadvisor_metrics
 from pylet.agent.kubelet.labels import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID
 from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.logs import BadLogOptions, LogOptions, read
 from pylet.agent.kubelet.metering import Meter
-from pylet.agent.kubelet.own_metrics import kubelet_metrics, probe_metrics
+from pylet.agent.kubelet.own_metrics import Doing, kubelet_metrics, probe_metrics
 from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.settings import Settings, configuration
 from pylet.agent.kubelet.spec import find_container
@@ -65,6 +67,8 @@ class KubeletServer:
         settings: Settings,
         meter: Meter,
         probes: Callable[[], list[tuple[Object, str, str, str, int]]],
+        doing: Callable[[], Doing],
+        lifetimes: Callable[[], Mapping[str, float]],
         address: str | None,
         port: int,
     ) -> None:
@@ -75,6 +79,8 @@ class KubeletServer:
         self._configuration = configuration(settings)
         self._meter = meter
         self._probes = probes
+        self._doing = doing
+        self._lifetimes = lifetimes
         self._rates = Rates()
         self._address = address
         self._port = port
@@ -102,7 +108,7 @@ class KubeletServer:
             route, counts = _ROUTES.get(name, (None, ()))
             if route is None or len(arguments) not in counts:
                 raise Refused(404, "404 page not found")
-            return await route(self, request, *arguments)
+            return await self._counted(name, request, route(self, request, *arguments))
         except Refused as refused:
             return web.Response(status=refused.code, text=str(refused))
         except Denied as denied:
@@ -110,6 +116,17 @@ class KubeletServer:
         except CriError as failed:
             log.warning("%s %s: %s", request.method, request.path, failed)
             return web.Response(status=500, text=str(failed))
+
+    async def _counted(
+        self, name: str, request: web.BaseRequest, answer: Awaitable[web.StreamResponse]
+    ) -> web.StreamResponse:
+        labels = request.method, name, "readwrite", str(name in _LASTING).lower()
+        counters.REQUESTS.add(*labels)
+        begin = self._clock.monotonic()
+        try:
+            return await answer
+        finally:
+            counters.REQUEST_SECONDS.observe(self._clock.monotonic() - begin, *labels)
 
     async def _healthz(self, request: web.BaseRequest, check: str = "") -> web.StreamResponse:
         return web.Response(text="ok")
@@ -138,6 +155,9 @@ class KubeletServer:
     async def _metrics(self, request: web.BaseRequest, which: str = "") -> web.StreamResponse:
         if which == "probes":
             text = probe_metrics(self._probes())
+        elif not which:
+            doing = replace(self._doing(), claims=await self._meter.claims(), lifetimes=self._lifetimes())
+            text = kubelet_metrics(await self._meter.read(), doing)
         elif which in _METRICS:
             text = _METRICS[which](await self._meter.read())
         else:
@@ -301,7 +321,8 @@ _ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], Sequence[
     "portForward": (KubeletServer._port_forward, (2, 3)),
 }
 """By the first part of the path: what answers, and how many more parts there may be."""
-_METRICS = {"": kubelet_metrics, "resource": resource_metrics, "cadvisor": cadvisor_metrics}
+_LASTING = ("exec", "attach", "portForward")
+_METRICS = {"resource": resource_metrics, "cadvisor": cadvisor_metrics}
 _SUBRESOURCES = {
     "pods": ("pods", "proxy"),
     "runningpods": ("pods", "proxy"),

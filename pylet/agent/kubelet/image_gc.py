@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from pylet.agent.kubelet import counters
 from pylet.aio.clock import Clock
 from pylet.cri.interface import CriError, Runtime
 from pylet.cri.messages import Container, Image
@@ -116,7 +117,7 @@ class ImageGc:
         images, now = await self._look()
         assert self._known is not None
         for image in too_old(images, self._known, self._policy, now):
-            await self._remove(image)
+            await self._remove(image, "age")
         capacity, available, _, _ = await self._filesystem()
         wanted = to_free(capacity, available, self._policy)
         if wanted:
@@ -151,15 +152,16 @@ class ImageGc:
             since = self._known[image.id].since
             if since != _EVER and now - since < self._policy.minimum_age:
                 continue
-            freed += image.size if await self._remove(image) else 0
+            freed += image.size if await self._remove(image, "space") else 0
         return freed
 
-    async def _remove(self, image: Image) -> bool:
+    async def _remove(self, image: Image, why: str) -> bool:
         try:
             await self._runtime.remove_image(image.id)
         except CriError as failed:
             log.warning("remove image %s: %s", image.id, failed)
             return False
+        counters.IMAGES_REMOVED.add(why)
         log.info("removed unused image %s (%d bytes)", next(iter(image.repo_tags), image.id), image.size)
         assert self._known is not None
         self._known.pop(image.id, None)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.keyring import Credential
 from pylet.agent.kubelet.pull_records import Lookup, PullRecords
@@ -115,9 +116,11 @@ class Images:
         finally:
             del self._pulling[reference, credentials]
         done.set_result(pulled)
-        took = _go_seconds(self._clock.monotonic() - begin)
+        seconds = self._clock.monotonic() - begin
+        took = _go_seconds(seconds)
         present = await self._runtime.image_status(reference)
         size = present.size if present is not None else 0
+        counters.PULLS.observe(seconds, counters.image_size(size))
         words = f'Successfully pulled image "{image}" in {took} ({took} including waiting). Image size: {size} bytes.'
         tell("Normal", "Pulled", words)
         return pulled

@@ -74,6 +74,17 @@ class Meter:
             images_bytes=sum(filesystem.used_bytes or 0 for filesystem in images),
         )
 
+    async def claims(self) -> dict[tuple[str, str], VolumeUsage]:
+        """How full the volumes of claims are that pods use, by namespace and name."""
+        found = {}
+        for pod in self._pods():
+            names = {v["name"]: dig(v, "persistentVolumeClaim", "claimName") for v in pod["spec"].get("volumes") or ()}
+            if any(names.values()):
+                for name, used in (await self._volumes_of(uid_of(pod))).items():
+                    if names.get(name):
+                        found[pod["metadata"]["namespace"], str(names[name])] = used
+        return found
+
     async def image_filesystem(self) -> Filesystem:
         """Where images and writable layers are; the kubelet's own where nobody says. Raises: CriError."""
         for filesystem in await self._runtime.image_filesystems():

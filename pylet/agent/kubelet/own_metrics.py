@@ -1,12 +1,43 @@
-"""`/metrics` and `/metrics/probes`: what this kubelet has to do, and did. Pure."""
+"""`/metrics` and `/metrics/probes`: what this kubelet has to do, and did. Pure.
+
+Source: upstream `pkg/kubelet/metrics/metrics.go`, `pkg/kubelet/metrics/collectors/volume_stats.go`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from pylet.agent.kubelet import counters
+from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.exposition import Sample, family
+from pylet.agent.kubelet.spec import ephemeral_containers
 from pylet.agent.kubelet.stats import NodeUse
-from pylet.api.object import Object
+from pylet.agent.kubelet.volumes.usage import Usage
+from pylet.api.object import Object, conditions_of, dig
+from pylet.version import KUBERNETES, VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What this kubelet has to do at the moment.
+
+    `pods` are all that are bound to the node; `claims` is how full each claim's volume is, by namespace and name;
+    `lifetimes` is how many seconds the "client" and the "server" certificate are good for.
+    """
+
+    pods: Sequence[Object]
+    workers: int
+    cgroup_version: int
+    claims: Mapping[tuple[str, str], Usage] = field(default_factory=dict)
+    lifetimes: Mapping[str, float] = field(default_factory=dict)
+    relisted_at: float = 0.0
+    own_cpus: Mapping[int, int] | None = None
+    """How many CPUs of each NUMA node containers have to themselves, where they can."""
+    shared_cpus: int = 0
+    devices_claimed: Mapping[str, int] = field(default_factory=dict)
+    """How many ResourceClaims are in use, by driver; "<any>" is all."""
 
 
 def probe_metrics(asked: Iterable[tuple[Object, str, str, str, int]]) -> str:
@@ -20,24 +51,112 @@ def probe_metrics(asked: Iterable[tuple[Object, str, str, str, int]]) -> str:
     return "\n".join((*family("prober_probe_total", "counter", help_, samples), ""))
 
 
-def kubelet_metrics(node: NodeUse) -> str:
+def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
     """`/metrics`: how much this kubelet has to do."""
     containers = sum(len(use.containers) for use in node.pods)
+    active = [pod for pod in doing.pods if dig(pod, "status", "phase") not in TERMINAL]
+    pending = Counter(c.get("reason", "").lower() for pod in active for c in _of_type(pod, "PodResizePending"))
     lines = (
-        *family(
-            "kubelet_node_name", "gauge", "The node's name. The count is always 1.", [({"node": node.name}, 1, None)]
+        *_gauge("kubelet_node_name", "The node's name. The count is always 1.", {"node": node.name}, 1),
+        *_gauge("kubelet_running_pods", "Number of pods that have a running pod sandbox", {}, len(node.pods)),
+        *_gauge("kubelet_running_containers", "Containers by state.", {"container_state": "running"}, containers),
+        *_pods("kubelet_desired_pods", "Pods bound to this node.", doing.pods),
+        *_pods("kubelet_active_pods", "Those that hold something of it.", active),
+        *_gauge("kubelet_mirror_pods", "Pods that a file says.", {}, sum(map(_is_static, doing.pods))),
+        *_gauge(
+            "kubelet_working_pods",
+            "Pods that are worked on.",
+            {"config": "desired", "lifecycle": "sync", "static": ""},
+            doing.workers,
         ),
+        *_gauge(
+            "kubelet_managed_ephemeral_containers",
+            "Ephemeral containers in pods.",
+            {},
+            sum(len(ephemeral_containers(pod)) for pod in doing.pods),
+        ),
+        *_gauge("kubelet_cgroup_version", "cgroup version on the hosts.", {}, doing.cgroup_version),
+        *_gauge("kubelet_pleg_last_seen_seconds", "When containers were last listed.", {}, doing.relisted_at),
         *family(
-            "kubelet_running_containers",
+            "kubelet_pod_pending_resizes",
             "gauge",
-            "Number of containers currently running",
-            [({"container_state": "running"}, containers, None)],
+            "Resizes that wait.",
+            [({"reason": reason}, number, None) for reason, number in pending.items()],
         ),
+        *_gauge(
+            "kubelet_pod_in_progress_resizes",
+            "Resizes under way.",
+            {},
+            sum(bool(_of_type(pod, "PodResizeInProgress")) for pod in active),
+        ),
+        *(
+            line
+            for whose, seconds in doing.lifetimes.items()
+            for line in _gauge(
+                f"kubelet_certificate_manager_{whose}_ttl_seconds", "Until the certificate expires.", {}, int(seconds)
+            )
+        ),
+        *_placement(doing),
         *family(
-            "kubelet_running_pods",
+            "dra_resource_claims_in_use",
             "gauge",
-            "Number of pods that have a running pod sandbox",
-            [({}, len(node.pods), None)],
+            "ResourceClaims in use, by driver.",
+            [({"driver_name": name}, number, None) for name, number in doing.devices_claimed.items()],
         ),
+        *_volumes(doing.claims),
+        *counters.lines(),
+        *_gauge("kubernetes_build_info", "The version.", _version(), 1),
     )
     return "\n".join(lines) + "\n"
+
+
+def _gauge(name: str, help_: str, labels: Mapping[str, str], value: float) -> Iterator[str]:
+    return family(name, "gauge", help_, [(labels, value, None)])
+
+
+def _pods(name: str, help_: str, pods: Iterable[Object]) -> Iterator[str]:
+    found = Counter(_is_static(pod) for pod in pods)
+    samples: list[Sample] = [({"static": str(bool(is_)).lower()}, found[is_], None) for is_ in (False, True)]
+    return family(name, "gauge", help_, samples)
+
+
+def _is_static(pod: Object) -> bool:
+    return bool(dig(pod, "metadata", "annotations", default={}).get("kubernetes.io/config.source", "api") != "api")
+
+
+def _of_type(pod: Object, type_: str) -> list[Object]:
+    return [condition for condition in conditions_of(pod) if condition.get("type") == type_]
+
+
+def _placement(doing: Doing) -> Iterator[str]:
+    if doing.own_cpus is None:
+        return
+    own = sum(doing.own_cpus.values())
+    yield from _gauge("kubelet_cpu_manager_exclusive_cpu_allocation_count", "CPUs that somebody has alone.", {}, own)
+    yield from _gauge("kubelet_cpu_manager_shared_pool_size_millicores", "Of all others.", {}, doing.shared_cpus * 1000)
+    per_node: list[Sample] = [({"numa_node": str(node)}, number, None) for node, number in doing.own_cpus.items()]
+    yield from family("kubelet_cpu_manager_allocation_per_numa", "gauge", "CPUs that somebody has alone.", per_node)
+
+
+_OF_VOLUMES = (
+    ("capacity_bytes", "Capacity in bytes of the volume"),
+    ("available_bytes", "Number of available bytes in the volume"),
+    ("used_bytes", "Number of used bytes in the volume"),
+    ("inodes", "Maximum number of inodes in the volume"),
+    ("inodes_free", "Number of free inodes in the volume"),
+    ("inodes_used", "Number of used inodes in the volume"),
+)
+
+
+def _volumes(claims: Mapping[tuple[str, str], Usage]) -> Iterator[str]:
+    for name, help_ in _OF_VOLUMES:
+        samples: list[Sample] = [
+            ({"namespace": namespace, "persistentvolumeclaim": claim}, getattr(usage, name), None)
+            for (namespace, claim), usage in claims.items()
+        ]
+        yield from family(f"kubelet_volume_stats_{name}", "gauge", help_, samples)
+
+
+def _version() -> dict[str, str]:
+    major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
+    return {"git_version": VERSION, "major": major, "minor": minor}

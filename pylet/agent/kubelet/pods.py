@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.allocations import Allocations
@@ -22,6 +23,7 @@ from pylet.agent.kubelet.labels import POD_UID
 from pylet.agent.kubelet.logrotation import LogRotation
 from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.orphans import orphan_pods
+from pylet.agent.kubelet.own_metrics import Doing
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.resources import PERIOD_MICROS, tier_shares
 from pylet.agent.kubelet.settings import Settings
@@ -106,6 +108,7 @@ class Pods:
         )
         provisions.told = self._poke
         self._workers: dict[str, Worker] = {}
+        self._relisted_at = 0.0
         self._others = asyncio.Event()
         volumes.wake = self._volumes_changed
         self._group: asyncio.TaskGroup | None = None
@@ -118,6 +121,19 @@ class Pods:
     def probes_asked(self) -> list[tuple[Object, str, str, str, int]]:
         """Pod, container, probe, result and how often."""
         return [(worker.pod, *asked) for worker in self._workers.values() for asked in worker.probes_asked]
+
+    def doing(self) -> Doing:
+        placement, claimed = self._node.provisions.placement, self._node.provisions.claims_in_use()
+        cpus = placement.cpus if placement is not None else None
+        return Doing(
+            self.pods(),
+            len(self._workers),
+            2 if (self._cgroups.mounted / "cgroup.controllers").exists() else 1,
+            relisted_at=self._relisted_at,
+            own_cpus=cpus.own_by_node() if cpus is not None else None,
+            shared_cpus=len(cpus.shared) if cpus is not None else 0,
+            devices_claimed=claimed,
+        )
 
     def end(self, uid: str, ending: Ending) -> bool:
         """Make a pod fail, for the node's sake; whether it was there to be ended."""
@@ -240,10 +256,16 @@ class Pods:
 
     async def _relist(self) -> None:
         """The net below the events: should one be lost, one call a minute finds what it would have told."""
+        last = self._clock.monotonic()
         while True:
             await self._clock.sleep(_RELIST_SECONDS)
+            begin = self._clock.monotonic()
+            counters.RELIST_INTERVALS.observe(begin - last)
+            last = begin
             try:
                 listed = await self._runtime.list_containers()
+                counters.RELISTS.observe(self._clock.monotonic() - begin)
+                self._relisted_at = self._clock.now().timestamp()
             except CriError as failed:
                 log.warning("container runtime: %s", failed)
                 continue
@@ -290,6 +312,7 @@ class Pods:
         alive = {uid_of(pod) for pod in pods}
         for pod in orphan_pods(sandboxes, containers, alive):
             log.info("ending what is left of pod %s", pod["metadata"]["uid"])
+            counters.ORPHANS.add()
             worker = Worker(pod, self._node)
             worker.vanish()
             self._start(worker)

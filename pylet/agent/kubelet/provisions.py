@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pylet.agent.kubelet import labels
+from pylet.agent.kubelet import counters, labels
 from pylet.agent.kubelet.devices.registration import Registration
 from pylet.agent.kubelet.provided import CannotProvide, Extras
 from pylet.agent.kubelet.spec import all_containers
@@ -103,12 +104,16 @@ class Provisions:
             return None
         async with self._turn:
             self.release()
+            begin = self.clock.monotonic()
+            if self.placement is not None and self.placement.policy is not None:
+                counters.ALIGNMENTS.add()
             try:
                 return await self._admit(pod)
             except CannotProvide as failed:
                 self.release(pod)
                 return failed.refusal
             finally:
+                counters.ALIGNMENT_MILLISECONDS.observe((self.clock.monotonic() - begin) * 1000)
                 self._save()
 
     async def _admit(self, pod: Object) -> tuple[str, str] | None:
@@ -119,13 +124,26 @@ class Provisions:
             if policy is not None and not (is_whole and index):
                 hint, will_do = policy.agree(self._hints(pod, None if is_whole else container))
                 if not will_do:
+                    counters.ALIGNMENT_ERRORS.add()
                     self.release(pod)
                     return "TopologyAffinityError", "Resources cannot be allocated with Topology locality"
             if self._loaded is not None:
                 await self._loaded.allocate(pod, container, hint.nodes if hint is not None else None)
-            for pool in self.placement.pools if self.placement is not None else ():
-                pool.allocate(pod, container, hint)
+            if self.placement is not None:
+                self._place(self.placement, pod, container, hint)
         return None
+
+    def _place(self, placement: Placement, pod: Object, container: Object, hint: Hint | None) -> None:
+        """Raises: CannotProvide."""
+        for pool in placement.pools:
+            asked, refused = counters.PINNED["cpu" if pool is placement.cpus else "memory"]
+            if pool.hints(pod, container):
+                asked.add()
+            try:
+                pool.allocate(pod, container, hint)
+            except CannotProvide:
+                refused.add()
+                raise
 
     def _hints(self, pod: Object, container: Object | None) -> Iterable[Hints]:
         """Of everybody that has something to give; None is the pod as a whole."""
@@ -175,6 +193,13 @@ class Provisions:
     def health(self, pod: Object) -> Mapping[str, list[Object]]:
         """`allocatedResourcesStatus` by container."""
         return self._loaded.ledger.health(uid_of(pod)) if self._loaded is not None else {}
+
+    def claims_in_use(self) -> Mapping[str, int]:
+        """How many ResourceClaims pods have, by driver; "<any>" is all."""
+        if self._claimed is None:
+            return {}
+        drivers = [name for held in self._claimed.held.values() for name in held.drivers]
+        return {"<any>": len(self._claimed.held), **Counter(drivers)}
 
     def release(self, pod: Object | None = None) -> None:
         """Pods have ended, or this one has been refused: what they had is free."""
@@ -257,7 +282,14 @@ class Provisions:
         async def answer(method: str, request: bytes) -> bytes:
             from pylet.agent.kubelet import holdings
 
-            return holdings.answer(method, request, self._known(), self._devices().ledger, self.placement)
+            asked, refused = counters.HOLDINGS_OF[method]
+            counters.HOLDINGS.add("v1")
+            asked.add("v1")
+            try:
+                return holdings.answer(method, request, self._known(), self._devices().ledger, self.placement)
+            except served.Refused:
+                refused.add("v1")
+                raise
 
         directory = self.directory.with_name("pod-resources")
         directory.mkdir(parents=True, exist_ok=True, mode=0o750)

@@ -39,6 +39,14 @@ def find_container(pod: Object, name: str) -> Object | None:
     return next((container for container in candidates if container["name"] == name), None)
 
 
+def container_type(pod: Object, name: str) -> str:
+    """As metrics tell containers apart."""
+    for field, type_ in (("initContainers", "init_container"), ("ephemeralContainers", "ephemeral_container")):
+        if any(other["name"] == name for other in pod["spec"].get(field) or ()):
+            return type_
+    return "container"
+
+
 def field_path(pod: Object, container: Object) -> str:
     """Where the container is in its pod, as events about it say."""
     for field in ("initContainers", "ephemeralContainers"):

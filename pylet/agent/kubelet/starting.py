@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from pylet.agent.kubelet import handlers
+from pylet.agent.kubelet import counters, handlers
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.cgroups import Cgroups
@@ -30,7 +30,7 @@ from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.resources import pod_resources
 from pylet.agent.kubelet.security import ImageUser
 from pylet.agent.kubelet.settings import Settings
-from pylet.agent.kubelet.spec import full_name, is_host_network
+from pylet.agent.kubelet.spec import container_type, full_name, is_host_network
 from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.turns import Turns
 from pylet.agent.kubelet.volumes.bindings import Bindings
@@ -118,14 +118,13 @@ class CannotRun(Exception):
 
 
 class NoSandbox(Exception):
-    """The sandbox cannot be made now; `messages` are those of the events `reason`. `is_final`: not on this node."""
+    """The sandbox cannot be made now; `messages` are those of the events `reason`."""
 
-    def __init__(self, reason: str, *messages: str, again_at: datetime | None = None, is_final: bool = False) -> None:
+    def __init__(self, reason: str, *messages: str, again_at: datetime | None = None) -> None:
         super().__init__(*messages)
         self.reason = reason
         self.messages = messages
         self.again_at = again_at
-        self.is_final = is_final
 
 
 @dataclass(slots=True)
@@ -135,6 +134,7 @@ class Starter:
     node: Node
     tell: Tell
     ids: set[str] = field(default_factory=set)
+    pulling_seconds: float = 0.0
 
     async def start_sandbox(self, pod: Object, attempt: int, observed: Observed) -> None:
         """Raises: NoSandbox, CriError."""
@@ -145,8 +145,6 @@ class Starter:
         try:
             await node.volumes.mount(pod)  # before anything runs: a missing ConfigMap keeps the pod from starting
         except NotMounted as failed:
-            if failed.no_room:
-                raise NoSandbox("VolumeAttachmentLimitExceeded", failed.no_room, is_final=True) from failed
             raise NoSandbox("FailedMount", *failed.messages, again_at=failed.again_at) from failed
         try:
             await node.provisions.prepare(pod)
@@ -164,8 +162,13 @@ class Starter:
         try:
             async with node.starts.begin():
                 config = sandbox_config(pod, node.settings, attempt)
+                counters.STARTED_PODS.add()
+                begin = node.clock.monotonic()
                 self.ids.add(await node.runtime.run_sandbox(config, runtime_handler=handler))
+                counters.SANDBOXES.observe(node.clock.monotonic() - begin, handler)
         except (cri.CriError, NameTooLong) as failed:
+            counters.STARTED_PODS_ERRORS.add()
+            counters.SANDBOX_ERRORS.add(handler)
             raise NoSandbox("FailedCreatePodSandBox", f"Failed to create pod sandbox: {failed}") from failed
 
     async def _runtime_handler(self, pod: Object) -> str:
@@ -180,6 +183,15 @@ class Starter:
 
     async def start(self, pod: Object, container: Object, restarts: int, observed: Observed, ip: str) -> None:
         """Raises: CannotRun, CriError, ApiError."""
+        type_ = container_type(pod, container["name"])
+        counters.STARTED.add(type_)
+        try:
+            await self._begin(pod, container, restarts, observed, ip)
+        except CannotRun as failed:
+            counters.STARTED_ERRORS.add(type_, failed.reason)
+            raise
+
+    async def _begin(self, pod: Object, container: Object, restarts: int, observed: Observed, ip: str) -> None:
         image = await self._image(pod, container)
         for volume in _image_volumes(pod, container):
             await self._volume_image(pod, container, volume)
@@ -248,6 +260,7 @@ class Starter:
         async def lookup() -> list[Credential]:
             return await self.node.keys.find(pod, [secret for secret in secrets if secret is not None], image)
 
+        begin = self.node.clock.monotonic()
         try:
             return await self.node.images.ensure(
                 image, policy or "IfNotPresent", lookup, tell, owner=pod["metadata"]["uid"]
@@ -255,6 +268,8 @@ class Starter:
         except ImageError as failed:
             self.tell(container, "Warning", "Failed", f"Error: {failed.reason}")
             raise CannotRun(failed.reason, str(failed), told=True, again_at=failed.again_at) from failed
+        finally:
+            self.pulling_seconds += self.node.clock.monotonic() - begin
 
     # ---- container
 

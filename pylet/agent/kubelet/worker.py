@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pylet.agent.kubelet import resources
+from pylet.agent.kubelet import counters, resources
 from pylet.agent.kubelet.actions import (
     TERMINAL,
     Action,
@@ -39,14 +38,18 @@ from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.observing import Observer
 from pylet.agent.kubelet.probing import Probing
 from pylet.agent.kubelet.provided import CannotProvide
+from pylet.agent.kubelet.removing import remove
 from pylet.agent.kubelet.reporting import status_patch
 from pylet.agent.kubelet.resizing import Resizing
 from pylet.agent.kubelet.resources import container_resources, pod_resources
 from pylet.agent.kubelet.restart_all import to_reset
+from pylet.agent.kubelet.slots import POD as POD_SLOT
+from pylet.agent.kubelet.slots import RETRY, SANDBOX, SOON, Slots, slot_of
 from pylet.agent.kubelet.spec import field_path, find_container, full_name, is_host_network
 from pylet.agent.kubelet.starting import CannotRun, Node, NoSandbox, PostStartFailed, Starter
 from pylet.agent.kubelet.status import Circumstances, pod_status
 from pylet.agent.kubelet.stopping import Ending, Stopper, grace_seconds
+from pylet.agent.kubelet.tally import Tally
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.kinds.pod import KIND as POD
@@ -56,11 +59,8 @@ from pylet.cri import interface as cri
 
 log = logging.getLogger(__name__)
 
-_RETRY = timedelta(seconds=10)
-_SOON = timedelta(seconds=1)
 _RESIZE_RETRY = timedelta(minutes=3)
 _SETTLING = timedelta(milliseconds=10)
-_SANDBOX, _POD = "/sandbox", "/pod"  # slots that are no container's name
 
 
 @dataclass(slots=True)
@@ -76,17 +76,15 @@ class Worker:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _backoff: Backoff = field(init=False)
     _waiting: dict[str, tuple[str, str]] = field(default_factory=dict)
-    _not_before: dict[str, datetime] = field(default_factory=dict)
-    """By slot: what failed is not tried again earlier."""
-    _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _stopping_grace: int = 0
     _failure: tuple[str, str] | None = None
     _disruption: str = ""
     _grace_limit: int | None = None
     _exits: dict[str, int] = field(default_factory=dict)
     _again_at: datetime | None = None
-    _quiet_until: datetime | None = None
     _deleted: bool = False
+    _slots: Slots = field(init=False)
+    _tally: Tally = field(init=False)
     _observer: Observer = field(init=False)
     _starter: Starter = field(init=False)
     _stopper: Stopper = field(init=False)
@@ -96,6 +94,8 @@ class Worker:
     def __post_init__(self) -> None:
         self._backoff = Backoff(self.node.settings.longest_back_off)
         node = self.node
+        self._slots = Slots(node.clock, self._wake.set, lambda: str(key_of(self.pod)))
+        self._tally = Tally(None if dig(self.pod, "status", "startTime") else node.clock.now())
         self._observer = Observer(node.runtime, uid_of(self.pod))
         self._starter = Starter(node, self._tell)
         self._stopper = Stopper(node.runtime, node.clock, self._tell)
@@ -149,7 +149,7 @@ class Worker:
 
     def volumes_changed(self) -> None:
         """A volume that could not be mounted is worth another try."""
-        self._not_before.pop(_SANDBOX, None)
+        self._slots.allow(SANDBOX)
         self._wake.set()
 
     def poke(self, exited: str = "") -> None:
@@ -168,18 +168,26 @@ class Worker:
             await self._be_admitted()
         async with asyncio.TaskGroup() as group:
             try:
-                while not await self._sync(group):
+                what = "create"
+                while not await self._timed(what, self._sync(group)):
                     await self._until_something()
+                    what = "kill" if self._is_ending or self._failure else "sync"
             finally:
                 self._probing.forget_all()
-                for task in self._tasks.values():
-                    task.cancel()
+                self._slots.clear()
 
     async def _be_admitted(self) -> None:
         if (refused := await admit(self.pod, self.node)) is not None:
             reason, message = refused
             self.node.recorder.tell(self.pod, "Warning", reason, message)
+            counters.REJECTIONS.add(reason)
             self._failure = reason, f"Pod was rejected: {message}"
+
+    async def _timed(self, what: str, turn: Coroutine[Any, Any, bool]) -> bool:
+        begin = self.node.clock.monotonic()
+        is_over = await turn
+        counters.SYNCS.observe(self.node.clock.monotonic() - begin, what)
+        return is_over
 
     async def _until_something(self) -> None:
         wait = None
@@ -198,7 +206,7 @@ class Worker:
         try:
             # What comes in while this turn waits is for the next one.
             pod, is_ending = self._granted(), self._is_ending
-            busy = set(self._tasks)
+            busy = self._slots.busy
             observed = await self._observe()
             self._resizing.follow(pod, observed)
             self._probing.follow(pod, observed, self._ip(observed), group)
@@ -208,9 +216,9 @@ class Worker:
                 else compute(pod, observed, self._backoff, self.node.clock.now())
             )
             self._back_off(plan)
-            overtaken = busy - self._tasks.keys()  # what ended meanwhile has woken this worker for another look
+            overtaken = busy - self._slots.busy  # what ended meanwhile has woken this worker for another look
             for action in plan.actions:
-                if _slot(action) not in overtaken:
+                if slot_of(action) not in overtaken:
                     self._launch(action, observed, group)
             self._look_again(plan.again_at)
             is_reported = not (overtaken or self._is_told_later()) and await self._report(pod, observed)
@@ -223,27 +231,27 @@ class Worker:
             if (
                 dig(self.pod, "status", "phase") in ("Succeeded", "Failed")
                 and not observed.running
-                and not (busy or self._tasks)
+                and not (busy or self._slots.busy)
             ):
                 await self.node.volumes.release(uid_of(self.pod))
                 self.node.provisions.release()
                 self.node.allocations.forget(uid_of(self.pod))
         except (cri.CriError, VolumeError) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
-            self._look_again(self.node.clock.now() + _SOON)
+            self._look_again(self.node.clock.now() + SOON)
         except (ApiError, CannotProvide) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
-            self._look_again(self.node.clock.now() + _RETRY)
+            self._look_again(self.node.clock.now() + RETRY)
         return False
 
     def _is_told_later(self) -> bool:
         """What has just begun is told a second later, with what came of it; that the pod has come, at once."""
-        if not self._tasks or not dig(self.pod, "status", "startTime"):
-            self._quiet_until = None
+        if not self._slots.busy or not dig(self.pod, "status", "startTime"):
+            self._slots.quiet_until = None
             return False
         now = self.node.clock.now()
-        until = self._quiet_until or now + _SOON  # on a busy node, what was begun has yet to run
-        is_quiet = is_ahead(until, now, _SOON)
+        until = self._slots.quiet_until or now + SOON  # on a busy node, what was begun has yet to run
+        is_quiet = is_ahead(until, now, SOON)
         if is_quiet:
             self._look_again(until)
         return is_quiet
@@ -289,7 +297,7 @@ class Worker:
         self._exits = {id_: tries + 1 for id_, tries in self._exits.items() if id_ in alive}
         if self._exits:
             tries = min(self._exits.values())
-            self._look_again(self.node.clock.now() + min(_SETTLING * 2**tries, _SOON))
+            self._look_again(self.node.clock.now() + min(_SETTLING * 2**tries, SOON))
 
     def _ip(self, observed: Observed) -> str:
         if is_host_network(self.pod):
@@ -301,18 +309,18 @@ class Worker:
     def _launch(self, action: Action, observed: Observed, group: asyncio.TaskGroup) -> None:
         match action:
             case StartSandbox(attempt):
-                self._occupy(_slot(action), self._start_sandbox(attempt, observed), group)
+                self._occupy(slot_of(action), self._start_sandbox(attempt, observed), group)
             case StartContainer(container, restarts):
-                self._occupy(_slot(action), self._start(container, restarts, observed), group)
+                self._occupy(slot_of(action), self._start(container, restarts, observed), group)
             case StopContainer(id_, name, why, grace):
                 target = self._target(id_, name, observed)
                 self._probing.forget(id_)
                 seconds = self.grace_seconds() if grace is None or is_terminating(self.pod) else grace
-                self._occupy(_slot(action), self._stopper.stop(self.pod, target, name, why, seconds), group)
+                self._occupy(slot_of(action), self._stopper.stop(self.pod, target, name, why, seconds), group)
             case Reset():
-                self._occupy(_POD, self._reset(list(self._tasks.values()), observed), group)
+                self._occupy(POD_SLOT, self._reset(self._slots.others(), observed), group)
             case ResizeContainer(id_, container):
-                self._occupy(_slot(action), self._resize(id_, container), group)
+                self._occupy(slot_of(action), self._resize(id_, container), group)
             case StopPod(reason, message):
                 if reason and self._failure is None:
                     self._failure = reason, message
@@ -320,33 +328,7 @@ class Worker:
                 self._stop_pod(observed, group)
 
     def _occupy(self, slot: str, work: Coroutine[Any, Any, None], group: asyncio.TaskGroup) -> None:
-        until = self._not_before.get(slot)
-        if slot in self._tasks or _POD in self._tasks or (until and is_ahead(until, self.node.clock.now())):
-            work.close()
-            self._look_again(until)
-            return
-        task = group.create_task(self._guard(slot, work))
-        self._tasks[slot] = task
-
-        def done(ended: asyncio.Task[None]) -> None:
-            if self._tasks.get(slot) is ended:
-                del self._tasks[slot]
-            self._wake.set()
-
-        task.add_done_callback(done)
-
-    async def _guard(self, slot: str, work: Coroutine[Any, Any, None]) -> None:
-        """What fails is logged once and tried again later."""
-        self._not_before.pop(slot, None)
-        self._quiet_until = self._quiet_until or self.node.clock.now() + _SOON
-        try:
-            await work
-        except* cri.CriError as failed:
-            log.warning("pod %s: %s", key_of(self.pod), failed.exceptions[0])
-            self._not_before[slot] = self.node.clock.now() + _SOON
-        except* ApiError as failed:
-            log.warning("pod %s: %s", key_of(self.pod), failed.exceptions[0])
-            self._not_before[slot] = self.node.clock.now() + _RETRY
+        self._look_again(self._slots.occupy(slot, work, group))
 
     async def _start_sandbox(self, attempt: int, observed: Observed) -> None:
         try:
@@ -354,9 +336,7 @@ class Worker:
         except NoSandbox as failed:
             for message in failed.messages:
                 self.node.recorder.tell(self.pod, "Warning", failed.reason, message)
-            if failed.is_final:
-                self._failure = failed.reason, f"Pod was rejected: {failed}"
-            self._not_before[_SANDBOX] = failed.again_at or self.node.clock.now() + _SOON
+            self._slots.put_off(SANDBOX, failed.again_at or self.node.clock.now() + SOON)
 
     async def _start(self, container: Object, restarts: int, observed: Observed) -> None:
         name, now = container["name"], self.node.clock.now()
@@ -369,7 +349,7 @@ class Worker:
             self._waiting[name] = failed.reason, str(failed)
             if not failed.told:
                 self._tell(container, "Warning", "Failed", f"Error: {failed}")
-            self._not_before[name] = failed.again_at or self.node.clock.now() + _RETRY
+            self._slots.put_off(name, failed.again_at or self.node.clock.now() + RETRY)
             return
         except PostStartFailed as failed:
             self._waiting[name] = "PostStartHookError", str(failed)
@@ -402,7 +382,7 @@ class Worker:
         except (OSError, cri.CriError) as failed:
             self._resizing.failed(self.pod, str(failed))
             self._tell(container, "Warning", "ResizeError", f"Pod resize error: {failed}")
-            self._not_before[container["name"]] = node.clock.now() + _RETRY
+            self._slots.put_off(container["name"], node.clock.now() + RETRY)
 
     def _target(self, id_: str, name: str, observed: Observed) -> Target:
         return Target.of(id_, self._ip(observed), find_container(self.pod, name) or {})
@@ -412,18 +392,11 @@ class Worker:
     def _stop_pod(self, observed: Observed, group: asyncio.TaskGroup) -> None:
         """End whatever is under way and stop the pod; a deletion that leaves less time than a stop has, hastens it."""
         grace = self.grace_seconds()
-        if _POD in self._tasks:
-            if grace >= self._stopping_grace:
-                return
-            self._tasks.pop(_POD).cancel()
+        if POD_SLOT in self._slots.busy and grace >= self._stopping_grace:
+            return
         self._stopping_grace = grace
-        ended = list(self._tasks.values())
-        for task in ended:
-            task.cancel()
-        self._not_before.pop(_POD, None)
-        stopping = self._end(ended, self._ip(observed), grace)
-        self._tasks.clear()
-        self._occupy(_POD, stopping, group)
+        self._slots.allow(POD_SLOT)
+        self._occupy(POD_SLOT, self._end(self._slots.clear(), self._ip(observed), grace), group)
 
     async def _end(self, others: list[asyncio.Task[None]], ip: str, grace: int) -> None:
         if others:
@@ -432,20 +405,10 @@ class Worker:
 
     async def _remove(self, observed: Observed) -> None:
         """Leave nothing of the pod on the node, then let the API forget it."""
-        node, uid = self.node, uid_of(self.pod)
-        await node.provisions.unprepare(uid)
-        for group in observed.containers.values():
-            for container in group:
-                await node.runtime.remove_container(container.id)
-        for sandbox in observed.sandboxes:
-            await node.runtime.stop_sandbox(sandbox.id)
-            await node.runtime.remove_sandbox(sandbox.id)
-        await node.volumes.unmount(uid)
-        await asyncio.to_thread(node.cgroups.remove_pod, uid)
-        await asyncio.to_thread(shutil.rmtree, log_directory(self.pod, node.settings), ignore_errors=True)
+        await remove(self.pod, observed, self.node)
         if not self._deleted:
             try:
-                await node.client.delete(POD, key_of(self.pod), uid=uid, grace_seconds=0)
+                await self.node.client.delete(POD, key_of(self.pod), uid=uid_of(self.pod), grace_seconds=0)
             except (NotFound, Conflict):
                 return
 
@@ -465,6 +428,9 @@ class Worker:
         patch = status_patch(self.pod, status)
         if patch is None:
             return True
+        self._tally.pulling_seconds = self._starter.pulling_seconds
+        self._tally.report(pod, self.pod.get("status") or {}, status, node.clock.now())
+        begin = node.clock.monotonic()
         try:
             answer = await node.client.patch(
                 POD, key_of(self.pod), patch, type_=PatchType.STRATEGIC, subresource="status"
@@ -473,8 +439,9 @@ class Worker:
             return True  # gone or a namesake: the table will say so
         except ApiError as failed:
             log.warning("status of pod %s: %s", key_of(self.pod), failed.message)
-            self._look_again(node.clock.now() + _RETRY)
+            self._look_again(node.clock.now() + RETRY)
             return False
+        counters.STATUS_SYNCS.observe(node.clock.monotonic() - begin)
         if _revision(answer) > _revision(self.pod):
             self.pod = answer
         return True
@@ -487,19 +454,6 @@ class Worker:
 
     def _tell(self, container: Object, type_: str, reason: str, message: str) -> None:
         self.node.recorder.tell(self.pod, type_, reason, message, field_path=field_path(self.pod, container))
-
-
-def _slot(action: Action) -> str:
-    """What one thing at a time is done to."""
-    match action:
-        case StartSandbox():
-            return _SANDBOX
-        case StartContainer(container, _) | ResizeContainer(_, container):
-            return str(container["name"])
-        case StopContainer(name=name):
-            return name
-        case StopPod() | Reset():
-            return _POD
 
 
 def _revision(pod: Object) -> int:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.devices import checkpoint
 from pylet.agent.kubelet.devices.checkpoint import Corrupt
 from pylet.agent.kubelet.devices.ledger import Ledger
@@ -152,8 +153,10 @@ class Devices:
                 words = f"device plugin GetPreferredAllocation rpc failed with err: {failed}"
                 raise CannotProvide(words) from failed
         ids = complete(selection, preferred)
+        begin = self._clock.monotonic()
         try:
             answer = await plugin.allocate(ids)
+            counters.ALLOCATIONS.observe(self._clock.monotonic() - begin, resource)
         except CallError as failed:
             raise CannotProvide(str(failed)) from failed
         if not answer.container_responses:

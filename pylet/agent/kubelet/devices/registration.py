@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.plugins import Refused
 from pylet.api import resources
 from pylet.cri import served, wire
@@ -66,6 +67,7 @@ class Registration:
             await self.devices().connect(name, endpoint)
         except CallError as failed:
             raise Refused(f"failed to get device plugin options: {failed}") from failed
+        counters.PLUGINS.add(name)
         log.info("device plugin for %s is registered", name)
 
     async def _register(self, request: bytes) -> bytes:

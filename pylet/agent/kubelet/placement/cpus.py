@@ -64,6 +64,11 @@ class CpuPool:
     def free(self) -> Cpus:
         return self.shared - self.reserved
 
+    def own_by_node(self) -> dict[int, int]:
+        """How many somebody has alone, by NUMA node."""
+        taken = [cpu for of in self.assigned.values() for cpus in of.values() for cpu in cpus]
+        return {node: sum(self.layout.by_id[cpu].numa == node for cpu in taken) for node in self.layout.numa_nodes}
+
     def of(self, uid: str, container: str) -> Cpus | None:
         """What the container has to itself."""
         return self.assigned.get(uid, {}).get(container)

@@ -1,0 +1,181 @@
+"""What a kubelet counts about itself, by upstream's names; counting is a dictionary update and a bisection.
+
+One process counts together, as upstream's does. No label takes more values than it is given by the program or by the
+node's own configuration: what pods can name is not counted by its name.
+Source: upstream `pkg/kubelet/metrics/metrics.go`, `pkg/kubelet/server/metrics/metrics.go`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_DEFAULT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_STARTS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600)
+_PULLS = (1, 5, 10, 20, 30, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600)
+_MB, _GB = 1 << 20, 1 << 30
+_SIZES = (10 * _MB, 100 * _MB, 500 * _MB, _GB, *(n * _GB for n in (5, 10, 20, 30, 40, 60, 100)))
+_SIZE_NAMES = ("0-10MB", "10MB-100MB", "100MB-500MB", "500MB-1GB", "1GB-5GB", "5GB-10GB", "10GB-20GB", "20GB-30GB",
+               "30GB-40GB", "40GB-60GB", "60GB-100GB", "GT100GB")  # fmt: skip
+
+
+@dataclass(slots=True)
+class Counter:
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    _values: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def add(self, *labels: str) -> None:
+        self._values[labels] = self._values.get(labels, 0) + 1
+
+    def value(self, *labels: str) -> int:
+        return self._values.get(labels, 0)
+
+    def lines(self) -> Iterator[str]:
+        """As Prometheus reads it; one without labels is told before it counted anything."""
+        found = self._values or ({} if self.labels else {(): 0})
+        if found:
+            yield from _head(self.name, "counter", self.help)
+        for labels, value in found.items():
+            yield f"{self.name}{_braces(self.labels, labels)} {value}"
+
+
+@dataclass(slots=True)
+class Histogram:
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = _DEFAULT
+    _rows: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
+
+    def observe(self, value: float, *labels: str) -> None:
+        row = self._rows.get(labels)
+        if row is None:
+            row = self._rows[labels] = [0] * (len(self.bounds) + 1) + [0.0]
+        row[bisect_left(self.bounds, value)] += 1
+        row[-1] += value
+
+    def counts(self, *labels: str) -> list[int]:
+        """By bucket."""
+        return [int(within) for within in self._rows.get(labels, [0.0])[:-1]]
+
+    def lines(self) -> Iterator[str]:
+        if self._rows:
+            yield from _head(self.name, "histogram", self.help)
+        for labels, row in self._rows.items():
+            count = 0.0
+            for bound, within in zip((*(f"{bound:g}" for bound in self.bounds), "+Inf"), row[:-1], strict=True):
+                count += within
+                yield f"{self.name}_bucket{_braces((*self.labels, 'le'), (*labels, bound))} {count:.0f}"
+            yield f"{self.name}_sum{_braces(self.labels, labels)} {row[-1]:.6f}"
+            yield f"{self.name}_count{_braces(self.labels, labels)} {count:.0f}"
+
+
+def _head(name: str, type_: str, help_: str) -> Iterator[str]:
+    yield f"# HELP {name} {help_}"
+    yield f"# TYPE {name} {type_}"
+
+
+def _braces(names: tuple[str, ...], values: tuple[str, ...]) -> str:
+    inside = ",".join(f'{name}="{value}"' for name, value in zip(names, values, strict=True))
+    return f"{{{inside}}}" if inside else ""
+
+
+def image_size(size: int) -> str:
+    return _SIZE_NAMES[bisect_left(_SIZES, size)]
+
+
+def _powers(first: float, factor: float, count: int) -> tuple[float, ...]:
+    return tuple(first * factor**n for n in range(count))
+
+
+_OPERATIONS = _powers(0.005, 2.5, 14)
+_HTTP = ("method", "path", "server_type", "long_running")
+_API = ("server_api_version",)
+
+SYNCS = Histogram("kubelet_pod_worker_duration_seconds", "One turn of a pod's worker.", ("operation_type",))
+STARTS = Histogram(
+    "kubelet_pod_start_duration_seconds", "From first seeing a pod until all its containers run.", bounds=_STARTS
+)
+TOTAL_STARTS = Histogram(
+    "kubelet_pod_start_total_duration_seconds", "From a pod's creation until all its containers run.", bounds=_STARTS
+)
+SLI_STARTS = Histogram(
+    "kubelet_pod_start_sli_duration_seconds",
+    "The total, without pulling images and init containers.",
+    bounds=_STARTS,
+)
+WORKER_STARTS = Histogram("kubelet_pod_worker_start_duration_seconds", "From seeing a pod to starting its worker.")
+STATUS_SYNCS = Histogram("kubelet_pod_status_sync_duration_seconds", "Telling the API a pod's status.")
+RELISTS = Histogram("kubelet_pleg_relist_duration_seconds", "Listing all containers beside the runtime's events.")
+RELIST_INTERVALS = Histogram(
+    "kubelet_pleg_relist_interval_seconds", "Between two such listings.", bounds=(*_DEFAULT, 30, 60, 120)
+)
+OPERATIONS = Counter("kubelet_runtime_operations_total", "Calls of the container runtime.", ("operation_type",))
+OPERATION_ERRORS = Counter("kubelet_runtime_operations_errors_total", "Calls that failed.", ("operation_type",))
+OPERATION_SECONDS = Histogram(
+    "kubelet_runtime_operations_duration_seconds", "Calls of the container runtime.", ("operation_type",), _OPERATIONS
+)
+SANDBOXES = Histogram("kubelet_run_podsandbox_duration_seconds", "Making a sandbox.", ("runtime_handler",))
+SANDBOX_ERRORS = Counter("kubelet_run_podsandbox_errors_total", "Sandboxes not made.", ("runtime_handler",))
+STARTED_PODS = Counter("kubelet_started_pods_total", "Pods of which a sandbox was asked for.")
+STARTED_PODS_ERRORS = Counter("kubelet_started_pods_errors_total", "Pods whose sandbox could not be made.")
+STARTED = Counter("kubelet_started_containers_total", "Containers to be started.", ("container_type",))
+STARTED_ERRORS = Counter(
+    "kubelet_started_containers_errors_total", "Containers not started.", ("container_type", "code")
+)
+TERMINATED = Counter(
+    "kubelet_terminated_containers_total", "Containers that ended.", ("container_type", "exit_code", "reason")
+)
+PULLS = Histogram("kubelet_image_pull_duration_seconds", "Pulling an image.", ("image_size_in_bytes",), _PULLS)
+IMAGES_REMOVED = Counter("kubelet_image_garbage_collected_total", "Unused images removed.", ("reason",))
+EVICTIONS = Counter("kubelet_evictions", "Pods evicted.", ("eviction_signal",))
+PREEMPTIONS = Counter("kubelet_preemptions", "Pods ended for critical ones.", ("preemption_signal",))
+REJECTIONS = Counter("kubelet_admission_rejections_total", "Pods not admitted.", ("reason",))
+ORPHANS = Counter("kubelet_orphaned_runtime_pods_total", "Pods that only the runtime knew of.")
+PLUGINS = Counter("kubelet_device_plugin_registration_total", "Device plugins registered.", ("resource_name",))
+ALLOCATIONS = Histogram(
+    "kubelet_device_plugin_alloc_duration_seconds", "Asking a device plugin to allocate.", ("resource_name",)
+)
+HOLDINGS = Counter("kubelet_pod_resources_endpoint_requests_total", "Requests to the PodResources API.", _API)
+HOLDINGS_OF = {
+    method: (
+        Counter(f"kubelet_pod_resources_endpoint_requests_{name}", f"Requests of {method}.", _API),
+        Counter(f"kubelet_pod_resources_endpoint_errors_{name}", f"Requests of {method} that were refused.", _API),
+    )
+    for method, name in (("List", "list"), ("GetAllocatableResources", "get_allocatable"), ("Get", "get"))
+}
+PINNED = {
+    pool: (
+        Counter(f"kubelet_{pool}_manager_pinning_requests_total", f"Containers that asked for {pool} of their own."),
+        Counter(f"kubelet_{pool}_manager_pinning_errors_total", "Those that could not have it."),
+    )
+    for pool in ("cpu", "memory")
+}
+ALIGNMENTS = Counter("kubelet_topology_manager_admission_requests_total", "Pods whose resources are to be aligned.")
+ALIGNMENT_ERRORS = Counter("kubelet_topology_manager_admission_errors_total", "Those that could not be aligned.")
+ALIGNMENT_MILLISECONDS = Histogram(
+    "kubelet_topology_manager_admission_duration_ms", "Aligning a pod.", bounds=_powers(0.05, 2, 15)
+)
+CLAIMS = Histogram(
+    "dra_operations_duration_seconds", "All claims of a pod.", ("operation_name", "is_error"), _powers(0.1, 1.534, 15)
+)
+REQUESTS = Counter("kubelet_http_requests_total", "Requests to the kubelet.", _HTTP)
+REQUEST_SECONDS = Histogram("kubelet_http_requests_duration_seconds", "Requests to the kubelet.", _HTTP)
+
+ALL: tuple[Counter | Histogram, ...] = (
+    SYNCS, STARTS, TOTAL_STARTS, SLI_STARTS, WORKER_STARTS, STATUS_SYNCS, RELISTS, RELIST_INTERVALS, OPERATIONS,
+    OPERATION_ERRORS, OPERATION_SECONDS, SANDBOXES, SANDBOX_ERRORS, STARTED_PODS, STARTED_PODS_ERRORS, STARTED,
+    STARTED_ERRORS, TERMINATED, PULLS, IMAGES_REMOVED, EVICTIONS, PREEMPTIONS, REJECTIONS, ORPHANS, PLUGINS,
+    ALLOCATIONS, HOLDINGS, *(each for pair in HOLDINGS_OF.values() for each in pair),
+    *(each for pair in PINNED.values() for each in pair), ALIGNMENTS, ALIGNMENT_ERRORS, ALIGNMENT_MILLISECONDS,
+    CLAIMS, REQUESTS, REQUEST_SECONDS,
+)  # fmt: skip
+
+
+def lines() -> Iterator[str]:
+    """All that was counted."""
+    for each in ALL:
+        yield from each.lines()

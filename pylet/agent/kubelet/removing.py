@@ -1,0 +1,26 @@
+"""Leaves nothing of a pod that has ended on the node."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+
+from pylet.agent.kubelet.config import log_directory
+from pylet.agent.kubelet.observed import Observed
+from pylet.agent.kubelet.starting import Node
+from pylet.api.object import Object, uid_of
+
+
+async def remove(pod: Object, observed: Observed, node: Node) -> None:
+    """Raises: CriError, CannotProvide, VolumeError."""
+    uid = uid_of(pod)
+    await node.provisions.unprepare(uid)
+    for group in observed.containers.values():
+        for container in group:
+            await node.runtime.remove_container(container.id)
+    for sandbox in observed.sandboxes:
+        await node.runtime.stop_sandbox(sandbox.id)
+        await node.runtime.remove_sandbox(sandbox.id)
+    await node.volumes.unmount(uid)
+    await asyncio.to_thread(node.cgroups.remove_pod, uid)
+    await asyncio.to_thread(shutil.rmtree, log_directory(pod, node.settings), ignore_errors=True)
