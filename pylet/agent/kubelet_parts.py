@@ -73,12 +73,14 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
     reporter.config = kubelet = _kubelet_config(config.kubelet_config)
     try:
         machine = read_machine(config.data_dir)
+        cgroups = Cgroups(config.cgroup_root, pids_limit=kubelet.pod_pids_limit)
         settings = Settings(
             node_name=config.node_name,
             host_ips=site.addresses,
             root=kubelet_dir,
             log_root=config.pod_log_dir,
             cgroup_root=config.cgroup_root,
+            container_cgroup=cgroups.of_containers(),
             cluster_dns=cluster.cluster_dns,
             cluster_domain=cluster.cluster_domain,
             host_nameservers=site.nameservers,
@@ -92,7 +94,6 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             seccomp_default=kubelet.seccomp_default,
         )
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
-        cgroups = Cgroups(config.cgroup_root, pids_limit=kubelet.pod_pids_limit)
         manifests = kubelet.static_pod_path or _MANIFESTS
         static = StaticPods(
             api.client,

@@ -118,13 +118,14 @@ class CannotRun(Exception):
 
 
 class NoSandbox(Exception):
-    """The sandbox cannot be made now; `messages` are those of the events `reason`."""
+    """The sandbox cannot be made now; `messages` are those of the events `reason`. `is_final`: not on this node."""
 
-    def __init__(self, reason: str, *messages: str, again_at: datetime | None = None) -> None:
+    def __init__(self, reason: str, *messages: str, again_at: datetime | None = None, is_final: bool = False) -> None:
         super().__init__(*messages)
         self.reason = reason
         self.messages = messages
         self.again_at = again_at
+        self.is_final = is_final
 
 
 @dataclass(slots=True)
@@ -145,6 +146,8 @@ class Starter:
         try:
             await node.volumes.mount(pod)  # before anything runs: a missing ConfigMap keeps the pod from starting
         except NotMounted as failed:
+            if failed.no_room:
+                raise NoSandbox("VolumeAttachmentLimitExceeded", failed.no_room, is_final=True) from failed
             raise NoSandbox("FailedMount", *failed.messages, again_at=failed.again_at) from failed
         try:
             await node.provisions.prepare(pod)

@@ -336,6 +336,8 @@ class Worker:
         except NoSandbox as failed:
             for message in failed.messages:
                 self.node.recorder.tell(self.pod, "Warning", failed.reason, message)
+            if failed.is_final:
+                self._failure = failed.reason, f"Pod was rejected: {failed}"
             self._slots.put_off(SANDBOX, failed.again_at or self.node.clock.now() + SOON)
 
     async def _start(self, container: Object, restarts: int, observed: Observed) -> None:
