@@ -143,6 +143,27 @@ REQUEST = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQQotLS0tLUVORCBDRVJUS
         ),
         pytest.param(
             POD,
+            pod(
+                volumes=[{"name": "v", "emptyDir": {}}, {"name": "w", "secret": {"secretName": "s"}}],
+                containers=[
+                    {
+                        **pod()["spec"]["containers"][0],
+                        "env": [
+                            {"name": name, "valueFrom": {"fileKeyRef": {"volumeName": name, "path": "p", "key": "K"}}}
+                            for name in ("v", "w", "x")
+                        ],
+                    }
+                ],
+            ),
+            [
+                "spec.containers[0].env[1].valueFrom.fileKeyRef.volumeName: "
+                'Invalid value: "w": referenced volume must be of type emptyDir',
+                'spec.containers[0].env[2].valueFrom.fileKeyRef.volumeName: Not found: "x"',
+            ],
+            id="variables out of files that are in no emptyDir",
+        ),
+        pytest.param(
+            POD,
             container(volumeMounts=[{"name": "w", "mountPath": "/a"}, {"name": "v", "mountPath": "/a"}]),
             [
                 'spec.containers[0].volumeMounts[0].name: Not found: "w"',

@@ -45,8 +45,8 @@ def field_text(path: str, pod: Object) -> str:
 def resource_text(ref: Object, pod: Object, node: Object, container: Object | None = None) -> str:
     """The text of a resourceFieldRef, rounded up to its divisor.
 
-    `container` is the one that asks, where the reference names none. A limit that is not set is the node's
-    allocatable. Raises: NotAvailable.
+    `container` is the one that asks, where the reference names none. A limit that is not set is that of the whole pod,
+    else the node's allocatable. Raises: NotAvailable.
     """
     if name := ref.get("containerName"):
         found = [c for c in pod["spec"]["containers"] + pod["spec"].get("initContainers", []) if c["name"] == name]
@@ -58,7 +58,7 @@ def resource_text(ref: Object, pod: Object, node: Object, container: Object | No
     bound, _, resource = ref["resource"].partition(".")
     value = dig(container, "resources", bound, resource)
     if value is None and bound == "limits":
-        value = dig(node, "status", "allocatable", resource)
+        value = dig(pod, "spec", "resources", "limits", resource) or dig(node, "status", "allocatable", resource)
     divisor = quantity.parse(str(ref.get("divisor") or "0")).nanos or quantity.NANOS
     return str(-(-quantity.parse(str(value or "0")).nanos // divisor))
 

@@ -10,7 +10,7 @@ from pylet.api import causes, names
 from pylet.api.errors import Cause
 from pylet.api.ip import problems_of
 from pylet.api.object import Object
-from pylet.api.podspec import amounts, containers, scheduling, security, volumes
+from pylet.api.podspec import amounts, containers, env, scheduling, security, volumes
 
 _RESTART_POLICIES = ("Always", "OnFailure", "Never")
 _DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
@@ -62,7 +62,7 @@ def validate(spec: Object, field: str) -> list[Cause]:
         found.append(causes.not_supported(f"{field}.preemptionPolicy", policy, _PREEMPTION_POLICIES))
     found += security.validate_pod(spec, field)
     found += scheduling.validate(spec, field)
-    return found
+    return [*found, *env.validate_files(spec, present, field)]
 
 
 def _hostname(spec: Object, name: str, field: str) -> list[Cause]:

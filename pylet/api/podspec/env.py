@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from pylet.api import causes, names
 from pylet.api.errors import Cause
@@ -73,6 +73,24 @@ def _source(variable: Object, source: Object, field: str) -> list[Cause]:
         found.append(causes.invalid(field, "", "may not be specified when `value` is not empty"))
     elif len(kinds) > 1:
         found.append(causes.invalid(field, "", "may not have more than one field specified at a time"))
+    return found
+
+
+def validate_files(spec: Object, volumes: Mapping[str, str], field: str) -> list[Cause]:
+    """Variables out of files: they come from an emptyDir of the pod."""
+    found: list[Cause] = []
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
+        for number, container in enumerate(spec.get(kind) or ()):
+            for position, variable in enumerate(container.get("env") or ()):
+                reference = (variable.get("valueFrom") or {}).get("fileKeyRef")
+                if reference is None:
+                    continue
+                where = f"{field}.{kind}[{number}].env[{position}].valueFrom.fileKeyRef.volumeName"
+                name = reference.get("volumeName", "")
+                if name not in volumes:
+                    found.append(causes.not_found(where, name))
+                elif volumes[name] != "emptyDir":
+                    found.append(causes.invalid(where, name, "referenced volume must be of type emptyDir"))
     return found
 
 
