@@ -159,11 +159,10 @@ class Rules:
 
     def validate(self, new: Any, old: Any, path: str, budget: Budget | None = None) -> list[Cause]:
         """What the rules find wrong with `new`, whose place is `path`; `old` is None when it is created."""
-        found: list[Cause] = []
-        ratchet = _Ratchet() if old is None else _Ratchet(_Correlated(new, old))
+        walk = _Walk(budget or Budget())
         with suppress(Stop):
-            _validate(self._root, new, old, path, ratchet, budget or Budget(), found)
-        return found
+            walk.visit(self._root, new, old, path, _Ratchet() if old is None else _Ratchet(_Correlated(new, old)))
+        return walk.found
 
 
 def compile_rules(schema: Object, *, root: bool = True) -> Rules | None:
@@ -216,30 +215,84 @@ def _below(rules: Object, schema: Object, word: str, kind: Declared | None) -> _
     return _node(inner, known, kind.item if kind else None, root=embedded)
 
 
-def _validate(
-    node: _Node, new: Any, old: Any, path: str, ratchet: _Ratchet, budget: Budget, found: list[Cause]
-) -> None:
-    if new is None:
-        return
-    if node.rules:
-        _run(node, new, old, path, ratchet, budget, found)
-    for one in node.all_of:
-        _validate(one, new, old, path, _Ratchet(None, ratchet.parent), budget, found)
-    if isinstance(new, list) and node.items is not None:
-        before = _by_keys(node.map_keys, old)
-        for at, item in enumerate(new):
-            was = before.get(_key_of(node.map_keys, item)) if before else None
-            _validate(node.items, item, was, f"{path}[{at}]", ratchet.index(item, was), budget, found)
-    elif isinstance(new, dict):
-        was_map = old if isinstance(old, dict) else {}
-        for name, value in new.items():
-            if node.additional is not None:
-                below, place = node.additional, f"{path}[{name}]"
-            elif name in node.properties:
-                below, place = node.properties[name], f"{path}.{name}" if path else name
-            else:
+class _Walk:
+    """One object's way through the rules: what they found, and what they may still cost."""
+
+    __slots__ = ("_budget", "found")
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self.found: list[Cause] = []
+
+    def visit(self, node: _Node, new: Any, old: Any, path: str, ratchet: _Ratchet) -> None:
+        """Raises: Stop."""
+        if new is None:
+            return
+        if node.rules:
+            self._judge(node, new, old, path, ratchet)
+        for one in node.all_of:
+            self.visit(one, new, old, path, _Ratchet(None, ratchet.parent))
+        if isinstance(new, list) and node.items is not None:
+            before = _by_keys(node.map_keys, old)
+            for at, item in enumerate(new):
+                was = before.get(_key_of(node.map_keys, item)) if before else None
+                self.visit(node.items, item, was, f"{path}[{at}]", ratchet.index(item, was))
+        elif isinstance(new, dict):
+            was_map = old if isinstance(old, dict) else {}
+            for name, value in new.items():
+                if node.additional is not None:
+                    below, place = node.additional, f"{path}[{name}]"
+                elif name in node.properties:
+                    below, place = node.properties[name], f"{path}.{name}" if path else name
+                else:
+                    continue
+                self.visit(below, value, was_map.get(name), place, ratchet.key(name, value))
+
+    def _judge(self, node: _Node, new: Any, old: Any, path: str, ratchet: _Ratchet) -> None:
+        where = path or "<nil>"
+        if self._budget.remaining <= 0:
+            self.found.append(causes.invalid(where, node.type, _OUT_OF_BUDGET))
+            raise Stop
+        convert = node.convert
+        value = convert(new) if convert else new
+        bindings: dict[str, Any] = {"self": value}
+        optional: dict[str, Any] = {"self": value, "oldSelf": NONE}
+        if old is not None and any(rule.uses_old for rule in node.rules):
+            was = convert(old) if convert else old
+            bindings["oldSelf"], optional["oldSelf"] = was, Optional(was)
+        for rule in node.rules:
+            if rule.error:
+                self.found.append(causes.invalid(where, node.type, f"rule compile error: {rule.error}"))
                 continue
-            _validate(below, value, was_map.get(name), place, ratchet.key(name, value), budget, found)
+            if rule.program is None or (rule.uses_old and old is None and not rule.optional_old):
+                continue
+            scope = optional if rule.optional_old else bindings
+            if self._holds(rule, rule.program, scope, where, node.type):
+                continue
+            failed = _failure(rule, bindings, new, path, node.type, self._budget)
+            if rule.uses_old or not ratchet.forgives():
+                self.found.append(failed.cause)
+            if failed.last:
+                raise Stop
+
+    def _holds(self, rule: Rule, program: Program, scope: Mapping[str, Any], where: str, kind: str) -> bool:
+        """False only when the rule was answered, and with no; whatever else goes wrong is told here."""
+        try:
+            return program.evaluate(scope, self._budget) is True
+        except OutOfBudget:
+            self.found.append(causes.invalid(where, kind, _OUT_OF_BUDGET))
+            raise Stop from None
+        except CostExceeded as costly:
+            detail = f"'{costly}': no further validation rules will be run due to call cost exceeds limit for rule: "
+            self.found.append(causes.invalid(where, kind, detail + rule.shown()))
+            raise Stop from None
+        except EvaluationError as bad:
+            if str(bad).startswith("no such overload"):
+                unfit = "call arguments did not match a supported operator, function or macro signature for rule"
+                self.found.append(causes.invalid(where, kind, f"'{bad}': {unfit}: {rule.shown()}"))
+            else:
+                self.found.append(causes.invalid(where, kind, f"{bad} evaluating rule: {rule.shown()}"))
+        return True
 
 
 def _key_of(keys: tuple[str, ...], item: Any) -> tuple[str, ...]:
@@ -250,64 +303,6 @@ def _by_keys(keys: tuple[str, ...], items: Any) -> dict[tuple[str, ...], Any]:
     if not keys or not isinstance(items, list):
         return {}
     return {_key_of(keys, item): item for item in reversed(items)}
-
-
-def _run(node: _Node, new: Any, old: Any, path: str, ratchet: _Ratchet, budget: Budget, found: list[Cause]) -> None:
-    where = path or "<nil>"
-    if budget.remaining <= 0:
-        found.append(causes.invalid(where, node.type, _OUT_OF_BUDGET))
-        raise Stop
-    convert = node.convert
-    value = convert(new) if convert else new
-    bindings: dict[str, Any] = {"self": value}
-    optional: dict[str, Any] = {"self": value, "oldSelf": NONE}
-    if old is not None and any(rule.uses_old for rule in node.rules):
-        was = convert(old) if convert else old
-        bindings["oldSelf"], optional["oldSelf"] = was, Optional(was)
-    for rule in node.rules:
-        if rule.error:
-            found.append(causes.invalid(where, node.type, f"rule compile error: {rule.error}"))
-            continue
-        if rule.program is None or (rule.uses_old and old is None and not rule.optional_old):
-            continue
-        scope = optional if rule.optional_old else bindings
-        if _holds(rule, rule.program, scope, where, node.type, budget, found):
-            continue
-        failed = _failure(rule, bindings, new, path, node.type, budget)
-        if rule.uses_old or not ratchet.forgives():
-            found.append(failed.cause)
-        if failed.last:
-            raise Stop
-
-
-def _holds(
-    rule: Rule,
-    program: Program,
-    scope: Mapping[str, Any],
-    where: str,
-    kind: str,
-    budget: Budget,
-    found: list[Cause],
-) -> bool:
-    """False only when the rule was answered, and with no; whatever else goes wrong is told here."""
-    try:
-        return program.evaluate(scope, budget) is True
-    except OutOfBudget:
-        found.append(causes.invalid(where, kind, _OUT_OF_BUDGET))
-        raise Stop from None
-    except CostExceeded as costly:
-        detail = f"'{costly}': no further validation rules will be run due to call cost exceeds limit for rule: "
-        found.append(causes.invalid(where, kind, detail + rule.shown()))
-        raise Stop from None
-    except EvaluationError as bad:
-        if str(bad).startswith("no such overload"):
-            detail = (
-                f"'{bad}': call arguments did not match a supported operator, function or macro signature for rule: "
-            )
-            found.append(causes.invalid(where, kind, detail + rule.shown()))
-        else:
-            found.append(causes.invalid(where, kind, f"{bad} evaluating rule: {rule.shown()}"))
-    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ Source: pkg/api/pod/util.go, HasAPIObjectReference, VisitPodSecretNames.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from pylet.api import containers
 from pylet.api.object import Object, dig
 
-_SECRET_REFS = ("cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos")
 _OF_VOLUMES = {
     "configMap": "configmaps (via configmap volumes)",
     "secret": "secrets (via secret volumes)",
@@ -35,7 +35,7 @@ def first(spec: Object) -> str:
         return "serviceaccounts"
     if next(secrets(spec), None):
         return "secrets"
-    if next(_config_maps(spec), None):
+    if next(config_maps(spec), None):
         return "configmaps"
     if spec.get("resourceClaims"):
         return "resourceclaims"
@@ -56,11 +56,20 @@ def secrets(spec: Object) -> Iterator[str]:
     for container in containers.every(spec):
         yield from (name for _, name in container_secrets_by_variable(container) if name)
     for volume in spec.get("volumes") or ():
-        names = [dig(volume, sort, "secretRef", "name") for sort in _SECRET_REFS]
-        names += [dig(volume, "secret", "secretName"), dig(volume, "azureFile", "secretName")]
-        names += [dig(volume, "csi", "nodePublishSecretRef", "name")]
-        names += [dig(source, "secret", "name") for source in dig(volume, "projected", "sources", default=())]
-        yield from filter(None, names)
+        for sort, source in volume.items():
+            yield from filter(None, _secrets_of_source(sort, source))
+
+
+def _secrets_of_source(sort: str, source: Any) -> Iterator[str | None]:
+    match sort:
+        case "secret" | "azureFile":
+            yield dig(source, "secretName")
+        case "projected":
+            yield from (dig(part, "secret", "name") for part in source.get("sources") or ())
+        case "csi":
+            yield dig(source, "nodePublishSecretRef", "name")
+        case _:
+            yield dig(source, "secretRef", "name")
 
 
 def container_secrets_by_variable(container: Object) -> Iterator[tuple[str, str]]:
@@ -74,7 +83,8 @@ def container_secrets_by_variable(container: Object) -> Iterator[tuple[str, str]
             yield "", source["secretRef"].get("name") or ""
 
 
-def _config_maps(spec: Object) -> Iterator[str]:
+def config_maps(spec: Object) -> Iterator[str]:
+    """Names of the ConfigMaps it refers to."""
     for container in containers.every(spec):
         yield from filter(None, (dig(found, "configMapRef", "name") for found in container.get("envFrom") or ()))
         for variable in container.get("env") or ():

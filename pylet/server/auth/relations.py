@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from pylet.api import containers
 from pylet.api.kind import Kind
 from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.resourceslice import KIND as SLICE
 from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
 from pylet.api.object import Key, Object, annotations_of, dig
+from pylet.api.podspec import apireferences
 
 _MIRROR = "kubernetes.io/config.mirror"
 _OF_NODE = {"volumeattachments": ATTACHMENT, "resourceslices": SLICE}
@@ -82,17 +82,9 @@ def references(pod: Object, resource: str) -> Iterator[str]:
         case "serviceaccounts":
             yield spec.get("serviceAccountName") or "default"
         case "secrets":
-            for pull in spec.get("imagePullSecrets") or ():
-                yield pull.get("name") or ""
-            for source in _sources(spec, "secret"):
-                yield source.get("secretName") or source.get("name") or ""
-            for volume in spec.get("volumes") or ():
-                yield from _secrets_of_source(volume)
-            yield from _in_environment(spec, "secret")
+            yield from apireferences.secrets(spec)
         case "configmaps":
-            for source in _sources(spec, "configMap"):
-                yield source.get("name") or ""
-            yield from _in_environment(spec, "configMap")
+            yield from apireferences.config_maps(spec)
         case "persistentvolumeclaims":
             for volume in spec.get("volumes") or ():
                 yield dig(volume, "persistentVolumeClaim", "claimName", default="")
@@ -105,25 +97,6 @@ def references(pod: Object, resource: str) -> Iterator[str]:
             yield dig(status, "extendedResourceClaimStatus", "resourceClaimName", default="")
 
 
-def _sources(spec: Object, name: str) -> Iterator[Object]:
-    for volume in spec.get("volumes") or ():
-        if source := volume.get(name):
-            yield source
-        for part in dig(volume, "projected", "sources", default=()):
-            if source := part.get(name):
-                yield source
-
-
-def _secrets_of_source(volume: Object) -> Iterator[str]:
-    """Secrets that a driver of the volume needs."""
-    for source in volume.values():
-        if isinstance(source, dict):
-            for field, value in source.items():
-                if field in ("secretRef", "nodePublishSecretRef") and isinstance(value, dict):
-                    yield value.get("name") or ""
-    yield dig(volume, "azureFile", "secretName", default="")
-
-
 def _secrets_of(volume: Object, namespace: str) -> Iterator[Key]:
     """Secrets a PersistentVolume names, without a namespace in that of its claim."""
     for source in volume["spec"].values():
@@ -133,11 +106,3 @@ def _secrets_of(volume: Object, namespace: str) -> Iterator[Key]:
                     yield Key(value.get("namespace") or namespace, value.get("name") or "")
             if source.get("secretName"):
                 yield Key(source.get("secretNamespace") or namespace, source["secretName"])
-
-
-def _in_environment(spec: Object, name: str) -> Iterator[str]:
-    for container in containers.every(spec):
-        for variable in container.get("env") or ():
-            yield dig(variable, "valueFrom", f"{name}KeyRef", "name", default="")
-        for source in container.get("envFrom") or ():
-            yield dig(source, f"{name}Ref", "name", default="")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pylet.api import quantity, selector, timestamps
@@ -27,6 +28,15 @@ _FAILED = {
     "Object": "FailedGetObjectMetric",
     "External": "FailedGetExternalMetric",
 }
+
+
+@dataclass(slots=True)
+class _Advice:
+    """What the metrics call for: the largest number and who says so, how each stands, and which failed and why."""
+
+    most: tuple[int, str] = (0, "")
+    shown: list[Object] = field(default_factory=list)
+    failed: list[tuple[Object, str]] = field(default_factory=list)
 
 
 class Look:
@@ -90,40 +100,44 @@ class Look:
         spec, current = self._autoscaler["spec"], target.replicas
         if not self._selects(target):
             return None
-        advised, name, failed = 0, "", 0
-        first: tuple[Object, str] | None = None
-        late: NotYet | None = None
-        for metric in spec.get("metrics") or ():
-            try:
-                proposal, called, status = self._proposal(metric, target)
-            except NotYet as unread:
-                late = unread  # the others are asked for too
-                continue
-            except Unknown as why:
-                reason = _FAILED[metric["type"]]
-                self._warn(reason, str(why))
-                first = first or (metric, str(why))
-                failed += 1
-                shown.append({"type": ""})
-                continue
-            shown.append(status)
-            if not advised or proposal > advised:
-                advised, name = proposal, called
-        if late is not None:
-            raise late
-        if first is not None:
-            problem = f"invalid metrics ({failed} invalid out of {len(shown)}), first error is: {_told_as(*first)}"
-            if failed == len(shown) or advised < current:
-                says = f"the HPA was unable to compute the replica count: {first[1]}"
-                self._set("ScalingActive", "False", _FAILED[first[0]["type"]], says)
-                self._warn("FailedComputeMetricsReplicas", problem)
-                return None
+        advice = self._advice(target)
+        shown += advice.shown
+        advised, name = advice.most
+        if advice.failed and (len(advice.failed) == len(shown) or advised < current):
+            metric, why = advice.failed[0]
+            problem = f"invalid metrics ({len(advice.failed)} invalid out of {len(shown)})"
+            says = f"the HPA was unable to compute the replica count: {why}"
+            self._set("ScalingActive", "False", _FAILED[metric["type"]], says)
+            self._warn("FailedComputeMetricsReplicas", f"{problem}, first error is: {_told_as(metric, why)}")
+            return None
         says = f"the HPA was able to successfully calculate a replica count from {name}"
         self._set("ScalingActive", "True", "ValidMetricFound", says)
         verdict = normalize(spec, self._history, current, advised, self._now)
         self._set("AbleToScale", "True", *verdict.steady)
         self._set("ScalingLimited", "True" if verdict.is_limited else "False", *verdict.limit)
         return verdict.replicas, f"{name} above target" if advised > current else "All metrics below target"
+
+    def _advice(self, target: Target) -> _Advice:
+        """Raises: NotYet."""
+        advice = _Advice()
+        late: NotYet | None = None
+        for metric in self._autoscaler["spec"].get("metrics") or ():
+            try:
+                proposal, called, status = self._proposal(metric, target)
+            except NotYet as unread:
+                late = unread  # the others are asked for too
+                continue
+            except Unknown as why:
+                self._warn(_FAILED[metric["type"]], str(why))
+                advice.failed.append((metric, str(why)))
+                status = {"type": ""}
+            else:
+                if not advice.most[0] or proposal > advice.most[0]:
+                    advice.most = proposal, called
+            advice.shown.append(status)
+        if late is not None:
+            raise late
+        return advice
 
     def _selects(self, target: Target) -> bool:
         """Whether the pods are known, and this autoscaler's alone."""
