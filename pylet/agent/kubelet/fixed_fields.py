@@ -51,6 +51,8 @@ _VALUES: dict[str, tuple[Any, ...]] = {
 }
 """As they are here; a file may say so."""
 
+FIXED = {name: values[0] for name, values in _VALUES.items()}
+
 _OTHERS = frozenset(
     (
         "authentication",

@@ -28,7 +28,6 @@ from pylet.agent.kubelet.logs import BadLogOptions, LogOptions, read
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.own_metrics import Doing, kubelet_metrics, probe_metrics
 from pylet.agent.kubelet.resource_metrics import resource_metrics
-from pylet.agent.kubelet.settings import Settings, configuration
 from pylet.agent.kubelet.spec import find_container
 from pylet.agent.kubelet.summary import Rates, cpu_and_memory, summary
 from pylet.agent.kubelet.system_logs import system_log
@@ -64,7 +63,7 @@ class KubeletServer:
         access: Access,
         clock: Clock,
         pods: Callable[[], list[Object]],
-        settings: Settings,
+        configuration: Callable[[], Object],
         meter: Meter,
         probes: Callable[[], list[tuple[Object, str, str, str, int]]],
         doing: Callable[[], Doing],
@@ -76,7 +75,7 @@ class KubeletServer:
         self._access = access
         self._clock = clock
         self._pods = pods
-        self._configuration = configuration(settings)
+        self._configuration = configuration
         self._meter = meter
         self._probes = probes
         self._doing = doing
@@ -141,7 +140,9 @@ class KubeletServer:
             raise Refused(403, f"403 {failed.strerror}") from failed
 
     async def _configz(self, request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(body=orjson.dumps({"kubeletconfig": self._configuration}), content_type="application/json")
+        return web.Response(
+            body=orjson.dumps({"kubeletconfig": self._configuration()}), content_type="application/json"
+        )
 
     async def _stats(self, request: web.BaseRequest, kind: str) -> web.StreamResponse:
         if kind != "summary":

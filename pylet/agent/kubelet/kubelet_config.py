@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,8 @@ class KubeletConfig:
     longest_back_off: timedelta = LONGEST
     unsafe_sysctls: tuple[str, ...] = ()
     seccomp_default: bool = False
+    said: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The file as it is."""
 
 
 DEFAULT = KubeletConfig()
@@ -101,6 +103,7 @@ def from_object(found: Object) -> KubeletConfig:
         value.get("crashLoopBackOff", DEFAULT.longest_back_off),
         value.get("allowedUnsafeSysctls", DEFAULT.unsafe_sysctls),
         value.get("seccompDefault", DEFAULT.seccomp_default),
+        found,
     )
 
 
