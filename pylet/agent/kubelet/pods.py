@@ -25,7 +25,7 @@ from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.own_metrics import Doing
 from pylet.agent.kubelet.provisions import Provisions
-from pylet.agent.kubelet.resources import PERIOD_MICROS, tier_shares
+from pylet.agent.kubelet.resources import tiers
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Isolate, Node, Volumes, is_open
 from pylet.agent.kubelet.stopping import Ending
@@ -187,18 +187,18 @@ class Pods:
                 silence()
 
     async def _weigh(self) -> None:
-        """Give each QoS class the share of the CPUs that its pods asked for, whenever there are others."""
-        shares: dict[str, int] = {}
+        """Give each QoS class the share of the CPUs that its pods ask for, whenever that may have changed."""
+        there: dict[str, LinuxResources] = {}
+        of = self._settings
         while True:
-            wanted = tier_shares(self.pods(), self._settings.cpus * 1000)
-            for group, share in wanted.items():
-                if shares.get(group) != share:
+            wanted = tiers(self.pods(), of.cpus * 1000 - of.reserved_milli_cpus, of.memory_bytes - of.reserved_bytes)
+            for group, limits in wanted.items():
+                if there.get(group) != limits:
                     try:
-                        limits = LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=share)
-                        self._cgroups.apply(self._settings.cgroup_root.rstrip("/") + group, limits)
+                        self._cgroups.apply(of.cgroup_root.rstrip("/") + group, limits)
                     except OSError as failed:
                         log.warning("cgroup %s: %s", group, failed)
-            shares = wanted
+            there = wanted
             await self._others.wait()
             self._others.clear()
             await self._clock.sleep(_WEIGH_SECONDS)  # many pods that come at once are weighed once
@@ -213,6 +213,8 @@ class Pods:
         worker = self._workers.get(after.uid)
         if worker is not None:
             worker.update(after.object)
+            if before is None or dig(before.object, "spec") != dig(after.object, "spec"):
+                self._others.set()  # a resize asks for another share
         elif self._group is not None:
             self._start(Worker(after.object, self._node))
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pylet.agent.kubelet.spec import all_containers, app_containers, is_sidecar, memory_bytes, milli_cpu, qos_class
 from pylet.api import podresources
 from pylet.api.object import Object, dig
+from pylet.api.quantity import Quantity
 from pylet.cri.messages import LinuxResources
 
 PERIOD_MICROS = 100_000
@@ -47,18 +48,24 @@ def unbounded(resources: LinuxResources) -> LinuxResources:
     return replace(resources, cpu_quota=0, memory_limit_in_bytes=0)
 
 
-def tier_shares(pods: Iterable[Object], milli_cpus: int) -> dict[str, int]:
-    """CPU shares of the groups that hold pods, by path below the root: as much as those in them asked for."""
+def tiers(pods: Iterable[Object], milli_cpus: int, memory: int) -> dict[str, LinuxResources]:
+    """Of the groups that hold pods, by path below the root: what there is for pods; CPU shares as those in them ask."""
     asked = 0
     for pod in pods:
         if qos_class(pod) == "Burstable" and dig(pod, "status", "phase") not in ("Succeeded", "Failed"):
             cpu = podresources.requests(pod).get("cpu")
             asked += cpu.nanos // 1_000_000 if cpu is not None else 0
     return {
-        "/kubepods": shares(milli_cpus),
-        "/kubepods/burstable": shares(asked),
-        "/kubepods/besteffort": _LEAST_SHARES,
+        "/kubepods": LinuxResources(
+            cpu_period=PERIOD_MICROS, cpu_shares=shares(milli_cpus), memory_limit_in_bytes=memory
+        ),
+        "/kubepods/burstable": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=shares(asked)),
+        "/kubepods/besteffort": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=_LEAST_SHARES),
     }
+
+
+def reserved_nanos(reserved: Iterable[tuple[str, Quantity]], name: str) -> int:
+    return sum(amount.nanos for of, amount in reserved if of == name)
 
 
 def container_resources(pod: Object, container: Object, capacity_bytes: int) -> LinuxResources:

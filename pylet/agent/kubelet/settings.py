@@ -27,6 +27,9 @@ class Settings:
     cpus: int = 1
     memory_bytes: int = 0
     """The machine's: how much of it a container asked for decides who is killed first."""
+    reserved_milli_cpus: int = 0
+    reserved_bytes: int = 0
+    """Not for pods, all together."""
 
     log_max_bytes: int = 10 << 20
     """A container's log that has grown beyond is put aside."""
@@ -41,3 +44,31 @@ class Settings:
 
     def pod_dir(self, uid: str) -> Path:
         return self.root / "pods" / uid
+
+
+def configuration(settings: Settings) -> dict[str, object]:
+    """The settings as a KubeletConfiguration shows them, with what pylet does not let be set as it is."""
+    return {
+        "kind": "KubeletConfiguration",
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "authentication": {"webhook": {"enabled": True, "cacheTTL": "2m0s"}, "anonymous": {"enabled": False}},
+        "authorization": {
+            "mode": "Webhook",
+            "webhook": {"cacheAuthorizedTTL": "5m0s", "cacheUnauthorizedTTL": "30s"},
+        },
+        "clusterDomain": settings.cluster_domain,
+        "clusterDNS": [settings.cluster_dns] if settings.cluster_dns else [],
+        "cgroupRoot": settings.cgroup_root,
+        "cgroupsPerQOS": True,
+        "cpuCFSQuota": True,
+        "cpuCFSQuotaPeriod": "100ms",
+        "cpuManagerPolicy": "none",
+        "memoryManagerPolicy": "None",
+        "topologyManagerPolicy": "none",
+        "containerLogMaxSize": str(settings.log_max_bytes),
+        "containerLogMaxFiles": settings.log_max_files,
+        "maxPods": 110,
+        "podLogsDir": str(settings.log_root),
+        "serializeImagePulls": False,
+        "enableServer": True,
+    }

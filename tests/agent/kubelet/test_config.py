@@ -10,7 +10,7 @@ from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import sandbox_config
 from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.names import NameTooLong, hosts_file, kernel_hostname
-from pylet.agent.kubelet.resources import container_resources, oom_score_adj, pod_resources, tier_shares
+from pylet.agent.kubelet.resources import container_resources, oom_score_adj, pod_resources, tiers
 from pylet.agent.kubelet.security import ImageUser, container_security
 from pylet.agent.kubelet.settings import Settings
 from pylet.api.object import Object
@@ -155,7 +155,10 @@ def test_classes_of_pods_share_the_cpus_by_what_was_asked_for() -> None:
         pod(),
         {**pod(sized(cpu="1")), "status": {"phase": "Failed"}},
     ]
-    assert tier_shares(asking, 2000) == {"/kubepods": 2048, "/kubepods/burstable": 768, "/kubepods/besteffort": 2}
+    found = tiers(asking, 2000, GIB)
+    assert {group: (limits.cpu_shares, limits.memory_limit_in_bytes) for group, limits in found.items()} == {
+        "/kubepods": (2048, GIB), "/kubepods/burstable": (768, 0), "/kubepods/besteffort": (2, 0),
+    }  # fmt: skip
 
 
 def test_who_says_nothing_of_seccomp_may_be_confined_all_the_same() -> None:
