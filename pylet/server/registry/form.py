@@ -37,12 +37,29 @@ def bare(raw: bytes) -> bytes:
     return raw[: at + len(_META)] + raw[end:]
 
 
+class _Spliced(Entry):
+    """Of what the store keeps in memory: the bytes are the store's own, a reader gets them with the revision put in.
+    Events, which are more than the pods that they tell of, would be there twice otherwise."""
+
+    __slots__ = ("_stored",)
+
+    @property
+    def raw(self) -> bytes:
+        return served(self._stored, self.revision)
+
+    @raw.setter
+    def raw(self, value: bytes) -> None:
+        self._stored = value
+
+
 def entry_of(kind: Kind, value: bytes, revision: int, *, keep: bool = False) -> Entry:
     """The cache's entry of what the store holds; `keep` as of `Entry.of`."""
     obj = orjson.loads(value)
     if kind.storage is not None and kind.storage.load(obj):
         value = stored(kind, obj)
     obj["metadata"] = {"resourceVersion": str(revision), **obj["metadata"]}
+    if Layout.prefix(kind) in VOLATILE:
+        return _Spliced.of(kind, obj, value, keep=keep)
     return Entry.of(kind, obj, served(value, revision), keep=keep)
 
 

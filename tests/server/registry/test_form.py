@@ -1,0 +1,23 @@
+"""The form of stored objects."""
+
+from __future__ import annotations
+
+import gc
+
+import orjson
+import pytest
+
+from pylet.api.kind import Kind
+from pylet.api.kinds.configmap import KIND as CONFIGMAP
+from pylet.api.kinds.event import KIND as EVENT
+from pylet.server.registry.form import at_revision, entry_of, stored
+
+
+@pytest.mark.parametrize(("kind", "is_shared"), [(CONFIGMAP, False), (EVENT, True)])
+def test_an_entry_says_its_revision_and_an_events_bytes_are_the_stores_own(kind: Kind, is_shared: bool) -> None:
+    value = stored(kind, {"metadata": {"name": "a", "namespace": "b"}})
+    entry = entry_of(kind, value, 7)
+    wanted = orjson.loads(value) | {"metadata": {"resourceVersion": "7", "name": "a", "namespace": "b"}}
+    assert orjson.loads(entry.raw) == entry.object == wanted
+    assert orjson.loads(at_revision(entry, 8).raw)["metadata"]["resourceVersion"] == "8"
+    assert any(held is value for held in gc.get_referents(entry)) is is_shared
