@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from pylet.store.interface import Compacted, Event, Lagged, Progress, Put, Removed
 
 _EVENTS = 4096
-_BYTES = 4 << 20
+_BYTES = 1 << 20  # beside the last commit: readers are of this process, and have read it in a moment
 
 
 class History:

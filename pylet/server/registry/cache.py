@@ -22,7 +22,7 @@ from pylet.server.registry.selection import Selection
 
 _HISTORY_EVENTS = 4096
 _HISTORY_EVENTS_LEAST = 100  # kept whatever they weigh and however old they are
-_HISTORY_BYTES = 8 << 20  # of the entries only the history still holds
+_HISTORY_BYTES = 4 << 20  # of the entries only the history still holds
 _INITIAL_BATCH_BYTES = 128 << 10
 
 Soon = Callable[[Callable[[], None]], object]
