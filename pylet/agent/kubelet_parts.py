@@ -7,9 +7,9 @@ import errno
 import logging
 import os
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pylet.agent.config import AgentConfig
 from pylet.agent.join import SERVING_SIGNER, Renewal, request_certificate
@@ -152,14 +152,16 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             group.create_task(pods.run())
             group.create_task(static.run())
             group.create_task(upkeep.run())
-            group.create_task(_serve(site, runtime, pods, settings, upkeep.meter))
+            group.create_task(_serve(site, runtime, pods, settings, upkeep.meter, kubelet.said))
             services.notify("READY=1")
             log.info("node %s (%s) runs", config.node_name, " and ".join(site.addresses))
     finally:
         await containerd.close()
 
 
-async def _serve(site: Site, runtime: Runtime, pods: Pods, settings: Settings, meter: Meter) -> None:
+async def _serve(
+    site: Site, runtime: Runtime, pods: Pods, settings: Settings, meter: Meter, said: Mapping[str, Any]
+) -> None:
     """Get a serving certificate, then serve with it, anew with each renewed one."""
     config, api, credentials, clock = site.config, site.api, site.credentials, site.clock
     names = (config.node_name, *settings.host_ips)
@@ -189,18 +191,31 @@ async def _serve(site: Site, runtime: Runtime, pods: Pods, settings: Settings, m
         context.load_cert_chain(credentials.serving.certificate, credentials.serving.key)
 
     await load()
+
+    def configuration() -> Object:
+        from pylet.agent.kubelet.configz import effective
+
+        flags = {
+            "address": config.bind_address or "0.0.0.0",
+            "port": config.kubelet_port,
+            "containerRuntimeEndpoint": config.container_runtime_endpoint,
+            "resolvConf": str(config.resolv_conf),
+        }
+        return effective(settings, flags, said)
+
     server = KubeletServer(
         runtime=runtime,
         access=Access(api.client, clock, config.node_name),
         clock=clock,
         pods=pods.pods,
-        settings=settings,
+        configuration=configuration,
         meter=meter,
         probes=pods.probes_asked,
         doing=pods.doing,
         lifetimes=lambda: {
             whose: (certificate.read(pair.certificate).end - clock.now()).total_seconds()
             for whose, pair in (("client", credentials.client), ("server", credentials.serving))
+            if pair.exists()
         },
         address=config.bind_address,
         port=config.kubelet_port,

@@ -44,31 +44,3 @@ class Settings:
 
     def pod_dir(self, uid: str) -> Path:
         return self.root / "pods" / uid
-
-
-def configuration(settings: Settings) -> dict[str, object]:
-    """The settings as a KubeletConfiguration shows them, with what pylet does not let be set as it is."""
-    return {
-        "kind": "KubeletConfiguration",
-        "apiVersion": "kubelet.config.k8s.io/v1beta1",
-        "authentication": {"webhook": {"enabled": True, "cacheTTL": "2m0s"}, "anonymous": {"enabled": False}},
-        "authorization": {
-            "mode": "Webhook",
-            "webhook": {"cacheAuthorizedTTL": "5m0s", "cacheUnauthorizedTTL": "30s"},
-        },
-        "clusterDomain": settings.cluster_domain,
-        "clusterDNS": [settings.cluster_dns] if settings.cluster_dns else [],
-        "cgroupRoot": settings.cgroup_root,
-        "cgroupsPerQOS": True,
-        "cpuCFSQuota": True,
-        "cpuCFSQuotaPeriod": "100ms",
-        "cpuManagerPolicy": "none",
-        "memoryManagerPolicy": "None",
-        "topologyManagerPolicy": "none",
-        "containerLogMaxSize": str(settings.log_max_bytes),
-        "containerLogMaxFiles": settings.log_max_files,
-        "maxPods": 110,
-        "podLogsDir": str(settings.log_root),
-        "serializeImagePulls": False,
-        "enableServer": True,
-    }
