@@ -10,8 +10,8 @@ from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.client.interface import Client
 from pylet.client.view import Table
+from pylet.server.authority import Authority
 from pylet.server.crd.serving import Definitions
-from pylet.server.pki import Authority
 from pylet.server.reconcile.observations import Observations
 from pylet.server.reconcile.observer import Observer, Read, nobody
 

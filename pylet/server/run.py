@@ -30,6 +30,7 @@ from pylet.server.admission import CHAIN
 from pylet.server.auth import default_roles
 from pylet.server.auth.authenticate import AUTHENTICATED
 from pylet.server.auth.authorize import may_have_approved
+from pylet.server.authority import Authority
 from pylet.server.components import components
 from pylet.server.config import ServerConfig
 from pylet.server.crd.conversion import Converter
@@ -52,7 +53,7 @@ from pylet.server.http.tunnels import Tunnels
 from pylet.server.http.watching import Watches
 from pylet.server.loopback import Loopback
 from pylet.server.metrics import Metrics
-from pylet.server.pki import FRONT_PROXY, Authority, Pki
+from pylet.server.pki import FRONT_PROXY, Pki
 from pylet.server.place import Unusable
 from pylet.server.registry import VOLATILE, Registry, User
 from pylet.server.registry.registry import is_stored

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pylet.server.pki import BadRequest, Pki
+from pylet.server.authority import BadRequest
+from pylet.server.pki import Pki
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NAMES = ["localhost", "127.0.0.1", "::1", "fd00::a", "kubernetes.default.svc"]
