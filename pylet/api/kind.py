@@ -89,8 +89,11 @@ class Strategy:
         return self.validate(obj)
 
     def warnings(self, obj: Object) -> Sequence[str]:
-        """Texts for the `Warning` header of a create or update."""
+        """Texts for the `Warning` header of a create; writes of subresources warn of nothing."""
         return ()
+
+    def update_warnings(self, obj: Object, old: Object) -> Sequence[str]:
+        return self.warnings(obj)
 
     def delete_grace_seconds(self, obj: Object, asked: int | None) -> int | None:
         """Seconds between deletionTimestamp and removal; None for a kind that is removed at once.

@@ -205,12 +205,16 @@ class CustomStorage:
         changed = bool(obj["apiVersion"] != api_version)
         obj["apiVersion"] = api_version
         lost: list[str] = []
-        root = self._own.root
         meta = obj["metadata"]
-        pruning.prune(obj, root, "", lost)
-        pruning.prune_nulls(obj, root)
+        if self._name == self.version or self.conversion is None:
+            root = self.schema.root
+            pruning.prune(obj, root, "", lost)
+            pruning.prune_nulls(obj, root)
+            changed |= defaulting.default(obj, root)
+        if self._name != self.version:  # a converted object loses what its version does not know, and gets nothing
+            pruning.prune(obj, self._own.root, "", lost)
         obj["metadata"] = meta
-        return defaulting.default(obj, root) or changed or bool(lost)
+        return changed or bool(lost)
 
     def renamed(self, obj: Object) -> Object:
         kept: Object = orjson.loads(orjson.dumps(obj))
@@ -330,6 +334,8 @@ def _accessor_problems(obj: Object, path: tuple[str, ...], type_: type[int] | ty
 
 def _inaccessible(where: str, value: Any, expected: str, shown: int | str) -> Cause:
     text = str(value).lower() if isinstance(value, bool) else "<nil>" if value is None else value
+    if isinstance(value, float) and value.is_integer():
+        text = int(value)
     why = f"{where} accessor error: {text} is of the type {_GO_TYPES[type(value)]}, expected {expected}"
     return causes.invalid(where, shown, why)
 

@@ -52,6 +52,10 @@ class DefinitionStrategy(Strategy):
 
         return definition.warnings(obj)
 
+    def update_warnings(self, obj: Object, old: Object) -> Sequence[str]:
+        known = self.warnings(old)
+        return [text for text in self.warnings(obj) if text not in known]
+
 
 def _note_stored_version(obj: Object) -> None:
     """The stored version counts as used from now on."""

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from pylet.api.kind import Kind
+from datetime import datetime
+from typing import Any
+
+from pylet.api import columns
+from pylet.api.kind import Column, Kind
+from pylet.api.object import Object, dig
+
+
+def _cells(obj: Object, now: datetime) -> list[Any]:
+    desired, available = (dig(obj, part, "replicas", default=0) for part in ("spec", "status"))
+    return [obj["metadata"]["name"], desired, available, columns.age(obj, now)]
+
 
 KIND = Kind(
     group="autoscaling",
@@ -11,4 +22,11 @@ KIND = Kind(
     plural="scales",
     definition="io.k8s.api.autoscaling.v1.Scale",
     verbs=(),
+    columns=(
+        columns.NAME,
+        Column("Desired", "integer", description="How many instances there shall be."),
+        Column("Available", "integer", description="How many instances there are."),
+        columns.AGE,
+    ),
+    cells=_cells,
 )

@@ -39,7 +39,6 @@ class Reviews:
         review.pop("status", None)
         review.setdefault("metadata", {})
         status = await self._answers[kind.name](kind, review, user, namespace)
-        review["metadata"].setdefault("creationTimestamp", None)
         return {**review, "status": status}
 
     async def _self_access(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:

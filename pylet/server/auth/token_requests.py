@@ -88,7 +88,7 @@ class TokenRequests:
         if not ref:
             return None, None
         version, name = ref.get("apiVersion") or "", ref.get("kind") or ""
-        kind = _BINDING.get((version, name))
+        kind = _BINDING.get((version or "v1", name))
         if kind is None:
             shown = version if "/" in version else f"/{version}"
             raise BadRequest(f"cannot bind token to object of type {shown}, Kind={name}")

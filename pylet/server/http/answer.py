@@ -71,7 +71,7 @@ class Answer:
 
     @classmethod
     def text(cls, text: str, status: int = 200) -> Answer:
-        return cls(text.encode(), status, TEXT)
+        return cls(text.encode(), status, TEXT, (("X-Content-Type-Options", "nosniff"),))
 
     async def prepare(self, request: web.BaseRequest) -> None:
         transport = request.transport

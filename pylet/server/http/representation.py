@@ -36,7 +36,7 @@ def one(kind: Kind, entry: Entry, media: Media, now: datetime, include: str = ""
         case Shape.METADATA:
             made = metadata.partial(obj(kind, entry), _meta_version(media))
         case Shape.METADATA_LIST:
-            go_type = f"*{kind.group.partition('.')[0] or 'core'}.{kind.name}"
+            go_type = _go_type(kind, kind.name)
             raise NotAcceptable(
                 f"you requested PartialObjectMetadataList, but the requested object is not a list ({go_type})"
             )
@@ -47,7 +47,7 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
     """A list in pieces of about 128 KB; those of plain objects are joins of stored bytes, the others take time to
     make, and an empty piece is a place to do something else."""
     meta: Object = {"resourceVersion": str(page.revision)}
-    if page.more or kind.schema is not None:
+    if page.more or (kind.schema is not None and media.shape is Shape.OBJECT):
         meta["continue"] = page.more  # upstream lists custom resources without omitting it
     if page.remaining is not None:
         meta["remainingItemCount"] = page.remaining
@@ -63,7 +63,7 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
             rows = (table.row(kind, obj(kind, entry), now, include=include) for entry in page.entries)
             return _written(head, "rows", rows, media)
         case Shape.METADATA:
-            go_type = f"*{kind.group.partition('.')[0] or 'core'}.{kind.list_kind}"
+            go_type = _go_type(kind, kind.list_kind) if kind.schema is None else "*unstructured.UnstructuredList"
             raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({go_type})")
         case Shape.METADATA_LIST:
             head = metadata.partial_list((), meta, _meta_version(media))
@@ -72,6 +72,11 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
     if media.type == PROTOBUF_TYPE:
         return _protobuf(head, kind, page, kind.definition if media.shape is Shape.OBJECT else _PARTIAL)
     return _written(head, "items", objects, media)
+
+
+def _go_type(kind: Kind, name: str) -> str:
+    """What upstream's error texts call it: the type of the stored object."""
+    return f"*{(kind.stored_as or kind).group.partition('.')[0] or 'core'}.{name}"
 
 
 def raw(kind: Kind, entry: Entry) -> bytes:

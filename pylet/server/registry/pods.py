@@ -46,9 +46,7 @@ def set_condition(pod: Object, condition: Object, now: str) -> Object:
     status = pod.setdefault("status", {})
     conditions: list[Object] = status.setdefault("conditions", [])
     found = condition_of(pod, condition["type"])
-    fresh = {**condition, "lastTransitionTime": now, "observedGeneration": pod["metadata"].get("generation")}
-    if fresh["observedGeneration"] is None:
-        del fresh["observedGeneration"]
+    fresh = {**condition, "lastTransitionTime": now}
     if found is None:
         conditions.append({"lastProbeTime": None, **fresh})
         return pod

@@ -37,7 +37,7 @@ from pylet.server.registry import customs, eviction, listing, pods
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written
 from pylet.server.registry.feed import Convert
-from pylet.server.registry.metadata import place_in
+from pylet.server.registry.metadata import check_name, place_in
 from pylet.server.registry.networks import Networks
 from pylet.server.registry.ownership import Ownership
 from pylet.server.registry.patching import applied, check_twice, check_type, patched
@@ -180,6 +180,7 @@ class Registry:
 
         match request.subresource:
             case "scale":
+                check_name(request.kind, first[0]["metadata"], request.key)
                 return await self._scale(request, lambda _: fresh())
             case "finalize":
                 return await self._writer.change(request, lambda entry: _finalized(entry, fresh()))
@@ -304,8 +305,8 @@ class Registry:
         return Written(Entry.of(SCALE, scale_of(kind, orjson.loads(written.entry.raw))))
 
     async def _bind(self, request: Request, binding: Object) -> Written:
-        pods.check_binding(binding, request.key.name)
         place_in(request.kind, binding["metadata"], request.key.namespace)
+        pods.check_binding(binding, request.key.name)
         await self._writer.admit(request, CREATE, request.kind, request.key, binding, None)
         scheduled = {"type": "PodScheduled", "status": "True"}
         now = format_time(self._now())

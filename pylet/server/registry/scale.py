@@ -59,7 +59,7 @@ def scaled(kind: Kind, workload: Object, scale: Object) -> Object:
     Raises: Invalid.
     """
     replicas = dig(scale, "spec", "replicas", default=0)
-    if replicas < 0:
+    if replicas < 0 and kind.scale is None:  # a custom resource is judged by its own rules
         why = causes.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise Invalid("autoscaling", "Scale", workload["metadata"]["name"], (why,))
     *way, last = ("spec", "replicas") if kind.scale is None else kind.scale.spec

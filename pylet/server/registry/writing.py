@@ -211,7 +211,9 @@ class Writer:
         key, old = entry.key, entry.object
         meta = obj["metadata"]
         metadata.check_name(kind, meta, key)
-        self._check_version(request.kind, meta, entry, is_patch=request.verb == "patch")
+        self._check_version(
+            request.kind, meta, entry, is_patch=request.verb == "patch", is_needed=through is None
+        )  # a Scale without a version is put into whatever there is
         metadata.dedupe_owners(meta, request.warnings)
         size, now = request.size + len(entry.raw), format_time(self._now())
         await apart(size, partial(self._complete, request, kind, obj, old, now, is_tracked=is_tracked))
@@ -279,14 +281,14 @@ class Writer:
                 raise _not_written(failed) from failed
 
     @staticmethod
-    def _check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool) -> None:
+    def _check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool, is_needed: bool) -> None:
         uid = meta.get("uid")
         if uid and uid != entry.uid and not is_patch:  # a patched uid is an immutable field that changed
             why_uid = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {entry.uid}"
             raise Conflict(kind.group, kind.plural, entry.key.name, why_uid)
         given = meta.pop("resourceVersion", "")
         if not given or given == "0":
-            if customs.needs_version(kind):
+            if is_needed and customs.needs_version(kind):
                 why = causes.invalid("metadata.resourceVersion", 0, "must be specified for an update")
                 raise Invalid(kind.group, kind.plural, entry.key.name, (why,))
         elif given != str(entry.revision):
@@ -398,7 +400,8 @@ def _judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | No
         found = many.causes
     if found:
         raise Invalid(kind.group, kind.name, key.name, found)
-    request.warnings.extend(kind.strategy.warnings(obj))
+    if not request.subresource:
+        request.warnings.extend(rules.warnings(obj) if old is None else rules.update_warnings(obj, old))
 
 
 def _judging(request: Request, kind: Kind) -> Kind:
