@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from pylet.agent.kubelet.downward import NotAvailable, field_text, resource_text
+from pylet.agent.kubelet.env_file import NoEnvFile, value_in
 from pylet.api.object import Object, dig
 
 _REFERENCE = re.compile(r"\$(\$|\(([^()]*)\))")
@@ -22,6 +23,8 @@ class EnvError(Exception):
 
 Lookup = Callable[[str, str], Object | None]
 """(ConfigMap or Secret, name) → the object in the pod's namespace."""
+Files = Mapping[tuple[str, str], str]
+"""(volume, path below it) → what is there; files that could not be read are left out."""
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
@@ -57,15 +60,22 @@ def references(container: Object) -> set[tuple[str, str]]:
     return found
 
 
+def files(container: Object) -> set[tuple[str, str]]:
+    """(volume, path) of everything the environment reads out of the pod's volumes."""
+    found = [dig(variable, "valueFrom", "fileKeyRef") for variable in container.get("env") or ()]
+    return {(ref["volumeName"], ref["path"]) for ref in found if ref}
+
+
 def environment(
-    pod: Object, container: Object, node: Object, services: Mapping[str, str], lookup: Lookup
+    pod: Object, container: Object, node: Object, services: Mapping[str, str], lookup: Lookup, read: Files
 ) -> dict[str, str]:
     """Names to values, in the order they are to be given. Raises: EnvError."""
     values: dict[str, str] = dict(services)
     for source in container.get("envFrom") or ():
         values |= _from_source(source, lookup)
     for variable in container.get("env") or ():
-        text = _value(variable, values, pod, container, node, lookup)
+        ref = dig(variable, "valueFrom", "fileKeyRef")
+        text = _from_file(ref, read) if ref else _value(variable, values, pod, container, node, lookup)
         if text is not None:
             values[variable["name"]] = text
     return values
@@ -88,6 +98,16 @@ def _value(
         if field in source:
             return _key(kind, source[field], lookup)
     raise EnvError(f"env {variable['name']}: no known source in valueFrom")
+
+
+def _from_file(ref: Object, read: Files) -> str | None:
+    try:
+        text = value_in(read[ref["volumeName"], ref["path"]], ref["key"])
+    except (KeyError, NoEnvFile) as failed:
+        raise EnvError("couldn't parse env file") from failed
+    if not text and not ref.get("optional"):
+        raise EnvError(f'environment variable key "{ref["key"]}" not found in file "{ref["path"]}"')
+    return text or None
 
 
 def _key(kind: str, ref: Object, lookup: Lookup) -> str | None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from pylet.agent.kubelet import counters, handlers
@@ -18,7 +19,8 @@ from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import Surroundings, cgroup_parent, container_config, sandbox_config
 from pylet.agent.kubelet.credentials import Keys
-from pylet.agent.kubelet.env import EnvError, environment, references, service_variables
+from pylet.agent.kubelet.env import EnvError, environment, files, references, service_variables
+from pylet.agent.kubelet.env_file import read_all
 from pylet.agent.kubelet.files import container_files, forget_instance
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.images import ImageError, Images, with_tag
@@ -61,8 +63,8 @@ async def is_open(pod: Object, addresses: tuple[str, ...]) -> None:
 
 
 class Volumes(Protocol):
-    async def mount(self, pod: Object, images: Collection[str] = ()) -> object:
-        """Raises: NotMounted."""
+    async def mount(self, pod: Object, images: Collection[str] = ()) -> Mapping[str, Path]:
+        """Where each volume is. Raises: NotMounted."""
         ...
 
     def follow(self, pod: Object) -> None: ...
@@ -280,9 +282,9 @@ class Starter:
         node, sandbox = self.node, observed.sandbox
         assert sandbox is not None
         try:
-            await node.volumes.mount(pod, [volume["name"] for volume in _image_volumes(pod, container)])
+            paths = await node.volumes.mount(pod, [volume["name"] for volume in _image_volumes(pod, container)])
             extras = await node.provisions.extras(pod, container)
-            values = {**extras.environment, **await self._environment(pod, container, observed)}
+            values = {**extras.environment, **await self._environment(pod, container, observed, paths)}
             bindings = await node.volumes.bind(pod, container, values)
         except (CannotProvide, EnvError, VolumeError) as failed:
             raise CannotRun("CreateContainerConfigError", str(failed)) from failed
@@ -324,7 +326,9 @@ class Starter:
             raise CannotRun("CreateContainerConfigError", f"{why} {where}")
         return user
 
-    async def _environment(self, pod: Object, container: Object, observed: Observed) -> dict[str, str]:
+    async def _environment(
+        self, pod: Object, container: Object, observed: Observed, paths: Mapping[str, Path]
+    ) -> dict[str, str]:
         node, namespace = self.node, pod["metadata"]["namespace"]
         found = {
             (kind, name): await self._read(kind, Key(namespace, name)) for kind, name in sorted(references(container))
@@ -334,7 +338,9 @@ class Starter:
         )
         own = node.view.get(NODE, Key("", node.settings.node_name)) or {}
         addressed = _with_addresses(pod, observed, node.settings)
-        return environment(addressed, container, own, services, lambda kind, name: found.get((kind, name)))
+        wanted = files(container)
+        read = await asyncio.to_thread(read_all, wanted, paths) if wanted else {}
+        return environment(addressed, container, own, services, lambda kind, name: found.get((kind, name)), read)
 
     async def _read(self, kind: str, key: Key) -> Object | None:
         try:

@@ -87,8 +87,8 @@ class NoVolumes:
     def __init__(self) -> None:
         self.unmounted: list[str] = []
 
-    async def mount(self, of: Object, images: Collection[str] = ()) -> None:
-        pass
+    async def mount(self, of: Object, images: Collection[str] = ()) -> Mapping[str, Path]:
+        return {}
 
     def follow(self, of: Object) -> None:
         pass
@@ -251,7 +251,7 @@ async def test_a_pod_starts_crashes_is_restarted_and_is_deleted(tmp_path: Path) 
 async def test_a_pod_whose_volumes_find_no_room_here_fails_for_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def mount(volumes: NoVolumes, of: Object, images: Collection[str] = ()) -> None:
+    async def mount(volumes: NoVolumes, of: Object, images: Collection[str] = ()) -> Mapping[str, Path]:
         raise NotMounted("wait", [], SystemClock().now(), no_room="Node has reached its volume attachment limit")
 
     monkeypatch.setattr(NoVolumes, "mount", mount)
