@@ -56,6 +56,10 @@ def read_all(wanted: Iterable[tuple[str, str]], volumes: Mapping[str, Path]) -> 
     """What can be read of the files `wanted`: (volume, path below it). Blocks."""
     found: dict[tuple[str, str], str] = {}
     for volume, path in wanted:
-        with suppress(KeyError, OSError), directory(volumes[volume]) as root, open_file(root, path) as file:
+        with (
+            suppress(KeyError, OSError),
+            directory(volumes[volume]) as root,
+            open_file(root, path, follows_links=True) as file,
+        ):
             found[volume, path] = file.read(_MOST_BYTES).decode(errors="surrogateescape")
     return found
