@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from dataclasses import replace
+from functools import partial
 
 from pylet.agent import nft
+from pylet.agent.nftkeeper import TableKeeper
 from pylet.agent.nftset import Element, SetType
 from pylet.agent.policy import ruleset
 from pylet.agent.policy.model import Pod, Policy, addresses_of, pod, policy
@@ -27,10 +28,7 @@ from pylet.api.object import Key, Object, key_of
 from pylet.client.interface import Tables
 from pylet.client.view import Entry, Table
 
-log = logging.getLogger(__name__)
-
-_RETRY_SECONDS = 1.0
-_GATHER_SECONDS = 0.002
+_RETRY_SECONDS = (1.0, 1.0)
 _AT_ONCE = 200  # pods looked at between two looks at what else there is to do
 
 
@@ -49,11 +47,8 @@ class Policies:
         self._started: dict[Key, Object] = {}  # pods of this node, as the API will have them
         self._addresses: dict[Key, tuple[str, ...]] = {}
         self._holders: dict[str, list[Key]] = {}
-        self._dirty: set[Key] = set()
-        self._lost = True
-        self._wake = asyncio.Event()
-        self.written = asyncio.Event()
-        """Set once the table says what the policies say."""
+        self._keeper = TableKeeper[Key](clock, retry_seconds=_RETRY_SECONDS)
+        self.written = self._keeper.written
 
     async def isolate(self, obj: Object, addresses: tuple[str, ...]) -> None:
         """Wait until what policies say of this pod holds for these addresses, which it has been given."""
@@ -64,43 +59,31 @@ class Policies:
         for other in [other for other, left in self._started.items() if set(addresses_of(left)) & set(addresses)]:
             del self._started[other]  # it came and went unseen
         self._started[key] = fresh
-        self._touch(key)
+        self._keeper.touch(key)
         self.written.clear()
         await self.written.wait()
 
     async def run(self) -> None:
         policies = await self._tables.table(NETWORK_POLICY)
         with contextlib.ExitStack() as stack:
-            stack.callback(policies.listen(lambda before, after: self._lose()))
+            stack.callback(policies.listen(lambda before, after: self._keeper.lose()))
             if not policies.entries:
                 with contextlib.suppress(nft.NftError):
                     await asyncio.to_thread(nft.remove, ruleset.TABLE)  # of an earlier run
             while not policies.entries:
                 self._started.clear()
                 self.written.set()
-                self._wake.clear()
-                await self._wake.wait()
+                self._keeper.wake.clear()
+                await self._keeper.wake.wait()
             pods, namespaces = await self._tables.table(POD), await self._tables.table(NAMESPACE)
             stack.callback(pods.listen(self._pod_changed))
             stack.callback(namespaces.listen(self._namespace_changed))
             table = stack.enter_context(contextlib.closing(nft.Table(ruleset.TABLE, self._types)))
-            stack.enter_context(table.watch_losses(self._somebody_took_something))
-            while True:
-                try:
-                    while self._lost:
-                        await self._write_all(table, policies, pods, namespaces)
-                    await self._write_changes(table, pods, namespaces)
-                except (nft.NftError, OSError) as refused:
-                    log.error("network policies: %s; writing all anew in %.0f s", refused, _RETRY_SECONDS)
-                    self._lost = True
-                    await self._clock.sleep(_RETRY_SECONDS)
-                if self._lost:
-                    continue
-                if not self._wake.is_set():
-                    self.written.set()
-                await self._wake.wait()
-                await self._clock.sleep(_GATHER_SECONDS)
-                self._wake.clear()
+            await self._keeper.run(
+                table,
+                partial(self._write_all, table, policies, pods, namespaces),
+                partial(self._write_changes, table, pods, namespaces),
+            )
 
     # ---- observing
 
@@ -110,30 +93,15 @@ class Policies:
         started = self._started.get(entry.key)
         if started is not None and _is_told(started, entry, is_gone=after is None):
             del self._started[entry.key]
-        self._touch(entry.key)
-
-    def _touch(self, key: Key) -> None:
-        self._dirty.add(key)
-        self._wake.set()
+        self._keeper.touch(entry.key)
 
     def _namespace_changed(self, before: Entry | None, after: Entry | None) -> None:
         if (before.labels if before else None) != (after.labels if after else None):
-            self._lose()
-
-    def _somebody_took_something(self) -> None:
-        if not self._lost:
-            log.warning("somebody changed nftables table %s: writing it anew", ruleset.TABLE)
-            self._lose()
-
-    def _lose(self) -> None:
-        self._lost = True
-        self._wake.set()
+            self._keeper.lose()
 
     # ---- acting
 
     async def _write_all(self, table: nft.Table, policies: Table, pods: Table, namespaces: Table) -> None:
-        self._lost = False
-        self._dirty.clear()
         self._written.clear()
         self._holders.clear()
         self._addresses.clear()
@@ -157,14 +125,14 @@ class Policies:
         written: dict[Key, frozenset[Element]] = {}
         wanted: dict[Key, frozenset[Element]] = {}
         here: list[Pod] = []
-        while self._dirty:
-            key = self._dirty.pop()
+        while self._keeper.dirty:
+            key = self._keeper.dirty.pop()
             before, wanted[key] = self._rebuild(key, pods, namespaces)
             written.setdefault(key, before)
             if (one := self._pod(key, pods)) and one.is_here:
                 here.append(one)
         if any(one not in self._compiled.policies for each in here for one in applying(each, self._policies)):
-            self._lose()  # the first pod of this node that this policy means
+            self._keeper.lose()  # the first pod of this node that this policy means
             return
         missing = {
             name: rules for name, rules in combinations(here, self._compiled).items() if name not in self._chains
@@ -193,13 +161,13 @@ class Policies:
             holders = self._holders[address]
             holders.remove(key)
             if holders:
-                self._dirty.add(holders[-1])
+                self._keeper.dirty.add(holders[-1])
             else:
                 del self._holders[address]
         for address in wanted:
             holders = self._holders.setdefault(address, [])
             if key not in holders:
-                self._dirty.update(holders)
+                self._keeper.dirty.update(holders)
                 holders.append(key)
         if wanted:
             self._addresses[key] = wanted

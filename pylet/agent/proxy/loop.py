@@ -10,8 +10,10 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pylet.agent import nft
+from pylet.agent.nftkeeper import TableKeeper
 from pylet.agent.nftset import Element
 from pylet.agent.proxy import affinity, flows, rules, ruleset
 from pylet.agent.proxy.claims import Claims, Owner
@@ -30,7 +32,6 @@ log = logging.getLogger(__name__)
 _SERVICE, _POD = "Service", "Pod"
 _ZONE = "topology.kubernetes.io/zone"
 _RETRY_SECONDS = (0.5, 30.0)
-_GATHER_SECONDS = 0.002  # a roll-out changes many slices at once: they make one transaction
 _AT_ONCE = 200  # services built between two looks at what else there is to do
 
 
@@ -60,11 +61,8 @@ class Proxy:
         self._installed = Installed()
         self._chains: set[str] = set()
         self._checks = HealthChecks(here.addresses)
-        self._dirty: set[Owner] = set()
-        self._lost = True
-        self._wake = asyncio.Event()
-        self.written = asyncio.Event()
-        """Set once the table has been written."""
+        self._keeper = TableKeeper[Owner](clock, retry_seconds=_RETRY_SECONDS)
+        self.written = self._keeper.written
 
     async def run(self) -> None:
         for entry in self._sources.slices.entries.values():
@@ -75,73 +73,44 @@ class Proxy:
             self._sources.pods.listen(self._pod_changed),
             self._sources.nodes.listen(self._node_changed),
         )
-        delay = _RETRY_SECONDS[0]
         async with contextlib.AsyncExitStack() as stack:
             for stop in listeners:
                 stack.callback(stop)
             stack.callback(self._checks.close)
             await stack.enter_async_context(Status(self._clock, lambda: self._checks.healthy, self._node).served())
             table = stack.enter_context(contextlib.closing(nft.Table(self._layout.table, rules.TYPES | rules.AFFINITY)))
-            stack.enter_context(table.watch_losses(self._somebody_took_something))
-            while True:
-                try:
-                    while self._lost:
-                        await self._write_all(table)
-                    await self._write_changes(table)
-                    delay = _RETRY_SECONDS[0]
-                except (nft.NftError, OSError) as refused:
-                    log.error("nftables: %s; writing all anew in %.1f s", refused, delay)
-                    self._lost = True
-                    self._checks.healthy = False
-                    await self._clock.sleep(delay)
-                    delay = min(delay * 2, _RETRY_SECONDS[1])
-                if self._lost:
-                    continue
-                self.written.set()
-                await self._wake.wait()
-                await self._clock.sleep(_GATHER_SECONDS)
-                self._wake.clear()
+            await self._keeper.run(
+                table, partial(self._write_all, table), partial(self._write_changes, table), self._failed
+            )
+
+    def _failed(self) -> None:
+        self._checks.healthy = False
 
     # ---- observing
 
     def _service_changed(self, before: Entry | None, after: Entry | None) -> None:
         entry = after or before
         assert entry is not None
-        self._touch((_SERVICE, entry.key))
+        self._keeper.touch((_SERVICE, entry.key))
 
     def _slice_changed(self, before: Entry | None, after: Entry | None) -> None:
         for entry in (before, after):
             if entry is not None and (name := entry.labels.get(SERVICE_NAME)):
-                self._touch((_SERVICE, Key(entry.key.namespace, name)))
+                self._keeper.touch((_SERVICE, Key(entry.key.namespace, name)))
 
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
         entry = after or before
         assert entry is not None
         if _asks_for_ports(entry):
-            self._touch((_POD, entry.key))
+            self._keeper.touch((_POD, entry.key))
 
     def _node_changed(self, before: Entry | None, after: Entry | None) -> None:
         if after is not None and after.key.name == self._here.node and self._zone() != self._here.zone:
-            self._lose()
-
-    def _touch(self, owner: Owner) -> None:
-        self._dirty.add(owner)
-        self._wake.set()
-
-    def _somebody_took_something(self) -> None:
-        if not self._lost:
-            log.warning("somebody changed nftables table %s: writing it anew", self._layout.table)
-            self._lose()
-
-    def _lose(self) -> None:
-        self._lost = True
-        self._wake.set()
+            self._keeper.lose()
 
     # ---- acting
 
     async def _write_all(self, table: nft.Table) -> None:
-        self._lost = False
-        self._dirty.clear()
         self._written.clear()
         self._claims, self._installed = Claims(), Installed()
         self._here = replace(self._here, zone=self._zone())
@@ -181,8 +150,8 @@ class Proxy:
         after: list[Element] = []
         datagrams: list[Frontend] = []
         services: set[Key] = set()
-        while self._dirty:
-            owner = self._dirty.pop()
+        while self._keeper.dirty:
+            owner = self._keeper.dirty.pop()
             old, new = self._rebuild(owner, datagrams)
             before += old
             after += new
@@ -199,7 +168,7 @@ class Proxy:
     def _rebuild(self, owner: Owner, datagrams: list[Frontend]) -> tuple[list[Element], Ruleset]:
         """What is written of this owner, and what is to be; adds its frontends without connections to `datagrams`."""
         granted, promoted = self._claims.grant(owner, self._frontends(owner))
-        self._dirty |= promoted
+        self._keeper.dirty |= promoted
         before, after = ruleset.unpack(self._written.get(owner, "")), ruleset.build(granted)
         if after:
             self._written[owner] = ruleset.pack(after)
