@@ -65,6 +65,12 @@ def human_duration(seconds: float) -> str:
     return _two(years, "y", days % 365, "d") if years < 8 else f"{years}y"
 
 
+def stays(seconds: float) -> float:
+    """For how many seconds more `human_duration` says the same."""
+    step = 1 if seconds < 600 else 60 if seconds < 8 * 3600 else 3600 if seconds < 8 * 86400 else 86400
+    return step - seconds % step
+
+
 def _two(big: int, big_unit: str, small: int, small_unit: str) -> str:
     return f"{big}{big_unit}{small}{small_unit}" if small else f"{big}{big_unit}"
 

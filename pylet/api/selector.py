@@ -85,6 +85,10 @@ class LabelSelector:
     def __hash__(self) -> int:
         return hash(self.requirements)
 
+    def equals(self) -> tuple[str, str] | None:
+        """A label that what is selected bears, and its value; None where no single one is asked for."""
+        return self._equal[0] if self._equal else None
+
     @property
     def is_everything(self) -> bool:
         return not self.requirements

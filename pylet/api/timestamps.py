@@ -28,6 +28,8 @@ def format_micro(moment: datetime) -> str:
 
 def parse(text: str) -> datetime:
     """An aware UTC datetime. Raises: ValueError, worded as Go words it."""
+    if _SECONDS.fullmatch(text) and text[8:10] < "29":
+        return datetime.fromisoformat(text)  # nearly always: 0.5 µs instead of 2
     match = _ANY.fullmatch(text)
     if match is None:
         raise ValueError(_unparsable(text))

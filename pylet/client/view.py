@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from sys import intern
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -24,7 +24,7 @@ _DECODED_BOUND_BYTES = 2 << 20  # of JSON; as dicts about five times that
 class Entry:
     """One object at one revision: bytes, selection data, and the decoded object when somebody asked for it."""
 
-    __slots__ = ("_object", "fields", "key", "labels", "owner_uids", "raw", "revision", "uid")
+    __slots__ = ("_object", "fields", "key", "labels", "owner_uids", "parts", "raw", "revision", "uid")
 
     def __init__(
         self,
@@ -43,6 +43,8 @@ class Entry:
         self.labels = labels
         self.fields = fields
         self.owner_uids = owner_uids
+        self.parts: Any = None
+        """What whoever shows it has found in it, to be kept as long as it is."""
         self._object: Object | None = None
 
     @classmethod

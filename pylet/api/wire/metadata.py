@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 from pylet.api.object import Object
 
-_META_V1 = "meta.k8s.io/v1"
+VERSION = "meta.k8s.io/v1"
 
 
-def partial(obj: Object, api_version: str = _META_V1) -> Object:
+def partial(obj: Object, api_version: str = VERSION) -> Object:
     return {"kind": "PartialObjectMetadata", "apiVersion": api_version, "metadata": obj["metadata"]}
 
 
-def partial_list(objects: Iterable[Object], list_meta: Object, api_version: str = _META_V1) -> Object:
+def partial_list(objects: Iterable[Object], list_meta: Object, api_version: str = VERSION) -> Object:
     """`list_meta` is the list's own metadata: resourceVersion, continue, remainingItemCount."""
     items = [partial(obj) for obj in objects]
     return {"kind": "PartialObjectMetadataList", "apiVersion": api_version, "metadata": list_meta, "items": items}

@@ -45,7 +45,6 @@ def table(
 
 
 def row(kind: Kind, obj: Object, now: datetime, *, include: str = "") -> Object:
-    cells = kind.cells(obj, now) if kind.cells is not None else _name_and_creation(obj)
     match include:
         case "None":
             carried: Any = None
@@ -53,7 +52,11 @@ def row(kind: Kind, obj: Object, now: datetime, *, include: str = "") -> Object:
             carried = obj
         case _:
             carried = partial(obj)
-    return {"cells": cells, "object": carried}
+    return {"cells": cells(kind, obj, now), "object": carried}
+
+
+def cells(kind: Kind, obj: Object, now: datetime) -> list[Any]:
+    return kind.cells(obj, now) if kind.cells is not None else _name_and_creation(obj)
 
 
 def blank(kind: Kind, obj: Object) -> Object:

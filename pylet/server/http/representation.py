@@ -15,10 +15,12 @@ from pylet.api.object import Object
 from pylet.api.wire import metadata, table
 from pylet.api.wire.decode import PROTOBUF_TYPE
 from pylet.client.view import Entry
+from pylet.server.http import parts
 from pylet.server.http.negotiation import JSON_TYPE, YAML_TYPE, Media, Shape
 from pylet.server.registry import JSON, Form, Page, error_frame
 
 _CHUNK_BYTES = 128 << 10
+_CLOSING = b"]}\n"
 _REMEMBERED_BYTES = 4 << 20
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _STATUS = f"{_META}Status"
@@ -43,35 +45,50 @@ def one(kind: Kind, entry: Entry, media: Media, now: datetime, include: str = ""
     return encoded(orjson.dumps(made), media, definition=_PARTIAL)
 
 
-def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "") -> Iterator[bytes]:
-    """A list in pieces of about 128 KB; those of plain objects are joins of stored bytes, the others take time to
-    make, and an empty piece is a place to do something else."""
+class Listed(NamedTuple):
+    """A list in pieces of about 128 KB, which take time to make; an empty one is a place to do something else.
+
+    Where the `length` is known before, they are but joins of stored bytes.
+    """
+
+    pieces: Iterator[bytes]
+    length: int | None = None
+
+
+def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "") -> Listed:
     meta: Object = {"resourceVersion": str(page.revision)}
     if page.more or (kind.schema is not None and media.shape is Shape.OBJECT):
         meta["continue"] = page.more  # upstream lists custom resources without omitting it
     if page.remaining is not None:
         meta["remainingItemCount"] = page.remaining
+    is_stored = media.type == JSON_TYPE and kind.stored_as is None
     match media.shape:
         case Shape.OBJECT:
             head: Object = {"kind": kind.list_kind, "apiVersion": kind.api_version, "metadata": meta}
+            if is_stored:
+                return _stored(head, kind, page)
             if media.type == JSON_TYPE:
-                return _joined(head, "items", _bare_items(kind, page))
+                return Listed(_joined(head, "items", _bare_items(kind, page)))
             objects = (orjson.loads(item) for item in _bare_items(kind, page))
         case Shape.TABLE:
             head = table.table(kind, (), meta, now, api_version=_meta_version(media))
             del head["rows"]
+            if is_stored:
+                return Listed(_joined(head, "rows", parts.rows(kind, page.entries, now, include)))
             rows = (table.row(kind, obj(kind, entry), now, include=include) for entry in page.entries)
-            return _written(head, "rows", rows, media)
+            return Listed(_written(head, "rows", rows, media))
         case Shape.METADATA:
             go_type = _go_type(kind, kind.list_kind) if kind.schema is None else "*unstructured.UnstructuredList"
             raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({go_type})")
         case Shape.METADATA_LIST:
             head = metadata.partial_list((), meta, _meta_version(media))
             del head["items"]
+            if is_stored:
+                return Listed(_joined(head, "items", parts.partials(page.entries, _meta_version(media))))
             objects = (metadata.partial(obj(kind, entry), _meta_version(media)) for entry in page.entries)
     if media.type == PROTOBUF_TYPE:
-        return _protobuf(head, kind, page, kind.definition if media.shape is Shape.OBJECT else _PARTIAL)
-    return _written(head, "items", objects, media)
+        return Listed(_protobuf(head, kind, page, kind.definition if media.shape is Shape.OBJECT else _PARTIAL))
+    return Listed(_written(head, "items", objects, media))
 
 
 def _go_type(kind: Kind, name: str) -> str:
@@ -85,10 +102,17 @@ def raw(kind: Kind, entry: Entry) -> bytes:
 
 def _bare_items(kind: Kind, page: Page) -> Iterator[bytes]:
     """Built-in kinds leave it to the list to say what its items are; custom resources say it each."""
-    said = b'{"kind":"%b","apiVersion":"%b",' % (kind.name.encode(), kind.api_version.encode())
+    said = _said(kind)
     for entry in page.entries:
         item = raw(kind, entry)
-        yield b"{" + item[len(said) :] if kind.schema is None and item.startswith(said) else item
+        yield b"{" + item[len(said) :] if item.startswith(said) else item
+
+
+def _said(kind: Kind) -> bytes:
+    """What a list says for its items, which leave it out."""
+    if kind.schema is not None:
+        return b"{"
+    return b'{"kind":"%b","apiVersion":"%b",' % (kind.name.encode(), kind.api_version.encode())
 
 
 def obj(kind: Kind, entry: Entry) -> Object:
@@ -206,16 +230,43 @@ def _shown(kind: Kind, type_: str, entry: Entry) -> Object:
     return obj(kind, entry)
 
 
+def _stored(head: Object, kind: Kind, page: Page) -> Listed:
+    """Of objects as they are stored: of 9 MB for 1,000 pods one piece at a time is in memory."""
+    said = _said(kind)
+    items = [item for entry in page.entries if (item := entry.raw).startswith(said)]
+    if not items or len(items) < len(page.entries):
+        return Listed(_joined(head, "items", _bare_items(kind, page)))
+    opening, skip = _opening(head, "items") + b"{", len(said)
+    length = len(opening) + sum(map(len, items)) + len(items) * (len(b",{") - skip) - len(b",{") + len(_CLOSING)
+    at_once = max(1, len(items) * _CHUNK_BYTES // length)
+
+    def pieces() -> Iterator[bytes]:
+        before = opening
+        for start in range(0, len(items), at_once):
+            some = [item[skip:] for item in items[start : start + at_once]]
+            some[0] = before + some[0]
+            before = b",{"
+            if start + at_once >= len(items):
+                some[-1] += _CLOSING
+            yield b",{".join(some)
+
+    return Listed(pieces(), length)
+
+
 def _joined(head: Object, name: str, items: Iterable[bytes]) -> Iterator[bytes]:
     pieces: list[bytes] = []
-    size, before = 0, b'%b,"%b":[' % (orjson.dumps(head)[:-1], name.encode())
+    size, before = 0, _opening(head, name)
     for item in items:
         pieces.append(item)
         size += len(item)
         if size > _CHUNK_BYTES:
             yield before + b",".join(pieces)
             pieces, size, before = [], 0, b","
-    yield (before if pieces or before != b"," else b"") + b",".join(pieces) + b"]}\n"
+    yield (before if pieces or before != b"," else b"") + b",".join(pieces) + _CLOSING
+
+
+def _opening(head: Object, name: str) -> bytes:
+    return b'%b,"%b":[' % (orjson.dumps(head)[:-1], name.encode())
 
 
 def _written(head: Object, name: str, items: Iterable[Object], media: Media) -> Iterator[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -332,14 +332,18 @@ class Resources:
 
     async def _shown_list(self, call: Call, page: Page) -> Answer | Streamed:
         media = call.media
-        pieces: list[bytes] = []
-        for piece in form.many(call.kind, page, media, self._now(), _include(call)):
-            pieces.append(piece)
-            if media != PLAIN:
+        listed = form.many(call.kind, page, media, self._now(), _include(call))
+        pieces: Iterable[bytes] = listed.pieces
+        size = listed.length
+        if size is None:
+            pieces = made = []
+            for piece in listed.pieces:
+                made.append(piece)
                 await asyncio.sleep(0)  # others want to be served while a long list is made
+            size = sum(map(len, made))
         if media.type == JSON_TYPE and call.wants_indent:
-            pieces = [form.pretty(b"".join(pieces))]
-        size = sum(map(len, pieces))
+            body = form.pretty(b"".join(pieces))
+            pieces, size = [body], len(body)
         if size > _COMPRESS_BYTES and _takes_gzip(call.http):
             return await _compressed(call.http, pieces, media.type)
         if size < _COMPRESS_BYTES:
@@ -452,7 +456,7 @@ def _takes_gzip(http: web.BaseRequest) -> bool:
     return not (isinstance(peer, tuple) and (peer[0].startswith("127.") or peer[0] == "::1"))
 
 
-async def _compressed(http: web.BaseRequest, pieces: list[bytes], type_: str) -> Streamed:
+async def _compressed(http: web.BaseRequest, pieces: Iterable[bytes], type_: str) -> Streamed:
     import zlib
 
     stream = Stream(http, type_=type_, headers=_GZIPPED)

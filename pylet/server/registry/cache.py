@@ -8,9 +8,8 @@ Batch.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 
 from pylet.api.errors import Expired
 from pylet.api.kind import Kind
@@ -18,6 +17,7 @@ from pylet.api.object import Key
 from pylet.client.view import Entry, Table
 from pylet.server.registry.answers import END, Batch, Change, Deliver, bookmark
 from pylet.server.registry.form import at_revision
+from pylet.server.registry.ordered import Ordered
 from pylet.server.registry.selection import Selection
 
 _HISTORY_EVENTS = 4096
@@ -109,7 +109,7 @@ class Cache:
         self._groups: dict[Selection, dict[Watch, None]] = {}
         self._near: dict[tuple[str, str], list[Selection]] = {}  # groups by what pins their selections
         self._pending: list[Event] = []
-        self._sorted: list[Key] | None = None
+        self._ordered: Ordered | None = None  # from the first list on
 
     def start(self, entries: Iterable[Entry], revision: int) -> None:
         """Begin with what the store holds; history begins here."""
@@ -121,15 +121,13 @@ class Cache:
         table = self.table
         before = table.entries.get(key)
         if entry is not None:
-            if before is None and self._sorted is not None:
-                insort(self._sorted, key)
             table.put(entry)
         elif before is not None:
-            if self._sorted is not None:
-                del self._sorted[bisect_left(self._sorted, key)]
             table.remove(key, revision)
         else:
             return
+        if self._ordered is not None:
+            self._ordered.change(before, entry)
         event = Event(revision, key, before, entry)
         self._remember(event)
         if self._groups:
@@ -139,13 +137,13 @@ class Cache:
 
     # ---- reading
 
-    def sorted_keys(self) -> list[Key]:
-        """All keys in list order: sorted once, kept sorted then."""
-        if self._sorted is None:
-            self._sorted = sorted(self.table.entries)
-        return self._sorted
+    def in_order(self) -> Ordered:
+        """What there is: sorted once, kept sorted then."""
+        if self._ordered is None:
+            self._ordered = Ordered(self.table.entries)
+        return self._ordered
 
-    def at(self, revision: int) -> Mapping[Key, Entry]:
+    def at(self, revision: int) -> Ordered:
         """What there was at an earlier revision. Raises: Expired."""
         if revision < self._compacted:
             raise Expired(f"too old resource version: {revision} ({self._compacted})")
@@ -160,7 +158,7 @@ class Cache:
                 then.pop(event.key, None)
             else:
                 then[event.key] = event.before
-        return then
+        return self.in_order() if then is self.table.entries else Ordered(then)
 
     def since(self, revision: int, selection: Selection) -> list[Change]:
         """What such a watcher missed after `revision`. Raises: Expired."""
@@ -184,7 +182,7 @@ class Cache:
 
         `revision` is what the whole registry has reached, which may be later than this kind's last change.
         """
-        entries = [entry for entry in selection.candidates(self.table) if selection.matches(entry)]
+        entries = selection.of(self.table)
         initial = self._initial(entries, revision, mark_end=mark_end)
         return Watch(self, selection, revision, initial, bookmarks=bookmarks)
 

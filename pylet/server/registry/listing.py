@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 import re
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -16,7 +16,6 @@ import orjson
 from pylet.api import causes
 from pylet.api.errors import BadRequest, Cause, Expired, Invalid
 from pylet.api.object import Key, Object
-from pylet.client.view import Entry
 from pylet.server.registry.answers import Page
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.request import ListOptions
@@ -172,58 +171,22 @@ def page(cache: Cache, selection: Selection, options: ListOptions, current: int)
     """One page; `current` is the revision the cache has reached. Raises: Expired, BadRequest."""
     revision, exactly = asked_revision(options)
     after = Token.parse(options.more).after if options.more else None
-    rows: Mapping[Key, Entry] = cache.table.entries
     if exactly:
         try:
-            rows = cache.at(revision)
+            ordered = cache.at(revision)
         except Expired as gone:
             if after is not None:
                 raise ContinueExpired(str(Token(_FROM_NOW, after))) from gone
             raise Expired(_LIST_TOO_OLD) from gone
     else:
         revision = current
-    if rows is cache.table.entries and selection.is_indexed and not options.limit and after is None:
-        found = [entry for entry in selection.candidates(cache.table) if selection.matches(entry)]
-        found.sort(key=lambda entry: entry.key)
+        if selection.is_indexed and not options.limit and after is None:
+            return Page(sorted(selection.of(cache.table), key=lambda entry: entry.key), revision)
+        ordered = cache.in_order()
+    rows = ordered.entries[ordered.span(selection.namespace, selection.name, after)]
+    matching = selection.among(rows)
+    found = list(islice(matching, options.limit) if options.limit > 0 else matching)
+    if next(matching, None) is None:
         return Page(found, revision)
-    keys = cache.sorted_keys() if rows is cache.table.entries else sorted(rows)
-    first, last = _span(keys, selection, after)
-    if not options.limit:
-        return Page(_chosen(rows, keys, first, last, selection), revision)
-    return _limited(rows, keys, first, last, selection, options.limit, revision)
-
-
-def _chosen(rows: Mapping[Key, Entry], keys: list[Key], first: int, last: int, selection: Selection) -> list[Entry]:
-    if selection.is_plain:
-        return [rows[key] for key in keys[first:last]]
-    matches = selection.matches
-    return [entry for key in keys[first:last] if matches(entry := rows[key])]
-
-
-def _limited(
-    rows: Mapping[Key, Entry], keys: list[Key], first: int, last: int, selection: Selection, limit: int, revision: int
-) -> Page:
-    found: list[Entry] = []
-    for position in range(first, last):
-        entry = rows[keys[position]]
-        if not selection.matches(entry):
-            continue
-        if len(found) == limit:
-            remaining = last - position if selection.is_plain else None
-            return Page(found, revision, str(Token(revision, found[-1].key)), remaining)
-        found.append(entry)
-    return Page(found, revision)
-
-
-def _span(keys: list[Key], selection: Selection, after: Key | None) -> tuple[int, int]:
-    """Where in the sorted keys the selected ones lie."""
-    first, last = 0, len(keys)
-    if namespace := selection.namespace:
-        first = bisect_left(keys, Key(namespace, ""))
-        last = bisect_left(keys, Key(namespace + "\0", ""), first)
-    if selection.name is not None and (namespace or not keys or not keys[0].namespace):
-        first = bisect_left(keys, Key(namespace, selection.name), first, last)
-        last = min(last, first + 1)
-    if after is not None:
-        first = max(first, bisect_left(keys, Key(after.namespace, after.name + "\0")))
-    return first, max(first, last)
+    remaining = len(rows) - len(found) if selection.is_plain else None
+    return Page(found, revision, str(Token(revision, found[-1].key)), remaining)

@@ -61,6 +61,20 @@ async def test_lists_are_in_order_and_selected(api: Api) -> None:
     assert await api.names(CONFIGMAP, "a", fields="metadata.name=y") == []
 
 
+async def test_what_was_listed_once_follows_every_change(api: Api) -> None:
+    for name in ("c", "x"):
+        await api.create(labelled(name, n="1"))
+    assert await api.names(CONFIGMAP, "a") == ["c", "x"]
+    await api.create(labelled("m", n="1"))
+    await api.delete(CONFIGMAP, "a", "c")
+    await api.update(labelled("x", n="2"))
+    await api.create(labelled("a", n="2", m="1"))
+    assert await api.names(CONFIGMAP, "a") == ["a", "m", "x"]
+    assert await api.names(CONFIGMAP, "a", labels="n=2") == ["a", "x"]
+    assert await api.names(CONFIGMAP, "a", labels="n=2,m!=1", limit=1) == ["x"]
+    assert await api.names(CONFIGMAP, "a", limit=-1) == ["a", "m", "x"]
+
+
 async def test_pods_are_found_by_their_node(api: Api) -> None:
     await api.create(pod("p", nodeName="n1"))
     await api.create(pod("q", nodeName="n2"))
