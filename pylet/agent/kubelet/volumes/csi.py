@@ -161,7 +161,8 @@ class Csi(VolumeType):
     async def unmount(self, directory: Path, host: Host) -> None:
         """Unpublish, and unstage when no other pod of the node has the volume. Raises: VolumeError."""
         host.published.discard(directory)
-        data = _load(directory)
+        published = _load(directory)
+        data = published or host.half_staged.get(directory)
         if data is None:
             host.in_use.pop(directory, None)
             return
@@ -170,11 +171,13 @@ class Csi(VolumeType):
             raise _absent("Unmounter.TearDownAt failed to get CSI client", data["driverName"])
         handle, target = data["volumeHandle"], Path(data.get("targetPath") or directory / "mount")
         try:
-            await driver.unpublish(handle, str(target))
-            _clear(target)
-            (directory / _DATA).unlink(missing_ok=True)
+            if published:
+                await driver.unpublish(handle, str(target))
+                _clear(target)
+                (directory / _DATA).unlink(missing_ok=True)
             if data.get("stagingPath"):
                 await _unstage(host, driver, handle, Path(data["stagingPath"]))
+            host.half_staged.pop(directory, None)
             host.in_use.pop(directory, None)
         except CallError as failed:
             raise _error(f"Unmounter.TearDownAt failed: {failed}") from failed
@@ -221,9 +224,15 @@ async def _stage(volume: _Volume, driver: Driver, can: frozenset[int], context: 
         try:
             await driver.stage(Stage(volume.handle, context, str(staging), capability, secrets, attributes))
         except CallError as failed:
+            half = {"driverName": driver.name, "volumeHandle": volume.handle, "stagingPath": str(staging)}
             if failed.is_final:
-                _clear(staging)
+                _forget(staging, host)
+                host.half_staged.pop(volume.place.directory, None)
+            else:
+                volume.place.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+                host.half_staged[volume.place.directory] = half
             raise VolumeError(str(failed), operation=_STAGING) from failed
+        host.half_staged.pop(volume.place.directory, None)
         host.published.add(staging)
     return str(staging)
 
@@ -277,11 +286,15 @@ async def _unstage(host: Host, driver: Driver, handle: str, staging: Path) -> No
         if any((_load(file.parent) or {}).get("stagingPath") == str(staging) for file in files):
             return
         await driver.unstage(handle, str(staging))
-        host.published.discard(staging)
-        _clear(staging)
-        (staging.parent / _DATA).unlink(missing_ok=True)
-        with suppress(OSError):
-            staging.parent.rmdir()
+        _forget(staging, host)
+
+
+def _forget(staging: Path, host: Host) -> None:
+    host.published.discard(staging)
+    _clear(staging)
+    (staging.parent / _DATA).unlink(missing_ok=True)
+    with suppress(OSError):
+        staging.parent.rmdir()
 
 
 async def _expand(volume: _Volume, driver: Driver, can: frozenset[int] | None = None) -> None:

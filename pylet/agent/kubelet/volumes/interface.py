@@ -8,7 +8,7 @@ by the mounter for all types alike; `unmount` is for types that must tell somebo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -64,7 +64,8 @@ class Host:
     """What the volumes of all pods of a node share: its registered CSI drivers, and what this process has mounted.
 
     `root` is the kubelet's directory; `published` holds the volumes' and staging directories that drivers have made
-    here since pylet started. `in_use` has the names, in a node's status, of volumes that are attached to it.
+    here since pylet started. `in_use` has the names, in a node's status, of volumes that are attached to it. Of the
+    volumes' directories in `half_staged` nobody knows whether their drivers have staged them.
     """
 
     root: Path
@@ -73,6 +74,7 @@ class Host:
     drivers: dict[str, Driver] = field(default_factory=dict)
     published: set[Path] = field(default_factory=set)
     in_use: dict[Path, str] = field(default_factory=dict)
+    half_staged: dict[Path, Mapping[str, str]] = field(default_factory=dict)
     _locks: dict[Path, asyncio.Lock] = field(default_factory=dict)
 
     def lock(self, what: Path) -> asyncio.Lock:

@@ -144,6 +144,27 @@ async def test_a_persistent_volume_is_staged_once_and_unstaged_after_its_last_po
         ]
 
 
+@pytest.mark.parametrize(
+    ("code", "times"),
+    [
+        pytest.param(grpc.StatusCode.DEADLINE_EXCEEDED, 1, id="nobody knows whether it is staged"),
+        pytest.param(grpc.StatusCode.INVALID_ARGUMENT, 0, id="the driver has refused"),
+    ],
+)
+async def test_what_may_have_been_staged_is_unstaged_with_its_pod(
+    root: Path, code: grpc.StatusCode, times: int
+) -> None:
+    async with cluster(root, Can.STAGE) as (node, driver):
+        bound(node)
+        driver.refuses["NodeStageVolume"] = code
+        with pytest.raises(NotMounted):
+            await node.volumes.mount(pod(CLAIMED))
+        await node.volumes.unmount("u1")
+        assert len(driver.asked("NodeUnstageVolume")) == times
+        assert driver.asked("NodeUnpublishVolume") == []
+        assert not list((node.root / "plugins" / "kubernetes.io" / "csi").rglob("vol_data.json"))
+
+
 async def grown(node: Node, **claim: Any) -> None:
     """The driver's controller has made the bound volume larger, and left the rest to the node."""
     volume = await node.api.get(PERSISTENT_VOLUME, Key("", "pv"))
