@@ -5,8 +5,10 @@ Source: upstream `pkg/kubelet/apis/podresources/server_v1.go`, `staging/src/k8s.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
 
+from pylet.agent.kubelet.claims.ledger import Held
 from pylet.agent.kubelet.devices.ledger import NOWHERE, Ledger
 from pylet.agent.kubelet.devices.messages import NumaNode, Topology
 from pylet.agent.kubelet.placement.placing import Placement
@@ -32,11 +34,32 @@ class Memory:
 
 
 @message
+class CdiDevice:
+    name: str = at(1, "")
+
+
+@message
+class ClaimResource:
+    cdi_devices: tuple[CdiDevice, ...] = at(1, ())
+    driver_name: str = at(2, "")
+    pool_name: str = at(3, "")
+    device_name: str = at(4, "")
+
+
+@message
+class DynamicResource:
+    claim_name: str = at(2, "")
+    claim_namespace: str = at(3, "")
+    claim_resources: tuple[ClaimResource, ...] = at(4, ())
+
+
+@message
 class Container:
     name: str = at(1, "")
     devices: tuple[Devices, ...] = at(2, ())
     cpu_ids: tuple[int, ...] = at(3, ())
     memory: tuple[Memory, ...] = at(4, ())
+    dynamic_resources: tuple[DynamicResource, ...] = at(5, ())
 
 
 @message
@@ -69,16 +92,25 @@ class Found:
     pod_resources: Pod = at(1, Pod())
 
 
-def answer(method: str, request: bytes, pods: Collection[Object], ledger: Ledger, placement: Placement | None) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """Where it is written who has what; `claims` gives what is prepared of those that a pod's container names."""
+
+    ledger: Ledger
+    placement: Placement | None = None
+    claims: Callable[[Object, Object], Iterable[Held]] = lambda pod, container: ()
+
+
+def answer(method: str, request: bytes, pods: Collection[Object], of: Holdings) -> bytes:
     """Of pods that may hold something. Raises: Refused."""
     if method == "List":
-        return wire.encode(Listed(tuple(_pod(pod, ledger, placement) for pod in pods)))
+        return wire.encode(Listed(tuple(_pod(pod, of) for pod in pods)))
     if method == "GetAllocatableResources":
-        return wire.encode(_allocatable(ledger, placement))
+        return wire.encode(_allocatable(of.ledger, of.placement))
     asked = wire.decode(Asked, request)
     for pod in pods:
         if (pod["metadata"]["name"], pod["metadata"]["namespace"]) == (asked.pod_name, asked.pod_namespace):
-            return wire.encode(Found(_pod(pod, ledger, placement)))
+            return wire.encode(Found(_pod(pod, of)))
     raise Refused(f"pod {asked.pod_name} in namespace {asked.pod_namespace} not found")
 
 
@@ -97,25 +129,36 @@ def _allocatable(ledger: Ledger, placement: Placement | None) -> Allocatable:
     return Allocatable(tuple(devices), tuple(ids), tuple(blocks))
 
 
-def _pod(pod: Object, ledger: Ledger, placement: Placement | None) -> Pod:
+def _pod(pod: Object, of: Holdings) -> Pod:
     lasting = (*(c for c in init_containers(pod) if is_sidecar(c)), *app_containers(pod))
-    containers = tuple(_container(uid_of(pod), str(c["name"]), ledger, placement) for c in lasting)
+    containers = tuple(_container(pod, c, of) for c in lasting)
     return Pod(pod["metadata"]["name"], pod["metadata"]["namespace"], containers)
 
 
-def _container(uid: str, name: str, ledger: Ledger, placement: Placement | None) -> Container:
+def _container(pod: Object, container: Object, of: Holdings) -> Container:
+    uid, name = uid_of(pod), str(container["name"])
     devices = (
         held
-        for resource, grant in ledger.granted(uid, name).items()
+        for resource, grant in of.ledger.granted(uid, name).items()
         for node, ids in grant.numa.items()
         for id_ in ids
         for held in _devices(resource, id_, () if node == NOWHERE else (node,))
     )
-    cpus, pool = (placement.cpus, placement.memory) if placement is not None else (None, None)
+    cpus, pool = (of.placement.cpus, of.placement.memory) if of.placement is not None else (None, None)
     own = cpus.of(uid, name) if cpus is not None else None
     blocks = pool.blocks.get(uid, {}).get(name, ()) if pool is not None else ()
     memory = tuple(Memory(block.resource, block.size, _near(block.nodes)) for block in blocks)
-    return Container(name, tuple(devices), tuple(sorted(own or ())), memory)
+    claimed = tuple(_claimed(held) for held in of.claims(pod, container))
+    return Container(name, tuple(devices), tuple(sorted(own or ())), memory, claimed)
+
+
+def _claimed(held: Held) -> DynamicResource:
+    given = tuple(
+        ClaimResource(tuple(map(CdiDevice, device.cdi_device_ids)), driver, device.pool_name, device.device_name)
+        for driver, devices in held.drivers.items()
+        for device in devices
+    )
+    return DynamicResource(held.key.name, held.key.namespace, given)
 
 
 def _devices(resource: str, id_: str, nodes: tuple[int, ...]) -> Iterator[Devices]:

@@ -318,6 +318,7 @@ class Pods:
             worker = Worker(pod, self._node)
             worker.vanish()
             self._start(worker)
+        self._relisted_at = self._clock.now().timestamp()
         ready = {each.labels.get(POD_UID) for each in sandboxes if each.state is SandboxState.READY}
         for pod in pods:
             if uid_of(pod) in ready:

@@ -192,7 +192,14 @@ class Provisions:
 
     def health(self, pod: Object) -> Mapping[str, list[Object]]:
         """`allocatedResourcesStatus` by container."""
-        return self._loaded.ledger.health(uid_of(pod)) if self._loaded is not None else {}
+        found: dict[str, list[Object]] = {}
+        for of in (
+            self._loaded.ledger.health(uid_of(pod)) if self._loaded is not None else {},
+            self._claimed.health(pod) if self._claimed is not None and pod["spec"].get("resourceClaims") else {},
+        ):
+            for container, devices in of.items():
+                found.setdefault(container, []).extend(devices)
+        return found
 
     def claims_in_use(self) -> Mapping[str, int]:
         """How many ResourceClaims pods have, by driver; "<any>" is all."""
@@ -271,7 +278,8 @@ class Provisions:
         if self._claimed is None:
             from pylet.agent.kubelet.claims.preparing import Claims
 
-            self._claimed = Claims(self._claims_file, drivers)
+            self._claimed = claims = Claims(self._claims_file, drivers)
+            drivers.health.changed = lambda driver, places: self.told(claims.holders(driver, places))
         return self._claimed
 
     # ---- those who watch
@@ -286,7 +294,10 @@ class Provisions:
             counters.HOLDINGS.add("v1")
             asked.add("v1")
             try:
-                return holdings.answer(method, request, self._known(), self._devices().ledger, self.placement)
+                of = holdings.Holdings(self._devices().ledger, self.placement)
+                if self._claimed is not None:
+                    of = replace(of, claims=self._claimed.of)
+                return holdings.answer(method, request, self._known(), of)
             except served.Refused:
                 refused.add("v1")
                 raise

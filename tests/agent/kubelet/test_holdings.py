@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 
 from pylet.agent.kubelet import holdings
+from pylet.agent.kubelet.claims.ledger import Held
+from pylet.agent.kubelet.claims.messages import Device as Claimed
 from pylet.agent.kubelet.devices.ledger import Ledger
 from pylet.agent.kubelet.devices.messages import Device, Given, NumaNode, Topology
 from pylet.agent.kubelet.placement.placing import Placement
 from pylet.agent.kubelet.placement.settings import Settings
+from pylet.api.object import Key
 from pylet.cri import wire
 from pylet.cri.served import Refused
 from tests.agent.kubelet.builders import container, pod
@@ -48,21 +51,33 @@ def test_lists_what_app_containers_hold(ledger: Ledger, placement: Placement) ->
         (holdings.Memory("memory", GI, Topology((NumaNode(0),))),),
     )
     wanted = holdings.Pod("web", "default", (held,))
-    assert wire.decode(holdings.Listed, holdings.answer("List", b"", [POD], ledger, placement)).pod_resources == (
-        wanted,
-    )
+    of = holdings.Holdings(ledger, placement)
+    assert wire.decode(holdings.Listed, holdings.answer("List", b"", [POD], of)).pod_resources == (wanted,)
     asked = wire.encode(holdings.Asked("web", "default"))
-    assert wire.decode(holdings.Found, holdings.answer("Get", asked, [POD], ledger, placement)).pod_resources == wanted
+    assert wire.decode(holdings.Found, holdings.answer("Get", asked, [POD], of)).pod_resources == wanted
     with pytest.raises(Refused, match="pod web in namespace default not found"):
-        holdings.answer("Get", asked, [], ledger, placement)
+        holdings.answer("Get", asked, [], of)
+
+
+def test_lists_what_claims_gave() -> None:
+    device = Claimed(("r",), "p", "d", ("x.io/gpu=d",))
+    held = Held(Key("default", "c"), "uid", {"dra.x.io": (device,)})
+    of = holdings.Holdings(Ledger(), claims=lambda pod, container: [held] if container["name"] == "main" else [])
+    listed = wire.decode(holdings.Listed, holdings.answer("List", b"", [POD], of)).pod_resources[0]
+    given = holdings.ClaimResource((holdings.CdiDevice("x.io/gpu=d"),), "dra.x.io", "p", "d")
+    assert listed.containers[0].dynamic_resources == (holdings.DynamicResource("c", "default", (given,)),)
 
 
 def test_lists_what_can_be_given(ledger: Ledger, placement: Placement) -> None:
-    told = wire.decode(holdings.Allocatable, holdings.answer("GetAllocatableResources", b"", [], ledger, placement))
+    told = wire.decode(
+        holdings.Allocatable, holdings.answer("GetAllocatableResources", b"", [], holdings.Holdings(ledger, placement))
+    )
     assert told.devices == (holdings.Devices(NAME, ("a",), NODE_1), holdings.Devices(NAME, ("b",)))
     assert told.cpu_ids == (1, 2, 3, 4, 5, 7, 8, 9, 10, 11)
     assert [(block.memory_type, block.size) for block in told.memory] == [("memory", 10 * GI)] * 2
     assert (
-        wire.decode(holdings.Allocatable, holdings.answer("GetAllocatableResources", b"", [], Ledger(), None))
+        wire.decode(
+            holdings.Allocatable, holdings.answer("GetAllocatableResources", b"", [], holdings.Holdings(Ledger()))
+        )
         == holdings.Allocatable()
     )

@@ -1,6 +1,6 @@
 """What crosses the sockets of DRA drivers, `v1` and `v1beta1` alike, as frozen data. Pure.
 
-Source: upstream `staging/src/k8s.io/kubelet/pkg/apis/dra/v1/api.proto`.
+Source: upstream `staging/src/k8s.io/kubelet/pkg/apis/{dra/v1,dra-health/v1alpha1}/api.proto`.
 """
 
 from __future__ import annotations
@@ -61,3 +61,30 @@ class UnpreparedEntry:
 @message
 class UnprepareAnswer:
     claims: tuple[UnpreparedEntry, ...] = at(1, ())
+
+
+@message
+class Nothing:
+    pass
+
+
+@message
+class DevicePlace:
+    pool_name: str = at(1, "")
+    device_name: str = at(2, "")
+
+
+@message
+class DeviceHealth:
+    device: DevicePlace = at(1, DevicePlace())
+    health: int = at(2, 0)
+    last_updated_time: int = at(3, 0)
+    health_check_timeout_seconds: int = at(4, 0)
+    message: str = at(5, "")
+
+
+@message
+class HealthAnswer:
+    """Of all devices of a driver."""
+
+    devices: tuple[DeviceHealth, ...] = at(1, ())

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from pylet.agent.kubelet.claims import ledger
+from pylet.agent.kubelet.claims.health import Place
 from pylet.agent.kubelet.claims.ledger import Held
 from pylet.agent.kubelet.claims.messages import PrepareAnswer, Request, UnprepareAnswer
 from pylet.agent.kubelet.claims.registration import Driver, Drivers
 from pylet.agent.kubelet.provided import CannotProvide
+from pylet.agent.kubelet.spec import app_containers
 from pylet.agent.kubelet.written import write
 from pylet.api.errors import ApiError
 from pylet.api.kinds.resourceclaim import KIND as CLAIM
@@ -100,6 +102,51 @@ class Claims:
                 )
             found |= {name: CDIDevice(name) for name in self.held[key].names_for(each.get("request", ""))}
         return tuple(found.values())
+
+    def health(self, pod: Object) -> dict[str, list[Object]]:
+        """Of the devices that each container has of its claims, as its status tells it."""
+        found: dict[str, list[Object]] = {}
+        for container in app_containers(pod):
+            for each in dig(container, "resources", "claims", default=()):
+                request = each.get("request", "")
+                name = f"claim:{each['name']}" + (f"/{request}" if request else "")
+                resources = {
+                    device["resourceID"]: device
+                    for held in self.of(pod, {"resources": {"claims": [each]}})
+                    for device in self._health(held, request)
+                }
+                if resources:
+                    found.setdefault(container["name"], []).append({"name": name, "resources": [*resources.values()]})
+        return found
+
+    def _health(self, held: Held, request: str) -> Iterator[Object]:
+        for driver, devices in held.drivers.items():
+            for device in devices:
+                if request and device.request_names and request.partition("/")[0] not in device.request_names:
+                    continue
+                place = device.pool_name, device.device_name
+                id_ = next(iter(device.cdi_device_ids), "/".join((driver, *place)))
+                yield {"resourceID": id_, **self._drivers.health.of(driver, place)}
+
+    def holders(self, driver: str, places: Collection[Place]) -> set[str]:
+        """The uids of pods that have one of these devices."""
+        return {
+            uid
+            for held in self.held.values()
+            if any((device.pool_name, device.device_name) in places for device in held.drivers.get(driver, ()))
+            for uid in held.pods
+        }
+
+    def of(self, pod: Object, container: Object) -> list[Held]:
+        """What has been prepared of the claims that a container names, whatever it has of them."""
+        wanted = {each["name"] for each in dig(container, "resources", "claims", default=())}
+        if not wanted:
+            return []
+        try:
+            keys = [Key(pod["metadata"]["namespace"], claim) for name, claim, _ in claims_of(pod) if name in wanted]
+        except CannotProvide:  # they are about to be made
+            return []
+        return [self.held[key] for key in keys if key in self.held]
 
     # ---- the API
 

@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pylet.agent.kubelet.claims.health import Health
 from pylet.agent.kubelet.plugins import Refused
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError, NotFound
@@ -38,7 +39,7 @@ class Driver:
     socket: ServiceSocket
     service: str
     is_connected: bool = False
-    following: asyncio.Task[None] | None = None
+    following: tuple[asyncio.Task[None], ...] = ()
 
 
 @dataclass(slots=True)
@@ -48,9 +49,13 @@ class Drivers:
     client: Client
     node_name: str
     clock: Clock
+    health: Health = field(init=False)
     _by_name: dict[str, list[Driver]] = field(default_factory=dict)
     _wiping: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _group: asyncio.TaskGroup | None = None
+
+    def __post_init__(self) -> None:
+        self.health = Health(self.clock)
 
     async def run(self) -> None:
         """What drivers offered to an earlier run is theirs to offer again."""
@@ -77,13 +82,16 @@ class Drivers:
         assert self._group is not None
         driver = Driver(name, endpoint, ServiceSocket(endpoint), f"/{_PACKAGE}.{service}")
         self._by_name.setdefault(name, []).append(driver)
-        driver.following = self._group.create_task(self._follow(driver), name=f"DRA driver {name}")
+        driver.following = (
+            self._group.create_task(self._follow(driver), name=f"DRA driver {name}"),
+            self._group.create_task(self.health.follow(name, driver.socket), name=f"health of {name}"),
+        )
 
     async def deregister(self, name: str, endpoint: str) -> None:
         driver = next(driver for driver in self._by_name[name] if driver.endpoint == endpoint)
         self._by_name[name].remove(driver)
-        if driver.following is not None:
-            driver.following.cancel()
+        for task in driver.following:
+            task.cancel()
         await driver.socket.close()
         self._connection_changed(name)
 

@@ -17,6 +17,7 @@ from pylet.agent.kubelet.plugins import Refused
 from pylet.agent.kubelet.provided import CannotProvide
 from pylet.api.object import Key, Object
 from pylet.cri.messages import CDIDevice
+from pylet.cri.rpc import CallError
 
 DRIVER = "dra.example.com"
 
@@ -35,6 +36,10 @@ class Socket:
             return m.UnprepareAnswer(tuple(m.UnpreparedEntry(c.uid, m.Unprepared(self.error)) for c in request.claims))
         device = m.Device(("r",), "p", "d", ("example.com/gpu=d",))
         return m.PrepareAnswer(tuple(m.PreparedEntry(c.uid, m.Prepared((device,), self.error)) for c in request.claims))
+
+    async def stream(self, *_: object) -> AsyncIterator[m.HealthAnswer]:
+        raise CallError("Unimplemented", "unknown service")
+        yield
 
     async def connections(self) -> AsyncIterator[bool]:
         yield True
