@@ -16,19 +16,23 @@ _OTHER_DIALECTS = re.compile(r"\\[uUN]|\[[:.=]")  # Python knows these, or does 
 
 def unsupported(route: Object) -> str:
     """What keeps a route from being served; "" if nothing does."""
-    for rule in route["spec"].get("rules") or ():
-        for one in (*(rule.get("filters") or ()), *(f for ref in backends_of(rule) for f in ref.get("filters") or ())):
-            if one["type"] not in FILTERS:
-                return f"filters of type {one['type']} are not served"
-        for match in rule.get("matches") or ():
-            for test in (match.get("path") or {}, *(match.get("headers") or ()), *(match.get("queryParams") or ())):
-                if test.get("type") == "RegularExpression" and not _is_regex(test["value"]):
-                    return f"{test['value']!r} is no regular expression that is understood"
-            if any("'" in test["name"] for test in match.get("queryParams") or ()):
-                return "query parameters with a quote in their name are not served"
-        if any(_UNPRINTABLE.search(text) for text in _texts(rule)):
-            return "a value has characters that cannot be printed"
-    return ""
+    return next((problem for rule in route["spec"].get("rules") or () for problem in _problems(rule)), "")
+
+
+def _problems(rule: Object) -> Iterator[str]:
+    for holder in (rule, *backends_of(rule)):
+        for each in holder.get("filters") or ():
+            if each["type"] not in FILTERS:
+                yield f"filters of type {each['type']} are not served"
+    for match in rule.get("matches") or ():
+        parameters = match.get("queryParams") or ()
+        for test in (match.get("path") or {}, *(match.get("headers") or ()), *parameters):
+            if test.get("type") == "RegularExpression" and not _is_regex(test["value"]):
+                yield f"{test['value']!r} is no regular expression that is understood"
+        if any("'" in test["name"] for test in parameters):
+            yield "query parameters with a quote in their name are not served"
+    if any(_UNPRINTABLE.search(text) for text in _texts(rule)):
+        yield "a value has characters that cannot be printed"
 
 
 def backends_of(rule: Object) -> list[Object]:

@@ -140,14 +140,7 @@ def _cluster_ips(spec: Object) -> list[Cause]:
         found.append(causes.invalid(where, ips, "first value must match `clusterIP`"))
     elif ips and not ip:
         found.append(causes.invalid(where, ips, "must be empty when `clusterIP` is not specified"))
-    for position, family in enumerate(families):
-        if family not in _FAMILIES:
-            found.append(causes.not_supported(f"spec.ipFamilies[{position}]", family, _FAMILIES))
-        if family in families[:position]:
-            found.append(causes.duplicate(f"spec.ipFamilies[{position}]", family))
-    policy = spec.get("ipFamilyPolicy")
-    if policy is not None and policy not in _FAMILY_POLICIES:
-        found.append(causes.not_supported("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES))
+    found += _families(families, spec.get("ipFamilyPolicy"))
     if len(ips) > 2:
         found.append(causes.invalid(where, ips, "may only hold up to 2 values"))
     for position, one in enumerate(ips):
@@ -162,6 +155,18 @@ def _cluster_ips(spec: Object) -> list[Cause]:
             found.append(causes.invalid(f"{where}[{position}]", one, says))
     if len(ips) == 2 and (":" in ips[0]) == (":" in ips[1]):
         found.append(causes.invalid(where, ips, "may specify no more than one IP for each IP family"))
+    return found
+
+
+def _families(families: list[str], policy: str | None) -> list[Cause]:
+    found: list[Cause] = []
+    for position, family in enumerate(families):
+        if family not in _FAMILIES:
+            found.append(causes.not_supported(f"spec.ipFamilies[{position}]", family, _FAMILIES))
+        if family in families[:position]:
+            found.append(causes.duplicate(f"spec.ipFamilies[{position}]", family))
+    if policy is not None and policy not in _FAMILY_POLICIES:
+        found.append(causes.not_supported("spec.ipFamilyPolicy", policy, _FAMILY_POLICIES))
     return found
 
 

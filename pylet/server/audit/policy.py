@@ -113,22 +113,25 @@ def _problems(document: Any) -> Iterator[str]:
         yield "loaded illegal policy with 0 rules"
     yield from _bad_stages(document, "omitStages")
     for at, rule in enumerate(document.get("rules") or ()):
-        field = f"rules[{at}]"
-        if rule.get("level") not in LEVELS:
-            yield f'{field}.level: Unsupported value: "{rule.get("level")}": supported values: {", ".join(LEVELS)}'
-        for url in rule.get("nonResourceURLs") or ():
-            if url != "*" and not url.startswith("/"):
-                yield f"{field}.nonResourceURLs: {url}: non-resource URL rules must begin with a '/' character"
-            if "*" in url[:-1]:
-                yield f"{field}.nonResourceURLs: {url}: wildcards '*' must be the final character of the rule"
-        for group in rule.get("resources") or ():
-            if "/" in (group.get("group") or ""):
-                yield f"{field}.resources.group: {group['group']} is not a group: leave the version away"
-            if group.get("resourceNames") and not group.get("resources"):
-                yield f"{field}.resources.resourceNames: using resourceNames requires at least one resource"
-        yield from _bad_stages(rule, f"{field}.omitStages")
-        if rule.get("nonResourceURLs") and (rule.get("resources") or rule.get("namespaces")):
-            yield f"{field}.nonResourceURLs: rules cannot apply to both regular resources and non-resource URLs"
+        yield from _rule_problems(rule, f"rules[{at}]")
+
+
+def _rule_problems(rule: Object, field: str) -> Iterator[str]:
+    if rule.get("level") not in LEVELS:
+        yield f'{field}.level: Unsupported value: "{rule.get("level")}": supported values: {", ".join(LEVELS)}'
+    for url in rule.get("nonResourceURLs") or ():
+        if url != "*" and not url.startswith("/"):
+            yield f"{field}.nonResourceURLs: {url}: non-resource URL rules must begin with a '/' character"
+        if "*" in url[:-1]:
+            yield f"{field}.nonResourceURLs: {url}: wildcards '*' must be the final character of the rule"
+    for group in rule.get("resources") or ():
+        if "/" in (group.get("group") or ""):
+            yield f"{field}.resources.group: {group['group']} is not a group: leave the version away"
+        if group.get("resourceNames") and not group.get("resources"):
+            yield f"{field}.resources.resourceNames: using resourceNames requires at least one resource"
+    yield from _bad_stages(rule, f"{field}.omitStages")
+    if rule.get("nonResourceURLs") and (rule.get("resources") or rule.get("namespaces")):
+        yield f"{field}.nonResourceURLs: rules cannot apply to both regular resources and non-resource URLs"
 
 
 def _bad_stages(item: Object, field: str) -> Iterator[str]:

@@ -138,6 +138,12 @@ def _template_text(session: Session, revision: rollouts.Revision) -> str:
     return page.raw()
 
 
+def _annotations_then(deployment: Object, keeper: Object) -> dict[str, str]:
+    """The annotations of the revision that goes on, with those that are the Deployment's own."""
+    now, then = annotations_of(deployment), annotations_of(keeper)
+    return {key: now[key] for key in _KEPT if key in now} | {k: v for k, v in then.items() if k not in _KEPT}
+
+
 def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: Any) -> None:
     dry_run = writing.dry_run(options)
     failures = Collected()
@@ -168,9 +174,7 @@ def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: 
             return
         body: list[Object] = [{"op": "replace", "path": "/spec/template", "value": template}]
         if target.resource.kind == "Deployment":
-            now, then = annotations_of(target.obj), annotations_of(revisions[chosen].keeper)
-            annotations = {key: now[key] for key in _KEPT if key in now}
-            annotations |= {key: value for key, value in then.items() if key not in _KEPT}
+            annotations = _annotations_then(target.obj, revisions[chosen].keeper)
             body.append({"op": "replace", "path": "/metadata/annotations", "value": annotations})
         manager = writing.manager_of(options, "kubectl-rollout")
         obj = writing.patch(session, target, body, type_=writing.JSON_PATCH, manager=manager, dry_run=dry_run)
