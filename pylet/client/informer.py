@@ -36,7 +36,7 @@ class Selection(NamedTuple):
 class Memory(Protocol):
     """What tables held at an earlier time."""
 
-    def recall(self, which: Selection) -> list[Object] | None:
+    def recall(self, which: Selection) -> Iterable[Object] | None:
         """None where nothing is known."""
         ...
 
@@ -46,7 +46,7 @@ class Memory(Protocol):
 
 
 class NoMemory:
-    def recall(self, which: Selection) -> list[Object] | None:
+    def recall(self, which: Selection) -> Iterable[Object] | None:
         return None
 
     def follow(self, which: Selection, table: Table) -> None:
