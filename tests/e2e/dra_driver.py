@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from queue import Empty, Queue
 from typing import Any
 
 import grpc
@@ -30,6 +32,7 @@ class DraDriver:
         self.unprepared: list[str] = []
         self.is_registered = False
         self.fails = ""
+        self.health: Queue[m.HealthAnswer] = Queue()
         self._socket = directory / "plugins" / "dra.sock"
         self._registration = directory / "plugins_registry" / "dra-reg.sock"
         self._server: Any = None
@@ -52,12 +55,25 @@ class DraDriver:
             (
                 grpc.method_handlers_generic_handler(service, answers),
                 grpc.method_handlers_generic_handler("pluginregistration.Registration", registration),
+                grpc.method_handlers_generic_handler("v1alpha1.DRAResourceHealth", {"NodeWatchResources": self._watch}),
             )
         )
         for socket in (self._socket, self._registration):
             self._server.add_insecure_port(f"unix:{socket}")
         self._server.start()
         return self
+
+    @property
+    def _watch(self) -> Any:
+        def answers(asked: m.Nothing, context: grpc.ServicerContext) -> Iterator[m.HealthAnswer]:
+            while context.is_active():
+                with suppress(Empty):
+                    yield self.health.get(timeout=0.2)
+
+        return grpc.unary_stream_rpc_method_handler(answers, partial(wire.decode, m.Nothing), wire.encode)
+
+    def tell_health(self, health: int, message: str) -> None:
+        self.health.put(m.HealthAnswer((m.DeviceHealth(m.DevicePlace("p", "only"), health, 0, 600, message),)))
 
     def __exit__(self, *_: object) -> None:
         self._server.stop(0).wait()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import grpc
 import pytest
 
+from pylet.agent.kubelet import holdings
+from pylet.cri import wire
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.dra_driver import NAME, DraDriver
 
@@ -63,6 +66,22 @@ def claim_of(cluster: Cluster, name: str) -> str:
     return str(status(cluster, name)["resourceClaimStatuses"][0]["resourceClaimName"])
 
 
+def health(cluster: Cluster, name: str) -> Any:
+    told = status(cluster, name)["containerStatuses"][0].get("allocatedResourcesStatus")
+    return told and told[0]["resources"]
+
+
+def held_by(cluster: Cluster, name: str) -> holdings.Pod:
+    """As the PodResources API tells it."""
+    socket = cluster.server.directory / "data" / "kubelet" / "pod-resources" / "kubelet.sock"
+    with grpc.insecure_channel(f"unix:{socket}") as channel:
+        get = channel.unary_unary(
+            "/v1.PodResourcesLister/Get", wire.encode, lambda answer: wire.decode(holdings.Found, answer)
+        )
+        found: holdings.Found = get(holdings.Asked(name, "default"), timeout=10)
+    return found.pod_resources
+
+
 def test_one_device_for_two_pods(cluster: Cluster) -> None:
     with DraDriver(cluster.server.directory / "data" / "kubelet") as driver:
         eventually("the driver is registered", lambda: driver.is_registered)
@@ -76,6 +95,11 @@ def test_one_device_for_two_pods(cluster: Cluster) -> None:
         first = claim_of(cluster, "first")
         assert driver.prepared == [first]
         assert cluster.kubectl("logs", "first").strip() == "only"
+        driver.tell_health(2, "too hot")
+        unwell = {"resourceID": f"{NAME}/device=only", "health": "Unhealthy", "message": "too hot"}
+        eventually("its device's health is known", lambda: health(cluster, "first") == [unwell])
+        held = held_by(cluster, "first").containers[0].dynamic_resources
+        assert [(each.claim_name, each.claim_resources[0].device_name) for each in held] == [(first, "only")]
         cluster.kubectl("apply", "-f", "-", stdin=POD.format(name="second"))
         waiting = "cannot allocate all claims"
         eventually("the second waits", lambda: waiting in str(status(cluster, "second").get("conditions")))
