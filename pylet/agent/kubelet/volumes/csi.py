@@ -8,28 +8,17 @@ included.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
+import logging
 from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from pylet.agent.kubelet.volumes import csi_driver, expansion, mounts
-from pylet.agent.kubelet.volumes.csi_driver import (
-    Block,
-    Can,
-    Capability,
-    CapacityRange,
-    Driver,
-    Expand,
-    Mount,
-    Publish,
-    Stage,
-    access_mode,
-)
+from pylet.agent.kubelet.volumes.csi_driver import Can, CapacityRange, Driver, Expand, Publish, Stage
+from pylet.agent.kubelet.volumes.csi_volume import Volume, csi_error
 from pylet.agent.kubelet.volumes.interface import Host, NoRoom, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.ownership import give_to_group
 from pylet.agent.kubelet.volumes.usage import Usage
@@ -41,87 +30,13 @@ from pylet.api.kinds.volumeattachment import KIND as VOLUME_ATTACHMENT
 from pylet.api.object import Key, Object, dig
 from pylet.cri.socket import CallError
 
+log = logging.getLogger(__name__)
+
 _DATA = "vol_data.json"
 _AGAIN = timedelta(minutes=1)
 _RESOURCE_EXHAUSTED = 8  # gRPC's code
 _TOKENS = "csi.storage.k8s.io/serviceAccount.tokens"
 _STAGING = "MountVolume.MountDevice"
-
-
-@dataclass(frozen=True, slots=True)
-class _Volume:
-    """One CSI volume of a pod; `facts` is the driver's CSIDriver object, empty without one."""
-
-    source: Object
-    place: Place
-    facts: Object
-
-    @property
-    def is_ephemeral(self) -> bool:
-        return self.place.volume is None
-
-    @property
-    def handle(self) -> str:
-        """An ephemeral volume is named after its pod and itself: nobody else has it."""
-        if self.is_ephemeral:
-            named = f"{self.place.pod['metadata']['uid']}{self.place.name}"
-            return f"csi-{hashlib.sha256(named.encode()).hexdigest()}"
-        return str(self.source["volumeHandle"])
-
-    @property
-    def attachment(self) -> str:
-        return attachment_name(self.handle, self.source["driver"], self.place.pod["spec"]["nodeName"])
-
-    @property
-    def modes(self) -> list[str]:
-        volume = self.place.volume
-        return ["ReadWriteOnce"] if volume is None else list(volume["spec"].get("accessModes") or ["ReadWriteOnce"])
-
-    @property
-    def read_only(self) -> bool:
-        return self.place.read_only or bool(self.source.get("readOnly"))
-
-    def staging(self) -> Path:
-        plugins = self.place.host.root / "plugins" / "kubernetes.io" / "csi"
-        if self.place.is_block:
-            return plugins / "volumeDevices" / self.place.name / "staging"
-        driver = str(self.source["driver"])
-        return plugins / driver / hashlib.sha256(self.handle.encode()).hexdigest() / "globalmount"
-
-    def target(self) -> Path:
-        if self.place.is_block:
-            devices = self.place.host.root / "plugins" / "kubernetes.io" / "csi" / "volumeDevices" / "publish"
-            return devices / self.place.name / str(self.place.pod["metadata"]["uid"])
-        return self.place.directory / "mount"
-
-    def capability(self, can: frozenset[int]) -> Capability:
-        mode = access_mode(self.modes[0], multi_writer=Can.MULTI_WRITER in can)
-        if self.place.is_block:
-            return Capability.of(Block(), mode)
-        group = self.place.fs_group if Can.MOUNT_GROUP in can else None
-        mount = Mount(
-            self.source.get("fsType", ""), tuple(self.place.mount_options), "" if group is None else str(group)
-        )
-        return Capability.of(mount, mode)
-
-    def check_lifecycle(self) -> None:
-        """Raises: VolumeError."""
-        mode, name = "Ephemeral" if self.is_ephemeral else "Persistent", self.source["driver"]
-        refused = f'volume mode "{mode}" not supported by driver {name}'
-        if not self.facts and self.is_ephemeral:
-            raise _error(f"mounter.SetupAt failed to check volume lifecycle mode: {refused} (no CSIDriver object)")
-        modes = dig(self.facts, "spec", "volumeLifecycleModes", default=["Persistent"])
-        if mode not in modes:
-            only = " ".join(f'"{each}"' for each in modes)
-            words = f"mounter.SetupAt failed to check volume lifecycle mode: {refused} (only supports [{only}])"
-            raise _error(words)
-
-    def takes_group(self, can: frozenset[int]) -> bool:
-        """Whether the node must give the volume to the pod's fsGroup: the driver's policy decides."""
-        policy = dig(self.facts, "spec", "fsGroupPolicy", default="ReadWriteOnceWithFSType")
-        if self.place.is_block or self.read_only or policy == "None" or Can.MOUNT_GROUP in can:
-            return False
-        return policy == "File" or (bool(self.source.get("fsType")) and "ReadWriteOnce" in self.modes)
 
 
 class Csi(VolumeType):
@@ -131,7 +46,7 @@ class Csi(VolumeType):
 
     async def mount(self, source: Object, place: Place) -> Path:
         facts = await place.references.read(CSI_DRIVER, Key("", source["driver"])) or {}
-        volume = _Volume(source, place, facts)
+        volume = Volume(source, place, facts)
         target, again = volume.target(), place.directory in place.host.published
         driver = place.host.drivers.get(source["driver"])
         if driver is None and again:
@@ -159,7 +74,10 @@ class Csi(VolumeType):
         return target
 
     async def unmount(self, directory: Path, host: Host) -> None:
-        """Unpublish, and unstage when no other pod of the node has the volume. Raises: VolumeError."""
+        """Unpublish, and unstage when no other pod of the node has the volume; no pod waits for that to succeed.
+
+        Raises: VolumeError.
+        """
         host.published.discard(directory)
         published = _load(directory)
         data = published or host.half_staged.get(directory)
@@ -175,12 +93,17 @@ class Csi(VolumeType):
                 await driver.unpublish(handle, str(target))
                 _clear(target)
                 (directory / _DATA).unlink(missing_ok=True)
-            if data.get("stagingPath"):
-                await _unstage(host, driver, handle, Path(data["stagingPath"]))
-            host.half_staged.pop(directory, None)
-            host.in_use.pop(directory, None)
         except CallError as failed:
-            raise _error(f"Unmounter.TearDownAt failed: {failed}") from failed
+            raise csi_error(f"Unmounter.TearDownAt failed: {failed}") from failed
+        if data.get("stagingPath"):
+            try:
+                await _unstage(host, driver, handle, Path(data["stagingPath"]))
+            except CallError as failed:
+                log.warning("volume %s: attacher.UnmountDevice failed: %s", handle, failed)
+                host.published.discard(Path(data["stagingPath"]))
+                host.failed_to_unstage.add(driver.name)
+        host.half_staged.pop(directory, None)
+        host.in_use.pop(directory, None)
 
 
 async def driver_usage(directory: Path, host: Host) -> Usage | None:
@@ -195,20 +118,19 @@ async def driver_usage(directory: Path, host: Host) -> Usage | None:
 
 
 async def unstage_unused(host: Host, driver: Driver) -> None:
-    """What an earlier process staged for pods that are gone. Raises: VolumeError."""
+    """What is staged for pods that are gone: by an earlier process, or because it failed. Raises: VolumeError."""
     for file in (host.root / "plugins" / "kubernetes.io" / "csi").glob(f"*/*/{_DATA}"):
         data = _load(file.parent)
         if data is None or data["driverName"] != driver.name:
             continue
         staging = file.parent / ("staging" if file.parent.parent.name == "volumeDevices" else "globalmount")
-        if staging not in host.published:
-            try:
-                await _unstage(host, driver, data["volumeHandle"], staging)
-            except CallError as failed:
-                raise _error(f"attacher.UnmountDevice failed: {failed}") from failed
+        try:
+            await _unstage(host, driver, data["volumeHandle"], staging, unless_published=True)
+        except CallError as failed:
+            raise csi_error(f"attacher.UnmountDevice failed: {failed}") from failed
 
 
-async def _stage(volume: _Volume, driver: Driver, can: frozenset[int], context: Mapping[str, str]) -> str:
+async def _stage(volume: Volume, driver: Driver, can: frozenset[int], context: Mapping[str, str]) -> str:
     """The staging path, "" for drivers that stage nothing."""
     if volume.is_ephemeral or Can.STAGE not in can:
         return ""
@@ -238,7 +160,7 @@ async def _stage(volume: _Volume, driver: Driver, can: frozenset[int], context: 
 
 
 async def _publish(
-    volume: _Volume, driver: Driver, can: frozenset[int], context: Mapping[str, str], staging: str, *, again: bool
+    volume: Volume, driver: Driver, can: frozenset[int], context: Mapping[str, str], staging: str, *, again: bool
 ) -> None:
     place, target = volume.place, volume.target()
     secrets = await _secrets(volume, "nodePublishSecretRef", "NodePublishSecretRef")
@@ -280,8 +202,10 @@ async def _publish(
         raise
 
 
-async def _unstage(host: Host, driver: Driver, handle: str, staging: Path) -> None:
+async def _unstage(host: Host, driver: Driver, handle: str, staging: Path, *, unless_published: bool = False) -> None:
     async with host.lock(staging):
+        if unless_published and staging in host.published:
+            return
         files = (*host.root.glob(f"pods/*/volumes/*/*/{_DATA}"), *host.root.glob(f"pods/*/volumeDevices/*/*/{_DATA}"))
         if any((_load(file.parent) or {}).get("stagingPath") == str(staging) for file in files):
             return
@@ -297,7 +221,7 @@ def _forget(staging: Path, host: Host) -> None:
         staging.parent.rmdir()
 
 
-async def _expand(volume: _Volume, driver: Driver, can: frozenset[int] | None = None) -> None:
+async def _expand(volume: Volume, driver: Driver, can: frozenset[int] | None = None) -> None:
     """Let the driver grow what its controller has made larger; looked at again as long as the pod runs."""
     place = volume.place
     if place.claim is None or place.volume is None:
@@ -328,7 +252,7 @@ async def _expand(volume: _Volume, driver: Driver, can: frozenset[int] | None = 
             raise VolumeError(str(failed), operation="MountVolume.NodeExpandVolume") from failed
 
 
-async def _publish_context(volume: _Volume) -> Mapping[str, str]:
+async def _publish_context(volume: Volume) -> Mapping[str, str]:
     """What the driver's controller said when it attached the volume. Raises: Waiting while it is not attached."""
     if volume.is_ephemeral or not dig(volume.facts, "spec", "attachRequired", default=True):
         return {}
@@ -343,7 +267,7 @@ async def _publish_context(volume: _Volume) -> Mapping[str, str]:
     return metadata
 
 
-async def _secrets(volume: _Volume, field: str, words: str) -> dict[str, str]:
+async def _secrets(volume: Volume, field: str, words: str) -> dict[str, str]:
     ref = volume.source.get(field)
     if not ref:
         return {}
@@ -354,7 +278,7 @@ async def _secrets(volume: _Volume, field: str, words: str) -> dict[str, str]:
     return {name: b64decode(value or "").decode() for name, value in (found.get("data") or {}).items()}
 
 
-async def _tokens(volume: _Volume) -> str:
+async def _tokens(volume: Volume) -> str:
     """The ServiceAccount tokens the driver asks for, as JSON by audience; "" for none."""
     tokens, renewals = {}, []
     for request in dig(volume.facts, "spec", "tokenRequests", default=()):
@@ -365,13 +289,13 @@ async def _tokens(volume: _Volume) -> str:
             )
         except ApiError as refused:
             words = f"mounter.SetUpAt failed to get service accoount token attributes: {refused.message}"
-            raise _error(words) from refused
+            raise csi_error(words) from refused
         tokens[audience] = status
         renewals.append(renew_at)
     return json.dumps(tokens) if tokens else ""
 
 
-def _pod_info(volume: _Volume) -> dict[str, str]:
+def _pod_info(volume: Volume) -> dict[str, str]:
     meta = volume.place.pod["metadata"]
     return {
         "csi.storage.k8s.io/pod.name": meta["name"],
@@ -380,11 +304,6 @@ def _pod_info(volume: _Volume) -> dict[str, str]:
         "csi.storage.k8s.io/serviceAccount.name": volume.place.pod["spec"].get("serviceAccountName", ""),
         "csi.storage.k8s.io/ephemeral": "true" if volume.is_ephemeral else "false",
     }
-
-
-def attachment_name(handle: str, driver: str, node: str) -> str:
-    """The VolumeAttachment of a volume on a node."""
-    return f"csi-{hashlib.sha256(f'{handle}{driver}{node}'.encode()).hexdigest()}"
 
 
 def _save(directory: Path, **data: str) -> None:
@@ -408,11 +327,7 @@ def _clear(target: Path) -> None:
 
 
 def _absent(tried: str, driver: str) -> VolumeError:
-    return _error(f"{tried}: driver name {driver} not found in the list of registered CSI drivers")
-
-
-def _error(words: str) -> VolumeError:
-    return VolumeError(f"kubernetes.io/csi: {words}")
+    return csi_error(f"{tried}: driver name {driver} not found in the list of registered CSI drivers")
 
 
 VOLUME = Csi()

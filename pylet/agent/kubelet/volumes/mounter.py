@@ -18,7 +18,7 @@ from pathlib import Path
 from pylet.agent.kubelet.volumes import bindings, mounts, volume_types
 from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
 from pylet.agent.kubelet.volumes.claims import NotBound, check_node, resolve, used
-from pylet.agent.kubelet.volumes.csi import driver_usage
+from pylet.agent.kubelet.volumes.csi import driver_usage, unstage_unused
 from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.interface import Host, NoRoom, Place, VolumeError, VolumeType, Waiting
 from pylet.agent.kubelet.volumes.references import ApiReferences
@@ -189,6 +189,8 @@ class Volumes:
                     await type_.unmount(volume, self.host)
         for top in _VOLUMES:
             await _in_thread(_remove, directory / top)
+        if self.host.failed_to_unstage:
+            self._again.set()
 
     def clean_up(self, alive: set[str]) -> None:
         """Unmount, as soon as it can be done, what pods that are not `alive` left behind when pylet did not run."""
@@ -203,17 +205,19 @@ class Volumes:
                 now = self._clock.now()
                 while self._orphans:
                     group.create_task(self._supervise(self._bury, self._orphans.pop()))
+                while self.host.failed_to_unstage:
+                    group.create_task(self._supervise(self._unstage, self.host.failed_to_unstage.pop()))
                 for uid in [uid for uid, due in self._due.items() if due <= now]:
                     del self._due[uid]
                     group.create_task(self._supervise(self._refresh, uid))
                 await self._until_due()
 
-    async def _supervise(self, do: Callable[[str], Awaitable[None]], uid: str) -> None:
-        """A bug in one pod's handling must not end the others."""
+    async def _supervise(self, do: Callable[[str], Awaitable[None]], whose: str) -> None:
+        """A bug in one pod's handling must not end the others. `whose` is a pod's uid, or a driver's name."""
         try:
-            await do(uid)
+            await do(whose)
         except Exception:
-            log.exception("volumes of pod %s", uid)
+            log.exception("volumes of %s", whose)
 
     async def _bury(self, uid: str) -> None:
         while True:
@@ -222,6 +226,15 @@ class Volumes:
             except VolumeError as failed:
                 log.warning("remove what is left of pod %s: %s", uid, failed)
             await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _unstage(self, driver: str) -> None:
+        """A driver that comes back is asked when it is registered."""
+        while (known := self.host.drivers.get(driver)) is not None:
+            await self._clock.sleep(_RETRY_SECONDS)
+            try:
+                return await unstage_unused(self.host, known)
+            except VolumeError as failed:
+                log.warning("CSI driver %s: %s", driver, failed)
 
     async def _until_due(self) -> None:
         self._again.clear()

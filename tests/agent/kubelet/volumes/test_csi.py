@@ -15,10 +15,11 @@ import grpc
 import pytest
 
 from pylet.agent.kubelet.plugins import Plugins
-from pylet.agent.kubelet.volumes import mounts
-from pylet.agent.kubelet.volumes.csi import attachment_name, unstage_unused
+from pylet.agent.kubelet.volumes import mounter, mounts
+from pylet.agent.kubelet.volumes.csi import unstage_unused
 from pylet.agent.kubelet.volumes.csi_driver import AccessMode, Can
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
+from pylet.agent.kubelet.volumes.csi_volume import attachment_name
 from pylet.agent.kubelet.volumes.interface import Host
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.agent.kubelet.volumes.usage import Usage
@@ -163,6 +164,23 @@ async def test_what_may_have_been_staged_is_unstaged_with_its_pod(
         assert len(driver.asked("NodeUnstageVolume")) == times
         assert driver.asked("NodeUnpublishVolume") == []
         assert not list((node.root / "plugins" / "kubernetes.io" / "csi").rglob("vol_data.json"))
+
+
+async def test_a_volume_that_cannot_be_unstaged_holds_no_pod_up_and_is_tried_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounter, "_RETRY_SECONDS", 0)
+    async with cluster(root, Can.STAGE) as (node, driver):
+        bound(node)
+        await node.volumes.mount(pod(CLAIMED))
+        driver.refuses["NodeUnstageVolume"] = grpc.StatusCode.INVALID_ARGUMENT
+        await node.volumes.unmount("u1")
+        await node.volumes.mount(pod(CLAIMED, uid="u2"))
+        assert len(driver.asked("NodeStageVolume")) == 2  # who knows what the failure has left
+        await node.volumes.unmount("u2")
+        del driver.refuses["NodeUnstageVolume"]
+        async with node.following():
+            await until(lambda: not list((node.root / "plugins" / "kubernetes.io" / "csi").rglob("vol_data.json")))
 
 
 async def grown(node: Node, **claim: Any) -> None:
