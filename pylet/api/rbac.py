@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, names, selector
+from pylet.api import causes, columns, names, selector
 from pylet.api.errors import Cause
 from pylet.api.kind import Strategy
 from pylet.api.object import Object, dig
@@ -117,10 +118,11 @@ def _subject(subject: Object, where: str, *, is_namespaced: bool) -> list[Cause]
     return found
 
 
-def binding_cells(obj: Object, age: str) -> list[Any]:
+def binding_cells(obj: Object, now: datetime) -> list[Any]:
     subjects = obj.get("subjects") or ()
     users = [subject["name"] for subject in subjects if subject["kind"] == "User"]
     groups = [subject["name"] for subject in subjects if subject["kind"] == "Group"]
     accounts = [f"{s.get('namespace', '')}/{s['name']}" for s in subjects if s["kind"] == "ServiceAccount"]
     role = f"{dig(obj, 'roleRef', 'kind')}/{dig(obj, 'roleRef', 'name')}"
+    age = columns.age(obj, now)
     return [obj["metadata"]["name"], role, age, ", ".join(users), ", ".join(groups), ", ".join(accounts)]

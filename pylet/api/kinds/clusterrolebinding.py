@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
-
 from pylet.api import columns
 from pylet.api.kind import Column, Kind
-from pylet.api.object import Object
 from pylet.api.rbac import BindingStrategy, binding_cells
-
-
-def _cells(obj: Object, now: datetime) -> list[Any]:
-    return binding_cells(obj, columns.age(obj, now))
-
 
 KIND = Kind(
     group="rbac.authorization.k8s.io",
@@ -31,5 +22,5 @@ KIND = Kind(
         Column("Groups", priority=1, description="Groups in the clusterRoleBinding"),
         Column("ServiceAccounts", priority=1, description="ServiceAccounts in the clusterRoleBinding"),
     ),
-    cells=_cells,
+    cells=binding_cells,
 )

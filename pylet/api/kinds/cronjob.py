@@ -35,7 +35,7 @@ class CronJobStrategy(Strategy):
         return _spec(obj["spec"], old["spec"])
 
     def warnings(self, obj: Object) -> Sequence[str]:
-        return jobspec.name_warnings(obj)
+        return template.name_warnings(obj)
 
 
 def _spec(spec: Object, old: Object) -> list[Cause]:

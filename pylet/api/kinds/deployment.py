@@ -60,13 +60,7 @@ class DeploymentStrategy(Strategy):
         return [*self.validate(obj), *changed]
 
     def warnings(self, obj: Object) -> Sequence[str]:
-        problems = names.dns_label(obj["metadata"].get("name", ""))
-        surprise = "which can result in surprising behavior; a DNS label is recommended"
-        return (
-            [f"metadata.name: this is used in Pod names and hostnames, {surprise}: [{' '.join(problems)}]"]
-            if problems
-            else ()
-        )
+        return template.name_warnings(obj)
 
 
 def _strategy(strategy: Object) -> list[Cause]:

@@ -57,7 +57,7 @@ class JobStrategy(Strategy):
         return found
 
     def warnings(self, obj: Object) -> Sequence[str]:
-        return jobspec.name_warnings(obj)
+        return template.name_warnings(obj)
 
 
 def _generate_selector(job: Object) -> None:

@@ -46,7 +46,7 @@ def validate_counts(status: Object) -> list[Cause]:
     return found
 
 
-def _cells(obj: Object, now: datetime) -> list[Any]:
+def cells(obj: Object, now: datetime) -> list[Any]:
     spec, status = obj["spec"], obj.get("status") or {}
     return [
         obj["metadata"]["name"],
@@ -58,6 +58,16 @@ def _cells(obj: Object, now: datetime) -> list[Any]:
     ]
 
 
+COLUMNS = (
+    columns.NAME,
+    Column("Desired", "integer", description="The number of desired pods."),
+    Column("Current", "integer", description="The number of pods there are."),
+    Column("Ready", "integer", description="The number of ready pods."),
+    columns.AGE,
+    columns.CONTAINERS,
+    columns.IMAGES,
+    columns.SELECTOR,
+)
 KIND = Kind(
     group="apps",
     version="v1",
@@ -68,16 +78,7 @@ KIND = Kind(
     categories=("all",),
     subresources=("scale", "status"),
     strategy=ReplicaSetStrategy(),
-    columns=(
-        columns.NAME,
-        Column("Desired", "integer", description="The number of desired pods."),
-        Column("Current", "integer", description="The number of pods there are."),
-        Column("Ready", "integer", description="The number of ready pods."),
-        columns.AGE,
-        columns.CONTAINERS,
-        columns.IMAGES,
-        columns.SELECTOR,
-    ),
-    cells=_cells,
+    columns=COLUMNS,
+    cells=cells,
     fields={"status.replicas": lambda obj: str((obj.get("status") or {}).get("replicas", 0))},
 )

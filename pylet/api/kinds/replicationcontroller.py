@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from pylet.api import causes, columns, selector
 from pylet.api.errors import Cause
-from pylet.api.kind import Column, Kind, Strategy
-from pylet.api.kinds.replicaset import validate_counts
+from pylet.api.kind import Kind, Strategy
+from pylet.api.kinds.replicaset import COLUMNS, cells, validate_counts
 from pylet.api.object import Object
 from pylet.api.podspec import template
 
@@ -47,16 +47,7 @@ class ReplicationControllerStrategy(Strategy):
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:
-    spec, status = obj["spec"], obj.get("status") or {}
-    return [
-        obj["metadata"]["name"],
-        spec.get("replicas", 0),
-        status.get("replicas", 0),
-        status.get("readyReplicas", 0),
-        columns.age(obj, now),
-        *columns.template_cells(spec)[:2],
-        columns.labels_cell(spec.get("selector")),
-    ]
+    return [*cells(obj, now)[:-1], columns.labels_cell(obj["spec"].get("selector"))]
 
 
 KIND = Kind(
@@ -69,16 +60,7 @@ KIND = Kind(
     categories=("all",),
     subresources=("scale", "status"),
     strategy=ReplicationControllerStrategy(),
-    columns=(
-        columns.NAME,
-        Column("Desired", "integer", description="The number of desired pods."),
-        Column("Current", "integer", description="The number of pods there are."),
-        Column("Ready", "integer", description="The number of ready pods."),
-        columns.AGE,
-        columns.CONTAINERS,
-        columns.IMAGES,
-        columns.SELECTOR,
-    ),
+    columns=COLUMNS,
     cells=_cells,
     fields={"status.replicas": lambda obj: str((obj.get("status") or {}).get("replicas", 0))},
 )

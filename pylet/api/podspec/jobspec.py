@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 from pylet.api import causes, names
@@ -29,16 +29,8 @@ _MOST_EXIT_CODES = 255
 _MOST_INDEXES_CHARS = 64 << 10
 _ACTIONS = ("Count", "FailIndex", "FailJob", "Ignore")
 _STATUSES = ("False", "True", "Unknown")
-_SURPRISE = (
-    "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended"
-)
 _NEEDS_INDEXED = "requires indexed completion mode"
 _MANY = f"when completions are above {_MOST_INDEXES} and used with backoff limit per index"
-
-
-def name_warnings(obj: Object) -> Sequence[str]:
-    problems = names.dns_label(obj["metadata"].get("name", ""))
-    return (f"metadata.name: {_SURPRISE}: [{' '.join(problems)}]",) if problems else ()
 
 
 def validate(spec: Object, field: str) -> list[Cause]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from pylet.api import causes, names, podspec, selector
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 
+_SURPRISE = (
+    "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended"
+)
 _NOT_NEGATIVE = "must be greater than or equal to 0"
+
+
+def name_warnings(owner: Object) -> Sequence[str]:
+    problems = names.dns_label(owner["metadata"].get("name", ""))
+    return (f"metadata.name: {_SURPRISE}: [{' '.join(problems)}]",) if problems else ()
 
 
 def validate(template: Object, field: str, *, claims: Collection[str] = ()) -> list[Cause]:

@@ -7,20 +7,19 @@ as it always did. Source: apiserver pkg/endpoints/filters/impersonation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
-from urllib.parse import unquote
 
 from pylet.api import names
 from pylet.api.errors import BadRequest, Forbidden
 from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.authenticate import AUTHENTICATED
 from pylet.server.auth.authorize import MASTERS
+from pylet.server.auth.request_header import user_in
 from pylet.server.registry import User
 
 _ACCOUNT, _NODE = "system:serviceaccount:", "system:node:"
-_EXTRA = "impersonate-extra-"
 _GROUP = "authentication.k8s.io"
 _UNAUTHENTICATED = "system:unauthenticated"
 _NODE_NAME = "authentication.kubernetes.io/node-name"
@@ -35,12 +34,8 @@ class Impersonated(NamedTuple):
     constraint: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    name: str
-    uid: str
-    groups: tuple[str, ...]
-    extra: dict[str, list[str]]
+class _Wanted(User):
+    __slots__ = ()
 
     @property
     def node(self) -> str:
@@ -61,7 +56,8 @@ class _Wanted:
 
 def impersonated(asked: Attributes, headers: Iterable[tuple[str, str]], decide: Decide) -> Impersonated | None:
     """The user to act as; None where nobody is named. Raises: BadRequest, Forbidden."""
-    wanted = _wanted(headers)
+    said = user_in(headers, "impersonate-")
+    wanted = _Wanted(said.name, said.groups, said.uid, said.extra)
     if not wanted.name:
         if wanted.is_name_alone:
             return None
@@ -143,7 +139,7 @@ def _questions(user: User, wanted: _Wanted, verb: str, *, is_constrained: bool) 
             yield replace(extra, name=value), ""
 
 
-def _wrong_extra(key: str, values: list[str]) -> str:
+def _wrong_extra(key: str, values: Sequence[str]) -> str:
     if not key:
         return "impersonating the empty string key in extra is not allowed"
     if key != key.lower():
@@ -160,23 +156,6 @@ def _require(question: Attributes, decide: Decide) -> None:
     decision = decide(question)
     if not decision.allowed:
         raise question.forbidden(decision.reason)
-
-
-def _wanted(headers: Iterable[tuple[str, str]]) -> _Wanted:
-    name, uid = "", ""
-    groups: list[str] = []
-    extra: dict[str, list[str]] = {}
-    for header, value in headers:
-        match header.lower():
-            case "impersonate-user":
-                name = name or value
-            case "impersonate-uid":
-                uid = uid or value
-            case "impersonate-group":
-                groups.append(value)
-            case other if other.startswith(_EXTRA):
-                extra.setdefault(unquote(other.removeprefix(_EXTRA)), []).append(value)
-    return _Wanted(name, uid, tuple(groups), extra)
 
 
 def _without_name(wanted: _Wanted) -> str:

@@ -6,31 +6,37 @@ Source: apiserver pkg/authentication/request/headerrequest.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from urllib.parse import unquote
 
 from pylet.server.auth.authenticate import AUTHENTICATED
 from pylet.server.registry import User
 
-_EXTRA = "x-remote-extra-"
-
 
 def proxied_user(headers: Iterable[tuple[str, str]]) -> User | None:
     """None where no user is named."""
+    user = user_in(headers, "x-remote-")
+    if not user.name:
+        return None
+    return user if AUTHENTICATED in user.groups else replace(user, groups=(*user.groups, AUTHENTICATED))
+
+
+def user_in(headers: Iterable[tuple[str, str]], prefix: str) -> User:
+    """The user whom headers of that prefix, in lower case, describe; its name may be empty."""
     name, uid = "", ""
     groups: list[str] = []
     extra: dict[str, list[str]] = {}
     for header, value in headers:
-        match header.lower():
-            case "x-remote-user":
+        word = header.lower()
+        if not word.startswith(prefix):
+            continue
+        match word.removeprefix(prefix):
+            case "user":
                 name = name or value
-            case "x-remote-uid":
+            case "uid":
                 uid = uid or value
-            case "x-remote-group":
+            case "group":
                 groups.append(value)
-            case other if other.startswith(_EXTRA):
-                extra.setdefault(unquote(other.removeprefix(_EXTRA)), []).append(value)
-    if not name:
-        return None
-    if AUTHENTICATED not in groups:
-        groups.append(AUTHENTICATED)
+            case other if other.startswith("extra-"):
+                extra.setdefault(unquote(other.removeprefix("extra-")), []).append(value)
     return User(name, tuple(groups), uid, extra)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -33,6 +33,7 @@ from pylet.client.interface import Client
 from pylet.client.view import Entry, Table
 from tests.agent.ingress.gateway_objects import gateway, listener, route, rule
 from tests.netns import Lab, needs_netns
+from tests.waiting import until
 
 needs_haproxy = pytest.mark.skipif(shutil.which("haproxy", path=process.SEARCHED) is None, reason="needs haproxy")
 
@@ -112,12 +113,6 @@ async def running(world: World) -> AsyncIterator[None]:
         assert task.cancelled(), task.exception()
 
 
-async def _until(check: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not check():  # noqa: ASYNC110 (of another process)
-            await asyncio.sleep(0.01)
-
-
 async def test_nothing_is_said_of_a_node_that_is_not_yet_registered(tmp_path: Path) -> None:
     world = World(tmp_path / "ingress")
     world.tables[NODE].remove(Key("", "here"))
@@ -125,13 +120,13 @@ async def test_nothing_is_said_of_a_node_that_is_not_yet_registered(tmp_path: Pa
         await asyncio.sleep(0.1)
         assert world.serves == []
         world.put(NODE, {"metadata": {"name": "here"}})
-        await _until(lambda: world.serves == [None])
+        await until(lambda: world.serves == [None])
 
 
 async def test_without_an_ingress_nothing_is_started_or_written(tmp_path: Path) -> None:
     world = World(tmp_path / "ingress")
     async with running(world):
-        await _until(lambda: world.serves == [None])
+        await until(lambda: world.serves == [None])
     assert not world.directory.exists()
 
 
@@ -140,7 +135,7 @@ async def test_a_machine_without_haproxy_says_so_once(tmp_path: Path, monkeypatc
     world = World(tmp_path / "ingress")
     world.add_ingress()
     async with running(world):
-        await _until(lambda: len(world.events) == 2)
+        await until(lambda: len(world.events) == 2)
         world.add_ingress(rules=[{"host": "h.test"}])
         await asyncio.sleep(0.1)
     missing = "node here: no haproxy on this machine: install the package haproxy"
@@ -181,7 +176,7 @@ async def served(directory: Path, **of_class: str) -> AsyncIterator[tuple[World,
         world.add_ingress()
         try:
             async with running(world), backend:
-                await _until(lambda: world.serves == ["true"])
+                await until(lambda: world.serves == ["true"])
                 yield world, lab
         finally:
             process.Haproxy(directory, SystemClock()).stop()
@@ -232,7 +227,7 @@ async def test_a_secret_that_is_no_certificate_is_told_and_the_rest_is_served(tm
         data = {"tls.crt": "eA==", "tls.key": "eA=="}
         world.put(SECRET, {"metadata": {"namespace": "a", "name": "bad"}, "data": data})
         world.add_ingress(tls=[{"secretName": "bad", "hosts": ["h.test"]}])
-        await _until(lambda: "InvalidTLS" in dict(world.events))
+        await until(lambda: "InvalidTLS" in dict(world.events))
         assert "X-Forwarded-For" in await _curl(lab, f"http://{lab.nodes[0].ip}/")
 
 
@@ -244,10 +239,10 @@ async def test_a_port_that_is_taken_is_told_and_taken_when_it_is_free(tmp_path: 
         world.add_ingress()
         with socket.create_server(("0.0.0.0", 80)):
             async with running(world):
-                await _until(lambda: "ProxyFailed" in dict(world.events))
+                await until(lambda: "ProxyFailed" in dict(world.events))
                 assert world.serves == [None]
         async with running(world):
-            await _until(lambda: world.serves[-1] == "true")
+            await until(lambda: world.serves[-1] == "true")
         process.Haproxy(world.directory, SystemClock()).stop()
 
 
@@ -263,10 +258,10 @@ async def test_a_gateways_port_that_is_taken_is_told_and_the_rest_is_served(tmp_
         world.put(HTTP_ROUTE, route("r", rule("x")))
         with socket.create_server(("0.0.0.0", 8081)):
             world.put(NODE, {"metadata": {"name": "here", "annotations": {"pylet.io/gateway": "true"}}})
-            await _until(lambda: "PortUnavailable" in dict(world.events))
-            await _until(lambda: (tmp_path / "i/8082.hosts.map").exists())
+            await until(lambda: "PortUnavailable" in dict(world.events))
+            await until(lambda: (tmp_path / "i/8082.hosts.map").exists())
             await asyncio.sleep(0.2)
             for port in (80, 8082):
                 assert "X-Forwarded-For" in await _curl(lab, f"http://{lab.nodes[0].ip}:{port}/")
         world.add_ingress()
-        await _until(lambda: "bind 0.0.0.0:8081" in (tmp_path / "i/haproxy.cfg").read_text())
+        await until(lambda: "bind 0.0.0.0:8081" in (tmp_path / "i/haproxy.cfg").read_text())

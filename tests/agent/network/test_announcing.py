@@ -20,6 +20,7 @@ from pylet.api.object import Object
 from pylet.client.view import Entry, Table
 from tests.agent.network.running import Api, Running, node
 from tests.netns import Lab, Member, needs_netns
+from tests.waiting import until_it_holds
 
 ADDRESSES = ("10.77.0.240", "fd77::240")
 MAC = bytes.fromhex("0a0000000001")
@@ -89,13 +90,6 @@ def _seen(lab: Lab, address: str, *, ask: bool) -> str:
     return words[words.index("lladdr") + 1] if "lladdr" in words else ""
 
 
-def _until(what: str, holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 @needs_netns
 @pytest.mark.parametrize("world", [_service()], indirect=True)
 def test_one_node_answers_and_another_when_it_is_lost(world: tuple[Lab, Api]) -> None:
@@ -105,13 +99,13 @@ def test_one_node_answers_and_another_when_it_is_lost(world: tuple[Lab, Api]) ->
         first = announcer(address, macs)
         other = next(name for name in macs if name != first)
         assert first is not None
-        _until(f"{address} is answered for", lambda a=address, f=first: _seen(lab, a, ask=True) == macs[f])
+        until_it_holds(f"{address} is answered for", lambda a=address, f=first: _seen(lab, a, ask=True) == macs[f])
         before = api.nodes[first]
         api.put(_ready(before, "Unknown"))
         # The client is told: it asks nobody.
-        _until("another takes over", lambda a=address, o=other: _seen(lab, a, ask=False) == macs[o])
+        until_it_holds("another takes over", lambda a=address, o=other: _seen(lab, a, ask=False) == macs[o])
         api.put(before)
-        _until("it is given back", lambda a=address, f=first: _seen(lab, a, ask=False) == macs[f])
+        until_it_holds("it is given back", lambda a=address, f=first: _seen(lab, a, ask=False) == macs[f])
 
 
 @needs_netns
@@ -119,7 +113,7 @@ def test_one_node_answers_and_another_when_it_is_lost(world: tuple[Lab, Api]) ->
 def test_with_the_local_policy_a_node_with_endpoints_answers(world: tuple[Lab, Api]) -> None:
     lab, api = world
     for address in ADDRESSES:
-        _until(f"{address} is answered for", lambda a=address: _seen(lab, a, ask=True) == _mac(lab.nodes[1]))
+        until_it_holds(f"{address} is answered for", lambda a=address: _seen(lab, a, ask=True) == _mac(lab.nodes[1]))
     api.put(_ready(api.nodes["n1"], "False"))
     assert lab.client is not None
     lab.client.run("ip", "neigh", "flush", "dev", "eth0")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
@@ -17,6 +16,7 @@ from pylet.api.object import Key, Object
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table
 from tests.netns import Lab, Member, needs_netns
+from tests.waiting import until
 
 pytestmark = needs_netns
 
@@ -47,12 +47,6 @@ def _network(
 
 def _reaches(source: Member, ip: str) -> bool:
     return "1 packets received" in source.run("busybox", "ping", "-6", "-c1", "-W1", ip, check=False)
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is awaited happens in the kernel
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("backend", "mtu"), [("host-gw", 1500), ("vxlan", 1450)])
@@ -101,7 +95,7 @@ def test_pods_of_two_families(backend: str, tunnel: str, tmp_path: Path) -> None
         for source, target in (pods, reversed(pods)):
             assert "1 packets received" in source.run("busybox", "ping", "-c1", "-W2", target.ip)
             asyncio.run(
-                _until(lambda s=source, t=target: _reaches(s, t.ip6))
+                until(lambda s=source, t=target: _reaches(s, t.ip6))
             )  # links need a second for their own address
         conflist = json.loads((tmp_path / lab.nodes[0].name / "10-pylet.conflist").read_text())
         assert conflist["plugins"][0]["mtu"] == {"host-gw4": 1500, "vxlan4": 1450, "vxlan6": 1430}[backend + tunnel]
@@ -122,16 +116,16 @@ async def test_routes_follow_nodes_that_come_move_and_go(tmp_path: Path) -> None
                 return node.run("ip", "route", "show", "10.42.1.0/24").strip()
 
             nodes.put(Entry.of(NODE, _node("n1", "10.77.0.50", "10.42.1.0/24", 2)))
-            await _until(lambda: "via 10.77.0.50 dev eth0" in routes())
+            await until(lambda: "via 10.77.0.50 dev eth0" in routes())
             nodes.put(Entry.of(NODE, _node("n1", "10.77.0.51", "10.42.1.0/24", 3)))
-            await _until(lambda: "via 10.77.0.51 dev eth0" in routes())
+            await until(lambda: "via 10.77.0.51 dev eth0" in routes())
             node.run("ip", "route", "del", "10.42.1.0/24")
-            await _until(lambda: "via 10.77.0.51 dev eth0" in routes())
+            await until(lambda: "via 10.77.0.51 dev eth0" in routes())
             node.run("ip", "link", "set", "eth0", "down")
             node.run("ip", "link", "set", "eth0", "up")
-            await _until(lambda: "via 10.77.0.51 dev eth0" in routes())
+            await until(lambda: "via 10.77.0.51 dev eth0" in routes())
             nodes.remove(Key("", "n1"), 4)
-            await _until(lambda: not routes())
+            await until(lambda: not routes())
             task.cancel()
             await asyncio.wait([task])
 

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,7 @@ from pylet.agent.network import wireguard
 from pylet.agent.network.loop import cleanup
 from tests.agent.network.running import Api, Running, Time, network, node
 from tests.netns import Lab, Member, needs_netns
+from tests.waiting import until_it_holds
 
 pytestmark = needs_netns
 
@@ -84,20 +85,13 @@ def three(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         for number, member in enumerate(lab.nodes):
             stack.callback(_clean, member, tmp_path / f"n{number}")
             found.runs.append(stack.enter_context(found.run(number)))
-        _until("the network is whole", found.is_whole)
+        until_it_holds("the network is whole", found.is_whole)
         yield found
 
 
 def _clean(member: Member, directory: Path) -> None:
     with member.entered():
         cleanup(directory, directory / "ipam")
-
-
-def _until(what: str, holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("three", BACKENDS, indirect=True)
@@ -108,9 +102,9 @@ def test_a_network_that_lives(three: Three) -> None:
     # A partition: the others go on, and when it heals nobody has to do anything.
     lab.unplug(lab.nodes[2])
     assert not three.reaches(0, 2)
-    _until("the others go on", lambda: three.reaches(0, 1))
+    until_it_holds("the others go on", lambda: three.reaches(0, 1))
     lab.plug(lab.nodes[2])
-    _until("the partition has healed", three.is_whole)
+    until_it_holds("the partition has healed", three.is_whole)
 
     # A node moves to another address.
     moved, item = "10.77.0.99", copy.deepcopy(three.api.nodes["n1"])
@@ -121,17 +115,17 @@ def test_a_network_that_lives(three: Three) -> None:
     three.runs[1].stop()
     three.api.put(item)
     with three.run(1):
-        _until("the node is found where it is now", three.is_whole)
+        until_it_holds("the node is found where it is now", three.is_whole)
 
         # The link of one takes less.
         lab.nodes[0].run("ip", "link", "set", "eth0", "mtu", "1400")
-        _until("pods take less, too", lambda: three.conflist_mtu(0) == mtu - 100)
-        _until("nothing is lost", lambda: three.reaches(0, 1))
+        until_it_holds("pods take less, too", lambda: three.conflist_mtu(0) == mtu - 100)
+        until_it_holds("nothing is lost", lambda: three.reaches(0, 1))
 
         # A node leaves.
         three.api.remove("n2")
-        _until("its routes are gone", lambda: "10.42.2.0" not in lab.nodes[0].run("ip", "route"))
-        _until("the others are reached", lambda: three.reaches(0, 1))
+        until_it_holds("its routes are gone", lambda: "10.42.2.0" not in lab.nodes[0].run("ip", "route"))
+        until_it_holds("the others are reached", lambda: three.reaches(0, 1))
 
 
 @pytest.mark.parametrize("three", BACKENDS[2:], indirect=True)
@@ -151,4 +145,4 @@ def test_keys_change_while_packets_flow(three: Three) -> None:
     assert sent - received < sent / 5  # a moment without a key is half of them; some are lost on a busy machine
     keys = (three.directory / "n0" / "wireguard").glob("*.key")
     assert {file.stat().st_mode & 0o777 for file in keys} == {0o600}
-    _until("the network is whole", three.is_whole)
+    until_it_holds("the network is whole", three.is_whole)

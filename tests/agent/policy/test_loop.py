@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from pylet.agent.policy.loop import Policies
 from pylet.aio.clock import SystemClock
@@ -17,6 +16,7 @@ from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
 from tests.agent.policy.builders import named, pod, policy
 from tests.netns import Lab, Member, needs_netns
+from tests.waiting import until
 
 pytestmark = needs_netns
 
@@ -72,12 +72,6 @@ async def running() -> AsyncIterator[World]:
             finally:
                 task.cancel()
                 await asyncio.wait([task])
-
-
-async def until(holds: Callable[[], Any]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is awaited happens in the kernel
-            await asyncio.sleep(0.02)
 
 
 async def test_without_policies_nobody_watches_pods() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from pylet.agent import nft
@@ -18,6 +18,7 @@ from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
 from tests.netns import Lab, Member, needs_netns
+from tests.waiting import until
 
 pytestmark = needs_netns
 
@@ -71,12 +72,6 @@ async def running(world: World) -> AsyncIterator[Proxy]:
         finally:
             task.cancel()
             await asyncio.wait([task])
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is awaited happens in the kernel
-            await asyncio.sleep(0.02)
 
 
 async def test_it_follows_services_and_endpoints() -> None:

@@ -1,0 +1,22 @@
+"""Waiting for what tells nobody: the kernel, another process, a thread. What has an event is awaited instead."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+async def until(holds: Callable[[], Any], *, seconds: float = 10) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def until_it_holds(what: str, holds: Callable[[], Any], *, seconds: float = 30) -> None:
+    """The same without an event loop; `what` is said of when it does not come."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
