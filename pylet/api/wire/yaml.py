@@ -20,6 +20,7 @@ _MOST_VALUES: Final = 200_000  # and keys; what an alias stands for counts as of
 _MOST_DIGITS: Final = 1000  # what is longer is a text: the patterns of numbers take 0.1 s and 80 MB a megabyte
 _TAG: Final = "tag:yaml.org,2002:"
 _EXPONENT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+")
+_LETTERS: Final = ("y", "n")
 _OCTAL = re.compile("0o[0-7]+")
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -117,7 +118,8 @@ class _Reader:
             case "null":
                 return None
             case "bool":
-                return self._loader.construct_yaml_bool(node)
+                text = event.value.lower()
+                return text == "y" if text in _LETTERS else self._loader.construct_yaml_bool(node)
             case "int":
                 octal = event.value.startswith("0o")
                 return int(event.value, 8) if octal else self._loader.construct_yaml_int(node)
@@ -144,9 +146,11 @@ class _Reader:
 
 
 def _go_tag(tag: str, text: str) -> str:
-    """Where go-yaml reads a plain scalar differently: `22:22` is no number, `1e3` and `0o17` are."""
+    """Where go-yaml reads a plain scalar differently: `22:22` is no number, `1e3` and `0o17` are; `y` is true."""
     if ":" in text and tag in (_TAG + "int", _TAG + "float"):
         return _TAG + "str"
+    if tag == _TAG + "str" and text.lower() in _LETTERS:
+        return _TAG + "bool"
     if tag == _TAG + "str" and _EXPONENT.fullmatch(text):
         return _TAG + "float"
     return _TAG + "int" if tag == _TAG + "str" and _OCTAL.fullmatch(text) else tag

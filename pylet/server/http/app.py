@@ -10,7 +10,7 @@ from dataclasses import replace
 import orjson
 from aiohttp import web
 
-from pylet.api.errors import ApiError, InternalError
+from pylet.api.errors import ApiError, InternalError, MethodNotAllowed
 from pylet.api.object import Object
 from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.tokens import Tokens
@@ -147,7 +147,7 @@ class App:
             return await self._proxies.serve(http, info)
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
         if kind is None or not kind.verbs:
-            if self._resources.kinds.has_built_in(info.group, info.version):
+            if self._resources.kinds.has_built_in(info.group):
                 raise not_found()
             return Answer.text("404 page not found\n", 404)
         if info.verb == "patch" and await self._resources.would_create(http, info, kind):
@@ -167,6 +167,8 @@ class App:
             )
         make = self._plain.get(path)
         if make is not None:
+            if path == "/version":
+                _only_get(http)
             return make()
         root = path.strip("/").partition("/")[0]
         if root in ROOTS:
@@ -175,7 +177,11 @@ class App:
             return await self._openapi.answer(http)
         found = self._discovery.document(path, http.headers.get("Accept", ""))
         if found is None:
+            group = "" if root == "api" else path.split("/")[2] if root == "apis" else None
+            if group is not None and self._resources.kinds.has_built_in(group):
+                raise not_found()
             return Answer.text("404 page not found\n", 404)
+        _only_get(http)
         body, type_, tag = found
         headers = (("ETag", tag), ("Vary", "Accept"))
         if http.headers.get("If-None-Match") == tag:
@@ -205,6 +211,12 @@ class App:
 
 def _exposition(text: str) -> Answer:
     return Answer(text.encode(), type_="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _only_get(http: web.BaseRequest) -> None:
+    """Raises: MethodNotAllowed."""
+    if http.method != "GET":
+        raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
 
 
 def _version() -> Answer:

@@ -38,8 +38,8 @@ class Served:
     def by_kind(self, group: str, version: str, name: str) -> Kind | None:
         return self._by_kind.get((group, version, name))
 
-    def has_built_in(self, group: str, version: str) -> bool:
-        return any((kind.group, kind.version) == (group, version) for kind in self._built_in)
+    def has_built_in(self, group: str) -> bool:
+        return any(kind.group == group for kind in self._built_in)
 
     def of(self, owner: str) -> Sequence[Kind]:
         """What the definition of that name has added."""

@@ -147,7 +147,7 @@ async def test_unknown_fields_warn(cluster: Any) -> None:
 
 
 async def test_yaml_goes_in_and_out(cluster: Any) -> None:
-    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: y}\ndata: {k: v}\n"
+    body = b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: yaml}\ndata: {k: v}\n"
     made = await cluster.ask("POST", MAPS, body, Content_Type="application/yaml", Accept="application/yaml")
     assert made.headers["Content-Type"] == "application/yaml"
     assert b"\ndata:\n  k: v\n" in b"\n" + made.body
