@@ -167,9 +167,11 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
 def _is_final(pod: Object, container: Object, old: Object) -> bool:
     """Whether it was reported to have ended, with an end that nothing follows."""
     ended = old.get("state", {}).get("terminated")
-    return ended is not None and not (
-        all_could_restart(pod["spec"]) or restarts(pod["spec"], container, int(ended.get("exitCode", 0)))
-    )
+    return ended is not None and _is_last(pod, container, int(ended.get("exitCode", 0)))
+
+
+def _is_last(pod: Object, container: Object, exit_code: int) -> bool:
+    return not (all_could_restart(pod["spec"]) or restarts(pod["spec"], container, exit_code))
 
 
 def _resources(container: Object, enforced: Object | None) -> Object:
@@ -200,6 +202,8 @@ def _states(
     name = container["name"]
     last = instances[0] if instances else None
     before = _before(instances, old)
+    if last is not None and last.is_finished and _is_last(pod, container, last.exit_code or 0):
+        return _terminated(last), before  # whatever came of its start: nothing follows
     if name in facts.waiting and (last is None or not last.is_running):
         reason, message = facts.waiting[name]
         waiting = {"waiting": {"reason": reason, **({"message": message} if message else {})}}

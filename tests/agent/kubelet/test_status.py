@@ -139,6 +139,14 @@ def test_a_condition_keeps_its_transition_time_until_it_turns() -> None:
     assert turned["lastTransitionTime"] == "2026-01-02T03:04:05Z"
 
 
+def test_a_container_that_ended_in_its_hook_for_good_says_how_it_ended() -> None:
+    hooked = Circumstances(("192.0.2.1",), {"main": ("PostStartHookError", "no")})
+    ended = status(pod(restartPolicy="Never"), observed(instance(exit_code=1)), hooked)["containerStatuses"][0]
+    assert ended["state"]["terminated"]["exitCode"] == 1
+    again = status(pod(restartPolicy="Always"), observed(instance(exit_code=1)), hooked)["containerStatuses"][0]
+    assert again["state"] == {"waiting": {"reason": "PostStartHookError", "message": "no"}}
+
+
 def test_container_states() -> None:
     creating = status(pod(), observed())["containerStatuses"][0]
     assert creating["state"] == {"waiting": {"reason": "ContainerCreating"}}
