@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +18,8 @@ from importlinter.application.user_options import UserOptions
 from importlinter.domain.contract import Contract, registry
 
 configuration.configure()
+
+ROOT = Path(__file__).parents[1]
 
 # One offending import for each contract: who must not import whom.
 OFFENCES = {
@@ -63,6 +69,20 @@ def contract(settings: dict[str, Any]) -> Contract:
 
 
 CONTRACTS = {settings["name"]: settings for settings in options().contracts_options}
+
+
+def pure_modules() -> Iterator[str]:
+    """Those whose docstring says so."""
+    for path in (ROOT / "pylet").rglob("*.py"):
+        if re.search(r"\bPure\b(?! but)", ast.get_docstring(ast.parse(path.read_text())) or ""):
+            yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_who_says_that_it_is_pure_is() -> None:
+    unfit = set(CONTRACTS["Deciding is pure"]["forbidden_modules"])
+    broken = {name: unfit & graph().find_modules_directly_imported_by(name) for name in pure_modules()}
+    assert len(broken) > 100
+    assert {name: found for name, found in broken.items() if found} == {}
 
 
 def test_every_contract_has_an_offence_to_catch() -> None:

@@ -1,5 +1,5 @@
 """Which devices claims get on a node: all requests of all claims, one device after the other, trying others where the
-rest does not work out; the first solution is the one. Pure.
+rest does not work out; the first solution is the one. Pure but for `uuid5`, a hash.
 
 A search that takes too many steps is given up (upstream stops a clock).
 
