@@ -65,6 +65,12 @@ async def seats(limiter: Limiter, user: User, count: int, namespace: str = "a") 
     return [await asyncio.wait_for(limiter.enter(asked), 1) for _ in range(count)]
 
 
+async def settle() -> None:
+    """Let everybody go as far as they get by themselves."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
 async def test_exempt_requests_are_never_counted() -> None:
     limiter = Limiter(tables().__getitem__, seats=1)
     found = await seats(limiter, ADMIN, 100)
@@ -75,7 +81,7 @@ async def test_a_level_lends_what_it_does_not_use_but_keeps_its_own() -> None:
     limiter = Limiter(tables().__getitem__, seats=245)  # as many as there are shares
     await seats(limiter, JOE, 245)
     waiting = asyncio.ensure_future(seats(limiter, JOE, 1))
-    await asyncio.sleep(0.01)
+    await settle()
     assert not waiting.done()
     assert len(await seats(limiter, ROBOT, 100)) == 100, "service accounts' own seats are theirs"
     waiting.cancel()
@@ -96,7 +102,7 @@ async def test_who_waits_comes_in_when_somebody_leaves_and_flows_take_turns() ->
     await asyncio.sleep(0)
     for seat in taken:
         seat.leave()
-        await asyncio.sleep(0.01)
+        await settle()
     assert order == ["joe", "ann", "joe", "joe"]
     await asyncio.gather(*tasks)
 
@@ -107,7 +113,7 @@ async def test_a_full_queue_turns_away() -> None:
     limiter = Limiter(tables(limited).__getitem__, seats=100)
     await seats(limiter, JOE, 1)
     waiting = [asyncio.ensure_future(seats(limiter, JOE, 1)) for _ in range(2)]
-    await asyncio.sleep(0.01)
+    await settle()
     with pytest.raises(Rejected):
         await seats(limiter, JOE, 1)
     for task in waiting:
