@@ -20,3 +20,17 @@ def test_defaults(path: Path) -> None:
         assert schema.of(kind.definition).decode(written) == []
         schema.default(kind.definition, written)
         assert written == expected
+
+
+def test_what_is_as_it_was_is_not_filled_again_but_what_changed_is() -> None:
+    service = kinds.by_kind("", "v1", "Service")
+    assert service is not None
+    old = {"spec": {"ports": [{"port": 80}]}, "status": {}}
+    schema.default_kind(service, old)
+    new = {"spec": {"ports": [{"port": 80}, {"port": 81}]}}
+    schema.default_kind(service, new, old)
+    assert new["spec"]["ports"][1] == {"port": 81, "protocol": "TCP", "targetPort": 81}
+    assert new["status"] == old["status"]
+    same = {"spec": old["spec"]}
+    schema.default_kind(service, same, old)
+    assert same == old

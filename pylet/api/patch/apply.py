@@ -14,7 +14,7 @@ import orjson
 from pylet.api.errors import ApiError
 from pylet.api.object import Object
 from pylet.api.patch import checking, typed
-from pylet.api.patch.fieldset import Set, difference, intersection, paths, union
+from pylet.api.patch.fieldset import Set, difference, intersection, ordered, paths, union
 from pylet.api.patch.managed import APPLY, UPDATE, Managed, Manager, Owned, capped, stripped
 from pylet.api.patch.shape import Shape
 
@@ -87,11 +87,13 @@ def updated(old: Object, new: Object, managed: Managed, write: Write) -> Managed
         return managed
     result = _yielded(old, new, changes, managed, write, keep=None)
     fields = stripped(changes.touched)
+    if changes.modified and changes.added:
+        fields = ordered(fields)  # what one walk made is in order
     if fields:
         manager = write.manager(UPDATE)
         previous = result.get(manager)
         if previous is not None:
-            fields = stripped(union(fields, previous.fields))
+            fields = ordered(stripped(union(fields, previous.fields)))
         result[manager] = Owned(fields, write.api_version, write.now)
     return capped(result)
 
@@ -177,7 +179,7 @@ def _apply(live: Object, config: Object, managed: Managed, write: Write, *, forc
         if conflicts:
             raise FieldConflict(conflicts)
     result = _yielded(live, merged, changes, managed, write, keep=manager)
-    fields = stripped(fields)
+    fields = ordered(stripped(fields))
     if fields:
         # Where the object stays as it is, so does the time.
         time = write.now if every else last.time if last is not None else None

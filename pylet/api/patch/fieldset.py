@@ -37,6 +37,12 @@ def of_keys(keys: dict[str, Any]) -> str:
     return "k:" + _go_json(dict(sorted(keys.items())) if len(keys) > 1 else keys)
 
 
+@lru_cache(maxsize=1024)  # containers, volumes, variables of many objects bear the same
+def of_name(key: str, name: str) -> str:
+    """As `of_keys` of a short word."""
+    return of_keys({key: name})
+
+
 def _go_json(value: Any) -> str:
     text = orjson.dumps(value).decode()
     for char, escaped in _HTML.items():
@@ -132,7 +138,7 @@ def of_paths(*paths: tuple[str, ...]) -> Set:
 
 def paths(fields: Set, prefix: str = "") -> Iterator[str]:
     """Each member as messages name it, as in `.spec.containers[name="x"].image`; members before what lies deeper."""
-    elements = [(element, fields[element]) for element in _in_order(fields) if element != SELF]
+    elements = [(element, fields[element]) for element in in_order(fields) if element != SELF]
     for element, node in elements:
         if not node or SELF in node:
             yield prefix + shown(element)
@@ -162,10 +168,11 @@ def _go_value(value: Any) -> str:
 
 def ordered(fields: Set) -> Set:
     """The same set as upstream writes it: "." first, then elements in their order."""
-    return {element: ordered(node) if (node := fields[element]) else node for element in _in_order(fields)}
+    return {element: ordered(node) if (node := fields[element]) else node for element in in_order(fields)}
 
 
-def _in_order(fields: Set) -> list[str]:
+def in_order(fields: Set) -> list[str]:
+    """Its elements, "." first."""
     elements = sorted(fields)
     if elements and elements[-1][0] != "f":  # else the text's order is the names', and "." comes first in it
         elements.sort(key=_rank)

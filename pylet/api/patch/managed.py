@@ -118,8 +118,8 @@ def is_reset(entries: Any) -> bool:
 
 
 def stripped(fields: Set) -> Set:
-    """Without the fields nobody owns, in upstream's order."""
-    return ordered(difference(fields, _STRIPPED))
+    """Without the fields nobody owns."""
+    return difference(fields, _STRIPPED)
 
 
 def capped(managed: Managed) -> Managed:

@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 from pylet.api import schema
 from pylet.api.object import Object
+from pylet.api.patch.fieldset import Set
 from pylet.api.schema.defaults import VALUES
 from pylet.api.schema.node import Any_, Integer, List, Map, Node, Number, Ref, Scalar, Struct
 
@@ -62,10 +63,11 @@ class Shape:
     """`takes` is the JSON type of values: str, bool, float for numbers, list, dict; None for any.
 
     `always` are the fields Go prints even of an empty object, and how. `defaults` are for a list's missing keys. `item`
-    is the shape of a list's items and of fields that are not declared; None refuses such fields.
+    is the shape of a list's items and of fields that are not declared; None refuses such fields. `flat` remembers the
+    Sets of objects whose fields are all owned as wholes, by the fields' names.
     """
 
-    __slots__ = ("_children", "_load", "always", "defaults", "form", "item", "keys", "takes")
+    __slots__ = ("_children", "_load", "always", "defaults", "flat", "form", "item", "keys", "takes")
 
     def __init__(
         self,
@@ -86,6 +88,7 @@ class Shape:
         self.always = always
         self._load = load
         self._children: dict[str, Shape | None] = {}
+        self.flat: dict[tuple[str, ...], Set] = {}
 
     def declared(self, name: str) -> Shape | None:
         """The shape of a field the schema declares; None for another."""

@@ -1,7 +1,8 @@
 """Walks over objects with their Shape: what changed between two, what one sets, two merged, one without some fields.
 
 Source: sigs.k8s.io/structured-merge-diff/v6 typed (compare.go, tofieldset.go, merge.go, remove.go). What
-Go prints of an empty object (`Shape.always`) counts as there, whether the JSON at hand says it or not.
+Go prints of an empty object (`Shape.always`) counts as there, whether the JSON at hand says it or not. Sets of changes
+are made in upstream's order, as they are written.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pylet.api.patch.fieldset import SELF, Set, difference, of_keys, of_value, union
+from pylet.api.patch.fieldset import SELF, Set, difference, in_order, of_keys, of_name, of_value, union
 from pylet.api.patch.shape import DEDUCED, Form, Shape
 
 _ABSENT: Final = object()
+_MOST_FLAT: Final = 64
+_SHORT: Final = 63
 _LEAF, _FIELDS, _SET, _KEYED, _DEDUCED = Form.LEAF, Form.FIELDS, Form.SET, Form.KEYED, Form.DEDUCED  # quicker to reach
 
 
@@ -29,6 +32,10 @@ def element_of(item: Any, shape: Shape) -> str:
         if item is None:
             raise ValueError("associative list without keys has an element that's an explicit null")
         return of_value(item)
+    if len(shape.keys) == 1 and item.__class__ is dict:
+        name = item.get(shape.keys[0])
+        if name.__class__ is str and len(name) <= _SHORT:
+            return of_name(shape.keys[0], name)
     if item is None:
         raise ValueError("associative list with keys may not have a null element")
     if not isinstance(item, dict):
@@ -94,7 +101,8 @@ def _compare(old: Any, new: Any, shape: Shape, into: Changes) -> None:
 
 def _compare_fields(old: Any, new: Any, shape: Shape, into: Changes) -> None:
     always = shape.always
-    for name, value in new.items():
+    for name in sorted(new):
+        value = new[name]
         before = old.get(name, _ABSENT)
         if before is _ABSENT and name in always:
             before = always[name]
@@ -103,8 +111,9 @@ def _compare_fields(old: Any, new: Any, shape: Shape, into: Changes) -> None:
         child = shape.child(name)
         if child is not None:
             _compare_child("f:" + name, before, value, child, into)
-    for name, before in old.items():
-        if name not in new and (child := shape.child(name)) is not None:
+    for name in sorted(old.keys() - new.keys()):
+        before = old[name]
+        if (child := shape.child(name)) is not None:
             value = always.get(name, _ABSENT)
             if value is _ABSENT or value != before:
                 _compare_child("f:" + name, before, value, child, into)
@@ -113,7 +122,7 @@ def _compare_fields(old: Any, new: Any, shape: Shape, into: Changes) -> None:
 def _compare_items(old: list[Any], new: list[Any], shape: Shape, into: Changes) -> None:
     before, after = _elements(old, shape), _elements(new, shape)
     item = shape.item or DEDUCED
-    for element in {**before, **after}:
+    for element in in_order({**before, **after}):
         had, has = before.get(element, ()), after.get(element, ())
         if len(had) < 2 and len(has) < 2:
             was, now = had[0] if had else _ABSENT, has[0] if has else _ABSENT
@@ -162,14 +171,31 @@ def _whole(value: Any, shape: Shape) -> Set:
     """The node of something that is there on one side only: itself and all below it."""
     if _is_leaf(value, shape):
         return {}
-    node: Set = {SELF: {}}
     if isinstance(value, dict):
-        for name, inner in value.items():
-            if (child := shape.child(name)) is not None:
-                node["f:" + name] = {} if child.form is _LEAF else _whole(inner, child)
-    elif isinstance(value, list):
-        for element, items in _elements(value, shape).items():
+        names = tuple(value)
+        return shape.flat.get(names) or _whole_fields(value, names, shape)
+    node: Set = {SELF: {}}
+    if isinstance(value, list):
+        found = _elements(value, shape)
+        for element in in_order(found):
+            items = found[element]
             node[element] = _whole(items[0], shape.item or DEDUCED) if len(items) == 1 else {}
+    return node
+
+
+def _whole_fields(value: Any, names: tuple[str, ...], shape: Shape) -> Set:
+    node: Set = {SELF: {}}
+    is_flat = shape.item is None
+    for name in sorted(names):
+        if (child := shape.child(name)) is None:
+            continue
+        if child.form is _LEAF:
+            node["f:" + name] = {}
+        else:
+            node["f:" + name] = _whole(value[name], child)
+            is_flat = False
+    if is_flat and len(shape.flat) < _MOST_FLAT:
+        shape.flat[names] = node
     return node
 
 

@@ -29,9 +29,9 @@ def of_kind(kind: Kind) -> Struct | Schema:
     return of(kind.definition) if kind.schema is None else kind.schema
 
 
-def default_kind(kind: Kind, obj: Object) -> None:
-    """Fill `obj`, which was decoded, in place."""
+def default_kind(kind: Kind, obj: Object, old: Object | None = None) -> None:
+    """Fill `obj`, which was decoded, in place; `old` is what it was before, filled then."""
     if kind.schema is None:
-        default(kind.definition, obj)
+        default(kind.definition, obj, old or {})
     else:
         kind.schema.default(obj)

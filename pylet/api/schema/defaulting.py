@@ -12,6 +12,8 @@ from pylet.api.schema.compiled import of
 from pylet.api.schema.defaults import RULES, VALUES, Rule
 from pylet.api.schema.node import List, Map, Node, Ref, Struct
 
+_NOTHING: Object = {}
+
 
 class Plan:
     """What to fill in objects of one definition; `children` name the fields to go on with, and their plans."""
@@ -28,7 +30,7 @@ class Plan:
         self.rule: Rule | None = RULES.get(short)
         self.children: tuple[tuple[str, type[Node], Plan], ...] = ()
 
-    def apply(self, obj: Object) -> None:
+    def apply(self, obj: Object, known: Object = _NOTHING) -> None:
         for name in self.objects:
             if name not in obj:
                 obj[name] = {}
@@ -39,7 +41,7 @@ class Plan:
             self.rule(obj)
         for name, shape, plan in self.children:
             value = obj.get(name)
-            if not value and value != {}:
+            if (not value and value != {}) or (known and known.get(name) == value):
                 continue
             if shape is Ref:
                 plan.apply(value)
@@ -78,6 +80,6 @@ def _make(name: str, plans: dict[str, Plan]) -> Plan:
     return plan
 
 
-def default(name: str, obj: Object) -> None:
-    """Fill `obj`, which was decoded, in place."""
-    plan_of(name).apply(obj)
+def default(name: str, obj: Object, known: Object = _NOTHING) -> None:
+    """Fill `obj`, which was decoded, in place; fields that are as in `known`, which was filled, need not be visited."""
+    plan_of(name).apply(obj, known)

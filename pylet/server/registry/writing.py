@@ -364,7 +364,7 @@ class Writer:
         self, request: Request, kind: Kind, obj: Object, old: Object | None, now: str, *, is_tracked: bool
     ) -> None:
         """Fill in what was left out, and note who owns what."""
-        schema.default_kind(kind, obj)
+        schema.default_kind(kind, obj, old)
         if not is_tracked:
             self.ownership.track(request, kind, obj, old, now)
 

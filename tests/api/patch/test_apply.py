@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pylet.api.object import Object
 from pylet.api.patch import apply, checking, managed, shape, typed
 from pylet.api.patch.apply import FieldConflict, Write
-from pylet.api.patch.fieldset import Set, difference, intersection, of_paths
+from pylet.api.patch.fieldset import Set, difference, intersection, of_paths, ordered
 from pylet.api.patch.managed import Managed
 from pylet.api.patch.shape import Shape
 
@@ -317,3 +318,22 @@ def test_changes_name_what_differs_and_only_that(old: Object, new: Object) -> No
     assert changes.added == back.removed
     assert changes.removed == back.added
     assert changes.modified == back.modified
+
+
+def test_owners_are_written_in_order_and_share_nothing_that_differs() -> None:
+    env = [{"name": name, "value": "1"} for name in ("Z", "A", 'q"<')]
+    probes = [{"containerPort": 80, "protocol": "TCP"}, {"containerPort": 9, "protocol": "UDP"}]
+    made = pod({"name": "b", "ports": probes, "image": "x", "env": env}, {"name": "a", "env": env[:1]}, hostPID=True)
+    again = pod({"name": "b", "env": [{"name": "Z"}, {"name": "A", "value": "1"}]})
+    for obj in (made, again, made):
+        (fields,) = (owned.fields for owned in apply.updated({}, obj, {}, write("w", POD)).values())
+        assert orjson.dumps(fields) == orjson.dumps(ordered(fields))
+        containers = fields["f:spec"]["f:containers"]
+        variables = containers['k:{"name":"b"}']["f:env"]
+        assert ("f:value" in variables['k:{"name":"Z"}']) == (obj is made)
+
+
+@given(CONFIGS, CONFIGS)
+def test_what_an_update_owns_is_in_order(old: Object, new: Object) -> None:
+    for owned in Live(POD).update("one", old).update("two", new).owners.values():
+        assert orjson.dumps(owned.fields) == orjson.dumps(ordered(owned.fields))
