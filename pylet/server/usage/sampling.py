@@ -1,7 +1,8 @@
 """Asks the kubelets what is used, but only while somebody asks here; who does not ask costs nothing.
 
 A rate needs two samples. Who asks after a silence waits for a second one, a moment after the first; from then on what
-is older than the resolution is replaced by one new sample each, and the one before is what it is compared with.
+is older than the resolution is replaced by one new sample each, and the one before is what it is compared with. A node
+that does not answer in time keeps what is known of it for a minute.
 """
 
 from __future__ import annotations
@@ -35,24 +36,27 @@ class Sampling:
         self._ask = ask
         self._clock = clock
         self._pairs: dict[str, Pair] = {}
-        self._sampled_at: float | None = None
+        self._heard_at: dict[str, float] = {}
+        self._sampled_at = -_RESOLUTION_SECONDS
         self._turn = asyncio.Lock()
 
     async def pairs(self) -> dict[str, Pair]:
         """By node: the sample before the last and the last. Those who ask at the same time share one look."""
         async with self._turn:
             now = self._clock.monotonic()
-            age = None if self._sampled_at is None else now - self._sampled_at
-            if age is not None and age < _RESOLUTION_SECONDS:
+            if now - self._sampled_at < _RESOLUTION_SECONDS:
                 return self._pairs
-            last = {} if age is None or age > _SILENCE_SECONDS else {n: pair[1] for n, pair in self._pairs.items()}
             names = self._heard_from()
-            if not last.keys() & names:
+            known = {n for n in names & self._pairs.keys() if now - self._heard_at[n] <= _SILENCE_SECONDS}
+            last = {name: self._pairs[name][1] for name in known}
+            if not last:
                 last = await self._look(names)
                 await self._clock.sleep(_FIRST_WINDOW_SECONDS)
             found = await self._look(names)
-            self._pairs = {name: (last.get(name, Sample()), sample) for name, sample in found.items()}
             self._sampled_at = self._clock.monotonic()
+            self._heard_at = {n: self._heard_at[n] for n in known} | dict.fromkeys(found, self._sampled_at)
+            fresh = {name: (last.get(name, Sample()), sample) for name, sample in found.items()}
+            self._pairs = {name: self._pairs[name] for name in known} | fresh
             return self._pairs
 
     def _heard_from(self) -> set[str]:

@@ -161,3 +161,21 @@ async def test_kubelets_are_asked_only_while_somebody_asks(usage: Usage, clock: 
 async def test_a_node_that_does_not_answer_is_left_out(usage: Usage, clock: VirtualClock, kubelet: Kubelet) -> None:
     kubelet.is_away = True
     assert (await ask(usage, clock, "/nodes"))["items"] == []
+
+
+async def test_a_node_that_is_late_once_keeps_what_is_known(
+    usage: Usage, clock: VirtualClock, kubelet: Kubelet
+) -> None:
+    await ask(usage, clock, "/nodes")
+    (before,) = (await ask(usage, clock, "/nodes"))["items"]
+    kubelet.is_away = True
+    await clock.advance(15)
+    (late,) = (await ask(usage, clock, "/nodes"))["items"]
+    assert [late[word] for word in ("timestamp", "usage")] == [before[word] for word in ("timestamp", "usage")]
+    kubelet.is_away = False
+    await clock.advance(15)
+    (after,) = (await ask(usage, clock, "/nodes"))["items"]
+    assert (kubelet.asked, after["window"] > "30s") == (3, True), "compared with the sample before the failure"
+    kubelet.is_away = True
+    await clock.advance(61)
+    assert (await ask(usage, clock, "/nodes"))["items"] == []
