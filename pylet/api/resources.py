@@ -27,6 +27,7 @@ _QUOTA = _COUNTED.union(
     _COMPUTE, (f"{kind}.{name}" for kind in ("limits", "requests") for name in _COMPUTE), ("requests.storage",)
 )
 _STANDARD = _QUOTA | {"storage"}
+OF_CLASS = "deviceclass.resource.kubernetes.io/"
 _QUOTA_PREFIX = "requests."
 
 
@@ -76,6 +77,11 @@ def is_extended(name: str) -> bool:
     if is_native(name) or name.startswith(_QUOTA_PREFIX):
         return False
     return not names.qualified_name(_QUOTA_PREFIX + name)
+
+
+def is_claimable(name: str) -> bool:
+    """Whether a DeviceClass may stand for it: it is extended, or named after a class."""
+    return name.startswith(OF_CLASS) or is_extended(name)
 
 
 def overcommits(name: str) -> bool:

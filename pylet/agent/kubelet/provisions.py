@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pylet.agent.kubelet import counters, labels
 from pylet.agent.kubelet.devices.registration import Registration
 from pylet.agent.kubelet.provided import CannotProvide, Extras
-from pylet.agent.kubelet.spec import all_containers
+from pylet.agent.kubelet.spec import all_containers, has_claims
 from pylet.aio.clock import Clock
 from pylet.api import podresources
 from pylet.api.object import Object, dig, uid_of
@@ -195,7 +195,7 @@ class Provisions:
         found: dict[str, list[Object]] = {}
         for of in (
             self._loaded.ledger.health(uid_of(pod)) if self._loaded is not None else {},
-            self._claimed.health(pod) if self._claimed is not None and pod["spec"].get("resourceClaims") else {},
+            self._claimed.health(pod) if self._claimed is not None and has_claims(pod) else {},
         ):
             for container, devices in of.items():
                 found.setdefault(container, []).extend(devices)
@@ -255,7 +255,7 @@ class Provisions:
 
     async def prepare(self, pod: Object) -> None:
         """Have drivers prepare what the pod claims, before anything of it is made. Raises: CannotProvide."""
-        if self.drivers is not None and pod["spec"].get("resourceClaims"):
+        if self.drivers is not None and has_claims(pod):
             await self._claims(self.drivers).prepare(pod)
 
     async def unprepare(self, pod_uid: str) -> None:

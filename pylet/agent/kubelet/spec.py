@@ -39,6 +39,11 @@ def find_container(pod: Object, name: str) -> Object | None:
     return next((container for container in candidates if container["name"] == name), None)
 
 
+def has_claims(pod: Object) -> bool:
+    """Of devices, whether it names them or they stand for its extended resources."""
+    return bool(pod["spec"].get("resourceClaims") or dig(pod, "status", "extendedResourceClaimStatus"))
+
+
 def container_type(pod: Object, name: str) -> str:
     """As metrics tell containers apart."""
     for field, type_ in (("initContainers", "init_container"), ("ephemeralContainers", "ephemeral_container")):

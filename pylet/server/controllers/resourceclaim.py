@@ -64,8 +64,10 @@ def _is_left_over(claim: Object, view: View) -> bool:
 
 
 def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
-    if b'"resourceClaims"' not in entry.raw:
+    if not any(name in entry.raw for name in (b'"resourceClaims"', b'"extendedResourceClaimStatus"')):
         return
+    if name := dig(entry.object, "status", "extendedResourceClaimStatus", "resourceClaimName"):
+        yield Key(entry.key.namespace, name)
     for wanted in entry.object["spec"].get("resourceClaims") or ():
         if name := wanted.get("resourceClaimName"):
             yield Key(entry.key.namespace, name)

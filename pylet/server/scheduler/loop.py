@@ -249,7 +249,7 @@ class Scheduler:
                 await asyncio.sleep(0)
 
     def _claims_devices(self, pod: Pending) -> bool:
-        if not pod.spec.get("resourceClaims"):
+        if not DEVICES.concerns(pod):
             return False
         return (self._profile_of(pod.pod).scheduler_name, DEVICES.name) in self._plugins
 

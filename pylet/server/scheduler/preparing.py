@@ -125,8 +125,12 @@ class Preparing:
 
         now = timestamps.format_time(self._clock.now())
         try:
+            if reservation.mappings:
+                await self._make(pod, reservation)
             for claim, allocation in reservation.claims:
                 await reserving.reserve(self._client, pod, claim, allocation, now)
+            if reservation.mappings:
+                await reserving.tell(self._client, pod, reservation.claims[-1][0], reservation.mappings)
             if not reservation.is_ready(self._snapshot.view):
                 tell("BindingConditionsPending", f"waiting for binding conditions for device on node {node}")
                 await self._until(lambda: reservation.is_ready(self._snapshot.view), is_wanted)
@@ -136,6 +140,17 @@ class Preparing:
             for claim in reservation.unready(self._snapshot.view):
                 await reserving.deallocate(self._client, claim)
             raise Unprepared('running PreBind plugin "DynamicResources": device binding timeout') from failed
+
+    async def _make(self, pod: Pending, reservation: Reservation) -> None:
+        """The claim that the pod does not name. What was assumed of it is assumed of the real one. Raises: Failed."""
+        from pylet.server.scheduler.devices import reserving
+
+        wanted, allocation = reservation.claims[-1]
+        made = await reserving.make(self._client, pod, wanted)
+        reservation.claims[-1] = made, allocation
+        ledger = self._snapshot.device_ledger()
+        ledger.forget(uid_of(wanted))
+        ledger.assume({**made, "status": {"allocation": allocation}})
 
     async def deallocate(self, claim: Object) -> None:
         """Nobody has it, and it keeps a pod from nodes that have other devices."""

@@ -90,7 +90,7 @@ class Claims:
 
     def devices(self, pod: Object, container: Object) -> tuple[CDIDevice, ...]:
         """Raises: CannotProvide."""
-        wanted = dig(container, "resources", "claims", default=())
+        wanted = _asked(pod, container)
         names = {name: Key(pod["metadata"]["namespace"], claim) for name, claim, _ in claims_of(pod)} if wanted else {}
         found: dict[str, CDIDevice] = {}
         for each in wanted:
@@ -139,7 +139,7 @@ class Claims:
 
     def of(self, pod: Object, container: Object) -> list[Held]:
         """What has been prepared of the claims that a container names, whatever it has of them."""
-        wanted = {each["name"] for each in dig(container, "resources", "claims", default=())}
+        wanted = {each["name"] for each in _asked(pod, container)}
         if not wanted:
             return []
         try:
@@ -199,7 +199,10 @@ class Claims:
 
 
 def claims_of(pod: Object) -> Iterator[tuple[str, str, bool]]:
-    """The pod's name for each claim, the claim's own, and whether it was made for the pod. Raises: CannotProvide."""
+    """The pod's name for each claim, the claim's own, and whether it was made for the pod. Raises: CannotProvide.
+
+    The last may be that of its extended resources, for which the pod has no name.
+    """
     made = {each["name"]: each for each in dig(pod, "status", "resourceClaimStatuses", default=())}
     for wanted in pod["spec"].get("resourceClaims") or ():
         if (name := wanted.get("resourceClaimName")) is not None:
@@ -209,6 +212,17 @@ def claims_of(pod: Object) -> Iterator[tuple[str, str, bool]]:
             raise CannotProvide(f'pod "{meta["namespace"]}/{meta["name"]}": ResourceClaim not created yet')
         elif (name := made[wanted["name"]].get("resourceClaimName")) is not None:
             yield wanted["name"], name, True
+    if name := dig(pod, "status", "extendedResourceClaimStatus", "resourceClaimName"):
+        yield "", name, True
+
+
+def _asked(pod: Object, container: Object) -> list[Object]:
+    """What the container says that it uses, of claims and of what they stand for."""
+    mappings = dig(pod, "status", "extendedResourceClaimStatus", "requestMappings", default=())
+    return [
+        *dig(container, "resources", "claims", default=()),
+        *({"name": "", "request": m["requestName"]} for m in mappings if m["containerName"] == container.get("name")),
+    ]
 
 
 async def _ask(driver: Driver, what: str, claims: list[Held], answer_type: type[_Answer]) -> _Answer:

@@ -6,14 +6,16 @@ Source: upstream `plugins/dynamicresources/dynamicresources.go`, `dynamic-resour
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from pylet.api.kinds.resourceclaim import KIND as CLAIM
 from pylet.api.nodeaffinity import matches_any
 from pylet.api.object import Key, Object, condition_of, controller_of, dig, is_terminating, key_of, uid_of
 from pylet.client.view import View
+from pylet.server.scheduler.devices import extended
 from pylet.server.scheduler.devices.allocation import allocate
+from pylet.server.scheduler.devices.extended import Extended
 from pylet.server.scheduler.devices.ledger import Ledger, is_allocated, results_of
 from pylet.server.scheduler.devices.requests import Asked, NoClass
 from pylet.server.scheduler.model import NodeInfo, Pending
@@ -36,6 +38,13 @@ class Claims:
 
     allocated: Sequence[Object]
     asked: Sequence[Asked]
+    classes: Mapping[str, str] = field(default_factory=dict)
+    """Of extended resources, where a node does not have them: see `extended`."""
+
+    def special(self, pod: Pending, node: NodeInfo) -> Extended | None:
+        """What has to be claimed there beside."""
+        names = extended.claimed(self.classes, node)
+        return extended.special(pod, names) if names else None
 
 
 def claims_of(pod: Pending, view: View, ledger: Ledger) -> Claims:
@@ -52,7 +61,10 @@ def claims_of(pod: Pending, view: View, ledger: Ledger) -> Claims:
                 asked.append(Asked.of(claim, view))
             except NoClass as missing:
                 raise Waiting(str(missing)) from missing
-    return Claims(allocated, asked)
+    classes = extended.classes(pod, view)
+    if classes and extended.made_before(pod, view) is not None:
+        raise Waiting("cannot schedule extended resource claim")
+    return Claims(allocated, asked, classes)
 
 
 def existing(pod: Pending, view: View) -> Iterator[Object]:
@@ -78,9 +90,12 @@ def existing(pod: Pending, view: View) -> Iterator[Object]:
         yield claim
 
 
-def plan(claims: Claims, node: NodeInfo, view: View, ledger: Ledger) -> list[Object] | str:
-    """The allocations made for the pod to go there, or why it cannot. Raises: Broken."""
-    found: list[Object] | str = allocate(claims.asked, node, view, ledger) if claims.asked else []
+def plan(claims: Claims, pod: Pending, node: NodeInfo, view: View, ledger: Ledger) -> list[Object] | str:
+    """The allocations made for the pod to go there, its special claim's the last, or why it cannot. Raises: Broken."""
+    asked = claims.asked
+    if (special := claims.special(pod, node)) is not None:
+        asked = [*asked, Asked.of(special.claim, view)]
+    found: list[Object] | str = allocate(asked, node, view, ledger) if asked else []
     if isinstance(found, str) or all(_is_available(claim, node) for claim in claims.allocated):
         return found
     return UNAVAILABLE
@@ -100,7 +115,7 @@ def _is_available(claim: Object, node: NodeInfo) -> bool:
 def worth(claims: Claims, allocations: Sequence[Object]) -> int:
     """How much of what the pod would rather have it gets: earlier alternatives count more."""
     total = 0
-    for asked, allocation in zip(claims.asked, allocations, strict=True):
+    for asked, allocation in zip(claims.asked, allocations, strict=False):
         got = {result["request"] for result in allocation["devices"]["results"]}
         for alternatives in asked.requests:
             if "/" in alternatives[0].name:
@@ -148,11 +163,15 @@ def _status(claim: Object, result: Object) -> Object | None:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reservation:
-    """What must come true before the pod may go to its node: its claims, each with the allocation made for it."""
+    """What must come true before the pod may go to its node: its claims, each with the allocation made for it.
 
-    claims: Sequence[tuple[Object, Object | None]]
+    The last of them is to be made where `mappings` say what for.
+    """
+
+    claims: list[tuple[Object, Object | None]]
+    mappings: Sequence[Object] = ()
 
     def is_ready(self, view: View) -> bool:
         """Raises: Failed."""
@@ -167,17 +186,21 @@ class Reservation:
 def assume(pod: Pending, node: NodeInfo, view: View, ledger: Ledger) -> Reservation:
     """Have the devices that the pod gets on the node count as given from now on."""
     found = claims_of(pod, view, ledger)
-    planned = plan(found, node, view, ledger)
+    planned = plan(found, pod, node, view, ledger)
     assert not isinstance(planned, str), "the pod was found to fit there"
+    special = found.special(pod, node)
     claims: list[tuple[Object, Object | None]] = [(claim, None) for claim in found.allocated]
-    for asked, allocation in zip(found.asked, planned, strict=True):
-        claims.append((asked.claim, allocation))
-        ledger.assume({**asked.claim, "status": {**(asked.claim.get("status") or {}), "allocation": allocation}})
-    return Reservation(claims)
+    asked = [*(each.claim for each in found.asked), *((special.claim,) if special is not None else ())]
+    for claim, allocation in zip(asked, planned, strict=True):
+        claims.append((claim, allocation))
+        ledger.assume({**claim, "status": {**(claim.get("status") or {}), "allocation": allocation}})
+    return Reservation(claims, special.mappings if special is not None else ())
 
 
 def useless(pod: Pending, view: View, nodes: Iterable[NodeInfo]) -> Object | None:
     """An allocated claim that keeps the pod from nodes, and that nobody else has."""
+    if (left := extended.made_before(pod, view)) is not None:
+        return left
     for claim in existing(pod, view):
         is_idle = all(holder["uid"] == pod.uid for holder in dig(claim, "status", "reservedFor", default=()))
         if is_allocated(claim) and is_idle and not all(_is_available(claim, node) for node in nodes):

@@ -6,13 +6,15 @@ Source: upstream `plugins/dynamicresources/dynamicresources.go` (bindClaim, Unre
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from pylet.api.errors import ApiError, Conflict
+from pylet.api.errors import ApiError, Conflict, NotFound
+from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.resourceclaim import KIND as CLAIM
-from pylet.api.object import Object, is_terminating, key_of, uid_of
+from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
 from pylet.client.interface import Client, PatchType
 from pylet.server.scheduler.devices.claims import Failed, deallocated, is_reserved
+from pylet.server.scheduler.devices.extended import ANNOTATION
 from pylet.server.scheduler.devices.ledger import is_allocated
 from pylet.server.scheduler.model import Pending
 
@@ -59,6 +61,39 @@ async def _reserve(client: Client, pod: Pending, claim: Object, allocation: Obje
     await client.update(CLAIM, {**claim, "status": status}, subresource="status")
 
 
+async def make(client: Client, pod: Pending, claim: Object) -> Object:
+    """A claim for the pod's extended resources. Raises: Failed."""
+    meta = {name: value for name, value in claim["metadata"].items() if name not in ("name", "uid")}
+    meta["generateName"] = f"{pod.key.name}-extended-resources-"
+    try:
+        return await client.create(CLAIM, {**claim, "metadata": meta})
+    except ApiError as failed:
+        raise Failed(f"create claim for extended resources {pod.key}: {failed.message}") from failed
+
+
+async def tell(client: Client, pod: Pending, claim: Object, mappings: Sequence[Object]) -> None:
+    """Which of the pod's resources are what of its claim. Raises: Failed."""
+    told = {"requestMappings": [*mappings], "resourceClaimName": claim["metadata"]["name"]}
+    patch = {"metadata": {"uid": pod.uid}, "status": {"extendedResourceClaimStatus": told}}
+    try:
+        await client.patch(POD, pod.key, patch, type_=PatchType.MERGE, subresource="status")
+    except ApiError as failed:
+        raise Failed(f"update pod {pod.key} ExtendedResourceClaimStatus: {failed.message}") from failed
+
+
+async def drop(client: Client, claim: Object) -> None:
+    """It was made for a pod's extended resources, in vain."""
+    try:
+        found = await client.get(CLAIM, key_of(claim))
+        meta = {**found["metadata"], "finalizers": []}
+        await client.update(CLAIM, {**found, "metadata": meta})
+        await client.delete(CLAIM, key_of(claim), uid=uid_of(claim))
+    except NotFound:
+        return
+    except ApiError as failed:
+        log.warning("delete claim %s: %s", key_of(claim), failed.message)
+
+
 async def _again(client: Client, claim: Object) -> Object:
     try:
         return await client.get(CLAIM, key_of(claim))
@@ -69,6 +104,9 @@ async def _again(client: Client, claim: Object) -> Object:
 async def unreserve(client: Client, pod: Pending, claims: Iterable[Object]) -> None:
     """The pod does not go where it was to go: what it holds is free for others."""
     for claim in claims:
+        if ANNOTATION in dig(claim, "metadata", "annotations", default={}):
+            await drop(client, claim)
+            continue
         gone = {"$patch": "delete", "uid": pod.uid}
         patch = {"metadata": {"uid": uid_of(claim)}, "status": {"reservedFor": [gone]}}
         try:
@@ -79,6 +117,9 @@ async def unreserve(client: Client, pod: Pending, claims: Iterable[Object]) -> N
 
 
 async def deallocate(client: Client, claim: Object) -> None:
+    if ANNOTATION in dig(claim, "metadata", "annotations", default={}):
+        await drop(client, claim)
+        return
     try:
         await client.update(CLAIM, deallocated(claim), subresource="status")
     except ApiError as failed:

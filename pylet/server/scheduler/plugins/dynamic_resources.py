@@ -9,6 +9,7 @@ from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.resourceclaim import KIND as CLAIM
 from pylet.api.kinds.resourceslice import KIND as SLICE
 from pylet.api.object import Object, dig, uid_of
+from pylet.api.resources import is_claimable
 from pylet.server.scheduler.changes import is_of
 from pylet.server.scheduler.decide import Broken, Change, Check, Plugin, Refusal, Score, normalized
 from pylet.server.scheduler.model import NodeInfo, Pending
@@ -19,8 +20,12 @@ class DynamicResources(Plugin):
     name = "DynamicResources"
     normalize = staticmethod(normalized)
 
+    def concerns(self, pod: Pending) -> bool:
+        """Whether it has claims, or may get one for what it asks for."""
+        return bool(pod.spec.get("resourceClaims")) or any(map(is_claimable, pod.requests))
+
     def filter(self, pod: Pending, snapshot: Snapshot) -> Check | Refusal | None:
-        if not pod.spec.get("resourceClaims"):
+        if not self.concerns(pod):
             return None
         from pylet.server.scheduler.devices import claims
 
@@ -32,7 +37,7 @@ class DynamicResources(Plugin):
 
         def check(node: NodeInfo) -> Refusal | None:
             try:
-                planned = claims.plan(found, node, view, ledger)
+                planned = claims.plan(found, pod, node, view, ledger)
             except Broken as why:
                 raise Broken(f'running "{self.name}" filter plugin: {why}') from why
             return self._refusal(planned) if isinstance(planned, str) else None
@@ -50,7 +55,7 @@ class DynamicResources(Plugin):
             return None
 
         def score(node: NodeInfo) -> int:
-            planned = claims.plan(found, node, view, ledger)
+            planned = claims.plan(found, pod, node, view, ledger)
             return 0 if isinstance(planned, str) else claims.worth(found, planned)
 
         return score
@@ -78,7 +83,7 @@ class DynamicResources(Plugin):
 
     def may_help(self, pod: Pending, change: Change, snapshot: Snapshot) -> bool:
         if change.after is None:
-            return False
+            return change.kind is CLAIM and self.concerns(pod)
         if change.kind is NODE:
             return change.before is None or any(_of(change.before, *f) != _of(change.after, *f) for f in _OFFERS)
         if change.kind in (CLASS, SLICE):

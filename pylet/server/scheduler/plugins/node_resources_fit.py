@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from pylet.api.kinds.deviceclass import KIND as CLASS
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig
-from pylet.api.resources import is_extended
+from pylet.api.resources import is_claimable, is_extended
 from pylet.server.scheduler.changes import is_node, is_of, left
 from pylet.server.scheduler.decide import BEST, Change, Check, Plugin, Refusal, Score
 from pylet.server.scheduler.model import NodeInfo, Pending
@@ -70,13 +71,15 @@ class NodeResourcesFit(Plugin):
         self._ignored_groups = ignored_groups
 
     def filter(self, pod: Pending, snapshot: Snapshot) -> Check:
-        wanted = self._wanted(pod)
+        wanted, classes = self._wanted(pod), _classes(pod, snapshot)
 
         def check(node: NodeInfo) -> Refusal | None:
             room, used = node.allocatable, node.requested
             short, is_final = (_TOO_MANY,) if len(node.pods) >= room.get("pods", 0) else (), False
             for name, amount in wanted:
                 capacity = room.get(name, 0)
+                if not capacity and name in classes:
+                    continue  # it is claimed there
                 if amount > capacity - used.get(name, 0):
                     short = (*short, f"Insufficient {name}")
                     is_final = is_final or amount > capacity
@@ -120,6 +123,8 @@ class NodeResourcesFit(Plugin):
     def may_help(self, pod: Pending, change: Change, snapshot: Snapshot) -> bool:
         if is_node(change):
             return change.after is not None and self._node_helps(pod, change.before, change.after)
+        if change.kind is CLASS:
+            return change.after is not None and bool(_classes(pod, snapshot))
         if change.kind is not POD or change.before is None:
             return False
         if change.after is None:
@@ -138,6 +143,15 @@ class NodeResourcesFit(Plugin):
             return True
         was = _allocatable(before)
         return any(room.get(name, 0) > was.get(name, 0) for name in ("pods", *dict(self._wanted(pod))))
+
+
+def _classes(pod: Pending, snapshot: Snapshot) -> Mapping[str, str]:
+    """Of extended resources that devices stand in for."""
+    if not any(map(is_claimable, pod.requests)):
+        return {}
+    from pylet.server.scheduler.devices.extended import classes
+
+    return classes(pod, snapshot.view)
 
 
 def _allocatable(node: Object) -> Resources:
