@@ -71,7 +71,9 @@ class Volumes(Protocol):
 
     def freeze(self, pod_uid: str) -> None: ...
 
-    async def bind(self, pod: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
+    async def bind(
+        self, pod: Object, container: Object, environment: Mapping[str, str], *, recursive_read_only: bool
+    ) -> Bindings:
         """Raises: VolumeError."""
         ...
 
@@ -278,6 +280,14 @@ class Starter:
 
     # ---- container
 
+    async def _recurses(self, pod: Object, container: Object) -> bool:
+        """Whether what is mounted below read-only volumes can be read-only, too; asked where it matters."""
+        if not any(mount.get("recursiveReadOnly") for mount in container.get("volumeMounts") or ()):
+            return False
+        name = await self._runtime_handler(pod)
+        handlers, _ = await self.node.runtime.abilities()
+        return any(handler.features.recursive_read_only_mounts for handler in handlers if handler.name == name)
+
     async def _create(self, pod: Object, container: Object, restarts: int, image: str, observed: Observed) -> str:
         node, sandbox = self.node, observed.sandbox
         assert sandbox is not None
@@ -285,8 +295,9 @@ class Starter:
             paths = await node.volumes.mount(pod, [volume["name"] for volume in _image_volumes(pod, container)])
             extras = await node.provisions.extras(pod, container)
             values = {**extras.environment, **await self._environment(pod, container, observed, paths)}
-            bindings = await node.volumes.bind(pod, container, values)
-        except (CannotProvide, EnvError, VolumeError) as failed:
+            can = await self._recurses(pod, container)
+            bindings = await node.volumes.bind(pod, container, values, recursive_read_only=can)
+        except (CannotProvide, EnvError, NoSandbox, VolumeError) as failed:
             raise CannotRun("CreateContainerConfigError", str(failed)) from failed
         user = await self._user(pod, container)
         try:
@@ -333,9 +344,9 @@ class Starter:
         found = {
             (kind, name): await self._read(kind, Key(namespace, name)) for kind, name in sorted(references(container))
         }
-        services = service_variables(
-            node.view.select(SERVICE), namespace, links=pod["spec"].get("enableServiceLinks", True)
-        )
+        api = node.view.get(SERVICE, Key("default", "kubernetes"))
+        seen = [*([api] if api else []), *node.view.select(SERVICE, namespace)]  # all, in a large cluster, are too many
+        services = service_variables(seen, namespace, links=pod["spec"].get("enableServiceLinks", True))
         own = node.view.get(NODE, Key("", node.settings.node_name)) or {}
         addressed = _with_addresses(pod, observed, node.settings)
         wanted = files(container)
