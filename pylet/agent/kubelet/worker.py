@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pylet.agent.kubelet import counters, resources
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.actions import (
     TERMINAL,
     Action,
@@ -32,29 +32,28 @@ from pylet.agent.kubelet.actions import (
 )
 from pylet.agent.kubelet.admitting import admit, others, own_node
 from pylet.agent.kubelet.backoff import Backoff, is_ahead
-from pylet.agent.kubelet.config import cgroup_parent, log_directory
+from pylet.agent.kubelet.config import log_directory
+from pylet.agent.kubelet.enforcing import enforce
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.observing import Observer
 from pylet.agent.kubelet.probing import Probing
 from pylet.agent.kubelet.provided import CannotProvide
 from pylet.agent.kubelet.removing import remove
-from pylet.agent.kubelet.reporting import status_patch
 from pylet.agent.kubelet.resizing import Resizing
-from pylet.agent.kubelet.resources import container_resources, pod_resources
 from pylet.agent.kubelet.restart_all import to_reset
 from pylet.agent.kubelet.slots import POD as POD_SLOT
 from pylet.agent.kubelet.slots import RETRY, SANDBOX, SOON, Slots, slot_of
 from pylet.agent.kubelet.spec import field_path, find_container, full_name, is_host_network
 from pylet.agent.kubelet.starting import CannotRun, Node, NoSandbox, PostStartFailed, Starter
-from pylet.agent.kubelet.status import Circumstances, pod_status
+from pylet.agent.kubelet.status import Circumstances
 from pylet.agent.kubelet.stopping import Ending, Stopper, grace_seconds
 from pylet.agent.kubelet.tally import Tally
+from pylet.agent.kubelet.telling import disrupted, report
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
-from pylet.client.interface import PatchType
 from pylet.cri import interface as cri
 
 log = logging.getLogger(__name__)
@@ -373,18 +372,13 @@ class Worker:
             await self.node.runtime.remove_container(container.id)
 
     async def _resize(self, id_: str, container: Object) -> None:
-        """The pod's cgroup first has room for both, what is and what will be; then for what is granted."""
-        node, pod = self.node, self.node.allocations.allocated(self.pod)
-        group, limits = cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod))
         try:
-            node.cgroups.apply(group, resources.unbounded(limits))
-            await node.runtime.update_resources(id_, container_resources(pod, container, node.settings.memory_bytes))
+            await enforce(self.node.allocations.allocated(self.pod), id_, container, self.node)
             self._resizing.enforced[id_] = container.get("resources") or {}
-            node.cgroups.apply(group, limits)
         except (OSError, cri.CriError) as failed:
             self._resizing.failed(self.pod, str(failed))
             self._tell(container, "Warning", "ResizeError", f"Pod resize error: {failed}")
-            self._slots.put_off(container["name"], node.clock.now() + RETRY)
+            self._slots.put_off(container["name"], self.node.clock.now() + RETRY)
 
     def _target(self, id_: str, name: str, observed: Observed) -> Target:
         return Target.of(id_, self._ip(observed), find_container(self.pod, name) or {})
@@ -420,39 +414,19 @@ class Worker:
         """Whether the API knows how things are; while it cannot be told, the pod is looked after all the same."""
         if self._deleted:
             return True
-        node = self.node
-        passing = [*self._resizing.conditions, *self._disrupted()]
-        health = node.provisions.health(self.pod)
-        facts = Circumstances(node.settings.host_ips, self._waiting, self._failure, passing, health)
-        status = pod_status(pod, observed, facts, node.clock.now())
-        if status.get("phase") in TERMINAL and not observed.running:
-            await node.provisions.unprepare(uid_of(self.pod))  # before others are given what it claims
-        patch = status_patch(self.pod, status)
-        if patch is None:
-            return True
+        passing = [*self._resizing.conditions, *disrupted(self._disruption)]
+        health = self.node.provisions.health(self.pod)
+        facts = Circumstances(self.node.settings.host_ips, self._waiting, self._failure, passing, health)
         self._tally.pulling_seconds = self._starter.pulling_seconds
-        self._tally.report(pod, self.pod.get("status") or {}, status, node.clock.now())
-        begin = node.clock.monotonic()
         try:
-            answer = await node.client.patch(
-                POD, key_of(self.pod), patch, type_=PatchType.STRATEGIC, subresource="status"
-            )
-        except (NotFound, Conflict):
-            return True  # gone or a namesake: the table will say so
+            answer = await report(self.pod, pod, observed, facts, self._tally, self.node)
         except ApiError as failed:
             log.warning("status of pod %s: %s", key_of(self.pod), failed.message)
-            self._look_again(node.clock.now() + RETRY)
+            self._look_again(self.node.clock.now() + RETRY)
             return False
-        counters.STATUS_SYNCS.observe(node.clock.monotonic() - begin)
-        if _revision(answer) > _revision(self.pod):
+        if answer is not None and _revision(answer) > _revision(self.pod):
             self.pod = answer
         return True
-
-    def _disrupted(self) -> list[Object]:
-        if not self._disruption:
-            return []
-        why = {"reason": "TerminationByKubelet", "message": self._disruption}
-        return [{"type": "DisruptionTarget", "status": "True", **why}]
 
     def _tell(self, container: Object, type_: str, reason: str, message: str) -> None:
         self.node.recorder.tell(self.pod, type_, reason, message, field_path=field_path(self.pod, container))
