@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from pylet.aio.clock import Clock
 from pylet.api import kinds
+from pylet.api.kinds.tokenrequest import KIND as TOKEN_REQUEST
 from pylet.api.object import Object
 from pylet.server import optional
 from pylet.server.admission.dynamic import plugins as dynamic
@@ -69,11 +70,11 @@ def answers(registry: Registry, reviews: Reviews, token_requests: TokenRequests)
     """Creates that store nothing, as loopback clients ask for them."""
 
     async def token(request: Request, body: Object) -> Object:
-        await registry.admit(request, body)
+        await registry.admit(request, body, TOKEN_REQUEST)
         return token_requests.answer(request.key, body)
 
     async def review(request: Request, body: Object) -> Object:
-        await registry.admit(request, body)
+        await registry.admit(request, body, request.kind)
         return await reviews.answer(request.kind, body, request.user, request.key.namespace)
 
     found: Answers = {(kind.plural, ""): review for kind in kinds.all_kinds() if kind.group in _REVIEWS and kind.verbs}

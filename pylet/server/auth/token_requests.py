@@ -71,6 +71,7 @@ class TokenRequests:
                 "namespace": key.namespace,
                 "uid": uid_of(account),
                 "creationTimestamp": format_time(now),
+                **{name: meta[name] for name in ("managedFields",) if name in meta},
             },
             "spec": {
                 "audiences": audiences,

@@ -239,10 +239,10 @@ class Resources:
         kind = body_kind(call.kind, call.info.subresource)
         obj = await self._body(call, kind)
         if call.info.subresource == "token":
-            await self._registry.admit(call.request, obj)
+            await self._registry.admit(call.request, obj, kind)
             return self._encoded(call, kind, orjson.dumps(self._token_requests.answer(call.request.key, obj)), 201)
         if "get" not in kind.verbs and not call.info.subresource and kind.verbs and kind.plural != "bindings":
-            await self._registry.admit(call.request, obj)
+            await self._registry.admit(call.request, obj, kind)
             review = await self._reviews.answer(kind, obj, call.request.user, call.info.namespace)
             return self._encoded(call, kind, orjson.dumps(review), 201)
         written = await self._registry.create(call.request, obj)

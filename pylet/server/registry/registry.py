@@ -251,9 +251,10 @@ class Registry:
                     raise failed
         return found
 
-    async def admit(self, request: Request, obj: Object) -> None:
-        """Ask admission about a create that stores nothing: token requests, reviews."""
+    async def admit(self, request: Request, obj: Object, kind: Kind) -> None:
+        """Ask admission about a create that stores nothing: token requests, reviews; `kind` is the body's."""
         place_in(request.kind, obj.setdefault("metadata", {}), request.key.namespace)
+        self._writer.ownership.track(request, kind, obj, None, format_time(self._now()))
         await self._writer.admit(request, CREATE, request.kind, request.key, obj, None)
 
     async def connect(self, request: Request, options: Object) -> None:

@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from pylet.api import kinds
 from pylet.api.kinds.certificatesigningrequest import KIND as CSR
+from pylet.api.kinds.tokenrequest import KIND as TOKEN_REQUEST
 from pylet.api.object import Key, Object
 from pylet.server.auth import signers
 from pylet.server.auth.authorize import Authorizer
@@ -100,7 +101,7 @@ async def test_a_node_takes_tokens_its_pods_mount(guarded: Api, audience: str, i
     accounts = kinds.by_kind("", "v1", "ServiceAccount")
     assert accounts is not None
     asked = Request(verb="create", kind=accounts, key=Key("a", "default"), subresource="token", user=KUBELET)
-    asking = guarded.registry.admit(asked, {"metadata": {"name": "default"}, "spec": spec})
+    asking = guarded.registry.admit(asked, {"metadata": {"name": "default"}, "spec": spec}, TOKEN_REQUEST)
     if is_allowed:
         await asking
     else:
