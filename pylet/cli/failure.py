@@ -1,4 +1,6 @@
-"""How a verb ends with anything but success."""
+"""How a verb ends with anything but success, and how it warns."""
+
+import sys
 
 
 class Failure(Exception):
@@ -8,3 +10,7 @@ class Failure(Exception):
         super().__init__(message)
         self.message = message
         self.status = status
+
+
+def warn(text: str) -> None:
+    print(f"Warning: {text}", file=sys.stderr)

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from typing import Any
 
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.object import Object
-from pylet.cli.failure import Failure
+from pylet.cli.failure import Failure, warn
 from pylet.cli.kubectl import writing
 from pylet.cli.kubectl.documents import LAST_APPLIED, annotated
 from pylet.cli.kubectl.errors import as_failure, text_of
@@ -76,12 +75,11 @@ class Applier:
     def _patch(self, target: Target, current: Object, wanted: Object) -> tuple[Object, str]:
         annotations = current["metadata"].get("annotations") or {}
         if LAST_APPLIED not in annotations and not self.preview:
-            print(
-                f"Warning: resource {target.resource.plural}/{target.name} is missing the {LAST_APPLIED} annotation "
+            warn(
+                f"resource {target.resource.plural}/{target.name} is missing the {LAST_APPLIED} annotation "
                 "which is required by kubectl apply. kubectl apply should only be used on resources created "
                 "declaratively by either kubectl create --save-config or kubectl apply. The missing annotation will be "
-                "patched automatically.",
-                file=sys.stderr,
+                "patched automatically."
             )
         last = json.loads(annotations.get(LAST_APPLIED) or "{}")
         difference, type_ = _three_way(last, wanted, current)
@@ -89,7 +87,7 @@ class Applier:
             return current, "unchanged"
         if current["metadata"].get("deletionTimestamp"):
             told = f"Detected changes to resource {target.name} which is currently being deleted."
-            print(f"Warning: {told}", file=sys.stderr)
+            warn(told)
         if self.dry_run == "client":
             return current, "configured"
         try:

@@ -10,13 +10,13 @@ import http.client
 import json
 import socket
 import ssl
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 from pylet.api.errors import ApiError, RemoteError, from_status
+from pylet.cli.failure import warn
 from pylet.client.kubeconfig import Endpoint, ssl_context
 
 JSON = "application/json"
@@ -156,7 +156,7 @@ class Api:
             text = value.split('"', 1)[-1].rsplit('"', 1)[0].replace('\\"', '"').replace("\\\\", "\\")
             if text not in self._warned:
                 self._warned.add(text)
-                print(f"Warning: {text}", file=sys.stderr)
+                warn(text)
 
     def _failed(self, error: Exception) -> ConnectionFailed:
         host = f"{self.endpoint.host}:{self.endpoint.port}"

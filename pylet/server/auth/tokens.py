@@ -8,7 +8,6 @@ Sources: pkg/serviceaccount/{claims,legacy,jwt,openidmetadata}.go.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import uuid
 from collections import OrderedDict
@@ -19,6 +18,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from pylet.api import base64url
 from pylet.api.object import Key, Object, uid_of
 from pylet.server.pki import Pair
 
@@ -115,8 +115,8 @@ class Tokens:
 
     def _signed(self, claims: Object) -> str:
         header = {"alg": "ES256", "kid": self.key_id}
-        head = _encode(orjson.dumps(header)) + b"." + _encode(orjson.dumps(claims))
-        return (head + b"." + _encode(self._sign(head))).decode()
+        head = base64url.encode(orjson.dumps(header)) + b"." + base64url.encode(orjson.dumps(claims))
+        return (head + b"." + base64url.encode(self._sign(head))).decode()
 
     def verify(self, token: str) -> Identity:
         """Raises: BadToken."""
@@ -136,7 +136,7 @@ class Tokens:
     def jwks(self) -> Object:
         """The public key as RFC 7517 has it."""
         numbers = self._public.public_numbers()
-        x, y = (_encode(part.to_bytes(_SIDE, "big")).decode() for part in (numbers.x, numbers.y))
+        x, y = (base64url.encode(part.to_bytes(_SIDE, "big")).decode() for part in (numbers.x, numbers.y))
         return {
             "keys": [
                 {"use": "sig", "kty": "EC", "kid": self.key_id, "crv": "P-256", "alg": "ES256", "x": x, "y": y},
@@ -149,7 +149,7 @@ class Tokens:
         from cryptography.hazmat.primitives import serialization
 
         der = self._public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return _encode(hashlib.sha256(der).digest()).decode()
+        return base64url.encode(hashlib.sha256(der).digest()).decode()
 
     @cached_property
     def _public(self) -> Any:
@@ -172,8 +172,8 @@ class Tokens:
     def _read(self, token: str) -> Identity:
         head, _, signature = token.rpartition(".")
         try:
-            header, payload = (orjson.loads(_decode(part)) for part in head.split("."))
-            raw = _decode(signature)
+            header, payload = (orjson.loads(base64url.decode(part)) for part in head.split("."))
+            raw = base64url.decode(signature)
         except ValueError as bad:
             raise BadToken from bad
         if not isinstance(header, dict) or not isinstance(payload, dict) or header.get("alg") != "ES256":
@@ -235,11 +235,3 @@ def _named(obj: Object) -> Object:
 
 def _subject(account: Object) -> str:
     return f"system:serviceaccount:{account['metadata']['namespace']}:{account['metadata']['name']}"
-
-
-def _encode(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 
 import orjson
 
-from pylet.api import timestamps
+from pylet.api import base64url, timestamps
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.object import Key, Object, uid_of
@@ -70,13 +70,9 @@ def _signing(view: View, now: datetime) -> Iterable[tuple[str, str]]:
 
 def signature(content: str, id_: str, secret: str) -> str:
     """A JWS (RFC 7515, HS256) whose payload was taken out: `header..signature`."""
-    header = _encoded(orjson.dumps({"alg": "HS256", "kid": id_}))
-    signed = hmac.digest(secret.encode(), header + b"." + _encoded(content.encode()), hashlib.sha256)
-    return (header + b".." + _encoded(signed)).decode()
-
-
-def _encoded(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
+    header = base64url.encode(orjson.dumps({"alg": "HS256", "kid": id_}))
+    signed = hmac.digest(secret.encode(), header + b"." + base64url.encode(content.encode()), hashlib.sha256)
+    return (header + b".." + base64url.encode(signed)).decode()
 
 
 def _left(secret: Object, now: datetime) -> timedelta | None:

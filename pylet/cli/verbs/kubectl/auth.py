@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from pylet.api.errors import Forbidden, NotFound
 from pylet.api.object import Object
-from pylet.cli.failure import Failure
+from pylet.cli.failure import Failure, warn
 from pylet.cli.kubectl import rules
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, switch, text
 from pylet.cli.kubectl.output import printer
@@ -54,16 +53,16 @@ def _question(session: Session, verb: str, what: str, options: dict[str, Any]) -
         if options["subresource"]:
             raise Failure("error: --subresource can not be used with NonResourceURL")
         if verb not in _PATH_VERBS:
-            _warn(f"verb '{verb}' is not a known verb\n")
+            warn(f"verb '{verb}' is not a known verb\n")
         return {"nonResourceAttributes": {"verb": verb, "path": what}}
     type_, _, name = what.partition("/")
     resource = _resource(session, type_)
     namespace = "" if options["all_namespaces"] else session.namespace
     if resource is not None and namespace and not resource.namespaced:
         group = f" in group '{resource.group}'" if resource.group else ""
-        _warn(f"resource '{resource.plural}' is not namespace scoped{group}\n")
+        warn(f"resource '{resource.plural}' is not namespace scoped{group}\n")
     if verb not in _VERBS and namespace:
-        _warn(f"verb '{verb}' is not a known verb\n")
+        warn(f"verb '{verb}' is not a known verb\n")
     return {
         "resourceAttributes": {
             "namespace": namespace,
@@ -85,12 +84,8 @@ def _resource(session: Session, type_: str) -> Resource | None:
         if type_ not in _UNDISCOVERED:
             plural, _, group = type_.lower().partition(".")
             where = f" in group '{group}'" if group else ""
-            _warn(f"the server doesn't have a resource type '{plural}'{where}\n")
+            warn(f"the server doesn't have a resource type '{plural}'{where}\n")
         return None
-
-
-def _warn(text_: str) -> None:
-    print(f"Warning: {text_}", file=sys.stderr)
 
 
 def _review(session: Session, spec: Object) -> Object:
@@ -108,7 +103,7 @@ def _list(session: Session, *, no_headers: bool) -> None:
     }
     status = session.api.request("POST", f"{_AUTHORIZATION}/selfsubjectrulesreviews", body=body)["status"]
     if status.get("incomplete"):
-        _warn(f"the list may be incomplete: {status.get('evaluationError', '')}")
+        warn(f"the list may be incomplete: {status.get('evaluationError', '')}")
     granted = [*(status.get("resourceRules") or ()), *(status.get("nonResourceRules") or ())]
     rows = [line.cells() for line in rules.lines(granted)]
     if not no_headers:

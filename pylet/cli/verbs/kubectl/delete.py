@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 from pylet.api.errors import NotFound
-from pylet.cli.failure import Failure
+from pylet.api.object import Object
+from pylet.cli.failure import Failure, warn
 from pylet.cli.kubectl import deleting, manifests, targets, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, number, switch, text
 from pylet.cli.kubectl.errors import HANDLED, Collected
@@ -67,20 +67,24 @@ def _found(session: Session, args: tuple[str, ...], options: dict[str, Any]) -> 
             )
 
 
+def _body(options: dict[str, Any], grace: int, dry_run: str) -> Object:
+    body: Object = {"propagationPolicy": _policy(options["cascade"])}
+    if grace >= 0:
+        body["gracePeriodSeconds"] = grace
+    if dry_run == "server":
+        body["dryRun"] = ["All"]
+    return body
+
+
 def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     if options["all"] and options["selector"]:
         raise Failure("error: cannot set --all and --selector at the same time")
     if options["output"] not in ("", "name"):
         raise Failure(f"error: unexpected -o output mode: {options['output']}. We only support '-o name'")
-    grace = _grace(options)
-    body: dict[str, Any] = {"propagationPolicy": _policy(options["cascade"])}
-    if grace >= 0:
-        body["gracePeriodSeconds"] = grace
-    dry_run = writing.dry_run(options)
-    if dry_run == "server":
-        body["dryRun"] = ["All"]
+    grace, dry_run = _grace(options), writing.dry_run(options)
+    body = _body(options, grace, dry_run)
     if grace == 0 and options["force"]:
-        _warn(
+        warn(
             "Immediate deletion does not wait for confirmation that the running resource has been terminated. "
             "The resource may continue to run on the cluster indefinitely."
         )
@@ -92,7 +96,7 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     for target in _found(session, args, options):
         seen += 1
         if warn_scope and not target.resource.namespaced:
-            _warn("deleting cluster-scoped resources, not scoped to the provided namespace")
+            warn("deleting cluster-scoped resources, not scoped to the provided namespace")
             warn_scope = False
         try:
             uid = deleting.delete(session, target, body) if dry_run != "client" else ""
@@ -110,10 +114,6 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         for target, uid in deleted:
             deleting.wait(session, target, uid, deadline)
     failures.finish()
-
-
-def _warn(text_: str) -> None:
-    print(f"Warning: {text_}", file=sys.stderr)
 
 
 def _say(target: Target, options: dict[str, Any], operation: str, dry_run: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pylet.api.errors import ApiError, NotFound
 from pylet.api.object import Object, controller_of
-from pylet.cli.failure import Failure
+from pylet.cli.failure import Failure, warn
 from pylet.cli.kubectl import nodes, output
 from pylet.cli.kubectl.command import KubectlCommand, number, switch, text
 from pylet.cli.kubectl.draining import Rules, Selection, select
@@ -63,7 +63,7 @@ class _Drain:
         if refusal := found.refusal():
             raise Failure(refusal)
         if warning := found.warning():
-            print(f"Warning: {warning}", file=sys.stderr)
+            warn(warning)
         if self.dry_run == "client":
             for pod in found.leaving:
                 print(f"evicting pod {_name(pod)} (dry run)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -13,7 +12,7 @@ from typing import Any
 from pylet.api import timestamps
 from pylet.api.errors import Expired
 from pylet.api.object import Object, annotations_of
-from pylet.cli.failure import Failure
+from pylet.cli.failure import Failure, warn
 from pylet.cli.kubectl import documents, output, pods, rollouts, targets, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, number, switch, text
 from pylet.cli.kubectl.errors import Collected
@@ -23,7 +22,7 @@ from pylet.cli.kubectl.targets import Target
 
 _HASH = "pod-template-hash"
 _APPLIED = (
-    "Warning: resource {what} was previously managed with 'kubectl apply'. Rolling back will not update the "
+    "resource {what} was previously managed with 'kubectl apply'. Rolling back will not update the "
     "{annotation} annotation, which may cause unexpected behavior on future 'kubectl apply' operations. Consider using "
     "'kubectl apply' with your previous configuration file instead."
 )
@@ -187,7 +186,7 @@ def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: 
 
 def _warn_of_apply(target: Target) -> None:
     what = f"{target.resource.plural}/{target.name}"
-    print(_APPLIED.format(what=what, annotation=documents.LAST_APPLIED), file=sys.stderr)
+    warn(_APPLIED.format(what=what, annotation=documents.LAST_APPLIED))
 
 
 def _previous(revisions: Mapping[int, Any]) -> int:

@@ -5,7 +5,6 @@ Source: apiserver plugin/pkg/authenticator/token/oidc.
 
 from __future__ import annotations
 
-import base64
 import logging
 import ssl
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from pylet.api import base64url
 from pylet.api.object import Object
 from pylet.server.auth.authenticate import AUTHENTICATED
 from pylet.server.auth.remote import Known
@@ -67,8 +67,8 @@ class Issuer:
         """Raises: BadToken."""
         head, _, signature = token.rpartition(".")
         try:
-            header, claims = (orjson.loads(_decoded(part)) for part in head.split("."))
-            raw = _decoded(signature)
+            header, claims = (orjson.loads(base64url.decode(part)) for part in head.split("."))
+            raw = base64url.decode(signature)
         except ValueError:
             return None
         if not isinstance(header, dict) or not isinstance(claims, dict) or claims.get("iss") != self.url:
@@ -157,8 +157,4 @@ def is_signed(algorithm: str, key: Any, data: bytes, signature: bytes) -> bool:
 
 
 def _number(text: str) -> int:
-    return int.from_bytes(_decoded(text))
-
-
-def _decoded(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return int.from_bytes(base64url.decode(text))
