@@ -177,6 +177,8 @@ class _RuntimeStatus:
 class _StatusAnswer:
     status: _RuntimeStatus = at(1, _RuntimeStatus())
     info: Mapping[str, str] = at(2, {})
+    handlers: tuple[m.RuntimeHandler, ...] = at(3, ())
+    features: m.RuntimeFeatures = at(4, m.RuntimeFeatures())
 
 
 @message
@@ -233,6 +235,10 @@ class GrpcRuntime:
 
     async def conditions(self) -> tuple[m.RuntimeCondition, ...]:
         return (await self._runtime("Status", _Empty(), _StatusAnswer)).status.conditions
+
+    async def abilities(self) -> tuple[tuple[m.RuntimeHandler, ...], m.RuntimeFeatures]:
+        answer = await self._runtime("Status", _Empty(), _StatusAnswer)
+        return answer.handlers, answer.features
 
     async def run_sandbox(self, config: m.SandboxConfig, *, runtime_handler: str = "") -> str:
         # Network plugins may be slow: upstream doubles the deadline too.

@@ -22,6 +22,8 @@ from pylet.cri.messages import (
     Image,
     LinuxResources,
     RuntimeCondition,
+    RuntimeFeatures,
+    RuntimeHandler,
     Sandbox,
     SandboxConfig,
     SandboxStatus,
@@ -82,6 +84,10 @@ class Runtime(Protocol):
     async def version(self) -> Version: ...
 
     async def conditions(self) -> tuple[RuntimeCondition, ...]: ...
+
+    async def abilities(self) -> tuple[tuple[RuntimeHandler, ...], RuntimeFeatures]:
+        """None is told by runtimes older than containerd 2.0."""
+        ...
 
     # Sandboxes. `stop_sandbox` and `remove_sandbox` succeed on one that is gone.
 

@@ -108,6 +108,9 @@ class MemoryRuntime:
     async def conditions(self) -> tuple[m.RuntimeCondition, ...]:
         return tuple(m.RuntimeCondition(type_, True) for type_ in ("RuntimeReady", "NetworkReady"))
 
+    async def abilities(self) -> tuple[tuple[m.RuntimeHandler, ...], m.RuntimeFeatures]:
+        return (), m.RuntimeFeatures()
+
     async def run_sandbox(self, config: m.SandboxConfig, *, runtime_handler: str = "") -> str:
         self._fail("run_sandbox")
         if any(record.status.metadata == config.metadata for record in self._sandboxes.values()):

@@ -395,6 +395,25 @@ class RuntimeCondition:
 
 
 @message
+class HandlerFeatures:
+    recursive_read_only_mounts: bool = at(1, False)
+    user_namespaces: bool = at(2, False)
+
+
+@message
+class RuntimeHandler:
+    """`name` is "" for the default one."""
+
+    name: str = at(1, "")
+    features: HandlerFeatures = at(2, HandlerFeatures())
+
+
+@message
+class RuntimeFeatures:
+    supplemental_groups_policy: bool = at(1, False)
+
+
+@message
 class FilesystemIdentifier:
     mountpoint: str = at(1, "")
 

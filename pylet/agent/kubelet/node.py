@@ -22,6 +22,7 @@ from pylet.api.resources import is_extended
 from pylet.client.interface import Client, PatchType
 from pylet.client.view import Table
 from pylet.cri.interface import CriError, Runtime
+from pylet.cri.messages import Version
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,9 @@ class NodeReporter:
         self._identity = identity
         self._machine = read_machine(data_dir)
         self._reported: Object = {}
+        self._known_runtime: Version | None = None
+        self._abilities: Object = {}
+        """Of the runtime of that version."""
         self._lease: Object | None = None
         self._uid = ""
         self.volumes_in_use: Callable[[], list[str]] = list
@@ -170,6 +174,9 @@ class NodeReporter:
             async with asyncio.timeout(_RUNTIME_SECONDS):
                 version = await self._runtime.version()
                 conditions = await self._runtime.conditions()
+                if version != self._known_runtime:
+                    self._abilities = node_status.abilities(*await self._runtime.abilities())
+                    self._known_runtime = version
                 images = await self._runtime.list_images()
         except (CriError, TimeoutError) as failed:
             return RuntimeFacts(
@@ -187,6 +194,7 @@ class NodeReporter:
             f"{version.runtime_name}://{version.runtime_version.removeprefix('v')}",
             ", ".join(problems),
             tuple(((*image.repo_tags, *image.repo_digests), image.size) for image in images),
+            self._abilities,
         )
 
     async def _renew_lease(self) -> None:

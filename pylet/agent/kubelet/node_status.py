@@ -6,7 +6,7 @@ Source: upstream `pkg/kubelet/kubelet_node_status.go` and `nodestatus/setters.go
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
 
@@ -16,6 +16,7 @@ from pylet.api import timestamps
 from pylet.api.object import Object
 from pylet.api.quantity import NANOS
 from pylet.api.resources import is_extended
+from pylet.cri.messages import RuntimeFeatures, RuntimeHandler
 from pylet.version import VERSION
 
 _DECLARED = (
@@ -45,6 +46,8 @@ class RuntimeFacts:
     problem: str
     images: tuple[tuple[tuple[str, ...], int], ...] = ()
     """Names and size in bytes of each image."""
+    abilities: Object = field(default_factory=dict)
+    """As a Node's status tells them."""
 
 
 def registration(identity: Identity, machine: Machine) -> Object:
@@ -117,9 +120,27 @@ def status(
             "operatingSystem": "linux",
             "architecture": machine.architecture,
         },
+        **runtime.abilities,
         "declaredFeatures": list(_DECLARED),
         "images": _images(runtime.images, config.images_reported),
     }
+
+
+def abilities(handlers: Iterable[RuntimeHandler], features: RuntimeFeatures) -> Object:
+    """Of a runtime that tells of any."""
+    told = [
+        {
+            "name": handler.name,
+            "features": {
+                "recursiveReadOnlyMounts": handler.features.recursive_read_only_mounts,
+                "userNamespaces": handler.features.user_namespaces,
+            },
+        }
+        for handler in sorted(handlers, key=lambda handler: handler.name)
+    ]
+    if not told:
+        return {}
+    return {"runtimeHandlers": told, "features": {"supplementalGroupsPolicy": features.supplemental_groups_policy}}
 
 
 def is_worth_reporting(before: Object, after: Object) -> bool:

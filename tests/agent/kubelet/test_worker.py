@@ -96,7 +96,9 @@ class NoVolumes:
     def freeze(self, pod_uid: str) -> None:
         pass
 
-    async def bind(self, of: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
+    async def bind(
+        self, of: Object, container: Object, environment: Mapping[str, str], *, recursive_read_only: bool
+    ) -> Bindings:
         return Bindings()
 
     async def release(self, pod_uid: str) -> None:

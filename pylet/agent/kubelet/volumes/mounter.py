@@ -145,11 +145,14 @@ class Volumes:
         if known := self._pods.get(pod_uid):
             known.is_frozen = True
 
-    async def bind(self, pod: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
+    async def bind(
+        self, pod: Object, container: Object, environment: Mapping[str, str], *, recursive_read_only: bool = False
+    ) -> Bindings:
         """What `container` sees of the volumes that `mount` has made. Raises: VolumeError."""
         known = self._pods.get(uid_of(pod))
         done = {} if known is None else known.done
-        return await bindings.bind(self._pod_dir(uid_of(pod)), container, done, environment)
+        directory, can = self._pod_dir(uid_of(pod)), recursive_read_only
+        return await bindings.bind(directory, container, done, environment, recursive_read_only=can)
 
     async def usage(self, pod_uid: str) -> Mapping[str, Usage]:
         """How full the volumes of a pod are, by name; those that live and die with others' files are left out."""
