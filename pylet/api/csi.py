@@ -1,6 +1,11 @@
-"""What the storage kinds check alike. Source: pkg/apis/storage/validation, core ValidateCSIDriverName."""
+"""What the storage kinds check alike, and what an attachment is called.
+
+Source: pkg/apis/storage/validation, core ValidateCSIDriverName.
+"""
 
 from __future__ import annotations
+
+import hashlib
 
 from pylet.api import causes, names
 from pylet.api.errors import Cause
@@ -8,6 +13,11 @@ from pylet.api.errors import Cause
 _NAME_BYTES = 63
 _PARAMETERS = 512
 _PARAMETER_BYTES = 256 << 10
+
+
+def attachment_name(handle: str, driver: str, node: str) -> str:
+    """The VolumeAttachment of a volume on a node. Source: pkg/volume/csi/csi_attacher.go, getAttachmentName."""
+    return f"csi-{hashlib.sha256(f'{handle}{driver}{node}'.encode()).hexdigest()}"
 
 
 def driver_name(name: str, field: str) -> list[Cause]:

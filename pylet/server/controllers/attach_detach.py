@@ -2,15 +2,15 @@
 
 The driver attaches and says so in its status; deleting it asks for detaching, and waits until the kubelet no longer
 lists the volume as in use, unless the node is out of service. What the node has is the kubelet's to report.
-Source: upstream `pkg/controller/volume/attachdetach`, `pkg/volume/csi/csi_attacher.go` (the name).
+Source: upstream `pkg/controller/volume/attachdetach`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from pylet.api.csi import attachment_name
 from pylet.api.kinds.csidriver import KIND as DRIVER
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.persistentvolume import KIND as VOLUME
@@ -58,10 +58,6 @@ def controller() -> Controller:
         Watch(CLAIM, _of_claim),
     )
     return Controller("attachdetach", watches, plan)
-
-
-def attachment_name(handle: str, driver: str, node: str) -> str:
-    return f"csi-{hashlib.sha256(f'{handle}{driver}{node}'.encode()).hexdigest()}"
 
 
 def _wanted(node: str, view: View) -> Iterator[tuple[str, Object]]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from pylet.api.csi import attachment_name
 from pylet.api.object import Key, Object
 from pylet.server.controllers import (
     attach_detach,
@@ -88,7 +89,7 @@ CSI = {"driver": "d.io", "volumeHandle": "h"}
 DISK = obj("v1", "PersistentVolume", "disk", namespace="", spec={"csi": CSI})
 CLAIM = obj("v1", "PersistentVolumeClaim", "data", spec={"volumeName": "disk"})
 USING = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}
-NAME = attach_detach.attachment_name("h", "d.io", "n")
+NAME = attachment_name("h", "d.io", "n")
 ATTACHMENT = obj(
     "storage.k8s.io/v1",
     "VolumeAttachment",

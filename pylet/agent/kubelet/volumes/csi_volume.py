@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pylet.agent.kubelet.volumes.csi_driver import Block, Can, Capability, Mount, access_mode
 from pylet.agent.kubelet.volumes.interface import Place, VolumeError
+from pylet.api.csi import attachment_name
 from pylet.api.object import Object, dig
 
 
@@ -88,11 +89,6 @@ class Volume:
         if self.place.is_block or self.read_only or policy == "None" or Can.MOUNT_GROUP in can:
             return False
         return policy == "File" or (bool(self.source.get("fsType")) and "ReadWriteOnce" in self.modes)
-
-
-def attachment_name(handle: str, driver: str, node: str) -> str:
-    """The VolumeAttachment of a volume on a node."""
-    return f"csi-{hashlib.sha256(f'{handle}{driver}{node}'.encode()).hexdigest()}"
 
 
 def csi_error(words: str) -> VolumeError:

@@ -19,11 +19,11 @@ from pylet.agent.kubelet.volumes import mounter, mounts
 from pylet.agent.kubelet.volumes.csi import unstage_unused
 from pylet.agent.kubelet.volumes.csi_driver import AccessMode, Can
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
-from pylet.agent.kubelet.volumes.csi_volume import attachment_name
 from pylet.agent.kubelet.volumes.interface import Host
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.aio.clock import SystemClock
+from pylet.api.csi import attachment_name
 from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.persistentvolume import KIND as PERSISTENT_VOLUME
