@@ -175,13 +175,15 @@ class App:
             return self._health.answer(path, http.query, http.query.getall("exclude", []))
         if root == "openapi":
             return await self._openapi.answer(http)
+        # Lists of groups and of versions are the aggregator's, which never asks for the method; so are custom versions.
+        is_ours = root == "api" or (path.count("/") == 3 and self._resources.kinds.has_built_in(path.split("/")[2]))
         found = self._discovery.document(path, http.headers.get("Accept", ""))
         if found is None:
-            group = "" if root == "api" else path.split("/")[2] if root == "apis" else None
-            if group is not None and self._resources.kinds.has_built_in(group):
+            if is_ours:
                 raise not_found()
             return Answer.text("404 page not found\n", 404)
-        _only_get(http)
+        if is_ours:
+            _only_get(http)
         body, type_, tag = found
         headers = (("ETag", tag), ("Vary", "Accept"))
         if http.headers.get("If-None-Match") == tag:

@@ -61,7 +61,7 @@ class Selection:
         indexed, readers = list(stored.fields), list(stored.fields.values())
         positions = {_NAME: -1, _NAMESPACE: -2}
         positions |= {name: readers.index(read) for name, read in (kind.fields or stored.fields).items()}
-        if kind.resource in _SELECTABLE and not kind.namespaced:
+        if (kind.resource in _SELECTABLE or kind.schema is not None) and not kind.namespaced:
             del positions[_NAMESPACE]
         for field, value, equal in terms:
             position = positions.get(field)
