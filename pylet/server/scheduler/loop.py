@@ -260,7 +260,7 @@ class Scheduler:
         match decide(pod, self._snapshot, profile, self._start, self._turn):
             case Placement(node, examined):
                 self._start += examined
-                has_devices = self._claims_devices(pod)
+                has_devices = self._claims_devices(pod) and DEVICES.has_any(pod, self._snapshot)
                 claimed = self._preparing.claim(pod, node, has_devices) if pod.claims or has_devices else None
                 self._assume(pod, node)
                 if claimed is not None:
@@ -295,7 +295,7 @@ class Scheduler:
         nominated: str | None = ""
         victims: tuple[PodInfo, ...] = ()
         idle, words = None, "no new claims to deallocate"
-        if self._claims_devices(pod):
+        if self._claims_devices(pod) and DEVICES.has_any(pod, self._snapshot):
             idle = DEVICES.idle_claim(pod, self._snapshot)
             words = "still not schedulable" if idle is None else "deallocation of ResourceClaim completed"
         if refused.nodes and profile.may_preempt:

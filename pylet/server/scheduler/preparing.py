@@ -107,10 +107,11 @@ class Preparing:
 
     # ---- devices
 
-    def _devices(self, pod: Pending, node: str) -> Reservation:
+    def _devices(self, pod: Pending, node: str) -> Reservation | None:
         from pylet.server.scheduler.devices.claims import assume
 
-        return assume(pod, self._snapshot.nodes[node], self._snapshot.view, self._snapshot.device_ledger())
+        found = assume(pod, self._snapshot.nodes[node], self._snapshot.view, self._snapshot.device_ledger())
+        return found if found.claims else None
 
     async def _reserve(
         self,

@@ -10,6 +10,7 @@ from pylet.api.object import Object
 from pylet.server.scheduler.devices import extended
 from pylet.server.scheduler.devices.claims import assume
 from pylet.server.scheduler.model import Pending
+from pylet.server.scheduler.plugins.dynamic_resources import PLUGIN
 from tests.server.scheduler.kit import node, placed, snapshot_of, view_of
 from tests.server.scheduler.test_devices import device, device_class, slice_of
 
@@ -127,3 +128,11 @@ def test_what_is_chosen_counts_as_given() -> None:
     assert [result["device"] for result in allocation["devices"]["results"]] == ["d"]
     assert reservation.mappings == [{"containerName": "a", "resourceName": GPU, "requestName": "container-0-request-1"}]
     assert ledger.forget(claim["metadata"]["uid"]) is not None
+
+
+def test_a_pod_of_a_device_plugin_s_has_nothing_to_do_with_devices() -> None:
+    of = pod(container("a", 1))
+    assert PLUGIN.concerns(of)
+    assert not PLUGIN.has_any(of, snapshot_of([node("n")], objects=[device_class("other")]))
+    assert PLUGIN.has_any(of, snapshot_of([node("n")], objects=[CLASS]))
+    assert not PLUGIN.concerns(pod({"name": "c", "resources": {"requests": {"cpu": "1"}}}))

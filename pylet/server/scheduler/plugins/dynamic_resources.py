@@ -24,8 +24,16 @@ class DynamicResources(Plugin):
         """Whether it has claims, or may get one for what it asks for."""
         return bool(pod.spec.get("resourceClaims")) or any(map(is_claimable, pod.requests))
 
+    def has_any(self, pod: Pending, snapshot: Snapshot) -> bool:
+        """As `concerns`, but a class stands for what it asks for."""
+        if pod.spec.get("resourceClaims") or not self.concerns(pod):
+            return bool(pod.spec.get("resourceClaims"))
+        from pylet.server.scheduler.devices.extended import classes
+
+        return bool(classes(pod, snapshot.view))
+
     def filter(self, pod: Pending, snapshot: Snapshot) -> Check | Refusal | None:
-        if not self.concerns(pod):
+        if not self.has_any(pod, snapshot):
             return None
         from pylet.server.scheduler.devices import claims
 
