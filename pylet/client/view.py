@@ -84,9 +84,9 @@ class Entry:
         return found
 
 
-def encoded(obj: Object) -> bytes:
+def encoded(value: Any) -> bytes:
     """JSON to be kept: orjson's own bytes keep the buffer they were written to, 4 KiB for half of one, 9 for 5."""
-    return bytes(memoryview(orjson.dumps(obj)))
+    return bytes(memoryview(orjson.dumps(value)))
 
 
 class _Decoded:

@@ -16,7 +16,7 @@ from pylet.api import columns
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.wire import metadata, table
-from pylet.client.view import Entry
+from pylet.client.view import Entry, encoded
 
 _METADATA = b'"metadata":'  # right after kind and apiVersion, which are plain words: see registry/form.py
 _DAY_SECONDS = 86400.0
@@ -66,7 +66,7 @@ def rows(kind: Kind, entries: Iterable[Entry], now: datetime, include: str) -> I
             obj = entry.decoded()
             parts = entry.parts or _cut(entry, obj)
             moment.lasting_seconds = _DAY_SECONDS
-            parts.cells = orjson.dumps(table.cells(kind, obj, moment))
+            parts.cells = encoded(table.cells(kind, obj, moment))
             parts.kind, parts.since, parts.until = kind, seconds, seconds + moment.lasting_seconds
         match include:
             case table.NONE:
