@@ -107,7 +107,6 @@ SLI_STARTS = Histogram(
     "The total, without pulling images and init containers.",
     bounds=_STARTS,
 )
-WORKER_STARTS = Histogram("kubelet_pod_worker_start_duration_seconds", "From seeing a pod to starting its worker.")
 STATUS_SYNCS = Histogram("kubelet_pod_status_sync_duration_seconds", "Telling the API a pod's status.")
 RELISTS = Histogram("kubelet_pleg_relist_duration_seconds", "Listing all containers beside the runtime's events.")
 RELIST_INTERVALS = Histogram(
@@ -166,7 +165,7 @@ REQUESTS = Counter("kubelet_http_requests_total", "Requests to the kubelet.", _H
 REQUEST_SECONDS = Histogram("kubelet_http_requests_duration_seconds", "Requests to the kubelet.", _HTTP)
 
 ALL: tuple[Counter | Histogram, ...] = (
-    SYNCS, STARTS, TOTAL_STARTS, SLI_STARTS, WORKER_STARTS, STATUS_SYNCS, RELISTS, RELIST_INTERVALS, OPERATIONS,
+    SYNCS, STARTS, TOTAL_STARTS, SLI_STARTS, STATUS_SYNCS, RELISTS, RELIST_INTERVALS, OPERATIONS,
     OPERATION_ERRORS, OPERATION_SECONDS, SANDBOXES, SANDBOX_ERRORS, STARTED_PODS, STARTED_PODS_ERRORS, STARTED,
     STARTED_ERRORS, TERMINATED, PULLS, IMAGES_REMOVED, EVICTIONS, PREEMPTIONS, REJECTIONS, ORPHANS, PLUGINS,
     ALLOCATIONS, HOLDINGS, *(each for pair in HOLDINGS_OF.values() for each in pair),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -256,12 +256,20 @@ class Provisions:
     async def prepare(self, pod: Object) -> None:
         """Have drivers prepare what the pod claims, before anything of it is made. Raises: CannotProvide."""
         if self.drivers is not None and has_claims(pod):
-            await self._claims(self.drivers).prepare(pod)
+            await self._timed("PrepareResources", self._claims(self.drivers).prepare(pod))
 
     async def unprepare(self, pod_uid: str) -> None:
         """The pod has ended. Raises: CannotProvide."""
-        if self._claimed is not None:
-            await self._claimed.unprepare(pod_uid)
+        if self._claimed is not None and self._claimed.has(pod_uid):
+            await self._timed("UnprepareResources", self._claimed.unprepare(pod_uid))
+
+    async def _timed(self, what: str, work: Awaitable[None]) -> None:
+        begin, failed = self.clock.monotonic(), "true"
+        try:
+            await work
+            failed = "false"
+        finally:
+            counters.CLAIMS.observe(self.clock.monotonic() - begin, what, failed)
 
     async def _take_back(self) -> None:
         """What was prepared for pods that ended while nobody looked."""

@@ -62,6 +62,9 @@ class Claims:
                 held.is_prepared = True
             self._write()
 
+    def has(self, pod_uid: str) -> bool:
+        return any(pod_uid in held.pods for held in self.held.values())
+
     async def unprepare(self, pod_uid: str) -> None:
         """The pod has ended: what nobody else here has is taken back. Raises: CannotProvide."""
         async with self._turn:
