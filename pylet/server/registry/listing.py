@@ -185,7 +185,7 @@ def page(cache: Cache, selection: Selection, options: ListOptions, current: int)
         ordered = cache.in_order()
     rows = ordered.entries[ordered.span(selection.namespace, selection.name, after)]
     matching = selection.among(rows)
-    found = list(islice(matching, options.limit) if options.limit > 0 else matching)
+    found = list(islice(matching, min(options.limit, len(rows))) if options.limit > 0 else matching)
     if next(matching, None) is None:
         return Page(found, revision)
     remaining = len(rows) - len(found) if selection.is_plain else None
