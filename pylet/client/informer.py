@@ -117,11 +117,18 @@ class Informer:
         kind, entries, more = self.table.kind, [], ""
         while True:
             page = await self._client.list(kind, limit=_PAGE, more=more, **self._selection)
-            entries += [self._entry(kind, item) for item in page.items]
+            entries += [self._known(self._entry(kind, item)) for item in page.items]
             more = page.more
             if not more:
                 self.table.replace(entries, int(page.revision))
                 return page.revision
+
+    def _known(self, entry: Entry) -> Entry:
+        """The one there is, where it says the same: a list without news is not in memory beside the table."""
+        known = self.table.entries.get(entry.key)
+        if known is None or (known.revision, known.uid) != (entry.revision, entry.uid):
+            return entry
+        return known
 
     def _apply(self, changes: Iterable[Changed]) -> str:
         revision = ""
