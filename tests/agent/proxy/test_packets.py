@@ -46,6 +46,7 @@ FRONTENDS = [
     service("10.43.0.27", POD_A, protocol="udp"),
     service("10.43.0.28", Endpoint("10.77.0.12", 8080)),
     service("10.43.0.29", POD_A, protocol="sctp"),
+    service(ONE, POD_A, protocol="sctp", port=30083, is_masqueraded=True),
     service(BALANCER, POD_C, is_masqueraded=True, sources=("10.42.1.3/32", f"{CLIENT}/32")),
     service(BALANCER, POD_C, port=81, is_masqueraded=True, sources=("192.0.2.128/25",)),
     service("", POD_A, port=8888),
@@ -94,7 +95,10 @@ def _wait_for_listeners(source: Member, *addresses: str) -> None:
 def call(source: Member, address: str, port: int = 80, protocol: str = "TCP") -> str:
     """What the endpoint says: its own address and the one it sees the caller under; or why nobody answered."""
     options = "" if protocol == "UDP" else ",connect-timeout=1"
-    said = source.run("socat", "-t5", "-T5", "-", f"{protocol}:{address}:{port}{options}", stdin="hello\n", check=False)
+    standard = "-,ignoreeof" if protocol == "SCTP" else "-"  # SCTP cannot close one direction alone
+    said = source.run(
+        "socat", "-t5", "-T5", standard, f"{protocol}:{address}:{port}{options}", stdin="hello\n", check=False
+    )
     for reason in ("refused", "timed out", "unreachable"):
         if reason in said:
             return reason
@@ -199,6 +203,8 @@ def test_a_sticky_client_stays_over_ipv6_when_endpoints_change(cluster: SimpleNa
 @pytest.mark.skipif(not _HAS_SCTP, reason="this kernel has no SCTP sockets")
 def test_sctp_is_served(cluster: SimpleNamespace) -> None:
     assert call(cluster.b, "10.43.0.29", protocol="SCTP") == "sctp 10.42.1.3"
+    assert call(cluster.client, "10.43.0.29", protocol="SCTP") == "sctp 10.42.1.1"
+    assert call(cluster.client, ONE, 30083, protocol="SCTP") == "sctp 10.42.1.1"
 
 
 def test_ipv6_is_served(cluster: SimpleNamespace) -> None:
