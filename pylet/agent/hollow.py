@@ -61,7 +61,9 @@ class NoVolumes:
     def freeze(self, pod_uid: str) -> None:
         return
 
-    async def bind(self, pod: Object, container: Object, environment: Mapping[str, str]) -> Bindings:
+    async def bind(
+        self, pod: Object, container: Object, environment: Mapping[str, str], *, recursive_read_only: bool
+    ) -> Bindings:
         return Bindings()
 
     async def release(self, pod_uid: str) -> None:
