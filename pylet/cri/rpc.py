@@ -72,8 +72,14 @@ class CallError(Exception):
 def head(path: str, seconds: float | None, metadata: Mapping[str, str]) -> bytes:
     """Of a call to `/package.Service/Method`; pseudo-headers come first."""
     fields = [(":path", path)]
-    limit = [] if seconds is None else [("grpc-timeout", f"{max(1, round(seconds * 1000))}m")]
+    limit = [] if seconds is None else [("grpc-timeout", _timeout(seconds))]
     return header_block(fields) + _CALL + header_block([*limit, *metadata.items()])
+
+
+def _timeout(seconds: float) -> str:
+    """In eight digits: whoever gets more refuses the call."""
+    milliseconds = max(1, round(seconds * 1000))
+    return f"{milliseconds}m" if milliseconds < 10**8 else f"{min(round(seconds), 10**8 - 1)}S"
 
 
 def framed(message: bytes) -> bytes:
