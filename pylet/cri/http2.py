@@ -248,6 +248,8 @@ class Connection:
                 self._header_block(flags, payload, events)
             case Frame.RESET:
                 (code,) = struct.unpack(">I", payload)
+                if stream in self._waiting:
+                    raise _broken(Code.PROTOCOL_ERROR, "a stream was reset that is not open")
                 if self._streams.pop(stream, None) is not None:
                     events.append(Reset(stream, code))
                     self._open()
@@ -345,10 +347,11 @@ class Connection:
         last, code = struct.unpack_from(">II", payload)
         why = payload[8:].decode(errors="replace") or (Code(code).name if code in list(Code) else f"code {code}")
         events.append(GoingAway(why))
-        for stream in [stream for stream in self._streams if stream > last and self._is_client]:
+        unseen = {stream for stream in self._streams if stream > last and self._is_client} | {*self._waiting}
+        self._waiting.clear()
+        for stream in sorted(unseen):
             del self._streams[stream]
             events.append(Reset(stream, Code.REFUSED_STREAM))
-        self._waiting.clear()
 
 
 def header_block(fields: Iterable[tuple[str, str]]) -> bytes:

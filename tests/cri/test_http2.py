@@ -125,6 +125,23 @@ def test_a_server_that_goes_away_tells_what_it_has_not_seen() -> None:
     assert client.receive(frame(Frame.HEADERS, 5, seen, END)) == [Headers(seen, {"grpc-status": "0"}, True)]
 
 
+def test_what_waits_for_its_turn_is_unseen_whatever_the_server_says_it_saw() -> None:
+    client = Connection(is_client=True)
+    client.receive(settings(3, 1))
+    seen, waiting = client.request(HEAD, b"1"), client.request(HEAD, b"2")
+    heard = client.receive(frame(Frame.GO_AWAY, 0, 0, struct.pack(">II", 2**31 - 1, 0) + b"soon"))
+    assert heard == [GoingAway("soon"), Reset(waiting, Code.REFUSED_STREAM)]
+    assert client.receive(frame(Frame.HEADERS, 5, seen, END)) == [Headers(seen, {"grpc-status": "0"}, True)]
+
+
+def test_what_waits_for_its_turn_cannot_be_reset() -> None:
+    client = Connection(is_client=True)
+    client.receive(settings(3, 1))
+    client.request(HEAD, b"1")
+    with pytest.raises(ProtocolError):
+        client.receive(frame(Frame.RESET, 0, client.request(HEAD, b"2"), bytes(4)))
+
+
 def test_padding_priorities_and_continued_heads_are_understood() -> None:
     server = Connection(is_client=False)
     greeting = PREFACE + settings(4, 65535)

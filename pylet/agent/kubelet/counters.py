@@ -11,6 +11,8 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pylet.agent.kubelet.exposition import head, sample
+
 _DEFAULT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STARTS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600)
 _PULLS = (1, 5, 10, 20, 30, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600)
@@ -37,9 +39,9 @@ class Counter:
         """As Prometheus reads it; one without labels is told before it counted anything."""
         found = self._values or ({} if self.labels else {(): 0})
         if found:
-            yield from _head(self.name, "counter", self.help)
+            yield from head(self.name, "counter", self.help)
         for labels, value in found.items():
-            yield f"{self.name}{_braces(self.labels, labels)} {value}"
+            yield sample(self.name, zip(self.labels, labels, strict=True), str(value))
 
 
 @dataclass(slots=True)
@@ -63,24 +65,15 @@ class Histogram:
 
     def lines(self) -> Iterator[str]:
         if self._rows:
-            yield from _head(self.name, "histogram", self.help)
-        for labels, row in self._rows.items():
+            yield from head(self.name, "histogram", self.help)
+        for values, row in self._rows.items():
+            labels = list(zip(self.labels, values, strict=True))
             count = 0.0
             for bound, within in zip((*(f"{bound:g}" for bound in self.bounds), "+Inf"), row[:-1], strict=True):
                 count += within
-                yield f"{self.name}_bucket{_braces((*self.labels, 'le'), (*labels, bound))} {count:.0f}"
-            yield f"{self.name}_sum{_braces(self.labels, labels)} {row[-1]:.6f}"
-            yield f"{self.name}_count{_braces(self.labels, labels)} {count:.0f}"
-
-
-def _head(name: str, type_: str, help_: str) -> Iterator[str]:
-    yield f"# HELP {name} {help_}"
-    yield f"# TYPE {name} {type_}"
-
-
-def _braces(names: tuple[str, ...], values: tuple[str, ...]) -> str:
-    inside = ",".join(f'{name}="{value}"' for name, value in zip(names, values, strict=True))
-    return f"{{{inside}}}" if inside else ""
+                yield sample(f"{self.name}_bucket", [*labels, ("le", bound)], f"{count:.0f}")
+            yield sample(f"{self.name}_sum", labels, f"{row[-1]:.6f}")
+            yield sample(f"{self.name}_count", labels, f"{count:.0f}")
 
 
 def image_size(size: int) -> str:

@@ -14,12 +14,20 @@ def family(name: str, type_: str, help_: str, samples: Iterable[Sample]) -> Iter
     known = [(labels, value, at) for labels, value, at in samples if value is not None]
     if not known:
         return
+    yield from head(name, type_, help_)
+    for labels, value, at in known:
+        stamp = "" if at is None else f" {int(at.timestamp() * 1000)}"
+        yield sample(name, sorted(labels.items()), f"{value}{stamp}")
+
+
+def head(name: str, type_: str, help_: str) -> Iterator[str]:
     yield f"# HELP {name} {help_}"
     yield f"# TYPE {name} {type_}"
-    for labels, value, at in known:
-        inside = ",".join(f'{label}="{_escaped(text)}"' for label, text in sorted(labels.items()))
-        stamp = "" if at is None else f" {int(at.timestamp() * 1000)}"
-        yield f"{name}{{{inside}}} {value}{stamp}" if inside else f"{name} {value}{stamp}"
+
+
+def sample(name: str, labels: Iterable[tuple[str, str]], told: str) -> str:
+    inside = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels)
+    return f"{name}{{{inside}}} {told}" if inside else f"{name} {told}"
 
 
 def in_seconds(samples: Iterable[tuple[Mapping[str, str], int | None, datetime | None]]) -> list[Sample]:
