@@ -41,6 +41,16 @@ def eventually(what: str, check: Callable[[], Any], *, seconds: float = PATIENCE
         time.sleep(0.1)
 
 
+def all_answer(wanted: set[str], call: Callable[[], str]) -> None:
+    """Each of `wanted` answers, nobody else does; chance picks who, so it is asked until all have been seen."""
+    seen: set[str] = set()
+    for _ in range(60):
+        seen.add(call())
+        if seen >= wanted:
+            break
+    assert seen == wanted
+
+
 class Node:
     """One machine: a network namespace, a containerd and a pylet that can be killed and started again."""
 
