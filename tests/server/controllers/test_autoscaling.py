@@ -262,6 +262,21 @@ def test_what_was_done_lately_counts_against_a_policy() -> None:
     assert normalize(spec, history, 6, 50, NOW + timedelta(seconds=61)).replicas == 10
 
 
+def test_a_refused_step_does_not_count_against_a_policy() -> None:
+    seen = Observations()
+    plan = autoscaling.controller(STORED, seen).plan
+    behavior = {"scaleUp": policies(("Pods", 1, 600)), "scaleDown": DOWN}
+    picture = view(autoscaler(cpu(), behavior=behavior), deployment(2), worker("a"), worker("b"))
+    plan(KEY, picture, NOW)
+    seen.put(seen.wanted(NOW)[0], used(a="100m", b="100m"))
+    (scale, *_) = actions = plan(KEY, picture, NOW).actions
+    assert size(actions) == 3
+    assert isinstance(scale, Patch)
+    assert scale.refused is not None
+    scale.refused(ApiError("no"))
+    assert size(plan(KEY, picture, NOW + timedelta(seconds=15)).actions) == 3
+
+
 def test_a_plan_looks_every_15_seconds_whatever_wakes_it() -> None:
     seen = Observations()
     plan = autoscaling.controller(STORED, seen).plan

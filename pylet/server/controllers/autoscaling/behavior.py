@@ -40,6 +40,11 @@ class History:
     def note(self, before: int, after: int, now: datetime) -> None:
         (self.grown if after > before else self.shrunk).append((now, abs(after - before)))
 
+    def strike(self, noted: datetime) -> None:
+        """What was noted then was not done."""
+        for past in (self.grown, self.shrunk):
+            past[:] = [one for one in past if one[0] != noted]
+
     def forget(self, before: datetime) -> None:
         for past in (self.advice, self.grown, self.shrunk):
             past[:] = [one for one in past if one[0] >= before]

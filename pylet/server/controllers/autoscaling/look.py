@@ -313,6 +313,7 @@ class Look:
         what = f"New size: {wanted}; reason: {why}"
 
         def refused(error: ApiError) -> tuple[Action, ...]:
+            self._history.strike(self._now)
             self._warn("FailedRescale", f"{what}; error: {error.message}")
             says = f"the HPA controller was unable to update the target scale: {error.message}"
             self._set("AbleToScale", "False", "FailedUpdateScale", says)
