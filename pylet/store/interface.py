@@ -105,8 +105,11 @@ class Store(Protocol):
         """The new revision; `expect` is the revision the key must be at. Raises: KeyMissing, Conflict, WriteFailed."""
         ...
 
-    async def delete(self, key: str, *, expect: int | None = None) -> int:
-        """The revision of the removal. Raises: KeyMissing, Conflict, WriteFailed."""
+    async def delete(self, key: str, *, expect: int | None = None, last: bytes | None = None) -> int:
+        """The revision of the removal; watchers see the key take the value `last` before it goes.
+
+        Raises: KeyMissing, Conflict, WriteFailed.
+        """
         ...
 
     def watch(self, prefix: str, *, since: int) -> AsyncIterator[Sequence[Event]]:

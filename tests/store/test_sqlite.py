@@ -87,7 +87,7 @@ async def test_a_failed_commit_keeps_memory_equal_to_the_disk(tmp_path: Path, mo
     async with open_store(f"sqlite://{tmp_path}/db.sqlite") as store:
         first = await store.create("/a", b"1")
         broken = True
-        for write in (store.update("/a", b"2"), store.create("/b", b"1"), store.delete("/a")):
+        for write in (store.update("/a", b"2"), store.create("/b", b"1"), store.delete("/a", last=b"2")):
             with pytest.raises(WriteFailed, match="disk I/O error"):
                 await write
         broken = False

@@ -51,6 +51,16 @@ async def test_a_created_record_is_read_back_with_its_revision(store: Store) -> 
     assert await store.get("/b") is None
 
 
+@pytest.mark.parametrize("key", ["/a", "/volatile/a"])
+async def test_watchers_see_the_last_value_of_what_goes(store: Store, key: str) -> None:
+    created = await store.create(key, b"1")
+    removed = await store.delete(key, expect=created, last=b"2")
+    assert await take(store.watch("/", since=created), 2) == [Put(key, b"2", removed - 1), Removed(key, removed)]
+    assert await store.get(key) is None
+    with pytest.raises(KeyMissing):
+        await store.delete(key, last=b"3")
+
+
 async def test_revisions_grow_by_every_write_of_any_key(store: Store) -> None:
     revisions = [
         await store.create("/a", b"1"),

@@ -42,8 +42,9 @@ class EncryptedStore:
     async def update(self, key: str, value: bytes, *, expect: int | None = None) -> int:
         return await self._store.update(key, self._sealed(key, value), expect=expect)
 
-    async def delete(self, key: str, *, expect: int | None = None) -> int:
-        return await self._store.delete(key, expect=expect)
+    async def delete(self, key: str, *, expect: int | None = None, last: bytes | None = None) -> int:
+        sealed = None if last is None else self._sealed(key, last)
+        return await self._store.delete(key, expect=expect, last=sealed)
 
     async def watch(self, prefix: str, *, since: int) -> AsyncIterator[Sequence[Event]]:
         async for events in self._store.watch(prefix, since=since):

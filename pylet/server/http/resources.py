@@ -21,6 +21,7 @@ from pylet.api.errors import (
     MethodNotAllowed,
     NotFound,
     RequestEntityTooLarge,
+    Timeout,
     UnsupportedMediaType,
 )
 from pylet.api.kind import Kind
@@ -229,8 +230,8 @@ class Resources:
         seconds = options.number(call.query, "timeoutSeconds") or 0
         try:
             subscription = await self._registry.watch(call.request, asked)
-        except Expired as gone:
-            return self._watches.refuse(call.http, gone, frames)
+        except (Expired, Timeout) as refused:
+            return self._watches.refuse(call.http, refused, frames)
         return await self._watches.serve(call.http, subscription, frames, seconds)
 
     # ---- writing

@@ -18,6 +18,7 @@ from pylet.server.http.representation import Frames
 from pylet.server.registry import END, Batch, Form, Subscription
 
 _MOST_BUFFERED_BYTES = 8 << 20
+_REMIND_SECONDS = 2  # before the end, as upstream, so that whoever comes back has little to catch up with
 _LEAST_SECONDS = 1800  # upstream's --min-request-timeout; the end is spread so that not all come back at once
 
 
@@ -52,7 +53,9 @@ class Watches:
         assert isinstance(connection, Connection)
         connection.lost = end
         seconds = timeout_seconds or _LEAST_SECONDS * (1 + random.random())
-        timer = loop.call_later(seconds, end)
+        timers = [loop.call_later(seconds, end)]
+        if seconds > _REMIND_SECONDS:
+            timers.append(loop.call_later(seconds - _REMIND_SECONDS, subscription.remind))
         self._running.add(ended)
         try:
             for batch in subscription.initial:
@@ -67,7 +70,8 @@ class Watches:
             return Streamed(keep_alive=False)
         finally:
             subscription.close()
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
             self._running.discard(ended)
             connection.lost = None
         if stream.transport.is_closing():

@@ -112,6 +112,10 @@ class Subscription(Protocol):
         """Raises: Expired (write `error_frame` and end)."""
         ...
 
+    def remind(self) -> None:
+        """Deliver a bookmark to whoever asked for them: everything up to now has been told."""
+        ...
+
     def close(self) -> None: ...
 
 

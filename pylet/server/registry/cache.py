@@ -84,10 +84,15 @@ class Watch:
         if self._cache.is_closed:
             deliver(END)
             return
-        self.deliver = deliver
+        self.deliver = deliver if self._since <= self._cache.seen() else _after(self._since, deliver)
         self._cache.join(self)
         if missed:
             deliver(Batch(missed))
+
+    def remind(self) -> None:
+        if self.bookmarks and self.deliver is not None:
+            self._cache.flush()
+            self.deliver(Batch((bookmark(self._cache.kind, self._cache.seen()),)))
 
     def close(self) -> None:
         if self.deliver is not None:
@@ -95,9 +100,22 @@ class Watch:
             self._cache.leave(self)
 
 
+def _after(revision: int, deliver: Deliver) -> Deliver:
+    """For a watch that begins in the future: nothing before that is told."""
+
+    def later(batch: Batch) -> None:
+        changes = [change for change in batch.changes if change.entry.revision > revision]
+        if changes or batch is END:
+            deliver(Batch(changes) if changes else END)
+
+    return later
+
+
 class Cache:
-    def __init__(self, kind: Kind, soon: Soon) -> None:
+    def __init__(self, kind: Kind, soon: Soon, seen: Callable[[], int]) -> None:
         self.kind = kind
+        self.seen = seen
+        """The revision up to which this cache has everything, which may be later than this kind's last change."""
         self.table = Table(kind)
         self.oldest = 0
         """Watches resume from this revision on; below it they are Expired."""
@@ -177,12 +195,9 @@ class Cache:
         self._check_retained(since)
         return Watch(self, selection, since, iter(()), bookmarks=bookmarks)
 
-    def watch_from_now(self, selection: Selection, revision: int, *, bookmarks: bool, mark_end: bool) -> Watch:
-        """The current state as ADDED events, then everything after; `mark_end` puts the bookmark between them.
-
-        `revision` is what the whole registry has reached, which may be later than this kind's last change.
-        """
-        entries = selection.of(self.table)
+    def watch_from_now(self, selection: Selection, *, bookmarks: bool, mark_end: bool) -> Watch:
+        """The current state as ADDED events, then everything after; `mark_end` puts the bookmark between them."""
+        entries, revision = selection.of(self.table), self.seen()
         initial = self._initial(entries, revision, mark_end=mark_end)
         return Watch(self, selection, revision, initial, bookmarks=bookmarks)
 
@@ -233,10 +248,10 @@ class Cache:
                 if watch.deliver is not None:
                     watch.deliver(END)
 
-    def bookmark(self, revision: int) -> None:
-        """Tell those who asked for bookmarks that they have seen everything up to `revision`."""
+    def bookmark(self) -> None:
+        """Tell those who asked for bookmarks that they have seen everything up to now."""
         self.flush()
-        batch = Batch((bookmark(self.kind, revision),))
+        batch = Batch((bookmark(self.kind, self.seen()),))
         for group in list(self._groups.values()):
             for watch in list(group):
                 if watch.bookmarks and watch.deliver is not None:

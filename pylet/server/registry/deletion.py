@@ -32,7 +32,9 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Remove:
-    """Remove the object now."""
+    """Remove the object now; `marked` is how watchers see it before, where it could have had a grace period."""
+
+    marked: Object | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ def decide(kind: Kind, obj: Object, options: DeleteOptions, revision: int, now: 
     if finalizers:
         _mark(meta, now)
         return Mark(obj) if meta != before else Pending()
-    return Remove()
+    is_marked = meta.get("deletionGracePeriodSeconds") != before.get("deletionGracePeriodSeconds")
+    return Remove(obj if is_marked else None)
 
 
 def is_finished(kind: Kind, obj: Object, old: Object) -> bool:

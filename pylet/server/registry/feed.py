@@ -44,6 +44,10 @@ class Feed:
     def is_behind(self) -> bool:
         return bool(self._backlog) and self._since is not None
 
+    def seen(self, revision: int) -> int:
+        """How far the cache has come when the store has come to `revision`."""
+        return self._backlog[0][0].revision - 1 if self._backlog else revision
+
     async def fill(self, records: Iterable[tuple[Key, Record]], revision: int) -> None:
         """Begin with what a scan at `revision` found, and go on with what came since. Raises: ApiError."""
         rows = list(records)

@@ -132,7 +132,7 @@ class Registry:
             _selecting(request.kind, cache.kind), request.key.namespace, options.labels, options.fields
         )
         await self._state.fresh(listing.asked_revision(options)[0])
-        return listing.page(cache, selection, options, self.revision)
+        return listing.page(cache, selection, options, cache.seen())
 
     async def watch(self, request: Request, options: ListOptions) -> Subscription:
         """Raises: Expired, which a watch answers as an ERROR event of a 200 stream; others are plain refusals."""
@@ -145,9 +145,9 @@ class Registry:
         if options.initial_events or (not since and options.initial_events is None):
             await self._state.fresh(since)
             mark_end = bool(options.initial_events) and options.bookmarks
-            return cache.watch_from_now(selection, self.revision, bookmarks=options.bookmarks, mark_end=mark_end)
+            return cache.watch_from_now(selection, bookmarks=options.bookmarks, mark_end=mark_end)
         if options.initial_events is False and not since:
-            since = self.revision
+            since = cache.seen()
         return cache.watch(selection, since, bookmarks=options.bookmarks)
 
     # ---- writing

@@ -128,7 +128,7 @@ class State:
         except TimeoutError as late:
             cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
             raise Timeout(
-                f"Too large resource version: {revision}, current: {self.revision}",
+                f"Timeout: Too large resource version: {revision}, current: {self.revision}",
                 details={"causes": [cause], "retryAfterSeconds": 1},
             ) from late
 
@@ -196,7 +196,7 @@ class State:
             await asyncio.sleep(_MINUTE_SECONDS)
             past.append(self.revision)
             for cache in self.caches.values():
-                cache.bookmark(self.revision)
+                cache.bookmark()
                 if len(past) > _COMPACT_MINUTES:
                     cache.compact(past[-1 - _COMPACT_MINUTES])
             if len(past) > _EVENT_MINUTES:
@@ -213,7 +213,8 @@ class State:
                     await self.store.delete(Layout.place(kind, entry.key), expect=entry.revision)
 
     def _feed(self, kind: Kind) -> Feed:
-        feed = self._feeds[kind] = Feed(Cache(kind, asyncio.get_running_loop().call_soon), self.convert)
+        cache = Cache(kind, asyncio.get_running_loop().call_soon, lambda: feed.seen(self.revision))
+        feed = self._feeds[kind] = Feed(cache, self.convert)
         self._by_prefix.setdefault(Layout.prefix(kind), []).append(feed)
         return feed
 

@@ -311,9 +311,10 @@ class Writer:
                 match outcome:
                     case deletion.Mark(marked):
                         return Deleted((await self._mark(request, kind, cache, entry, marked)).raw)
-                    case deletion.Remove() if not request.dry_run:
+                    case deletion.Remove(marked) if not request.dry_run:
                         place = Layout.place(kind, key)
-                        await self._state.reached(await self._store.delete(place, expect=entry.revision))
+                        last = None if marked is None else stored(kind, marked)
+                        await self._state.reached(await self._store.delete(place, expect=entry.revision, last=last))
                     case deletion.Pending():
                         return Deleted(entry.raw)
                 if not customs.answers_deleted(kind):

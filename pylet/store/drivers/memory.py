@@ -34,8 +34,10 @@ class MemoryStore:
         self._check(key, expect)
         return self._put(key, value)
 
-    async def delete(self, key: str, *, expect: int | None = None) -> int:
+    async def delete(self, key: str, *, expect: int | None = None, last: bytes | None = None) -> int:
         self._check(key, expect)
+        if last is not None:
+            self._put(key, last)
         del self._records[key]
         removed = Removed(key, self.revision + 1)
         self._history.publish([removed])

@@ -113,8 +113,10 @@ class SqliteStore:
         self._check(key, expect)
         return await self._accept(Put(key, value, self._revision + 1))
 
-    async def delete(self, key: str, *, expect: int | None = None) -> int:
+    async def delete(self, key: str, *, expect: int | None = None, last: bytes | None = None) -> int:
         self._check(key, expect)
+        if last is not None:
+            self._accept(Put(key, last, self._revision + 1)).add_done_callback(_ignore)
         return await self._accept(Removed(key, self._revision + 1))
 
     def watch(self, prefix: str, *, since: int) -> AsyncIterator[Sequence[Event]]:
@@ -173,7 +175,8 @@ class SqliteStore:
                 return
 
     async def _commit(self, events: list[Put | Removed]) -> None:
-        durable = [event for event in events if not event.key.startswith(self._volatile)]
+        last = {event.key: event for event in events}  # what a key was meanwhile never reaches the disk
+        durable = [event for event in last.values() if not event.key.startswith(self._volatile)]
         ceiling = self._ceiling
         if events[-1].revision > ceiling:
             ceiling = events[-1].revision + _BLOCK
@@ -209,6 +212,11 @@ class SqliteStore:
     def _volatile_record(self, key: str) -> Record | None:
         value = self._in_memory.get(key)
         return None if value is None else Record(key, value, self._index[key])
+
+
+def _ignore(done: asyncio.Future[int]) -> None:
+    """The write behind it tells of the failure of both."""
+    done.exception()
 
 
 def _transaction(connection: sqlite3.Connection, events: list[Put | Removed], ceiling: int, known: int) -> None:

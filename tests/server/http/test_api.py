@@ -76,7 +76,7 @@ async def test_only_the_first_table_of_a_watch_names_the_columns(cluster: Any, *
     query = {"watch": "1", "timeoutSeconds": "30", "allowWatchBookmarks": "true", **ask}
     accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
     async with cluster.admin.get(cluster.running.url + MAPS, params=query, headers=accept) as watch:
-        lines = [orjson.loads(await asyncio.wait_for(watch.content.readline(), 10)) for _ in names]
+        lines = [orjson.loads(await asyncio.wait_for(watch.content.readline(), 60)) for _ in names]
     columns = [line["object"]["columnDefinitions"] for line in lines]
     assert columns[0][0]["name"] == "Name"
     assert columns[1:] == [None, None]
@@ -88,7 +88,7 @@ async def test_a_watch_tells_what_happens_after_the_list(cluster: Any) -> None:
     async with cluster.admin.get(cluster.running.url + MAPS, params=query) as watch:
         await cluster.ask("POST", MAPS, config_map("a", x="1"))
         await cluster.ask("DELETE", f"{MAPS}/a")
-        lines = [orjson.loads(await asyncio.wait_for(watch.content.readline(), 10)) for _ in range(2)]
+        lines = [orjson.loads(await asyncio.wait_for(watch.content.readline(), 60)) for _ in range(2)]
     assert [(line["type"], line["object"]["metadata"]["name"]) for line in lines] == [("ADDED", "a"), ("DELETED", "a")]
 
 
@@ -99,6 +99,20 @@ async def test_a_timeout_that_is_none_is_refused(cluster: Any, path: str) -> Non
         400,
         "invalid timeout specified in the request URL",
     )
+
+
+async def test_a_watch_says_how_far_it_came_before_it_ends(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pylet.server.http.watching._REMIND_SECONDS", 0.9)
+    query = "watch=1&timeoutSeconds=1&allowWatchBookmarks=true&fieldSelector=metadata.name%3Dnone"
+    ended = await cluster.ask("GET", f"{MAPS}?{query}&resourceVersion={cluster.running.registry.revision}")
+    assert [orjson.loads(line)["type"] for line in ended.body.splitlines()] == ["BOOKMARK"]
+
+
+async def test_a_watch_from_the_future_is_refused_in_the_stream(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pylet.server.registry.state._FRESH_SECONDS", 0)
+    query = "watch=1&resourceVersion=99999999&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+    told = await cluster.ask("GET", f"{MAPS}?{query}")
+    assert (told.status, told.json["type"], told.json["object"]["reason"]) == (200, "ERROR", "Timeout")
 
 
 async def test_a_watch_ends_after_its_timeout_and_the_connection_serves_on(cluster: Any) -> None:

@@ -10,6 +10,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.server.registry import DeleteOptions, ListOptions
 from tests.server.kit import Api, configmap, pod, refused
+from tests.waiting import until
 
 
 async def test_most_kinds_answer_a_status(api: Api) -> None:
@@ -69,6 +70,17 @@ async def test_a_bound_pod_is_given_its_time(api: Api) -> None:
     assert shortened["metadata"]["deletionTimestamp"] == "2026-01-02T03:04:10Z"
     await api.delete(POD, "a", "p", grace_seconds=0)
     assert (await refused(api.get(POD, "a", "p")))["code"] == 404
+
+
+@pytest.mark.parametrize("node", ["n1", ""], ids=["bound", "nobody runs"])
+async def test_watchers_see_that_a_pod_has_no_more_time_before_it_goes(api: Api, node: str) -> None:
+    await api.create(pod("p", **({"nodeName": node} if node else {})))
+    seen: list[tuple[str, Object]] = []
+    watch = await api.registry.watch(api.request("watch", POD, "a"), ListOptions(revision=str(api.registry.revision)))
+    watch.follow(lambda batch: seen.extend((change.type, change.entry.object["metadata"]) for change in batch.changes))
+    await api.delete(POD, "a", "p", grace_seconds=0)
+    await until(lambda: len(seen) == 2)
+    assert [(type_, meta["deletionGracePeriodSeconds"]) for type_, meta in seen] == [("MODIFIED", 0), ("DELETED", 0)]
 
 
 async def test_a_pod_nobody_runs_goes_at_once(api: Api) -> None:

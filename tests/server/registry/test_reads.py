@@ -148,7 +148,10 @@ async def test_the_future_is_too_large(api: Api, monkeypatch: pytest.MonkeyPatch
     assert len((await arriving).entries) == 1
     monkeypatch.setattr("pylet.server.registry.state._FRESH_SECONDS", 0)
     status = await refused(api.list(CONFIGMAP, "a", revision="1000"))
-    assert (status["code"], status["message"]) == (504, "Too large resource version: 1000, current: " + str(ahead))
+    assert (status["code"], status["message"]) == (
+        504,
+        "Timeout: Too large resource version: 1000, current: " + str(ahead),
+    )
     assert status["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
@@ -202,8 +205,19 @@ async def test_nothing_is_lost_or_doubled_between_the_initial_state_and_the_rest
 async def test_bookmarks_go_to_those_who_asked(api: Api) -> None:
     since = str(api.registry.revision)
     asked, silent = await watch(api, revision=since, bookmarks=True), await watch(api, revision=since)
-    api.registry._state.caches[CONFIGMAP].bookmark(api.registry.revision)
+    api.registry._state.caches[CONFIGMAP].bookmark()
     assert (asked.told, silent.told) == (["BOOKMARK"], [])
+    for watcher in (asked, silent):
+        watcher.subscription.remind()
+    assert (asked.told, silent.told) == (["BOOKMARK", "BOOKMARK"], [])
+
+
+async def test_a_watch_from_the_future_tells_nothing_of_the_past(api: Api) -> None:
+    watcher = await watch(api, revision=str(api.registry.revision + 2))
+    for name in ("x", "y", "z"):
+        await api.create(configmap(name))
+    await asyncio.sleep(0)
+    assert watcher.told == ["ADDED z"]
 
 
 async def test_a_closed_watch_is_silent(api: Api) -> None:
