@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pylet.aio.elsewhere import elsewhere
 
 if TYPE_CHECKING:
     from cryptography import x509
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate and its key in one PEM file each; written together, the key for root alone."""
-
-    certificate: Path
-    key: Path
-
-    def exists(self) -> bool:
-        return self.certificate.exists() and self.key.exists()
-
-    def write(self, certificate: bytes, key: bytes) -> None:
-        _write(self.key, key)
-        _write(self.certificate, certificate)
 
 
 def new_requests(
@@ -74,13 +56,3 @@ def _general_name(address: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(address))
     except ValueError:
         return x509.DNSName(address)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = path.with_suffix(path.suffix + ".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)

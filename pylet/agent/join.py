@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from pylet.agent.certificates import Pair, new_requests
+from pylet.agent.certificates import new_requests
 from pylet.aio import certificate
+from pylet.aio.certificate import Pair
 from pylet.aio.clock import Clock
 from pylet.api import jointoken
 from pylet.api.errors import ApiError, Unauthorized
@@ -80,7 +81,7 @@ class Credentials:
         """A context to reach the API server with, as this node when it has a certificate."""
         context = ssl.create_default_context(cafile=str(self.ca))
         if self.client.exists():
-            context.load_cert_chain(self.client.certificate, self.client.key)
+            self.client.load_into(context)
         return context
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pylet.aio import wholefile
 from pylet.api import clustersettings
 from pylet.api.clustersettings import ClusterSettings
 
@@ -23,9 +24,7 @@ def write(data_dir: Path, settings: ClusterSettings) -> None:
         return
     file = _file(data_dir)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fresh = file.with_suffix(".new")
-    fresh.write_text(json.dumps(clustersettings.to_data(settings), indent=2) + "\n")
-    fresh.rename(file)
+    wholefile.write(file, f"{json.dumps(clustersettings.to_data(settings), indent=2)}\n".encode())
 
 
 def _file(data_dir: Path) -> Path:

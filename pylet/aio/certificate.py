@@ -1,4 +1,4 @@
-"""What a certificate's file says, as `ssl` reads it: `cryptography`, which could too, is 10 MiB of RSS."""
+"""Certificates and keys in files, and what `ssl` reads there: `cryptography`, which could too, is 10 MiB of RSS."""
 
 from __future__ import annotations
 
@@ -8,6 +8,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pylet.aio import wholefile
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and its key, or a public and a private key: two PEM files."""
+
+    certificate: Path
+    key: Path
+
+    def exists(self) -> bool:
+        return self.certificate.exists() and self.key.exists()
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Prove oneself with this pair in the context's later connections."""
+        context.load_cert_chain(self.certificate, self.key)
+
+    def write(self, certificate: bytes, key: bytes) -> None:
+        wholefile.write(self.key, key, durable=True)
+        wholefile.write(self.certificate, certificate, durable=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,11 @@ def canonical_problems_of(text: str) -> Problems:
     return (f'must be in canonical form ("{ip_address(text)}")',)
 
 
+def in_url(host: str) -> str:
+    """A host as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
 def endpoint_problems_of(text: str) -> Problems:
     """Why a valid address cannot be a Service's endpoint; source: core validation ValidateEndpointIP."""
     address = ip_address(text)

@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from pylet.agent.config import AgentConfig
+from pylet.api.ip import in_url
 from pylet.cli.options import BadOption, Given, Option, Shape, options_of
 from pylet.cli.parsers import NAME
 from pylet.server.config import ServerConfig
@@ -55,8 +56,7 @@ def server_config(settled: Mapping[str, Any], *, hostname: str) -> ServerConfig:
     address = config.bind_address or ("::1" if config.cluster.families[0] == 6 else "127.0.0.1")
     if ipaddress.ip_address(address).is_unspecified:
         address = "::1" if ":" in address else "127.0.0.1"
-    url = f"https://[{address}]" if ":" in address else f"https://{address}"
-    values |= {"server": (f"{url}:{config.https_listen_port}",)}
+    values |= {"server": (f"https://{in_url(address)}:{config.https_listen_port}",)}
     return ServerConfig(**_only(ServerConfig, values), agent=agent_config(values, hostname=hostname))
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from pylet.aio.elsewhere import elsewhere
 
 if TYPE_CHECKING:
+    from pylet.aio.certificate import Pair
     from pylet.server.issuing import Issuer
-    from pylet.server.pki import Pair
 
 LEAF_LIFE = timedelta(days=365)
 

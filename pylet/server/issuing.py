@@ -26,7 +26,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pylet.server.authority import LEAF_LIFE, Asked, BadRequest
 
 if TYPE_CHECKING:
-    from pylet.server.pki import Pair
+    from pylet.aio.certificate import Pair
 
 _CA_LIFE = timedelta(days=3650)
 _BACKDATE = timedelta(minutes=5)  # clocks of a cluster differ

@@ -6,7 +6,6 @@ for itself is made by another interpreter: `cryptography` would be 10 MiB here f
 
 from __future__ import annotations
 
-import os
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,31 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from pylet.aio import certificate
+from pylet.aio.certificate import Pair
 from pylet.aio.elsewhere import elsewhere
 from pylet.server.authority import Authority
 
 FRONT_PROXY = "front-proxy-client"
 """The name extension servers know the API server by."""
 _RENEW_DAYS = 90
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate and its key, or a public and a private key: two PEM files with one stem."""
-
-    certificate: Path
-    key: Path
-
-    def exists(self) -> bool:
-        return self.certificate.exists() and self.key.exists()
-
-    def load_into(self, context: ssl.SSLContext) -> None:
-        """Prove oneself with this pair in the context's later connections."""
-        context.load_cert_chain(self.certificate, self.key)
-
-    def write(self, certificate: bytes, key: bytes) -> None:
-        write_private(self.key, key)
-        write_private(self.certificate, certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +113,6 @@ class Pki:
 
     def authority(self, clock: Callable[[], datetime]) -> Authority:
         return Authority(self.ca, clock)
-
-
-def write_private(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Write a file that appears whole or not at all, readable by its owner alone from its first byte."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        os.fchmod(file.fileno(), mode)
-    fresh.replace(path)
 
 
 def _is_good(pair: Pair, now: datetime, names: Sequence[str] = ()) -> bool:

@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+from pylet.aio import wholefile
 from pylet.api import jointoken
+from pylet.api.ip import in_url
 from pylet.client import kubeconfig
 from pylet.server.config import ServerConfig
-from pylet.server.pki import Pki, write_private
+from pylet.server.pki import Pki
 
 
 class Unusable(Exception):
@@ -60,7 +62,7 @@ def write_kubeconfig(config: ServerConfig, pki: Pki, ca: bytes, port: int) -> No
     certificate, key = pki.admin.certificate.read_bytes(), pki.admin.key.read_bytes()
     content = kubeconfig.build(f"https://{in_url(local)}:{port}", ca, certificate=certificate, key=key)
     try:
-        write_private(config.write_kubeconfig, content.encode(), config.write_kubeconfig_mode)
+        wholefile.write(config.write_kubeconfig, content.encode(), config.write_kubeconfig_mode)
     except OSError as failed:
         why = os.strerror(failed.errno or 0)
         raise Unusable(f"cannot write {config.write_kubeconfig}: {why}; choose another --write-kubeconfig") from failed
@@ -78,7 +80,7 @@ def join_token(config: ServerConfig, pki: Pki) -> list[tuple[str, str]]:
     pin = jointoken.ca_hash(pki.ca.certificate.read_bytes())
     text = f"{jointoken.JoinToken(secret, pin)}\n".encode()
     if not file.exists() or file.read_bytes() != text:
-        write_private(file, text)
+        wholefile.write(file, text, durable=True)
     found = [("pylet", secret)]
     if config.agent_token:
         found.append(("pylet-agent", jointoken.parse(config.agent_token).secret))
@@ -107,7 +109,3 @@ def advertised(config: ServerConfig) -> str:
         except OSError:
             return "127.0.0.1"
         return str(probe.getsockname()[0])
-
-
-def in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

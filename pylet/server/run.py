@@ -23,6 +23,7 @@ from aiohttp import web
 from pylet.aio import memory, services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import kinds
+from pylet.api.ip import in_url
 from pylet.api.kinds.node import KIND as NODE
 from pylet.client.view import age
 from pylet.server import addons, optional, place
@@ -164,7 +165,7 @@ async def serve(
             access=Access(guarded.authenticator, authorizer, auditor, pki.front_proxy_issuer()),
             limiter=limiter,
             resources=Resources(registry, guarded.reviews, guarded.token_requests, watches, clock.now),
-            discovery=Discovery(registry.kinds, f"{place.in_url(address)}:{port}", extensions),
+            discovery=Discovery(registry.kinds, f"{in_url(address)}:{port}", extensions),
             openapi=OpenApi(registry.kinds, extensions),
             kubelets=kubelets,
             tunnels=tunnels,
@@ -208,7 +209,7 @@ async def serve(
         gc.set_threshold(20_000, 20, 20)  # trees of dicts: a pod's status costs 15% less CPU than with 700
         group.create_task(memory.keep_small(clock, age))
         services.notify("READY=1")
-        url = f"https://{place.in_url(address)}:{port}"
+        url = f"https://{in_url(address)}:{port}"
         log.info("pylet serves at %s", url)
         running = Running(
             url, port, pki, authority, registry, lambda user: Loopback(registry, user=user, answers=own_answers)

@@ -9,6 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from pylet.api.backends import SERVICE_NAME
+from pylet.api.ip import in_url
 from pylet.api.kind import Kind
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
@@ -54,7 +55,3 @@ class Services:
             for endpoint in entry.object.get("endpoints") or ():
                 if numbers and dig(endpoint, "conditions", "ready", default=True):
                     yield endpoint["addresses"][0], numbers[0]
-
-
-def in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

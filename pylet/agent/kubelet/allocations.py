@@ -18,7 +18,7 @@ from typing import Any
 from pylet.agent.kubelet import resize
 from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.resize import Allocation
-from pylet.agent.kubelet.written import write
+from pylet.aio import wholefile
 from pylet.api.object import Object, dig, uid_of
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Allocations:
 
     def _write(self) -> None:
         try:
-            write(self._file, json.dumps({"entries": self._granted}))
+            wholefile.write(self._file, json.dumps({"entries": self._granted}).encode())
         except OSError as failed:
             log.warning("what resizes have granted cannot be written down: %s", failed)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from pylet.agent.kubelet.downward import NotAvailable, field_text, resource_text
 from pylet.agent.kubelet.env_file import NoEnvFile, value_in
+from pylet.api.ip import in_url
 from pylet.api.object import Object, dig
 
 _REFERENCE = re.compile(r"\$(\$|\(([^()]*)\))")
@@ -159,14 +160,13 @@ def service_variables(services: Iterable[Object], namespace: str, *, links: bool
 
 
 def _variables_of(prefix: str, address: str, ports: list[Object]) -> dict[str, str]:
-    host = f"[{address}]" if ":" in address else address
     values = {f"{prefix}_SERVICE_HOST": address, f"{prefix}_SERVICE_PORT": str(ports[0]["port"])}
     for port in ports:
         if port.get("name"):
             values[f"{prefix}_SERVICE_PORT_{port['name'].upper().replace('-', '_')}"] = str(port["port"])
     for index, port in enumerate(ports):
         protocol = port.get("protocol", "TCP").lower()
-        url = f"{protocol}://{host}:{port['port']}"
+        url = f"{protocol}://{in_url(address)}:{port['port']}"
         if index == 0:
             values[f"{prefix}_PORT"] = url
         key = f"{prefix}_PORT_{port['port']}_{protocol.upper()}"

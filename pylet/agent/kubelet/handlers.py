@@ -11,6 +11,7 @@ import ssl
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from pylet.api.ip import in_url
 from pylet.api.object import Object
 from pylet.cri.interface import CriError, DeadlineExceeded, Runtime
 from pylet.version import KUBERNETES
@@ -77,8 +78,7 @@ async def run(handler: Object, target: Target, runtime: Runtime, *, seconds: flo
 def _url(action: Object, target: Target) -> str:
     host, port = action.get("host") or target.ip, target.port(action["port"])
     path = action.get("path") or "/"
-    host = f"[{host}]" if ":" in host else host
-    return f"{action.get('scheme', 'HTTP').lower()}://{host}:{port}{path if path.startswith('/') else f'/{path}'}"
+    return f"{action.get('scheme', 'HTTP').lower()}://{in_url(host)}:{port}/{path.removeprefix('/')}"
 
 
 def _late(handler: Object, target: Target, seconds: float | None) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 import orjson
 
 from pylet.agent.kubelet.keyring import Credential, without_tag
+from pylet.aio import wholefile
 from pylet.aio.clock import Clock
 from pylet.api import timestamps
 from pylet.api.object import Object
@@ -147,7 +148,7 @@ class PullRecords:
     def pulling(self, image: str) -> Iterator[None]:
         self._under_way[image] += 1
         intent = _file(self._pulling, image)
-        _save(intent, {**_head("ImagePullIntent"), "image": image})
+        wholefile.write(intent, orjson.dumps({**_head("ImagePullIntent"), "image": image}))
         try:
             yield
         finally:
@@ -174,7 +175,7 @@ class PullRecords:
     def _write(self, id_: str, mapping: Object) -> None:
         updated = timestamps.format_time(self._clock.now())
         record = {**_head("ImagePulledRecord"), "lastUpdatedTime": updated, "imageRef": id_}
-        _save(self._path(id_), {**record, "credentialMapping": mapping})
+        wholefile.write(self._path(id_), orjson.dumps({**record, "credentialMapping": mapping}))
 
     def _path(self, id_: str) -> Path:
         return _file(self._pulled, id_)
@@ -186,12 +187,6 @@ def _head(kind: str) -> Object:
 
 def _file(directory: Path, name: str) -> Path:
     return directory / f"sha256-{hashlib.sha256(name.encode()).hexdigest()}"
-
-
-def _save(path: Path, record: Object) -> None:
-    fresh = path.with_suffix(".tmp")
-    fresh.write_bytes(orjson.dumps(record))
-    fresh.replace(path)
 
 
 def _read(path: Path) -> Object | None:

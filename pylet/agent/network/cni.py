@@ -6,6 +6,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from pylet.aio import wholefile
+
 BRIDGE = "pylet0"
 FILE = "10-pylet.conflist"
 
@@ -38,8 +40,5 @@ def write(directory: Path, text: str) -> bool:
     file = directory / FILE
     if file.exists() and file.read_text() == text:
         return False
-    directory.mkdir(parents=True, exist_ok=True)
-    fresh = directory / f".{FILE}.new"  # the runtime reads names that end in .conflist only
-    fresh.write_text(text)
-    fresh.rename(file)
+    wholefile.write(file, text.encode(), 0o644)
     return True

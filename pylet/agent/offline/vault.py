@@ -13,7 +13,7 @@ import os
 import zlib
 from pathlib import Path
 
-from pylet.aio import aead
+from pylet.aio import aead, wholefile
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Vault:
     def rekey(self) -> None:
         """Seal the data key with the private key as it is now."""
         if self._key:
-            _write(self._path(_WRAPPED), _sealed(_WRAPPED, self._key, self._own_key()))
+            self._write(_WRAPPED, self._key, self._own_key())
 
     def names(self) -> list[str]:
         return [file.name for file in self._directory.iterdir() if file.name != _WRAPPED and not file.suffix]
@@ -59,10 +59,15 @@ class Vault:
 
     def write(self, name: str, content: bytes) -> None:
         """Raises: OSError."""
-        _write(self._path(name), _sealed(name, zlib.compress(content), self._key))
+        self._write(name, zlib.compress(content), self._key)
 
     def remove(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
+
+    def _write(self, name: str, content: bytes, key: bytes) -> None:
+        nonce = os.urandom(aead.NONCE_BYTES)
+        sealed = nonce + aead.seal(key, nonce, content, name.encode())
+        wholefile.write(self._path(name), sealed, durable=True)
 
     def _path(self, name: str) -> Path:
         return self._directory / name
@@ -73,23 +78,9 @@ class Vault:
         return hmac.digest(extracted, _PURPOSE + b"\x01", "sha256")
 
 
-def _sealed(name: str, content: bytes, key: bytes) -> bytes:
-    nonce = os.urandom(aead.NONCE_BYTES)
-    return nonce + aead.seal(key, nonce, content, name.encode())
-
-
 def _opened(path: Path, key: bytes) -> bytes | None:
     try:
         sealed = path.read_bytes()
         return aead.open_(key, sealed[: aead.NONCE_BYTES], sealed[aead.NONCE_BYTES :], path.name.encode())
     except (OSError, aead.Altered):
         return None
-
-
-def _write(path: Path, content: bytes) -> None:
-    fresh = path.with_suffix(".new")
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.rename(path)

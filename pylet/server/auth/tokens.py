@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from pylet.aio.certificate import Pair
 from pylet.api import base64url
 from pylet.api.object import Key, Object, uid_of
-from pylet.server.pki import Pair
 
 _REMEMBERED = 4096
 _LEEWAY_SECONDS = 60  # clocks differ

@@ -16,11 +16,11 @@ from typing import Any
 
 import orjson
 
+from pylet.aio import wholefile
 from pylet.api.errors import BadRequest
 from pylet.api.object import Object
 from pylet.server.encryption.configuration import API_VERSION, KIND, BadConfiguration, read
 from pylet.server.encryption.store import EncryptedStore
-from pylet.server.pki import write_private
 
 _IDENTITY: Object = {"identity": {}}
 _RESOURCES = ["secrets"]
@@ -77,7 +77,7 @@ class OwnKeys:
         return found
 
     def _write(self, providers: list[Object]) -> None:
-        write_private(self._file, orjson.dumps(_document(providers), option=orjson.OPT_INDENT_2))
+        wholefile.write(self._file, orjson.dumps(_document(providers), option=orjson.OPT_INDENT_2), durable=True)
 
 
 def _document(providers: list[Object]) -> Object:

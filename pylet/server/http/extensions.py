@@ -19,6 +19,7 @@ from urllib.parse import quote
 import orjson
 from aiohttp import web
 
+from pylet.aio.certificate import Pair
 from pylet.aio.clock import Clock
 from pylet.api import timestamps
 from pylet.api.errors import ApiError, NotFound, ServiceUnavailable
@@ -32,7 +33,6 @@ from pylet.client.view import Entry, Table
 from pylet.server.http.answer import Answer, Streamed
 from pylet.server.http.forwarding import Forwarder, Target
 from pylet.server.http.own_metrics import OwnMetrics
-from pylet.server.pki import Pair
 from pylet.server.registry import User
 from pylet.server.services import Services, Unresolved
 

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from pylet.aio.splice import splice
 from pylet.api.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, ServiceUnavailable
+from pylet.api.ip import in_url
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
@@ -57,7 +58,7 @@ class KubeletProxy:
         """What the node's kubelet answers this server itself. Raises: ApiError."""
         host, port = self._tunnels.kubelet(node)
         try:
-            async with self._opened().get(f"https://{_in_url(host)}:{port}/{path}") as found:
+            async with self._opened().get(f"https://{in_url(host)}:{port}/{path}") as found:
                 body = await found.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as failed:
             raise _unreachable(node, path, failed) from failed
@@ -102,7 +103,7 @@ class KubeletProxy:
     async def _copied(self, http: web.BaseRequest, node: str, path: str, query: Mapping[str, str]) -> Answer | Streamed:
         host, port = self._tunnels.kubelet(node)
         try:
-            async with self._opened().get(f"https://{_in_url(host)}:{port}/{path}", params=query) as found:
+            async with self._opened().get(f"https://{in_url(host)}:{port}/{path}", params=query) as found:
                 if found.status >= 400:
                     raise _refusal(found.status, (await found.read()).decode(errors="replace"))
                 stream = _opened(http, found.headers.get("Content-Type", TEXT))
@@ -122,7 +123,7 @@ class KubeletProxy:
         if near is None:
             raise ConnectionResetError
         host, port = self._tunnels.kubelet(node)
-        lines = [f"{http.method} /{path}?{urlencode(query)} HTTP/1.1", f"Host: {_in_url(host)}:{port}"]
+        lines = [f"{http.method} /{path}?{urlencode(query)} HTTP/1.1", f"Host: {in_url(host)}:{port}"]
         lines += [f"{name}: {value}" for name, value in http.headers.items() if _is_passed(name.lower())]
         head = "\r\n".join(lines) + "\r\n\r\n"
         try:
@@ -195,10 +196,6 @@ def _stream_query(query: Query) -> list[tuple[str, str]]:
 
 def _is_passed(header: str) -> bool:
     return header in _PASSED or header.startswith("sec-websocket-")
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _refusal(code: int, text: str) -> ApiError:

@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from pylet.api.errors import BadRequest, NotFound, ServiceUnavailable
+from pylet.api.ip import in_url
 from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
@@ -25,7 +26,7 @@ from pylet.server.http.forwarding import Forwarder, Target
 from pylet.server.http.links import Links
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.tunnels import Tunnels
-from pylet.server.services import Services, in_url
+from pylet.server.services import Services
 
 
 class Proxies:

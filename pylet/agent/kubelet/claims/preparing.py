@@ -18,7 +18,7 @@ from pylet.agent.kubelet.claims.messages import PrepareAnswer, Request, Unprepar
 from pylet.agent.kubelet.claims.registration import Driver, Drivers
 from pylet.agent.kubelet.provided import CannotProvide
 from pylet.agent.kubelet.spec import app_containers
-from pylet.agent.kubelet.written import write
+from pylet.aio import wholefile
 from pylet.api.errors import ApiError
 from pylet.api.kinds.resourceclaim import KIND as CLAIM
 from pylet.api.object import Key, Object, controller_of, dig, uid_of
@@ -196,7 +196,7 @@ class Claims:
     def _write(self) -> None:
         """Raises: CannotProvide."""
         try:
-            write(self._file, ledger.to_text(self.held.values()))
+            wholefile.write(self._file, ledger.to_text(self.held.values()).encode())
         except OSError as failed:
             raise CannotProvide(f"checkpoint ResourceClaim cache: {failed}") from failed
 

@@ -21,7 +21,7 @@ from pylet.agent.kubelet.devices.selection import complete, select
 from pylet.agent.kubelet.placement.hints import Hints
 from pylet.agent.kubelet.provided import CannotProvide, Extras
 from pylet.agent.kubelet.spec import init_containers, is_sidecar
-from pylet.agent.kubelet.written import write
+from pylet.aio import wholefile
 from pylet.aio.clock import Clock
 from pylet.api import podresources
 from pylet.api.object import Object, dig, uid_of
@@ -212,7 +212,7 @@ class Devices:
         if text == self._written:
             return
         try:
-            write(self._file, text)
+            wholefile.write(self._file, text.encode())
             self._written = text
         except OSError as failed:
             log.warning("%s: %s", self._file, failed)

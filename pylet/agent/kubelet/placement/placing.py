@@ -19,7 +19,7 @@ from pylet.agent.kubelet.placement.layout import Inconsistent, Layout, format_cp
 from pylet.agent.kubelet.placement.memory import MemoryPool, allocatable
 from pylet.agent.kubelet.placement.settings import Settings
 from pylet.agent.kubelet.provided import CannotProvide
-from pylet.agent.kubelet.written import write
+from pylet.aio import wholefile
 from pylet.api.quantity import NANOS
 
 __all__ = ["Inconsistent", "Placement"]
@@ -55,7 +55,7 @@ class Placement:
         texts = {file: state.text_of(data()) for file, data in self._data.items()}
         changed = {file: text for file, text in texts.items() if self._written.get(file) != text}
         for file, text in changed.items():
-            write(file, text)
+            wholefile.write(file, text.encode())
             self._written[file] = text
         return bool(changed)
 

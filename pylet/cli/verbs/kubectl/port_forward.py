@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from pylet.api.ip import in_url
 from pylet.api.object import Object, dig
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import pods
@@ -138,8 +139,7 @@ def _run(session: Session, args: tuple[str, ...], address: tuple[str, ...], pod_
     for local, port in pairs:
         for listener in _listen(_addresses(address), local):
             host, bound = listener.getsockname()[:2]
-            shown = f"[{host}]" if ":" in host else host
-            print(f"Forwarding from {shown}:{bound} -> {port}", flush=True)
+            print(f"Forwarding from {in_url(host)}:{bound} -> {port}", flush=True)
             serving.append((listener, _Forward(session, pod, port)))
     for listener, forward in serving:
         threading.Thread(target=forward.serve, args=(listener,), daemon=True).start()
