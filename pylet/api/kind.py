@@ -158,6 +158,7 @@ class Kind:
     and metadata.namespace, each with how to read it ("" when absent); those of a kind that is stored as another are the
     other's readers under its own names. `subresources` name those it has beside itself.
     `cells` gives one value for each of `columns`, from the object and the time; a kind without them shows Name and Age.
+    `row_order` is what a Table sorts its rows by, if not by namespace and name.
     `stored_as` points to another Kind when this is only another version or group of the same storage; `to_stored` and
     `from_stored` then turn this kind's objects into that one's and back (new objects, never in place); its `strategy`,
     if it has one, judges what is written through it, in the stored form.
@@ -179,6 +180,7 @@ class Kind:
     strategy: Strategy = field(default_factory=Strategy)
     columns: tuple[Column, ...] = ()
     cells: Callable[[Object, datetime], list[Any]] | None = None
+    row_order: Callable[[Object], Any] | None = None
     fields: Mapping[str, Callable[[Object], str]] = field(default_factory=dict)
     stored_as: Kind | None = None
     to_stored: Callable[[Object], Object] = _same

@@ -214,4 +214,5 @@ KIND = Kind(
         Column("MissingPL", description="Whether its priority level is missing or broken."),
     ),
     cells=_cells,
+    row_order=lambda schema: (schema["spec"].get("matchingPrecedence", 0), schema["metadata"]["name"]),
 )

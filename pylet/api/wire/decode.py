@@ -25,6 +25,7 @@ PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 _MOST_STRICT_ERRORS = 100
 _MOST_VALUES = 100_000  # `{}` is 3 bytes of a list, and 2 KB as a container that was defaulted, judged and refused
+_OLD_EVICTION = ("Eviction", "policy/v1beta1")  # says the same in a version that bodies may still have
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 
 
@@ -93,6 +94,8 @@ def of_kind(
         _check_type_meta(kind, obj, raw)
     named = obj["kind"] = obj.get("kind") or kind.name
     version = obj["apiVersion"] = obj.get("apiVersion") or kind.api_version
+    if (named, version) == _OLD_EVICTION and kind.name == named:
+        version = obj["apiVersion"] = kind.api_version
     if (named, version) != (kind.name, kind.api_version):
         raise BadRequest(_wrong_kind(kind, named, version))
     if content_type == PROTOBUF_TYPE:

@@ -6,12 +6,14 @@ Sources: pkg/registry/{authorization,authentication}/*/rest.go.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime
 
 from pylet.api.errors import BadRequest, Cause, Invalid
 from pylet.api.kind import Kind
 from pylet.api.kinds.clusterrole import KIND as CLUSTER_ROLE
 from pylet.api.kinds.role import KIND as ROLE
 from pylet.api.object import Object
+from pylet.api.timestamps import format_time
 from pylet.server.auth import access_reviews
 from pylet.server.auth.authenticate import Authenticator, user_info
 from pylet.server.auth.authorize import Authorizer
@@ -21,10 +23,17 @@ from pylet.server.registry import Registry, User
 
 
 class Reviews:
-    def __init__(self, registry: Registry, authenticator: Authenticator, authorizer: Authorizer) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._registry = registry
+        self._now = now
         self._answers: dict[str, Callable[[Kind, Object, User, str], Awaitable[Object]]] = {
             "SelfSubjectAccessReview": self._self_access,
             "SubjectAccessReview": self._access,
@@ -37,7 +46,8 @@ class Reviews:
     async def answer(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
         """The review with its status. Raises: BadRequest, Invalid."""
         review.pop("status", None)
-        review.setdefault("metadata", {})
+        head = {"kind": review.pop("kind"), "apiVersion": review.pop("apiVersion"), "metadata": {}}
+        review = {**head, **review}
         status = await self._answers[kind.name](kind, review, user, namespace)
         return {**review, "status": status}
 
@@ -68,7 +78,7 @@ class Reviews:
         where = (review.get("spec") or {}).get("namespace")
         if not where:
             raise BadRequest("no namespace on request")
-        review["spec"] = {}
+        review["spec"], review["metadata"] = {}, {}
         resource_rules: list[Object] = []
         path_rules: list[Object] = []
         for role in self._authorizer.policy.roles_of(user, where):
@@ -83,6 +93,7 @@ class Reviews:
         return status
 
     async def _self(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
+        review["metadata"] = {"creationTimestamp": format_time(self._now())}
         return {"userInfo": user_info(user)}
 
     async def _token(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:

@@ -73,6 +73,8 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
         case Shape.TABLE:
             head = table.table(kind, (), meta, now, api_version=_meta_version(media))
             del head["rows"]
+            if (order := kind.row_order) is not None:
+                page = page._replace(entries=sorted(page.entries, key=lambda entry: order(entry.object)))
             if is_stored:
                 return Listed(_joined(head, "rows", parts.rows(kind, page.entries, now, include)))
             rows = (table.row(kind, obj(kind, entry), now, include=include) for entry in page.entries)

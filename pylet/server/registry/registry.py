@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from pylet.api import kinds
-from pylet.api.errors import ApiError, Conflict, Forbidden, MethodNotAllowed, NotFound
+from pylet.api.errors import Conflict, Forbidden, MethodNotAllowed, NotFound
 from pylet.api.kind import Kind
 from pylet.api.kinds.componentstatus import KIND as COMPONENT_STATUS
 from pylet.api.kinds.componentstatus import all_healthy
@@ -46,7 +46,7 @@ from pylet.server.registry.scale import scale_of, scaled
 from pylet.server.registry.selection import selection_of
 from pylet.server.registry.served import Served
 from pylet.server.registry.state import State
-from pylet.server.registry.writing import Allocate, Through, Writer, private_copy, success
+from pylet.server.registry.writing import Allocate, Through, Writer, other_uid, private_copy, success
 from pylet.store.interface import Store
 
 _EVICTION_ATTEMPTS = 20
@@ -315,7 +315,7 @@ class Registry:
         def bound(entry: Entry) -> Object:
             uid = binding["metadata"].get("uid")
             if uid and uid != entry.uid:
-                raise _other_uid(request, uid, entry)
+                raise other_uid(request.kind, request.key, uid, entry.uid)
             return pods.set_condition(pods.bound(private_copy(entry), binding), scheduled, now)
 
         await self._writer.put(request, bound)
@@ -387,8 +387,3 @@ def _finalized(entry: Entry, namespace: Object) -> Object:
 def _status() -> Written:
     made = orjson.dumps(orjson.loads(success()) | {"code": 201})
     return Written(Entry(Key("", ""), 0, made, "", {}, (), ()), created=True)
-
-
-def _other_uid(request: Request, uid: str, entry: Entry) -> ApiError:
-    why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {entry.uid}"
-    return Conflict(request.kind.group, request.kind.plural, request.key.name, why)

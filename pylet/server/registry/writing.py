@@ -168,6 +168,8 @@ class Writer:
                     raise NotFound(request.kind.group, request.kind.plural, key.name)
                 obj = create()
                 metadata.check_name(kind, obj["metadata"], key)
+                if uid := obj["metadata"].get("uid"):
+                    raise other_uid(request.kind, key, uid, "")
                 obj["metadata"].pop("resourceVersion", None)
                 return await self.create(request, obj)
             try:
@@ -284,8 +286,7 @@ class Writer:
     def _check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool, is_needed: bool) -> None:
         uid = meta.get("uid")
         if uid and uid != entry.uid and not is_patch:  # a patched uid is an immutable field that changed
-            why_uid = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {entry.uid}"
-            raise Conflict(kind.group, kind.plural, entry.key.name, why_uid)
+            raise other_uid(kind, entry.key, uid, entry.uid)
         given = meta.pop("resourceVersion", "")
         if not given or given == "0":
             if is_needed and customs.needs_version(kind):
@@ -419,6 +420,11 @@ def _is_same(obj: Object, old: Object) -> bool:
     if obj != old:
         return False
     return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS) == orjson.dumps(old, option=orjson.OPT_SORT_KEYS)
+
+
+def other_uid(kind: Kind, key: Key, asked: str, found: str) -> Conflict:
+    why = f"Precondition failed: UID in precondition: {asked}, UID in object meta: {found}"
+    return Conflict(kind.group, kind.plural, key.name, why)
 
 
 def _not_written(failed: store.WriteFailed) -> ApiError:

@@ -100,6 +100,7 @@ async def test_impersonation_needs_its_own_right(cluster: Any) -> None:
     me = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
     as_other = await cluster.ask("POST", me, {}, Impersonate_User="jane", Impersonate_Group="dev")
     assert as_other.json["status"]["userInfo"] == {"username": "jane", "groups": ["dev", "system:authenticated"]}
+    assert list(as_other.json["metadata"]) == ["creationTimestamp"]
     token = await account_token(cluster)
     refused = await cluster.ask("POST", me, {}, token=token, Impersonate_User="jane")
     assert refused.status == 403

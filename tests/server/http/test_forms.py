@@ -96,6 +96,16 @@ async def test_a_table_of_an_unknown_inclusion_is_refused(cluster: Any) -> None:
     assert answer.json["message"].endswith("must be 'Metadata', 'Object', 'None', or empty")
 
 
+async def test_flow_schemas_stand_in_the_order_they_are_tried_in(cluster: Any) -> None:
+    path, accept = "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", "application/json;as=Table;v=v1;g=meta.k8s.io"
+    for name, precedence in (("a", 9), ("b", 7), ("c", 9)):
+        spec = {"matchingPrecedence": precedence, "priorityLevelConfiguration": {"name": "exempt"}}
+        assert (await cluster.ask("POST", path, {"metadata": {"name": name}, "spec": spec})).status == 201
+    rows = (await cluster.ask("GET", path, Accept=accept)).json["rows"]
+    assert [row["cells"][0] for row in rows if len(row["cells"][0]) == 1] == ["b", "a", "c"]
+    assert [row["cells"][2] for row in rows] == sorted(row["cells"][2] for row in rows)
+
+
 async def test_what_is_only_created_has_no_table(cluster: Any) -> None:
     review = {"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}
     path, table = (

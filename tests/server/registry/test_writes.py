@@ -246,6 +246,9 @@ async def test_a_put_can_create_some_kinds_under_its_own_name_only(api: Api) -> 
     request = api.request("update", ENDPOINTS, "a", "f")
     status = await refused(api.registry.update(request, endpoints))
     assert status["message"] == "the name of the object (e) does not match the name on the URL (f)"
+    endpoints["metadata"]["uid"] = "lost"
+    status = await refused(api.update(endpoints))
+    assert status["message"].endswith("Precondition failed: UID in precondition: lost, UID in object meta: ")
 
 
 @pytest.mark.parametrize(
