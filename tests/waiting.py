@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def until(holds: Callable[[], Any], *, seconds: float = 10) -> None:
+async def until(holds: Callable[[], Any], *, seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
-def until_it_holds(what: str, holds: Callable[[], Any], *, seconds: float = 30) -> None:
+def until_it_holds(what: str, holds: Callable[[], Any], *, seconds: float = 90) -> None:
     """The same without an event loop; `what` is said of when it does not come."""
     deadline = time.monotonic() + seconds
     while not holds():

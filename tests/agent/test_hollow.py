@@ -19,7 +19,7 @@ from pylet.client.interface import Client
 from pylet.server.registry import LOOPBACK
 from tests.server.conftest import Running, config, running_server
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 NODES = ("hollow-0", "hollow-1")
 
 

@@ -61,7 +61,7 @@ def test_what_either_side_says_first_arrives_and_all_ends_when_both_have_ended(f
         far.close()
 
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(asyncio.wait_for(main(), 10))
+        runner.run(asyncio.wait_for(main(), 60))
 
 
 async def _send(writer: asyncio.StreamWriter, data: bytes) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pylet.aio.multiplex import MOST_STREAMS, WINDOW
 from pylet.aio.tunnel import Tunnel
+from tests.waiting import until
 
 
 @dataclass
@@ -43,14 +44,14 @@ async def ends(*, silence_seconds: float = 60) -> AsyncIterator[Ends]:
 
 async def stream(both: Ends) -> tuple[socket.socket, socket.socket]:
     near = both.near.open(b"there")
-    far, to = await asyncio.wait_for(both.accepted.get(), 5)
+    far, to = await asyncio.wait_for(both.accepted.get(), 60)
     assert to == b"there"
     return near, far
 
 
 async def read_all(end: socket.socket) -> bytes:
     loop, found = asyncio.get_running_loop(), bytearray()
-    while data := await asyncio.wait_for(loop.sock_recv(end, 1 << 16), 5):
+    while data := await asyncio.wait_for(loop.sock_recv(end, 1 << 16), 60):
         found += data
     return bytes(found)
 
@@ -81,7 +82,7 @@ async def test_a_stream_nobody_reads_stalls_no_other_and_holds_a_window() -> Non
         one, two = await stream(both)
         for _ in range(100):
             await loop.sock_sendall(one, b"ping")
-            assert await asyncio.wait_for(loop.sock_recv(two, 10), 5) == b"ping"
+            assert await asyncio.wait_for(loop.sock_recv(two, 10), 60) == b"ping"
         assert not flood.done()
         assert both.far.held <= WINDOW
         flood.cancel()
@@ -110,7 +111,7 @@ async def test_who_stops_reading_resets_the_stream_for_the_writer() -> None:
         one, two = await stream(both)
         two.close()
         with pytest.raises(OSError, match="pipe"):
-            await asyncio.wait_for(loop.sock_sendall(one, bytes(4 << 20)), 5)
+            await asyncio.wait_for(loop.sock_sendall(one, bytes(4 << 20)), 60)
         one.close()
 
 
@@ -124,16 +125,24 @@ async def test_there_is_a_most_of_streams() -> None:
 
 
 async def test_silence_is_asked_and_then_ended() -> None:
-    async with ends(silence_seconds=0.02) as both:
-        await asyncio.sleep(0.2)
-        assert both.lost == []  # the far side answers
+    async with ends() as both:
+        near = both.near
+        for _ in range(2):  # as its timer does: the second time it asks
+            near._listen()
+        await until(lambda: near._has_heard)  # the far side answers
         both.far.data_received = lambda data: None  # type: ignore[method-assign]
-        await asyncio.sleep(0.2)
-        assert both.lost == ["nothing is heard any more"]
+        for _ in range(3):
+            near._listen()
+        await until(lambda: both.lost == ["nothing is heard any more"])
+
+
+async def test_its_own_timer_ends_a_silent_connection() -> None:
+    async with ends(silence_seconds=0.02) as both:
+        both.far.data_received = lambda data: None  # type: ignore[method-assign]
+        await until(lambda: both.lost == ["nothing is heard any more"])
 
 
 async def test_noise_ends_the_connection() -> None:
     async with ends() as both:
         both.near.data_received(b"HTTP/1.1 200 OK\r\n\r\n")
-        await asyncio.sleep(0.01)
-        assert len(both.lost) == 1
+        await until(lambda: len(both.lost) == 1)

@@ -49,7 +49,7 @@ async def start(runtime: Runtime, sandbox: str, config: m.SandboxConfig, *comman
 
 
 async def wait_until_exited(runtime: Runtime, container: str) -> m.ContainerStatus:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (status := await runtime.container_status(container)).state != m.ContainerState.EXITED:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return status
@@ -128,7 +128,7 @@ async def test_an_exit_is_told_and_kept(
     events = runtime.events()
     assert (await anext(events)).type == cri.EventType.RESYNC
     container = await start(runtime, sandbox, config, *command)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (event := await anext(events)).id != container:
             pass
     assert event.type == cri.EventType.EXITED

@@ -72,7 +72,7 @@ async def test_a_stop_ends_watches_and_leaves_nothing_listening(make_config: Mak
         client = session(running.pki, certificate=True)
         watch = await client.get(f"{running.url}/api/v1/namespaces?watch=1")
         assert await watch.content.readline()
-    async with client, asyncio.timeout(5):
+    async with client, asyncio.timeout(60):
         await watch.read()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", running.port)

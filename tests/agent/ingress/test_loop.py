@@ -184,7 +184,7 @@ async def served(directory: Path, **of_class: str) -> AsyncIterator[tuple[World,
 
 async def _curl(lab: Lab, *options: str) -> str:
     assert lab.client is not None
-    return await asyncio.to_thread(lab.client.run, "curl", "-s", "-m", "5", *options)
+    return await asyncio.to_thread(lab.client.run, "curl", "-s", "-m", "20", *options)
 
 
 @needs_haproxy
@@ -260,8 +260,9 @@ async def test_a_gateways_port_that_is_taken_is_told_and_the_rest_is_served(tmp_
             world.put(NODE, {"metadata": {"name": "here", "annotations": {"pylet.io/gateway": "true"}}})
             await until(lambda: "PortUnavailable" in dict(world.events))
             await until(lambda: (tmp_path / "i/8082.hosts.map").exists())
-            await asyncio.sleep(0.2)
             for port in (80, 8082):
-                assert "X-Forwarded-For" in await _curl(lab, f"http://{lab.nodes[0].ip}:{port}/")
+                assert "X-Forwarded-For" in await _curl(
+                    lab, "--retry", "4", "--retry-all-errors", f"http://{lab.nodes[0].ip}:{port}/"
+                )
         world.add_ingress()
         await until(lambda: "bind 0.0.0.0:8081" in (tmp_path / "i/haproxy.cfg").read_text())

@@ -48,7 +48,7 @@ async def test_following_goes_on_in_the_new_file(tmp_path: Path) -> None:
         async for piece in read(path, LogOptions(follow=True), is_running):
             pieces.put_nowait(piece)
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(follow())
         assert await pieces.get() == b"one\n"
         aside(path, NOW)

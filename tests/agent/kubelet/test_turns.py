@@ -37,6 +37,6 @@ async def test_turns_are_bounded_and_come_back_whoever_gives_up() -> None:
     for gone in tasks[1:4]:  # one that has its turn, two that wait
         gone.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await asyncio.gather(*(take() for _ in range(4)))
     assert most == 2

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -115,10 +114,14 @@ def test_with_the_local_policy_a_node_with_endpoints_answers(world: tuple[Lab, A
     for address in ADDRESSES:
         until_it_holds(f"{address} is answered for", lambda a=address: _seen(lab, a, ask=True) == _mac(lab.nodes[1]))
     api.put(_ready(api.nodes["n1"], "False"))
-    assert lab.client is not None
-    lab.client.run("ip", "neigh", "flush", "dev", "eth0")
-    time.sleep(0.2)
-    assert _seen(lab, ADDRESSES[0], ask=True) == ""
+    client = lab.client
+    assert client is not None
+
+    def is_silent() -> bool:
+        client.run("ip", "neigh", "flush", "dev", "eth0")
+        return _seen(lab, ADDRESSES[0], ask=True) == ""
+
+    until_it_holds("nobody answers", is_silent)
 
 
 def _arp(kind: int, sender: str, target: str) -> bytes:

@@ -67,7 +67,7 @@ async def running() -> AsyncIterator[World]:
         with world.node.entered():
             task = asyncio.create_task(world.policies.run())
             try:
-                await asyncio.wait_for(world.policies.written.wait(), 10)
+                await asyncio.wait_for(world.policies.written.wait(), 60)
                 yield world
             finally:
                 task.cancel()
@@ -99,6 +99,7 @@ async def test_pods_come_change_and_go() -> None:
 async def test_a_pod_is_isolated_before_the_api_knows_its_address() -> None:
     async with running() as world:
         await world.policies.isolate(pod("early", ""), ("10.42.1.9",))  # nothing to wait for
+        assert not world.policies._keeper.dirty  # nor to remember of each pod there ever was
         world.put(NETWORK_POLICY, policy(ingress=[{"from": [{"podSelector": named("subject")}]}]))
         world.put(POD, pod("subject", "10.42.1.2"))
         await until(lambda: "10.42.1.2" in world.set("ingress4"))
@@ -124,7 +125,7 @@ async def test_a_pod_waits_for_the_first_rules() -> None:
             waiting = asyncio.create_task(world.policies.isolate(pod("a", ""), ("10.42.1.2",)))
             await asyncio.sleep(0)
             task = asyncio.create_task(world.policies.run())
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, 60)
             assert "10.42.1.2" in world.set("ingress4")
             task.cancel()
             await asyncio.wait([task])

@@ -67,7 +67,7 @@ async def running(world: World) -> AsyncIterator[Proxy]:
         proxy = Proxy(sources, SystemClock(), here=Here("here", addresses=("10.77.0.11",)), layout=Layout())
         task = asyncio.create_task(proxy.run())
         try:
-            await asyncio.wait_for(proxy.written.wait(), 10)
+            await asyncio.wait_for(proxy.written.wait(), 60)
             yield proxy
         finally:
             task.cancel()

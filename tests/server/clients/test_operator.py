@@ -41,7 +41,7 @@ def definition(*more: str) -> dict[str, Any]:
 async def eventually(what: str, look: Callable[[], Awaitable[Any]]) -> Any:
     """The first true answer. Raises: TimeoutError."""
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (found := await look()):  # noqa: ASYNC110 the server is the one to wait for
                 await asyncio.sleep(0.05)
             return found
@@ -58,11 +58,12 @@ async def operator(cluster: Any, kubeconfig: Path, tmp_path: Path) -> AsyncItera
     command = [sys.executable, "-m", "kopf", "run", "--standalone", "--namespace", "default", str(PROGRAM)]
     log = (tmp_path / "operator.log").open("w")
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=log, stderr=log)
-    hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/hooks.widgets.test"
+    hooks = "/apis/admissionregistration.k8s.io/v1/{}webhookconfigurations/hooks.widgets.test"
 
     async def is_registered() -> bool:
         assert process.returncode is None, (tmp_path / "operator.log").read_text()
-        return bool((await cluster.ask("GET", hooks)).json.get("webhooks"))
+        found = [await cluster.ask("GET", hooks.format(what)) for what in ("mutating", "validating")]
+        return all(each.json.get("webhooks") for each in found)
 
     try:
         await eventually("its webhooks are registered", is_registered)

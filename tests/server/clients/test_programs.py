@@ -38,7 +38,7 @@ async def told(*command: str, stdin: str = "", **environment: str) -> str:
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, **environment},
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         output, _ = await process.communicate(stdin.encode())
     assert process.returncode == 0, output.decode()
     return output.decode()
@@ -70,4 +70,4 @@ async def test_kubectl(kubeconfig: Path, kubectl: str) -> None:
     assert await run("auth", "can-i", "create", "pods") == "yes\n"
     assert "Image:" in await run("-n", "story", "describe", "deploy", "d")
     assert await run("-n", "story", "get", "cm", "c", "-o", "jsonpath={.data.a}") == "2"
-    await run("delete", "namespace", "story", "--timeout=30s")
+    await run("delete", "namespace", "story", "--timeout=60s")

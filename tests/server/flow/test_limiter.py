@@ -62,7 +62,7 @@ def test_the_first_schema_that_matches(asked: Attributes, schema: str | None) ->
 
 async def seats(limiter: Limiter, user: User, count: int, namespace: str = "a") -> list[Seat]:
     asked = Attributes(user, "get", **PODS, namespace=namespace)
-    return [await asyncio.wait_for(limiter.enter(asked), 1) for _ in range(count)]
+    return [await asyncio.wait_for(limiter.enter(asked), 60) for _ in range(count)]
 
 
 async def settle() -> None:

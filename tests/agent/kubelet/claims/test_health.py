@@ -85,7 +85,7 @@ async def test_a_driver_without_the_service_is_asked_once() -> None:
         yield
 
     socket: Any = SimpleNamespace(stream=stream)
-    await asyncio.wait_for(Health(SystemClock()).follow(DRIVER, socket), 5)
+    await asyncio.wait_for(Health(SystemClock()).follow(DRIVER, socket), 60)
 
 
 @pytest.mark.parametrize(

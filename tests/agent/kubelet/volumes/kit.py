@@ -125,7 +125,7 @@ def pod(*volumes: Object, uid: str = "u1", name: str = "web", devices: tuple[str
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

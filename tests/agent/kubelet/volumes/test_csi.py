@@ -272,7 +272,7 @@ async def test_a_volume_waits_for_its_attachment_without_a_word(root: Path) -> N
         name = attachment_name("vol-1", driver.name, "n1")
         status = {"attached": True, "attachmentMetadata": {"device": "sdx"}}
         node.api.put(VOLUME_ATTACHMENT, {"metadata": {"name": name}, "status": status})
-        await asyncio.sleep(0.5)
+        await until(lambda: SystemClock().now() >= waits.value.again_at)
         await node.volumes.mount(pod(CLAIMED))
         assert driver.asked("NodePublishVolume")[0].publish_context == {"device": "sdx"}
         await node.volumes.unmount("u1")

@@ -110,7 +110,7 @@ async def test_custom_resources_are_seen_in_the_version_a_rule_names(cluster: Cl
     body = hook.configuration("ValidatingWebhookConfiguration", named)
     await cluster.ask("POST", f"{GROUP}/validatingwebhookconfigurations", body)
     thing = {"apiVersion": "hooks.test/v1", "kind": "Thing", "metadata": {"name": "t"}}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await cluster.ask("POST", "/apis/hooks.test/v1/things", thing)).status != 201:
             pass  # the definition's controller names it soon
     request = hook.asked[0]

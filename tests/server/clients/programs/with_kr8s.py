@@ -27,7 +27,7 @@ definition = CustomResourceDefinition(
     api=api,
 )
 definition.create()
-definition.wait("condition=Established", timeout=10)
+definition.wait("condition=Established", timeout=60)
 Gadget = new_class(kind="Gadget", version="story.test/v1", namespaced=True)
 Gadget({"metadata": {"name": "g", "namespace": "story"}, "spec": {"x": 1}}, api=api).create()
 (gadget,) = api.get(Gadget, namespace="story")

@@ -15,7 +15,7 @@ rest = core.list_namespaced_config_map("story", label_selector="of=story", _cont
 assert (len(page.items), len(rest.items), page.metadata.remaining_item_count) == (2, 3, None), page.metadata
 seen = []
 for event in watch.Watch().stream(
-    core.list_namespaced_config_map, "story", label_selector="of=story", timeout_seconds=5
+    core.list_namespaced_config_map, "story", label_selector="of=story", timeout_seconds=60
 ):
     seen.append((event["type"], event["object"].metadata.name))
     if len(seen) == 5:

@@ -12,16 +12,17 @@ async def main() -> None:
         core = client.CoreV1Api(api)
         await core.create_namespace({"metadata": {"name": "story"}})
         seen: list[str] = []
+        since = (await core.list_namespaced_secret("story")).metadata.resource_version
 
         async def look() -> None:
-            async with watch.Watch().stream(core.list_namespaced_secret, "story", timeout_seconds=10) as stream:
+            following = {"resource_version": since, "timeout_seconds": 60}
+            async with watch.Watch().stream(core.list_namespaced_secret, "story", **following) as stream:
                 async for event in stream:
                     seen.append(f"{event['type']} {event['object'].metadata.name}")
                     if len(seen) == 3:
                         return
 
         looking = asyncio.create_task(look())
-        await asyncio.sleep(0.2)
         made = await core.create_namespaced_secret("story", {"metadata": {"name": "s"}, "stringData": {"k": "v"}})
         assert made.data == {"k": "dg=="}, made.data
         await core.patch_namespaced_secret("s", "story", {"metadata": {"labels": {"x": "y"}}})
