@@ -95,6 +95,8 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             longest_back_off=kubelet.longest_back_off,
             unsafe_sysctls=kubelet.unsafe_sysctls,
             seccomp_default=kubelet.seccomp_default,
+            ids_per_pod=kubelet.ids_per_pod,
+            max_pods=kubelet.max_pods,
         )
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
         manifests = kubelet.static_pod_path or _MANIFESTS

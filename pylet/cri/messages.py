@@ -82,6 +82,25 @@ class PortMapping:
 
 
 @message
+class IDMapping:
+    host_id: int = at(1, 0)
+    container_id: int = at(2, 0)
+    length: int = at(3, 0)
+
+
+@message
+class UserNamespace:
+    """POD has users of its own, NODE the machine's."""
+
+    mode: NamespaceMode = at(1, NamespaceMode.POD)
+    uids: tuple[IDMapping, ...] = at(2, ())
+    gids: tuple[IDMapping, ...] = at(3, ())
+
+
+HOST_USERS = UserNamespace(NamespaceMode.NODE)
+
+
+@message
 class NamespaceOption:
     """CRI's zero is POD: leaving `pid` unset would share one PID namespace among all containers of a pod."""
 
@@ -89,6 +108,7 @@ class NamespaceOption:
     pid: NamespaceMode = at(2, NamespaceMode.CONTAINER)
     ipc: NamespaceMode = at(3, NamespaceMode.POD)
     target_id: str = at(4, "")
+    users: UserNamespace = at(5, HOST_USERS)
 
 
 @message
@@ -219,6 +239,8 @@ class Mount:
     readonly: bool = at(3, False)
     selinux_relabel: bool = at(4, False)
     propagation: MountPropagation = at(5, MountPropagation.PRIVATE)
+    uid_mappings: tuple[IDMapping, ...] = at(6, ())
+    gid_mappings: tuple[IDMapping, ...] = at(7, ())
     recursive_read_only: bool = at(8, False)
 
 

@@ -7,7 +7,7 @@ Source: upstream `pkg/kubelet/kuberuntime/{kuberuntime_sandbox,kuberuntime_conta
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from pylet.agent.kubelet.spec import all_containers, container_hash, is_host_net
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.api.object import Object, dig
 from pylet.cri.messages import (
+    HOST_USERS,
     ContainerConfig,
     ContainerMetadata,
     ImageSpec,
@@ -43,6 +44,7 @@ from pylet.cri.messages import (
     SandboxConfig,
     SandboxMetadata,
     SandboxSecurityContext,
+    UserNamespace,
 )
 
 
@@ -59,7 +61,7 @@ def cgroup_parent(pod: Object, settings: Settings) -> str:
 # ---- the sandbox
 
 
-def sandbox_config(pod: Object, settings: Settings, attempt: int) -> SandboxConfig:
+def sandbox_config(pod: Object, settings: Settings, attempt: int, users: UserNamespace = HOST_USERS) -> SandboxConfig:
     """Raises: NameTooLong."""
     meta, spec = pod["metadata"], pod["spec"]
     host = is_host_network(pod)
@@ -78,7 +80,7 @@ def sandbox_config(pod: Object, settings: Settings, attempt: int) -> SandboxConf
             cgroup_parent=cgroup_parent(pod, settings),
             sysctls={sysctl["name"]: sysctl["value"] for sysctl in context.get("sysctls") or ()},
             security_context=SandboxSecurityContext(
-                namespace_options=namespaces(pod),
+                namespace_options=namespaces(pod, users),
                 run_as_user=context.get("runAsUser"),
                 run_as_group=context.get("runAsGroup"),
                 supplemental_groups=groups(context),
@@ -112,7 +114,7 @@ class Surroundings:
     """What a container is made with beside its spec.
 
     `bindings` are what it sees of the pod's volumes, `files` go from host path to container path; `target_id` is the
-    container whose processes it sees.
+    container whose processes it sees, `users` are the pod's.
     """
 
     environment: Mapping[str, str]
@@ -123,6 +125,7 @@ class Surroundings:
     user: ImageUser
     target_id: str = ""
     extras: Extras = Extras()  # noqa: RUF009 - immutable
+    users: UserNamespace = HOST_USERS
 
 
 def container_config(pod: Object, container: Object, around: Surroundings, settings: Settings) -> ContainerConfig:
@@ -135,7 +138,7 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
         args=tuple(expand(word, values) for word in container.get("args") or ()),
         working_dir=container.get("workingDir", ""),
         envs=tuple(KeyValue(key, value.encode(errors="surrogateescape")) for key, value in values.items()),
-        mounts=(*around.extras.mounts, *around.bindings.mounts, *_file_mounts(around)),
+        mounts=tuple(_mounts(around)),
         devices=(*around.extras.devices, *around.bindings.devices),
         labels={**_pod_labels(pod), labels.CONTAINER_NAME: name},
         annotations={**around.extras.annotations, **_annotations(pod, container, around.restarts)},
@@ -145,7 +148,9 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
         tty=bool(container.get("tty")),
         linux=LinuxContainerConfig(
             _resources(pod, container, around.extras, settings),
-            container_security(pod, container, around.user, around.target_id, confined=settings.seccomp_default),
+            container_security(
+                pod, container, around.user, around.target_id, around.users, confined=settings.seccomp_default
+            ),
         ),
         cdi_devices=around.extras.cdi_devices,
     )
@@ -193,5 +198,9 @@ def _pod_labels(pod: Object) -> dict[str, str]:
     }
 
 
-def _file_mounts(around: Surroundings) -> list[Mount]:
-    return [Mount(container_path=inside, host_path=str(path)) for path, inside in around.files.items()]
+def _mounts(around: Surroundings) -> Iterator[Mount]:
+    """Whoever owns a file owns it inside, too: a pod's own users are the machine's where something is mounted."""
+    files = (Mount(container_path=inside, host_path=str(path)) for path, inside in around.files.items())
+    users = around.users
+    for mount in (*around.extras.mounts, *around.bindings.mounts, *files):
+        yield replace(mount, uid_mappings=users.uids, gid_mappings=users.gids) if users.uids else mount

@@ -114,6 +114,10 @@ SANDBOXES = Histogram("kubelet_run_podsandbox_duration_seconds", "Making a sandb
 SANDBOX_ERRORS = Counter("kubelet_run_podsandbox_errors_total", "Sandboxes not made.", ("runtime_handler",))
 STARTED_PODS = Counter("kubelet_started_pods_total", "Pods of which a sandbox was asked for.")
 STARTED_PODS_ERRORS = Counter("kubelet_started_pods_errors_total", "Pods whose sandbox could not be made.")
+STARTED_USERS = Counter("kubelet_started_user_namespaced_pods_total", "Those that have users of their own.")
+STARTED_USERS_ERRORS = Counter(
+    "kubelet_started_user_namespaced_pods_errors_total", "Pods with users of their own that could not be started."
+)
 STARTED = Counter("kubelet_started_containers_total", "Containers to be started.", ("container_type",))
 STARTED_ERRORS = Counter(
     "kubelet_started_containers_errors_total", "Containers not started.", ("container_type", "code")
@@ -159,9 +163,9 @@ REQUEST_SECONDS = Histogram("kubelet_http_requests_duration_seconds", "Requests 
 
 ALL: tuple[Counter | Histogram, ...] = (
     SYNCS, STARTS, TOTAL_STARTS, SLI_STARTS, STATUS_SYNCS, RELISTS, RELIST_INTERVALS, OPERATIONS,
-    OPERATION_ERRORS, OPERATION_SECONDS, SANDBOXES, SANDBOX_ERRORS, STARTED_PODS, STARTED_PODS_ERRORS, STARTED,
-    STARTED_ERRORS, TERMINATED, PULLS, IMAGES_REMOVED, EVICTIONS, PREEMPTIONS, REJECTIONS, ORPHANS, PLUGINS,
-    ALLOCATIONS, HOLDINGS, *(each for pair in HOLDINGS_OF.values() for each in pair),
+    OPERATION_ERRORS, OPERATION_SECONDS, SANDBOXES, SANDBOX_ERRORS, STARTED_PODS, STARTED_PODS_ERRORS, STARTED_USERS,
+    STARTED_USERS_ERRORS, STARTED, STARTED_ERRORS, TERMINATED, PULLS, IMAGES_REMOVED, EVICTIONS, PREEMPTIONS,
+    REJECTIONS, ORPHANS, PLUGINS, ALLOCATIONS, HOLDINGS, *(each for pair in HOLDINGS_OF.values() for each in pair),
     *(each for pair in PINNED.values() for each in pair), ALIGNMENTS, ALIGNMENT_ERRORS, ALIGNMENT_MILLISECONDS,
     CLAIMS, REQUESTS, REQUEST_SECONDS,
 )  # fmt: skip

@@ -103,7 +103,6 @@ _OTHERS = frozenset(
         "tlsMinVersion",
         "tlsPrivateKeyFile",
         "tracing",
-        "userNamespaces",
         "volumeStatsAggPeriod",
     )
 )

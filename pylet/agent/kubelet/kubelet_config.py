@@ -59,6 +59,7 @@ class KubeletConfig:
     longest_back_off: timedelta = LONGEST
     unsafe_sysctls: tuple[str, ...] = ()
     seccomp_default: bool = False
+    ids_per_pod: int = 65536
     said: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The file as it is."""
 
@@ -103,6 +104,7 @@ def from_object(found: Object) -> KubeletConfig:
         value.get("crashLoopBackOff", DEFAULT.longest_back_off),
         value.get("allowedUnsafeSysctls", DEFAULT.unsafe_sysctls),
         value.get("seccompDefault", DEFAULT.seccomp_default),
+        value.get("userNamespaces", DEFAULT.ids_per_pod),
         found,
     )
 
@@ -186,6 +188,18 @@ def _back_off(found: Any) -> timedelta:
     if not timedelta(seconds=1) <= longest <= LONGEST:
         raise ValueError("maxContainerRestartPeriod must be set between 1s and 300s")
     return longest
+
+
+def _ids_per_pod(found: Any) -> int:
+    """Upstream: `pkg/kubelet/apis/config/validation/validation_linux.go`."""
+    ids, unit = _whole(found.get("idsPerPod", DEFAULT.ids_per_pod)), DEFAULT.ids_per_pod
+    if ids < unit:
+        raise ValueError(f"idsPerPod must not be less than {unit}")
+    if ids % unit:
+        raise ValueError(f"idsPerPod must be a multiple of {unit}")
+    if ids >= 1 << 32:
+        raise ValueError(f"idsPerPod must not be more than {(1 << 32) - 1}")
+    return ids
 
 
 def _sysctls(found: Any) -> tuple[str, ...]:
@@ -317,6 +331,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "crashLoopBackOff": _back_off,
     "allowedUnsafeSysctls": _sysctls,
     "seccompDefault": _flag,
+    "userNamespaces": _ids_per_pod,
     "imagePullCredentialsVerificationPolicy": _one_of(*POLICIES),
     "preloadedImagesVerificationAllowlist": lambda patterns: tuple(check_pattern(str(each)) for each in patterns),
 }

@@ -7,8 +7,20 @@ import shutil
 
 from pylet.agent.kubelet.config import log_directory
 from pylet.agent.kubelet.observed import Observed
+from pylet.agent.kubelet.spec import has_own_users
 from pylet.agent.kubelet.starting import Node
 from pylet.api.object import Object, uid_of
+
+
+async def release(pod: Object, node: Node) -> None:
+    """Give back what a pod held whose containers have ended for good. Raises: VolumeError."""
+    await node.volumes.release(uid_of(pod))
+    node.provisions.release()
+    node.allocations.forget(uid_of(pod))
+    if has_own_users(pod):
+        from pylet.agent.kubelet import user_namespaces
+
+        user_namespaces.release(pod, node.settings)
 
 
 async def remove(pod: Object, observed: Observed, node: Node) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pylet.api.object import Object
 from pylet.cri.messages import (
+    HOST_USERS,
     Capability,
     ContainerSecurityContext,
     NamespaceMode,
@@ -18,6 +19,7 @@ from pylet.cri.messages import (
     SecurityProfile,
     SELinuxOption,
     SupplementalGroupsPolicy,
+    UserNamespace,
 )
 
 _SELINUX = ("user", "role", "type", "level")
@@ -47,7 +49,7 @@ class ImageUser:
     name: str = ""
 
 
-def namespaces(pod: Object, target_id: str = "") -> NamespaceOption:
+def namespaces(pod: Object, users: UserNamespace, target_id: str = "") -> NamespaceOption:
     spec = pod["spec"]
     pid = NamespaceMode.POD if spec.get("shareProcessNamespace") else NamespaceMode.CONTAINER
     if target_id and not spec.get("hostPID") and pid is NamespaceMode.CONTAINER:
@@ -57,11 +59,18 @@ def namespaces(pod: Object, target_id: str = "") -> NamespaceOption:
         pid=NamespaceMode.NODE if spec.get("hostPID") else pid,
         ipc=NamespaceMode.NODE if spec.get("hostIPC") else NamespaceMode.POD,
         target_id=target_id if pid is NamespaceMode.TARGET else "",
+        users=users,
     )
 
 
 def container_security(
-    pod: Object, container: Object, user: ImageUser, target_id: str, *, confined: bool = False
+    pod: Object,
+    container: Object,
+    user: ImageUser,
+    target_id: str,
+    users: UserNamespace = HOST_USERS,
+    *,
+    confined: bool = False,
 ) -> ContainerSecurityContext:
     """`confined`: by the runtime's seccomp profile where it says nothing else."""
     whole, own = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
@@ -72,7 +81,7 @@ def container_security(
     return ContainerSecurityContext(
         capabilities=Capability(tuple(capabilities.get("add") or ()), tuple(capabilities.get("drop") or ())),
         privileged=privileged,
-        namespace_options=namespaces(pod, target_id),
+        namespace_options=namespaces(pod, users, target_id),
         selinux_options=selinux(own.get("seLinuxOptions") or whole.get("seLinuxOptions")),
         run_as_user=user.uid if asked is None else asked,
         run_as_username=user.name if asked is None and user.uid is None else "",

@@ -41,6 +41,9 @@ class Settings:
     """What pods may set of the kernel beside what is safe; a name may end with `*`."""
     seccomp_default: bool = False
     """Who says nothing of seccomp is confined as the runtime does by default."""
+    ids_per_pod: int = 65536
+    """How many users a pod has that has its own."""
+    max_pods: int = 110
 
     def pod_dir(self, uid: str) -> Path:
         return self.root / "pods" / uid

@@ -93,6 +93,10 @@ def is_host_network(pod: Object) -> bool:
     return bool(pod["spec"].get("hostNetwork"))
 
 
+def has_own_users(pod: Object) -> bool:
+    return pod["spec"].get("hostUsers") is False
+
+
 def qos_class(pod: Object) -> str:
     """Guaranteed, Burstable or BestEffort."""
     requests: dict[str, int] = {}

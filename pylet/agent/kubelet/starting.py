@@ -30,19 +30,19 @@ from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.provided import CannotProvide
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.resources import pod_resources
+from pylet.agent.kubelet.runtime_class import handler_of, recurses, users_of
 from pylet.agent.kubelet.security import ImageUser
 from pylet.agent.kubelet.settings import Settings
-from pylet.agent.kubelet.spec import container_type, full_name, is_host_network
+from pylet.agent.kubelet.spec import container_type, full_name, has_own_users, is_host_network
 from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.turns import Turns
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.aio.clock import Clock
-from pylet.api.errors import ApiError, NotFound
+from pylet.api.errors import NotFound
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.node import KIND as NODE
-from pylet.api.kinds.runtimeclass import KIND as RUNTIME_CLASS
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, dig
@@ -140,13 +140,11 @@ class Starter:
     tell: Tell
     ids: set[str] = field(default_factory=set)
     pulling_seconds: float = 0.0
+    _has_users: bool = False
 
     async def start_sandbox(self, pod: Object, attempt: int, observed: Observed) -> None:
         """Raises: NoSandbox, CriError."""
         node = self.node
-        if pod["spec"].get("hostUsers") is False:  # no runtime says that it can before containerd 2.0
-            words = "can't set `spec.hostUsers: false`, runtime does not support user namespaces"
-            raise NoSandbox("FailedCreatePodSandBox", f"Failed to create pod sandbox: {words}")
         try:
             await node.volumes.mount(pod)  # before anything runs: a missing ConfigMap keeps the pod from starting
         except NotMounted as failed:
@@ -158,35 +156,33 @@ class Starter:
         except CannotProvide as failed:
             words = f"Failed to prepare dynamic resources: prepare dynamic resources: {failed}"
             raise NoSandbox("FailedPrepareDynamicResources", words) from failed
-        handler = await self._runtime_handler(pod)
         for old in observed.sandboxes:
             await node.runtime.stop_sandbox(old.id)
+        counters.STARTED_PODS.add()
+        self._has_users = has_own_users(pod)
+        if self._has_users:
+            counters.STARTED_USERS.add()
         try:
-            node.cgroups.apply(cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod)))
-        except OSError as failed:
-            words = f"Failed to create pod sandbox: failed to set the pod's limits: {failed}"
-            raise NoSandbox("FailedCreatePodSandBox", words) from failed
-        try:
-            async with node.starts.begin():
-                config = sandbox_config(pod, node.settings, attempt)
-                counters.STARTED_PODS.add()
-                begin = node.clock.monotonic()
-                self.ids.add(await node.runtime.run_sandbox(config, runtime_handler=handler))
-                counters.SANDBOXES.observe(node.clock.monotonic() - begin, handler)
-        except (cri.CriError, NameTooLong) as failed:
+            await self._run_sandbox(pod, attempt)
+        except (CannotProvide, cri.CriError, NameTooLong, OSError) as failed:
             counters.STARTED_PODS_ERRORS.add()
-            counters.SANDBOX_ERRORS.add(handler)
+            self._count_users_error()
             raise NoSandbox("FailedCreatePodSandBox", f"Failed to create pod sandbox: {failed}") from failed
 
-    async def _runtime_handler(self, pod: Object) -> str:
-        name = pod["spec"].get("runtimeClassName")
-        if not name:
-            return ""
-        try:
-            return str((await self.node.client.get(RUNTIME_CLASS, Key("", name)))["handler"])
-        except ApiError as failed:
-            words = f"Failed to create pod sandbox: failed to get sandbox runtime: {failed.message}"
-            raise NoSandbox("FailedCreatePodSandBox", words) from failed
+    async def _run_sandbox(self, pod: Object, attempt: int) -> None:
+        node = self.node
+        handler = await handler_of(pod, node.client)
+        users = await users_of(pod, node.client, node.runtime, node.settings)
+        config = sandbox_config(pod, node.settings, attempt, users)
+        node.cgroups.apply(cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod)))
+        async with node.starts.begin():
+            begin = node.clock.monotonic()
+            try:
+                self.ids.add(await node.runtime.run_sandbox(config, runtime_handler=handler))
+            except cri.CriError:
+                counters.SANDBOX_ERRORS.add(handler)
+                raise
+            counters.SANDBOXES.observe(node.clock.monotonic() - begin, handler)
 
     async def start(self, pod: Object, container: Object, restarts: int, observed: Observed, ip: str) -> None:
         """Raises: CannotRun, CriError, ApiError."""
@@ -196,7 +192,15 @@ class Starter:
             await self._begin(pod, container, restarts, observed, ip)
         except CannotRun as failed:
             counters.STARTED_ERRORS.add(type_, failed.reason)
+            if restarts == 0:
+                self._count_users_error()
             raise
+
+    def _count_users_error(self) -> None:
+        """Once a sandbox, whatever of the pod failed first."""
+        if self._has_users:
+            counters.STARTED_USERS_ERRORS.add()
+            self._has_users = False
 
     async def _begin(self, pod: Object, container: Object, restarts: int, observed: Observed, ip: str) -> None:
         image = await self._image(pod, container)
@@ -280,14 +284,6 @@ class Starter:
 
     # ---- container
 
-    async def _recurses(self, pod: Object, container: Object) -> bool:
-        """Whether what is mounted below read-only volumes can be read-only, too; asked where it matters."""
-        if not any(mount.get("recursiveReadOnly") for mount in container.get("volumeMounts") or ()):
-            return False
-        name = await self._runtime_handler(pod)
-        handlers, _ = await self.node.runtime.abilities()
-        return any(handler.features.recursive_read_only_mounts for handler in handlers if handler.name == name)
-
     async def _create(self, pod: Object, container: Object, restarts: int, image: str, observed: Observed) -> str:
         node, sandbox = self.node, observed.sandbox
         assert sandbox is not None
@@ -295,9 +291,10 @@ class Starter:
             paths = await node.volumes.mount(pod, [volume["name"] for volume in _image_volumes(pod, container)])
             extras = await node.provisions.extras(pod, container)
             values = {**extras.environment, **await self._environment(pod, container, observed, paths)}
-            can = await self._recurses(pod, container)
+            users = await users_of(pod, node.client, node.runtime, node.settings)
+            can = await recurses(pod, container, node.client, node.runtime)
             bindings = await node.volumes.bind(pod, container, values, recursive_read_only=can)
-        except (CannotProvide, EnvError, NoSandbox, VolumeError) as failed:
+        except (CannotProvide, EnvError, OSError, VolumeError) as failed:
             raise CannotRun("CreateContainerConfigError", str(failed)) from failed
         user = await self._user(pod, container)
         try:
@@ -306,11 +303,12 @@ class Starter:
             raise CannotRun(
                 "CreateContainerConfigError", f"failed to write the container's files: {failed}"
             ) from failed
-        around = Surroundings(values, bindings, files, image, restarts, user, _target(container, observed), extras)
+        target = _target(container, observed)
+        around = Surroundings(values, bindings, files, image, restarts, user, target, extras, users)
         config = container_config(pod, container, around, node.settings)
         try:
             id_ = await node.runtime.create_container(
-                sandbox.id, config, sandbox_config(pod, node.settings, sandbox.attempt)
+                sandbox.id, config, sandbox_config(pod, node.settings, sandbox.attempt, users)
             )
         except cri.CriError as failed:
             raise CannotRun("CreateContainerError", str(failed)) from failed

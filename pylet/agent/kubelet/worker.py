@@ -39,7 +39,7 @@ from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.observing import Observer
 from pylet.agent.kubelet.probing import Probing
 from pylet.agent.kubelet.provided import CannotProvide
-from pylet.agent.kubelet.removing import remove
+from pylet.agent.kubelet.removing import release, remove
 from pylet.agent.kubelet.resizing import Resizing
 from pylet.agent.kubelet.restart_all import to_reset
 from pylet.agent.kubelet.slots import POD as POD_SLOT
@@ -232,9 +232,7 @@ class Worker:
                 and not observed.running
                 and not (busy or self._slots.busy)
             ):
-                await self.node.volumes.release(uid_of(self.pod))
-                self.node.provisions.release()
-                self.node.allocations.forget(uid_of(self.pod))
+                await release(self.pod, self.node)
         except (cri.CriError, VolumeError) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
             self._look_again(self.node.clock.now() + SOON)
