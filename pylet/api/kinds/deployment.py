@@ -8,25 +8,17 @@ from typing import Any
 
 from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
-from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.kind import Column, Kind
 from pylet.api.object import Object
 from pylet.api.podspec import template
+from pylet.api.podspec.replicated import ReplicatedStrategy
 
-_COUNTS = (
-    "observedGeneration",
-    "replicas",
-    "updatedReplicas",
-    "readyReplicas",
-    "availableReplicas",
-    "unavailableReplicas",
-    "collisionCount",
-)
 _NOT_NEGATIVE = ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
 
 
-class DeploymentStrategy(Strategy):
-    has_status = True
-    has_generation = True
+class DeploymentStrategy(ReplicatedStrategy):
+    parts = ("updatedReplicas", "readyReplicas", "availableReplicas")
+    counts = ("observedGeneration", "replicas", *parts, "unavailableReplicas", "collisionCount")
 
     def spec_changed(self, obj: Object, old: Object) -> bool:
         """Annotations count: they are copied to the ReplicaSets."""
@@ -50,14 +42,6 @@ class DeploymentStrategy(Strategy):
             says = "must be greater than minReadySeconds"
             found.append(causes.invalid("spec.progressDeadlineSeconds", deadline, says))
         return found
-
-    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        if subresource == "status":
-            return _status(obj.get("status") or {})
-        changed = causes.immutable("spec.selector", obj["spec"].get("selector"), old["spec"].get("selector"))
-        if subresource == "scale" or obj["spec"] == old["spec"]:
-            return [*template.not_negative(obj["spec"], "replicas"), *changed]
-        return [*self.validate(obj), *changed]
 
     def warnings(self, obj: Object) -> Sequence[str]:
         return template.name_warnings(obj)
@@ -98,19 +82,6 @@ def _number(value: int | str) -> int:
     if isinstance(value, int):
         return value
     return int(value[:-1]) if not names.percent(value) else 0
-
-
-def _status(status: Object) -> list[Cause]:
-    found = template.not_negative(status, *_COUNTS, field="status")
-    for name in ("updatedReplicas", "readyReplicas", "availableReplicas"):
-        if status.get(name, 0) > status.get("replicas", 0):
-            found.append(
-                causes.invalid(f"status.{name}", status.get(name, 0), "cannot be greater than status.replicas")
-            )
-    available = status.get("availableReplicas", 0)
-    if available > status.get("readyReplicas", 0):
-        found.append(causes.invalid("status.availableReplicas", available, "cannot be greater than readyReplicas"))
-    return found
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

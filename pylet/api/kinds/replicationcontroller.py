@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 
 from pylet.api import causes, columns, selector
 from pylet.api.errors import Cause
-from pylet.api.kind import Kind, Strategy
-from pylet.api.kinds.replicaset import COLUMNS, cells, validate_counts
+from pylet.api.kind import Kind
+from pylet.api.kinds.replicaset import COLUMNS, ReplicaSetStrategy, cells
 from pylet.api.object import Object
 from pylet.api.podspec import template
+from pylet.api.podspec.replicated import ReplicatedStrategy
 
 
-class ReplicationControllerStrategy(Strategy):
-    has_status = True
-    has_generation = True
+class ReplicationControllerStrategy(ReplicatedStrategy):
+    parts = ReplicaSetStrategy.parts
+    counts = ReplicaSetStrategy.counts
     new_status: ClassVar[Object] = {"replicas": 0}
 
     def validate(self, obj: Object) -> Sequence[Cause]:
@@ -38,12 +39,8 @@ class ReplicationControllerStrategy(Strategy):
         found += template.validate(pods, "spec.template")
         return [*found, *template.restarts_always(pods, "ReplicationController")]
 
-    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        if subresource == "status":
-            return validate_counts(obj.get("status") or {})
-        if subresource == "scale" or obj["spec"] == old["spec"]:
-            return template.not_negative(obj["spec"], "replicas")
-        return self.validate(obj)
+    def changes(self, spec: Object, old: Object) -> list[Cause]:
+        return []
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

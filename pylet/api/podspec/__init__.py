@@ -6,63 +6,69 @@ parts of its own. Source: pkg/apis/core/validation/validation.go, ValidatePodSpe
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from pylet.api import causes, names
 from pylet.api.errors import Cause
 from pylet.api.ip import problems_of
 from pylet.api.object import Object
 from pylet.api.podspec import amounts, containers, env, scheduling, security, volumes
 
-_RESTART_POLICIES = ("Always", "OnFailure", "Never")
-_DNS_POLICIES = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
+_CHOICES = {
+    "restartPolicy": ("Always", "OnFailure", "Never"),
+    "dnsPolicy": ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"),
+    "preemptionPolicy": ("Never", "PreemptLowerPriority"),
+}
 _MOST_NAMESERVERS, _MOST_SEARCHES, _MOST_SEARCH_CHARS = 3, 32, 2048
 _INT32 = 2**31 - 1
 _LONGEST_HOSTNAME = 64
-_PREEMPTION_POLICIES = ("Never", "PreemptLowerPriority")
 
 
 def validate(spec: Object, field: str) -> list[Cause]:
     """Everything wrong with `spec`, which was defaulted and lies at the path `field`."""
     found, present = volumes.validate(spec.get("volumes") or (), f"{field}.volumes")
     found += containers.validate_all(spec, present, field)
-    if spec.get("restartPolicy") not in _RESTART_POLICIES:
-        found.append(causes.not_supported(f"{field}.restartPolicy", spec.get("restartPolicy", ""), _RESTART_POLICIES))
-    if spec.get("dnsPolicy") not in _DNS_POLICIES:
-        found.append(causes.not_supported(f"{field}.dnsPolicy", spec.get("dnsPolicy", ""), _DNS_POLICIES))
+    for name, allowed in _CHOICES.items():
+        if name in spec and spec[name] not in allowed:
+            found.append(causes.not_supported(f"{field}.{name}", spec[name], allowed))
     if "dnsConfig" in spec or spec.get("dnsPolicy") == "None":
         found += _dns_config(spec.get("dnsConfig"), spec.get("dnsPolicy", ""), f"{field}.dnsConfig")
     if "terminationGracePeriodSeconds" not in spec:
         found.append(causes.required(f"{field}.terminationGracePeriodSeconds"))
-    for name in ("serviceAccountName", "nodeName", "priorityClassName", "runtimeClassName"):
-        value = spec.get(name)
-        if value:
-            found += causes.each(f"{field}.{name}", value, names.dns_subdomain(value))
-    for name in ("hostname", "subdomain"):
-        value = spec.get(name)
-        if value:
-            found += causes.each(f"{field}.{name}", value, names.dns_label(value))
-    seconds = spec.get("activeDeadlineSeconds")
-    if seconds is not None and not 1 <= seconds <= _INT32:
-        says = f"must be between 1 and {_INT32}, inclusive"
-        found.append(causes.invalid(f"{field}.activeDeadlineSeconds", seconds, says))
-    for position, alias in enumerate(spec.get("hostAliases") or ()):
-        where = f"{field}.hostAliases[{position}]"
-        found += causes.each(f"{where}.ip", alias.get("ip", ""), problems_of(alias.get("ip", "")))
-        for index, name in enumerate(alias.get("hostnames") or ()):
-            found += causes.each(f"{where}.hostnames[{index}]", name, names.dns_subdomain(name))
     if "hostnameOverride" in spec:
         found += _hostname(spec, spec["hostnameOverride"], f"{field}.hostnameOverride")
-    if overhead := spec.get("overhead"):
-        found += amounts.validate({"limits": overhead}, f"{field}.overhead")
-    if resources := spec.get("resources"):
-        found += amounts.validate_pod(resources, f"{field}.resources")
-    if claims := spec.get("resourceClaims"):
-        found += _claims(claims, f"{field}.resourceClaims")
-    policy = spec.get("preemptionPolicy")
-    if policy is not None and policy not in _PREEMPTION_POLICIES:
-        found.append(causes.not_supported(f"{field}.preemptionPolicy", policy, _PREEMPTION_POLICIES))
+    for name, judge in _OPTIONAL.items():
+        value = spec.get(name)
+        if value is not None:
+            found += judge(value, f"{field}.{name}")
     found += security.validate_pod(spec, field)
     found += scheduling.validate(spec, field)
     return [*found, *env.validate_files(spec, present, field)]
+
+
+def _name(judge: names.Check) -> Callable[[str, str], list[Cause]]:
+    return lambda value, field: causes.each(field, value, judge(value)) if value else []
+
+
+def _deadline(seconds: int, field: str) -> list[Cause]:
+    if 1 <= seconds <= _INT32:
+        return []
+    return [causes.invalid(field, seconds, f"must be between 1 and {_INT32}, inclusive")]
+
+
+def _aliases(aliases: list[Object], field: str) -> list[Cause]:
+    found: list[Cause] = []
+    for position, alias in enumerate(aliases):
+        where, ip = f"{field}[{position}]", alias.get("ip", "")
+        found += causes.each(f"{where}.ip", ip, problems_of(ip))
+        for index, name in enumerate(alias.get("hostnames") or ()):
+            found += causes.each(f"{where}.hostnames[{index}]", name, names.dns_subdomain(name))
+    return found
+
+
+def _overhead(overhead: Object, field: str) -> list[Cause]:
+    return amounts.validate({"limits": overhead}, field)
 
 
 def _hostname(spec: Object, name: str, field: str) -> list[Cause]:
@@ -127,3 +133,18 @@ def _dns_config(config: Object | None, policy: str, field: str) -> list[Cause]:
         if not option.get("name"):
             found.append(causes.required(f"{field}.options[{position}]", "must not be empty"))
     return found
+
+
+_OPTIONAL: Mapping[str, Callable[[Any, str], list[Cause]]] = {
+    "serviceAccountName": _name(names.dns_subdomain),
+    "nodeName": _name(names.dns_subdomain),
+    "priorityClassName": _name(names.dns_subdomain),
+    "runtimeClassName": _name(names.dns_subdomain),
+    "hostname": _name(names.dns_label),
+    "subdomain": _name(names.dns_label),
+    "activeDeadlineSeconds": _deadline,
+    "hostAliases": _aliases,
+    "overhead": _overhead,
+    "resources": amounts.validate_pod,
+    "resourceClaims": _claims,
+}
