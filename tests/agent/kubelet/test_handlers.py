@@ -22,7 +22,7 @@ async def ask(answers: dict[str, str], path: str) -> tuple[bool, str]:
     port = server.sockets[0].getsockname()[1]
     nothing: Any = None
     async with server:
-        found = await run({"httpGet": {"path": path, "port": port}}, Target("c", "127.0.0.1", {}), nothing, seconds=5)
+        found = await run({"httpGet": {"path": path, "port": port}}, Target("c", "127.0.0.1", {}), nothing, seconds=60)
     return found.ok, found.message.replace(f":{port}", "")
 
 

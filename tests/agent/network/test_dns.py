@@ -128,7 +128,7 @@ def _upstream() -> None:
 def ask(name: str, type_: str = "A", *, tcp: bool = False, edns: bool = False) -> dns.message.Message:
     query = dns.message.make_query(name, type_, use_edns=0 if edns else -1)
     send = dns.query.tcp if tcp else dns.query.udp
-    return send(query, ADDRESS, timeout=5 if type_ != "TXT" else 1)
+    return send(query, ADDRESS, timeout=30 if type_ != "TXT" else 1)
 
 
 def answers(reply: dns.message.Message) -> set[str]:

@@ -86,7 +86,7 @@ def cluster() -> Iterator[SimpleNamespace]:
 
 
 def _wait_for_listeners(source: Member, *addresses: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     for address in addresses:
         while address not in call(source, address, 8080):
             assert time.monotonic() < deadline, f"nobody listens on {address}"
@@ -94,11 +94,10 @@ def _wait_for_listeners(source: Member, *addresses: str) -> None:
 
 def call(source: Member, address: str, port: int = 80, protocol: str = "TCP") -> str:
     """What the endpoint says: its own address and the one it sees the caller under; or why nobody answered."""
-    options = "" if protocol == "UDP" else ",connect-timeout=1"
+    options, patience = ("", 5) if protocol == "UDP" else (",connect-timeout=3", 60)  # UDP has no end to be heard
     standard = "-,ignoreeof" if protocol == "SCTP" else "-"  # SCTP cannot close one direction alone
-    said = source.run(
-        "socat", "-t5", "-T5", standard, f"{protocol}:{address}:{port}{options}", stdin="hello\n", check=False
-    )
+    command = ("socat", f"-t{patience}", f"-T{patience}", standard, f"{protocol}:{address}:{port}{options}")
+    said = source.run(*command, stdin="hello\n", check=False, timeout=90)
     for reason in ("refused", "timed out", "unreachable"):
         if reason in said:
             return reason

@@ -44,9 +44,9 @@ def test_bad_patterns(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", [r"(a+)+$", r"(a|a)*b", r"(a*)*c", r"(.*)*x", r"a*a*a*a*a*b"])
 def test_no_pattern_runs_away(pattern: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     assert not re2.search("a" * 2000 + "!", pattern)
-    assert time.perf_counter() - start < 1
+    assert time.thread_time() - start < 1
 
 
 _PIECES = st.sampled_from(["a", "b", ".", "[ab]", "[^a]", "(", "(?:", ")", "|", "*", "+", "?", "*?", "^", "$", "{2}"])

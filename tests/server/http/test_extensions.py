@@ -56,7 +56,7 @@ class Extension:
 
     async def available(self, status: str) -> dict[str, Any]:
         """The condition, once it has that status."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 found = (await self.cluster.ask("GET", f"{API_SERVICES}/v1.metrics.test")).json
                 for condition in found["status"].get("conditions", ()):
@@ -173,14 +173,14 @@ async def test_an_autoscaler_reads_its_metrics_there(cluster: Any, extension: Ex
     metric = {"type": "External", "external": {"metric": {"name": "queue"}, "target": QUEUE_TARGET}}
     reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     scaler = {"metadata": {"name": "web"}, "spec": {"scaleTargetRef": reference, "maxReplicas": 9, "metrics": [metric]}}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if (await cluster.ask("GET", QUEUE)).status == 200:
                 break
             await asyncio.sleep(0.02)
     path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
     assert (await cluster.ask("POST", path, scaler)).status == 201
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             if (await cluster.ask("GET", f"{deployments}/web")).json["spec"]["replicas"] == 3:
                 break

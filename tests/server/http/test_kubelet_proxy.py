@@ -113,9 +113,9 @@ async def test_an_upgrade_reaches_the_kubelet_with_its_query(cluster: Any) -> No
     query = "container=c&command=ls&command=-l&stdin=true&stdout=true"
     head = f"POST {PODS}/p/exec?{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
     writer.write(head.encode())
-    answered = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    answered = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
     assert answered.startswith(b"HTTP/1.1 101 ")
-    line = await asyncio.wait_for(reader.readline(), 10)
+    line = await asyncio.wait_for(reader.readline(), 60)
     assert line == b"/exec/default/p/c?command=ls&command=-l&input=1&output=1\n"
     writer.close()
 

@@ -97,7 +97,7 @@ async def forwarder(cluster: Any) -> AsyncIterator[Forwarder]:
 
 
 async def eventually(ask: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := await ask()).status != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
         return found
@@ -146,8 +146,8 @@ async def test_an_upgrade_passes_through(cluster: Any) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", cluster.running.port, ssl=context)
     head = f"POST {PODS}/p/exec?command=ls HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
     writer.write(head.encode())
-    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 101 ")
-    assert await asyncio.wait_for(reader.readline(), 10) == b"/exec/default/p/c\n"
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)).startswith(b"HTTP/1.1 101 ")
+    assert await asyncio.wait_for(reader.readline(), 60) == b"/exec/default/p/c\n"
     writer.close()
 
 

@@ -46,7 +46,7 @@ async def test_a_watch_follows_a_list(api: Api) -> None:
             return [f"{change.type} {change.object['metadata']['name']}" for change in changes]
         return []
 
-    assert await asyncio.wait_for(first(), 5) == ["ADDED x"]
+    assert await asyncio.wait_for(first(), 60) == ["ADDED x"]
 
 
 async def test_events_are_one_storage_under_two_names(api: Api) -> None:
