@@ -8,6 +8,7 @@ Source: upstream `pkg/controller/volume/attachdetach`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pylet.api.csi import attachment_name
@@ -20,24 +21,38 @@ from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
 from pylet.api.object import Key, Object, dig, is_terminating, is_true, uid_of
 from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Plan, Watch
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Watch
 
 _OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 _LONGEST_WAIT = timedelta(minutes=6)
+_PATIENCE = timedelta(minutes=2)
+_FAILED = "FailedAttachVolume"
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a volume's attaching was when its pods were told last."""
+
+    since: datetime | None = None
+    error: Object | None = None
+    is_held: bool = False
+    """By another node, as its pods know if `is_told`."""
+    is_told: bool = False
 
 
 def controller() -> Controller:
     unwanted: dict[str, datetime] = {}  # attachments nobody needs, and since when
+    under_way: dict[str, dict[str, _Progress]] = {}  # by node and attachment, those not attached
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         """The key is a node's."""
-        wanted = dict(_wanted(key.name, view))
+        wanted = _wanted(key.name, view)
         actions: list[Action] = []
         waits: list[timedelta] = []
-        there = set()
+        there: dict[str, Object] = {}
         for found in _attachments(key.name, view):
             name = found["metadata"]["name"]
-            there.add(name)
+            there[name] = found
             if name in wanted or is_terminating(found):
                 unwanted.pop(name, None)
                 continue
@@ -46,25 +61,46 @@ def controller() -> Controller:
                 waits.append(left)
             else:
                 actions.append(Delete(ATTACHMENT, Key("", name), uid_of(found)))
-        for name, volume in wanted.items():
-            if name not in there:
+        before = under_way.pop(key.name, {})
+        for name, (volume, pods) in wanted.items():
+            if (told := before.get(name)) is None and dig(there.get(name, {}), "status", "attached"):
+                continue
+            told = told or _Progress()
+            if name in there:
+                actions += _tell(there[name], volume, pods, told, now)
+                if dig(there[name], "status", "attached"):
+                    continue
+                waits.append((told.since or now) + _PATIENCE - now)
+            elif others := _elsewhere(name, volume, view):
+                told.is_held = True
+                if holders := [each for each in others if dig(each, "status", "attached")]:
+                    actions += () if told.is_told else _refuse(holders, volume, pods, view)
+                    told.is_told = True
+            else:
+                told.is_held = told.is_told = False
                 actions.append(Create(ATTACHMENT, _attachment(name, volume, key.name)))
+            under_way.setdefault(key.name, {})[name] = told
         return Plan(tuple(actions), min(waits, default=None)) if actions or waits else NOTHING
+
+    def of_attachment(entry: Entry, view: View) -> Iterable[Key]:
+        """Its node, and those that wait for a volume that another has."""
+        nodes = (node for node, told in under_way.items() if any(each.is_held for each in told.values()))
+        yield from (Key("", node) for node in {entry.object["spec"]["nodeName"], *nodes})
 
     watches = (
         Watch(POD, _of_pod),
-        Watch(ATTACHMENT, _of_attachment),
+        Watch(ATTACHMENT, of_attachment),
         Watch(NODE, _of_node),
         Watch(CLAIM, _of_claim),
     )
     return Controller("attachdetach", watches, plan)
 
 
-def _wanted(node: str, view: View) -> Iterator[tuple[str, Object]]:
-    """The attachments pods of the node need, with their volumes."""
-    found = view.get(NODE, Key("", node))
-    if found is None:
-        return
+def _wanted(node: str, view: View) -> dict[str, tuple[Object, list[Object]]]:
+    """The attachments pods of the node need, with their volumes and the pods."""
+    wanted: dict[str, tuple[Object, list[Object]]] = {}
+    if view.get(NODE, Key("", node)) is None:
+        return wanted
     for pod in view.with_field(POD, "spec.nodeName", node):
         if is_finished(pod):
             continue
@@ -73,7 +109,58 @@ def _wanted(node: str, view: View) -> Iterator[tuple[str, Object]]:
             volume = view.get(VOLUME, Key("", dig(claim or {}, "spec", "volumeName", default="")))
             source = dig(volume or {}, "spec", "csi")
             if volume is not None and source is not None and _must_be_attached(source["driver"], view):
-                yield attachment_name(source["volumeHandle"], source["driver"], node), volume
+                named = attachment_name(source["volumeHandle"], source["driver"], node)
+                wanted.setdefault(named, (volume, []))[1].append(pod)
+    return wanted
+
+
+def _tell(attachment: Object, volume: Object, pods: list[Object], told: _Progress, now: datetime) -> list[Emit]:
+    """What has come of attaching the volume, once; `told` is brought up to it."""
+    status, named = attachment.get("status") or {}, volume["metadata"]["name"]
+    if status.get("attached"):
+        words = f'AttachVolume.Attach succeeded for volume "{named}" '
+        return [Emit(pod, "SuccessfulAttachVolume", words) for pod in pods]
+    failed, why = f'AttachVolume.Attach failed for volume "{named}" : ', ""
+    told.since = told.since or now
+    if (error := status.get("attachError")) and error != told.error:
+        told.error, why = error, error.get("message", "")
+    elif now - told.since >= _PATIENCE:
+        told.since, source = now, volume["spec"]["csi"]
+        waits = f"external-attacher of {source['driver']} CSI driver to attach volume {source['volumeHandle']}"
+        why = f"timed out waiting for {waits}"
+    return [Emit(pod, _FAILED, failed + why, "Warning") for pod in pods] if why else []
+
+
+def _elsewhere(name: str, volume: Object, view: View) -> list[Object]:
+    """The attachments of other nodes that keep the volume from being attached: only one node may have it."""
+    modes = volume["spec"].get("accessModes") or ()
+    if not modes or "ReadWriteMany" in modes or "ReadOnlyMany" in modes:
+        return []
+    quoted = f'"{volume["metadata"]["name"]}"'.encode()
+    found = [entry.object for entry in view.table(ATTACHMENT).entries.values() if quoted in entry.raw]
+    return [each for each in found if each["metadata"]["name"] != name and not dig(each, "status", "attachError")]
+
+
+def _refuse(attachments: list[Object], volume: Object, pods: list[Object], view: View) -> Iterator[Emit]:
+    """Tell pods whose pods have their volume; of other namespaces no names."""
+    holders = [
+        holder
+        for each in attachments
+        for holder in _wanted(each["spec"]["nodeName"], view).get(each["metadata"]["name"], (volume, []))[1]
+    ]
+    for pod in pods:
+        namespace = pod["metadata"]["namespace"]
+        named = [each["metadata"]["name"] for each in holders if each["metadata"]["namespace"] == namespace]
+        words = _who(named, len(holders) - len(named))
+        yield Emit(pod, _FAILED, f'Multi-Attach error for volume "{volume["metadata"]["name"]}" {words}', "Warning")
+
+
+def _who(named: list[str], others: int) -> str:
+    if not named and not others:
+        return "Volume is already exclusively attached to one node and can't be attached to another"
+    parts = [f"pod(s) {', '.join(named)}"] if named else []
+    parts += [f"{others} pod(s) in different namespaces"] if others else []
+    return f"Volume is already used by {' and '.join(parts)}"
 
 
 def _claims_of(pod: Object) -> Iterator[str]:
@@ -133,10 +220,6 @@ def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
     has_claims = b'"persistentVolumeClaim"' in entry.raw or b'"ephemeral"' in entry.raw
     if has_claims and (node := entry.object["spec"].get("nodeName")):
         yield Key("", node)
-
-
-def _of_attachment(entry: Entry, view: View) -> Iterable[Key]:
-    yield Key("", entry.object["spec"]["nodeName"])
 
 
 def _of_node(entry: Entry, view: View) -> Iterable[Key]:

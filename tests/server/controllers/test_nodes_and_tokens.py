@@ -1,4 +1,4 @@
-"""Small controllers: kubelets' caches, bootstrap tokens, what attaches volumes, claims on devices, owners astray."""
+"""Small controllers: kubelets' caches, bootstrap tokens, claims on devices, owners astray."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from pylet.api.csi import attachment_name
 from pylet.api.object import Key, Object
 from pylet.server.controllers import (
-    attach_detach,
     bootstrap_token,
     garbage,
     node_ttl,
@@ -83,60 +81,6 @@ def test_a_signature_leaves_its_content_out() -> None:
     assert (empty, base64.urlsafe_b64decode(signed + "=")) == ("", wanted)
 
 
-# ---- attached volumes
-
-CSI = {"driver": "d.io", "volumeHandle": "h"}
-DISK = obj("v1", "PersistentVolume", "disk", namespace="", spec={"csi": CSI})
-CLAIM = obj("v1", "PersistentVolumeClaim", "data", spec={"volumeName": "disk"})
-USING = {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}
-NAME = attachment_name("h", "d.io", "n")
-ATTACHMENT = obj(
-    "storage.k8s.io/v1",
-    "VolumeAttachment",
-    NAME,
-    namespace="",
-    spec={"attacher": "d.io", "nodeName": "n", "source": {"persistentVolumeName": "disk"}},
-)
-
-
-def node(**status: object) -> Object:
-    return obj("v1", "Node", "n", namespace="", spec={}, status=status)
-
-
-@pytest.mark.parametrize(
-    ("objects", "expected"),
-    [
-        ([node(), pod("p", spec=USING)], [Create]),
-        ([node(), pod("p", spec=USING), ATTACHMENT], []),
-        ([node(), ATTACHMENT], [Delete]),
-        ([node(volumesInUse=["kubernetes.io/csi/d.io^h"]), ATTACHMENT], []),
-        ([ATTACHMENT], [Delete]),
-        ([node(), {**ATTACHMENT, "metadata": {**ATTACHMENT["metadata"], "name": "a-users"}}], []),
-        (
-            [
-                node(),
-                pod("p", spec=USING),
-                obj("storage.k8s.io/v1", "CSIDriver", "d.io", "", spec={"attachRequired": False}),
-            ],
-            [],
-        ),
-    ],
-    ids=["attach", "attached", "detach", "in use", "node gone", "another's", "needs none"],
-)
-def test_a_volume_is_attached_while_pods_of_the_node_use_it(objects: list[Object], expected: list[type]) -> None:
-    plan = attach_detach.controller().plan(Key("", "n"), view(DISK, CLAIM, *objects), NOW)
-    assert [type(action) for action in plan.actions] == expected
-
-
-def test_what_stays_in_use_is_detached_in_the_end() -> None:
-    controller, stuck = (
-        attach_detach.controller(),
-        view(DISK, CLAIM, node(volumesInUse=["kubernetes.io/csi/d.io^h"]), ATTACHMENT),
-    )
-    assert controller.plan(Key("", "n"), stuck, NOW).again_after == timedelta(minutes=6)
-    assert controller.plan(Key("", "n"), stuck, NOW + timedelta(minutes=6)).actions
-
-
 # ---- claims on devices
 
 POD = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "t"}]}
@@ -193,8 +137,9 @@ def test_an_orphaned_pod_goes_after_a_quarantine() -> None:
 
 @pytest.mark.parametrize("ready", [True, False])
 def test_a_node_out_of_service_loses_its_ending_pods(ready: bool) -> None:
-    off = node(conditions=[{"type": "Ready", "status": "True" if ready else "Unknown"}])
-    off["spec"]["taints"] = [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]
+    status = {"conditions": [{"type": "Ready", "status": "True" if ready else "Unknown"}]}
+    taints = [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]
+    off = obj("v1", "Node", "n", namespace="", spec={"taints": taints}, status=status)
     ending = pod("p", deletionTimestamp="2026-01-01T11:59:00Z", deletionGracePeriodSeconds=30)
     plan = pod_gc.controller().plan(Key("default", "p"), view(off, ending), NOW)
     assert bool(plan.actions) is not ready
