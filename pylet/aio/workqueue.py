@@ -19,6 +19,7 @@ K = TypeVar("K", bound=Hashable)
 
 _FIRST_RETRY_SECONDS = 0.005
 _LONGEST_RETRY_SECONDS = 1000.0
+_STALE = 1000  # entries of keys that were made due earlier; without a bound they stay until their time comes
 
 
 class Schedule(Generic[K]):
@@ -40,6 +41,9 @@ class Schedule(Generic[K]):
         if known is None or at < known:
             self._due[key] = at
             heapq.heappush(self._heap, (at, next(self._order), key))
+            if len(self._heap) > 2 * len(self._due) + _STALE:
+                self._heap = [item for item in self._heap if self._due.get(item[2]) == item[0]]
+                heapq.heapify(self._heap)
 
     def retry(self, key: K, now: float) -> float:
         """Make a key that failed due after its back-off; returns the seconds until then."""

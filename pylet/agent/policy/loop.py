@@ -72,6 +72,7 @@ class Policies:
                     await asyncio.to_thread(nft.remove, ruleset.TABLE)  # of an earlier run
             while not policies.entries:
                 self._started.clear()
+                self._keeper.dirty.clear()
                 self.written.set()
                 self._keeper.wake.clear()
                 await self._keeper.wake.wait()

@@ -102,13 +102,18 @@ class App:
             log.exception("%s %s failed", http.method, http.path)
             answer = refusal(http, InternalError(f"Internal error occurred: {http.method} {http.path} failed"))
         seconds = time.perf_counter() - started
-        self._metrics.count(
-            info.verb.upper(), info.group, info.version, info.resource, info.subresource, answer.status, seconds
-        )
+        self._count(info, answer.status, seconds)
         self._access.leave(http, answer)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s %d %.1f ms", http.method, http.path_qs, answer.status, seconds * 1000)
         return answer
+
+    def _count(self, info: RequestInfo, status: int, seconds: float) -> None:
+        """Names that nothing has are left out: anybody may ask for any, and each would be remembered for ever."""
+        kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
+        what = (kind.group, kind.version, kind.plural) if kind is not None else ("", "", "")
+        subresource = info.subresource if kind is not None and info.subresource in kind.subresources else ""
+        self._metrics.count(info.verb.upper(), *what, subresource, status, seconds)
 
     async def _serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
         if info.path in _UNPROTECTED:

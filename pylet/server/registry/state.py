@@ -114,9 +114,15 @@ class State:
     async def reached(self, revision: int) -> None:
         """Wait until the caches have taken everything up to `revision`."""
         if revision > self.revision:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            heapq.heappush(self._waiting, (revision, next(self._order), future))
-            await future
+            place = revision, next(self._order), asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, place)
+            try:
+                await place[2]
+            except asyncio.CancelledError:
+                if place in self._waiting:  # which may never be reached
+                    self._waiting.remove(place)
+                    heapq.heapify(self._waiting)
+                raise
 
     async def fresh(self, revision: int) -> None:
         """As `reached`, for a revision a client named. Raises: Timeout when it lies in the future."""

@@ -99,6 +99,7 @@ async def test_pods_come_change_and_go() -> None:
 async def test_a_pod_is_isolated_before_the_api_knows_its_address() -> None:
     async with running() as world:
         await world.policies.isolate(pod("early", ""), ("10.42.1.9",))  # nothing to wait for
+        assert not world.policies._keeper.dirty  # nor to remember of each pod there ever was
         world.put(NETWORK_POLICY, policy(ingress=[{"from": [{"podSelector": named("subject")}]}]))
         world.put(POD, pod("subject", "10.42.1.2"))
         await until(lambda: "10.42.1.2" in world.set("ingress4"))

@@ -208,6 +208,15 @@ async def test_the_metrics_count_requests(cluster: Any) -> None:
     assert 'apiserver_request_total{code="200",group="",resource="configmaps",subresource="",verb="LIST"' in text
 
 
+async def test_the_metrics_do_not_remember_names_that_nothing_has(cluster: Any) -> None:
+    for path in ("/apis/made.up/v7/things", "/api/v1/mades/up", "/api/v1/namespaces/a/pods/x/madeup", "/made/up"):
+        await cluster.ask("GET", path)
+    text = (await cluster.ask("GET", "/metrics")).body.decode()
+    assert "made" not in text
+    assert 'apiserver_request_total{code="404",group="",resource="",subresource="",verb="GET",version=""}' in text
+    assert 'apiserver_request_total{code="404",group="",resource="pods",subresource="",verb="GET"' in text
+
+
 async def test_metrics_tell_of_requests_controllers_and_scheduling(cluster: Any) -> None:
     await cluster.ask("GET", "/api/v1/pods")
     answer = await cluster.ask("GET", "/metrics")

@@ -153,6 +153,7 @@ async def test_the_future_is_too_large(api: Api, monkeypatch: pytest.MonkeyPatch
         "Timeout: Too large resource version: 1000, current: " + str(ahead),
     )
     assert status["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+    assert not api.registry._state._waiting  # for what will not come
 
 
 async def test_a_watch_tells_what_its_selector_sees(api: Api) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
+from weakref import WeakValueDictionary
 
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
@@ -77,9 +78,10 @@ class Host:
     in_use: dict[Path, str] = field(default_factory=dict)
     half_staged: dict[Path, Mapping[str, str]] = field(default_factory=dict)
     failed_to_unstage: set[str] = field(default_factory=set)
-    _locks: dict[Path, asyncio.Lock] = field(default_factory=dict)
+    _locks: WeakValueDictionary[Path, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def lock(self, what: Path) -> asyncio.Lock:
+        """Forgotten when nobody holds it or waits for it."""
         return self._locks.setdefault(what, asyncio.Lock())
 
 

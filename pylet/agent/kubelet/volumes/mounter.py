@@ -105,6 +105,7 @@ class Volumes:
         self._root = root
         self._clock = clock
         self._types = volume_types()
+        self._plugins = {type_.plugin: type_ for type_ in self._types.values()}
         self.host = Host(root, clock, images)
         self._references = ApiReferences(client, tables, clock, self._object_changed)
         self.token = self._references.token
@@ -171,11 +172,13 @@ class Volumes:
 
     async def unmount(self, pod_uid: str) -> None:
         """Remove everything below the pod's directory; nothing of it may be in use. Raises: VolumeError."""
-        await self.release(pod_uid)
-        await _in_thread(_remove, self._pod_dir(pod_uid))
+        await self._clear(pod_uid, self._pod_dir(pod_uid))
 
     async def release(self, pod_uid: str) -> None:
         """Remove the volumes of a pod that runs no more; its other files stay. Raises: VolumeError."""
+        await self._clear(pod_uid, *(self._pod_dir(pod_uid) / top for top in _VOLUMES))
+
+    async def _clear(self, pod_uid: str, *everything: Path) -> None:
         self._due.pop(pod_uid, None)
         known = self._pods.pop(pod_uid, None)
         if known is not None:
@@ -185,13 +188,13 @@ class Volumes:
         directory = self._pod_dir(pod_uid)
         if not directory.exists():
             return
-        await _in_thread(mounts.unmount_below, directory / "volume-subpaths")
-        for type_ in self._types.values():
-            for top in _VOLUMES[:2]:
-                for volume in directory.glob(f"{top}/kubernetes.io~{type_.plugin}/*"):
+        if (subpaths := directory / "volume-subpaths").exists():
+            await _in_thread(mounts.unmount_below, subpaths)
+        for top in _VOLUMES[:2]:
+            for volume in directory.glob(f"{top}/kubernetes.io~*/*"):
+                if type_ := self._plugins.get(volume.parent.name.partition("~")[2]):
                     await type_.unmount(volume, self.host)
-        for top in _VOLUMES:
-            await _in_thread(_remove, directory / top)
+        await _in_thread(_remove, *everything)
         if self.host.failed_to_unstage:
             self._again.set()
 
@@ -374,17 +377,18 @@ def _words(operation: str, name: str, failed: Exception) -> str:
     return f'{operation} failed for volume "{name}" : {failed}'
 
 
-async def _in_thread(act: Callable[[Path], None], directory: Path) -> None:
+async def _in_thread(act: Callable[..., object], *directories: Path) -> None:
     """Of what may hang. Raises: VolumeError."""
     try:
-        await asyncio.to_thread(act, directory)
+        await asyncio.to_thread(act, *directories)
     except OSError as failed:
-        raise VolumeError(f"clean up {directory}: {failed}") from failed
+        raise VolumeError(f"clean up {directories[0]}: {failed}") from failed
 
 
-def _remove(directory: Path) -> None:
-    mounts.unmount_below(directory)
-    if left := mounts.mounts_below(directory):
+def _remove(*directories: Path) -> None:
+    if not (there := [directory for directory in directories if directory.exists()]):
+        return
+    if mounts.unmount_below(*there) and (left := mounts.mounts_below(*there)):
         raise OSError(f"{left[0]} is still mounted: not removing what may be somebody's data")
-    if directory.exists():
+    for directory in there:
         shutil.rmtree(directory)

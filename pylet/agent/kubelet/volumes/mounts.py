@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from pathlib import Path
 
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND = 1, 32, 4096
 
+_ESCAPED = re.compile(rb"\\([0-7]{3})")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -35,24 +37,33 @@ def unmount(target: Path) -> None:
 
 def is_mounted(target: Path) -> bool:
     """Whether something, a file bound over a file too, is mounted exactly there."""
-    return os.path.realpath(target) in _mount_points()
+    return os.fsencode(os.path.realpath(target)) in _mount_points()
 
 
-def mounts_below(directory: Path) -> list[Path]:
-    """Mount points at or below `directory`, each as often as it is mounted on, the deepest first."""
-    prefix = os.path.realpath(directory)
-    found = [point for point in _mount_points() if point == prefix or point.startswith(prefix + "/")]
-    return [Path(point) for point in sorted(found, key=len, reverse=True)]
+def mounts_below(*directories: Path) -> list[Path]:
+    """Mount points at or below them, each as often as it is mounted on, the deepest first."""
+    tops = {os.fsencode(os.path.realpath(directory)) for directory in directories}
+    below = tuple(top + b"/" for top in tops)
+    found = [point for point in _mount_points() if point in tops or point.startswith(below)]
+    return [Path(os.fsdecode(point)) for point in sorted(found, key=len, reverse=True)]
 
 
-def unmount_below(directory: Path) -> None:
-    for point in mounts_below(directory):
+def unmount_below(*directories: Path) -> bool:
+    """Whether anything was mounted there. Raises: OSError."""
+    points = mounts_below(*directories)
+    for point in points:
         unmount(point)
+    return bool(points)
 
 
-def _mount_points() -> list[str]:
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as lines:
-        return [line.split(" ", 5)[4].encode("utf-8", "surrogateescape").decode("unicode_escape") for line in lines]
+def _mount_points() -> list[bytes]:
+    """A kernel with thousands of mounts takes milliseconds to tell them."""
+    with open("/proc/self/mountinfo", "rb") as lines:
+        return [_ESCAPED.sub(_unescaped, line.split(b" ", 5)[4]) for line in lines]
+
+
+def _unescaped(octal: re.Match[bytes]) -> bytes:
+    return bytes((int(octal[1], 8),))
 
 
 def _mount(source: Path | str, target: Path, type_: str, flags: int, options: str) -> None:

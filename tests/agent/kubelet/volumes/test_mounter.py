@@ -22,6 +22,7 @@ from pylet.api.object import Key, Object
 from tests.agent.kubelet.volumes.kit import Node, pod, until
 
 CONFIG = {"name": "config", "configMap": {"name": "app", "defaultMode": 0o644}}
+SCRATCH: Object = {"name": "scratch", "emptyDir": {}}
 CLAIMED = {"name": "data", "persistentVolumeClaim": {"claimName": "claim"}}
 _DISKS = (Path("/dev/loop0"), Path("/dev/vda"), Path("/dev/sda"))
 
@@ -260,6 +261,13 @@ async def test_a_claim_leads_to_a_path_of_the_node(node: Node, tmp_path: Path) -
     assert await node.volumes.mount(pod(CLAIMED)) == {"data": tmp_path / "pv"}
 
 
+async def test_what_is_locked_is_remembered_no_longer_than_it_is_locked(node: Node) -> None:
+    host, disk = node.volumes.host, node.root / "disk"
+    async with host.lock(disk):
+        assert host.lock(disk).locked()
+    assert not host._locks
+
+
 async def test_a_local_directory_is_bound_and_kept_when_its_pods_are_gone(node: Node, tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "file").write_text("precious")
@@ -271,6 +279,32 @@ async def test_a_local_directory_is_bound_and_kept_when_its_pods_are_gone(node: 
         await node.volumes.unmount(uid)
     assert node.mounts() == []
     assert (tmp_path / "disk" / "file").read_text() == "precious"
+
+
+async def test_a_pod_that_goes_reads_the_mounts_of_the_node_once(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    config(node, key="one")
+    memory = {"name": "memory", "emptyDir": {"medium": "Memory"}}
+    await node.volumes.mount(pod(CONFIG, SCRATCH))
+    await node.volumes.mount(pod(CONFIG, memory, uid="u2"))
+    reads, really = list[int](), mounts._mount_points
+    monkeypatch.setattr(mounts, "_mount_points", lambda: reads.append(1) or really())
+    await node.volumes.unmount("u1")
+    assert len(reads) == 1
+    await node.volumes.release("u2")  # what was mounted is looked at again before its directory is removed
+    await node.volumes.unmount("u2")
+    assert len(reads) == 1 + 2 + 1
+    assert list((node.root / "pods").iterdir()) == []
+
+
+def test_a_mount_point_is_found_whatever_its_name_is(tmp_path: Path) -> None:
+    odd = tmp_path / "a b\\c\n\u00e4"
+    odd.mkdir()
+    mounts.mount_tmpfs(odd)
+    assert mounts.is_mounted(odd)
+    assert mounts.mounts_below(tmp_path) == [odd]
+    assert mounts.unmount_below(tmp_path, tmp_path / "other")
+    assert not mounts.is_mounted(odd)
+    assert not mounts.unmount_below(tmp_path)
 
 
 async def test_a_volume_of_another_node_is_refused(node: Node, tmp_path: Path) -> None:
