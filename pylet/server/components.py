@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pylet.aio.clock import Clock
@@ -11,36 +12,42 @@ from pylet.api.object import Object
 from pylet.client.interface import Client
 from pylet.client.view import Table
 from pylet.server.authority import Authority
+from pylet.server.config import ServerConfig
 from pylet.server.crd.serving import Definitions
 from pylet.server.reconcile.observations import Observations
 from pylet.server.reconcile.observer import Observer, Read, nobody
 
 if TYPE_CHECKING:
-    from pylet.server.metrics import Metrics
     from pylet.server.scheduler.decide import Profile
 
 
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What the cluster's keys are good for. `ca` is the certificate pods trust (PEM); `authority` signs what is
+    approved; `may_have` says which certificates somebody may have without asking a person; `mint` makes a service
+    account's token for the Secret of a name.
+    """
+
+    ca: str
+    authority: Authority
+    may_have: Callable[[Object, str], bool]
+    mint: Callable[[Object, str], str]
+
+
 def components(
+    config: ServerConfig,
     client: Client,
     tables: dict[Kind, Table],
+    definitions: Definitions,
+    trust: Trust,
     clock: Clock,
     *,
-    cluster_cidr: str,
-    disable: Sequence[str] = (),
-    ca: str,
-    authority: Authority,
-    may_have: Callable[[Object, str], bool],
-    mint: Callable[[Object, str], str],
-    definitions: Definitions,
+    counted: list[Callable[[], Iterator[str]]],
     read: Read = nobody,
     profiles: Sequence[Profile] = (),
-    metrics: Metrics | None = None,
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """Each runs until cancelled. `disable` may name `gateway`, `ingress` and `servicelb`.
-    `ca` is the certificate pods trust (PEM); `authority` signs what is approved;
-    `may_have` says which certificates somebody may have without asking a person;
-    `mint` makes a service account's token for the Secret of a name; `read` answers paths of aggregated APIs;
-    `profiles` are the scheduler's, its own unless any are given; `metrics` are told what is counted.
+    """Each runs until cancelled. `counted` is given what they count; `read` answers paths of aggregated APIs;
+    `profiles` are the scheduler's, its own unless any are given.
     """
     from pylet.server.controllers import (
         autoscaling,
@@ -68,23 +75,22 @@ def components(
     all_of_them = [
         *controllers(),
         autoscaling.controller(tables, observations),
-        certificates.controller(authority, may_have),
+        certificates.controller(trust.authority, trust.may_have),
         custom_resources.controller(definitions.kind),
         disruption.controller(tables),
         garbage.controller(tables),
         namespace.controller(tables),
         resourcequota.controller(tables),
-        root_ca.controller(ca),
-        serviceaccount_tokens.controller(ca, mint),
-        node_ipam.controller(cluster_cidr),
+        root_ca.controller(trust.ca),
+        serviceaccount_tokens.controller(trust.ca, trust.mint),
+        node_ipam.controller(config.cluster_cidr),
         node_lifecycle.controller(),
         policy_status.controller(lambda: [kind for kind, _ in definitions.tables.values()]),
     ]
-    all_of_them += [addon.controller() for addon in (ingress, gateway, servicelb) if addon.NAME not in disable]
+    all_of_them += [addon.controller() for addon in (ingress, gateway, servicelb) if addon.NAME not in config.disable]
     runner = Runner(client, tables, clock, all_of_them)
     scheduler = Scheduler(client, tables, clock, profiles=profiles or (PROFILE,))
-    if metrics is not None:
-        metrics.sources += [runner.metrics, scheduler.metrics]
+    counted += [runner.metrics, scheduler.metrics]
     definitions.follow(runner.adopt, runner.abandon)
     yield definitions.run()
     yield runner.run()

@@ -66,16 +66,16 @@ def extend_admission(registry: Registry, authorizer: Authorizer, webhooks: Webho
     registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))
 
 
-def answers(registry: Registry, reviews: Reviews, token_requests: TokenRequests) -> Answers:
+def answers(registry: Registry, guarded: Guard) -> Answers:
     """Creates that store nothing, as loopback clients ask for them."""
 
     async def token(request: Request, body: Object) -> Object:
         await registry.admit(request, body, TOKEN_REQUEST)
-        return token_requests.answer(request.key, body)
+        return guarded.token_requests.answer(request.key, body)
 
     async def review(request: Request, body: Object) -> Object:
         await registry.admit(request, body, request.kind)
-        return await reviews.answer(request.kind, body, request.user, request.key.namespace)
+        return await guarded.reviews.answer(request.kind, body, request.user, request.key.namespace)
 
     found: Answers = {(kind.plural, ""): review for kind in kinds.all_kinds() if kind.group in _REVIEWS and kind.verbs}
     return {**found, ("serviceaccounts", "token"): token}

@@ -57,9 +57,9 @@ def writable(data_dir: Path) -> Iterator[None]:
         raise Unusable(f"cannot write below {data_dir}: {why}; choose another --data-dir") from failed
 
 
-def write_kubeconfig(config: ServerConfig, pki: Pki, ca: bytes, port: int) -> None:
+def write_kubeconfig(config: ServerConfig, pki: Pki, port: int) -> None:
     local = "127.0.0.1" if config.bind_address in (None, "0.0.0.0", "::") else str(config.bind_address)
-    certificate, key = pki.admin.certificate.read_bytes(), pki.admin.key.read_bytes()
+    ca, certificate, key = (f.read_bytes() for f in (pki.ca.certificate, pki.admin.certificate, pki.admin.key))
     content = kubeconfig.build(f"https://{in_url(local)}:{port}", ca, certificate=certificate, key=key)
     try:
         wholefile.write(config.write_kubeconfig, content.encode(), config.write_kubeconfig_mode)

@@ -12,11 +12,11 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -24,43 +24,27 @@ from pylet.aio import memory, services
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import kinds
 from pylet.api.ip import in_url
-from pylet.api.kinds.node import KIND as NODE
 from pylet.client.view import age
 from pylet.server import addons, optional, place
-from pylet.server.admission import CHAIN
 from pylet.server.auth import default_roles
 from pylet.server.auth.authenticate import AUTHENTICATED
-from pylet.server.auth.authorize import may_have_approved
 from pylet.server.authority import Authority
 from pylet.server.components import components
 from pylet.server.config import ServerConfig
-from pylet.server.crd.conversion import Converter
-from pylet.server.crd.serving import Definitions
-from pylet.server.flow import Limiter
-from pylet.server.guard import answers, extend_admission, guard
-from pylet.server.http import own_metrics
-from pylet.server.http.access import Access
+from pylet.server.core import Core, open_core
+from pylet.server.front import Front, build_front
 from pylet.server.http.answer import Listener
-from pylet.server.http.app import App
-from pylet.server.http.discovery import Discovery
-from pylet.server.http.extensions import Extensions
-from pylet.server.http.forwarding import Forwarder
-from pylet.server.http.health import Health
-from pylet.server.http.kubelet_proxy import KubeletProxy
-from pylet.server.http.openapi import OpenApi
-from pylet.server.http.proxies import Proxies
-from pylet.server.http.resources import BODY_BYTES, Resources
-from pylet.server.http.tunnels import Tunnels
-from pylet.server.http.watching import Watches
+from pylet.server.http.resources import BODY_BYTES
 from pylet.server.loopback import Loopback
-from pylet.server.metrics import Metrics
 from pylet.server.pki import FRONT_PROXY, Pki
 from pylet.server.place import Unusable
 from pylet.server.registry import VOLATILE, Registry, User
 from pylet.server.registry.registry import is_stored
-from pylet.server.webhooks import WebhookClient
 from pylet.store import open_store
 from pylet.store.interface import StoreError
+
+if TYPE_CHECKING:
+    from pylet.server.scheduler.decide import Profile
 
 log = logging.getLogger(__name__)
 
@@ -123,97 +107,39 @@ async def serve(
         names = place.names(config, address)
         pki.ensure(names, clock.now())
         join = place.join_token(config, pki)
-    ca = pki.ca.certificate.read_bytes()
     async with _store(config) as kept, asyncio.TaskGroup() as group, AsyncExitStack() as at_the_end:
         store, own_keys = await optional.encrypted(config, kept, clock)
-        registry = Registry(
-            store,
-            chain=CHAIN,
-            service_cidr=config.service_cidr,
-            node_ports=config.service_node_port_range,
-            now=clock.now,
-        )
-        tunnels = Tunnels(registry.table(NODE))
-        at_the_end.callback(tunnels.close)
-        webhooks = WebhookClient(registry.table, tunnels.connector)
-        at_the_end.push_async_callback(webhooks.close)
-        convert = Converter(webhooks)
-        registry.convert_by(convert)
-        await registry.load()
-        group.create_task(registry.run())
-        definitions = Definitions(registry)
-        definitions.start()
-        guarded = guard(config, registry, pki, join, clock)
-        at_the_end.push_async_callback(guarded.outside.close)
-        authorizer, tokens = guarded.authorizer, guarded.tokens
-        extend_admission(registry, authorizer, webhooks, convert)
-        auditor = optional.auditor(config, clock, group)
-        own_answers = answers(registry, guarded.reviews, guarded.token_requests)
-        client = Loopback(registry, answers=own_answers)
-        started = asyncio.Event()
-        watches, metrics = Watches(), Metrics()
-        limiter = Limiter(registry.table)
-        metrics.sources.append(limiter.metrics)
-        kubelets, forwarder = KubeletProxy(registry, tunnels, pki.kubelet_context()), Forwarder(tunnels)
-        at_the_end.push_async_callback(forwarder.close)
-        at_the_end.push_async_callback(kubelets.close)
-        own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
-        extensions = Extensions(registry.table, client, forwarder, pki.front_proxy, clock, own)
+        core = await at_the_end.enter_async_context(open_core(config, store, pki, join, clock))
+        group.create_task(core.registry.run())
         listening = at_the_end.enter_context(place.listening(config))
         port = listening.getsockname()[1]
-        app = App(
-            access=Access(guarded.authenticator, authorizer, auditor, pki.front_proxy_issuer()),
-            limiter=limiter,
-            resources=Resources(registry, guarded.reviews, guarded.token_requests, watches, clock.now),
-            discovery=Discovery(registry.kinds, f"{in_url(address)}:{port}", extensions),
-            openapi=OpenApi(registry.kinds, extensions),
-            kubelets=kubelets,
-            tunnels=tunnels,
-            proxies=Proxies(registry.table, forwarder, tunnels, kubelets.tls),
-            extensions=extensions,
-            health=Health(started.is_set),
-            metrics=metrics,
-            watches=watches,
-            tokens=tokens,
-            ca=ca,
+        started = asyncio.Event()
+        front = build_front(
+            core,
+            pki,
+            clock,
+            origin=f"{in_url(address)}:{port}",
+            auditor=optional.auditor(config, clock, group),
+            is_started=started.is_set,
             secrets_encryption=partial(optional.secrets_encryption, store, own_keys, clock),
         )
+        at_the_end.push_async_callback(front.close)
         tls = pki.server_context()
-        await at_the_end.enter_async_context(_http(app, listening, tls, watches))
-        starting = Loopback(registry, manager="kube-apiserver")
-        await _ensure_objects(config, starting, pki, ca, address, port)
-        group.create_task(extensions.run())
-        place.write_kubeconfig(config, pki, ca, port)
-        authority = pki.authority(clock.now)
-        group.create_task(_keep_certificates(pki, names, tls, kubelets.tls, clock))
-        tables = {kind: registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)}
-        working = components(
-            client,
-            tables,
-            clock,
-            cluster_cidr=config.cluster_cidr,
-            disable=config.disable,
-            ca=ca.decode(),
-            authority=authority,
-            may_have=partial(may_have_approved, authorizer),
-            mint=tokens.legacy,
-            definitions=definitions,
-            profiles=profiles,
-            read=extensions.read,
-            metrics=metrics,
-        )
-        for component in working:
+        await at_the_end.enter_async_context(_http(front, listening, tls))
+        await _ensure_objects(config, core.registry, pki, address, port)
+        group.create_task(front.extensions.run())
+        place.write_kubeconfig(config, pki, port)
+        group.create_task(_keep_certificates(pki, names, tls, front.kubelets.tls, clock))
+        for component in _in_background(config, core, front, clock, profiles):
             group.create_task(component)
         started.set()
         gc.freeze()  # what a start leaves behind lives as long as the process: not to be looked at again
         gc.set_threshold(20_000, 20, 20)  # trees of dicts: a pod's status costs 15% less CPU than with 700
         group.create_task(memory.keep_small(clock, age))
         services.notify("READY=1")
-        url = f"https://{in_url(address)}:{port}"
+        url, authority = f"https://{in_url(address)}:{port}", core.trust.authority
         log.info("pylet serves at %s", url)
-        running = Running(
-            url, port, pki, authority, registry, lambda user: Loopback(registry, user=user, answers=own_answers)
-        )
+        running = Running(url, port, pki, authority, core.registry, core.loopback)
         if ready is not None:
             ready(running)
         if beside is not None:
@@ -221,14 +147,32 @@ async def serve(
         await asyncio.Event().wait()
 
 
-async def _ensure_objects(config: ServerConfig, client: Loopback, pki: Pki, ca: bytes, address: str, port: int) -> None:
+async def _ensure_objects(config: ServerConfig, registry: Registry, pki: Pki, address: str, port: int) -> None:
     """What a cluster has from its first minute: namespaces before what is in them."""
+    client = Loopback(registry, manager="kube-apiserver")
     await addons.ensure(client, addons.namespaces())
     wanted = addons.objects(config.cluster, advertise_address=address, port=port, disable=config.disable)
-    front = addons.extension_authentication(ca.decode(), pki.front_proxy_ca.certificate.read_text(), FRONT_PROXY)
+    trusted = pki.ca.certificate.read_text(), pki.front_proxy_ca.certificate.read_text()
+    front = addons.extension_authentication(*trusted, FRONT_PROXY)
     await addons.ensure(client, [*wanted, front, *default_roles.objects()])
     if "gateway" not in config.disable:
         await addons.ensure_gateway_api(client)
+
+
+def _in_background(
+    config: ServerConfig, core: Core, front: Front, clock: Clock, profiles: Sequence[Profile]
+) -> Iterator[Coroutine[Any, Any, None]]:
+    return components(
+        config,
+        core.loopback(),
+        {kind: core.registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)},
+        core.definitions,
+        core.trust,
+        clock,
+        profiles=profiles,
+        read=front.extensions.read,
+        counted=front.metrics.sources,
+    )
 
 
 async def _keep_certificates(
@@ -247,11 +191,11 @@ async def _keep_certificates(
 
 
 @asynccontextmanager
-async def _http(app: App, listening: socket.socket, tls: ssl.SSLContext, watches: Watches) -> AsyncIterator[None]:
+async def _http(front: Front, listening: socket.socket, tls: ssl.SSLContext) -> AsyncIterator[None]:
     """Serve on the socket; at the end stop listening, end watches, and let requests finish."""
     loop: Any = asyncio.get_running_loop()
     make_request = partial(web.BaseRequest, loop=loop, client_max_size=BODY_BYTES)
-    handle: Any = app.handle  # answers with less than a StreamResponse: see http/answer.py
+    handle: Any = front.app.handle  # answers with less than a StreamResponse: see http/answer.py
     listener = Listener(
         handle,
         request_factory=make_request,
@@ -265,7 +209,7 @@ async def _http(app: App, listening: socket.socket, tls: ssl.SSLContext, watches
         yield
     finally:
         server.close()
-        watches.stop()
+        front.watches.stop()
         await listener.shutdown(_STOP_SECONDS)
 
 

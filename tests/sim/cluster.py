@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 from pylet.api import kinds, timestamps
 from pylet.api.errors import ApiError, NotFound
@@ -29,7 +27,8 @@ from pylet.client.interface import PatchType
 from pylet.client.view import Entry, Table, View
 from pylet.server import addons
 from pylet.server.admission import CHAIN
-from pylet.server.components import components
+from pylet.server.components import Trust, components
+from pylet.server.config import ServerConfig
 from pylet.server.controllers import local_path
 from pylet.server.crd.serving import Definitions
 from pylet.server.loopback import Loopback
@@ -63,7 +62,7 @@ class Cluster:
         self.random = random.Random(seed)
         self.nodes: dict[str, asyncio.Task[None]] = {}
         self.restart = restart  # ends the controllers and the scheduler wherever they are, and starts them anew
-        self.counters: list[Callable[[], Iterable[str]]] = []
+        self.counters: list[Callable[[], Iterator[str]]] = []
 
     def reconciles(self) -> int:
         """How often plans were made and pods tried, since the last restart; each lease's renewal is one of its node."""
@@ -265,7 +264,12 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: date
     definitions = Definitions(registry)
     definitions.start()
     client = Loopback(registry)
-    ca, authority = pki.ca.certificate.read_text(), pki.authority(clock.now)
+    trust = Trust(
+        pki.ca.certificate.read_text(),
+        pki.authority(clock.now),
+        may_have=lambda request, attribute: False,
+        mint=lambda account, secret: "a token",
+    )
     async with asyncio.TaskGroup() as group:
         following = group.create_task(registry.run())
         await addons.ensure(client, [*addons.namespaces(), addons.local_path()])
@@ -276,20 +280,8 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: date
             for task in working:
                 task.cancel()
             await asyncio.gather(*working, return_exceptions=True)
-            counted: Any = SimpleNamespace(sources=cluster.counters)
             cluster.counters.clear()
-            found = components(
-                client,
-                tables,
-                clock,
-                cluster_cidr="10.42.0.0/16",
-                ca=ca,
-                authority=authority,
-                mint=lambda account, secret: "a token",
-                may_have=lambda request, attribute: False,
-                definitions=definitions,
-                metrics=counted,
-            )
+            found = components(ServerConfig(), client, tables, definitions, trust, clock, counted=cluster.counters)
             working[:] = [group.create_task(component) for component in found]
 
         cluster = Cluster(client, tables, clock, seed, restart)

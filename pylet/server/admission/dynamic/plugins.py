@@ -5,9 +5,9 @@ Each listens to the tables of its configurations, and compiles them when the nex
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias
 
 from pylet.api.kind import Kind
 from pylet.api.kinds.mutatingadmissionpolicy import KIND as MUTATING_POLICY
@@ -23,30 +23,38 @@ from pylet.server.admission.interface import CONNECT, CREATE, DELETE, UPDATE, At
 _ALL = frozenset((CREATE, UPDATE, DELETE, CONNECT))
 
 
-class _Source:
-    """What is configured in `tables`, compiled on demand; `resources` is empty as long as one of them is."""
+Compile: TypeAlias = Callable[..., Any]
+"""From the entries of each table to what is asked of each write."""
+Work: TypeAlias = Callable[[Attributes, Any, Cluster], Awaitable[None]]
+
+
+class _Dynamic:
+    """Does what is configured in `tables`, compiled on demand; `resources` is empty as long as one of them is."""
 
     def __init__(
         self,
         tables: Sequence[Table],
-        compiled: Callable[..., Any],
+        load: Callable[[], tuple[Compile, Work]],
+        operations: frozenset[str],
+        cluster: Cluster,
         changed: Callable[[], None],
-        operations: frozenset[str] = _ALL,
     ) -> None:
         self.resources: dict[str, frozenset[str]] = {}
         self._tables = tables
-        self._compile = compiled
-        self._changed = changed
+        self._load = cache(load)
         self._operations = operations
+        self._cluster = cluster
+        self._changed = changed
         self._made: Any = None
         for table in tables:
             table.listen(self._heard)
         self._heard(None, None)
 
-    def made(self) -> Any:
+    async def work(self, write: Attributes) -> None:
+        compiled, work = self._load()
         if self._made is None:
-            self._made = self._compile(*(table.entries.values() for table in self._tables))
-        return self._made
+            self._made = compiled(*(table.entries.values() for table in self._tables))
+        await work(write, self._made, self._cluster)
 
     def _heard(self, before: Entry | None, after: Entry | None) -> None:
         self._made = None
@@ -61,62 +69,40 @@ class _Source:
 def plugins(cluster: Cluster, table: Callable[[Kind], Table], changed: Callable[[], None]) -> Sequence[Plugin]:
     """In their order. `table` reads the configurations; `changed` is told when one begins or ends to see writes."""
 
-    def hooks(kind: Kind) -> _Source:
-        def compiled(entries: Any) -> Any:
-            from pylet.server.admission.dynamic.hooks import hooks_of
+    def dynamic(load: Callable[[], tuple[Compile, Work]], *kinds: Kind, operations: frozenset[str] = _ALL) -> _Dynamic:
+        return _Dynamic([table(kind) for kind in kinds], load, operations, cluster, changed)
 
-            return hooks_of(entries)
-
-        return _Source((table(kind),), compiled, changed)
-
-    @cache
-    def policies_of(word: str) -> Any:
-        from pylet.server.admission.dynamic.policies import Policies
-
-        if word == "mutating":
-            from pylet.server.admission.dynamic.mutating import MutatingPolicy
-
-            return Policies(MutatingPolicy)
-        from pylet.server.admission.dynamic.validating import ValidatingPolicy
-
-        return Policies(ValidatingPolicy)
-
-    def policies(word: str, kinds: Sequence[Kind], operations: frozenset[str] = _ALL) -> _Source:
-        return _Source(
-            [table(kind) for kind in kinds],
-            lambda *entries: policies_of(word).of(*entries),
-            changed,
-            operations,
-        )
-
-    mutating, validating = hooks(MUTATING_WEBHOOK), hooks(VALIDATING_WEBHOOK)
-
-    async def mutate(write: Attributes) -> None:
-        from pylet.server.admission.dynamic import webhooks
-
-        await webhooks.mutate(write, mutating.made(), cluster)
-
-    async def validate(write: Attributes) -> None:
-        from pylet.server.admission.dynamic import webhooks
-
-        await webhooks.validate(write, validating.made(), cluster)
-
-    changing = policies("mutating", (MUTATING_POLICY, MUTATING_BINDING), _ALL - {DELETE})
-    judging = policies("validating", (VALIDATING_POLICY, VALIDATING_BINDING))
-
-    async def change(write: Attributes) -> None:
-        from pylet.server.admission.dynamic import mutating as mutating_policies
-
-        await mutating_policies.mutate(write, changing.made(), cluster)
-
-    async def judge(write: Attributes) -> None:
-        from pylet.server.admission.dynamic import validating as validating_policies
-
-        await validating_policies.validate(write, judging.made(), cluster)
-
+    changing = dynamic(_mutating_policies, MUTATING_POLICY, MUTATING_BINDING, operations=_ALL - {DELETE})
+    mutating = dynamic(_mutating_webhooks, MUTATING_WEBHOOK)
+    judging = dynamic(_validating_policies, VALIDATING_POLICY, VALIDATING_BINDING)
+    validating = dynamic(_validating_webhooks, VALIDATING_WEBHOOK)
     return (
-        Plugin("MutatingAdmissionPolicy", changing.resources, admit=change),
-        Plugin("MutatingAdmissionWebhook", mutating.resources, admit=mutate),
-        Plugin("ValidatingAdmissionPolicy", judging.resources, validate=judge),
-        Plugin("ValidatingAdmissionWebhook", validating.resources, validate=validate),
+        Plugin("MutatingAdmissionPolicy", changing.resources, admit=changing.work),
+        Plugin("MutatingAdmissionWebhook", mutating.resources, admit=mutating.work),
+        Plugin("ValidatingAdmissionPolicy", judging.resources, validate=judging.work),
+        Plugin("ValidatingAdmissionWebhook", validating.resources, validate=validating.work),
     )
+
+
+def _mutating_policies() -> tuple[Compile, Work]:
+    from pylet.server.admission.dynamic import mutating, policies
+
+    return policies.Policies(mutating.MutatingPolicy).of, mutating.mutate
+
+
+def _validating_policies() -> tuple[Compile, Work]:
+    from pylet.server.admission.dynamic import policies, validating
+
+    return policies.Policies(validating.ValidatingPolicy).of, validating.validate
+
+
+def _mutating_webhooks() -> tuple[Compile, Work]:
+    from pylet.server.admission.dynamic import hooks, webhooks
+
+    return hooks.hooks_of, webhooks.mutate
+
+
+def _validating_webhooks() -> tuple[Compile, Work]:
+    from pylet.server.admission.dynamic import hooks, webhooks
+
+    return hooks.hooks_of, webhooks.validate

@@ -1,0 +1,80 @@
+"""What answers requests: all rooms of `http`, put together around the API."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pylet.aio.clock import Clock
+from pylet.api.object import Object
+from pylet.server.core import Core
+from pylet.server.flow import Limiter
+from pylet.server.http import own_metrics
+from pylet.server.http.access import Access
+from pylet.server.http.app import App
+from pylet.server.http.discovery import Discovery
+from pylet.server.http.extensions import Extensions
+from pylet.server.http.forwarding import Forwarder
+from pylet.server.http.health import Health
+from pylet.server.http.kubelet_proxy import KubeletProxy
+from pylet.server.http.openapi import OpenApi
+from pylet.server.http.proxies import Proxies
+from pylet.server.http.resources import Resources
+from pylet.server.http.watching import Watches
+from pylet.server.metrics import Metrics
+from pylet.server.pki import Pki
+
+if TYPE_CHECKING:
+    from pylet.server.audit.auditor import Auditor
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    app: App
+    watches: Watches
+    metrics: Metrics
+    extensions: Extensions
+    kubelets: KubeletProxy
+    forwarder: Forwarder
+
+    async def close(self) -> None:
+        await self.kubelets.close()
+        await self.forwarder.close()
+
+
+def build_front(
+    core: Core,
+    pki: Pki,
+    clock: Clock,
+    *,
+    origin: str,
+    auditor: Auditor | None,
+    is_started: Callable[[], bool],
+    secrets_encryption: Callable[[str], Awaitable[Object]],
+) -> Front:
+    """`origin` is the host and port that clients are told; `secrets_encryption` answers `pylet secrets-encrypt`."""
+    registry, tunnels, guard = core.registry, core.tunnels, core.guard
+    watches, metrics, limiter = Watches(), Metrics(), Limiter(registry.table)
+    metrics.sources.append(limiter.metrics)
+    kubelets, forwarder = KubeletProxy(registry, tunnels, pki.kubelet_context()), Forwarder(tunnels)
+    own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
+    extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
+    app = App(
+        access=Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer()),
+        limiter=limiter,
+        resources=Resources(registry, guard.reviews, guard.token_requests, watches, clock.now),
+        discovery=Discovery(registry.kinds, origin, extensions),
+        openapi=OpenApi(registry.kinds, extensions),
+        kubelets=kubelets,
+        tunnels=tunnels,
+        proxies=Proxies(registry.table, forwarder, tunnels, kubelets.tls),
+        extensions=extensions,
+        health=Health(is_started),
+        metrics=metrics,
+        watches=watches,
+        tokens=guard.tokens,
+        ca=pki.ca.certificate.read_bytes(),
+        secrets_encryption=secrets_encryption,
+    )
+    return Front(app, watches, metrics, extensions, kubelets, forwarder)
