@@ -93,36 +93,36 @@ def _spec(spec: Object, old: Object | None) -> list[Cause]:
 
 
 def _versions(versions: list[Object]) -> list[Cause]:
+    own = [field for field in _PARTS if not _alike(versions, field)]
     found: list[Cause] = []
-    shared = {field: _alike(versions, field) for field in _PARTS}
-    if not dig(versions[0], "schema", "openAPIV3Schema") if versions and shared["schema"] else False:
+    if "schema" not in own and not dig(versions[0], "schema", "openAPIV3Schema"):
         found += [causes.required(f"spec.versions[{at}].schema.openAPIV3Schema") for at in range(len(versions))]
     for position, version in enumerate(versions):
-        where = f"spec.versions[{position}]"
-        if not shared["schema"] and dig(version, "schema", "openAPIV3Schema") is None:
-            found.append(causes.required(f"{where}.schema.openAPIV3Schema"))
-        if problems := names.dns_1035_label(version.get("name") or ""):
-            bad = causes.invalid(f"{where}.name", version.get("name") or "", ",".join(problems))
-            found.append(bad)
-            if not position:
-                found.append(Cause(bad.reason, bad.message, "spec.version"))
-        found += [
-            causes.invalid(f"{where}.deprecationWarning", version["deprecationWarning"], problem)
-            for problem in _deprecation_problems(version)
-        ]
-        for field, (judge, _) in _PARTS.items():
-            if not shared[field]:
-                found += judge(version, f"{where}.{field}")
+        found += _version(version, position, own)
     listed = [version.get("name") for version in versions]
     if len(set(listed)) != len(listed):
         found.append(_versions_cause(versions, "must contain unique version names"))
     if sum(bool(version.get("storage")) for version in versions) != 1:
-        says = "must have exactly one version marked as storage version"
-        found.append(_versions_cause(versions, says))
-    if versions:
-        for field, (judge, inner) in _PARTS.items():
-            if shared[field]:
-                found += judge(versions[0], f"spec.{inner}")
+        found.append(_versions_cause(versions, "must have exactly one version marked as storage version"))
+    for field, (judge, inner) in _PARTS.items():
+        if field not in own:
+            found += judge(versions[0], f"spec.{inner}")
+    return found
+
+
+def _version(version: Object, position: int, own: list[str]) -> list[Cause]:
+    """`own` are the parts it does not share with all others."""
+    found: list[Cause] = []
+    where, name = f"spec.versions[{position}]", version.get("name") or ""
+    if "schema" in own and dig(version, "schema", "openAPIV3Schema") is None:
+        found.append(causes.required(f"{where}.schema.openAPIV3Schema"))
+    if problems := names.dns_1035_label(name):
+        bad = causes.invalid(f"{where}.name", name, ",".join(problems))
+        found += [bad] if position else [bad, Cause(bad.reason, bad.message, "spec.version")]
+    for problem in _deprecation_problems(version):
+        found.append(causes.invalid(f"{where}.deprecationWarning", version["deprecationWarning"], problem))
+    for field in own:
+        found += _PARTS[field][0](version, f"{where}.{field}")
     return found
 
 

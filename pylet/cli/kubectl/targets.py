@@ -80,34 +80,26 @@ def parse(
             "resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of "
             "'kubectl get resource resource/<resource_name>'"
         )
+    if not words:
+        return []
     if slashes:
         pairs = [_pair(word) for word in words]
         if selecting:
             raise Failure("error: selectors and the all flag cannot be used when passing resource/name arguments")
-        found = [Named(catalog.find(type_), name) for type_, name in pairs]
-        if single_type and len({named.resource for named in found}) > 1:
-            raise Failure("error: you may only specify a single resource type")
-        _refuse_across_namespaces(found, all_namespaces=all_namespaces)
-        return list(found)
-    if not words:
-        return []
-    resources = _resources(words[0], catalog)
+        named = [Named(catalog.find(type_), name) for type_, name in pairs]
+        resources = list(dict.fromkeys(each.resource for each in named))
+    else:
+        resources = _resources(words[0], catalog)
+        named = [Named(resources[0], name) for name in words[1:]]
     if single_type and len(resources) > 1:
         raise Failure("error: you may only specify a single resource type")
-    if len(words) == 1:
-        if everything or selecting:
-            return [Listed(resource) for resource in resources]
-        raise Failure("error: resource(s) were provided, but no name was specified")
-    if selecting:
+    if named and selecting:
         raise Failure("error: name cannot be provided when a selector is specified")
-    found = [Named(resources[0], name) for name in words[1:]]
-    _refuse_across_namespaces(found, all_namespaces=all_namespaces)
-    return list(found)
-
-
-def _refuse_across_namespaces(found: Sequence[Named], *, all_namespaces: bool) -> None:
-    if all_namespaces and any(named.resource.namespaced for named in found):
+    if all_namespaces and any(each.resource.namespaced for each in named):
         raise Failure("error: a resource cannot be retrieved by name across all namespaces")
+    if not named and not everything and not selecting:
+        raise Failure("error: resource(s) were provided, but no name was specified")
+    return list(named) or [Listed(resource) for resource in resources]
 
 
 def _spread(words: list[str]) -> list[str]:

@@ -17,6 +17,11 @@ from pylet.cli.why.world import World
 
 _PULLING = ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName")
 _SIGNALS = {137: "killed (SIGKILL)", 143: "ended by SIGTERM", 139: "crashed (SIGSEGV)", 134: "aborted (SIGABRT)"}
+_NAMING = {
+    **dict.fromkeys(("configMap", "configMapRef", "configMapKeyRef"), "configmap"),
+    **dict.fromkeys(("secret", "secretRef", "secretKeyRef"), "secret"),
+}
+"""Fields of volumes and of variables' sources."""
 _NOT_STARTED = {126: "its command cannot be run", 127: "its command was not found"}
 
 
@@ -132,20 +137,19 @@ def _mounts(pod: Object, world: World) -> Iterator[Cause]:
 def _missing(pod: Object, world: World) -> Iterator[Cause]:
     """ConfigMaps and Secrets it names that are not there."""
     namespace, spec = pod["metadata"]["namespace"], pod["spec"]
+    volumes, containers = spec.get("volumes") or (), list(planned(spec))
+    sources = [
+        *volumes,
+        *(part for volume in volumes for part in dig(volume, "projected", "sources", default=())),
+        *(each.get("valueFrom") or {} for container in containers for each in container.get("env") or ()),
+        *(each for container in containers for each in container.get("envFrom") or ()),
+    ]
     named: set[tuple[str, str]] = set()
-    for volume in spec.get("volumes") or ():
-        for what, field, key in (("configmap", "configMap", "name"), ("secret", "secret", "secretName")):
-            source = volume.get(field) or {}
-            if source.get(key) and not source.get("optional"):
-                named.add((what, source[key]))
-    for container in planned(spec):
-        sources = [env.get("valueFrom") or {} for env in container.get("env") or ()]
-        for source in (*sources, *(container.get("envFrom") or ())):
-            for field, found in source.items():
-                if not isinstance(found, dict) or not found.get("name") or found.get("optional"):
-                    continue
-                if field.startswith(("configMap", "secret")):
-                    named.add(("configmap" if field.startswith("configMap") else "secret", found["name"]))
+    for source in sources:
+        for field in source.keys() & _NAMING.keys():
+            name = source[field].get("secretName") or source[field].get("name")
+            if name and not source[field].get("optional"):
+                named.add((_NAMING[field], name))
     for what, name in sorted(named):
         if world.get(CONFIG_MAP if what == "configmap" else SECRET, Key(namespace, name)) is None:
             yield Cause(f"the {what} {name} does not exist", advice=f"create it in the namespace {namespace}")

@@ -13,17 +13,12 @@ from pylet.api.devices.taints import tolerates
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.resourceclaim import KIND as CLAIM
 from pylet.api.kinds.resourceslice import KIND as SLICE
-from pylet.api.object import Key, Object, conditions_of, dig, is_terminating, uid_of
+from pylet.api.object import Key, Object, dig, is_terminating, uid_of
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.conditions import with_condition
-from pylet.server.reconcile.plan import NOTHING, Controller, Delete, Emit, Patch, Plan, Watch
+from pylet.server.reconcile.eviction import evict
+from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Plan, Watch
 
-_DISRUPTED = {
-    "type": "DisruptionTarget",
-    "status": "True",
-    "reason": "DeletionByDeviceTaintManager",
-    "message": "Device Taint manager: deleting due to NoExecute taint",
-}
+_WHY = "Device Taint manager: deleting due to NoExecute taint"
 
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
@@ -36,9 +31,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     if due > now:
         return Plan(again_after=due - now)
     told = Emit(pod, "DeviceTaintManagerEviction", "Marking for deletion")
-    conditions = with_condition(conditions_of(pod), _DISRUPTED, now)
-    marked = Patch(POD, key, {"metadata": {"uid": uid_of(pod)}, "status": {"conditions": conditions}}, "status")
-    return Plan((marked, Delete(POD, key, uid_of(pod), told=told)))
+    return evict(pod, "DeletionByDeviceTaintManager", _WHY, told, now)
 
 
 def _held(pod: Object, view: View) -> Iterator[Object]:

@@ -6,7 +6,6 @@ Source: upstream `pkg/controller/endpoint/endpoints_controller.go` and `pkg/api/
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from datetime import datetime
 
 from pylet.api import selector
@@ -16,7 +15,8 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, annotations_of, is_terminating, labels_of, uid_of
 from pylet.api.podtemplate import is_finished, is_ready
-from pylet.client.view import Entry, View
+from pylet.client.view import View
+from pylet.server.reconcile import services
 from pylet.server.reconcile.plan import NOTHING, Controller, Create, Delete, Plan, Update, Watch, itself
 
 _MANAGED_BY = ("endpoints.kubernetes.io/managed-by", "endpoint-controller")
@@ -121,11 +121,6 @@ def _ports(service: Object, pod: Object) -> tuple[tuple[tuple[str, object], ...]
     return tuple(ports)
 
 
-def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
-    for service in view.table(SERVICE).in_namespace(entry.key.namespace).values():
-        wanted = service.object["spec"].get("selector")
-        if wanted and wanted.items() <= entry.labels.items():
-            yield service.key
-
-
-CONTROLLER = Controller("endpoint", (Watch(SERVICE, itself), Watch(POD, _of_pod), Watch(ENDPOINTS, itself)), plan)
+CONTROLLER = Controller(
+    "endpoint", (Watch(SERVICE, itself), Watch(POD, services.selecting), Watch(ENDPOINTS, itself)), plan
+)

@@ -18,6 +18,7 @@ from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, dig, is_terminating, key_of, labels_of, owners_of, uid_of
 from pylet.api.podtemplate import is_finished, is_ready, owner_reference
 from pylet.client.view import Entry, View
+from pylet.server.reconcile import services
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
 
 MANAGER = "endpointslice-controller.k8s.io"
@@ -30,11 +31,7 @@ _Ports = tuple[tuple[tuple[str, object], ...], ...]
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
     service = view.get(SERVICE, key)
-    mine = [
-        entry.object
-        for entry in view.table(ENDPOINT_SLICE).in_namespace(key.namespace).values()
-        if entry.labels.get(SERVICE_NAME) == key.name and entry.labels.get(MANAGED_BY) == MANAGER
-    ]
+    mine = services.slices_of(key, MANAGER, view)
     if service is None or is_terminating(service):
         return Plan(tuple(Delete(ENDPOINT_SLICE, key_of(gone), uid_of(gone)) for gone in mine)) if mine else NOTHING
     if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
@@ -205,18 +202,6 @@ def _uid_of(endpoint: Object) -> str:
     return str(dig(endpoint, "targetRef", "uid", default=""))
 
 
-def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
-    for service in view.table(SERVICE).in_namespace(entry.key.namespace).values():
-        wanted = service.object["spec"].get("selector")
-        if wanted and wanted.items() <= entry.labels.items():
-            yield service.key
-
-
-def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
-    if entry.labels.get(MANAGED_BY) == MANAGER:
-        yield Key(entry.key.namespace, entry.labels.get(SERVICE_NAME, ""))
-
-
 def _shares(view: View) -> dict[str, float]:
     try:
         return zone_hints.cpu_shares(view.select(NODE))
@@ -243,9 +228,14 @@ def controller() -> Controller:
         if zone is None:
             del zones[entry.key.name]
         for pod in view.table(POD).with_field("spec.nodeName", entry.key.name).values():
-            yield from _of_pod(pod, view)
+            yield from services.selecting(pod, view)
 
-    watches = (Watch(SERVICE, itself), Watch(POD, _of_pod), Watch(ENDPOINT_SLICE, _of_slice), Watch(NODE, of_node))
+    watches = (
+        Watch(SERVICE, itself),
+        Watch(POD, services.selecting),
+        Watch(ENDPOINT_SLICE, services.of_slices(MANAGER)),
+        Watch(NODE, of_node),
+    )
     return Controller("endpointslice", watches, plan)
 
 

@@ -17,6 +17,7 @@ from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, annotations_of, key_of, labels_of, uid_of
 from pylet.api.podtemplate import owner_reference
 from pylet.client.view import Entry, View
+from pylet.server.reconcile import services
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
 
 _MANAGER = "endpointslicemirroring-controller.k8s.io"
@@ -31,11 +32,7 @@ _Group: TypeAlias = tuple[str, _Ports]
 
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
-    mirrored = [
-        entry.object
-        for entry in view.table(ENDPOINT_SLICE).in_namespace(key.namespace).values()
-        if entry.labels.get(SERVICE_NAME) == key.name and entry.labels.get(MANAGED_BY) == _MANAGER
-    ]
+    mirrored = services.slices_of(key, _MANAGER, view)
     endpoints, service = view.get(ENDPOINTS, key), view.get(SERVICE, key)
     if endpoints is None or service is None or service["spec"].get("selector") or not _is_wanted(endpoints):
         return Plan(tuple(map(_delete, mirrored))) if mirrored else NOTHING
@@ -147,13 +144,8 @@ def _of_service(entry: Entry, view: View) -> Iterable[Key]:
         yield entry.key
 
 
-def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
-    if entry.labels.get(MANAGED_BY) == _MANAGER:
-        yield Key(entry.key.namespace, entry.labels.get(SERVICE_NAME, ""))
-
-
 CONTROLLER = Controller(
     "endpoint-slice-mirroring",
-    (Watch(ENDPOINTS, itself), Watch(SERVICE, _of_service), Watch(ENDPOINT_SLICE, _of_slice)),
+    (Watch(ENDPOINTS, itself), Watch(SERVICE, _of_service), Watch(ENDPOINT_SLICE, services.of_slices(_MANAGER))),
     plan,
 )

@@ -11,18 +11,11 @@ from datetime import datetime, timedelta
 from pylet.api import timestamps
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, conditions_of, dig, is_terminating, uid_of
+from pylet.api.object import Key, Object, dig, is_terminating
 from pylet.api.taints import tolerates
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.conditions import with_condition
-from pylet.server.reconcile.plan import NOTHING, Controller, Delete, Emit, Patch, Plan, Watch, itself
-
-_DISRUPTED = {
-    "type": "DisruptionTarget",
-    "status": "True",
-    "reason": "DeletionByTaintManager",
-    "message": "Taint manager: deleting due to NoExecute taint",
-}
+from pylet.server.reconcile.eviction import evict
+from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Plan, Watch, itself
 
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
@@ -39,9 +32,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     if left > timedelta():
         return Plan(again_after=left)
     told = Emit(pod, "TaintManagerEviction", f"Marking for deletion Pod {key}")
-    conditions = with_condition(conditions_of(pod), _DISRUPTED, now)
-    marked = Patch(POD, key, {"metadata": {"uid": uid_of(pod)}, "status": {"conditions": conditions}}, "status")
-    return Plan((marked, Delete(POD, key, uid_of(pod), told=told)))
+    return evict(pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", told, now)
 
 
 def _left(pod: Object, taints: list[Object], now: datetime) -> timedelta | None:

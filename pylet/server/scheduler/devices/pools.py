@@ -109,6 +109,7 @@ def _generation(of: Object) -> int:
 
 
 def _pool(id_: PoolId, slices: list[Object], node: NodeInfo, view: View) -> Pool | None:
+    """None where it is being replaced by one that has nothing for this node."""
     every = slices
     if len(slices) != _count(slices):
         every = [
@@ -117,12 +118,17 @@ def _pool(id_: PoolId, slices: list[Object], node: NodeInfo, view: View) -> Pool
             if each["spec"]["pool"]["name"] == id_[1] and _generation(each) >= _generation(slices[0])
         ]
         if any(_generation(each) > _generation(slices[0]) for each in every):
-            return None  # it is being replaced by one that has nothing for this node
+            return None
         if len(every) != _count(slices):
             return Pool(id_, is_incomplete=True)
     names = {each["metadata"]["name"] for each in slices}
+    beyond = [each for each in every if each["metadata"]["name"] not in names]
+    return _filled(id_, slices, _devices(id_, beyond), node)
+
+
+def _filled(id_: PoolId, slices: list[Object], elsewhere: list[Device], node: NodeInfo) -> Pool:
+    """`elsewhere`, which it takes over, are the devices in slices that do not concern the node."""
     here = _devices(id_, slices)
-    elsewhere = _devices(id_, [each for each in every if each["metadata"]["name"] not in names])
     sets = [counters for each in slices for counters in each["spec"].get("sharedCounters") or ()]
     counters = {
         (id_, each["name"], name): parse(counter["value"]).nanos
