@@ -203,25 +203,26 @@ class KubeletServer:
         answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
         answer.enable_chunked_encoding()
         await answer.prepare(request)
-        pieces = read(Path(status.log_path), options, self._is_running(id_))
         try:
-            async for piece in pieces:
+            async for piece in read(Path(status.log_path), options, self._grows(id_, request)):
                 await answer.write(piece)
         except ConnectionResetError:
-            return answer
+            log.debug("a reader of the log %s has left", status.log_path)
         except OSError:
             await answer.write(f"unable to retrieve container logs for {status.log_path}\n".encode())
-        await answer.write_eof()
         return answer
 
-    def _is_running(self, container_id: str) -> Callable[[], Awaitable[bool]]:
-        async def is_running() -> bool:
+    def _grows(self, container_id: str, request: web.BaseRequest) -> Callable[[], Awaitable[bool]]:
+        async def grows() -> bool:
+            """Whether there may be more to read, and somebody who reads it."""
+            if request.transport is None:
+                return False
             try:
                 return (await self._runtime.container_status(container_id)).state is ContainerState.RUNNING
             except CriError:
                 return False
 
-        return is_running
+        return grows
 
     async def _exec(self, request: web.BaseRequest, namespace: str, pod: str, *rest: str) -> web.StreamResponse:
         found = await self._running(namespace, pod, *rest)

@@ -20,6 +20,7 @@ from pylet.agent.kubelet.spec import is_host_network
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.storage_limits import Kept
 from pylet.agent.kubelet.usage import Usage, a_process, read_pressure, read_processes, read_traffic, read_usage
+from pylet.agent.kubelet.volumes.claims import claim_name
 from pylet.agent.kubelet.volumes.usage import Usage as VolumeUsage
 from pylet.aio.clock import Clock
 from pylet.api import podresources, timestamps
@@ -78,11 +79,11 @@ class Meter:
         """How full the volumes of claims are that pods use, by namespace and name."""
         found = {}
         for pod in self._pods():
-            names = {v["name"]: dig(v, "persistentVolumeClaim", "claimName") for v in pod["spec"].get("volumes") or ()}
+            names = {volume["name"]: claim_name(pod, volume) for volume in pod["spec"].get("volumes") or ()}
             if any(names.values()):
                 for name, used in (await self._volumes_of(uid_of(pod))).items():
-                    if names.get(name):
-                        found[pod["metadata"]["namespace"], str(names[name])] = used
+                    if claim := names.get(name):
+                        found[pod["metadata"]["namespace"], claim] = used
         return found
 
     async def image_filesystem(self) -> Filesystem:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.usage import Traffic, Usage
+from pylet.agent.kubelet.volumes.claims import claim_name
 from pylet.api import timestamps
 from pylet.api.object import Object, dig
 
@@ -113,7 +114,7 @@ def _network(at: str, interfaces: Sequence[Traffic]) -> Object:
 def _pod(use: PodUse, rates: Rates, filesystem: tuple[int, int, int, int]) -> Object:
     meta = use.pod["metadata"]
     at = timestamps.format_time(use.usage.at)
-    claims = {v["name"]: dig(v, "persistentVolumeClaim", "claimName") for v in use.pod["spec"].get("volumes") or ()}
+    claims = {volume["name"]: claim_name(use.pod, volume) for volume in use.pod["spec"].get("volumes") or ()}
     volumes = [
         {
             "time": at,

@@ -11,6 +11,7 @@ from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.summary import Rates, summary
 from pylet.agent.kubelet.usage import Usage, read_usage
+from pylet.agent.kubelet.volumes.usage import Usage as VolumeUsage
 from tests.agent.kubelet.builders import NOW, pod
 
 
@@ -35,6 +36,16 @@ def test_the_summary_has_rates_from_the_second_time_on() -> None:
     assert of_pod["podRef"] == {"name": "web", "namespace": "default", "uid": "u1"}
     assert of_pod["containers"][0]["cpu"]["usageNanoCores"] == 500_000_000
     assert of_pod["containers"][0]["rootfs"]["usedBytes"] == 5
+
+
+def test_a_volume_names_the_claim_it_stands_for() -> None:
+    volumes = {"data": VolumeUsage(3, 2, 1, 9, 8, 1), "scratch": VolumeUsage(3, 2, 1, 9, 8, 1)}
+    named = [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "scratch", "ephemeral": {}}]
+    use = PodUse(pod(volumes=named), Usage(NOW), volumes=volumes)
+    [told] = summary(replace(node(), pods=(use,)), Rates())["pods"]
+    claims = {volume["name"]: volume["pvcRef"] for volume in told["volume"]}
+    assert claims["data"] == {"name": "c", "namespace": "default"}
+    assert claims["scratch"] == {"name": "web-scratch", "namespace": "default"}
 
 
 def test_counters_come_with_the_moment_they_were_read() -> None:
