@@ -106,8 +106,10 @@ def sizes(*objects: dict[str, Any]) -> dict[str, int]:
 
 
 def test_a_new_deployment_gets_its_replica_set() -> None:
-    (create,) = deployment.plan(KEY, view(web(3)), NOW).actions
+    create, noted = deployment.plan(KEY, view(web(3)), NOW).actions
     assert isinstance(create, Create)
+    assert isinstance(noted, Patch)
+    assert [condition["reason"] for condition in noted.patch["status"]["conditions"]] == ["NewReplicaSetCreated"]
     assert create.object["spec"]["replicas"] == 3
     assert create.told is not None
     assert create.told.message.endswith("from 0 to 3")

@@ -17,7 +17,7 @@ from pylet.api.kinds.replicaset import KIND as REPLICA_SET
 from pylet.api.object import Key, Object, annotations_of, controller_of, dig, is_terminating, key_of, labels_of, uid_of
 from pylet.api.podtemplate import is_finished, owner_reference, template_hash
 from pylet.client.view import Entry, View
-from pylet.server.controllers.deployment.progress import condition, with_conditions, with_status
+from pylet.server.controllers.deployment.progress import condition, has_deadline, with_conditions, with_status
 from pylet.server.controllers.deployment.rollout import (
     DESIRED,
     MOST,
@@ -49,10 +49,11 @@ from pylet.server.reconcile.plan import (
 
 HASH_LABEL = "pod-template-hash"
 REVISION = "deployment.kubernetes.io/revision"
+_HISTORY, _HISTORY_CHARS = "deployment.kubernetes.io/revision-history", 2000
 _NOT_COPIED = (
     "kubectl.kubernetes.io/last-applied-configuration",
     REVISION,
-    "deployment.kubernetes.io/revision-history",
+    _HISTORY,
     DESIRED,
     MOST,
     "deprecated.deployment.rollback.to",
@@ -79,7 +80,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     else:
         roll(rollout)
     changes = (*revision, *resizes(rollout))
-    if not changes and rollout.is_complete:
+    if not changes and (paused or rollout.is_complete):
         changes = _forget_old(rollout)
     return with_status(rollout, changes, now)
 
@@ -160,12 +161,16 @@ def _create_new(rollout: Rollout, view: View, now: datetime) -> tuple[Action, ..
         "spec": spec,
     }
     told = Emit(deployment, "ScalingReplicaSet", f"Scaled up replica set {name} from 0 to {size}") if size else None
-    return (Create(REPLICA_SET, replica_set, told, partial(_refused, rollout, name, now)),)
+    created = condition("Progressing", "True", "NewReplicaSetCreated", f'Created new replica set "{name}"')
+    noted = with_conditions(deployment, [created], now) if has_deadline(deployment) else ()
+    return Create(REPLICA_SET, replica_set, told, partial(_refused, rollout, name, now)), *noted
 
 
 def _refused(rollout: Rollout, name: str, now: datetime, error: ApiError) -> tuple[Action, ...]:
     deployment, words = rollout.deployment, f'Failed to create new replica set "{name}": {error.message}'
     told = Emit(deployment, "ReplicaSetCreateError", words, "Warning")
+    if not has_deadline(deployment):
+        return (told,)
     return told, *with_conditions(deployment, [condition("Progressing", "False", "ReplicaSetCreateError", words)], now)
 
 
@@ -175,15 +180,30 @@ def _number_new(rollout: Rollout) -> tuple[Action, ...]:
     if new is None:
         return ()
     actions: list[Action] = []
-    revision = str(max(_revision(new), _highest(rollout.old) + 1))
+    before, revision = annotations_of(new).get(REVISION, ""), str(max(_revision(new), _highest(rollout.old) + 1))
     wanted = {**_copied(deployment), REVISION: revision}
-    if any(annotations_of(new).get(name) != value for name, value in wanted.items()):
-        actions.append(Patch(REPLICA_SET, key_of(new), {"metadata": {"annotations": wanted}}))
+    if before not in ("", revision):
+        wanted[_HISTORY] = _with_revision(annotations_of(new).get(_HISTORY, ""), before)
+    patience = deployment["spec"].get("minReadySeconds", 0)
+    is_impatient = new["spec"].get("minReadySeconds", 0) != patience
+    if is_impatient or any(annotations_of(new).get(name) != value for name, value in wanted.items()):
+        change: Object = {"metadata": {"annotations": wanted}}
+        if is_impatient:
+            change["spec"] = {"minReadySeconds": patience}
+        actions.append(Patch(REPLICA_SET, key_of(new), change))
     if annotations_of(deployment).get(REVISION) != revision:
         # By way of the status, as upstream: that takes annotations, too, and is no new generation.
         numbered = {"metadata": {"annotations": {REVISION: revision}}}
         actions.append(Patch(DEPLOYMENT, key_of(deployment), numbered, "status"))
     return tuple(actions)
+
+
+def _with_revision(history: str, revision: str) -> str:
+    """The revisions a ReplicaSet had before, the oldest left out when they are too many."""
+    revisions = [*history.split(","), revision] if history else [revision]
+    while len(",".join(revisions)) > _HISTORY_CHARS:
+        del revisions[0]
+    return ",".join(revisions)
 
 
 def _copied(deployment: Object) -> dict[str, str]:
@@ -201,13 +221,14 @@ def _highest(replica_sets: Iterable[Object]) -> int:
 
 def _forget_old(rollout: Rollout) -> tuple[Action, ...]:
     limit = rollout.deployment["spec"].get("revisionHistoryLimit", 10)
-    empty = [
-        replica_set
-        for replica_set in sorted(rollout.old, key=_revision)
-        if not replicas_of(replica_set) and not count_of(replica_set, "replicas") and not is_terminating(replica_set)
-    ]
-    surplus = len(rollout.old) - limit
-    return tuple(Delete(REPLICA_SET, key_of(gone), uid_of(gone)) for gone in empty[: max(0, surplus)])
+    alive = sorted((old for old in rollout.old if not is_terminating(old)), key=_revision)
+    return tuple(
+        Delete(REPLICA_SET, key_of(gone), uid_of(gone))
+        for gone in alive[: max(0, len(alive) - limit)]
+        if not replicas_of(gone)
+        and not count_of(gone, "replicas")
+        and gone["metadata"].get("generation", 0) <= count_of(gone, "observedGeneration")
+    )
 
 
 def _of_pod(entry: Entry, view: View) -> Iterable[Key]:

@@ -14,6 +14,9 @@ from pylet.api.object import Object, condition_of, conditions_of
 from pylet.server.controllers.deployment.rollout import Rollout, count_of, replicas_of
 from pylet.server.reconcile.plan import Action, Plan, patch_status
 
+_AVAILABLE, _TIMED_OUT = "NewReplicaSetAvailable", "ProgressDeadlineExceeded"
+_NEVER = 2**31 - 1
+
 
 def with_status(rollout: Rollout, changes: tuple[Action, ...], now: datetime) -> Plan:
     deployment = rollout.deployment
@@ -60,37 +63,45 @@ def _availability(rollout: Rollout, available: int) -> Object:
     return condition("Available", "False", "MinimumReplicasUnavailable", words)
 
 
+def has_deadline(deployment: Object) -> bool:
+    return deployment["spec"].get("progressDeadlineSeconds", _NEVER) not in (None, _NEVER)
+
+
 def _progress(rollout: Rollout, status: Object, now: datetime) -> tuple[Object | None, timedelta | None]:
     """The Progressing condition, and when the deadline will have passed."""
     deployment, new = rollout.deployment, rollout.new
-    deadline = deployment["spec"].get("progressDeadlineSeconds")
-    current = condition_of(deployment, "Progressing")
-    if deadline is None or deadline == 2**31 - 1:
-        return current, None
-    if deployment["spec"].get("paused"):
+    current, is_paused = condition_of(deployment, "Progressing"), bool(deployment["spec"].get("paused"))
+    if not has_deadline(deployment):
+        return current if is_paused else None, None
+    reason = "" if current is None else current["reason"]
+    if is_paused:
+        if reason == _TIMED_OUT:
+            return current, None
         return condition("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused"), None
-    if current is not None and current["reason"] == "DeploymentPaused":
+    if reason == "DeploymentPaused":
         current = condition("Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed")
-    named = (
-        f'ReplicaSet "{new["metadata"]["name"]}"'
-        if new is not None
-        else f'Deployment "{deployment["metadata"]["name"]}"'
-    )
-    if new is not None and rollout.is_complete:
-        words = f"{named} has successfully progressed."
-        return condition("Progressing", "True", "NewReplicaSetAvailable", words), None
-    if current is None or _has_progressed(deployment, status) or current["reason"] == "NewReplicaSetAvailable":
-        progressed = condition("Progressing", "True", "ReplicaSetUpdated", f"{named} is progressing.")
+    elif reason == _AVAILABLE and status["replicas"] == status["updatedReplicas"]:
+        return current, None  # what happens to its pods after a roll-out is no roll-out
+    elif current is None and new is not None:
+        current = condition("Progressing", "True", "FoundNewReplicaSet", f"Found new replica set {_named(new)}")
+    what = f"ReplicaSet {_named(new)}" if new is not None else f"Deployment {_named(deployment)}"
+    if all(status[count] == rollout.replicas for count in ("replicas", "updatedReplicas", "availableReplicas")):
+        return condition("Progressing", "True", _AVAILABLE, f"{what} has successfully progressed."), None
+    deadline = timedelta(seconds=deployment["spec"]["progressDeadlineSeconds"])
+    if _has_progressed(deployment, status):
+        progressed = condition("Progressing", "True", "ReplicaSetUpdated", f"{what} is progressing.")
         progressed["lastUpdateTime"] = timestamps.format_time(now)
-        return progressed, timedelta(seconds=deadline)
-    if current["reason"] in ("ProgressDeadlineExceeded", "DeploymentResumed"):
+        return progressed, deadline
+    if current is None or reason in (_AVAILABLE, _TIMED_OUT):
         return current, None
-    since = timestamps.parse(current.get("lastUpdateTime") or timestamps.format_time(now))
-    left = since + timedelta(seconds=deadline) - now
-    if left > timedelta():
-        return current, left
-    words = f"{named} has timed out progressing."
-    return condition("Progressing", "False", "ProgressDeadlineExceeded", words), None
+    left = timestamps.parse(current.get("lastUpdateTime") or timestamps.format_time(now)) + deadline - now
+    if left >= timedelta():
+        return current, max(left, timedelta(seconds=1))
+    return condition("Progressing", "False", _TIMED_OUT, f"{what} has timed out progressing."), None
+
+
+def _named(obj: Object) -> str:
+    return f'"{obj["metadata"]["name"]}"'
 
 
 def _has_progressed(deployment: Object, status: Object) -> bool:

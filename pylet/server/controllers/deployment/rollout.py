@@ -147,8 +147,7 @@ def scale_in_proportion(rollout: Rollout) -> None:
     """A change of the wanted number during a roll-out goes to all ReplicaSets by their share (sync.go, scale)."""
     active = [replica_set for replica_set in rollout.all if replicas_of(replica_set) > 0]
     if len(active) <= 1:
-        only = active[0] if active else rollout.new
-        if only is not None:
+        for only in active or rollout.all[-1:]:
             rollout.resize(only, rollout.replicas)
         return
     if rollout.new is not None and count_of(rollout.new, "availableReplicas") >= rollout.replicas == replicas_of(
@@ -179,8 +178,8 @@ def scale_in_proportion(rollout: Rollout) -> None:
 def _share(rollout: Rollout, replica_set: Object, to_add: int, added: int, allowed: int) -> int:
     size = replicas_of(replica_set)
     recorded = annotations_of(replica_set).get(MOST, "")
-    before = int(recorded) if recorded.isdecimal() and int(recorded) else rollout.total()
-    fraction = round(size * allowed / before) - size if before else 0
+    before = int(recorded) if recorded.isdecimal() and int(recorded) else count_of(rollout.deployment, "replicas")
+    fraction = int(size * allowed / before + 0.5) - size if before else 0  # as Go rounds
     left = to_add - added
     return min(fraction, left) if to_add > 0 else max(fraction, left)
 
