@@ -35,6 +35,8 @@ _SYSCTLS = {
     4: {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"},
     6: {"net/ipv6/conf/all/forwarding": "1", "net/bridge/bridge-nf-call-ip6tables": "1"},
 }
+_LOOSE = {f"net/ipv4/conf/{link}/rp_filter": "2" for link in overlay.WIREGUARD_LINKS}
+"""Of two nodes one is the first to send by a new key: what comes by one tunnel is answered by the other, a while."""
 _ACCEPT_RA = "net/ipv6/conf/{}/accept_ra"
 _RETRY_SECONDS = 5.0
 
@@ -158,6 +160,7 @@ class Network:
             nodes = (entry.object for entry in self._nodes.entries.values())
             wanted = self._wireguard.connect(kernel, nodes, family, mtu)
             self._links |= self._wireguard.links
+            _write_sysctls(_LOOSE)
         else:
             wanted = overlay.host_gw(others, _networks(kernel, self._links))
         self._complain(wanted.unreachable)
@@ -210,6 +213,11 @@ def _set_sysctls(families: set[int], kernel: Rtnetlink, uplinks: dict[int, int])
         file = Path("/proc/sys") / name
         if file.exists() and file.read_text().strip() == "1":
             wanted = {name: "2", **wanted}
+    _write_sysctls(wanted)
+
+
+def _write_sysctls(wanted: dict[str, str]) -> None:
+    """What does not exist here is left out. Raises: OSError."""
     for name, value in wanted.items():
         file = Path("/proc/sys") / name
         if file.exists() and file.read_text().strip() != value:

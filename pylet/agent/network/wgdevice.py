@@ -24,7 +24,7 @@ from pylet.agent.network.wireguard import Remote, Tunnel
 _CONTROL, _GET_FAMILY = 0x10, 3
 _GET_DEVICE, _SET_DEVICE = 0, 1
 _INDEX, _PRIVATE_KEY, _LISTEN_PORT, _PEERS = 1, 3, 6, 8
-_PUBLIC_KEY, _FLAGS, _ENDPOINT, _ALLOWED = 1, 3, 4, 9
+_PUBLIC_KEY, _FLAGS, _ENDPOINT, _KEEPALIVE, _ALLOWED = 1, 3, 4, 5, 9
 _REMOVE, _REPLACE_ALLOWED = 1, 2
 _COMMAND = struct.Struct("=BBxx")
 
@@ -63,6 +63,7 @@ class KernelDevice:
         private, port = b"", 0
         endpoints: dict[bytes, tuple[Address, int]] = {}
         allowed: dict[bytes, set[Network]] = defaultdict(set)
+        keepalive: dict[bytes, int] = {}
         with Netlink(netlink.GENERIC) as kernel:
             for message in kernel.dump(_family(kernel), _COMMAND.pack(_GET_DEVICE, 1) + self._link):
                 values = attributes(message.body, _COMMAND.size)
@@ -74,7 +75,9 @@ class KernelDevice:
                     allowed[key] |= set(map(_network, payloads(peer.get(_ALLOWED, b""))))
                     if _ENDPOINT in peer:
                         endpoints[key] = _endpoint(peer[_ENDPOINT])
-        return Tunnel(private, port, _remotes(endpoints, allowed))
+                    if _KEEPALIVE in peer:
+                        keepalive[key] = struct.unpack("=H", peer[_KEEPALIVE])[0]
+        return Tunnel(private, port, _remotes(endpoints, allowed, keepalive))
 
     def write(self, own: Tunnel | None, changes: Mapping[bytes, Remote | None]) -> None:
         head = _COMMAND.pack(_SET_DEVICE, 1) + self._link
@@ -105,6 +108,7 @@ def _peer(key: bytes, remote: Remote | None) -> Iterator[bytes]:
         at = struct.pack("=H", _socket_family(address)) + struct.pack(">H", port)
         rest = address.packed + bytes(8) if address.version == 4 else bytes(4) + address.packed + bytes(4)
         yield attribute(_ENDPOINT, at + rest)
+    yield attribute(_KEEPALIVE, struct.pack("=H", remote.keepalive_seconds))
     yield nested(_ALLOWED, *(
         nested(
             0,
@@ -176,6 +180,7 @@ class UserDevice:
         private, port, key = b"", 0, b""
         endpoints: dict[bytes, tuple[Address, int]] = {}
         allowed: dict[bytes, set[Network]] = {}
+        keepalive: dict[bytes, int] = {}
         for line in self._said("get=1").splitlines():
             name, _, value = line.partition("=")
             match name:
@@ -189,9 +194,11 @@ class UserDevice:
                 case "endpoint":
                     host, _, number = value.rpartition(":")
                     endpoints[key] = ip_address(host.strip("[]")), int(number)
+                case "persistent_keepalive_interval":
+                    keepalive[key] = int(value)
                 case "allowed_ip":
                     allowed[key].add(ip_network(value))
-        return Tunnel(private, port, _remotes(endpoints, allowed))
+        return Tunnel(private, port, _remotes(endpoints, allowed, keepalive))
 
     def write(self, own: Tunnel | None, changes: Mapping[bytes, Remote | None]) -> None:
         lines = ["set=1"]
@@ -204,6 +211,7 @@ class UserDevice:
                     address, port = remote.endpoint
                     host = f"[{address}]" if address.version == 6 else address
                     lines.append(f"endpoint={host}:{port}")
+                lines.append(f"persistent_keepalive_interval={remote.keepalive_seconds}")
                 lines += [f"allowed_ip={network}" for network in remote.allowed]
         self._said("\n".join(lines))
 
@@ -223,6 +231,10 @@ class UserDevice:
 
 
 def _remotes(
-    endpoints: Mapping[bytes, tuple[Address, int]], allowed: Mapping[bytes, set[Network]]
+    endpoints: Mapping[bytes, tuple[Address, int]],
+    allowed: Mapping[bytes, set[Network]],
+    keepalive: Mapping[bytes, int],
 ) -> dict[bytes, Remote]:
-    return {key: Remote(endpoints.get(key), frozenset(networks)) for key, networks in allowed.items()}
+    return {
+        key: Remote(endpoints.get(key), frozenset(networks), keepalive.get(key, 0)) for key, networks in allowed.items()
+    }

@@ -36,12 +36,13 @@ class Tunnels:
         private = self._keys()
         public = {period: _public(key) for period, key in private.items()}
         running = {period for period, key in said[self._node_name].items() if public.get(period) == key}
+        greeted = wireguard.greeted(self._node_name, others, running, now)
         indices = {}
         for period in running:
             name = wireguard.link_of(period)
             link = self._link(kernel, name, ranges(own), mtu)
             device = KernelDevice(link.index) if link.kind == "wireguard" else UserDevice(name, self._directory)
-            wgdevice.bring(device, wireguard.tunnel(period, private[period], others, family))
+            wgdevice.bring(device, wireguard.tunnel(period, private[period], others, family, greeted))
             kernel.set_up(link.index)
             indices[period] = link.index
         self.links = set(indices.values())

@@ -1,8 +1,9 @@
 """WireGuard between nodes: which keys a node has when, what it tells of them, and what its tunnels should hold. Pure.
 
 Keys are made anew every period, numbered by it. Around each change a node has two tunnels, one of either key; packets
-are taken from both, and sent by the newer one that both sides know, so that none meets a key that is gone. What a node
-has published is what it runs: one that cannot reach the server goes on with the keys the others know of it.
+are taken from both, and sent by the newer one that both sides know, so that none meets a key that is gone; hands are
+shaken a minute before, so that none waits. What a node has published is what it runs: one that cannot reach the server
+goes on with the keys the others know of it.
 """
 
 from __future__ import annotations
@@ -23,16 +24,19 @@ _PORT = 51820
 _PERIOD = timedelta(days=7)
 _OVERLAP = timedelta(hours=12)
 _FOLLOW = timedelta(minutes=1)
-"""Of two nodes one is the first to use a new key: both at once would disturb each other's handshakes."""
+"""Of two nodes one is the first to use a new key, and to shake hands before: both at once would disturb each other."""
+_GREETING_SECONDS = 25
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """The other end of a tunnel; packets from and to `allowed` are its own."""
+    """The other end of a tunnel; packets from and to `allowed` are its own. It hears of us at once, and each
+    `keepalive_seconds`, if that is not 0."""
 
     endpoint: tuple[Address, int] | None
     allowed: frozenset[Network]
+    keepalive_seconds: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,8 @@ def due(now: datetime, needed: Set[int]) -> set[int]:
 
 
 def seconds_until_change(now: datetime) -> float:
-    """Until what is due changes, or what is sent by."""
-    shifts = (-_OVERLAP, -_FOLLOW, timedelta(0), _OVERLAP)
+    """Until what is due changes, or what is sent by, or who is greeted."""
+    shifts = (-_OVERLAP, -_FOLLOW, timedelta(0), _FOLLOW, _OVERLAP)
     return min(_PERIOD - (now + shift - _EPOCH) % _PERIOD for shift in shifts).total_seconds()
 
 
@@ -93,7 +97,26 @@ def shared(own: Set[int], peer: Set[int], now: datetime, *, leads: bool) -> int 
     return max((period for period in common if period <= current), default=min(common, default=None))
 
 
-def tunnel(period: int, private: bytes, peers: Iterable[tuple[Peer, Mapping[int, bytes]]], family: int) -> Tunnel:
+def greeted(
+    own: str, peers: Iterable[tuple[Peer, Mapping[int, bytes]]], running: Set[int], now: datetime
+) -> set[bytes]:
+    """Keys of the peers that the node `own` will reach by another tunnel in a moment: those of that tunnel."""
+    found = set()
+    for peer, keys in peers:
+        if own < peer.name:
+            period, next_one = (shared(running, keys.keys(), moment, leads=True) for moment in (now, now + _FOLLOW))
+            if next_one is not None and next_one != period:
+                found.add(keys[next_one])
+    return found
+
+
+def tunnel(
+    period: int,
+    private: bytes,
+    peers: Iterable[tuple[Peer, Mapping[int, bytes]]],
+    family: int,
+    greeted: Set[bytes] = frozenset(),
+) -> Tunnel:
     """`peers` with their keys; `family` is that of the tunnel's own address."""
     remotes = {}
     for peer, keys in peers:
@@ -101,7 +124,11 @@ def tunnel(period: int, private: bytes, peers: Iterable[tuple[Peer, Mapping[int,
         if period in keys and endpoint is not None:
             # A packet of the node itself may bear any of its addresses; the routes say what is sent here.
             own = (ip_network(address) for address in peer.addresses)
-            remotes[keys[period]] = Remote((endpoint, port_of(period)), frozenset((*peer.pods, *own)))
+            remotes[keys[period]] = Remote(
+                (endpoint, port_of(period)),
+                frozenset((*peer.pods, *own)),
+                _GREETING_SECONDS if keys[period] in greeted else 0,
+            )
     return Tunnel(private, port_of(period), remotes)
 
 

@@ -9,7 +9,16 @@ import pytest
 
 from pylet.agent.network import wireguard
 from pylet.agent.network.overlay import Peer
-from pylet.agent.network.wireguard import Remote, due, published, seconds_until_change, shared, to_annotation, tunnel
+from pylet.agent.network.wireguard import (
+    Remote,
+    due,
+    greeted,
+    published,
+    seconds_until_change,
+    shared,
+    to_annotation,
+    tunnel,
+)
 
 DAY = timedelta(days=1)
 START = datetime(1970, 1, 1, tzinfo=UTC) + 1000 * 7 * DAY  # of period 1000
@@ -30,9 +39,14 @@ def test_keys_that_are_due(day: float, needed: set[int], expected: set[int]) -> 
     assert due(START + day * DAY, needed) == expected
 
 
-@pytest.mark.parametrize(("day", "expected"), [(3, 3.5), (6.75, 0.25), (7.25, 0.25), (7.5, 6)])
+MINUTE = 1 / 1440
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"), [(3, 3.5), (6.75, 0.25 - MINUTE), (7 - MINUTE, MINUTE), (7.25, 0.25), (7.5, 6)]
+)
 def test_the_next_change(day: float, expected: float) -> None:
-    assert seconds_until_change(START + day * DAY) == expected * DAY.total_seconds()
+    assert seconds_until_change(START + day * DAY) == pytest.approx(expected * DAY.total_seconds())
 
 
 @pytest.mark.parametrize(
@@ -55,6 +69,21 @@ def test_the_other_of_two_follows_a_minute_later() -> None:
     assert [shared({999, 1000}, {999, 1000}, moment, leads=leads) for leads in (True, False)] == [1000, 999]
     assert seconds_until_change(moment) == 1
     assert shared({999, 1000}, {999, 1000}, START + timedelta(minutes=1), leads=False) == 1000
+
+
+@pytest.mark.parametrize(
+    ("own", "seconds", "expected"),
+    [
+        pytest.param("n0", -61, set(), id="not too early"),
+        pytest.param("n0", -60, {b"new"}, id="a minute before its time a key's owner is greeted"),
+        pytest.param("n0", 0, set(), id="then it is used"),
+        pytest.param("n2", -60, set(), id="the other of two greets nobody"),
+    ],
+)
+def test_a_greeting_goes_before(own: str, seconds: int, expected: set[bytes]) -> None:
+    peers = [(Peer("n1", (), ()), {999: b"old", 1000: b"new"}), (Peer("n3", (), ()), {999: b"alone"})]
+    others = [(peer, keys) for peer, keys in peers if own == "n0" or peer.name == "n1"]
+    assert greeted(own, others, {999, 1000}, START + timedelta(seconds=seconds)) == expected
 
 
 def test_what_a_node_publishes_is_read_again() -> None:
