@@ -235,7 +235,7 @@ class Worker:
                 await release(self.pod, self.node)
         except (cri.CriError, VolumeError) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
-            self._look_again(self.node.clock.now() + SOON)
+            self._look_again(getattr(failed, "again_at", None) or self.node.clock.now() + SOON)
         except (ApiError, CannotProvide) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
             self._look_again(self.node.clock.now() + RETRY)
@@ -332,7 +332,8 @@ class Worker:
             await self._starter.start_sandbox(self.pod, attempt, observed)
         except NoSandbox as failed:
             for message in failed.messages:
-                self.node.recorder.tell(self.pod, "Warning", failed.reason, message)
+                reason = "FailedMapVolume" if message.startswith("MapVolume.") else failed.reason
+                self.node.recorder.tell(self.pod, "Warning", reason, message)
             if failed.is_final:
                 self._failure = failed.reason, f"Pod was rejected: {failed}"
             self._slots.put_off(SANDBOX, failed.again_at or self.node.clock.now() + SOON)

@@ -19,7 +19,16 @@ from pathlib import Path
 from pylet.agent.kubelet.volumes import csi_driver, expansion, mounts
 from pylet.agent.kubelet.volumes.csi_driver import Can, CapacityRange, Driver, Expand, Publish, Stage
 from pylet.agent.kubelet.volumes.csi_volume import Volume, csi_error
-from pylet.agent.kubelet.volumes.interface import Host, NoRoom, Place, VolumeError, VolumeType, Waiting
+from pylet.agent.kubelet.volumes.interface import (
+    MOUNT_DEVICE,
+    SET_UP,
+    Host,
+    NoRoom,
+    Place,
+    VolumeError,
+    VolumeType,
+    Waiting,
+)
 from pylet.agent.kubelet.volumes.ownership import give_to_group
 from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.api import quantity
@@ -36,7 +45,6 @@ _DATA = "vol_data.json"
 _AGAIN = timedelta(minutes=1)
 _RESOURCE_EXHAUSTED = 8  # gRPC's code
 _TOKENS = "csi.storage.k8s.io/serviceAccount.tokens"
-_STAGING = "MountVolume.MountDevice"
 
 
 class Csi(VolumeType):
@@ -52,7 +60,7 @@ class Csi(VolumeType):
         if driver is None and again:
             return target
         if driver is None:
-            raise _absent("mounter.SetUpAt failed to get CSI client", source["driver"])
+            raise _absent(_first_step(volume), source["driver"], SET_UP if volume.is_ephemeral else MOUNT_DEVICE)
         if again and not dig(facts, "spec", "requiresRepublish"):
             await _expand(volume, driver)
             return target
@@ -153,7 +161,7 @@ async def _stage(volume: Volume, driver: Driver, can: frozenset[int], context: M
             else:
                 volume.place.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
                 host.half_staged[volume.place.directory] = half
-            raise VolumeError(str(failed), operation=_STAGING) from failed
+            raise VolumeError(str(failed), operation=MOUNT_DEVICE) from failed
         host.half_staged.pop(volume.place.directory, None)
         host.published.add(staging)
     return str(staging)
@@ -326,8 +334,17 @@ def _clear(target: Path) -> None:
         target.rmdir() if target.is_dir() else target.unlink()
 
 
-def _absent(tried: str, driver: str) -> VolumeError:
-    return csi_error(f"{tried}: driver name {driver} not found in the list of registered CSI drivers")
+def _first_step(volume: Volume) -> str:
+    if volume.place.is_block:
+        return "blockMapper.SetUpDevice failed to get CSI client"
+    if volume.is_ephemeral:
+        return "mounter.SetUpAt failed to get CSI client"
+    return "attacher.MountDevice failed to create newCsiDriverClient"
+
+
+def _absent(tried: str, driver: str, operation: str = SET_UP) -> VolumeError:
+    words = f"{tried}: driver name {driver} not found in the list of registered CSI drivers"
+    return csi_error(words, operation=operation)
 
 
 VOLUME = Csi()

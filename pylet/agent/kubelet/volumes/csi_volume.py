@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pylet.agent.kubelet.volumes.csi_driver import Block, Can, Capability, Mount, access_mode
-from pylet.agent.kubelet.volumes.interface import Place, VolumeError
+from pylet.agent.kubelet.volumes.interface import SET_UP, Place, VolumeError
 from pylet.api.csi import attachment_name
 from pylet.api.object import Object, dig
 
@@ -91,5 +91,5 @@ class Volume:
         return policy == "File" or (bool(self.source.get("fsType")) and "ReadWriteOnce" in self.modes)
 
 
-def csi_error(words: str) -> VolumeError:
-    return VolumeError(f"kubernetes.io/csi: {words}")
+def csi_error(words: str, *, operation: str = SET_UP) -> VolumeError:
+    return VolumeError(f"kubernetes.io/csi: {words}", operation=operation)

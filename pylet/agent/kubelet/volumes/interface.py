@@ -24,12 +24,21 @@ if TYPE_CHECKING:
     from pylet.agent.kubelet.volumes.image import ImageSource
 
 
-class VolumeError(Exception):
-    """A volume cannot be made, or removed: the text goes into the pod's event, after what was tried as `operation`."""
+SET_UP, MOUNT_DEVICE = "MountVolume.SetUp", "MountVolume.MountDevice"
+AS_BLOCK = {SET_UP: "MapVolume.MapPodDevice", MOUNT_DEVICE: "MapVolume.SetUpDevice"}
+"""What upstream calls the same of a volume that is a device."""
 
-    def __init__(self, text: str, *, operation: str = "MountVolume.SetUp") -> None:
+
+class VolumeError(Exception):
+    """A volume cannot be made, or removed: the text goes into the pod's event, after what was tried as `operation`.
+
+    `again_at` is when it is worth another try, where that is known.
+    """
+
+    def __init__(self, text: str, *, operation: str = SET_UP) -> None:
         super().__init__(text)
         self.operation = operation
+        self.again_at: datetime | None = None
 
 
 class Waiting(VolumeError):

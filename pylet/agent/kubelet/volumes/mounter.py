@@ -20,7 +20,16 @@ from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
 from pylet.agent.kubelet.volumes.claims import NotBound, check_node, resolve, used
 from pylet.agent.kubelet.volumes.csi import driver_usage, unstage_unused
 from pylet.agent.kubelet.volumes.image import ImageSource
-from pylet.agent.kubelet.volumes.interface import Host, NoRoom, Place, VolumeError, VolumeType, Waiting
+from pylet.agent.kubelet.volumes.interface import (
+    AS_BLOCK,
+    SET_UP,
+    Host,
+    NoRoom,
+    Place,
+    VolumeError,
+    VolumeType,
+    Waiting,
+)
 from pylet.agent.kubelet.volumes.references import ApiReferences
 from pylet.agent.kubelet.volumes.usage import Usage, usage
 from pylet.aio.clock import Clock
@@ -112,6 +121,7 @@ class Volumes:
         self._pods: dict[str, _PodVolumes] = {}
         self._due: dict[str, datetime] = {}
         self._orphans: set[str] = set()
+        self._stuck: dict[str, timedelta] = {}
         self._again = asyncio.Event()
         self.wake: Callable[[str], None] = lambda uid: None
 
@@ -185,9 +195,20 @@ class Volumes:
             async with known.lock:
                 self._release(known)
         self._references.forget_tokens(pod_uid)
-        directory = self._pod_dir(pod_uid)
-        if not directory.exists():
+        if not self._pod_dir(pod_uid).exists():
             return
+        try:
+            await self._tear_down(pod_uid, everything)
+        except VolumeError as failed:
+            delay = min(self._stuck.get(pod_uid, _FIRST_DELAY / 2) * 2, _LONGEST_DELAY)
+            self._stuck[pod_uid], failed.again_at = delay, self._clock.now() + delay
+            raise
+        self._stuck.pop(pod_uid, None)
+        if self.host.failed_to_unstage:
+            self._again.set()
+
+    async def _tear_down(self, pod_uid: str, everything: Collection[Path]) -> None:
+        directory = self._pod_dir(pod_uid)
         if (subpaths := directory / "volume-subpaths").exists():
             await _in_thread(mounts.unmount_below, subpaths)
         for top in _VOLUMES[:2]:
@@ -195,8 +216,6 @@ class Volumes:
                 if type_ := self._plugins.get(volume.parent.name.partition("~")[2]):
                     await type_.unmount(volume, self.host)
         await _in_thread(_remove, *everything)
-        if self.host.failed_to_unstage:
-            self._again.set()
 
     def clean_up(self, alive: set[str]) -> None:
         """Unmount, as soon as it can be done, what pods that are not `alive` left behind when pylet did not run."""
@@ -231,7 +250,7 @@ class Volumes:
                 return await self.unmount(uid)
             except VolumeError as failed:
                 log.warning("remove what is left of pod %s: %s", uid, failed)
-            await self._clock.sleep(_RETRY_SECONDS)
+            await self._clock.sleep(self._stuck[uid].total_seconds())
 
     async def _unstage(self, driver: str) -> None:
         """A driver that comes back is asked when it is registered."""
@@ -312,10 +331,10 @@ class Volumes:
             path = await type_.mount(asked.spec.get(type_.source) or {}, place)
         except Waiting:
             raise
-        except OSError as failed:
-            raise VolumeError(_words("MountVolume.SetUp", asked.name, failed)) from failed
-        except VolumeError as failed:
-            raise VolumeError(_words(failed.operation, asked.name, failed)) from failed
+        except (OSError, VolumeError) as failed:
+            operation = failed.operation if isinstance(failed, VolumeError) else SET_UP
+            words = _words(AS_BLOCK.get(operation, operation) if block else operation, asked.name, failed)
+            raise VolumeError(words) from failed
         return Mounted(path, read_only=type_.read_only or asked.read_only, block=block)
 
     def _not_mounted(self, known: _PodVolumes, tried: list[str]) -> NotMounted:

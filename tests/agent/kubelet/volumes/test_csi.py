@@ -19,7 +19,7 @@ from pylet.agent.kubelet.volumes import mounter, mounts
 from pylet.agent.kubelet.volumes.csi import unstage_unused
 from pylet.agent.kubelet.volumes.csi_driver import AccessMode, Can
 from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistration
-from pylet.agent.kubelet.volumes.interface import Host
+from pylet.agent.kubelet.volumes.interface import Host, VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.aio.clock import SystemClock
@@ -335,10 +335,42 @@ async def test_an_inline_volume_is_refused(root: Path, driver_spec: Object, why:
         assert refused.value.messages == [f'MountVolume.SetUp failed for volume "data" : {why}']
 
 
-async def test_a_driver_that_is_not_there_is_named(root: Path) -> None:
+@pytest.mark.parametrize(
+    ("volume", "mode", "tried"),
+    [
+        (INLINE, "", 'MountVolume.SetUp failed for volume "data" : kubernetes.io/csi: mounter.SetUpAt failed to get'),
+        (CLAIMED, "Filesystem", 'MountVolume.MountDevice failed for volume "pv" : kubernetes.io/csi: attacher.Mount'),
+        (CLAIMED, "Block", 'MapVolume.SetUpDevice failed for volume "pv" : kubernetes.io/csi: blockMapper.SetUpDevice'),
+    ],
+    ids=["inline", "a file system", "a device"],
+)
+async def test_a_driver_that_is_not_there_is_named(root: Path, volume: Object, mode: str, tried: str) -> None:
     node = Node(root)
-    with pytest.raises(NotMounted, match=r"driver name csi\.example\.com not found in the list of registered"):
-        await node.volumes.mount(pod(INLINE))
+    bound(node)
+    disk = node.api.tables[PERSISTENT_VOLUME].entries[Key("", "pv")].object
+    node.api.put(PERSISTENT_VOLUME, {**disk, "spec": {**disk["spec"], "volumeMode": mode}})
+    with pytest.raises(NotMounted) as absent:
+        await node.volumes.mount(pod(volume, devices=("data",) if mode == "Block" else ()))
+    (message,) = absent.value.messages
+    assert message.startswith(tried)
+    assert message.endswith("driver name csi.example.com not found in the list of registered CSI drivers")
+
+
+async def test_a_driver_that_has_gone_is_asked_less_and_less(root: Path) -> None:
+    async with cluster(root) as (node, driver):
+        bound(node)
+        await node.volumes.mount(pod(CLAIMED))
+        drivers, node.volumes.host.drivers = node.volumes.host.drivers, {}
+        waits = []
+        for _ in range(10):
+            with pytest.raises(VolumeError, match=f"driver name {driver.name} not found") as absent:
+                await node.volumes.release("u1")
+            assert absent.value.again_at is not None
+            waits.append(node.volumes._stuck["u1"].total_seconds())
+        assert waits == [0.5, 1, 2, 4, 8, 16, 32, 64, 122, 122]
+        node.volumes.host.drivers = drivers
+        await node.volumes.unmount("u1")
+        assert not node.volumes._stuck
 
 
 async def test_secrets_and_tokens_reach_the_driver(root: Path) -> None:
