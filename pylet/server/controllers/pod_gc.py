@@ -10,22 +10,17 @@ from datetime import datetime, timedelta
 
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, conditions_of, dig, is_terminating, is_true, key_of, uid_of
+from pylet.api.object import Key, Object, dig, is_terminating, is_true, key_of, uid_of
 from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.conditions import with_condition
+from pylet.server.reconcile.eviction import disrupted
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Delete, Patch, Plan, Watch
 
 _FINISHED_KEPT = 12_500  # upstream's --terminated-pod-gc-threshold
 _EVERYTHING = Key("", "")
 _QUARANTINE = timedelta(seconds=40)
 _OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
-_ORPHANED = {
-    "type": "DisruptionTarget",
-    "status": "True",
-    "reason": "DeletionByPodGC",
-    "message": "PodGC: node no longer exists",
-}
+_ORPHANED = "DeletionByPodGC", "PodGC: node no longer exists"
 
 
 def controller() -> Controller:
@@ -47,7 +42,7 @@ def controller() -> Controller:
         left = missing.setdefault(name, now) + _QUARANTINE - now
         if left > timedelta():
             return Plan(again_after=left)
-        return Plan(_remove(pod, with_condition(conditions_of(pod), _ORPHANED, now)))
+        return Plan(_remove(pod, disrupted(pod, *_ORPHANED, now)))
 
     return Controller("pod-garbage-collector", (Watch(POD, _of_pod), Watch(NODE, _of_node)), plan)
 
@@ -63,7 +58,7 @@ def _remove(pod: Object, conditions: list[Object] | None = None) -> tuple[Action
     delete = Delete(POD, key_of(pod), uid_of(pod), grace_seconds=0)
     if is_finished(pod):
         return (delete,)
-    status: Object = {"phase": "Failed"}
+    status: Object = {"phase": "Failed", "observedGeneration": pod["metadata"].get("generation", 0)}
     if conditions is not None:
         status["conditions"] = conditions
     return Patch(POD, key_of(pod), {"metadata": {"uid": uid_of(pod)}, "status": status}, "status"), delete

@@ -29,8 +29,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     if left > timedelta():
         return Plan(again_after=left)
     fresh: Object = {"type": _TYPE, "status": "False", "reason": None, "message": None}
-    if "observedGeneration" in condition:
-        fresh["observedGeneration"] = pod["metadata"].get("generation", 0)
+    fresh["observedGeneration"] = pod["metadata"].get("generation", 0)
     conditions = [
         {name: value for name, value in each.items() if name == "lastProbeTime" or value is not None}
         for each in with_condition(conditions_of(pod), fresh, now)

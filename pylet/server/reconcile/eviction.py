@@ -13,7 +13,13 @@ from pylet.server.reconcile.plan import Delete, Emit, Patch, Plan
 def evict(pod: Object, reason: str, message: str, told: Emit, now: datetime) -> Plan:
     """`reason` and `message` are those of the condition DisruptionTarget."""
     key, uid = key_of(pod), uid_of(pod)
-    condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
-    status = {"conditions": with_condition(conditions_of(pod), condition, now)}
+    status = {"conditions": disrupted(pod, reason, message, now)}
     marked = Patch(POD, key, {"metadata": {"uid": uid}, "status": status}, "status")
     return Plan((marked, Delete(POD, key, uid, told=told)))
+
+
+def disrupted(pod: Object, reason: str, message: str, now: datetime) -> list[Object]:
+    """The pod's conditions, with one that says why it goes."""
+    condition: Object = {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
+    condition["observedGeneration"] = pod["metadata"].get("generation", 0)
+    return with_condition(conditions_of(pod), condition, now)

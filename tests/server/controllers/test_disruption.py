@@ -112,7 +112,7 @@ def test_the_plan_of_a_settled_budget_is_empty() -> None:
     ],
 )
 def test_a_disruption_that_never_came_is_taken_back(since: str, reason: str, resets: bool) -> None:
-    found = pod("p")
+    found = pod("p", generation=2)
     condition = {"type": "DisruptionTarget", "status": "True", "reason": reason, "lastTransitionTime": since}
     found["status"]["conditions"].append(condition)
     actions = stale_disruption.plan(Key("default", "p"), view(found), NOW).actions
@@ -120,4 +120,4 @@ def test_a_disruption_that_never_came_is_taken_back(since: str, reason: str, res
     for action in actions:
         assert isinstance(action, Patch)
         _, changed = action.patch["status"]["conditions"]
-        assert (changed["status"], changed.get("reason")) == ("False", None)
+        assert (changed["status"], changed.get("reason"), changed["observedGeneration"]) == ("False", None, 2)

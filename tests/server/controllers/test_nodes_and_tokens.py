@@ -126,12 +126,14 @@ def test_a_pod_that_is_done_lets_its_claim_go_step_by_step() -> None:
 
 
 def test_an_orphaned_pod_goes_after_a_quarantine() -> None:
-    plan, key, picture = pod_gc.controller().plan, Key("default", "p"), view(pod("p"))
+    plan, key, picture = pod_gc.controller().plan, Key("default", "p"), view(pod("p", generation=2))
     assert plan(key, picture, NOW).again_after == timedelta(seconds=40)
     marked, gone = plan(key, picture, NOW + timedelta(seconds=40)).actions
     assert isinstance(marked, Patch)
     assert marked.patch["status"]["phase"] == "Failed"
-    assert marked.patch["status"]["conditions"][-1]["reason"] == "DeletionByPodGC"
+    condition = marked.patch["status"]["conditions"][-1]
+    assert (condition["reason"], condition["observedGeneration"]) == ("DeletionByPodGC", 2)
+    assert marked.patch["status"]["observedGeneration"] == 2
     assert isinstance(gone, Delete)
 
 
