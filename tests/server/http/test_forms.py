@@ -83,8 +83,9 @@ async def test_what_is_no_protobuf_is_a_bad_request(cluster: Any) -> None:
 
 
 async def test_a_list_in_yaml_is_the_list_in_json(cluster: Any, made: Any) -> None:
-    in_yaml = yaml.safe_load((await cluster.ask("GET", MAPS, Accept="application/yaml")).body)
-    in_json = (await cluster.ask("GET", MAPS)).json
+    own = f"{MAPS}?fieldSelector=metadata.name%3Da"
+    in_yaml = yaml.safe_load((await cluster.ask("GET", own, Accept="application/yaml")).body)
+    in_json = (await cluster.ask("GET", own)).json
     in_yaml["metadata"] = in_json["metadata"] = None
     assert in_yaml == in_json
 
