@@ -42,6 +42,8 @@ class Circumstances:
     """Conditions that come and go: of a resize under way, of a disruption."""
     devices: Mapping[str, Sequence[Object]] = field(default_factory=dict)
     """By container, how the devices it was given fare."""
+    node: Object = field(default_factory=dict)
+    """As the API has it, with what its runtime can."""
 
 
 def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datetime) -> Object:
@@ -160,7 +162,7 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
             uid, gid, groups = last.user
             status["user"] = {"linux": {"uid": uid, "gid": gid, "supplementalGroups": list(groups)}}
     if mounts := container.get("volumeMounts"):
-        status["volumeMounts"] = old.get("volumeMounts") or [_mount_status(mount) for mount in mounts]
+        status["volumeMounts"] = old.get("volumeMounts") or _mount_statuses(pod, mounts, facts.node)
     return status
 
 
@@ -188,12 +190,21 @@ def _with_devices(status: Object, facts: Circumstances) -> Object:
     return {**status, "allocatedResourcesStatus": devices} if devices else status
 
 
-def _mount_status(mount: Object) -> Object:
+def _mount_statuses(pod: Object, mounts: Iterable[Object], node: Object) -> list[Object]:
+    """What a class's handler is called is not known here: all handlers of one runtime can the same."""
+    handlers = dig(node, "status", "runtimeHandlers", default=())
+    mine = [handler for handler in handlers if pod["spec"].get("runtimeClassName") or not handler.get("name")]
+    able = any(dig(handler, "features", "recursiveReadOnlyMounts") for handler in mine)
+    return [_mount_status(mount, able=able) for mount in mounts]
+
+
+def _mount_status(mount: Object, *, able: bool) -> Object:
     found = {"name": mount["name"], "mountPath": mount["mountPath"]}
     if not mount.get("readOnly"):
         return found
-    wanted = mount.get("recursiveReadOnly") in ("Enabled", "IfPossible")
-    return {**found, "readOnly": True, "recursiveReadOnly": "Enabled" if wanted else "Disabled"}
+    asked = mount.get("recursiveReadOnly") in ("Enabled", "IfPossible")
+    is_recursive = asked and able and mount.get("mountPropagation", "None") == "None"
+    return {**found, "readOnly": True, "recursiveReadOnly": "Enabled" if is_recursive else "Disabled"}
 
 
 def _states(

@@ -217,3 +217,21 @@ def test_of_a_pod_that_was_refused_nothing_is_told_but_why() -> None:
     assert (found["phase"], found["reason"]) == ("Failed", "OutOfcpu")
     assert "containerStatuses" not in found
     assert status({**pod(), "status": found}, nothing, facts) == found
+
+
+@pytest.mark.parametrize(
+    ("mount", "able", "told"),
+    [
+        ({"recursiveReadOnly": "IfPossible"}, True, "Enabled"),
+        ({"recursiveReadOnly": "IfPossible"}, False, "Disabled"),
+        ({"recursiveReadOnly": "IfPossible", "mountPropagation": "HostToContainer"}, True, "Disabled"),
+        ({"recursiveReadOnly": "Enabled"}, True, "Enabled"),
+        ({}, True, "Disabled"),
+    ],
+    ids=["it can", "it cannot", "propagated", "insisted on", "not asked for"],
+)
+def test_what_is_below_a_read_only_mount_is_told_as_it_is(mount: Object, told: str, *, able: bool) -> None:
+    node = {"status": {"runtimeHandlers": [{"name": "", "features": {"recursiveReadOnlyMounts": able}}]}}
+    of = pod(container(volumeMounts=[{"name": "v", "mountPath": "/v", "readOnly": True, **mount}]))
+    (seen,) = status(of, Observed(), Circumstances((), node=node))["containerStatuses"]
+    assert seen["volumeMounts"] == [{"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": told}]
