@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pylet.agent.kubelet.exposition import family, in_seconds
 from pylet.agent.kubelet.spec import all_containers, memory_bytes, milli_cpu
 from pylet.agent.kubelet.stats import NodeUse
 from pylet.agent.kubelet.usage import Usage
+from pylet.aio.prometheus import family, in_seconds
 
 
 def cadvisor_metrics(node: NodeUse) -> str:

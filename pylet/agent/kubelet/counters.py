@@ -9,71 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-from pylet.agent.kubelet.exposition import head, sample
+from pylet.aio.prometheus import SECONDS, Counter, Histogram
 
-_DEFAULT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _STARTS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10, 20, 30, 45, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600)
 _PULLS = (1, 5, 10, 20, 30, 60, 120, 180, 240, 300, 360, 480, 600, 900, 1200, 1800, 2700, 3600)
 _MB, _GB = 1 << 20, 1 << 30
 _SIZES = (10 * _MB, 100 * _MB, 500 * _MB, _GB, *(n * _GB for n in (5, 10, 20, 30, 40, 60, 100)))
 _SIZE_NAMES = ("0-10MB", "10MB-100MB", "100MB-500MB", "500MB-1GB", "1GB-5GB", "5GB-10GB", "10GB-20GB", "20GB-30GB",
                "30GB-40GB", "40GB-60GB", "60GB-100GB", "GT100GB")  # fmt: skip
-
-
-@dataclass(slots=True)
-class Counter:
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    _values: dict[tuple[str, ...], int] = field(default_factory=dict)
-
-    def add(self, *labels: str) -> None:
-        self._values[labels] = self._values.get(labels, 0) + 1
-
-    def value(self, *labels: str) -> int:
-        return self._values.get(labels, 0)
-
-    def lines(self) -> Iterator[str]:
-        """As Prometheus reads it; one without labels is told before it counted anything."""
-        found = self._values or ({} if self.labels else {(): 0})
-        if found:
-            yield from head(self.name, "counter", self.help)
-        for labels, value in found.items():
-            yield sample(self.name, zip(self.labels, labels, strict=True), str(value))
-
-
-@dataclass(slots=True)
-class Histogram:
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    bounds: tuple[float, ...] = _DEFAULT
-    _rows: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
-
-    def observe(self, value: float, *labels: str) -> None:
-        row = self._rows.get(labels)
-        if row is None:
-            row = self._rows[labels] = [0] * (len(self.bounds) + 1) + [0.0]
-        row[bisect_left(self.bounds, value)] += 1
-        row[-1] += value
-
-    def counts(self, *labels: str) -> list[int]:
-        """By bucket."""
-        return [int(within) for within in self._rows.get(labels, [0.0])[:-1]]
-
-    def lines(self) -> Iterator[str]:
-        if self._rows:
-            yield from head(self.name, "histogram", self.help)
-        for values, row in self._rows.items():
-            labels = list(zip(self.labels, values, strict=True))
-            count = 0.0
-            for bound, within in zip((*(f"{bound:g}" for bound in self.bounds), "+Inf"), row[:-1], strict=True):
-                count += within
-                yield sample(f"{self.name}_bucket", [*labels, ("le", bound)], f"{count:.0f}")
-            yield sample(f"{self.name}_sum", labels, f"{row[-1]:.6f}")
-            yield sample(f"{self.name}_count", labels, f"{count:.0f}")
 
 
 def image_size(size: int) -> str:
@@ -103,7 +47,7 @@ SLI_STARTS = Histogram(
 STATUS_SYNCS = Histogram("kubelet_pod_status_sync_duration_seconds", "Telling the API a pod's status.")
 RELISTS = Histogram("kubelet_pleg_relist_duration_seconds", "Listing all containers beside the runtime's events.")
 RELIST_INTERVALS = Histogram(
-    "kubelet_pleg_relist_interval_seconds", "Between two such listings.", bounds=(*_DEFAULT, 30, 60, 120)
+    "kubelet_pleg_relist_interval_seconds", "Between two such listings.", bounds=(*SECONDS, 30, 60, 120)
 )
 OPERATIONS = Counter("kubelet_runtime_operations_total", "Calls of the container runtime.", ("operation_type",))
 OPERATION_ERRORS = Counter("kubelet_runtime_operations_errors_total", "Calls that failed.", ("operation_type",))

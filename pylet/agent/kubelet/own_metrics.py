@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.actions import TERMINAL
-from pylet.agent.kubelet.exposition import Sample, family
 from pylet.agent.kubelet.spec import ephemeral_containers
 from pylet.agent.kubelet.stats import NodeUse
 from pylet.agent.kubelet.volumes.usage import Usage
+from pylet.aio.prometheus import counts, gauge, gauges
 from pylet.api.object import Object, conditions_of, dig
 from pylet.version import KUBERNETES, VERSION
 
@@ -42,13 +42,13 @@ class Doing:
 
 def probe_metrics(asked: Iterable[tuple[Object, str, str, str, int]]) -> str:
     """`/metrics/probes`, of each pod, container, probe and result."""
-    samples: list[Sample] = []
+    found: list[tuple[dict[str, str], int]] = []
     for pod, container, probe, result, times in asked:
         meta = pod["metadata"]
         labels = {"container": container, "namespace": meta["namespace"], "pod": meta["name"], "pod_uid": meta["uid"]}
-        samples.append(({**labels, "probe_type": probe, "result": result}, times, None))
+        found.append(({**labels, "probe_type": probe, "result": result}, times))
     help_ = "Cumulative number of a liveness, readiness or startup probe for a container by result."
-    return "\n".join((*family("prober_probe_total", "counter", help_, samples), ""))
+    return "\n".join((*counts("prober_probe_total", help_, found), ""))
 
 
 def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
@@ -57,33 +57,32 @@ def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
     active = [pod for pod in doing.pods if dig(pod, "status", "phase") not in TERMINAL]
     pending = Counter(c.get("reason", "").lower() for pod in active for c in _of_type(pod, "PodResizePending"))
     lines = (
-        *_gauge("kubelet_node_name", "The node's name. The count is always 1.", {"node": node.name}, 1),
-        *_gauge("kubelet_running_pods", "Number of pods that have a running pod sandbox", {}, len(node.pods)),
-        *_gauge("kubelet_running_containers", "Containers by state.", {"container_state": "running"}, containers),
+        *gauge("kubelet_node_name", "The node's name. The count is always 1.", {"node": node.name}, 1),
+        *gauge("kubelet_running_pods", "Number of pods that have a running pod sandbox", {}, len(node.pods)),
+        *gauge("kubelet_running_containers", "Containers by state.", {"container_state": "running"}, containers),
         *_pods("kubelet_desired_pods", "Pods bound to this node.", doing.pods),
         *_pods("kubelet_active_pods", "Those that hold something of it.", active),
-        *_gauge("kubelet_mirror_pods", "Pods that a file says.", {}, sum(map(_is_static, doing.pods))),
-        *_gauge(
+        *gauge("kubelet_mirror_pods", "Pods that a file says.", {}, sum(map(_is_static, doing.pods))),
+        *gauge(
             "kubelet_working_pods",
             "Pods that are worked on.",
             {"config": "desired", "lifecycle": "sync", "static": ""},
             doing.workers,
         ),
-        *_gauge(
+        *gauge(
             "kubelet_managed_ephemeral_containers",
             "Ephemeral containers in pods.",
             {},
             sum(len(ephemeral_containers(pod)) for pod in doing.pods),
         ),
-        *_gauge("kubelet_cgroup_version", "cgroup version on the hosts.", {}, doing.cgroup_version),
-        *_gauge("kubelet_pleg_last_seen_seconds", "When containers were last listed.", {}, doing.relisted_at),
-        *family(
+        *gauge("kubelet_cgroup_version", "cgroup version on the hosts.", {}, doing.cgroup_version),
+        *gauge("kubelet_pleg_last_seen_seconds", "When containers were last listed.", {}, doing.relisted_at),
+        *gauges(
             "kubelet_pod_pending_resizes",
-            "gauge",
             "Resizes that wait.",
-            [({"reason": reason}, number, None) for reason, number in pending.items()],
+            (({"reason": reason}, number) for reason, number in pending.items()),
         ),
-        *_gauge(
+        *gauge(
             "kubelet_pod_in_progress_resizes",
             "Resizes under way.",
             {},
@@ -92,32 +91,26 @@ def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
         *(
             line
             for whose, seconds in doing.lifetimes.items()
-            for line in _gauge(
+            for line in gauge(
                 f"kubelet_certificate_manager_{whose}_ttl_seconds", "Until the certificate expires.", {}, int(seconds)
             )
         ),
         *_placement(doing),
-        *family(
+        *gauges(
             "dra_resource_claims_in_use",
-            "gauge",
             "ResourceClaims in use, by driver.",
-            [({"driver_name": name}, number, None) for name, number in doing.devices_claimed.items()],
+            (({"driver_name": name}, number) for name, number in doing.devices_claimed.items()),
         ),
         *_volumes(doing.claims),
         *counters.lines(),
-        *_gauge("kubernetes_build_info", "The version.", _version(), 1),
+        *gauge("kubernetes_build_info", "The version.", _version(), 1),
     )
     return "\n".join(lines) + "\n"
 
 
-def _gauge(name: str, help_: str, labels: Mapping[str, str], value: float) -> Iterator[str]:
-    return family(name, "gauge", help_, [(labels, value, None)])
-
-
 def _pods(name: str, help_: str, pods: Iterable[Object]) -> Iterator[str]:
     found = Counter(_is_static(pod) for pod in pods)
-    samples: list[Sample] = [({"static": str(bool(is_)).lower()}, found[is_], None) for is_ in (False, True)]
-    return family(name, "gauge", help_, samples)
+    return gauges(name, help_, (({"static": str(is_).lower()}, found[is_]) for is_ in (False, True)))
 
 
 def _is_static(pod: Object) -> bool:
@@ -132,10 +125,10 @@ def _placement(doing: Doing) -> Iterator[str]:
     if doing.own_cpus is None:
         return
     own = sum(doing.own_cpus.values())
-    yield from _gauge("kubelet_cpu_manager_exclusive_cpu_allocation_count", "CPUs that somebody has alone.", {}, own)
-    yield from _gauge("kubelet_cpu_manager_shared_pool_size_millicores", "Of all others.", {}, doing.shared_cpus * 1000)
-    per_node: list[Sample] = [({"numa_node": str(node)}, number, None) for node, number in doing.own_cpus.items()]
-    yield from family("kubelet_cpu_manager_allocation_per_numa", "gauge", "CPUs that somebody has alone.", per_node)
+    yield from gauge("kubelet_cpu_manager_exclusive_cpu_allocation_count", "CPUs that somebody has alone.", {}, own)
+    yield from gauge("kubelet_cpu_manager_shared_pool_size_millicores", "Of all others.", {}, doing.shared_cpus * 1000)
+    per_node = [({"numa_node": str(node)}, number) for node, number in doing.own_cpus.items()]
+    yield from gauges("kubelet_cpu_manager_allocation_per_numa", "CPUs that somebody has alone.", per_node)
 
 
 _OF_VOLUMES = (
@@ -150,11 +143,11 @@ _OF_VOLUMES = (
 
 def _volumes(claims: Mapping[tuple[str, str], Usage]) -> Iterator[str]:
     for name, help_ in _OF_VOLUMES:
-        samples: list[Sample] = [
-            ({"namespace": namespace, "persistentvolumeclaim": claim}, getattr(usage, name), None)
+        values = [
+            ({"namespace": namespace, "persistentvolumeclaim": claim}, getattr(usage, name))
             for (namespace, claim), usage in claims.items()
         ]
-        yield from family(f"kubelet_volume_stats_{name}", "gauge", help_, samples)
+        yield from gauges(f"kubelet_volume_stats_{name}", help_, values)
 
 
 def _version() -> dict[str, str]:

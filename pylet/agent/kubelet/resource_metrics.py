@@ -5,8 +5,8 @@ Source: upstream `pkg/kubelet/metrics/collectors/resource_metrics.go`.
 
 from __future__ import annotations
 
-from pylet.agent.kubelet.exposition import family, in_seconds
 from pylet.agent.kubelet.stats import NodeUse
+from pylet.aio.prometheus import family, in_seconds
 
 
 def resource_metrics(node: NodeUse) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from pylet.aio.prometheus import counts
+
 _CODES = {0: "NOERROR", 1: "FORMERR", 2: "SERVFAIL", 3: "NXDOMAIN", 4: "NOTIMP", 5: "REFUSED"}
 
 
@@ -31,22 +33,13 @@ class Metrics:
         return "".join(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
-        yield from _counter("coredns_dns_requests_total", 'proto="udp"', self.udp, 'proto="tcp"', self.tcp)
-        codes = [part for code, count in sorted(self.responses.items()) for part in (f'rcode="{_name(code)}"', count)]
-        yield from _counter("coredns_dns_responses_total", *codes)
-        yield from _counter("coredns_cache_hits_total", "", self.cache_hits)
-        yield from _counter("coredns_cache_misses_total", "", self.cache_misses)
-        yield from _counter("coredns_cache_served_stale_total", "", self.served_stale)
-        yield from _counter("coredns_proxy_requests_total", "", self.forwarded)
-        yield from _counter("coredns_forward_failures_total", "", self.forward_failures)
-        yield from _counter("coredns_dns_dropped_total", "", self.dropped)
-
-
-def _name(code: int) -> str:
-    return _CODES.get(code, str(code))
-
-
-def _counter(name: str, *labelled: str | int) -> Iterator[str]:
-    yield f"# TYPE {name} counter"
-    for labels, value in zip(labelled[::2], labelled[1::2], strict=True):
-        yield f"{name}{{{labels}}} {value}" if labels else f"{name} {value}"
+        queries = ({"proto": "udp"}, self.udp), ({"proto": "tcp"}, self.tcp)
+        yield from counts("coredns_dns_requests_total", "Queries.", queries)
+        codes = [({"rcode": _CODES.get(code, str(code))}, count) for code, count in sorted(self.responses.items())]
+        yield from counts("coredns_dns_responses_total", "Answers.", codes)
+        yield from counts("coredns_cache_hits_total", "Answers from memory.", [({}, self.cache_hits)])
+        yield from counts("coredns_cache_misses_total", "Queries it could not answer.", [({}, self.cache_misses)])
+        yield from counts("coredns_cache_served_stale_total", "Answers past their time.", [({}, self.served_stale)])
+        yield from counts("coredns_proxy_requests_total", "Queries passed on.", [({}, self.forwarded)])
+        yield from counts("coredns_forward_failures_total", "Those nobody answered.", [({}, self.forward_failures)])
+        yield from counts("coredns_dns_dropped_total", "Queries too many.", [({}, self.dropped)])

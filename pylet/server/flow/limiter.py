@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from math import ceil
 
+from pylet.aio.prometheus import gauges
 from pylet.api.kind import Kind
 from pylet.api.kinds.flowschema import KIND as FLOW_SCHEMA
 from pylet.api.kinds.prioritylevelconfiguration import KIND as PRIORITY_LEVEL
@@ -98,9 +99,8 @@ class Limiter:
     def metrics(self) -> Iterator[str]:
         if self._is_stale:
             self._settle()
-        yield "# TYPE apiserver_flowcontrol_nominal_limit_seats gauge"
-        for level in self._levels.values():
-            yield f'apiserver_flowcontrol_nominal_limit_seats{{priority_level="{level.name}"}} {level.seats}'
+        seats = [({"priority_level": level.name}, level.seats) for level in self._levels.values()]
+        yield from gauges("apiserver_flowcontrol_nominal_limit_seats", "Seats of a level.", seats)
 
     # ---- rules
 

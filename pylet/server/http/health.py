@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 
+from pylet.aio.prometheus import counts, gauges
 from pylet.server.http.answer import Answer
 
 ROOTS = ("healthz", "livez", "readyz")
@@ -79,12 +80,16 @@ class Health:
 
     def indicators(self) -> Iterator[str]:
         """Lines of /metrics/slis: how each check stands that was asked for, and how often it went which way."""
-        yield "# TYPE kubernetes_healthcheck gauge"
-        for root, check in sorted({(root, check) for root, check, _ in self._counts}):
-            yield f'kubernetes_healthcheck{{name="{check}",type="{root}"}} {self._is_fine(check):d}'
-        yield "# TYPE kubernetes_healthchecks_total counter"
-        for (root, check, status), times in sorted(self._counts.items()):
-            yield f'kubernetes_healthchecks_total{{name="{check}",status="{status}",type="{root}"}} {times}'
+        states = [
+            ({"name": check, "type": root}, int(self._is_fine(check)))
+            for root, check in sorted({(root, check) for root, check, _ in self._counts})
+        ]
+        yield from gauges("kubernetes_healthcheck", "Whether a check succeeds.", states)
+        results = [
+            ({"name": check, "status": status, "type": root}, times)
+            for (root, check, status), times in sorted(self._counts.items())
+        ]
+        yield from counts("kubernetes_healthchecks_total", "Checks by result.", results)
 
     def _is_fine(self, check: str) -> bool:
         return check not in _STARTED or self._is_started()

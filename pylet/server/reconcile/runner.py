@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from pylet.aio.clock import Clock
+from pylet.aio.prometheus import counts, gauge
 from pylet.aio.workqueue import WorkQueue
 from pylet.api.errors import AlreadyExists, ApiError, Conflict, NotFound
 from pylet.api.kind import Kind
@@ -84,11 +85,9 @@ class Runner:
 
     def metrics(self) -> Iterator[str]:
         """Keys that wait, and what came of plans; the second by the name controller-runtime gave it."""
-        yield "# TYPE workqueue_depth gauge"
-        yield f'workqueue_depth{{name="controllers"}} {len(self._queue)}'
-        yield "# TYPE controller_runtime_reconcile_total counter"
-        for (controller, result), count in self.counts.items():
-            yield f'controller_runtime_reconcile_total{{controller="{controller}",result="{result}"}} {count}'
+        yield from gauge("workqueue_depth", "Keys that wait.", {"name": "controllers"}, len(self._queue))
+        plans = [({"controller": name, "result": result}, count) for (name, result), count in self.counts.items()]
+        yield from counts("controller_runtime_reconcile_total", "Plans by what came of them.", plans)
 
     def _listen(self, index: int, watch: Watch) -> Callable[[], None]:
         table = self._view.table(watch.kind)

@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 
 from pylet.aio.clock import Clock
+from pylet.aio.prometheus import counts, gauges
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
@@ -100,13 +101,12 @@ class Scheduler:
 
     def metrics(self) -> Iterator[str]:
         """Attempts by what came of them, and pods that wait."""
-        yield "# TYPE scheduler_schedule_attempts_total counter"
-        for result in ("scheduled", "unschedulable", "error"):
-            yield f'scheduler_schedule_attempts_total{{result="{result}"}} {self.counts[result]}'
-        yield "# TYPE scheduler_pending_pods gauge"
+        results = ("scheduled", "unschedulable", "error")
+        attempts = [({"result": result}, self.counts[result]) for result in results]
+        yield from counts("scheduler_schedule_attempts_total", "Attempts to place a pod.", attempts)
         refused = sum(1 for _ in self._queue.parked())
-        yield f'scheduler_pending_pods{{queue="unschedulable"}} {refused}'
-        yield f'scheduler_pending_pods{{queue="active"}} {len(self._queue) - refused}'
+        waiting = ({"queue": "unschedulable"}, refused), ({"queue": "active"}, len(self._queue) - refused)
+        yield from gauges("scheduler_pending_pods", "Pods that wait.", waiting)
 
     # ---- observing
 

@@ -9,7 +9,7 @@ import pytest
 
 from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.counted import counted
-from pylet.agent.kubelet.counters import Counter, Histogram, image_size
+from pylet.agent.kubelet.counters import image_size
 from pylet.agent.kubelet.own_metrics import Doing, kubelet_metrics
 from pylet.agent.kubelet.stats import NodeUse
 from pylet.agent.kubelet.tally import Tally
@@ -21,26 +21,6 @@ from tests.agent.kubelet.builders import container, pod
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NODE = NodeUse("n1", NOW, Usage(NOW), 2, 1 << 30, (0, 0, 0, 0), ())
-
-
-def test_a_histogram_is_told_in_growing_buckets() -> None:
-    found = Histogram("h", "Help.", ("kind",), (0.5, 1))
-    for value in (0.5, 0.7, 9):
-        found.observe(value, "a")
-    assert list(found.lines()) == [
-        "# HELP h Help.",
-        "# TYPE h histogram",
-        'h_bucket{kind="a",le="0.5"} 1',
-        'h_bucket{kind="a",le="1"} 2',
-        'h_bucket{kind="a",le="+Inf"} 3',
-        'h_sum{kind="a"} 10.200000',
-        'h_count{kind="a"} 3',
-    ]
-
-
-def test_a_counter_without_labels_begins_at_zero() -> None:
-    assert list(Counter("c", "Help.").lines())[-1] == "c 0"
-    assert list(Counter("c", "Help.", ("kind",)).lines()) == []
 
 
 @pytest.mark.parametrize(
