@@ -17,8 +17,10 @@ from aiohttp import web
 from pylet.agent.join import CLIENT_SIGNER, SERVING_SIGNER, Credentials, request_certificate
 from pylet.agent.tunnels import Tunnels
 from pylet.aio.clock import SystemClock
+from pylet.aio.tunnel import Tunnel
 from pylet.client.http import HttpClient
 from pylet.client.servers import Servers
+from tests.waiting import until
 
 NODE = "far"
 NAMESPACE = "/api/v1/namespaces/default"
@@ -103,8 +105,22 @@ async def eventually(ask: Callable[[], Awaitable[Any]]) -> Any:
         return found
 
 
+class Told(Tunnels):
+    """Tells which servers it has asked."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.asked: list[str] = []
+
+    async def _upgraded(self, url: str, tunnel: Tunnel) -> str:
+        try:
+            return await super()._upgraded(url, tunnel)
+        finally:
+            self.asked.append(url)
+
+
 @pytest.fixture
-async def tunnels(cluster: Any, credentials: Credentials, forwarder: Forwarder) -> AsyncIterator[Tunnels]:
+async def tunnels(cluster: Any, credentials: Credentials, forwarder: Forwarder) -> AsyncIterator[Told]:
     """The agent's side; its servers are the one there is, by two addresses."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(credentials.ca))
     context.verify_mode = ssl.CERT_REQUIRED
@@ -115,7 +131,7 @@ async def tunnels(cluster: Any, credentials: Credentials, forwarder: Forwarder) 
         await asyncio.get_running_loop().connect_accepted_socket(kubelet, stream, ssl=context)
 
     servers = Servers(await forwarder.start())
-    made = Tunnels(servers, credentials.tls, serve, lambda address: False, SystemClock())
+    made = Told(servers, credentials.tls, serve, lambda address: False, SystemClock())
     task = asyncio.create_task(made.run())
     account = await cluster.ask("POST", f"{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}})
     assert account.status in (201, 409)
@@ -169,10 +185,10 @@ async def test_an_address_that_no_pod_of_the_node_has_is_not_behind_its_tunnel(c
 
 
 async def test_a_server_known_by_two_addresses_has_one_tunnel_and_another_when_that_breaks(
-    cluster: Any, tunnels: Tunnels, forwarder: Forwarder, caplog: pytest.LogCaptureFixture
+    cluster: Any, tunnels: Told, forwarder: Forwarder, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "pylet.agent.tunnels")
-    await asyncio.sleep(1)  # the second address has been tried
+    await until(lambda: cluster.running.url in tunnels.asked)
     assert not caplog.messages
     forwarder.stop()
     found = await eventually(lambda: cluster.ask("GET", f"{PODS}/p/log"))
