@@ -1,16 +1,13 @@
 """Keep as many pods of a template as a workload asks for: what ReplicaSet and ReplicationController do. Pure.
 
-Source: upstream `pkg/controller/replicaset`, and ActivePodsWithRanks of `pkg/controller/controller_utils.go` for which
-pods go first.
+Source: upstream `pkg/controller/replicaset`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from pylet.api import timestamps
 from pylet.api.errors import ApiError
@@ -19,9 +16,9 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import (
     Key,
     Object,
-    annotations_of,
     condition_of,
     conditions_of,
+    controller_of,
     dig,
     is_terminating,
     key_of,
@@ -30,6 +27,7 @@ from pylet.api.object import (
 )
 from pylet.api.podtemplate import available_in, is_active, is_finished, is_ready, pod_of
 from pylet.client.view import View
+from pylet.server.reconcile.leaving import least_missed_beside
 from pylet.server.reconcile.ownership import SelectorOf, claim, of_pod
 from pylet.server.reconcile.plan import (
     NOTHING,
@@ -47,7 +45,6 @@ from pylet.server.reconcile.plan import (
 )
 
 _BURST = 500  # upstream's BurstReplicas: creations or deletions of one plan
-_PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
 _FAILURE = "ReplicaFailure"
 
 
@@ -69,7 +66,8 @@ def _plan(kind: Kind, selector_of: SelectorOf, key: Key, view: View, now: dateti
     if missing > 0:
         scaling = _create(workload, kind, missing, now)
     elif missing < 0:
-        scaling = _delete(workload, active, -missing)
+        leaving = least_missed_beside(active, _related(workload, kind, view), now)[: min(-missing, _BURST)]
+        scaling = tuple(_delete(workload, pod) for pod in leaving)
     status, again_after = _status(workload, kind, pods, now)
     failed = condition_of(workload, _FAILURE)
     others = [condition for condition in conditions_of(workload) if condition is not failed]
@@ -102,51 +100,16 @@ def _refused(workload: Object, kind: Kind, now: datetime, error: ApiError) -> tu
     return told, Patch(kind, key_of(workload), {"status": {"conditions": [*others, condition]}}, "status")
 
 
-def _delete(workload: Object, active: list[Object], surplus: int) -> tuple[Action, ...]:
-    return tuple(
-        Delete(
-            POD,
-            key_of(pod),
-            uid_of(pod),
-            told=Emit(workload, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}"),
-        )
-        for pod in least_missed(active)[: min(surplus, _BURST)]
-    )
+def _delete(workload: Object, pod: Object) -> Action:
+    told = Emit(workload, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
+    return Delete(POD, key_of(pod), uid_of(pod), told=told)
 
 
-def least_missed(pods: Sequence[Object]) -> list[Object]:
-    """The pods in the order in which they may go."""
-    crowd = Counter(dig(pod, "spec", "nodeName", default="") for pod in pods)
-    return sorted(pods, key=lambda pod: _value(pod, crowd))
-
-
-def _value(pod: Object, crowd: Counter[str]) -> tuple[Any, ...]:
-    """What would be missed less comes first."""
-    node = dig(pod, "spec", "nodeName", default="")
-    ready = condition_of(pod, "Ready") if is_ready(pod) else None
-    statuses = dig(pod, "status", "containerStatuses", default=())
-    return (
-        bool(node),
-        _PHASE_RANK.get(dig(pod, "status", "phase"), 0),
-        ready is not None,
-        _deletion_cost(pod),
-        -crowd[node],
-        _newest_first(ready.get("lastTransitionTime") if ready else ""),
-        -max((status.get("restartCount", 0) for status in statuses), default=0),
-        _newest_first(pod["metadata"].get("creationTimestamp")),
-    )
-
-
-def _deletion_cost(pod: Object) -> int:
-    try:
-        return int(annotations_of(pod).get("controller.kubernetes.io/pod-deletion-cost", "0"))
-    except ValueError:
-        return 0
-
-
-def _newest_first(stamp: str | None) -> tuple[int, ...]:
-    """A sort key that puts later RFC 3339 times first."""
-    return tuple(-ord(char) for char in stamp or "")
+def _related(workload: Object, kind: Kind, view: View) -> list[Object]:
+    """The running pods of all that the workload's controller has made, older generations included."""
+    owner = controller_of(workload)
+    siblings = view.owned_by(kind, owner["uid"]) if owner is not None else ()
+    return [pod for sibling in siblings for pod in view.owned_by(POD, uid_of(sibling)) if is_active(pod)]
 
 
 def _status(workload: Object, kind: Kind, pods: Iterable[Object], now: datetime) -> tuple[Object, timedelta | None]:

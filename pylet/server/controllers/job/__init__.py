@@ -24,6 +24,7 @@ from pylet.api.podtemplate import is_active, is_finished, is_ready
 from pylet.client.view import Entry, View
 from pylet.server.controllers.job import pods as of_job
 from pylet.server.controllers.job.policies import judge, success_rule
+from pylet.server.reconcile.leaving import least_missed
 from pylet.server.reconcile.ownership import claim, of_pod
 from pylet.server.reconcile.plan import (
     NOTHING,
@@ -38,7 +39,6 @@ from pylet.server.reconcile.plan import (
     patch_status,
     soonest,
 )
-from pylet.server.reconcile.replicas import least_missed
 
 _BURST = 500  # upstream's MaxPodCreateDeletePerSync, MaxUncountedPods
 _OURS = "kubernetes.io/job-controller"
