@@ -88,6 +88,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             host_searches=site.searches,
             cpus=machine.cpus,
             memory_bytes=machine.memory_bytes,
+            huge_pages=tuple(machine.huge_pages),
             reserved_milli_cpus=reserved_nanos(kubelet.reserved, "cpu") // 1_000_000,
             reserved_bytes=reserved_nanos(kubelet.reserved, "memory") // 1_000_000_000,
             log_max_bytes=kubelet.log_max_bytes,

@@ -139,6 +139,14 @@ class SandboxSecurityContext:
 
 
 @message
+class HugepageLimit:
+    """`page_size` is as control groups name it, like "2MB"."""
+
+    page_size: str = at(1, "")
+    limit: int = at(2, 0)
+
+
+@message
 class LinuxResources:
     cpu_period: int = at(1, 0)
     cpu_quota: int = at(2, 0)
@@ -147,6 +155,7 @@ class LinuxResources:
     oom_score_adj: int = at(5, 0)
     cpuset_cpus: str = at(6, "")
     cpuset_mems: str = at(7, "")
+    hugepage_limits: tuple[HugepageLimit, ...] = at(8, ())
     unified: Mapping[str, str] = at(9, {})
 
 

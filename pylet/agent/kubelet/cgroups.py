@@ -41,6 +41,10 @@ class Cgroups:
         self._write("memory", group, "memory.limit_in_bytes", resources.memory_limit_in_bytes or -1)
         if self._limits_pids(group):
             self._write("pids", group, "pids.max", self.pids_limit)
+        hugetlb = self.mounted / "hugetlb"
+        if _is_pod(group) and hugetlb.exists():
+            (hugetlb / group.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            _limit_huge_pages(hugetlb / group.lstrip("/"), "limit_in_bytes", resources)
 
     def of_containers(self) -> Mapping[str, str]:
         """What the group of each container has beside its limits, where the layout knows of it.
@@ -104,10 +108,23 @@ class Cgroups:
         (directory / "memory.max").write_text(str(resources.memory_limit_in_bytes or "max"))
         if self._limits_pids(group):
             (directory / "pids.max").write_text(str(self.pids_limit))
+        if _is_pod(group):
+            _limit_huge_pages(directory, "max", resources)
 
     def _limits_pids(self, group: str) -> bool:
-        """Of pods alone, not of a whole QoS class."""
-        return self.pids_limit > 0 and group.rpartition("/")[2].startswith("pod")
+        return self.pids_limit > 0 and _is_pod(group)
+
+
+def _is_pod(group: str) -> bool:
+    """Not a whole QoS class."""
+    return group.rpartition("/")[2].startswith("pod")
+
+
+def _limit_huge_pages(directory: Path, file: str, resources: LinuxResources) -> None:
+    """Those of every size that the kernel knows, and reservations of them: none that was not asked for."""
+    limits = {limit.page_size: limit.limit for limit in resources.hugepage_limits}
+    for found in directory.glob(f"hugetlb.*.{file}"):
+        found.write_text(str(limits.get(found.name.split(".")[1], 0)))
 
 
 def weight(shares: int) -> int:

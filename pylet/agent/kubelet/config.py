@@ -15,7 +15,7 @@ from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.env import expand
 from pylet.agent.kubelet.names import dns_config, kernel_hostname
 from pylet.agent.kubelet.provided import Extras
-from pylet.agent.kubelet.resources import container_resources
+from pylet.agent.kubelet.resources import container_resources, huge_page_limits
 from pylet.agent.kubelet.security import (
     ImageUser,
     container_security,
@@ -28,6 +28,7 @@ from pylet.agent.kubelet.security import (
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import all_containers, container_hash, is_host_network, qos_class
 from pylet.agent.kubelet.volumes.bindings import Bindings
+from pylet.api import podresources
 from pylet.api.object import Object, dig
 from pylet.cri.messages import (
     HOST_USERS,
@@ -158,12 +159,14 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
 
 def _resources(pod: Object, container: Object, extras: Extras, settings: Settings) -> LinuxResources:
     found = container_resources(pod, container, settings.memory_bytes)
+    limits = {**(dig(pod, "spec", "resources", "limits") or {}), **(dig(container, "resources", "limits") or {})}
     quota = -1 if extras.has_own_cpus else found.cpu_quota  # who is alone on its CPUs is not held back there
     return replace(
         found,
         cpu_quota=quota,
         cpuset_cpus=extras.cpus,
         cpuset_mems=extras.memory_nodes,
+        hugepage_limits=huge_page_limits(podresources.amounts(limits), settings.huge_pages),
         unified=settings.container_cgroup,
     )
 

@@ -6,14 +6,15 @@ kuberuntime_container_linux.go` (calculateLinuxResources) and `pkg/kubelet/qos/p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pylet.agent.kubelet.spec import all_containers, app_containers, is_sidecar, memory_bytes, milli_cpu, qos_class
 from pylet.api import podresources
 from pylet.api.object import Object, dig
-from pylet.api.quantity import Quantity
-from pylet.cri.messages import LinuxResources
+from pylet.api.quantity import NANOS, Quantity
+from pylet.api.resources import is_hugepages
+from pylet.cri.messages import HugepageLimit, LinuxResources
 
 PERIOD_MICROS = 100_000
 _LEAST_SHARES, _MOST_SHARES = 2, 262_144
@@ -41,6 +42,17 @@ def pod_resources(pod: Object) -> LinuxResources:
         cpu_quota=quota(cpu),
         cpu_shares=shares(asked),
         memory_limit_in_bytes=memory,
+        hugepage_limits=huge_page_limits(requests, filter(is_hugepages, requests)),
+    )
+
+
+def huge_page_limits(amounts: Mapping[str, Quantity], sizes: Iterable[str]) -> tuple[HugepageLimit, ...]:
+    """Of these resources, like `hugepages-2Mi`; none of a size that is not asked for."""
+    return tuple(
+        HugepageLimit(
+            size.removeprefix("hugepages-").replace("i", "B"), amounts[size].nanos // NANOS if size in amounts else 0
+        )
+        for size in sizes
     )
 
 

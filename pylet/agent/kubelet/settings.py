@@ -27,6 +27,8 @@ class Settings:
     cpus: int = 1
     memory_bytes: int = 0
     """The machine's: how much of it a container asked for decides who is killed first."""
+    huge_pages: tuple[str, ...] = ()
+    """The sizes the machine knows, as resources are named."""
     reserved_milli_cpus: int = 0
     reserved_bytes: int = 0
     """Not for pods, all together."""

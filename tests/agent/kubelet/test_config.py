@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pylet.agent.kubelet.cgroups import Cgroups
-from pylet.agent.kubelet.config import sandbox_config
+from pylet.agent.kubelet.config import Surroundings, container_config, sandbox_config
 from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.names import NameTooLong, hosts_file, kernel_hostname
 from pylet.agent.kubelet.resources import container_resources, oom_score_adj, pod_resources, tiers
 from pylet.agent.kubelet.security import ImageUser, container_security
 from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.api.object import Object
 from pylet.cri.messages import LinuxResources, NamespaceMode, ProfileType, SupplementalGroupsPolicy
 from tests.agent.kubelet.builders import container, pod, sidecar
@@ -111,6 +113,38 @@ def test_cgroups_are_made_limited_and_removed(tmp_path: Path, is_v2: bool) -> No
             f"memory{group}/memory.limit_in_bytes": "-1",
         }
     assert cgroups.pods() == ["u1"]
+
+
+HUGE: Object = {"hugepages-2Mi": "4Mi", "memory": "1Gi", "cpu": "1"}
+
+
+@pytest.mark.parametrize(("tree", "file"), [("hugetlb", "limit_in_bytes"), ("", "max")], ids=["v1", "v2"])
+def test_a_pod_has_the_huge_pages_that_it_asked_for(tmp_path: Path, tree: str, file: str) -> None:
+    group = tmp_path / tree / "kubepods/podu1"
+    group.mkdir(parents=True)
+    if not tree:
+        (tmp_path / "cgroup.controllers").write_text("hugetlb")
+    for size in ("2MB", "1GB", "2MB.rsvd"):
+        (group / f"hugetlb.{size}.{file}").touch()
+    of = pod(container(resources={"requests": HUGE, "limits": HUGE}))
+    Cgroups(mounted=tmp_path).apply("/kubepods/podu1", pod_resources(of))
+    written = {found.name: found.read_text() for found in group.glob("hugetlb.*")}
+    four = str(4 << 20)
+    assert written == {f"hugetlb.2MB.{file}": four, f"hugetlb.2MB.rsvd.{file}": four, f"hugetlb.1GB.{file}": "0"}
+
+
+@pytest.mark.parametrize(
+    ("whole", "own", "expected"),
+    [({}, HUGE, 4 << 20), ({"hugepages-2Mi": "8Mi"}, {}, 8 << 20), ({"hugepages-2Mi": "8Mi"}, HUGE, 4 << 20)],
+    ids=["its own", "the pod's", "both"],
+)
+def test_a_container_is_told_of_every_size_of_huge_pages(whole: Object, own: Object, expected: int) -> None:
+    settings = replace(SETTINGS, huge_pages=("hugepages-1Gi", "hugepages-2Mi", "hugepages-64Ki"))
+    one = container(resources={"limits": own})
+    around = Surroundings({}, Bindings(), {}, "", 0, ImageUser())
+    found = container_config(pod(one, resources={"limits": whole}), one, around, settings).linux.resources
+    limits = {limit.page_size: limit.limit for limit in found.hugepage_limits}
+    assert limits == {"1GB": 0, "2MB": expected, "64KB": 0}
 
 
 @pytest.mark.parametrize(
