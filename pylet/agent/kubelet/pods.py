@@ -29,7 +29,7 @@ from pylet.agent.kubelet.resources import tiers
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Isolate, Node, Volumes, is_open
 from pylet.agent.kubelet.stopping import Ending
-from pylet.agent.kubelet.turns import Turns
+from pylet.agent.kubelet.turns import PEAK, Turns
 from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
@@ -43,7 +43,6 @@ from pylet.cri.messages import ContainerState, LinuxResources, SandboxState
 
 log = logging.getLogger(__name__)
 
-_STARTS = 4  # four at a time is where containerd's rate peaks: 10-11 pods a second on two cores
 _RETRY_SECONDS = 1.0
 _RELIST_SECONDS = 60.0
 _WEIGH_SECONDS = 1.0
@@ -98,7 +97,7 @@ class Pods:
             settings,
             self._cgroups,
             abilities,
-            Turns(_STARTS),
+            Turns(PEAK),
             self.pods,
             self.end_all,
             self.closing,

@@ -27,12 +27,13 @@ async def remove(pod: Object, observed: Observed, node: Node) -> None:
     """Raises: CriError, CannotProvide, VolumeError."""
     uid = uid_of(pod)
     await node.provisions.unprepare(uid)
-    for group in observed.containers.values():
-        for container in group:
-            await node.runtime.remove_container(container.id)
-    for sandbox in observed.sandboxes:
-        await node.runtime.stop_sandbox(sandbox.id)
-        await node.runtime.remove_sandbox(sandbox.id)
+    async with node.ends.finish():
+        for group in observed.containers.values():
+            for container in group:
+                await node.runtime.remove_container(container.id)
+        for sandbox in observed.sandboxes:
+            await node.runtime.stop_sandbox(sandbox.id)
+            await node.runtime.remove_sandbox(sandbox.id)
     await node.volumes.unmount(uid)
     await asyncio.to_thread(node.cgroups.remove_pod, uid)
     await asyncio.to_thread(shutil.rmtree, log_directory(pod, node.settings), ignore_errors=True)

@@ -35,7 +35,7 @@ from pylet.agent.kubelet.security import ImageUser
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import container_type, full_name, has_own_users, is_host_network
 from pylet.agent.kubelet.stopping import Ending
-from pylet.agent.kubelet.turns import Turns
+from pylet.agent.kubelet.turns import PEAK, Turns
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
@@ -108,6 +108,8 @@ class Node:
     provisions: Provisions
     allocations: Allocations
     isolate: Isolate = is_open
+    ends: Turns = field(default_factory=lambda: Turns(PEAK))
+    """Bounds how much is taken down at a time; who waits for a container to end is not counted."""
 
 
 class CannotRun(Exception):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import handlers
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.spec import app_containers, find_container, init_containers, is_sidecar
+from pylet.agent.kubelet.turns import PEAK, Turns
 from pylet.aio.clock import Clock
 from pylet.api.object import Object, dig
 from pylet.cri.interface import Runtime
@@ -49,6 +50,7 @@ class Stopper:
     runtime: Runtime
     clock: Clock
     tell: Tell
+    ends: Turns = field(default_factory=lambda: Turns(PEAK))
 
     async def stop(
         self, pod: Object, target: Target, name: str, why: str, grace: int, turn: _Turn | None = None
@@ -79,7 +81,8 @@ class Stopper:
                 words = f"Stopping container {container.name}"
                 group.create_task(self.stop(pod, target, container.name, words, grace, turn))
         for sandbox in observed.sandboxes:
-            await self.runtime.stop_sandbox(sandbox.id)
+            async with self.ends.begin():
+                await self.runtime.stop_sandbox(sandbox.id)
 
 
 class _Turn:

@@ -7,6 +7,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+PEAK = 4
+"""As many as containerd makes, or removes, at its best rate: 10-11 pods a second on two cores."""
+
 
 class Turns:
     """Who finishes goes before who begins, else in the order of asking.

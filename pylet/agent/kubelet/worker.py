@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ from pylet.agent.kubelet.stopping import Ending, Stopper, grace_seconds
 from pylet.agent.kubelet.tally import Tally
 from pylet.agent.kubelet.telling import disrupted, report
 from pylet.agent.kubelet.volumes.interface import VolumeError
+from pylet.agent.kubelet.waking import Waking
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
@@ -59,7 +60,6 @@ from pylet.cri import interface as cri
 log = logging.getLogger(__name__)
 
 _RESIZE_RETRY = timedelta(minutes=3)
-_SETTLING = timedelta(milliseconds=10)
 
 
 @dataclass(slots=True)
@@ -72,16 +72,14 @@ class Worker:
     """Of the containers seen running last, by their ids."""
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     """That it was to end, and that nothing of it runs any more."""
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _backoff: Backoff = field(init=False)
     _waiting: dict[str, tuple[str, str]] = field(default_factory=dict)
     _stopping_grace: int = 0
     _failure: tuple[str, str] | None = None
     _disruption: str = ""
     _grace_limit: int | None = None
-    _exits: dict[str, int] = field(default_factory=dict)
-    _again_at: datetime | None = None
     _deleted: bool = False
+    _waking: Waking = field(init=False)
     _slots: Slots = field(init=False)
     _tally: Tally = field(init=False)
     _observer: Observer = field(init=False)
@@ -93,12 +91,13 @@ class Worker:
     def __post_init__(self) -> None:
         self._backoff = Backoff(self.node.settings.longest_back_off)
         node = self.node
-        self._slots = Slots(node.clock, self._wake.set, lambda: str(key_of(self.pod)))
+        self._waking = Waking(node.clock, lambda: POD_SLOT in self._slots.busy)
+        self._slots = Slots(node.clock, self._waking.wake, lambda: str(key_of(self.pod)))
         self._tally = Tally(None if dig(self.pod, "status", "startTime") else node.clock.now())
         self._observer = Observer(node.runtime, uid_of(self.pod))
         self._starter = Starter(node, self._tell)
-        self._stopper = Stopper(node.runtime, node.clock, self._tell)
-        self._probing = Probing(node.runtime, node.clock, self._tell, self._wake.set)
+        self._stopper = Stopper(node.runtime, node.clock, self._tell, node.ends)
+        self._probing = Probing(node.runtime, node.clock, self._tell, self._waking.wake)
         self._resizing = Resizing.of(self.pod, node.allocations, lambda *event: node.recorder.tell(self.pod, *event))
 
     @property
@@ -131,31 +130,32 @@ class Worker:
         if _revision(pod) > _revision(self.pod):
             self.pod = pod
             self.node.volumes.follow(pod)
-            self._wake.set()
+            self._waking.wake()
 
     def vanish(self) -> None:
         """The API has the pod no more: stop it and leave nothing behind."""
         self._deleted = True
         self.node.volumes.freeze(uid_of(self.pod))
-        self._wake.set()
+        self._waking.wake()
 
     def fail(self, ending: Ending) -> None:
         """The node wants the pod gone: it ends as Failed."""
         if self._failure is None:
             self._failure, self._grace_limit = (ending.reason, ending.message), ending.grace_seconds
             self._disruption = ending.disruption
-            self._wake.set()
+            self._waking.wake()
 
     def volumes_changed(self) -> None:
         """A volume that could not be mounted is worth another try."""
         self._slots.allow(SANDBOX)
-        self._wake.set()
+        self._waking.wake()
 
     def poke(self, exited: str = "") -> None:
         """Something may have happened to its containers; `exited` is known to have ended, whatever its status says."""
         if exited:
-            self._exits[exited] = 0
-        self._wake.set()
+            self._waking.exited(exited)
+        else:
+            self._waking.wake()
 
     # ---- the loop
 
@@ -169,7 +169,7 @@ class Worker:
             try:
                 what = "create"
                 while not await self._timed(what, self._sync(group)):
-                    await self._until_something()
+                    await self._waking.until_next()
                     what = "kill" if self._is_ending or self._failure else "sync"
             finally:
                 self._probing.forget_all()
@@ -188,20 +188,9 @@ class Worker:
         counters.SYNCS.observe(self.node.clock.monotonic() - begin, what)
         return is_over
 
-    async def _until_something(self) -> None:
-        wait = None
-        if self._again_at is not None:
-            wait = max(0.0, (self._again_at - self.node.clock.now()).total_seconds())
-        try:
-            async with asyncio.timeout(wait):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-
     async def _sync(self, group: asyncio.TaskGroup) -> bool:
         """One turn; whether the pod is done with on this node."""
-        self._wake.clear()
-        self._again_at = None
+        self._waking.begin()
         try:
             # What comes in while this turn waits is for the next one.
             pod, is_ending = self._granted(), self._is_ending
@@ -219,7 +208,7 @@ class Worker:
             for action in plan.actions:
                 if slot_of(action) not in overtaken:
                     self._launch(action, observed, group)
-            self._look_again(plan.again_at)
+            self._waking.look_again(plan.again_at)
             is_reported = not (overtaken or self._is_told_later()) and await self._report(pod, observed)
             if (is_ending or self._failure) and not (plan.actions or busy):
                 self.stopped.set()
@@ -235,10 +224,10 @@ class Worker:
                 await release(self.pod, self.node)
         except (cri.CriError, VolumeError) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
-            self._look_again(getattr(failed, "again_at", None) or self.node.clock.now() + SOON)
+            self._waking.look_again(getattr(failed, "again_at", None) or self.node.clock.now() + SOON)
         except (ApiError, CannotProvide) as failed:
             log.warning("pod %s: %s", key_of(self.pod), failed)
-            self._look_again(self.node.clock.now() + RETRY)
+            self._waking.look_again(self.node.clock.now() + RETRY)
         return False
 
     def _is_told_later(self) -> bool:
@@ -250,7 +239,7 @@ class Worker:
         until = self._slots.quiet_until or now + SOON  # on a busy node, what was begun has yet to run
         is_quiet = is_ahead(until, now, SOON)
         if is_quiet:
-            self._look_again(until)
+            self._waking.look_again(until)
         return is_quiet
 
     def _granted(self) -> Object:
@@ -261,7 +250,7 @@ class Worker:
             self.pod, own_node(self.node), lambda: others(self.pod, self.node), self.node.provisions.policies
         )
         if self._resizing.is_pending:
-            self._look_again(self.node.clock.now() + _RESIZE_RETRY)
+            self._waking.look_again(self.node.clock.now() + _RESIZE_RETRY)
         return pod
 
     def _back_off(self, plan: Actions) -> None:
@@ -273,28 +262,19 @@ class Worker:
                     self._tell(container, "Warning", "BackOff", words)
             self._waiting[name] = reason, message
 
-    def _look_again(self, moment: datetime | None) -> None:
-        if moment is not None:
-            self._again_at = moment if self._again_at is None else min(self._again_at, moment)
-
     # ---- observing
 
     async def _observe(self) -> Observed:
+        known = set(self.ids)
         observed = await self._observer.observe(self._probing.results(), self._resizing.enforced)
-        containers = [container for group in observed.containers.values() for container in group]
-        self.ids.update(container.id for container in containers)
-        self.ids.update(sandbox.id for sandbox in observed.sandboxes)
+        there = {container.id for group in observed.containers.values() for container in group}
+        there.update(sandbox.id for sandbox in observed.sandboxes)
+        self.ids.difference_update(known - there)  # not what was made meanwhile
+        self.ids.update(there)
         directory = log_directory(self.pod, self.node.settings)
         self.logs = {c.id: directory / c.name / f"{c.restarts}.log" for c in observed.running}
-        self._await_exits({*self.logs, *([observed.sandbox.id] if observed.sandbox is not None else [])})
+        self._waking.await_exits({*self.logs, *([observed.sandbox.id] if observed.sandbox is not None else [])})
         return observed
-
-    def _await_exits(self, alive: set[str]) -> None:
-        """containerd tells of an exit some milliseconds before its own status knows: look again until it does."""
-        self._exits = {id_: tries + 1 for id_, tries in self._exits.items() if id_ in alive}
-        if self._exits:
-            tries = min(self._exits.values())
-            self._look_again(self.node.clock.now() + min(_SETTLING * 2**tries, SOON))
 
     def _ip(self, observed: Observed) -> str:
         if is_host_network(self.pod):
@@ -325,7 +305,7 @@ class Worker:
                 self._stop_pod(observed, group)
 
     def _occupy(self, slot: str, work: Coroutine[Any, Any, None], group: asyncio.TaskGroup) -> None:
-        self._look_again(self._slots.occupy(slot, work, group))
+        self._waking.look_again(self._slots.occupy(slot, work, group))
 
     async def _start_sandbox(self, attempt: int, observed: Observed) -> None:
         try:
@@ -391,12 +371,13 @@ class Worker:
             return
         self._stopping_grace = grace
         self._slots.allow(POD_SLOT)
-        self._occupy(POD_SLOT, self._end(self._slots.clear(), self._ip(observed), grace), group)
+        self._occupy(POD_SLOT, self._end(self._slots.clear(), observed, grace), group)
 
-    async def _end(self, others: list[asyncio.Task[None]], ip: str, grace: int) -> None:
+    async def _end(self, others: list[asyncio.Task[None]], observed: Observed, grace: int) -> None:
         if others:
             await asyncio.wait(others)
-        await self._stopper.stop_pod(self.pod, await self._observe(), ip, grace)
+            observed = await self._observe()
+        await self._stopper.stop_pod(self.pod, observed, self._ip(observed), grace)
 
     async def _remove(self, observed: Observed) -> None:
         """Leave nothing of the pod on the node, then let the API forget it."""
@@ -415,13 +396,14 @@ class Worker:
             return True
         passing = [*self._resizing.conditions, *disrupted(self._disruption)]
         health = self.node.provisions.health(self.pod)
-        facts = Circumstances(self.node.settings.host_ips, self._waiting, self._failure, passing, health)
+        ips, node = self.node.settings.host_ips, own_node(self.node)
+        facts = Circumstances(ips, self._waiting, self._failure, passing, health, node)
         self._tally.pulling_seconds = self._starter.pulling_seconds
         try:
             answer = await report(self.pod, pod, observed, facts, self._tally, self.node)
         except ApiError as failed:
             log.warning("status of pod %s: %s", key_of(self.pod), failed.message)
-            self._look_again(self.node.clock.now() + RETRY)
+            self._waking.look_again(self.node.clock.now() + RETRY)
             return False
         if answer is not None and _revision(answer) > _revision(self.pod):
             self.pod = answer

@@ -5,26 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pylet.agent.kubelet import observed
 from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.admitting import admit
 from pylet.agent.kubelet.allocations import Allocations
+from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.images import ImageError, Images
 from pylet.agent.kubelet.keyring import Credential
+from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.preemption import PREEMPTED
 from pylet.agent.kubelet.provisions import Provisions
+from pylet.agent.kubelet.removing import remove
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.starting import Node
 from pylet.agent.kubelet.stopping import Ending
-from pylet.agent.kubelet.turns import Turns
+from pylet.agent.kubelet.turns import PEAK, Turns
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.agent.kubelet.worker import Worker
@@ -39,7 +45,7 @@ from pylet.client.interface import Unreachable
 from pylet.client.view import Entry, Table, View
 from pylet.cri.interface import EventType, PullError
 from pylet.cri.memory import MemoryRuntime
-from pylet.cri.messages import AuthConfig, ContainerState, ContainerStatus
+from pylet.cri.messages import AuthConfig, ContainerState, ContainerStatus, Sandbox
 from tests.agent.kubelet.builders import IMAGE, container, pod, terminating
 from tests.sim import virtual
 from tests.waiting import until
@@ -228,6 +234,10 @@ def is_running(status: Object) -> bool:
     return status.get("phase") == "Running" and "running" in status["containerStatuses"][0]["state"]
 
 
+def has_restarted(times: int, status: Object) -> bool:
+    return is_running(status) and bool(status["containerStatuses"][0]["restartCount"] == times)
+
+
 async def test_a_pod_starts_crashes_is_restarted_and_is_deleted(tmp_path: Path) -> None:
     of = pod(container(command=["serve"]))
     async with told(of, tmp_path) as (story, working):
@@ -285,6 +295,77 @@ async def test_start_and_end_are_told_in_three_reports_though_others_write_meanw
         story.delete()
         await asyncio.wait_for(working, 60)
         assert story.api.pod["metadata"]["resourceVersion"] == "4"  # the deletion is the third
+
+
+class Lingering(MemoryRuntime):
+    """A runtime that tells of an exit long before a stop is over; `looks` counts who asks what there is."""
+
+    looks = 0
+
+    async def list_sandboxes(self, *, pod_uid: str = "") -> tuple[Sandbox, ...]:
+        self.looks += 1
+        return await super().list_sandboxes(pod_uid=pod_uid)
+
+    async def stop_container(self, container_id: str, *, grace_seconds: int) -> None:
+        await super().stop_container(container_id, grace_seconds=grace_seconds)
+        await self._a_while()
+
+    async def stop_sandbox(self, sandbox_id: str) -> None:
+        await super().stop_sandbox(sandbox_id)
+        await self._a_while()
+
+    async def _a_while(self) -> None:
+        for _ in range(50):
+            await asyncio.sleep(0)
+
+
+async def test_a_deletion_looks_at_the_pod_when_it_begins_and_when_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("worker", "waking"):
+        monkeypatch.setattr(f"pylet.agent.kubelet.{module}.SOON", timedelta(hours=1))  # nothing is late here
+    runtime = Lingering()
+    async with told(pod(container(command=["serve"])), tmp_path, runtime) as (story, working):
+        await story.until(is_running)
+        runtime.looks = 0
+        story.delete()
+        await asyncio.wait_for(working, 60)
+    assert runtime.looks == 2
+
+
+class Crowded(MemoryRuntime):
+    """`most` is how many sandboxes were being removed at a time."""
+
+    now = most = 0
+
+    async def remove_sandbox(self, sandbox_id: str) -> None:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.now -= 1
+
+
+async def test_many_pods_are_taken_down_a_few_at_a_time(tmp_path: Path) -> None:
+    runtime = Crowded()
+    node = Story(pod(container()), tmp_path, runtime).worker.node
+    left = Observed((observed.Sandbox("gone", False, 0, ()),))
+    await asyncio.gather(*(remove(pod(container(), meta={"uid": f"u{n}"}), left, node) for n in range(20)))
+    assert runtime.most == PEAK
+
+
+async def test_containers_that_are_gone_are_not_remembered(tmp_path: Path) -> None:
+    async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
+        story.worker._backoff = Backoff(timedelta())
+        for restarts in range(5):
+            await story.until(partial(has_restarted, restarts))
+            story.runtime.crash(await story.running_id(), exit_code=1)
+        await story.until(partial(has_restarted, 5))
+        there = {c.id for c in await story.runtime.list_containers()} | {
+            s.id for s in await story.runtime.list_sandboxes()
+        }
+        assert len(there) == 3  # the sandbox, what runs, and the one before it
+        await until(lambda: story.worker.ids == there)
 
 
 async def test_a_crash_loop_waits_and_keeps_one_dead_container(tmp_path: Path) -> None:
