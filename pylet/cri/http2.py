@@ -58,6 +58,10 @@ class Code(IntEnum):
 class ProtocolError(Exception):
     """The peer broke the protocol: what there is to send says so, and then the connection is of no use."""
 
+    def __init__(self, why: str, code: Code = Code.PROTOCOL_ERROR) -> None:
+        super().__init__(why)
+        self.code = code
+
 
 class Headers(NamedTuple):
     stream: int
@@ -209,7 +213,7 @@ class Connection:
         try:
             if self._preface:
                 if not self._preface.startswith(self._input[: len(self._preface)]):
-                    raise _broken(Code.PROTOCOL_ERROR, "no HTTP/2 preface")
+                    raise ProtocolError("no HTTP/2 preface")
                 if len(self._input) < len(self._preface):
                     return events
                 position, self._preface = len(self._preface), b""
@@ -217,24 +221,30 @@ class Connection:
                 high, low, kind, flags, stream = _HEAD.unpack_from(self._input, position)
                 size = high << 8 | low
                 if size > _FRAME_BYTES:
-                    raise _broken(Code.FRAME_SIZE_ERROR, f"a frame of {size} bytes")
+                    raise ProtocolError(f"a frame of {size} bytes", Code.FRAME_SIZE_ERROR)
                 end = position + _HEAD.size + size
                 if end > len(self._input):
                     break
                 payload = bytes(memoryview(self._input)[position + _HEAD.size : end])
                 position = end
                 self._received(kind, flags, stream & _LARGEST, payload, events)
-        except (ProtocolError, struct.error, IndexError, hpack.HPACKError) as broken:
-            code, why = broken.args if isinstance(broken, ProtocolError) else (Code.PROTOCOL_ERROR, str(broken))
-            self._frame(Frame.GO_AWAY, 0, 0, struct.pack(">II", self._latest, code) + why.encode())
-            raise ProtocolError(why) from broken
+        except (struct.error, IndexError, hpack.HPACKError) as broken:
+            failure = ProtocolError(str(broken))
+            self._give_up(failure)
+            raise failure from broken
+        except ProtocolError as broken:
+            self._give_up(broken)
+            raise
         finally:
             del self._input[:position]
         return events
 
+    def _give_up(self, broken: ProtocolError) -> None:
+        self._frame(Frame.GO_AWAY, 0, 0, struct.pack(">II", self._latest, broken.code) + str(broken).encode())
+
     def _received(self, kind: int, flags: int, stream: int, payload: bytes, events: list[Event]) -> None:
         if self._block is not None and (kind != Frame.CONTINUATION or stream != self._block[0]):
-            raise _broken(Code.PROTOCOL_ERROR, "a header block was interrupted")
+            raise ProtocolError("a header block was interrupted")
         match kind:
             case Frame.DATA:
                 self._data(flags, stream, payload, events)
@@ -249,7 +259,7 @@ class Connection:
             case Frame.RESET:
                 (code,) = struct.unpack(">I", payload)
                 if stream in self._waiting:
-                    raise _broken(Code.PROTOCOL_ERROR, "a stream was reset that is not open")
+                    raise ProtocolError("a stream was reset that is not open")
                 if self._streams.pop(stream, None) is not None:
                     events.append(Reset(stream, code))
                     self._open()
@@ -263,7 +273,7 @@ class Connection:
                 (more,) = struct.unpack(">I", payload)
                 self._may_send(stream, more & _LARGEST)
             case Frame.PUSH_PROMISE | Frame.CONTINUATION:
-                raise _broken(Code.PROTOCOL_ERROR, f"an unexpected frame {Frame(kind).name}")
+                raise ProtocolError(f"an unexpected frame {Frame(kind).name}")
 
     def _data(self, flags: int, stream: int, payload: bytes, events: list[Event]) -> None:
         self._unacknowledged += len(payload)
@@ -289,7 +299,7 @@ class Connection:
         stream, is_last, block = self._block
         block += part
         if len(block) > _BLOCK_BYTES:
-            raise _broken(Code.ENHANCE_YOUR_CALM, "too large a header block")
+            raise ProtocolError("too large a header block", Code.ENHANCE_YOUR_CALM)
         if not flags & _END_HEADERS:
             return
         self._block = None
@@ -376,9 +386,5 @@ def _content(flags: int, payload: bytes) -> bytes:
     if not flags & _PADDED:
         return payload
     if payload[0] >= len(payload):
-        raise _broken(Code.PROTOCOL_ERROR, "more padding than frame")
+        raise ProtocolError("more padding than frame")
     return payload[1 : len(payload) - payload[0]]
-
-
-def _broken(code: Code, why: str) -> ProtocolError:
-    return ProtocolError(code, why)
