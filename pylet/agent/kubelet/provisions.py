@@ -13,11 +13,10 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pylet.agent.kubelet import counters, labels
+from pylet.agent.kubelet import counters, pod_resources
 from pylet.agent.kubelet.devices.registration import Registration
 from pylet.agent.kubelet.provided import CannotProvide, Extras
 from pylet.agent.kubelet.spec import all_containers, has_claims
@@ -25,22 +24,20 @@ from pylet.aio.clock import Clock
 from pylet.api import podresources
 from pylet.api.object import Object, dig, uid_of
 from pylet.api.quantity import NANOS
-from pylet.cri import served
-from pylet.cri.interface import CriError, Runtime
-from pylet.cri.messages import ContainerState, LinuxResources
+from pylet.cri.interface import Runtime
+from pylet.cri.messages import LinuxResources
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.claims.preparing import Claims
     from pylet.agent.kubelet.claims.registration import Drivers
     from pylet.agent.kubelet.devices.allocating import Devices
+    from pylet.agent.kubelet.holdings import Holdings
     from pylet.agent.kubelet.placement.hints import Hint, Hints
     from pylet.agent.kubelet.placement.placing import Placement
 
 log = logging.getLogger(__name__)
 
 _CHECKPOINT = "kubelet_internal_checkpoint"
-_SETTLE_SECONDS = 5.0
-_RETRY_SECONDS = 1.0
 _TAKE_BACK_SECONDS = 60.0
 
 
@@ -78,10 +75,13 @@ class Provisions:
             if not self.is_new:
                 self._devices()
             if self.placement is not None and self.placement.cpus is not None:
-                self._group.create_task(self._move())
+                from pylet.agent.kubelet.pinning import keep_pinned
+
+                self._group.create_task(keep_pinned(self.runtime, self.clock, self.placement, self.active, self._moved))
             if self._claims_file.exists():
                 self._group.create_task(self._take_back())
-            self._group.create_task(self._list())
+            listed = self.directory.with_name("pod-resources")
+            self._group.create_task(pod_resources.serve(listed, self._known, self._holdings))
             await self.registration.run()
 
     def active(self) -> set[str]:
@@ -222,35 +222,6 @@ class Provisions:
         except OSError as failed:
             log.warning("what CPUs pods have cannot be written down: %s", failed)
 
-    async def _move(self) -> None:
-        """Keep containers on their CPUs, which are others when somebody gets some to itself; those just made, too."""
-        places: dict[str, str] = {}
-        while True:
-            self._moved.clear()
-            for wait in (0.0, _SETTLE_SECONDS):
-                await self.clock.sleep(wait)
-                try:
-                    places = await self._moved_to(places)
-                except CriError as failed:
-                    log.warning("container runtime: %s", failed)
-                    self._moved.set()
-                    await self.clock.sleep(_RETRY_SECONDS)
-            await self._moved.wait()
-
-    async def _moved_to(self, before: Mapping[str, str]) -> dict[str, str]:
-        """By container, where it runs now."""
-        assert self.placement is not None
-        places = {}
-        active = self.active()
-        for container in await self.runtime.list_containers():
-            uid = container.labels.get(labels.POD_UID, "")
-            if container.state is ContainerState.RUNNING and uid in active:
-                wanted = self.placement.cpus_of(uid, container.labels.get(labels.CONTAINER_NAME, ""))
-                if wanted and before.get(container.id) != wanted:
-                    await self.runtime.update_resources(container.id, LinuxResources(cpuset_cpus=wanted))
-                places[container.id] = wanted
-        return places
-
     # ---- claims
 
     async def prepare(self, pod: Object) -> None:
@@ -290,32 +261,11 @@ class Provisions:
             drivers.health.changed = lambda driver, places: self.told(claims.holders(driver, places))
         return self._claimed
 
-    # ---- those who watch
+    def _holdings(self) -> Holdings:
+        from pylet.agent.kubelet.holdings import Holdings
 
-    async def _list(self) -> None:
-        """Serve the PodResources API; it is loaded when somebody asks."""
-
-        async def answer(method: str, request: bytes) -> bytes:
-            from pylet.agent.kubelet import holdings
-
-            asked, refused = counters.HOLDINGS_OF[method]
-            counters.HOLDINGS.add("v1")
-            asked.add("v1")
-            try:
-                of = holdings.Holdings(self._devices().ledger, self.placement)
-                if self._claimed is not None:
-                    of = replace(of, claims=self._claimed.of)
-                return holdings.answer(method, request, self._known(), of)
-            except served.Refused:
-                refused.add("v1")
-                raise
-
-        directory = self.directory.with_name("pod-resources")
-        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        methods = ("List", "GetAllocatableResources", "Get")
-        by_path = {f"/v1.PodResourcesLister/{method}": partial(answer, method) for method in methods}
-        (directory / "kubelet.sock").unlink(missing_ok=True)
-        await served.serve(directory / "kubelet.sock", by_path)
+        found = Holdings(self._devices().ledger, self.placement)
+        return found if self._claimed is None else replace(found, claims=self._claimed.of)
 
     # ---- the Node
 

@@ -1,0 +1,42 @@
+"""Serves the PodResources API; what answers it is loaded when somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pylet.agent.kubelet import counters
+from pylet.api.object import Object
+from pylet.cri import served
+
+if TYPE_CHECKING:
+    from pylet.agent.kubelet.holdings import Holdings
+
+
+async def serve(directory: Path, pods: Callable[[], Collection[Object]], holdings: Callable[[], Holdings]) -> None:
+    """Until cancelled, in a socket in `directory`. `pods` may hold something."""
+
+    async def answer(method: str, request: bytes) -> bytes:
+        from pylet.agent.kubelet import holdings as loaded
+
+        asked, refused = counters.HOLDINGS_OF[method]
+        counters.HOLDINGS.add("v1")
+        asked.add("v1")
+        try:
+            return loaded.answer(method, request, pods(), holdings())
+        except served.Refused:
+            refused.add("v1")
+            raise
+
+    methods = {f"/v1.PodResourcesLister/{method}": partial(answer, method) for method in counters.HOLDINGS_OF}
+    await served.serve(_socket(directory), methods)
+
+
+def _socket(directory: Path) -> Path:
+    """Where one can be made."""
+    directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+    socket = directory / "kubelet.sock"
+    socket.unlink(missing_ok=True)
+    return socket
