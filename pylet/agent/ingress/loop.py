@@ -13,7 +13,6 @@ import logging
 import os
 import pwd
 import socket
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +21,12 @@ from pylet.agent.ingress import haproxy, ingresses, model
 from pylet.agent.ingress.certificates import Certificates
 from pylet.agent.ingress.model import INGRESS_PORTS, Config, Problem
 from pylet.agent.ingress.process import Haproxy, HaproxyError, Missing
+from pylet.agent.ingress.telling import Telling
 from pylet.aio.clock import Clock
 from pylet.api.backends import SERVICE_NAME
-from pylet.api.errors import ApiError
-from pylet.api.ingress import GATEWAYS, SERVES, ours, secrets_of
+from pylet.api.ingress import GATEWAYS, ours, secrets_of
 from pylet.api.kinds.ingress import KIND as INGRESS
 from pylet.api.kinds.ingressclass import KIND as INGRESS_CLASS
-from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object, annotations_of, key_of
 from pylet.client.events import Recorder
 from pylet.client.informer import Informers
@@ -99,16 +97,15 @@ class Ingresses:
         self._node = Key("", node)
         self._directory = directory
         self._proxy = Haproxy(directory, clock)
-        self._recorder = Recorder(client, clock, "ingress", node)
         self._running: Config | None = None
-        self._serves: bool | None = None
         self._leads_to: set[Key] = set()
         self._opening: asyncio.Task[None] | None = None
         self._gateways: GatewayTables | None = None
         self._problems: tuple[Problem, ...] = ()
-        self._told: set[Problem] = set()
         self._wake = asyncio.Event()
         self._certificates = Certificates(tables, directory, self._wake.set)
+        self._recorder = Recorder(client, clock, "ingress", node)
+        self._telling = Telling(client, self._recorder, nodes, self._node, self._wake.set)
 
     async def run(self) -> None:
         shown, classes = await self._tables.table(INGRESS), await self._tables.table(INGRESS_CLASS)
@@ -134,15 +131,15 @@ class Ingresses:
                     forget.close()
                     forget.callback(self._proxy.on_end(self._ended))
                 delay = _RETRY_SECONDS[0]
-                self._tell(wanted, self._problems)
-                await self._say(serves=bool(wanted.everybody))
+                self._telling.tell(wanted.everybody, self._problems)
+                await self._telling.say(serves=bool(wanted.everybody))
             except (HaproxyError, OSError, TimeoutError) as failed:
                 self._running = None
                 reason = "ProxyMissing" if isinstance(failed, Missing) else "ProxyFailed"
                 message = f"node {self._node}: {failed}"
                 everywhere = [Problem(kind, key_of(one), reason, message) for kind, one in wanted.everybody]
-                self._tell(wanted, [*self._problems, *everywhere])
-                await self._say(serves=False)
+                self._telling.tell(wanted.everybody, [*self._problems, *everywhere])
+                await self._telling.say(serves=False)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(delay):
                         await self._wake.wait()
@@ -199,7 +196,7 @@ class Ingresses:
     async def _serve(self, wanted: _Wanted) -> bool:
         """Make the proxy do what these say; whether it is another process now. Raises: HaproxyError."""
         if not wanted.everybody:
-            if self._serves is not False:
+            if self._telling.serves is not False:
                 self._proxy.stop()
             self._running, self._problems = None, ()
             return False
@@ -254,25 +251,6 @@ class Ingresses:
         return haproxy.Place(
             self._directory, threads=min(os.cpu_count() or 1, 4), user=user, families=(4, 6) if has_ipv6 else (4,)
         )
-
-    def _tell(self, wanted: _Wanted, problems: Iterable[Problem]) -> None:
-        """Each problem once for as long as it lasts."""
-        by_name, problems = {(kind, key_of(one)): one for kind, one in wanted.everybody}, set(problems)
-        for problem in sorted(problems - self._told):
-            log.warning("%s %s: %s", problem.kind, problem.about, problem.message)
-            self._recorder.tell(by_name[problem.kind, problem.about], "Warning", problem.reason, problem.message)
-        self._told = problems
-
-    async def _say(self, *, serves: bool) -> None:
-        if serves == self._serves or self._node not in self._nodes.entries:  # said when the node is there
-            return
-        annotations = {SERVES: "true" if serves else None}
-        try:
-            await self._client.patch(NODE, self._node, {"metadata": {"annotations": annotations}})
-            self._serves = serves
-        except ApiError as failed:
-            log.warning("say whether ingresses are served: %s", failed.message)
-            asyncio.get_running_loop().call_later(_RETRY_SECONDS[1], self._wake.set)
 
 
 def _is_free(port: int) -> bool:
