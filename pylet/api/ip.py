@@ -80,6 +80,22 @@ def is_network(text: str) -> bool:
     return "%" not in text
 
 
+def address_warnings(field: str, text: str) -> list[str]:
+    """Texts about an address that is written oddly; source: GetWarningsForIP."""
+    plain = _LEADING.sub("", text)
+    if not text or "%" in text or not _is_address(plain):
+        return []
+    address = ip_address(plain)
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return [f'{field}: non-standard IP address "{text}" is invalid: use "{address.ipv4_mapped}"']
+        if str(address) != text:
+            return [f'{field}: IPv6 address "{text}" should be in RFC 5952 canonical format ("{address}")']
+    elif plain != text:
+        return [f'{field}: non-standard IP address "{text}" is invalid: use "{plain}"']
+    return []
+
+
 def network_warnings(field: str, text: str) -> list[str]:
     """Texts about a network that may not mean what it says; source: GetWarningsForCIDR."""
     if not is_network(text):

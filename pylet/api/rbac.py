@@ -18,12 +18,6 @@ class RoleStrategy(Strategy):
     def __init__(self, *, paths_allowed: bool) -> None:
         self.paths_allowed = paths_allowed
 
-    def prepare_create(self, obj: Object) -> None:
-        obj["rules"] = obj.get("rules") or None  # upstream's store knows no empty lists
-
-    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
-        self.prepare_create(obj)
-
     def name_problems(self, name: str) -> Sequence[str]:
         return names.path_segment(name)
 
@@ -40,7 +34,9 @@ class RoleStrategy(Strategy):
                     causes.required(where, "at least one clusterRoleSelector required if aggregationRule is non-nil")
                 )
             for position, one in enumerate(chosen):
-                found += selector.validate_object(one, f"{where}[{position}]")
+                if wrong := selector.validate_object(one, f"{where}[{position}]"):
+                    says = "invalid label selector."
+                    found += [*wrong, causes.invalid(f"{where}[{position}]", None, says)]
         return found
 
     def _rule(self, rule: Object, where: str) -> list[Cause]:

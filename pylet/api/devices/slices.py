@@ -238,6 +238,11 @@ def _valid_range(range_: Object, default: str, most: str, where: str) -> list[Ca
             wrong.append(("max", high, f"max is larger than capacity value: {most}"))
         if _is_less(high, default):
             wrong.append(("max", default, f"default is more than max: {high}"))
+    if step is not None:
+        least = quantity.parse(low)
+        one = least._replace(nanos=least.nanos + quantity.parse(step).nanos)
+        if _is_less(most, str(one)):
+            wrong.append(("step", step, f"one step {one} is larger than capacity value: {most}"))
     for value in (default, high) if step is not None and quantity.value_of(step) else ():
         if value is not None and (quantity.value_of(value) - quantity.value_of(low)) % quantity.value_of(step):
             says = f"value is not a multiple of a given step ({step}) from ({low})"

@@ -9,7 +9,7 @@ from typing import Any
 
 from pylet.api import causes, columns, cron
 from pylet.api.errors import Cause
-from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.kind import Column, Kind
 from pylet.api.object import Object, dig
 from pylet.api.podspec import jobspec, template
 
@@ -18,9 +18,9 @@ _LONGEST_NAME = 52  # the controller appends eleven characters, and the name of 
 _ZONE_PART = re.compile(r"(?!-)(?!\.{1,2}$)[A-Za-z.\-_0-9+]{1,14}")
 
 
-class CronJobStrategy(Strategy):
+class CronJobStrategy(template.TemplateStrategy):
+    template_field = "spec.jobTemplate.spec.template"
     has_status = True
-    has_generation = True
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         found = _spec(obj["spec"], {})
@@ -34,8 +34,9 @@ class CronJobStrategy(Strategy):
             return ()
         return _spec(obj["spec"], old["spec"])
 
-    def warnings(self, obj: Object) -> Sequence[str]:
-        return template.name_warnings(obj)
+    def odd(self, obj: Object) -> Sequence[str]:
+        job = obj["spec"].get("jobTemplate", {}).get("spec") or {}
+        return [*jobspec.odd(job, "spec.jobTemplate.spec"), *super().odd(obj)]
 
 
 def _spec(spec: Object, old: Object) -> list[Cause]:

@@ -66,6 +66,9 @@ class CSIDriverStrategy(Strategy):
         spec = obj["spec"]
         return (_IN_ATTRIBUTES,) if spec.get("tokenRequests") and "serviceAccountTokenInSecrets" not in spec else ()
 
+    def update_warnings(self, obj: Object, old: Object) -> Sequence[str]:
+        return self.warnings(obj) if obj["spec"].get("tokenRequests") != old["spec"].get("tokenRequests") else ()
+
 
 def _tokens(requests: Sequence[Object]) -> list[Cause]:
     found: list[Cause] = []

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from pylet.api import causes, columns
 from pylet.api.errors import Cause
-from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.kind import Column, Kind
 from pylet.api.object import Object
 from pylet.api.podspec import template
 from pylet.api.podspec.rolling import int_or_percent, is_zero
@@ -31,9 +31,9 @@ _COUNTS = (
 _ALWAYS = ("currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady")
 
 
-class DaemonSetStrategy(Strategy):
+class DaemonSetStrategy(template.TemplateStrategy):
     has_status = True
-    has_generation = True
+    names_pods = False
     new_status: ClassVar[Object] = dict.fromkeys(_ALWAYS, 0)
 
     def prepare_create(self, obj: Object) -> None:

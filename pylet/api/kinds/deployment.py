@@ -43,9 +43,6 @@ class DeploymentStrategy(ReplicatedStrategy):
             found.append(causes.invalid("spec.progressDeadlineSeconds", deadline, says))
         return found
 
-    def warnings(self, obj: Object) -> Sequence[str]:
-        return template.name_warnings(obj)
-
 
 def _strategy(strategy: Object) -> list[Cause]:
     rolling = strategy.get("rollingUpdate")

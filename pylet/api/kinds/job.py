@@ -8,7 +8,7 @@ from typing import Any
 
 from pylet.api import causes, columns, names, selector, timestamps
 from pylet.api.errors import Cause
-from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.kind import Column, Kind
 from pylet.api.object import Object, is_terminating, is_true
 from pylet.api.podspec import jobspec, jobstatus, template
 
@@ -25,9 +25,8 @@ _STATES = (
 )
 
 
-class JobStrategy(Strategy):
+class JobStrategy(template.TemplateStrategy):
     has_status = True
-    has_generation = True
 
     def prepare_create(self, obj: Object) -> None:
         super().prepare_create(obj)
@@ -56,8 +55,8 @@ class JobStrategy(Strategy):
             found += causes.immutable(f"spec.{name}", spec.get(name), before.get(name))
         return found
 
-    def warnings(self, obj: Object) -> Sequence[str]:
-        return template.name_warnings(obj)
+    def odd(self, obj: Object) -> Sequence[str]:
+        return [*jobspec.odd(obj["spec"], "spec"), *super().odd(obj)]
 
 
 def _generate_selector(job: Object) -> None:

@@ -10,7 +10,7 @@ from pylet.api import causes, columns, names, quantity, resources
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig, is_terminating
-from pylet.api.podspec import claimspec
+from pylet.api.podspec import claimspec, warnings
 
 _SNAPSHOT = ("VolumeSnapshot", "snapshot.storage.k8s.io")
 _CLAIM = ("PersistentVolumeClaim", "")
@@ -54,11 +54,9 @@ class PersistentVolumeClaimStrategy(Strategy):
         found: list[str] = []
         if CLASS_ANNOTATION in (obj["metadata"].get("annotations") or {}):
             found.append(f"metadata.annotations[{CLASS_ANNOTATION}]: {_DEPRECATED}")
+        resources = obj["spec"].get("resources") or {}
         for name in ("requests", "limits"):
-            amount = dig(obj, "spec", "resources", name, "storage")
-            if amount is not None and quantity.parse(amount).nanos % quantity.NANOS:
-                says = f'fractional byte value "{amount}" is invalid, must be an integer'
-                found.append(f"spec.resources.{name}[storage]: {says}")
+            found += warnings.fractional(resources.get(name) or {}, f"spec.resources.{name}", ("storage",))
         return found
 
 

@@ -13,6 +13,7 @@ from pylet.api.ip import problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, condition_of, dig, is_terminating, is_true
 from pylet.api.podspec import labelkeys
+from pylet.api.podspec import warnings as odd
 from pylet.api.podspec.security import MIRROR, sync_app_armor
 from pylet.api.podspec.subresources import ephemeral_changes, resize_changes, resized, with_ephemeral
 from pylet.api.podspec.update import changes
@@ -83,11 +84,11 @@ class PodStrategy(Strategy):
     def warnings(self, obj: Object) -> Sequence[str]:
         problems = names.dns_label(obj["metadata"].get("name", ""))
         surprise = "which can result in surprising behavior; a DNS label is recommended"
-        return (
-            [f"metadata.name: this is used in the Pod's hostname, {surprise}: [{' '.join(problems)}]"]
-            if problems
-            else ()
-        )
+        found = [f"metadata.name: this is used in the Pod's hostname, {surprise}: [{' '.join(problems)}]"]
+        return [*(found if problems else ()), *odd.of(obj)]
+
+    def update_warnings(self, obj: Object, old: Object) -> Sequence[str]:
+        return ()
 
     def delete_grace_seconds(self, obj: Object, asked: int | None) -> int | None:
         spec = obj["spec"]

@@ -8,13 +8,14 @@ from typing import Any
 
 from pylet.api import columns
 from pylet.api.errors import Cause
-from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.kind import Column, Kind
 from pylet.api.object import Object
 from pylet.api.podspec import template
 
 
-class PodTemplateStrategy(Strategy):
-    has_generation = True
+class PodTemplateStrategy(template.TemplateStrategy):
+    template_field = "template"
+    names_pods = False
 
     def spec_changed(self, obj: Object, old: Object) -> bool:
         return bool(obj["template"] != old["template"])

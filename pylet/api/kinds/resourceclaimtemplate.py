@@ -15,11 +15,13 @@ from pylet.api.object import Object
 class ResourceClaimTemplateStrategy(Strategy):
     def validate(self, obj: Object) -> Sequence[Cause]:
         from pylet.api.devices import claims
+        from pylet.api.podspec import templatemeta
 
-        return claims.claim_spec(obj["spec"].get("spec") or {}, "spec.spec")
+        found = templatemeta.validate_alone(obj["spec"].get("metadata") or {}, "spec.metadata")
+        return [*found, *claims.claim_spec(obj["spec"].get("spec") or {}, "spec.spec")]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        return causes.immutable("spec", obj["spec"], old["spec"])
+        return [*self.validate(obj), *causes.immutable("spec", obj["spec"], old["spec"])]
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

@@ -15,6 +15,14 @@ from pylet.api.object import Object, dig
 class ResourceSliceStrategy(Strategy):
     has_generation = True
 
+    def prepare_create(self, obj: Object) -> None:
+        super().prepare_create(obj)
+        _drop_alpha(obj["spec"])
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        _drop_alpha(obj["spec"])
+        super().prepare_update(obj, old, subresource)
+
     def validate(self, obj: Object) -> Sequence[Cause]:
         from pylet.api.devices import slices
 
@@ -31,6 +39,14 @@ class ResourceSliceStrategy(Strategy):
             return ()
         says = f"driver names should be lowercase; {causes.quoted(driver)} contains uppercase characters"
         return (f"spec.driver: {says}",)
+
+
+def _drop_alpha(spec: Object) -> None:
+    for device in spec.get("devices") or ():
+        device.pop("nodeAllocatableResourceMappings", None)
+        for attribute in (device.get("attributes") or {}).values():
+            for name in ("bools", "ints", "strings", "versions"):
+                attribute.pop(name, None)
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

@@ -26,7 +26,7 @@ class RuntimeClassStrategy(Strategy):
         return [*found, *_scheduling(obj.get("scheduling") or {})]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        return causes.immutable("handler", obj.get("handler"), old.get("handler"))
+        return [*self.validate(obj), *causes.immutable("handler", obj.get("handler"), old.get("handler"))]
 
 
 def _scheduling(scheduling: Object) -> list[Cause]:

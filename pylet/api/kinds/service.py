@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
-from pylet.api.ip import endpoint_problems_of, network_problems_of, problems_of
+from pylet.api.ip import address_warnings, endpoint_problems_of, network_problems_of, network_warnings, problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
 from pylet.api.podspec.probes import validate_port
@@ -21,6 +21,7 @@ _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _TRAFFIC = ("Cluster", "Local")
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _DAY_SECONDS = 86400
+_HINTS = "service.kubernetes.io/topology-aware-hints"
 _SET_ONCE = "may not change once set"
 
 
@@ -62,6 +63,9 @@ class ServiceStrategy(Strategy):
         found += _traffic(spec)
         return found
 
+    def warnings(self, obj: Object) -> Sequence[str]:
+        return list(_odd(obj))
+
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         if subresource == "status":
             ingresses = dig(obj, "status", "loadBalancer", "ingress", default=())
@@ -71,6 +75,37 @@ class ServiceStrategy(Strategy):
                     found += causes.each(f"status.loadBalancer.ingress[{position}].ip", ip, problems_of(ip))
             return found
         return [*_changed_ips(obj["spec"], old["spec"]), *self.validate(obj)]
+
+
+def _odd(service: Object) -> Iterator[str]:
+    """Source: pkg/api/service/warnings.go."""
+    spec = service["spec"]
+    if _HINTS in (service["metadata"].get("annotations") or {}):
+        yield f"annotation {_HINTS} is deprecated, please use service.kubernetes.io/topology-mode instead"
+    if spec.get("clusterIP") not in (None, "", "None"):
+        for position, ip in enumerate(spec.get("clusterIPs") or ()):
+            yield from address_warnings(f"spec.clusterIPs[{position}]", ip)
+    external, type_ = spec.get("externalIPs") or (), spec.get("type")
+    is_headless = type_ == "ClusterIP" and spec.get("clusterIP") == "None"
+    if is_headless:
+        for name in ("loadBalancerIP", "externalIPs"):
+            if spec.get(name):
+                yield f"spec.{name} is ignored for headless services"
+        if spec.get("sessionAffinity") != "None":
+            yield "spec.SessionAffinity is ignored for headless services"
+    for position, ip in enumerate(external):
+        yield from address_warnings(f"spec.externalIPs[{position}]", ip)
+    if external and not is_headless and type_ != "ExternalName":
+        yield "spec.externalIPs is deprecated and may no longer be implemented in some clusters"
+    yield from address_warnings("spec.loadBalancerIP", spec.get("loadBalancerIP", ""))
+    for position, network in enumerate(spec.get("loadBalancerSourceRanges") or ()):
+        yield from network_warnings(f"spec.loadBalancerSourceRanges[{position}]", network)
+    if type_ == "ExternalName" and external:
+        yield 'spec.externalIPs is ignored when spec.type is "ExternalName"'
+    if type_ != "ExternalName" and spec.get("externalName"):
+        yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
+    if spec.get("trafficDistribution") == "PreferClose":
+        yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
 
 
 def _is_headless(spec: Object) -> bool:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
 from pylet.api import causes, columns, names
 from pylet.api.errors import Cause
-from pylet.api.kind import Column, Kind, Strategy
+from pylet.api.kind import Column, Kind
 from pylet.api.object import Object, dig
-from pylet.api.podspec import claimspec, template
+from pylet.api.podspec import claimspec, template, warnings
 from pylet.api.podspec.rolling import int_or_percent, is_zero
 
 _COUNTS = ("replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas")
@@ -30,9 +30,9 @@ _FIXED = (
 _KEPT_FOR_EVER = "a negative value retains all historical revisions; a value >= 0 is recommended"
 
 
-class StatefulSetStrategy(Strategy):
+class StatefulSetStrategy(template.TemplateStrategy):
     has_status = True
-    has_generation = True
+    names_pods = False
     new_status: ClassVar[Object] = {"replicas": 0, "availableReplicas": 0}
 
     def prepare_create(self, obj: Object) -> None:
@@ -65,9 +65,21 @@ class StatefulSetStrategy(Strategy):
             found.append(causes.forbidden("spec", _FIXED))
         return found
 
-    def warnings(self, obj: Object) -> Sequence[str]:
-        limit = obj["spec"].get("revisionHistoryLimit")
-        return (f"spec.revisionHistoryLimit: {_KEPT_FOR_EVER}",) if limit is not None and limit < 0 else ()
+    def odd(self, obj: Object) -> Sequence[str]:
+        return [*super().odd(obj), *_lasting(obj["spec"])]
+
+    def update_warnings(self, obj: Object, old: Object) -> Sequence[str]:
+        return super().update_warnings(obj, old) or list(_lasting(obj["spec"]))
+
+
+def _lasting(spec: Object) -> Iterator[str]:
+    """What a user may regret beside the pods: warned of with every write."""
+    for position, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
+        resources, at = dig(claim, "spec", "resources") or {}, f"spec.volumeClaimTemplates[{position}].resources"
+        for name in ("requests", "limits"):
+            yield from warnings.fractional(resources.get(name) or {}, f"{at}.{name}", ("storage",))
+    if spec.get("revisionHistoryLimit", 0) < 0:
+        yield f"spec.revisionHistoryLimit: {_KEPT_FOR_EVER}"
 
 
 def _drop_gated(spec: Object, old: Object) -> None:

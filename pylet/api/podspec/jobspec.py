@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pylet.api import causes, names
@@ -257,3 +257,12 @@ def _with_resources(old: Object, new: Object) -> Object:
                 for one, other in zip(ours, theirs, strict=True)
             ]
     return pod
+
+
+def odd(spec: Object, field: str) -> Iterator[str]:
+    """What is odd about a job beside its pods. Source: pkg/api/job/warnings.go."""
+    is_large = spec.get("completions", 0) > 100_000 and spec.get("parallelism", 0) > 10_000
+    if spec.get("completionMode") == "Indexed" and is_large:
+        why = "a number of completions higher than 10^5 and a parallelism higher than 10^4"
+        then = "Kubernetes might not be able to track completedIndexes when a big number of indexes fail"
+        yield f"{field}: In Indexed Jobs with {why}, {then}"

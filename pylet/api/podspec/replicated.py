@@ -7,14 +7,12 @@ from typing import ClassVar
 
 from pylet.api import causes
 from pylet.api.errors import Cause
-from pylet.api.kind import Strategy
 from pylet.api.object import Object
 from pylet.api.podspec import template
 
 
-class ReplicatedStrategy(Strategy):
+class ReplicatedStrategy(template.TemplateStrategy):
     has_status = True
-    has_generation = True
     counts: ClassVar[Sequence[str]]
     """Numbers in the status, none of them negative."""
     parts: ClassVar[Sequence[str]]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import ClassVar
 
 from pylet.api import causes, names, podspec, selector
 from pylet.api.errors import Cause
-from pylet.api.object import Object
+from pylet.api.kind import Strategy
+from pylet.api.object import Object, dig
+from pylet.api.podspec import templatemeta, warnings
 
 _SURPRISE = (
     "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended"
@@ -14,14 +17,29 @@ _SURPRISE = (
 _NOT_NEGATIVE = "must be greater than or equal to 0"
 
 
-def name_warnings(owner: Object) -> Sequence[str]:
-    problems = names.dns_label(owner["metadata"].get("name", ""))
-    return (f"metadata.name: {_SURPRISE}: [{' '.join(problems)}]",) if problems else ()
+class TemplateStrategy(Strategy):
+    """Of a kind with a pod template, whose pods are warned of as pods are."""
+
+    has_generation = True
+    template_field: ClassVar[str] = "spec.template"
+    names_pods: ClassVar[bool] = True
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        problems = names.dns_label(obj["metadata"].get("name", "")) if self.names_pods else ()
+        found = [f"metadata.name: {_SURPRISE}: [{' '.join(problems)}]"] if problems else []
+        return [*found, *self.odd(obj)]
+
+    def update_warnings(self, obj: Object, old: Object) -> Sequence[str]:
+        same = obj["metadata"].get("generation") == old["metadata"].get("generation")
+        return () if same else self.odd(obj)
+
+    def odd(self, obj: Object) -> Sequence[str]:
+        """Beside the object's name."""
+        return list(warnings.of(dig(obj, *self.template_field.split(".")) or {}, self.template_field))
 
 
 def validate(template: Object, field: str, *, claims: Collection[str] = ()) -> list[Cause]:
     """`claims` name volumes that the pods have besides those of the template."""
-    found: list[Cause] = []
     meta, spec = template.get("metadata") or {}, template.get("spec") or {}
     if claims:
         kept = [volume for volume in spec.get("volumes") or () if volume.get("name") not in claims]
@@ -29,12 +47,7 @@ def validate(template: Object, field: str, *, claims: Collection[str] = ()) -> l
             **spec,
             "volumes": [*kept, *({"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims)],
         }
-    for key, value in (meta.get("labels") or {}).items():
-        found += causes.each(f"{field}.labels", key, names.qualified_name(key))
-        found += causes.each(f"{field}.labels", value, names.label_value(value))
-    for key in meta.get("annotations") or ():
-        found += causes.each(f"{field}.annotations", key, names.qualified_name(key.lower()))
-    found += podspec.validate(spec, f"{field}.spec")
+    found = [*templatemeta.validate(meta, field), *podspec.validate(spec, f"{field}.spec")]
     if spec.get("ephemeralContainers"):
         says = "ephemeral containers not allowed in pod template"
         found.append(causes.forbidden(f"{field}.spec.ephemeralContainers", says))

@@ -7,10 +7,18 @@ from collections.abc import Iterable
 from pylet.api import causes, names
 from pylet.api.errors import Cause
 from pylet.api.object import Object
-from pylet.api.podspec import claimspec, sources
+from pylet.api.podspec import claimspec, sources, templatemeta
 from pylet.api.podspec.env import validate_field_ref, validate_resource_ref
 from pylet.api.podspec.paths import no_backsteps, validate_descending
 
+_ORDER = (
+    *("emptyDir", "hostPath", "gitRepo", "gcePersistentDisk", "awsElasticBlockStore", "secret", "nfs", "iscsi"),
+    *("glusterfs", "flocker", "persistentVolumeClaim", "rbd", "cinder", "cephfs", "quobyte", "downwardAPI", "fc"),
+    *("flexVolume", "configMap", "azureFile", "vsphereVolume", "photonPersistentDisk", "portworxVolume", "azureDisk"),
+    *("storageos", "projected", "scaleIO", "csi", "ephemeral", "image"),
+)
+"""As upstream looks for them: the first one counts."""
+_CALLED = {"cephfs": "cephFS", "downwardAPI": "downwarAPI"}
 _HOST_PATH_TYPES = ("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket")
 _FILE_FIELDS = ("metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -40,10 +48,11 @@ def validate(volumes: Iterable[Object], field: str) -> tuple[list[Cause], dict[s
 
 
 def _source(volume: Object, where: str) -> list[Cause]:
-    kinds = [kind for kind in volume if kind != "name"]
+    kinds = sorted((kind for kind in volume if kind != "name"), key=_ORDER.index)
     if not kinds:
         return [causes.required(where, "must specify a volume type")]
-    found = [causes.forbidden(f"{where}.{kind}", "may not specify more than 1 volume type") for kind in kinds[1:]]
+    says = "may not specify more than 1 volume type"
+    found = [causes.forbidden(f"{where}.{_CALLED.get(kind, kind)}", says) for kind in kinds[1:]]
     return [*found, *validate_source(kinds[0], volume[kinds[0]], where)]
 
 
@@ -92,15 +101,7 @@ def validate_source(kind: str, source: Object, where: str, *, persistent: bool =
 def _ephemeral(template: Object | None, field: str) -> list[Cause]:
     if template is None:
         return [causes.required(field)]
-    meta = template.get("metadata") or {}
-    found: list[Cause] = []
-    for key, value in (meta.get("labels") or {}).items():
-        found += causes.each(f"{field}.metadata.labels", key, names.qualified_name(key))
-        found += causes.each(f"{field}.metadata.labels", value, names.label_value(value))
-    for key in meta.get("annotations") or ():
-        found += causes.each(f"{field}.metadata.annotations", key, names.qualified_name(key.lower()))
-    unfit = [name for name, value in meta.items() if value and name not in ("labels", "annotations")]
-    found += [causes.forbidden(f"{field}.metadata.{name}", "cannot be set") for name in unfit]
+    found = templatemeta.validate_alone(template.get("metadata") or {}, f"{field}.metadata")
     return [*found, *claimspec.validate(template.get("spec") or {}, f"{field}.spec")]
 
 

@@ -63,7 +63,9 @@ def compile_definition(name: str) -> Struct:
         mark, go_type = marks.get(field, (default_mark, ""))
         printed = mark in ("!", "*!", "{") or (mark == "" and field in required)
         keeps_zero = printed or mark == "*" or field == "managedFields"  # an empty list of them means something
-        node = _compile(property_, go_type, keeps_zero=keeps_zero)
+        # Upstream's store gives an empty list back as none, unless a pointer or the field itself tells them apart.
+        is_told = mark == "*" or field == "managedFields" or property_.get("type") != "array"
+        node = _compile(property_, go_type, keeps_zero=keeps_zero and is_told)
         _annotate(node, property_)
         is_reference = not isinstance(node, Scalar | Integer | Number | List | Map | Bytes)
         if printed and (not is_reference or mark != ""):

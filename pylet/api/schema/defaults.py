@@ -8,6 +8,7 @@ for one thing (serviceAccount, podIP, podCIDR, stringData).
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -19,6 +20,12 @@ _RBAC: Final = "rbac.authorization.k8s.io"
 _MODE: Final = 0o644
 _EXTENSIONS: Final = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 
+_PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_IMAGE: Final = re.compile(
+    r"(?:(?:localhost|[A-Za-z0-9.:\[\]-]*[A-Z.:][A-Za-z0-9.:\[\]-]*)/)?"
+    rf"{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@[A-Za-z][\w+.-]*:[0-9a-fA-F]{{32,}})?",
+    re.ASCII,
+)
 _WEBHOOK: Final = {"failurePolicy": "Fail", "matchPolicy": "Equivalent", "timeoutSeconds": 10}
 
 VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -145,7 +152,9 @@ def pull_policy(image: str) -> str:
     """Always for the tag `latest`, written or implied; IfNotPresent for any other tag or a digest."""
     name, at, _digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
-    return "Always" if tag == "latest" or (name and not tag and not at) else "IfNotPresent"
+    if tag != "latest" and (tag or at or not name):
+        return "IfNotPresent"
+    return "Always" if _IMAGE.fullmatch(image) else "IfNotPresent"  # what is no image's name has no tag
 
 
 def _lifecycle(lifecycle: Object) -> None:
@@ -339,6 +348,11 @@ def _device_request(request: Object) -> None:
         request["count"] = 1
 
 
+def _device_toleration(toleration: Object) -> None:
+    if not toleration.get("operator"):
+        toleration["operator"] = "Equal"
+
+
 def _flow_schema(spec: Object) -> None:
     if not spec.get("matchingPrecedence"):
         spec["matchingPrecedence"] = 1000
@@ -396,6 +410,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "rbac.v1.RoleBinding": _role_binding,
     "rbac.v1.Subject": _subject,
     "resource.v1.DeviceSubRequest": _device_request,
+    "resource.v1.DeviceToleration": _device_toleration,
     "resource.v1.ExactDeviceRequest": _device_request,
     "storage.v1.CSIDriverSpec": _csi_driver,
 }
