@@ -119,14 +119,16 @@ class Stream:
         headers: Headers = (),
         length: int | None = None,
         status: int = 200,
+        first: bytes = b"",
     ) -> None:
+        """`first` goes with the head, where the length is known: one record and one packet less."""
         if request.transport is None:
             raise ConnectionResetError
         self.transport = request.transport
         self._request = request
         self._is_chunked = length is None
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-        self.transport.write(head(status, type_, headers, framing, close=not request.keep_alive))
+        self.transport.write(head(status, type_, headers, framing, close=not request.keep_alive) + first)
         audit.started(status)
 
     async def write(self, data: bytes) -> None:

@@ -236,9 +236,12 @@ def _stored(head: Object, kind: Kind, page: Page) -> Listed:
     """Of objects as they are stored: of 9 MB for 1,000 pods one piece at a time is in memory."""
     said = _said(kind)
     items = [item for entry in page.entries if (item := entry.raw).startswith(said)]
-    if not items or len(items) < len(page.entries):
+    if len(items) < len(page.entries):
         return Listed(_joined(head, "items", _bare_items(kind, page)))
-    opening, skip = _opening(head, "items") + b"{", len(said)
+    opening, skip = _opening(head, "items"), len(said)
+    if not items:
+        return Listed(iter((opening, _CLOSING)), len(opening) + len(_CLOSING))
+    opening += b"{"
     length = len(opening) + sum(map(len, items)) + len(items) * (len(b",{") - skip) - len(b",{") + len(_CLOSING)
     at_once = max(1, len(items) * _CHUNK_BYTES // length)
 
@@ -262,7 +265,8 @@ def _joined(head: Object, name: str, items: Iterable[bytes]) -> Iterator[bytes]:
         pieces.append(item)
         size += len(item)
         if size > _CHUNK_BYTES:
-            yield before + b",".join(pieces)
+            pieces[0] = before + pieces[0]
+            yield b",".join(pieces)
             pieces, size, before = [], 0, b","
     yield (before if pieces or before != b"," else b"") + b",".join(pieces) + _CLOSING
 

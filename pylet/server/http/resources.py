@@ -349,9 +349,10 @@ class Resources:
             return await _compressed(call.http, pieces, media.type)
         if size < _COMPRESS_BYTES:
             return Answer(b"".join(pieces), type_=media.type)
-        stream = Stream(call.http, type_=media.type, length=size)
+        rest = iter(pieces)
+        stream = Stream(call.http, type_=media.type, length=size, first=next(rest))
         try:
-            for piece in pieces:
+            for piece in rest:
                 await stream.write(piece)
         except ConnectionResetError:
             return Streamed(keep_alive=False)

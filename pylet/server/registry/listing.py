@@ -183,10 +183,10 @@ def page(cache: Cache, selection: Selection, options: ListOptions, current: int)
         if selection.is_indexed and not options.limit and after is None:
             return Page(sorted(selection.of(cache.table), key=lambda entry: entry.key), revision)
         ordered = cache.in_order()
-    rows = ordered.entries[ordered.span(selection.namespace, selection.name, after)]
-    matching = selection.among(rows)
-    found = list(islice(matching, min(options.limit, len(rows))) if options.limit > 0 else matching)
+    where = ordered.span(selection.namespace, selection.name, after)
+    matching, size = selection.among(ordered, where), where.stop - where.start
+    found = list(islice(matching, min(options.limit, size)) if options.limit > 0 else matching)
     if next(matching, None) is None:
         return Page(found, revision)
-    remaining = len(rows) - len(found) if selection.is_plain else None
+    remaining = size - len(found) if selection.is_plain else None
     return Page(found, revision, str(Token(revision, found[-1].key)), remaining)

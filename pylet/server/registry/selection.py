@@ -5,13 +5,15 @@ A Selection is hashable, so that watchers of the same selection share what they 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 
 from pylet.api import selector
 from pylet.api.errors import BadRequest
 from pylet.api.kind import Kind
 from pylet.client.view import Entry, Table
+from pylet.server.registry.ordered import Ordered
 
 _NAME = "metadata.name"
 _NAMESPACE = "metadata.namespace"
@@ -88,20 +90,17 @@ class Selection:
                 return False
         return self._labels is None or self._labels(entry.labels)
 
-    def among(self, rows: Iterable[Entry]) -> Iterator[Entry]:
-        """Those of its namespace that match. What bears a label is found five times as fast as all is judged."""
-        if self.is_plain:
-            return iter(rows)
+    def among(self, ordered: Ordered, where: slice) -> Iterator[Entry]:
+        """Those there, which are of its namespace, that match."""
         if self._label is not None:
-            label, value = self._label
-            rows = (entry for entry in rows if entry.labels.get(label) == value)
-        return filter(self.matches, rows)
+            return filter(self.matches, ordered.bearing(*self._label, where))
+        rows = islice(ordered.entries, where.start, where.stop)
+        return rows if self.is_plain else filter(self.matches, rows)
 
     def of(self, table: Table) -> list[Entry]:
         """What matches, found by an index where there is one."""
-        if self._index is not None:
-            return list(self.among(table.with_field(*self._index).values()))
-        return list(self.among(table.in_namespace(self.namespace).values()))
+        rows = table.with_field(*self._index) if self._index is not None else table.in_namespace(self.namespace)
+        return list(rows.values() if self.is_plain else filter(self.matches, rows.values()))
 
     @property
     def is_indexed(self) -> bool:

@@ -11,10 +11,10 @@ import pytest
 from pylet.api import columns, kinds
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.wire import table
+from pylet.api.wire import metadata, table
 from pylet.client.view import Entry
 from pylet.server.http import parts, representation
-from pylet.server.http.negotiation import PLAIN
+from pylet.server.http.negotiation import JSON_TYPE, PLAIN, Media, Shape
 from pylet.server.registry import Page
 from pylet.server.registry.form import entry_of, stored
 
@@ -98,3 +98,17 @@ def test_a_list_of_stored_bytes_is_as_long_as_it_says(sizes: tuple[int, ...]) ->
         {"metadata": {"resourceVersion": "7", **obj["metadata"]}, "data": obj["data"]} for obj in objects
     ]
     assert listed.length in (len(body), None)
+
+
+@pytest.mark.parametrize("many", [0, 1, 128, 129, 700])
+def test_short_forms_of_a_list_are_those_of_its_objects(many: int) -> None:
+    kind = kind_of("ConfigMap")
+    objects: list[Object] = [{"metadata": {"name": f"m{at}", "namespace": "a"}} for at in range(many)]
+    page = Page([entry_of(kind, stored(kind, obj), 7) for obj in objects], 9)
+    found = [entry.object for entry in page.entries]
+    for shape, name, expected in (
+        (Shape.TABLE, "rows", [table.row(kind, obj, CREATED) for obj in found]),
+        (Shape.METADATA_LIST, "items", [metadata.partial(obj, "meta.k8s.io/v1") for obj in found]),
+    ):
+        listed = representation.many(kind, page, Media(JSON_TYPE, shape, "v1"), CREATED)
+        assert orjson.loads(b"".join(listed.pieces))[name] == expected
