@@ -16,7 +16,7 @@ from pylet.agent import image_archive
 
 BUSYBOX = Path("/bin/busybox")
 CNI_BIN = Path("/usr/lib/cni")
-_START_SECONDS = 30
+_START_SECONDS = 120
 
 _CONFIG = """\
 version = 2

@@ -22,7 +22,7 @@ from tests.containerd import ContainerdProcess
 from tests.netns import Lab, Member
 
 REPO = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 def eventually(what: str, check: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
@@ -31,7 +31,7 @@ def eventually(what: str, check: Callable[[], Any], *, seconds: float = PATIENCE
     while True:
         try:
             found: Any = check()
-        except (subprocess.CalledProcessError, AssertionError, OSError, ValueError) as failed:
+        except (subprocess.SubprocessError, AssertionError, OSError, ValueError, LookupError) as failed:
             found, seen = None, getattr(failed, "stderr", "") or failed
         else:
             seen = found
@@ -218,7 +218,7 @@ class Cluster:
     def kubectl(self, *arguments: str, stdin: str | None = None, binary: str = "kubectl") -> str:
         """Run an unmodified kubectl on the server's machine; a failure raises with what it printed."""
         command = [binary, "--kubeconfig", str(self.kubeconfig), *arguments]
-        return self.server.member.run(*command, stdin=stdin, timeout=120)
+        return self.server.member.run(*command, stdin=stdin, timeout=240)
 
     def get(self, *arguments: str) -> Any:
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))

@@ -56,7 +56,7 @@ class DevicePlugin:
         request = m.RegisterRequest(m.VERSION, "null.sock", NAME)
         with grpc.insecure_channel(f"unix:{self._directory / 'kubelet.sock'}") as kubelet:
             try:
-                kubelet.unary_unary(f"/{m.VERSION}.Registration/Register")(wire.encode(request), timeout=5)
+                kubelet.unary_unary(f"/{m.VERSION}.Registration/Register")(wire.encode(request), timeout=30)
             except grpc.RpcError:
                 return False
         return True

@@ -85,10 +85,11 @@ class DraDriver:
         return Nothing()
 
     def _prepare(self, request: m.Request) -> m.PrepareAnswer:
-        if not self.fails:
+        fails = self.fails  # the test changes it meanwhile
+        if not fails:
             self.prepared += [claim.name for claim in request.claims]
-        devices = () if self.fails else (m.Device((), "p", "only", (f"{NAME}/device=only",)),)
-        result = m.Prepared(devices, self.fails)
+        devices = () if fails else (m.Device((), "p", "only", (f"{NAME}/device=only",)),)
+        result = m.Prepared(devices, fails)
         return m.PrepareAnswer(tuple(m.PreparedEntry(claim.uid, result) for claim in request.claims))
 
     def _unprepare(self, request: m.Request) -> m.UnprepareAnswer:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Machine:
     pid: int
     enter: str
 
-    def run(self, *command: str, timeout: float = 180) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Both streams in `stdout`."""
         environ = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
         return subprocess.run(
@@ -101,11 +101,17 @@ def plain_machine(top: Path, member: Member) -> Iterator[Machine]:
     finally:
         for name in ("server", "agent", "containerd"):
             file = top / "run" / "pylet" / f"{name}.pid"
-            if file.exists():
+            with suppress(FileNotFoundError, ProcessLookupError):
                 os.kill(int(file.read_text()), signal.SIGKILL)
         holder.kill()
         holder.wait()
         holder.stdout.close()
+
+
+def _removed(group: Path) -> bool:
+    for folder, _, _ in os.walk(group, topdown=False):
+        Path(folder).rmdir()
+    return True
 
 
 @contextmanager
@@ -165,6 +171,4 @@ def systemd_machine(top: Path, member: Member) -> Iterator[Machine]:
             nspawn.kill()
             nspawn.wait()
         subprocess.run(["umount", "--lazy", str(root)], check=False)
-        for group in groups:
-            for folder, _, _ in os.walk(group, topdown=False):
-                Path(folder).rmdir()
+        eventually("its control groups are empty", lambda: all(map(_removed, groups)))

@@ -78,7 +78,7 @@ def held_by(cluster: Cluster, name: str) -> holdings.Pod:
         get = channel.unary_unary(
             "/v1.PodResourcesLister/Get", wire.encode, lambda answer: wire.decode(holdings.Found, answer)
         )
-        found: holdings.Found = get(holdings.Asked(name, "default"), timeout=10)
+        found: holdings.Found = get(holdings.Asked(name, "default"), timeout=30)
     return found.pod_resources
 
 
@@ -94,7 +94,7 @@ def test_one_device_for_two_pods(cluster: Cluster) -> None:
         eventually("the first pod runs", lambda: is_running(cluster, "first"))
         first = claim_of(cluster, "first")
         assert driver.prepared == [first]
-        assert cluster.kubectl("logs", "first").strip() == "only"
+        eventually("it has the device", lambda: cluster.kubectl("logs", "first").strip() == "only")
         driver.tell_health(2, "too hot")
         unwell = {"resourceID": f"{NAME}/device=only", "health": "Unhealthy", "message": "too hot"}
         eventually("its device's health is known", lambda: health(cluster, "first") == [unwell])
@@ -106,10 +106,14 @@ def test_one_device_for_two_pods(cluster: Cluster) -> None:
         cluster.server.kill()
         cluster.server.restart()
         eventually("the API answers", lambda: cluster.kubectl("get", "nodes"))
-        cluster.kubectl("apply", "-f", "-", stdin=OBJECTS)  # a kubelet that starts clears them away
         cluster.kubectl("delete", "pod", "first")
         assert driver.unprepared == [first]
-        eventually("the second pod runs", lambda: is_running(cluster, "second"))
+
+        def runs() -> bool:
+            cluster.kubectl("apply", "-f", "-", stdin=OBJECTS)  # a kubelet that starts clears the slices away
+            return is_running(cluster, "second")
+
+        eventually("the second pod runs", runs)
         second = claim_of(cluster, "second")
         assert driver.prepared == [first, second]
         cluster.kubectl("delete", "pod", "second")

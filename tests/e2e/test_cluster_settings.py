@@ -39,7 +39,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def test_a_pod_on_a_node_that_was_told_nothing_lives_in_the_cluster(cluster: Cluster) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=POD)
-    cluster.kubectl("wait", "--for=condition=Ready", "pod/far", "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod/far", "--timeout=180s")
     assert cluster.get("pod", "far")["status"]["podIP"].startswith("10.142.")
     resolv = cluster.kubectl("exec", "far", "--", "cat", "/etc/resolv.conf")
     assert "nameserver 10.143.0.53" in resolv
@@ -71,7 +71,7 @@ def test_a_flag_that_contradicts_the_cluster_is_one_line(cluster: Cluster, tmp_p
         "--data-dir", str(tmp_path), "--node-name", "stranger", "--node-ip", node.member.ip,
         "--cluster-domain", "cluster.local",
     ]  # fmt: skip
-    refused = subprocess.run(node.member.argv(*command), cwd=REPO, capture_output=True, text=True, timeout=60)
+    refused = subprocess.run(node.member.argv(*command), cwd=REPO, capture_output=True, text=True, timeout=180)
     assert refused.returncode == 2
     last = refused.stderr.strip().splitlines()[-1]
     assert last.startswith(

@@ -66,7 +66,7 @@ def holding(cluster: Cluster, name: str) -> holdings.Container:
     socket = cluster.server.directory / "data" / "kubelet" / "pod-resources" / "kubelet.sock"
     with grpc.insecure_channel(f"unix:{socket}") as channel:
         get = channel.unary_unary("/v1.PodResourcesLister/Get")
-        answer = get(wire.encode(holdings.Asked(name, "default")), timeout=5)
+        answer = get(wire.encode(holdings.Asked(name, "default")), timeout=30)
     return wire.decode(holdings.Found, answer).pod_resources.containers[0]
 
 
@@ -82,7 +82,8 @@ def test_a_plugins_devices(cluster: Cluster) -> None:
         eventually("the plugin registers", plugin.register)
         eventually("the devices are told of", lambda: allocatable(cluster) == "2")
         first, second = run(cluster, "first", one), run(cluster, "second", one)
-        assert cluster.kubectl("logs", "first").split() == ["null0", "null0", "os-release"]
+        given = ["null0", "null0", "os-release"]
+        eventually("it has its device", lambda: cluster.kubectl("logs", "first").split() == given)
         assert second["containerStatuses"][0]["allocatedResourcesStatus"] == [
             {"name": NAME, "resources": [{"resourceID": "null1", "health": "Healthy"}]}
         ]
@@ -104,7 +105,7 @@ def test_a_plugins_devices(cluster: Cluster) -> None:
         cluster.kubectl("delete", "pod", "first")
         fifth = run(cluster, "fifth", one)
         assert fifth["phase"] == "Running", fifth["message"]
-        assert cluster.kubectl("logs", "fifth").split()[0] == "null0"
+        eventually("it has the free one", lambda: cluster.kubectl("logs", "fifth").split()[0] == "null0")
         assert plugin.started == [("null0",), ("null1",), ("null0",)]
     eventually("without its plugin no device is for pods", lambda: allocatable(cluster) == "0")
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from tests.e2e.cluster import Cluster, eventually
 
 SLEEPERS = """
@@ -26,7 +28,7 @@ spec:
         - name: sleep
           image: pylet.local/busybox:1
           command: [sleep, "100000"]
-          readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1}
+          readinessProbe: {exec: {command: ["true"]}, periodSeconds: 1, timeoutSeconds: 60}
 """
 
 
@@ -79,9 +81,14 @@ def attempt(call: Callable[[], Any]) -> bool:
     return True
 
 
-def test_killing_pylet_under_load_restarts_nothing_and_loses_nothing(cluster: Cluster) -> None:
+@pytest.fixture(scope="module")
+def sleepers(cluster: Cluster) -> None:
     cluster.kubectl("apply", "-f", "-", stdin=SLEEPERS)
-    cluster.kubectl("rollout", "status", "deploy/sleepers", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "deploy/sleepers", "--timeout=180s")
+
+
+@pytest.mark.usefixtures("sleepers")
+def test_killing_pylet_under_load_restarts_nothing_and_loses_nothing(cluster: Cluster) -> None:
     before, ready_since = containers(cluster), transitions(cluster)
     with Writer(cluster) as writer:
         for _ in range(3):
@@ -99,6 +106,7 @@ def test_killing_pylet_under_load_restarts_nothing_and_loses_nothing(cluster: Cl
     assert transitions(cluster) == ready_since
 
 
+@pytest.mark.usefixtures("sleepers")
 def test_pods_of_a_dead_node_move(cluster: Cluster) -> None:
     victim = cluster.nodes[1]
     assert any(pod["spec"]["nodeName"] == victim.name for pod in cluster.pods("app=sleepers"))
@@ -112,7 +120,7 @@ def test_pods_of_a_dead_node_move(cluster: Cluster) -> None:
         ]
         return len(alive) == 4 and all(pod["status"]["phase"] == "Running" for pod in alive)
 
-    eventually("the node is found dead", lambda: not cluster.is_ready(victim.name), seconds=90)
+    eventually("the node is found dead", lambda: not cluster.is_ready(victim.name), seconds=180)
     eventually("all pods run on the other node", moved)
     victim.restart()
     eventually("the node is back", lambda: cluster.is_ready(victim.name))

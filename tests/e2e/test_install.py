@@ -42,16 +42,16 @@ def machine(
         yield found
         # Last, because nothing can be tried after it.
         assert "pylet is removed" in found.out("pylet", "uninstall", "--purge")
-        assert found.left() == before
+        eventually("nothing is left", lambda: found.left() == before)  # the kernel removes links in its own time
 
 
 def test_the_commands_of_the_readme_work(machine: Machine) -> None:
     assert "device" in machine.out("pylet", "kubectl", "get", "nodes")
     machine.out("pylet", "kubectl", "apply", "-f", str(REPO / "examples/hello.yaml"))
-    machine.out("pylet", "kubectl", "rollout", "status", "deploy/hello", "--timeout=60s")
+    machine.out("pylet", "kubectl", "rollout", "status", "deploy/hello", "--timeout=180s")
     address = machine.out("pylet", "kubectl", "get", "svc", "hello", "-o", "jsonpath={.spec.clusterIP}")
     for url in (f"http://{address}", "http://10.77.0.11:30080"):
-        eventually("the service answers", lambda url=url: "Hello" in machine.out("curl", "-sS", "-m", "5", url))
+        eventually("the service answers", lambda url=url: "Hello" in machine.out("curl", "-sS", "-m", "20", url))
     assert "Ready" in machine.out("pylet", "status")
 
 

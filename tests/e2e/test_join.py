@@ -30,7 +30,7 @@ def join(cluster: Cluster, directory: Path, token: str) -> subprocess.CompletedP
         sys.executable, "-m", "pylet", "agent", "--server", cluster.url, "--token", token,
         "--data-dir", str(directory), "--node-name", "stranger", "--node-ip", node.member.ip,
     ]  # fmt: skip
-    return subprocess.run(node.member.argv(*command), cwd=REPO, capture_output=True, text=True, timeout=60)
+    return subprocess.run(node.member.argv(*command), cwd=REPO, capture_output=True, text=True, timeout=180)
 
 
 def test_a_wrong_token_is_refused(cluster: Cluster, tmp_path: Path) -> None:

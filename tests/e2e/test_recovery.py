@@ -143,7 +143,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 @pytest.fixture(scope="module")
 def kept(cluster: Cluster) -> Cluster:
     cluster.kubectl("apply", "-f", "-", stdin=SLEEPERS.format(name="keep", replicas=2))
-    cluster.kubectl("rollout", "status", "deploy/keep", "--timeout=60s")
+    cluster.kubectl("rollout", "status", "deploy/keep", "--timeout=180s")
     return cluster
 
 
@@ -161,11 +161,13 @@ def test_pods_that_have_ended_leave_nothing(kept: Cluster) -> None:
     node = kept.nodes[1]
     before = left(node)
     kept.kubectl("apply", "-f", "-", stdin=SLEEPERS.format(name="many", replicas=MANY))
-    kept.kubectl("rollout", "status", "deploy/many", "--timeout=110s")
+    kept.kubectl("rollout", "status", "deploy/many", "--timeout=180s")
     assert left(node)["addresses"] >= before["addresses"] + MANY
     kept.kubectl("delete", "deploy/many", "--cascade=foreground")
     eventually("they are gone", lambda: not kept.pods("app=many"))
-    eventually(f"nothing is left but {before}", lambda: left(node) == before)
+    eventually(
+        f"nothing is left but {before}", lambda: all(count <= before[what] for what, count in left(node).items())
+    )
 
 
 def test_a_connection_through_a_service_outlives_pylet(kept: Cluster) -> None:
@@ -173,7 +175,7 @@ def test_a_connection_through_a_service_outlives_pylet(kept: Cluster) -> None:
     address = kept.get("service", "echo")["spec"]["clusterIP"]
     node, ready = kept.nodes[1], conditions(kept)
     with node.member.entered():
-        stream = eventually("it answers", lambda: socket.create_connection((address, 80), timeout=10))
+        stream = eventually("it answers", lambda: socket.create_connection((address, 80), timeout=30))
     with stream, stream.makefile("rwb") as lines:
 
         def echoes(word: bytes) -> bool:
@@ -211,8 +213,8 @@ def test_the_nodes_clock_may_jump(kept: Cluster, tmp_path: Path) -> None:
         offset.write_text(jump)
         seen = restarts(kept) + 1  # one may be on its way
         kept.kubectl("delete", "pod", "new", "--ignore-not-found", "--now")
-        kept.kubectl("run", "new", "--image=pylet.local/busybox:1", NODE2, "--", "sleep", "9")
-        kept.kubectl("wait", "--for=condition=Ready", "pod/new", "--timeout=30s")
+        kept.kubectl("run", "new", "--image=pylet.local/busybox:1", NODE2, "--", "sleep", "100000")
+        kept.kubectl("wait", "--for=condition=Ready", "pod/new", "--timeout=180s")
         eventually("what failed is tried again", lambda seen=seen: restarts(kept) > seen)
     node.environ = {}
     kill_pylet(node)
@@ -238,8 +240,8 @@ def test_a_full_disk_is_told_and_outlived(kept: Cluster) -> None:
     eventually("it still says so", lambda: has_disk_pressure(kept))
     filler.unlink()
     eventually("there is room again", lambda: not has_disk_pressure(kept))
-    kept.kubectl("run", "new", "--image=pylet.local/busybox:1", NODE2, "--", "sleep", "9")
-    kept.kubectl("wait", "--for=condition=Ready", "pod/new", "--timeout=30s")
+    kept.kubectl("run", "new", "--image=pylet.local/busybox:1", NODE2, "--", "sleep", "100000")
+    kept.kubectl("wait", "--for=condition=Ready", "pod/new", "--timeout=180s")
     kept.kubectl("delete", "pod/new", "--now")
     assert containers(kept) == before
     assert conditions(kept) == ready

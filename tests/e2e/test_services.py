@@ -82,21 +82,21 @@ def services(cluster: Cluster) -> dict[str, Any]:
         address = f"{BALANCER}{number}"
         status = {"status": {"loadBalancer": {"ingress": [{"ip": address}]}}}
         cluster.kubectl("patch", "service", name, "--subresource=status", "--type=merge", "-p", json.dumps(status))
-    cluster.kubectl("wait", "--for=condition=Ready", "pod", "-l", "app=web", "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod", "-l", "app=web", "--timeout=180s")
     for member in (cluster.client, *(node.member for node in cluster.nodes)):
         member.run("ip", "route", "replace", "198.51.100.0/24", "via", cluster.server.member.ip, check=False)
     return {item["metadata"]["name"]: item for item in cluster.get("services")["items"]}
 
 
 def _fetch(member: Member, url: str) -> str:
-    return member.run("curl", "-sS", "-m", "3", url).strip()
+    return member.run("curl", "-sS", "-m", "10", url).strip()
 
 
 @pytest.fixture
 def callers(cluster: Cluster) -> dict[str, Caller]:
     def from_pod(url: str) -> str:
         host, _, port = url.removeprefix("http://").strip("/").partition(":")
-        request = f"printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 3 {host} {port or 80}"
+        request = f"printf 'GET /index.html HTTP/1.0\\r\\n\\r\\n' | nc -w 10 {host} {port or 80}"
         return cluster.kubectl("exec", "web-1", "--", "sh", "-c", request).strip().splitlines()[-1]
 
     return {
@@ -157,14 +157,21 @@ def test_external_policy_local_binds_callers_outside_alone(
 
 def test_a_health_check_says_what_a_node_has(cluster: Cluster, services: dict[str, Any]) -> None:
     port = services["balanced-local"]["spec"]["healthCheckNodePort"]
-    said = json.loads(_fetch(cluster.client, f"http://{cluster.server.member.ip}:{port}"))
+    url = f"http://{cluster.server.member.ip}:{port}"
+    said = eventually(
+        "the node has one", lambda: (it := json.loads(_fetch(cluster.client, url)))["localEndpoints"] and it
+    )
     assert said["service"] == {"namespace": "default", "name": "balanced-local"}
     assert said["localEndpoints"] == 1
 
 
 def test_source_ranges_keep_others_out(services: dict[str, Any], callers: dict[str, Caller]) -> None:
-    with pytest.raises(AssertionError, match="exit 28"):
-        callers["outside"](f"http://{BALANCER}2")
+    def is_dropped() -> bool:
+        with pytest.raises(AssertionError, match="exit 28"):
+            callers["outside"](f"http://{BALANCER}2")
+        return True
+
+    eventually("callers elsewhere are not heard", is_dropped)
 
 
 def test_a_host_port_answers_on_its_node(
@@ -179,7 +186,7 @@ def test_a_policy_closes_and_opens(cluster: Cluster, services: dict[str, Any], c
     """On both nodes: web-1 calls web-2, whose node learns of the policy over the API alone."""
     target = cluster.get("pod", "web-2")["status"]["podIP"]
     url = f"http://{target}:8080"
-    assert callers["a pod"](url) == "web-2"
+    eventually("nothing is forbidden", lambda: callers["a pod"](url) == "web-2")
     deny = {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -213,7 +220,7 @@ def test_annotations_bound_what_a_pod_sends_and_receives(cluster: Cluster) -> No
         fill = f"head -c {size} /dev/zero > /tmp/zeros"
         pod["spec"]["containers"][0]["command"][2] = f"{fill}; exec httpd -f -p 8080 -h /tmp"
         apply(cluster, pod)
-    cluster.kubectl("wait", "--for=condition=Ready", "pod", *rates, "--timeout=60s")
+    cluster.kubectl("wait", "--for=condition=Ready", "pod", *rates, "--timeout=180s")
 
     def seconds(source: str, target: str) -> float:
         address = cluster.get("pod", source)["status"]["podIP"]

@@ -62,36 +62,41 @@ def tunnels(node: Node) -> list[str]:
     return [line.split(": ")[1].split()[0] for line in node.log.read_text().splitlines() if "reaches this node" in line]
 
 
+def logged(cluster: Cluster) -> None:
+    eventually("the pod's log comes", lambda: cluster.kubectl("logs", "far") == "logged\n")
+
+
 def test_all_that_asks_a_kubelet_or_a_pod_comes_through_the_tunnel(cluster: Cluster) -> None:
     node = cluster.nodes[1].member
     refused = cluster.server.member.run(
         "curl", "-sk", "--max-time", "1", f"https://{node.ip}:10250/healthz", check=False
     )
     assert refused == ""
-    assert cluster.kubectl("logs", "far") == "logged\n"
+    logged(cluster)
     assert cluster.kubectl("exec", "-i", "far", "--", "cat", stdin="said") == "said"
     assert cluster.kubectl("get", "--raw", "/api/v1/nodes/node2/proxy/healthz") == "ok"
-    assert "node2" in cluster.kubectl("top", "node", "node2")
-    assert cluster.kubectl("get", "--raw", "/api/v1/namespaces/default/pods/far:8080/proxy/") == "page\n"
+    eventually("its use is known", lambda: "node2" in cluster.kubectl("top", "node", "node2"))
+    page = ("get", "--raw", "/api/v1/namespaces/default/pods/far:8080/proxy/")
+    eventually("the pod's page comes", lambda: cluster.kubectl(*page) == "page\n")
     forward = cluster.server.member.start(
         "kubectl", "--kubeconfig", str(cluster.kubeconfig), "port-forward", "pod/far", "18080:8080"
     )
-    curl = ("curl", "-s", "--max-time", "2", "http://127.0.0.1:18080/")
+    curl = ("curl", "-s", "--max-time", "20", "http://127.0.0.1:18080/")
     eventually("the port answers", lambda: cluster.server.member.run(*curl) == "page\n")
     forward.kill()
 
 
 def test_a_server_whose_address_is_gone_is_found_by_another(cluster: Cluster) -> None:
     node: Any = cluster.nodes[1]
-    assert tunnels(node) == [f"https://{cluster.client.ip}:6443"]
+    eventually("there is a tunnel", lambda: tunnels(node) == [f"https://{cluster.client.ip}:6443"])
     remembered = node.directory / "data" / "agent" / "offline"
     eventually("all is written", lambda: max(f.stat().st_mtime for f in remembered.iterdir()) < time.time() - 3)
     subprocess.run(["pkill", "-P", str(cluster.forwarder.pid)], check=False)
     cluster.forwarder.kill()
     eventually("there is another tunnel", lambda: tunnels(node)[1:] == [cluster.url])
-    assert cluster.kubectl("logs", "far") == "logged\n"
+    logged(cluster)
 
     node.kill()
     node.restart()  # with the address that is gone
     eventually("there is a tunnel again", lambda: tunnels(node)[2:] == [cluster.url])
-    assert cluster.kubectl("logs", "far") == "logged\n"
+    logged(cluster)
