@@ -2,58 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pylet.api.kinds.ipaddress import ALLOCATOR, FAMILY_LABEL, MANAGED_LABEL
-from pylet.api.kinds.ipaddress import KIND as IP_ADDRESS
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.kinds.servicecidr import FINALIZER
-from pylet.api.kinds.servicecidr import KIND as SERVICE_CIDR
 from pylet.api.object import Key, Object
-from pylet.client.view import Entry, Table, View
+from pylet.client.view import Entry
 from pylet.server.controllers import ipaddress, servicecidr
 from pylet.server.reconcile.plan import NOTHING, Create, Delete, Patch, Plan
+from tests.server.controllers.picture import EARLIER, NOW, obj, view
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 READY = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready"}
 
 
-def view(*objects: Object) -> View:
-    tables = {kind: Table(kind) for kind in (SERVICE, SERVICE_CIDR, IP_ADDRESS)}
-    by_name = {kind.name: kind for kind in tables}
-    for obj in objects:
-        kind = by_name[obj["kind"]]
-        tables[kind].put(Entry.of(kind, obj))
-    return View(tables)
-
-
 def service(name: str, *ips: str) -> Object:
-    spec = {"clusterIP": ips[0], "clusterIPs": list(ips)}
-    return {"kind": "Service", "metadata": {"name": name, "namespace": "a", "uid": name}, "spec": spec}
+    return obj("v1", "Service", name, "a", spec={"clusterIP": ips[0], "clusterIPs": list(ips)})
 
 
 def address(ip: str, parent: str = "s", *, managed: bool = True) -> Object:
     labels = {FAMILY_LABEL: "IPv4", MANAGED_LABEL: ALLOCATOR} if managed else {}
     reference = {"resource": "services", "namespace": "a", "name": parent}
-    return {
-        "kind": "IPAddress",
-        "metadata": {"name": ip, "uid": ip, "labels": labels},
-        "spec": {"parentRef": reference},
-    }
+    return obj("networking.k8s.io/v1", "IPAddress", ip, "", meta={"labels": labels}, spec={"parentRef": reference})
 
 
 def cidr(name: str, *cidrs: str, deleted: datetime | None = None, **meta: Any) -> Object:
-    meta = {"name": name, "uid": name, "finalizers": [FINALIZER], **meta}
+    meta = {"finalizers": [FINALIZER], **meta}
     if deleted is not None:
         meta["deletionTimestamp"] = deleted.strftime("%Y-%m-%dT%H:%M:%SZ")
-    condition = {**READY, "lastTransitionTime": "2026-01-01T11:00:00Z"}
-    return {
-        "kind": "ServiceCIDR",
-        "metadata": meta,
-        "spec": {"cidrs": list(cidrs)},
-        "status": {"conditions": [condition]},
-    }
+    status = {"conditions": [{**READY, "lastTransitionTime": EARLIER}]}
+    return obj("networking.k8s.io/v1", "ServiceCIDR", name, "", meta=meta, spec={"cidrs": list(cidrs)}, status=status)
 
 
 def plan_ip(ip: str, *objects: Object) -> Plan:

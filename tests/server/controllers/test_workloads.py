@@ -2,66 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from pylet.api.kinds.deployment import KIND as DEPLOYMENT
-from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.replicaset import KIND as REPLICA_SET
-from pylet.api.object import Key
-from pylet.client.view import Entry, Table, View
+from pylet.api.object import Key, Object
 from pylet.server.controllers import deployment, replicaset
 from pylet.server.reconcile.plan import Create, Delete, Patch
+from tests.server.controllers.picture import NOW, controlled_by, obj, pod, view
 
-NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-STAMP = "2026-01-01T11:00:00Z"
 KEY = Key("default", "web")
 TEMPLATE = {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "v1"}]}}
 
 
-def view(*objects: dict[str, Any]) -> View:
-    tables = {kind: Table(kind) for kind in (DEPLOYMENT, REPLICA_SET, POD)}
-    by_name = {kind.name: kind for kind in tables}
-    for obj in objects:
-        kind = by_name[obj["kind"]]
-        tables[kind].put(Entry.of(kind, obj))
-    return View(tables)
-
-
-def owned_by(owner: dict[str, Any]) -> list[dict[str, Any]]:
-    meta = owner["metadata"]
-    return [{"kind": owner["kind"], "name": meta["name"], "uid": meta["uid"], "controller": True}]
-
-
-def replica_set(replicas: int, /, *, name: str = "web", **status: Any) -> dict[str, Any]:
-    meta = {"name": name, "namespace": "default", "uid": f"rs-{name}", "creationTimestamp": STAMP, "generation": 1}
+def replica_set(replicas: int, /, *, name: str = "web", **status: Any) -> Object:
     spec = {"replicas": replicas, "selector": {"matchLabels": {"app": "web"}}, "template": TEMPLATE}
-    return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": meta, "spec": spec, "status": status}
+    return obj("apps/v1", "ReplicaSet", name, meta={"uid": f"rs-{name}", "generation": 1}, spec=spec, status=status)
 
 
-def pod(name: str, owner: dict[str, Any], *, ready: bool = True, node: str = "n") -> dict[str, Any]:
-    meta = {"name": name, "namespace": "default", "uid": name, "creationTimestamp": STAMP, "labels": {"app": "web"}}
-    condition = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": STAMP}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {**meta, "ownerReferences": owned_by(owner)},
-        "spec": {"nodeName": node},
-        "status": {"phase": "Running", "conditions": [condition]},
-    }
+def of(owner: Object, name: str, *, ready: bool = True, node: str = "n") -> Object:
+    return pod(name, owner=owner, ready=ready, spec={"nodeName": node})
 
 
 def test_a_replica_set_creates_what_is_missing() -> None:
     owner = replica_set(3)
-    plan = replicaset.CONTROLLER.plan(KEY, view(owner, pod("a", owner)), NOW)
+    plan = replicaset.CONTROLLER.plan(KEY, view(owner, of(owner, "a")), NOW)
     assert [type(action) for action in plan.actions] == [Patch, Create, Create]
 
 
 def test_a_replica_set_deletes_first_what_is_missed_least() -> None:
     owner = replica_set(1)
-    pods = [pod("good", owner), pod("unready", owner, ready=False), pod("unassigned", owner, node="")]
+    pods = [of(owner, "good"), of(owner, "unready", ready=False), of(owner, "unassigned", node="")]
     plan = replicaset.CONTROLLER.plan(KEY, view(owner, *pods), NOW)
     assert [action.key.name for action in plan.actions if isinstance(action, Delete)] == ["unassigned", "unready"]
 
@@ -69,11 +41,10 @@ def test_a_replica_set_deletes_first_what_is_missed_least() -> None:
 def test_the_plan_of_a_settled_replica_set_is_empty() -> None:
     counts = {name: 2 for name in ("replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas")}
     owner = replica_set(2, **counts, observedGeneration=1)
-    assert replicaset.CONTROLLER.plan(KEY, view(owner, pod("a", owner), pod("b", owner)), NOW).actions == ()
+    assert replicaset.CONTROLLER.plan(KEY, view(owner, of(owner, "a"), of(owner, "b")), NOW).actions == ()
 
 
-def web(replicas: int, **strategy: Any) -> dict[str, Any]:
-    meta = {"name": "web", "namespace": "default", "uid": "d", "creationTimestamp": STAMP, "generation": 1}
+def web(replicas: int, **strategy: Any) -> Object:
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     spec = {
         "replicas": replicas,
@@ -82,13 +53,13 @@ def web(replicas: int, **strategy: Any) -> dict[str, Any]:
         "strategy": strategy or rolling,
         "progressDeadlineSeconds": 600,
     }
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+    return obj("apps/v1", "Deployment", "web", meta={"uid": "d", "generation": 1}, spec=spec)
 
 
-def generation(owner: dict[str, Any], name: str, replicas: int, available: int, *, image: str) -> dict[str, Any]:
+def generation(owner: Object, name: str, replicas: int, available: int, *, image: str) -> Object:
     """A ReplicaSet of the deployment, annotated as the controller does."""
     found = replica_set(replicas, name=name, replicas=replicas, availableReplicas=available)
-    found["metadata"]["ownerReferences"] = owned_by(owner)
+    found["metadata"]["ownerReferences"] = controlled_by(owner)
     found["metadata"]["annotations"] = {
         "deployment.kubernetes.io/revision": "2" if image == "v1" else "1",
         "deployment.kubernetes.io/desired-replicas": str(owner["spec"]["replicas"]),
@@ -98,7 +69,7 @@ def generation(owner: dict[str, Any], name: str, replicas: int, available: int, 
     return found
 
 
-def sizes(*objects: dict[str, Any]) -> dict[str, int]:
+def sizes(*objects: Object) -> dict[str, int]:
     """ReplicaSet → the size the plan gives it."""
     plan = deployment.plan(KEY, view(*objects), NOW)
     patches = [a for a in plan.actions if isinstance(a, Patch) and a.kind is REPLICA_SET and "spec" in a.patch]

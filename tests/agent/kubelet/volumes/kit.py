@@ -124,12 +124,6 @@ def pod(*volumes: Object, uid: str = "u1", name: str = "web", devices: tuple[str
     }
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 class CsiDriver:
     """A CSI driver that binds directories of its own: what it was asked is in `calls`, what it has mounted is real."""
 

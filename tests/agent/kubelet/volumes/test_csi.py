@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.plugins import Plugins
 from pylet.agent.kubelet.volumes import mounter, mounts
 from pylet.agent.kubelet.volumes.csi import unstage_unused
@@ -31,7 +32,8 @@ from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.kinds.volumeattachment import KIND as VOLUME_ATTACHMENT
 from pylet.api.object import Key, Object
-from tests.agent.kubelet.volumes.kit import CsiDriver, Node, csi_node_of, pod, until
+from tests.agent.kubelet.volumes.kit import CsiDriver, Node, csi_node_of, pod
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -371,6 +373,31 @@ async def test_a_driver_that_has_gone_is_asked_less_and_less(root: Path) -> None
         node.volumes.host.drivers = drivers
         await node.volumes.unmount("u1")
         assert not node.volumes._stuck
+
+
+async def test_what_is_done_to_volumes_is_counted(root: Path) -> None:
+    plugin, call = f"kubernetes.io/csi:{CsiDriver.name}", "/csi.v1.Node/NodePublishVolume"
+    mounts_ = [(plugin, "volume_mount", status, "false") for status in ("success", "fail-unknown")]
+    calls = [(CsiDriver.name, call, code, "false") for code in ("OK", "InvalidArgument")]
+
+    def counted() -> list[int]:
+        return [
+            sum(of.counts(*each)) for of, all_ in ((counters.STORAGE, mounts_), (counters.CSI, calls)) for each in all_
+        ]
+
+    before = counted()
+    async with cluster(root) as (node, driver):
+        bound(node)
+        driver.refuses["NodePublishVolume"] = grpc.StatusCode.INVALID_ARGUMENT
+        with pytest.raises(NotMounted):
+            await node.volumes.mount(pod(CLAIMED))
+        assert node.volumes.census() == {("N/A", "desired_state_of_world"): 1}
+        driver.refuses.clear()
+        node.volumes._pods["u1"].trouble.clear()  # what keeps it from being tried again at once
+        await node.volumes.mount(pod(CLAIMED))
+        assert node.volumes.census() == {(plugin, f"{state}_state_of_world"): 1 for state in ("desired", "actual")}
+        await node.volumes.unmount("u1")
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1, 1]
 
 
 async def test_secrets_and_tokens_reach_the_driver(root: Path) -> None:

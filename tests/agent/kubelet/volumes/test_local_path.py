@@ -12,7 +12,8 @@ import pytest
 from pylet.agent.kubelet.volumes.local_path import LocalPath, directory_of, is_due
 from pylet.api.kinds.persistentvolume import KIND as PERSISTENT_VOLUME
 from pylet.api.object import Key, Object
-from tests.agent.kubelet.volumes.kit import Api, until
+from tests.agent.kubelet.volumes.kit import Api
+from tests.waiting import until
 
 
 def volume(path: Path = Path("/data/pv_default_claim"), *, node: str = "n1", **changes: Any) -> Object:

@@ -19,7 +19,8 @@ from pylet.api.kinds.persistentvolume import KIND as PERSISTENT_VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.object import Key, Object
-from tests.agent.kubelet.volumes.kit import Node, pod, until
+from tests.agent.kubelet.volumes.kit import Node, pod
+from tests.waiting import until
 
 CONFIG = {"name": "config", "configMap": {"name": "app", "defaultMode": 0o644}}
 SCRATCH: Object = {"name": "scratch", "emptyDir": {}}
