@@ -8,6 +8,7 @@ import logging
 import os
 import ssl
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             Images(runtime, clock, records, at_once=kubelet.pulls_at_once),
             Keys(kubelet_dir, _credential_providers(config, api.client, volumes.token, clock)),
             isolate=network.policies.isolate,
+            network_problem=lambda: reporter.network_problem,
         )
         upkeep = Upkeep(
             api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet, records, reporter.tell
@@ -155,7 +157,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             group.create_task(pods.run())
             group.create_task(static.run())
             group.create_task(upkeep.run())
-            group.create_task(_serve(site, runtime, pods, settings, upkeep.meter, kubelet.said))
+            group.create_task(_serve(site, runtime, pods, volumes, settings, upkeep.meter, kubelet.said))
             services.notify("READY=1")
             log.info("node %s (%s) runs", config.node_name, " and ".join(site.addresses))
     finally:
@@ -163,7 +165,13 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
 
 
 async def _serve(
-    site: Site, runtime: Runtime, pods: Pods, settings: Settings, meter: Meter, said: Mapping[str, Any]
+    site: Site,
+    runtime: Runtime,
+    pods: Pods,
+    volumes: Volumes,
+    settings: Settings,
+    meter: Meter,
+    said: Mapping[str, Any],
 ) -> None:
     """Get a serving certificate, then serve with it, anew with each renewed one."""
     config, api, credentials, clock = site.config, site.api, site.credentials, site.clock
@@ -214,7 +222,7 @@ async def _serve(
         configuration=configuration,
         meter=meter,
         probes=pods.probes_asked,
-        doing=pods.doing,
+        doing=lambda: replace(pods.doing(), volumes=volumes.census()),
         lifetimes=lambda: {
             whose: (certificate.read(pair.certificate).end - clock.now()).total_seconds()
             for whose, pair in (("client", credentials.client), ("server", credentials.serving))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -20,6 +21,7 @@ import orjson
 from pylet.api import errors
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, key_of
+from pylet.client import counters
 from pylet.client.interface import Changed, Changes, Listing, PatchType, Unreachable
 from pylet.client.servers import Servers
 from pylet.version import VERSION
@@ -165,15 +167,18 @@ class HttpClient:
         headers = {} if data is None else {"Content-Type": str(content_type)}
         timeout = aiohttp.ClientTimeout(total=_REQUEST_SECONDS, sock_connect=self._connect_seconds)
         async with self._turn:
-            url = self._servers.current
+            url, begin = self._servers.current, time.monotonic()
+            host = url.partition("//")[2]
             try:
                 async with self._http().request(
                     method, url + path, data=data, headers=headers, params=query, timeout=timeout
                 ) as answer:
                     found = await answer.read()
             except (aiohttp.ClientError, OSError, TimeoutError) as lost:
+                counters.failed(method, host)
                 await self._lost(url)
                 raise Unreachable(f"{method} {path} at {url}: {_why(lost)}") from lost
+        counters.answered(method, host, answer.status, time.monotonic() - begin, len(data or b""), len(found))
         if answer.status >= 400:
             raise _refusal(answer.status, found)
         answered: Object = orjson.loads(found)

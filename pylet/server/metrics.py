@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import resource
-import time
 from collections.abc import Callable, Iterator
 
-from pylet.aio.prometheus import Counter, Histogram, counts, gauge
+from pylet.aio import process
+from pylet.aio.prometheus import Counter, Histogram, gauge
 from pylet.version import KUBERNETES, VERSION
 
 _BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 30, 60)
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Metrics:
@@ -28,7 +25,6 @@ class Metrics:
         self.watches = 0
         self.sources: list[Callable[[], Iterator[str]]] = []
         """What other parts count, each as lines of its own."""
-        self._started = time.time()
 
     def count(
         self, verb: str, group: str, version: str, resource: str, subresource: str, code: int, seconds: float
@@ -49,14 +45,4 @@ class Metrics:
         yield from gauge("kubernetes_build_info", "The version.", version, 1)
         for source in self.sources:
             yield from source()
-        yield from self._process()
-
-    def _process(self) -> Iterator[str]:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        with open("/proc/self/statm") as file:
-            resident = int(file.read().split()[1]) * _PAGE
-        seconds = round(used.ru_utime + used.ru_stime, 2)
-        yield from counts("process_cpu_seconds_total", "CPU time used.", [({}, seconds)])
-        yield from gauge("process_resident_memory_bytes", "Memory in use.", {}, resident)
-        yield from gauge("process_open_fds", "Open files.", {}, len(os.listdir("/proc/self/fd")))
-        yield from gauge("process_start_time_seconds", "When it started.", {}, round(self._started, 2))
+        yield from process.lines()

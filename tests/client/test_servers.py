@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.client import counters
 from pylet.client.http import HttpClient
 from pylet.client.interface import Unreachable
 from pylet.client.servers import Servers, api_servers
@@ -120,3 +121,7 @@ async def test_a_client_goes_to_the_next_server_and_stays_there(two: tuple[Api, 
             await client.request("GET", "/")
         assert await client.request("GET", "/") == {"name": "two"}
         assert await client.request("GET", "/") == {"name": "two"}
+    one, other = (url.partition("//")[2] for url in servers.urls)
+    told = list(counters.lines())
+    for code, host, times in (("200", one, 1), ("<error>", one, 1), ("200", other, 2)):
+        assert f'rest_client_requests_total{{code="{code}",method="GET",host="{host}"}} {times}' in told

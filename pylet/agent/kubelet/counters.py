@@ -29,7 +29,8 @@ def _powers(first: float, factor: float, count: int) -> tuple[float, ...]:
 
 
 _OPERATIONS = _powers(0.005, 2.5, 14)
-_HTTP = ("method", "path", "server_type", "long_running")
+_STORAGE = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 25, 50, 120, 300, 600)
+HTTP = ("method", "path", "server_type", "long_running")
 _API = ("server_api_version",)
 
 SYNCS = Histogram("kubelet_pod_worker_duration_seconds", "One turn of a pod's worker.", ("operation_type",))
@@ -102,8 +103,28 @@ ALIGNMENT_MILLISECONDS = Histogram(
 CLAIMS = Histogram(
     "dra_operations_duration_seconds", "All claims of a pod.", ("operation_name", "is_error"), _powers(0.1, 1.534, 15)
 )
-REQUESTS = Counter("kubelet_http_requests_total", "Requests to the kubelet.", _HTTP)
-REQUEST_SECONDS = Histogram("kubelet_http_requests_duration_seconds", "Requests to the kubelet.", _HTTP)
+REQUESTS = Counter("kubelet_http_requests_total", "Requests to the kubelet.", HTTP)
+REQUEST_SECONDS = Histogram("kubelet_http_requests_duration_seconds", "Requests to the kubelet.", HTTP)
+PROVIDERS = Histogram("kubelet_credential_provider_plugin_duration", "Asking a credential provider.", ("plugin_name",))
+PROVIDER_ERRORS = Counter("kubelet_credential_provider_plugin_errors_total", "In vain.", ("plugin_name",))
+STORAGE = Histogram(
+    "storage_operation_duration_seconds",
+    "What is done to volumes.",
+    ("volume_plugin", "operation_name", "status", "migrated"),
+    _STORAGE,
+)
+STORAGE_TOTAL = Histogram(
+    "volume_operation_total_seconds",
+    "From first wanting a volume until it is there.",
+    ("plugin_name", "operation_name"),
+    _STORAGE,
+)
+CSI = Histogram(
+    "csi_operations_seconds",
+    "Calls of CSI drivers.",
+    ("driver_name", "method_name", "grpc_status_code", "migrated"),
+    _STORAGE,
+)
 
 ALL: tuple[Counter | Histogram, ...] = (
     SYNCS, STARTS, TOTAL_STARTS, SLI_STARTS, STATUS_SYNCS, RELISTS, RELIST_INTERVALS, OPERATIONS,
@@ -111,7 +132,7 @@ ALL: tuple[Counter | Histogram, ...] = (
     STARTED_USERS_ERRORS, STARTED, STARTED_ERRORS, TERMINATED, PULLS, IMAGES_REMOVED, EVICTIONS, PREEMPTIONS,
     REJECTIONS, ORPHANS, PLUGINS, ALLOCATIONS, HOLDINGS, *(each for pair in HOLDINGS_OF.values() for each in pair),
     *(each for pair in PINNED.values() for each in pair), ALIGNMENTS, ALIGNMENT_ERRORS, ALIGNMENT_MILLISECONDS,
-    CLAIMS, REQUESTS, REQUEST_SECONDS,
+    CLAIMS, REQUESTS, REQUEST_SECONDS, PROVIDERS, PROVIDER_ERRORS, STORAGE, STORAGE_TOTAL, CSI,
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import shutil
+import time
 from asyncio.subprocess import PIPE
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from typing import Any, Protocol, TypeAlias
 
 import orjson
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.credentials import Token
 from pylet.agent.kubelet.keyring import DockerConfig, Source, matches
 from pylet.agent.kubelet.kubelet_config import BadConfig, span
@@ -152,7 +154,15 @@ class ExecProgram:
         request: Object = {"kind": "CredentialProviderRequest", "apiVersion": self.config.api_version, "image": image}
         if identity.source is not None:
             request |= {"serviceAccountToken": identity.token, "serviceAccountAnnotations": dict(identity.annotations)}
-        return decode(await self._run(orjson.dumps(request), image), image, self.config)
+        begin = time.monotonic()
+        try:
+            said = await self._run(orjson.dumps(request), image)
+        except ProviderFailed:
+            counters.PROVIDER_ERRORS.add(self.config.name)
+            raise
+        finally:
+            counters.PROVIDERS.observe(time.monotonic() - begin, self.config.name)
+        return decode(said, image, self.config)
 
     async def _run(self, request: bytes, image: str) -> bytes:
         words = f"error execing credential provider plugin {self.config.name} for image {image}"

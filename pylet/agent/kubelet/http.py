@@ -11,6 +11,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,9 +32,11 @@ from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.spec import find_container
 from pylet.agent.kubelet.summary import Rates, cpu_and_memory, summary
 from pylet.agent.kubelet.system_logs import system_log
+from pylet.aio import process
 from pylet.aio.clock import Clock
 from pylet.aio.splice import splice
 from pylet.api.object import Key, Object, key_of
+from pylet.client import counters as asked
 from pylet.cri.interface import CriError, NotFound, Runtime
 from pylet.cri.messages import Container, ContainerState, SandboxState
 
@@ -81,6 +84,7 @@ class KubeletServer:
         self._doing = doing
         self._lifetimes = lifetimes
         self._rates = Rates()
+        self._under_way: Counter[tuple[str, ...]] = Counter()
         self._address = address
         self._port = port
         self._server = web.Server(self._answer, access_log=None, max_line_size=_HEAD_BYTES, max_field_size=_HEAD_BYTES)
@@ -122,9 +126,11 @@ class KubeletServer:
         labels = request.method, name, "readwrite", str(name in _LASTING).lower()
         counters.REQUESTS.add(*labels)
         begin = self._clock.monotonic()
+        self._under_way[labels] += 1
         try:
             return await answer
         finally:
+            self._under_way[labels] -= 1
             counters.REQUEST_SECONDS.observe(self._clock.monotonic() - begin, *labels)
 
     async def _healthz(self, request: web.BaseRequest, check: str = "") -> web.StreamResponse:
@@ -157,8 +163,10 @@ class KubeletServer:
         if which == "probes":
             text = probe_metrics(self._probes())
         elif not which:
-            doing = replace(self._doing(), claims=await self._meter.claims(), lifetimes=self._lifetimes())
+            claims = await self._meter.claims()
+            doing = replace(self._doing(), claims=claims, lifetimes=self._lifetimes(), requests=self._under_way)
             text = kubelet_metrics(await self._meter.read(), doing)
+            text += "".join(f"{line}\n" for line in (*asked.lines(), *process.lines()))
         elif which in _METRICS:
             text = _METRICS[which](await self._meter.read())
         else:

@@ -38,6 +38,10 @@ class Doing:
     shared_cpus: int = 0
     devices_claimed: Mapping[str, int] = field(default_factory=dict)
     """How many ResourceClaims are in use, by driver; "<any>" is all."""
+    volumes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """How many, by plugin and state."""
+    requests: Mapping[tuple[str, ...], int] = field(default_factory=dict)
+    """Those under way, as they are counted."""
 
 
 def probe_metrics(asked: Iterable[tuple[Object, str, str, str, int]]) -> str:
@@ -102,6 +106,16 @@ def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
             (({"driver_name": name}, number) for name, number in doing.devices_claimed.items()),
         ),
         *_volumes(doing.claims),
+        *gauges(
+            "volume_manager_total_volumes",
+            "Number of volumes in Volume Manager",
+            [({"plugin_name": plugin, "state": state}, number) for (plugin, state), number in doing.volumes.items()],
+        ),
+        *gauges(
+            "kubelet_http_inflight_requests",
+            "Requests under way.",
+            [(dict(zip(counters.HTTP, of, strict=True)), number) for of, number in doing.requests.items()],
+        ),
         *counters.lines(),
         *gauge("kubernetes_build_info", "The version.", _version(), 1),
     )

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.credential_providers import Answer, ExecProvider, Identity, ProviderFailed, decode, load
 from pylet.agent.kubelet.kubelet_config import BadConfig
 from pylet.agent.kubelet.provider_config import ProviderConfig, TokenUse, parse, read
@@ -175,7 +176,9 @@ echo '"auth":{{"a.r.io":{{"username":"'$WHO'","password":"'$1'"}}}}}}'
     with pytest.raises(BadConfig, match="did not exist"):
         loaded()
     program.chmod(0o755)
-    provider = loaded()
+    provider, asked, failed = loaded(), sum(counters.PROVIDERS.counts("echo")), counters.PROVIDER_ERRORS.value("echo")
     assert (await provider.provide("a.r.io/app", POD))[0] == {"a.r.io": {"username": "me", "password": "--x"}}
     with pytest.raises(ProviderFailed, match=r"exit status 3: what\?"):
         await provider.program("b.r.io/app", Identity())
+    assert sum(counters.PROVIDERS.counts("echo")) == asked + 2
+    assert counters.PROVIDER_ERRORS.value("echo") == failed + 1

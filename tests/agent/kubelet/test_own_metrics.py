@@ -62,6 +62,8 @@ def test_what_a_kubelet_has_to_do() -> None:
         lifetimes={"client": 60.7},
         own_cpus={0: 2},
         shared_cpus=1,
+        volumes={("kubernetes.io/csi:csi.example", "actual_state_of_world"): 3},
+        requests={("GET", "metrics", "readwrite", "false"): 1},
     )
     lines = set(kubelet_metrics(NODE, doing).splitlines())
     assert {
@@ -71,6 +73,8 @@ def test_what_a_kubelet_has_to_do() -> None:
         'kubelet_volume_stats_available_bytes{namespace="default",persistentvolumeclaim="data"} 4',
         "kubelet_cpu_manager_exclusive_cpu_allocation_count 2",
         "kubelet_cpu_manager_shared_pool_size_millicores 1000",
+        'volume_manager_total_volumes{plugin_name="kubernetes.io/csi:csi.example",state="actual_state_of_world"} 3',
+        'kubelet_http_inflight_requests{long_running="false",method="GET",path="metrics",server_type="readwrite"} 1',
         'kubelet_cpu_manager_allocation_per_numa{numa_node="0"} 2',
     } <= lines
     assert "cpu_manager_exclusive" not in kubelet_metrics(NODE, replace(doing, own_cpus=None))

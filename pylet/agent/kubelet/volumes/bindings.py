@@ -29,11 +29,15 @@ _PROPAGATION = {
 
 @dataclass(frozen=True, slots=True)
 class Mounted:
-    """A volume that is there: `path` is a directory or file of the node, or a device for `block`."""
+    """A volume that is there: `path` is a directory or file of the node, or a device for `block`.
+
+    `plugin` is what upstream calls whoever made it.
+    """
 
     path: Path
     read_only: bool = False
     block: bool = False
+    plugin: str = ""
 
 
 @dataclass(frozen=True, slots=True)

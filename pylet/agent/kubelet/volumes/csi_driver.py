@@ -5,12 +5,14 @@ The messages carry the fields pylet uses, by their numbers in csi.proto; `wire` 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, TypeVar
 
+from pylet.agent.kubelet import counters
 from pylet.cri.messages import at, message
-from pylet.cri.socket import ServiceSocket
+from pylet.cri.socket import CallError, ServiceSocket
 
 T = TypeVar("T")
 
@@ -201,7 +203,14 @@ class Driver:
         await self._service.close()
 
     async def _call(self, method: str, request: Any, answer: type[T]) -> T:
-        return await self._service.call(f"/csi.v1.Node/{method}", request, answer, seconds=_SECONDS)
+        path, begin, code = f"/csi.v1.Node/{method}", time.monotonic(), "OK"
+        try:
+            return await self._service.call(path, request, answer, seconds=_SECONDS)
+        except CallError as failed:
+            code = failed.code
+            raise
+        finally:
+            counters.CSI.observe(time.monotonic() - begin, self.name, path, code, "false")
 
 
 def access_mode(mode: str, *, multi_writer: bool) -> AccessMode:

@@ -9,27 +9,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.volumes import bindings, mounts, volume_types
 from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
-from pylet.agent.kubelet.volumes.claims import NotBound, check_node, resolve, used
+from pylet.agent.kubelet.volumes.claims import check_node, resolve, used
+from pylet.agent.kubelet.volumes.counting import NO_PLUGIN, operation, plugin_name
 from pylet.agent.kubelet.volumes.csi import driver_usage, unstage_unused
 from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.interface import (
     AS_BLOCK,
     SET_UP,
     Host,
-    NoRoom,
     Place,
     VolumeError,
     VolumeType,
     Waiting,
 )
+from pylet.agent.kubelet.volumes.known import FIRST_DELAY, LONGEST_DELAY, PodVolumes, Tracked, trouble
 from pylet.agent.kubelet.volumes.references import ApiReferences
 from pylet.agent.kubelet.volumes.usage import Usage, usage
 from pylet.aio.clock import Clock
@@ -41,10 +44,7 @@ from pylet.cri.socket import CallError
 
 log = logging.getLogger(__name__)
 
-# Upstream's: pkg/util/goroutinemap/exponentialbackoff, podAttachAndMountTimeout of the volume manager.
-_FIRST_DELAY, _LONGEST_DELAY = timedelta(milliseconds=500), timedelta(minutes=2, seconds=2)
-_PATIENCE = timedelta(minutes=2, seconds=3)
-_WHILE_UNBOUND = timedelta(seconds=1)
+_PATIENCE = timedelta(minutes=2, seconds=3)  # podAttachAndMountTimeout of upstream's volume manager
 _RETRY_SECONDS = 10
 _VOLUMES = ("volumes", "volumeDevices", "volume-subpaths", "plugins")
 
@@ -60,46 +60,6 @@ class NotMounted(VolumeError):
         self.messages = messages
         self.again_at = again_at
         self.no_room = no_room
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble:
-    """Why a volume is not there: told to the user unless it is just a wait for somebody else."""
-
-    message: str
-    delay: timedelta
-    until: datetime
-    told: bool = False
-    is_unattached: bool = False
-    is_without_room: bool = False
-
-
-@dataclass(slots=True)
-class _PodVolumes:
-    """What is known of one pod's volumes; `lock` keeps mount, refresh and unmount of one pod apart."""
-
-    pod: Object
-    since: datetime
-    is_frozen: bool = False
-    done: dict[str, Mounted] = field(default_factory=dict)
-    trouble: dict[str, _Trouble] = field(default_factory=dict)
-    refers_to: set[tuple[Kind, Key]] = field(default_factory=set)
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-
-class _Tracked:
-    """References of one pod: notes what it asked for, so that a change of it reaches the pod."""
-
-    def __init__(self, references: ApiReferences, seen: set[tuple[Kind, Key]]) -> None:
-        self._references = references
-        self._seen = seen
-        self.token = references.token
-        self.read = references.read
-        self.say = references.say
-
-    async def get(self, kind: Kind, key: Key) -> Object | None:
-        self._seen.add((kind, key))
-        return await self._references.get(kind, key)
 
 
 class Volumes:
@@ -118,7 +78,7 @@ class Volumes:
         self.host = Host(root, clock, images)
         self._references = ApiReferences(client, tables, clock, self._object_changed)
         self.token = self._references.token
-        self._pods: dict[str, _PodVolumes] = {}
+        self._pods: dict[str, PodVolumes] = {}
         self._due: dict[str, datetime] = {}
         self._orphans: set[str] = set()
         self._stuck: dict[str, timedelta] = {}
@@ -130,7 +90,7 @@ class Volumes:
 
         Of the image volumes only those named in `images`, which must have been pulled.
         """
-        known = self._pods.setdefault(uid_of(pod), _PodVolumes(pod, self._clock.now()))
+        known = self._pods.setdefault(uid_of(pod), PodVolumes(pod, self._clock.now()))
         known.pod = pod
         async with known.lock:
             now = self._clock.now()
@@ -180,6 +140,17 @@ class Volumes:
         """Names of the attachable volumes that pods of this node use, as `status.volumesInUse` lists them."""
         return sorted(set(self.host.in_use.values()))
 
+    def census(self) -> Mapping[tuple[str, str], int]:
+        """How many volumes there are and are to be, by plugin and state."""
+        found: Counter[tuple[str, str]] = Counter()
+        for known in self._pods.values():
+            for volume in used(known.pod):
+                mounted = known.done.get(volume["name"])
+                found[mounted.plugin if mounted else NO_PLUGIN, "desired_state_of_world"] += 1
+                if mounted:
+                    found[mounted.plugin, "actual_state_of_world"] += 1
+        return found
+
     async def unmount(self, pod_uid: str) -> None:
         """Remove everything below the pod's directory; nothing of it may be in use. Raises: VolumeError."""
         await self._clear(pod_uid, self._pod_dir(pod_uid))
@@ -200,7 +171,7 @@ class Volumes:
         try:
             await self._tear_down(pod_uid, everything)
         except VolumeError as failed:
-            delay = min(self._stuck.get(pod_uid, _FIRST_DELAY / 2) * 2, _LONGEST_DELAY)
+            delay = min(self._stuck.get(pod_uid, FIRST_DELAY / 2) * 2, LONGEST_DELAY)
             self._stuck[pod_uid], failed.again_at = delay, self._clock.now() + delay
             raise
         self._stuck.pop(pod_uid, None)
@@ -214,7 +185,8 @@ class Volumes:
         for top in _VOLUMES[:2]:
             for volume in directory.glob(f"{top}/kubernetes.io~*/*"):
                 if type_ := self._plugins.get(volume.parent.name.partition("~")[2]):
-                    await type_.unmount(volume, self.host)
+                    with operation(plugin_name(type_, {}), "unmap_volume" if top != "volumes" else "volume_unmount"):
+                        await type_.unmount(volume, self.host)
         await _in_thread(_remove, *everything)
 
     def clean_up(self, alive: set[str]) -> None:
@@ -286,29 +258,17 @@ class Volumes:
                     log.warning("refresh volume %s of pod %s: %s", volume["name"], uid, failed)
                     self._at(uid)(self._clock.now() + timedelta(seconds=_RETRY_SECONDS))
 
-    async def _try(self, known: _PodVolumes, volume: Object) -> None:
+    async def _try(self, known: PodVolumes, volume: Object) -> None:
         name = volume["name"]
         before = known.trouble.pop(name, None)
-        delay = _FIRST_DELAY if before is None else min(before.delay * 2, _LONGEST_DELAY)
         try:
             known.done[name] = await self._mount(known, volume)
-        except NotBound as not_yet:
-            processed = f"unmounted volumes=[{name}], unattached volumes=[], failed to process volumes=[{name}]"
-            message = f"Unable to attach or mount volumes: {processed}: {not_yet}"
-            told = before is not None and before.message == message
-            known.trouble[name] = _Trouble(message, _FIRST_DELAY, self._clock.now() + _WHILE_UNBOUND, told)
-        except Waiting as wait:
-            until = self._clock.now() + _FIRST_DELAY
-            full = isinstance(wait, NoRoom)
-            known.trouble[name] = _Trouble(
-                str(wait), _FIRST_DELAY, until, told=True, is_unattached=True, is_without_room=full
-            )
         except (VolumeError, ApiError) as failed:
-            known.trouble[name] = _Trouble(str(failed), delay, self._clock.now() + delay)
+            known.trouble[name] = trouble(failed, name, before, self._clock.now())
 
-    async def _mount(self, known: _PodVolumes, volume: Object, *, live_only: bool = False) -> Mounted:
+    async def _mount(self, known: PodVolumes, volume: Object, *, live_only: bool = False) -> Mounted:
         uid = uid_of(known.pod)
-        references = _Tracked(self._references, known.refers_to)
+        references = Tracked(self._references, known.refers_to)
         asked = await resolve(known.pod, volume, references)
         type_ = self._type_of(asked.spec)
         if live_only and not type_.live:
@@ -326,18 +286,23 @@ class Volumes:
             claim=asked.claim,
             read_only=asked.read_only,
         )
+        source = asked.spec.get(type_.source) or {}
+        plugin = plugin_name(type_, source)
         try:
             await check_node(known.pod, asked, references)
-            path = await type_.mount(asked.spec.get(type_.source) or {}, place)
+            with operation(plugin, "map_volume" if block else "volume_mount"):
+                path = await type_.mount(source, place)
         except Waiting:
             raise
         except (OSError, VolumeError) as failed:
-            operation = failed.operation if isinstance(failed, VolumeError) else SET_UP
-            words = _words(AS_BLOCK.get(operation, operation) if block else operation, asked.name, failed)
-            raise VolumeError(words) from failed
-        return Mounted(path, read_only=type_.read_only or asked.read_only, block=block)
+            tried = failed.operation if isinstance(failed, VolumeError) else SET_UP
+            raise VolumeError(_words(AS_BLOCK.get(tried, tried) if block else tried, asked.name, failed)) from failed
+        if not live_only:
+            waited = (self._clock.now() - known.since).total_seconds()
+            counters.STORAGE_TOTAL.observe(waited, plugin, "overall_volume_mount")
+        return Mounted(path, read_only=type_.read_only or asked.read_only, block=block, plugin=plugin)
 
-    def _not_mounted(self, known: _PodVolumes, tried: list[str]) -> NotMounted:
+    def _not_mounted(self, known: PodVolumes, tried: list[str]) -> NotMounted:
         now = self._clock.now()
         troubles = [known.trouble[name] for name in tried if name in known.trouble]
         messages = [trouble.message for trouble in troubles if not trouble.told]
@@ -378,7 +343,7 @@ class Volumes:
 
         return again_at
 
-    def _release(self, gone: _PodVolumes) -> None:
+    def _release(self, gone: PodVolumes) -> None:
         still: set[tuple[Kind, Key]] = set().union(*(other.refers_to for other in self._pods.values()))
         for kind, key in gone.refers_to - still:
             self._references.release(kind, key)
