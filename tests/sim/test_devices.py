@@ -12,7 +12,7 @@ from pylet.api.kinds.resourceclaim import KIND as CLAIM
 from pylet.api.kinds.resourceclaimtemplate import KIND as TEMPLATE
 from pylet.api.object import Key, Object, condition_of, dig
 from pylet.server.scheduler.acting import Writer
-from tests.server.scheduler.test_devices import claim, device, device_class, request, slice_of
+from tests.server.scheduler.devices import claim, device, device_class, request, slice_of
 from tests.sim.cluster import Cluster, running
 from tests.sim.test_scheduling import node_of, pod, reason_of, told
 from tests.sim.virtual import run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.server.kit import Api, api
-from tests.server.scheduler.test_devices import device, slice_of
+from tests.server.scheduler.devices import device, slice_of
 
 __all__ = ["api"]
 

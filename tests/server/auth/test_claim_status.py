@@ -10,7 +10,7 @@ from pylet.server.auth import claim_status
 from pylet.server.auth.authorize import Authorizer
 from pylet.server.registry import User
 from tests.server.kit import Api, api, refused
-from tests.server.scheduler.test_devices import DRIVER, HERE, claim, request
+from tests.server.scheduler.devices import DRIVER, HERE, claim, request
 
 __all__ = ["api"]
 

@@ -12,8 +12,8 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object
 from pylet.server.controllers import device_taint_eviction
 from pylet.server.reconcile.plan import Delete, Patch, Plan
-from tests.server.controllers.test_nodes_and_tokens import NOW, pod, view
-from tests.server.scheduler.test_devices import device, slice_of, taken
+from tests.server.controllers.picture import NOW, pod, view
+from tests.server.scheduler.devices import device, slice_of, taken
 
 TAINT = {"key": "sick", "value": "", "effect": "NoExecute", "timeAdded": timestamps.format_time(NOW)}
 EXISTS = {"key": "sick", "operator": "Exists", "effect": "NoExecute"}

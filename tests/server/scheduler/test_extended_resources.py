@@ -11,8 +11,8 @@ from pylet.server.scheduler.devices import extended
 from pylet.server.scheduler.devices.claims import assume
 from pylet.server.scheduler.model import Pending
 from pylet.server.scheduler.plugins.dynamic_resources import PLUGIN
+from tests.server.scheduler.devices import device, device_class, slice_of
 from tests.server.scheduler.kit import node, placed, snapshot_of, view_of
-from tests.server.scheduler.test_devices import device, device_class, slice_of
 
 GPU = "example.com/gpu"
 
