@@ -65,6 +65,8 @@ class NodeReporter:
         """Why the node is not ready though its runtime is, or nothing; to be set before it runs."""
         self.provisions: Provisions | None = None
         """Whose devices the status counts."""
+        self.network_problem = ""
+        """Why pods cannot be given addresses, as the runtime said last."""
         self._told = asyncio.Event()
 
     async def register(self) -> Object:
@@ -183,11 +185,14 @@ class NodeReporter:
                 self._reported.get("nodeInfo", {}).get("containerRuntimeVersion", ""),
                 f"container runtime is down: {str(failed) or 'it does not answer'}",
             )
-        problems = [
-            f"{_RUNTIME_WORDS.get(c.type, c.type)} not ready: {c.type}=false reason:{c.reason} message:{c.message}"
+        words = {
+            c.type: f"{_RUNTIME_WORDS.get(c.type, c.type)} not ready: "
+            f"{c.type}=false reason:{c.reason} message:{c.message}"
             for c in conditions
             if not c.status
-        ]
+        }
+        self.network_problem = words.get("NetworkReady", "")
+        problems = list(words.values())
         if problem := self.problem():
             problems.append(problem)
         return RuntimeFacts(

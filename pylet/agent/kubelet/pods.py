@@ -73,6 +73,7 @@ class Pods:
         images: Images | None = None,
         keys: Keys | None = None,
         isolate: Isolate = is_open,
+        network_problem: Callable[[], str] = str,
     ) -> None:
         self._runtime = runtime
         self._volumes = volumes
@@ -104,6 +105,7 @@ class Pods:
             provisions,
             Allocations(settings.root),
             isolate=isolate,
+            network_problem=network_problem,
         )
         provisions.told = self._poke
         self._workers: dict[str, Worker] = {}

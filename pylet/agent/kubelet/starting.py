@@ -108,6 +108,8 @@ class Node:
     provisions: Provisions
     allocations: Allocations
     isolate: Isolate = is_open
+    network_problem: Callable[[], str] = str
+    """Why pods cannot be given addresses now, or nothing."""
     ends: Turns = field(default_factory=lambda: Turns(PEAK))
     """Bounds how much is taken down at a time; who waits for a container to end is not counted."""
 
@@ -147,6 +149,8 @@ class Starter:
     async def start_sandbox(self, pod: Object, attempt: int, observed: Observed) -> None:
         """Raises: NoSandbox, CriError."""
         node = self.node
+        if (problem := node.network_problem()) and not is_host_network(pod):
+            raise NoSandbox("NetworkNotReady", f"network is not ready: {problem}")
         try:
             await node.volumes.mount(pod)  # before anything runs: a missing ConfigMap keeps the pod from starting
         except NotMounted as failed:

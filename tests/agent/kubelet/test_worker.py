@@ -156,7 +156,9 @@ class Story:
             asyncio.Event(),
             Provisions(root, self.runtime, clock),
             Allocations(root),
+            network_problem=lambda: self.network_problem,
         )
+        self.network_problem = ""
         self.worker = Worker(of, node)
         self.pods: list[Object] = []
         self.ended: list[Object] = []
@@ -236,6 +238,16 @@ def is_running(status: Object) -> bool:
 
 def has_restarted(times: int, status: Object) -> bool:
     return is_running(status) and bool(status["containerStatuses"][0]["restartCount"] == times)
+
+
+async def test_a_pod_waits_for_the_network_unless_it_uses_the_hosts(tmp_path: Path) -> None:
+    for of, waits in ((pod(), ["NetworkNotReady"]), (pod(hostNetwork=True), [])):
+        async with told(of, tmp_path) as (story, _):
+            story.network_problem = "container runtime network not ready"
+            await until(lambda story=story: story.told)
+            story.network_problem = ""
+            await story.until(is_running)
+            assert [reason for reason in story.told if reason == "NetworkNotReady"] == waits
 
 
 async def test_a_pod_starts_crashes_is_restarted_and_is_deleted(tmp_path: Path) -> None:
