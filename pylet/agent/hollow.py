@@ -27,6 +27,7 @@ from pylet.agent.run import identity_renewal, own_addresses
 from pylet.agent.site import insist
 from pylet.aio import services
 from pylet.aio.clock import Clock, SystemClock
+from pylet.aio.memory import keep_small
 from pylet.api.kind import Kind
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
@@ -36,7 +37,7 @@ from pylet.client.http import HttpClient
 from pylet.client.informer import Informers
 from pylet.client.interface import Client
 from pylet.client.servers import Servers
-from pylet.client.view import Table
+from pylet.client.view import Table, age
 from pylet.cri.memory import MemoryRuntime
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ async def serve(config: AgentConfig) -> None:
             identity = Identity(name, (address,), 0, config.node_label, config.node_taint)
             group.create_task(_be_node(index, identity, home, client, shared, clock))
             await clock.sleep(_APART_SECONDS)
+        group.create_task(keep_small(clock, age))
         services.notify("READY=1")
         log.info("%d hollow nodes run", len(homes))
 

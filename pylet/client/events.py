@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
 from pylet.aio.clock import Clock
 from pylet.api import timestamps
-from pylet.api.errors import ApiError, NotFound
+from pylet.api.errors import AlreadyExists, ApiError, NotFound
 from pylet.api.kinds.event import KIND as EVENT
 from pylet.api.object import Key, Object
 from pylet.client.interface import Client
@@ -23,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _WAITING = 1000
 _REMEMBERED = 4096
+_64_BITS = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Recorder:
         self._source = {"component": component} | ({"host": host} if host else {})
         self._waiting: deque[Notice] = deque(maxlen=_WAITING)
         self._told = asyncio.Event()
-        self._written: OrderedDict[tuple[str, ...], tuple[Key, int]] = OrderedDict()
+        self._written: OrderedDict[int, int] = OrderedDict()  # how often which was told
 
     def tell(self, about: Object, type_: str, reason: str, message: str, *, field_path: str = "") -> None:
         self._waiting.append(Notice(about, type_, reason, message, field_path))
@@ -64,22 +64,37 @@ class Recorder:
 
     async def _write(self, notice: Notice) -> None:
         meta = notice.about["metadata"]
-        same = (meta.get("uid", ""), notice.type, notice.reason, notice.message, notice.field_path)
-        known = self._written.get(same)
-        now = timestamps.format_time(self._clock.now())
-        if known is not None:
-            key, count = known
+        said = meta.get("uid", ""), notice.type, notice.reason, notice.message, notice.field_path
+        which = hash((*said, *self._source.values())) & _64_BITS  # also its name: 4,096 are 0.8 MiB, not 3
+        key = Key(meta.get("namespace", "") or "default", f"{meta['name']}.{which:016x}")
+        count = self._written.get(which, 0)
+        if not (count and await self._tell_again(key, count + 1)):
+            count = 0
             try:
-                await self._client.patch(EVENT, key, {"count": count + 1, "lastTimestamp": now})
-                self._remember(same, key, count + 1)
-                return
-            except NotFound:
-                pass  # it has expired: say it anew
-        namespace = meta.get("namespace", "") or "default"
-        event: Object = {
+                await self._client.create(EVENT, self._event(key, notice))
+            except AlreadyExists:  # told, and forgotten since
+                count = 1
+                await self._tell_again(key, count + 1)
+        self._written[which] = count + 1
+        self._written.move_to_end(which)
+        if len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
+
+    async def _tell_again(self, key: Key, count: int) -> bool:
+        """False where it has expired."""
+        now = timestamps.format_time(self._clock.now())
+        try:
+            await self._client.patch(EVENT, key, {"count": count, "lastTimestamp": now})
+        except NotFound:
+            return False
+        return True
+
+    def _event(self, key: Key, notice: Notice) -> Object:
+        now = timestamps.format_time(self._clock.now())
+        return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": f"{meta['name']}.{secrets.token_hex(8)}", "namespace": namespace},
+            "metadata": {"name": key.name, "namespace": key.namespace},
             "involvedObject": _reference(notice),
             "type": notice.type,
             "reason": notice.reason,
@@ -91,14 +106,6 @@ class Recorder:
             "lastTimestamp": now,
             "count": 1,
         }
-        await self._client.create(EVENT, event)
-        self._remember(same, Key(namespace, event["metadata"]["name"]), 1)
-
-    def _remember(self, same: tuple[str, ...], key: Key, count: int) -> None:
-        self._written[same] = key, count
-        self._written.move_to_end(same)
-        if len(self._written) > _REMEMBERED:
-            self._written.popitem(last=False)
 
 
 def _reference(notice: Notice) -> Object:

@@ -1,0 +1,87 @@
+"""What is told of an object becomes Events, each thing said one, however often it is said."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from pylet.aio.clock import VirtualClock
+from pylet.api.errors import AlreadyExists, NotFound
+from pylet.api.kind import Kind
+from pylet.api.object import Key, Object, key_of
+from pylet.client.events import Recorder
+from tests.waiting import until
+
+
+class Api:
+    """The Events there are."""
+
+    def __init__(self) -> None:
+        self.events: dict[Key, Object] = {}
+
+    async def create(self, kind: Kind, obj: Object) -> Object:
+        if key_of(obj) in self.events:
+            raise AlreadyExists("", kind.plural, obj["metadata"]["name"])
+        return self.events.setdefault(key_of(obj), obj)
+
+    async def patch(self, kind: Kind, key: Key, patch: Object) -> Object:
+        if key not in self.events:
+            raise NotFound("", kind.plural, key.name)
+        self.events[key] |= patch
+        return self.events[key]
+
+
+def pod(number: int) -> Object:
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "a", "uid": f"u{number}"}}
+
+
+async def tell(api: Any, *notices: tuple[Object, str], recorder: Recorder | None = None) -> Recorder:
+    recorder = recorder or Recorder(api, VirtualClock(), "kubelet", "n1")
+    running = asyncio.create_task(recorder.run())
+    for about, reason in notices:
+        recorder.tell(about, "Normal", reason, "words")
+    await until(lambda: running.done() or not (recorder._waiting or recorder._told.is_set()))
+    running.cancel()
+    await asyncio.wait([running])
+    assert running.cancelled()
+    return recorder
+
+
+def counts(api: Api) -> list[tuple[str, str, int]]:
+    return [(e["involvedObject"]["uid"], e["reason"], e["count"]) for e in api.events.values()]
+
+
+async def test_what_is_said_again_is_counted() -> None:
+    api = Api()
+    await tell(api, (pod(1), "BackOff"), (pod(2), "BackOff"), (pod(1), "BackOff"), (pod(1), "Killing"))
+    assert counts(api) == [("u1", "BackOff", 2), ("u2", "BackOff", 1), ("u1", "Killing", 1)]
+    assert {key.namespace for key in api.events} == {"a"}
+    assert all(key.name.startswith("web.") for key in api.events)
+
+
+async def test_what_has_expired_is_said_anew() -> None:
+    api = Api()
+    recorder = await tell(api, (pod(1), "BackOff"), (pod(1), "BackOff"))
+    api.events.clear()
+    await tell(api, (pod(1), "BackOff"), (pod(1), "BackOff"), recorder=recorder)
+    assert counts(api) == [("u1", "BackOff", 2)]
+
+
+async def test_two_who_say_the_same_have_an_event_each() -> None:
+    api: Any = Api()
+    for component in ("kubelet", "other"):
+        await tell(api, (pod(1), "BackOff"), recorder=Recorder(api, VirtualClock(), component))
+    assert len(api.events) == 2
+
+
+async def test_little_is_remembered_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pylet.client.events._REMEMBERED", 10)
+    api = Api()
+    recorder = await tell(api, *((pod(number), "Started") for number in range(30)))
+    assert len(recorder._written) == 10
+    assert all(type(part) is int for item in recorder._written.items() for part in item)
+    await tell(api, (pod(1), "Started"), recorder=recorder)  # forgotten
+    assert ("u1", "Started", 2) in counts(api)
+    assert len(api.events) == 30
