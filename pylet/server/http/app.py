@@ -16,6 +16,7 @@ from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.tokens import Tokens
 from pylet.server.flow import Limiter, Rejected
 from pylet.server.http.access import Access
+from pylet.server.http.allowed import not_found
 from pylet.server.http.answer import FLOW, Answer, Streamed
 from pylet.server.http.connecting import connect_options
 from pylet.server.http.discovery import Discovery
@@ -27,7 +28,7 @@ from pylet.server.http.options import check_timeout
 from pylet.server.http.proxies import Proxies
 from pylet.server.http.refusals import refusal
 from pylet.server.http.request_info import RequestInfo, request_info
-from pylet.server.http.resources import Resources, not_found, warning_headers
+from pylet.server.http.resources import Resources, warning_headers
 from pylet.server.http.tunnels import PATH as TUNNEL_PATH
 from pylet.server.http.tunnels import Tunnels
 from pylet.server.http.watching import Watches

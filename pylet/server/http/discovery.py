@@ -17,8 +17,8 @@ from pylet.api.crd.versions import priority
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.server.http import representation
+from pylet.server.http.allowed import body_kind, verbs_of
 from pylet.server.http.negotiation import JSON_TYPE, accepted, clauses
-from pylet.server.http.resources import body_kind, verbs_of
 
 if TYPE_CHECKING:
     from pylet.api.schema.operations import Subresource

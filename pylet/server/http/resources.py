@@ -13,16 +13,12 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from pylet.aio.apart import apart
-from pylet.api import kinds
 from pylet.api.errors import (
     ApiError,
     BadRequest,
     Expired,
-    MethodNotAllowed,
-    NotFound,
     RequestEntityTooLarge,
     Timeout,
-    UnsupportedMediaType,
 )
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
@@ -32,9 +28,10 @@ from pylet.client.view import Entry
 from pylet.server import audit
 from pylet.server.auth.reviews import Reviews
 from pylet.server.auth.token_requests import TokenRequests
-from pylet.server.http import options
+from pylet.server.http import options, sending
 from pylet.server.http import representation as form
-from pylet.server.http.answer import Answer, Headers, Stream, Streamed
+from pylet.server.http.allowed import body_kind, check, patch_type, verbs_of
+from pylet.server.http.answer import Answer, Headers, Streamed
 from pylet.server.http.negotiation import (
     JSON_TYPE,
     PLAIN,
@@ -43,36 +40,15 @@ from pylet.server.http.negotiation import (
     Shape,
     accepted,
     content_type,
-    unsupported,
     wants_indent,
 )
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.watching import Watches
-from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written, patch_types
+from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written
 
 BODY_BYTES = 3 << 20
-_GZIPPED = (("Content-Encoding", "gzip"), ("Vary", "Accept-Encoding"))
 _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
-_COMPRESS_BYTES = 128 << 10  # upstream's threshold
-_NO_PAGE = "404 page not found\n"
 _ACROSS = ("list", "watch", "deletecollection")
-_BODY_KINDS = {
-    ("", "Binding"): "binding",
-    ("policy", "Eviction"): "eviction",
-    ("autoscaling", "Scale"): "scale",
-    ("authentication.k8s.io", "TokenRequest"): "token",
-}
-_SUBRESOURCE_VERBS = {
-    "status": ("get", "update", "patch"),
-    "scale": ("get", "update", "patch"),
-    "resize": ("get", "update", "patch"),
-    "ephemeralcontainers": ("get", "update", "patch"),
-    "approval": ("get", "update", "patch"),
-    "finalize": ("update",),
-    "binding": ("create",),
-    "eviction": ("create",),
-    "token": ("create",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +65,6 @@ class Call:
     @property
     def wants_indent(self) -> bool:
         return wants_indent(self.query.get("pretty", ""), self.http.headers.get("User-Agent", ""))
-
-
-def verbs_of(kind: Kind, subresource: str) -> tuple[str, ...]:
-    """The verbs a resource or subresource answers to."""
-    return _SUBRESOURCE_VERBS.get(subresource, ()) if subresource else kind.verbs
-
-
-def body_kind(kind: Kind, subresource: str) -> Kind:
-    """The kind of the bodies a subresource takes and answers with."""
-    for (group, name), of in _BODY_KINDS.items():
-        if of == subresource:
-            found = kinds.by_kind(group, "v1", name)
-            assert found is not None
-            return found
-    return kind
 
 
 class Resources:
@@ -151,20 +112,8 @@ class Resources:
 
     async def serve(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Answer | Streamed:
         """Raises: ApiError."""
-        if info.subresource and info.subresource not in kind.subresources:
-            raise not_found() if kind.schema is None else NotFound(kind.group, kind.plural, info.name)
-        if not _is_placed(info, kind):
-            if kind.schema is None:
-                raise not_found()
-            return Answer.text(_NO_PAGE, 404)
-        if (
-            info.verb not in verbs_of(kind, info.subresource)
-            or not _fits(info, kind)
-            or (http.method == "HEAD" and kind.schema is None)
-        ):
-            raise _not_allowed(http, info, kind)
-        if info.verb == "patch":
-            _patch_type(http, kind)
+        if (nothing := check(http, info, kind)) is not None:
+            return nothing
         call = self._call(http, info, kind, user)
         if kind.warning:
             call.request.warnings.append(kind.warning)
@@ -187,19 +136,17 @@ class Resources:
             may_stream=info.verb in ("list", "watch"),
         )
         if media.shape is Shape.TABLE and "get" not in verbs_of(kind, info.subresource):
-            media = accepted(
-                accept, shapes=False, has_protobuf=kind.schema is None
-            )  # reviews, bindings, tokens: what is only created has no columns
+            # reviews, bindings, tokens: what is only created has no columns
+            media = accepted(accept, shapes=False, has_protobuf=kind.schema is None)
         if media.type == decode.PROTOBUF_TYPE and not _has_protobuf(kind):
             media = accepted(accept, streams=info.verb == "watch", has_protobuf=False)
         options.check_timeout(query)
         applies = http.headers.get("Content-Type", "").startswith(PatchType.APPLY)
         write = options.of_write(info.verb, query, http.headers.get("User-Agent", ""), applies=applies)
-        is_list = info.verb in ("list", "watch", "deletecollection")
         request = Request(
             verb=info.verb,
             kind=kind,
-            key=Key(info.namespace if kind.namespaced else "", "" if is_list else info.name),
+            key=Key(info.namespace if kind.namespaced else "", "" if info.verb in _ACROSS else info.name),
             subresource=info.subresource,
             user=user,
             dry_run=write.dry_run,
@@ -256,7 +203,7 @@ class Resources:
         return self._written(call, await self._registry.update(call.request, obj))
 
     async def _patch(self, call: Call) -> Answer:
-        type_ = _patch_type(call.http, call.kind)
+        type_ = patch_type(call.http, call.kind)
         raw = await read(call.http)
         try:
             media = YAML_TYPE if type_ is PatchType.APPLY else JSON_TYPE
@@ -307,11 +254,11 @@ class Resources:
         kind = body_kind(call.kind, call.info.subresource) if call.info.subresource else call.kind
         if media is PLAIN or media == PLAIN:
             body = form.raw(kind, entry)
-            return self._whole(call, form.pretty(body) if call.wants_indent else body, code)
+            return sending.whole(call.http, form.pretty(body) if call.wants_indent else body, code, media.type)
         body = form.one(kind, entry, media, self._now(), _include(call))
         if call.wants_indent and media.type == JSON_TYPE:
             body = form.pretty(body)
-        return self._whole(call, body, code)
+        return sending.whole(call.http, body, code, media.type)
 
     def _encoded(self, call: Call, kind: Kind | None, body: bytes, code: int) -> Answer:
         """An answer made on the spot: JSON of that kind, or of a Status, which never becomes a table."""
@@ -321,15 +268,7 @@ class Resources:
         found = form.encoded(body, call.media, definition=_STATUS if kind is None else kind.definition)
         if call.wants_indent and call.media.type == JSON_TYPE:
             found = form.pretty(found)
-        return self._whole(call, found, code)
-
-    def _whole(self, call: Call, body: bytes, code: int) -> Answer:
-        if len(body) > _COMPRESS_BYTES and _takes_gzip(call.http):
-            import zlib
-
-            packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-            return Answer(packer.compress(body) + packer.flush(), code, call.media.type, _GZIPPED)
-        return Answer(body, code, call.media.type)
+        return sending.whole(call.http, found, code, call.media.type)
 
     async def _shown_list(self, call: Call, page: Page) -> Answer | Streamed:
         media = call.media
@@ -345,24 +284,7 @@ class Resources:
         if media.type == JSON_TYPE and call.wants_indent:
             body = form.pretty(b"".join(pieces))
             pieces, size = [body], len(body)
-        if size > _COMPRESS_BYTES and _takes_gzip(call.http):
-            return await _compressed(call.http, pieces, media.type)
-        if size < _COMPRESS_BYTES:
-            return Answer(b"".join(pieces), type_=media.type)
-        rest = iter(pieces)
-        stream = Stream(call.http, type_=media.type, length=size, first=next(rest))
-        try:
-            for piece in rest:
-                await stream.write(piece)
-        except ConnectionResetError:
-            return Streamed(keep_alive=False)
-        return stream.end()
-
-
-def not_found() -> ApiError:
-    error = NotFound("", "", "")
-    error.message, error.details = "the server could not find the requested resource", {}
-    return error
+        return await sending.joined(call.http, pieces, size, media.type)
 
 
 async def read(http: web.BaseRequest) -> bytes:
@@ -400,74 +322,3 @@ def _has_protobuf(kind: Kind) -> bool:
     from pylet.api.wire import protobuf
 
     return protobuf.has_message(kind.definition)
-
-
-def _is_placed(info: RequestInfo, kind: Kind) -> bool:
-    """Whether the path is one that this kind has: in a namespace or in none, and nothing behind the subresource."""
-    if info.rest:
-        return False
-    if not kind.namespaced:
-        return info.namespace in ("", info.name if info.resource == "namespaces" else "")
-    if info.namespace or info.verb in ("list", "watch"):
-        return True
-    return kind.schema is None and not info.name and "list" in kind.verbs
-
-
-def _fits(info: RequestInfo, kind: Kind) -> bool:
-    """Whether the verb belongs on this path: writes of one object need its name, a plain create has none."""
-    if kind.namespaced and not info.namespace and kind.schema is None and info.verb not in ("list", "watch"):
-        return False
-    if info.verb in ("update", "patch"):
-        return bool(info.name)
-    if info.verb != "create" or (kind.schema is not None and not info.subresource):
-        return True
-    return bool(info.name) == bool(info.subresource)
-
-
-def _not_allowed(http: web.BaseRequest, info: RequestInfo, kind: Kind) -> ApiError:
-    """What a verb is told that does not belong on this path: custom resources have a handler of their own for all."""
-    if kind.schema is None or http.method == "HEAD":
-        return MethodNotAllowed("the server does not allow this method on the requested resource", details={})
-    if info.verb in ("update", "patch") and not info.name:
-        if info.verb == "patch":
-            _patch_type(http, kind)
-        return BadRequest("name must be provided")
-    why = f'{info.verb} is not supported on resources of kind "{kind.resource}"'
-    return MethodNotAllowed(why, details={"group": kind.group, "kind": kind.plural})
-
-
-def _patch_type(http: web.BaseRequest, kind: Kind) -> PatchType:
-    """Raises: UnsupportedMediaType."""
-    given = http.headers.get("Content-Type", "").partition(";")[0].strip()
-    try:
-        type_ = PatchType(given)
-    except ValueError:
-        if kind.schema is None:
-            raise UnsupportedMediaType("415: Unsupported Media Type", details={}) from None
-        raise unsupported(patch_types(kind)) from None
-    if type_ not in patch_types(kind):
-        raise unsupported(patch_types(kind))
-    return type_
-
-
-def _takes_gzip(http: web.BaseRequest) -> bool:
-    """Whether compressing is wanted and pays: over loopback it costs 30 ms a megabyte and saves nothing."""
-    if "gzip" not in http.headers.get("Accept-Encoding", ""):
-        return False
-    peer = http.transport.get_extra_info("peername") if http.transport is not None else None
-    return not (isinstance(peer, tuple) and (peer[0].startswith("127.") or peer[0] == "::1"))
-
-
-async def _compressed(http: web.BaseRequest, pieces: Iterable[bytes], type_: str) -> Streamed:
-    import zlib
-
-    stream = Stream(http, type_=type_, headers=_GZIPPED)
-    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
-    try:
-        for piece in pieces:
-            if packed := packer.compress(piece):
-                await stream.write(packed)
-        await stream.write(packer.flush())
-    except ConnectionResetError:
-        return Streamed(keep_alive=False)
-    return stream.end()
