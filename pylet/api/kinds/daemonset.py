@@ -85,7 +85,7 @@ def _update_strategy(strategy: Object) -> list[Cause]:
             if strategy.get("rollingUpdate") is None:
                 return [causes.required(f"{where}.rollingUpdate")]
             return _rolling(strategy["rollingUpdate"], f"{where}.rollingUpdate")
-    return [causes.not_supported(where, strategy, ("OnDelete", "RollingUpdate"))]
+    return [causes.not_supported(where, strategy, ("RollingUpdate", "OnDelete"))]
 
 
 def _rolling(rolling: Object, field: str) -> list[Cause]:

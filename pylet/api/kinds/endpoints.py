@@ -14,6 +14,8 @@ from pylet.api.object import Object
 
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 
+_NO_ADDRESS = "must be a valid IP address"
+
 
 class EndpointsStrategy(Strategy):
     def validate(self, obj: Object) -> Sequence[Cause]:
@@ -26,7 +28,10 @@ class EndpointsStrategy(Strategy):
                 for index, address in enumerate(subset.get(field) or ()):
                     ip = address.get("ip", "")
                     at = f"{where}.{field}[{index}]"
-                    problems = ("must be a valid IP address",) if problems_of(ip) else endpoint_problems_of(ip)
+                    wrong = problems_of(ip)
+                    if wrong and wrong[0].startswith(_NO_ADDRESS):
+                        wrong = (*wrong, _NO_ADDRESS)
+                    problems = wrong or endpoint_problems_of(ip)
                     found += causes.each(f"{at}.ip", ip, problems)
                     for name, check in (("hostname", names.dns_label), ("nodeName", names.dns_subdomain)):
                         if text := address.get(name):

@@ -18,7 +18,7 @@ from pylet.api.podspec import amounts, containers, env, scheduling, security, vo
 _CHOICES = {
     "restartPolicy": ("Always", "OnFailure", "Never"),
     "dnsPolicy": ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"),
-    "preemptionPolicy": ("Never", "PreemptLowerPriority"),
+    "preemptionPolicy": ("PreemptLowerPriority", "Never"),
 }
 _MOST_NAMESERVERS, _MOST_SEARCHES, _MOST_SEARCH_CHARS = 3, 32, 2048
 _INT32 = 2**31 - 1

@@ -80,7 +80,7 @@ def _affinity(affinity: Object, field: str) -> list[Cause]:
     for position, preferred in enumerate(node.get(_PREFERRED) or ()):
         at = f"{where}.{_PREFERRED}[{position}]"
         found += _weight(preferred, at)
-        found += _node_term(preferred.get("preference") or {}, f"{at}.preference")
+        found += _node_term(preferred.get("preference") or {}, f"{at}.preference", is_preferred=True)
     for kind in ("podAffinity", "podAntiAffinity"):
         for position, term in enumerate(dig(affinity, kind, _REQUIRED, default=())):
             found += _pod_term(term, f"{field}.{kind}.{_REQUIRED}[{position}]")
@@ -107,7 +107,8 @@ def _weight(weighted: Object, field: str) -> list[Cause]:
     return [] if 1 <= weight <= 100 else [causes.invalid(f"{field}.weight", weight, "must be in the range 1-100")]
 
 
-def _node_term(term: Object, field: str) -> list[Cause]:
+def _node_term(term: Object, field: str, *, is_preferred: bool = False) -> list[Cause]:
+    """What is preferred may name values that no label has: `warnings` tells of them."""
     found: list[Cause] = []
     for position, expression in enumerate(term.get("matchExpressions") or ()):
         where = f"{field}.matchExpressions[{position}]"
@@ -132,7 +133,7 @@ def _node_term(term: Object, field: str) -> list[Cause]:
                     found.append(causes.required(f"{where}.values", says))
             case _:
                 found.append(causes.invalid(f"{where}.operator", operator, "not a valid selector operator"))
-        for index, value in enumerate(values if operator in ("In", "NotIn") else ()):
+        for index, value in enumerate(values if operator in ("In", "NotIn") and not is_preferred else ()):
             found += causes.each(f"{where}.values[{index}]", value, names.label_value(value))
     for position, expression in enumerate(term.get("matchFields") or ()):
         found += _node_field(expression, f"{field}.matchFields[{position}]")

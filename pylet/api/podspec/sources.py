@@ -49,7 +49,6 @@ _SECRET_REFS = (
     "controllerPublishSecretRef",
     "controllerExpandSecretRef",
     "nodePublishSecretRef",
-    "nodeStageSecretRef",
     "nodeExpandSecretRef",
 )
 
@@ -200,8 +199,13 @@ def _csi(source: Object, at: str, *, persistent: bool) -> list[Cause]:
     for reference in _SECRET_REFS:
         if reference not in source:
             continue
-        required = ("name", "namespace") if persistent else ("name",)
-        found += [causes.required(f"{at}.{reference}.{name}") for name in required if not source[reference].get(name)]
+        checks = (("name", names.dns_subdomain), ("namespace", names.dns_label)) if persistent else (("name", None),)
+        for name, check in checks:
+            field, value = f"{at}.{reference}.{name}", source[reference].get(name)
+            if not value:
+                found.append(causes.required(field))
+            elif check is not None:
+                found += causes.each(field, value, check(value))
     return found
 
 

@@ -68,20 +68,21 @@ def validate_replicated(
     """
     found: list[Cause] = []
     chosen, template = spec.get("selector"), spec.get("template") or {}
+    wrong = selector.validate_object(chosen, "spec.selector")
     if chosen is None:
         found += [causes.required("spec.selector")] if required else []
     else:
-        found += selector.validate_object(chosen, "spec.selector")
+        found += wrong
         if not chosen.get("matchLabels") and not chosen.get("matchExpressions"):
             found.append(causes.invalid("spec.selector", chosen, f"empty selector is invalid for {selected}"))
-    labels = labels_of(template)
-    try:
-        matches = selector.from_object(chosen)
-    except (ValueError, KeyError):
-        return [*found, causes.invalid("spec.selector", chosen, "invalid label selector")]
-    if not matches.is_everything and not matches(labels):
-        says = "`selector` does not match template `labels`"
-        found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
+    if not wrong:
+        labels, matches = labels_of(template), selector.from_object(chosen)
+        if not matches.is_everything and not matches(labels):
+            says = "`selector` does not match template `labels`"
+            found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
+    elif kind != "DaemonSet":
+        says = "invalid label selector" if kind == "ReplicaSet" else ""
+        return [*found, causes.invalid("spec.selector", chosen, says)]
     found += validate(template, "spec.template", claims=claims)
     return [*found, *restarts_always(template, kind)]
 
