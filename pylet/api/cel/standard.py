@@ -9,7 +9,7 @@ import math
 import operator
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from pylet.api.cel import types as t
@@ -227,7 +227,7 @@ def _timestamp_of_string(value: str) -> Timestamp:
         raise _conversion("google.protobuf.Timestamp", value) from bad
 
 
-@cache
+@lru_cache(256)  # whoever writes an object may name any
 def _zone(name: str) -> timezone | Any:
     sign, _, minutes = name.lstrip("+-").partition(":")
     if sign.isdigit() and minutes.isdigit():

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _TALLIES = 256  # remembered: one for each selector somebody spreads by or keeps away from
 _SHAPES = 64  # remembered, each with what plugins said of every node
+_NODES_OF = 256  # remembered: sets of nodes that pods of some shape spread over
+_NAMESPACES = 1024  # of which services are remembered
 _ZONE = "topology.kubernetes.io/zone"
 T = TypeVar("T")
 _NO_LABELS: Mapping[str, str] = {}
@@ -295,6 +297,7 @@ class Snapshot:
         found = self._read.get(name)
         if found is None or found[0] != revision:
             found = self._read[name] = (revision, read())
+            _bound(self._read, _NAMESPACES)
         value: T = found[1]
         return value
 
@@ -340,6 +343,7 @@ class Snapshot:
         found: T | None = self._domains.get(name)
         if found is None:
             found = self._domains[name] = work_out()
+            _bound(self._domains, _NODES_OF)
         return found
 
     def _touch(self, node: NodeInfo) -> None:
@@ -350,6 +354,12 @@ class Snapshot:
         self.epoch += 1
         self._ordered = None
         self._domains.clear()
+
+
+def _bound(remembered: dict[Hashable, Any], most: int) -> None:
+    """First in, first out."""
+    if len(remembered) > most:
+        del remembered[next(iter(remembered))]
 
 
 def _add(counts: dict[Any, int], name: Any, by: int) -> None:

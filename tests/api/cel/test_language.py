@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
+from pylet.api.cel import standard
 from pylet.api.cel.errors import CompileError, CostExceeded, EvaluationError
 from pylet.api.cel.program import Budget, OutOfBudget
 from pylet.api.cel.values import Duration, UInt
@@ -47,6 +50,12 @@ TRUE = {
 @pytest.mark.parametrize("source", TRUE.values(), ids=TRUE.keys())
 def test_true(source: str) -> None:
     assert value_of(source) is True
+
+
+def test_time_zones_that_objects_name_are_not_remembered_for_ever() -> None:
+    for minutes in range(1000):
+        assert standard._zone(f"+{minutes // 60:02}:{minutes % 60:02}").utcoffset(None) == timedelta(minutes=minutes)
+    assert standard._zone.cache_info().currsize <= 256
 
 
 REFUSED = {

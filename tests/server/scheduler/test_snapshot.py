@@ -78,3 +78,13 @@ def test_counting_on_is_counting_anew(seed: int) -> None:
                     placed[wanted.uid] = wanted, found.node
                     snapshot.put_pod(wanted, found.node)
     assert placed
+
+
+def test_pods_of_ever_new_shapes_and_namespaces_are_not_remembered_for_ever() -> None:
+    snapshot = snapshot_of([node("n1", labels={ZONE: "a"})])
+    for number in range(3000):
+        snapshot.domains_of(ZONE, number, lambda _: True)
+        snapshot.remembered(("services", str(number)), 1, list)
+    assert len(snapshot._domains) <= 256
+    assert len(snapshot._read) <= 1024
+    assert snapshot.domains_of(ZONE, 0, lambda _: True) == {"n1": "a"}
