@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,7 @@ from pylet.agent.site import Site, Unusable, insist
 from pylet.agent.tunnels import Tunnels
 from pylet.aio import certificate, services
 from pylet.aio.clock import Clock
+from pylet.api.hostports import serves_as_node
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig
@@ -238,7 +239,7 @@ async def _serve(
                 api.servers,
                 credentials.tls,
                 lambda stream: server.take(stream, context),
-                lambda address: _has(pods.pods(), address),
+                lambda address, port: any(_serves(pod, address, port, settings.host_ips) for pod in pods.pods()),
                 clock,
             )
             group.create_task(tunnels.run())
@@ -250,10 +251,11 @@ async def _serve(
             raise Unusable(f"cannot listen on port {config.kubelet_port}: {why}; {advice}") from failed
 
 
-def _has(pods: Iterable[Object], address: str) -> bool:
-    """Whether one of them has that address to itself."""
-    own = (pod for pod in pods if not is_host_network(pod))
-    return any(ip["ip"] == address for pod in own for ip in dig(pod, "status", "podIPs", default=()))
+def _serves(pod: Object, address: str, port: int, own: tuple[str, ...]) -> bool:
+    """Whether the pod has that address to itself; of this node's `own`, whether it says that it listens at the port."""
+    if is_host_network(pod):
+        return address in own and serves_as_node(pod, address, port)
+    return address not in own and any(ip["ip"] == address for ip in dig(pod, "status", "podIPs", default=()))
 
 
 def _uid(entry: Entry | None) -> str:

@@ -1,7 +1,8 @@
 """Keeps one connection to each API server, by which that reaches this node whatever stands between them.
 
 Who connects is proved by the node's certificate. What the server opens in a tunnel ends at the kubelet's own listener
-or in a pod of this node: nothing else of this machine or of its network can be reached by it.
+or in a pod of this node, where that uses the node's network at a port that it declares: nothing else of this machine
+or of its network can be reached by it.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ _HEAD_BYTES = 16 << 10
 
 class Tunnels:
     """`tls` is asked before each connection; `serve` gets the kubelet's end of a stream, `has_pod` says whether a pod
-    of this node has an address."""
+    of this node is at an address and port."""
 
     def __init__(
         self,
         servers: Servers,
         tls: Callable[[], ssl.SSLContext],
         serve: Callable[[socket.socket], Awaitable[None]],
-        has_pod: Callable[[str], bool],
+        has_pod: Callable[[str, int], bool],
         clock: Clock,
     ) -> None:
         self._servers = servers
@@ -146,10 +147,11 @@ class Tunnels:
 
     async def _joined(self, stream: socket.socket, to: str) -> None:
         """Be the way to the `address port` of a pod, until that ends. Raises: OSError."""
-        address, _, port = to.rpartition(" ")
-        if not self._has_pod(address):
-            raise ConnectionRefusedError(f"no pod of this node has the address {address!r}")
-        await splice(stream, address, int(port), b"", connect=_connect)
+        address, _, text = to.rpartition(" ")
+        port = int(text)
+        if not self._has_pod(address, port):
+            raise ConnectionRefusedError(f"no pod of this node is at {to!r}")
+        await splice(stream, address, port, b"", connect=_connect)
 
 
 async def _connect(*to: Any, **about: Any) -> Any:

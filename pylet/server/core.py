@@ -9,6 +9,7 @@ from functools import partial
 
 from pylet.aio.clock import Clock
 from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
 from pylet.server.admission import CHAIN
 from pylet.server.auth.authorize import may_have_approved
 from pylet.server.components import Trust
@@ -45,7 +46,7 @@ async def open_core(
     """Loaded, but it follows the store only while `registry.run` runs. `join` as `guard` has it. Raises: Unusable."""
     node_ports = config.service_node_port_range
     registry = Registry(store, chain=CHAIN, service_cidr=config.service_cidr, node_ports=node_ports, now=clock.now)
-    tunnels = Tunnels(registry.table(NODE))
+    tunnels = Tunnels(registry.table(NODE), registry.table(POD))
     webhooks = WebhookClient(registry.table, tunnels.connector)
     try:
         convert = Converter(webhooks)

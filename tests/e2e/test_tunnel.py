@@ -31,6 +31,19 @@ spec:
     - name: httpd
       image: pylet.local/busybox:1
       command: [sh, -c, "echo logged; mkdir /www; echo page > /www/index.html; exec httpd -f -p 8080 -h /www"]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: far-host}
+spec:
+  nodeName: node2
+  hostNetwork: true
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: httpd
+      image: pylet.local/busybox:1
+      ports: [{containerPort: 8080}]
+      command: [sh, -c, "mkdir /www; echo host > /www/index.html; exec httpd -f -p 8080 -h /www"]
 """
 
 
@@ -78,6 +91,8 @@ def test_all_that_asks_a_kubelet_or_a_pod_comes_through_the_tunnel(cluster: Clus
     eventually("its use is known", lambda: "node2" in cluster.kubectl("top", "node", "node2"))
     page = ("get", "--raw", "/api/v1/namespaces/default/pods/far:8080/proxy/")
     eventually("the pod's page comes", lambda: cluster.kubectl(*page) == "page\n")
+    page_of_host = ("get", "--raw", "/api/v1/namespaces/default/pods/far-host:8080/proxy/")
+    eventually("a page comes out of the node's own network", lambda: cluster.kubectl(*page_of_host) == "host\n")
     forward = cluster.server.member.start(
         "kubectl", "--kubeconfig", str(cluster.kubeconfig), "port-forward", "pod/far", "18080:8080"
     )

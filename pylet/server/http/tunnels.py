@@ -3,6 +3,9 @@
 A node behind NAT has an address nobody reaches, perhaps the same as another's: its kubelet goes by the node's name,
 below a domain that no resolver knows. A tunnel leads to its agent's kubelet and pods and nowhere else, and carries
 the TLS that both sides would speak without it: who may do what there is the kubelet's to decide, as ever.
+
+A pod in its node's network has an address that the node itself tells, and might as well be another machine's: a tunnel
+leads there only when there is no other way, and to no port but those that the pod declares.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aiohttp import web
 
 from pylet.api.errors import BadRequest, Conflict, InternalError, NotFound
+from pylet.api.hostports import serves_as_node
 from pylet.api.object import Key, dig
 from pylet.client.view import Table
 from pylet.server.auth.attributes import Attributes
@@ -38,13 +42,16 @@ _ADDRESSES = ("InternalIP", "ExternalIP", "Hostname")
 _DOMAIN = ".node.invalid"  # RFC 6761: never resolved
 _SILENCE_SECONDS = 45.0  # agents ask more often
 _CONNECT_SECONDS = 10.0
+_DIRECT_SECONDS = 2.0
+"""For a way without the tunnel, where there is one by it."""
 
 
 class Tunnels:
     """`nodes` says where those without a tunnel are. `close` it at the end."""
 
-    def __init__(self, nodes: Table) -> None:
+    def __init__(self, nodes: Table, pods: Table) -> None:
         self._nodes = nodes
+        self._of_all = pods
         self._id = secrets.token_hex(8)
         self._open: dict[str, Tunnel] = {}
         self._pods: dict[str, tuple[Network, ...]] = {}
@@ -81,7 +88,15 @@ class Tunnels:
         loop = asyncio.get_running_loop()
         node = self._node(host)
         if not node:
-            return await loop.create_connection(make_protocol, host, port, ssl=ssl, server_hostname=server_hostname)
+            node = self._host(host, port)
+            try:
+                async with asyncio.timeout(_DIRECT_SECONDS if node else None):
+                    return await loop.create_connection(
+                        make_protocol, host, port, ssl=ssl, server_hostname=server_hostname
+                    )
+            except OSError:  # a TimeoutError is one
+                if not node:
+                    raise
         if node not in self._open:
             raise ConnectionResetError("its agent has gone")
         is_kubelet = host.endswith(_DOMAIN)
@@ -107,7 +122,7 @@ class Tunnels:
         class Connector(aiohttp.TCPConnector):
             async def _create_connection(self, req: Any, *about: Any) -> Any:
                 host, port = req.url.raw_host or "", req.url.port
-                if not tunnels._node(host):
+                if not (tunnels._node(host) or tunnels._host(host, port)):
                     return await super()._create_connection(req, *about)
                 tls, name = self._get_ssl_context(req), req.server_hostname
                 return (await tunnels.connect(self._factory, host, port, ssl=tls, server_hostname=name))[1]
@@ -158,6 +173,16 @@ class Tunnels:
             with suppress(ValueError):  # a name
                 address = ip_address(host)
                 return next((name for name in self._open if any(address in known for known in self._ranges(name))), "")
+        return ""
+
+    def _host(self, host: str, port: int) -> str:
+        """The node with a tunnel in whose network a pod listens there."""
+        needle = f'"{host}"'.encode()
+        for name in self._open:
+            for entry in self._of_all.with_field("spec.nodeName", name).values():
+                is_meant = b'"hostNetwork":true' in entry.raw and needle in entry.raw
+                if is_meant and serves_as_node(entry.object, host, port):
+                    return name
         return ""
 
     def _ranges(self, name: str) -> tuple[Network, ...]:

@@ -11,6 +11,7 @@ from yarl import URL
 
 from pylet.api.errors import ApiError, BadRequest, ServiceUnavailable
 from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
 from pylet.client.view import Table
 from pylet.server.http.forwarding import Forwarder, Target
 from pylet.server.http.links import Links
@@ -55,7 +56,7 @@ async def base() -> AsyncIterator[str]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
-    forwarder = Forwarder(Tunnels(Table(NODE)))
+    forwarder = Forwarder(Tunnels(Table(NODE), Table(POD)))
 
     async def proxy(http: web.BaseRequest) -> object:
         path = http.rel_url.raw_path.removeprefix(PREFIX)
@@ -132,7 +133,7 @@ async def test_an_upgrade_passes_through(base: str, client: aiohttp.ClientSessio
 
 
 async def test_nobody_there_is_503() -> None:
-    forwarder = Forwarder(Tunnels(Table(NODE)))
+    forwarder = Forwarder(Tunnels(Table(NODE), Table(POD)))
 
     async def proxy(http: web.BaseRequest) -> object:
         with pytest.raises(ServiceUnavailable, match="error trying to reach service"):

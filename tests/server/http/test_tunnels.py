@@ -18,8 +18,12 @@ from pylet.agent.join import CLIENT_SIGNER, SERVING_SIGNER, Credentials, request
 from pylet.agent.tunnels import Tunnels
 from pylet.aio.clock import SystemClock
 from pylet.aio.tunnel import Tunnel
+from pylet.api.kinds.node import KIND as KIND_OF_NODE
+from pylet.api.kinds.pod import KIND as POD
 from pylet.client.http import HttpClient
 from pylet.client.servers import Servers
+from pylet.client.view import Entry, Table
+from pylet.server.http.tunnels import Tunnels as ServersTunnels
 from tests.waiting import until
 
 NODE = "far"
@@ -131,7 +135,7 @@ async def tunnels(cluster: Any, credentials: Credentials, forwarder: Forwarder) 
         await asyncio.get_running_loop().connect_accepted_socket(kubelet, stream, ssl=context)
 
     servers = Servers(await forwarder.start())
-    made = Told(servers, credentials.tls, serve, lambda address: False, SystemClock())
+    made = Told(servers, credentials.tls, serve, lambda address, port: False, SystemClock())
     task = asyncio.create_task(made.run())
     account = await cluster.ask("POST", f"{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}})
     assert account.status in (201, 409)
@@ -182,6 +186,49 @@ async def test_an_address_that_no_pod_of_the_node_has_is_not_behind_its_tunnel(c
     assert patched.status == 200
     found = await cluster.ask("GET", f"{PODS}/p:10250/proxy/")
     assert (found.status, found.json["message"]) == (503, "error trying to reach service: Server disconnected")
+
+
+class Agent:
+    """Takes what a tunnel leads to it, and says where that wanted to go."""
+
+    def open(self, to: bytes) -> socket.socket:
+        ours, theirs = socket.socketpair()
+        ours.sendall(to)
+        ours.close()
+        theirs.setblocking(False)
+        return theirs
+
+
+@pytest.mark.parametrize(
+    ("changes", "leads"),
+    [
+        pytest.param({}, True, id="a pod that listens in its node's network"),
+        pytest.param({"hostNetwork": False}, False, id="in its own"),
+        pytest.param({"containers": [{"name": "c"}]}, False, id="a port it does not declare"),
+        pytest.param({"nodeName": "near"}, False, id="of another node"),
+    ],
+)
+async def test_a_tunnel_leads_to_the_host_where_nothing_else_does(changes: Any, leads: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        host, port = listening.getsockname()
+        ports = [{"hostPort": port, "containerPort": port}]
+        spec = {"nodeName": NODE, "hostNetwork": True, "containers": [{"name": "c", "ports": ports}], **changes}
+        pods = Table(POD)
+        status = {"phase": "Running", "podIPs": [{"ip": host}]}
+        pods.put(Entry.of(POD, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec, "status": status}))
+        ways = ServersTunnels(Table(KIND_OF_NODE), pods)
+        agent: Any = Agent()
+        ways._open[NODE] = agent
+        (transport, _) = await ways.connect(asyncio.Protocol, host, port)
+        assert transport.get_extra_info("peername") == (host, port)  # nothing is in the way
+        transport.close()
+    if not leads:
+        with pytest.raises(ConnectionRefusedError):
+            await ways.connect(asyncio.Protocol, host, port)
+        return
+    reader = asyncio.StreamReader()
+    await ways.connect(lambda: asyncio.StreamReaderProtocol(reader), host, port)
+    assert await reader.read() == f"{host} {port}".encode()
 
 
 async def test_a_server_known_by_two_addresses_has_one_tunnel_and_another_when_that_breaks(
