@@ -40,6 +40,12 @@ _VOLUMES: Final = {
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
 _NO_POD: Final = "a null labelSelector results in matching no pod"
+_RARE: Final = frozenset(
+    (
+        *("nodeSelector", "affinity", "topologySpreadConstraints"),
+        *("hostAliases", "imagePullSecrets", "overhead", "dnsConfig"),
+    )
+)
 _Place: TypeAlias = tuple[str, str]
 """A path in a volume, and where it comes from."""
 
@@ -49,29 +55,37 @@ def of(pod: Object, field: str = "") -> Iterator[str]:
     at = f"{field}." if field else ""
     spec, meta = pod.get("spec") or {}, pod.get("metadata") or {}
     notes = meta.get("annotations") or {}
-    yield from _scheduling(spec, f"{at}spec")
-    for key in _ANNOTATIONS.keys() & notes.keys():
+    is_plain = _RARE.isdisjoint(spec)  # most pods are, and each of them is asked about
+    if not is_plain:
+        yield from _scheduling(spec, f"{at}spec")
+    for key in _ANNOTATIONS.keys() & notes.keys() if notes else ():
         yield f"{at}metadata.annotations[{key}]: {_ANNOTATIONS[key]}"
     if volumes := spec.get("volumes"):
         yield from _volumes(volumes, f"{at}spec.volumes")
-    yield from _twice(spec.get("hostAliases"), "ip", f"{at}spec.hostAliases")
-    secrets = spec.get("imagePullSecrets") or ()
-    yield from _twice(secrets, "name", f"{at}spec.imagePullSecrets")
-    for position, secret in enumerate(secrets):
-        if not secret.get("name"):
-            yield f'{at}spec.imagePullSecrets[{position}].name: invalid empty name ""'
-    yield from fractional(spec.get("overhead") or {}, f"{at}spec.overhead")
+    if not is_plain:
+        yield from _aliases(spec, f"{at}spec")
     if notes:
         yield from _seccomp(spec, notes, f"{at}metadata.annotations")
     yield from _containers(spec, f"{at}spec")
     if spec.get("terminationGracePeriodSeconds", 0) < 0:
         says = "must be >= 0; negative values are invalid and will be treated as 1"
         yield f"{at}spec.terminationGracePeriodSeconds: {says}"
-    yield from _affinity(spec.get("affinity") or {}, f"{at}spec.affinity")
-    for position, server in enumerate((spec.get("dnsConfig") or {}).get("nameservers") or ()):
-        yield from address_warnings(f"{at}spec.dnsConfig.nameservers[{position}]", server)
-    for position, alias in enumerate(spec.get("hostAliases") or ()):
-        yield from address_warnings(f"{at}spec.hostAliases[{position}].ip", alias.get("ip", ""))
+    if not is_plain:
+        yield from _affinity(spec.get("affinity") or {}, f"{at}spec.affinity")
+        for position, server in enumerate((spec.get("dnsConfig") or {}).get("nameservers") or ()):
+            yield from address_warnings(f"{at}spec.dnsConfig.nameservers[{position}]", server)
+        for position, alias in enumerate(spec.get("hostAliases") or ()):
+            yield from address_warnings(f"{at}spec.hostAliases[{position}].ip", alias.get("ip", ""))
+
+
+def _aliases(spec: Object, at: str) -> Iterator[str]:
+    yield from _twice(spec.get("hostAliases"), "ip", f"{at}.hostAliases")
+    secrets = spec.get("imagePullSecrets") or ()
+    yield from _twice(secrets, "name", f"{at}.imagePullSecrets")
+    for position, secret in enumerate(secrets):
+        if not secret.get("name"):
+            yield f'{at}.imagePullSecrets[{position}].name: invalid empty name ""'
+    yield from fractional(spec.get("overhead") or {}, f"{at}.overhead")
 
 
 def fractional(
@@ -146,13 +160,15 @@ def _containers(spec: Object, at: str) -> Iterator[str]:
         for position, container in enumerate(spec.get(kind) or ()):
             where = f"{at}.{kind}[{position}]"
             resources = container.get("resources")
-            for name in ("limits", "requests") if resources else ():
-                yield from fractional(resources.get(name) or {}, f"{where}.resources.{name}")
+            for name in resources or ():
+                if name != "claims":
+                    yield from fractional(resources[name], f"{where}.resources.{name}")
             if len(variables := container.get("env") or ()) > 1:
                 yield from _variables(variables, f"{where}.env")
             for number, port in enumerate(container.get("ports") or ()):
                 ports.append((f"{where}.ports[{number}]", port))
-    yield from _ports(ports)
+    if len(ports) > 1 or (ports and ports[0][1].get("hostIP")):
+        yield from _ports(ports)
 
 
 def _variables(variables: Iterable[Object], at: str) -> Iterator[str]:
@@ -196,28 +212,31 @@ def _volumes(volumes: Iterable[Object], at: str) -> Iterator[str]:
         for kind in volume:
             if kind in _VOLUMES:
                 yield f"{at}[{position}].{'storageOS' if kind == 'storageos' else kind}: {_VOLUMES[kind]}"
-        resources = dig(volume, "ephemeral", "volumeClaimTemplate", "spec", "resources") or {}
-        where = f"{at}[{position}].ephemeral.volumeClaimTemplate.spec.resources"
-        for name in ("requests", "limits") if resources else ():
-            yield from fractional(resources.get(name) or {}, f"{where}.{name}", ("storage",))
+        if "ephemeral" in volume:
+            resources = dig(volume, "ephemeral", "volumeClaimTemplate", "spec", "resources") or {}
+            where = f"{at}[{position}].ephemeral.volumeClaimTemplate.spec.resources"
+            for name in ("requests", "limits"):
+                yield from fractional(resources.get(name) or {}, f"{where}.{name}", ("storage",))
         paths += _overlapping(volume)
     yield from paths
 
 
 def _overlapping(volume: Object) -> Iterator[str]:
-    name = quoted(volume.get("name", ""))
+    name = volume.get("name", "")
     for kind, title, named in _MAPPED:
-        items = (volume.get(kind) or {}).get("items")
-        if items:
+        if kind in volume and (items := volume[kind].get("items")):
             what = f"{title} {quoted(volume[kind].get(named, ''))}" if named else title
-            for overlap in _overlaps([[(item.get("path", ""), "") for item in items]]):
-                yield f"volume {name} ({what}): overlapping paths: {overlap}"
-    sources = (volume.get("projected") or {}).get("sources") or ()
-    for source in sources:
+            for overlap in _overlaps([(item.get("path", ""), "") for item in items]):
+                yield f"volume {quoted(name)} ({what}): overlapping paths: {overlap}"
+    if "projected" not in volume:
+        return
+    places: list[_Place] = []
+    for source in volume["projected"].get("sources") or ():
         if not source:
-            yield f"volume {name} (Projected) has no sources provided"
-    for overlap in _overlaps(list(_projected(source)) for source in sources):
-        yield f"volume {name} (Projected): overlapping paths: {overlap}"
+            yield f"volume {quoted(name)} (Projected) has no sources provided"
+        places += _projected(source)
+    for overlap in _overlaps(places):
+        yield f"volume {quoted(name)} (Projected): overlapping paths: {overlap}"
 
 
 _MAPPED: Final = (
@@ -252,13 +271,14 @@ def _told(path: str, source: str) -> str:
     return quoted(path) + (f" ({source})" if source else "")
 
 
-def _overlaps(groups: Iterable[list[_Place]]) -> Iterator[str]:
+def _overlaps(places: list[_Place]) -> Iterator[str]:
+    if len({path.partition("/")[0] for path, _ in places}) == len(places):
+        return
     known: list[_Place] = []
-    for group in groups:
-        for given, what in group:
-            place = (given.rstrip("/"), what)
-            for other in known:
-                mine, its = f"{place[0]}/", f"{other[0]}/"
-                if place[0] and other[0] and (mine.startswith(its) or its.startswith(mine)):
-                    yield f"{_told(*place)} with {_told(*other)}"
-            known.append(place)
+    for given, what in places:
+        place = (given.rstrip("/"), what)
+        for other in known:
+            mine, its = f"{place[0]}/", f"{other[0]}/"
+            if place[0] and other[0] and (mine.startswith(its) or its.startswith(mine)):
+                yield f"{_told(*place)} with {_told(*other)}"
+        known.append(place)

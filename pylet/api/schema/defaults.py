@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from pylet.api.containers import planned
@@ -148,6 +149,7 @@ def _container(container: Object) -> None:
     container.setdefault("terminationMessagePolicy", "File")
 
 
+@lru_cache(1024)
 def pull_policy(image: str) -> str:
     """Always for the tag `latest`, written or implied; IfNotPresent for any other tag or a digest."""
     name, at, _digest = image.partition("@")
