@@ -50,6 +50,7 @@ def _slice(service: str, **ready_by_node: bool) -> Object:
 
 
 EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+SERVED = {"loadBalancer": {"ingress": [{"ip": "10.0.0.1", "ipMode": "VIP"}, {"ip": "10.0.0.2", "ipMode": "VIP"}]}}
 NODES = (_node("a", "10.0.0.1", "fd00::1"), _node("b", "10.0.0.2", "fd00::2"))
 
 
@@ -94,6 +95,16 @@ def _given(name: str, *objects: Object) -> list[str] | None:
             id="with the local policy, those with endpoints that are ready",
         ),
         pytest.param([_service(externalTrafficPolicy="Local"), *NODES], None, id="with the local policy, else none"),
+        pytest.param(
+            [_service(externalTrafficPolicy="Local", status=SERVED), *NODES, _slice("web", a=False, b=True)],
+            ["10.0.0.2"],
+            id="with the local policy, a node whose endpoints have gone is not named any more",
+        ),
+        pytest.param(
+            [_service(externalTrafficPolicy="Local", status=SERVED), *NODES, _slice("web", a=False, b=False)],
+            [],
+            id="with the local policy, none is when all have gone",
+        ),
         pytest.param([_service(loadBalancerClass="example.test/other"), *NODES], None, id="not somebody else's"),
         pytest.param(
             [_service(status={"loadBalancer": {"ingress": [{"ip": "10.0.0.1", "ipMode": "VIP"}]}}), NODES[0]],
