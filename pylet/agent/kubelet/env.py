@@ -39,14 +39,6 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     return _REFERENCE.sub(replace, text)
 
 
-def expand_strictly(text: str, values: Mapping[str, str]) -> str:
-    """As `expand`, but every name must be known. Raises: EnvError."""
-    unknown = [match[2] for match in _REFERENCE.finditer(text) if match[1] != "$" and match[2] not in values]
-    if unknown:
-        raise EnvError(f'missing value for "{unknown[0]}"')
-    return expand(text, values)
-
-
 def references(container: Object) -> set[tuple[str, str]]:
     """(ConfigMap or Secret, name) of everything the environment reads."""
     found = set()

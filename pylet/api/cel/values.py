@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from pylet.api.cel import types as t
 from pylet.api.cel.errors import EvaluationError, no_such_overload
@@ -70,12 +70,6 @@ class Optional:
 
 
 NONE = Optional(present=False)
-
-
-class Opaque(Protocol):
-    """A library's own value: its class names the CEL type."""
-
-    CEL_TYPE: t.Type
 
 
 class SetList(list[Any]):

@@ -5,7 +5,7 @@ Source: apiserver pkg/endpoints/handlers/patch.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -53,28 +53,11 @@ def patched(
 
     `duplicates` tell of fields that the patch's text names twice.
     """
+    obj = _changed(kind, current, patch, type_)
     problems = list(duplicates)
-    try:
-        match type_:
-            case PatchType.JSON:
-                obj = json_patch.apply(current, patch)
-                problems += [f'unknown field "{path}"' for path in json_patch.unknown_fields(patch)]
-                problems = [f"json patch {problem}" for problem in problems]
-            case PatchType.MERGE:
-                obj = merge.apply(current, patch)
-            case _:  # STRATEGIC: the only other that `check_type` lets pass
-                obj = strategic.apply(current, patch, schema.of_kind(kind))
-    except BadPatch as bad:
-        raise BadRequest(str(bad)) from bad
-    except Unprocessable as unfit:
-        raise RemoteError({"code": 422, "reason": "Invalid", "message": _REJECTED, "details": {}}) from unfit
-    except TooLarge as large:
-        raise RequestEntityTooLarge(f"Request entity too large: {large}") from large
-    except Failed as failed:
-        raise RemoteError({"code": 500, "message": str(failed)}) from failed
-    if not isinstance(obj, dict):
-        raise RemoteError({"code": 422, "reason": "Invalid", "message": _REJECTED, "details": {}})
-
+    if type_ is PatchType.JSON:
+        problems += _unknown(json_patch.unknown_fields(patch))
+        problems = [f"json patch {problem}" for problem in problems]
     # Decoding drops from the object what refusals quote.
     before = b"" if type_ is PatchType.STRATEGIC else orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
 
@@ -84,17 +67,13 @@ def patched(
 
     if kind.schema is not None:
         _check_custom(kind, obj, current, invalid)
-    named = (obj.setdefault("apiVersion", kind.api_version), obj.setdefault("kind", kind.name))
     if type_ is PatchType.STRATEGIC:
         obj["apiVersion"], obj["kind"] = kind.api_version, kind.name
-    elif named != (kind.api_version, kind.name):
-        if unknown := decode.not_registered(kind, str(named[0]), str(named[1])):
-            raise invalid(unknown)
-        version = named[0] if "/" in str(named[0]) else f"/{named[0]}"
-        raise invalid(f"unable to decode {version}, Kind={named[1]} into *{kind.name}")
+    elif why := _misnamed(kind, obj):
+        raise invalid(why)
     try:
         shares = kind.schema is None and type_ is not PatchType.JSON
-        problems += [f'unknown field "{path}"' for path in _decode(kind, obj, current if shares else {})]
+        problems += _unknown(_decode(kind, obj, current if shares else {}))
     except schema.Mismatch as misfit:
         raise invalid(_unstructured(misfit) if type_ is PatchType.STRATEGIC else str(misfit)) from misfit
     except ValueError as bad_value:
@@ -107,6 +86,47 @@ def patched(
             problems.sort()  # as in the text that upstream decodes
         raise invalid(f"strict decoding error: {', '.join(problems)}")
     return obj, problems
+
+
+def _changed(kind: Kind, current: Object, patch: Any, type_: PatchType) -> Object:
+    """Raises: ApiError."""
+    try:
+        match type_:
+            case PatchType.JSON:
+                obj = json_patch.apply(current, patch)
+            case PatchType.MERGE:
+                obj = merge.apply(current, patch)
+            case _:  # STRATEGIC: the only other that `check_type` lets pass
+                obj = strategic.apply(current, patch, schema.of_kind(kind))
+    except BadPatch as bad:
+        raise BadRequest(str(bad)) from bad
+    except Unprocessable as unfit:
+        raise _unprocessable() from unfit
+    except TooLarge as large:
+        raise RequestEntityTooLarge(f"Request entity too large: {large}") from large
+    except Failed as failed:
+        raise RemoteError({"code": 500, "message": str(failed)}) from failed
+    if not isinstance(obj, dict):
+        raise _unprocessable()
+    return obj
+
+
+def _unprocessable() -> RemoteError:
+    return RemoteError({"code": 422, "reason": "Invalid", "message": _REJECTED, "details": {}})
+
+
+def _unknown(paths: Iterable[str]) -> Iterator[str]:
+    return (f'unknown field "{path}"' for path in paths)
+
+
+def _misnamed(kind: Kind, obj: Object) -> str:
+    """Why what calls itself something else cannot be read; "" where it is of the kind, or does not say."""
+    version, name = obj.setdefault("apiVersion", kind.api_version), obj.setdefault("kind", kind.name)
+    if (version, name) == (kind.api_version, kind.name):
+        return ""
+    shown_version = version if "/" in str(version) else f"/{version}"
+    unknown = decode.not_registered(kind, str(version), str(name))
+    return unknown or f"unable to decode {shown_version}, Kind={name} into *{kind.name}"
 
 
 def _check_custom(kind: Kind, obj: Object, current: Object, invalid: Callable[[str], Invalid]) -> None:
