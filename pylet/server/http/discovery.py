@@ -106,7 +106,7 @@ class Discovery:
         self._refresh()
         parts = [part for part in path.split("/") if part]
         if parts in (["api"], ["apis"]) and _wants_aggregated(accept):
-            name = f"{path} aggregated"
+            name = f"{parts[0]} aggregated"  # not the path, which may have any number of slashes
             if name not in self._made:
                 self._keep(name, orjson.dumps(self._aggregate(parts[0])))
             body, tag = self._made[name]

@@ -65,3 +65,11 @@ def test_documents_follow_the_kinds_that_come() -> None:
     assert discovery.serves("example.org", "v1")
     assert read(discovery, "/apis/example.org/v1")["resources"][0]["name"] == "widgets"
     assert read(discovery, "/apis")["groups"][-1]["name"] == "example.org"
+
+
+def test_a_document_is_kept_once_however_its_path_and_what_is_accepted_are_written() -> None:
+    discovery = Discovery(Kinds(), "h:1")
+    for number in range(1, 20):
+        read(discovery, "/apis" + "/" * number, f"{AGGREGATED},application/json;q=0.{number}")
+        read(discovery, "/apis" + "/" * number, f"application/json;as=APIGroup{number};v=v{number},application/json")
+    assert len(discovery._made) == 2
