@@ -114,7 +114,7 @@ async def proxy(count: int) -> None:
     before = rss_mib()
     for number in range(1, count + 1):
         services.put(Entry.of(SERVICE, slim.service(service(number))))
-        slices.put(Entry.of(ENDPOINT_SLICE, slim.endpoint_slice(slice_of(number))))
+        slices.put(Entry.of(ENDPOINT_SLICE, slim.endpoint_slice("node-1", slice_of(number))))
     give_back()
     filled = rss_mib()
     running = Proxy(sources, SystemClock(), here=Here("node-1", addresses=("10.77.0.11",)), layout=Layout())
