@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from pylet.aio.splice import splice
 from pylet.api.errors import ServiceUnavailable
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
+from pylet.server.http.relaying import relay
 
 if TYPE_CHECKING:
     import aiohttp
@@ -183,9 +184,7 @@ async def _answered(http: web.BaseRequest, found: aiohttp.ClientResponse, target
     stream = Stream(http, status=found.status, type_=type_, headers=headers, length=found.content_length)
     if first:
         await stream.write(first)
-    async for piece in found.content.iter_any():
-        await stream.write(piece)
-    return stream.end()
+    return await relay(http, found, stream)
 
 
 async def _held(found: aiohttp.ClientResponse) -> bytes:

@@ -21,6 +21,7 @@ from pylet.api.ip import in_url
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
+from pylet.server.http.relaying import relay
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.tunnels import Tunnels
 from pylet.server.http.websocket import Messages, is_wanted
@@ -106,13 +107,7 @@ class KubeletProxy:
             async with self._opened().get(f"https://{in_url(host)}:{port}/{path}", params=query) as found:
                 if found.status >= 400:
                     raise _refusal(found.status, (await found.read()).decode(errors="replace"))
-                stream = _opened(http, found.headers.get("Content-Type", TEXT))
-                try:
-                    async for piece in found.content.iter_any():
-                        await stream.write(piece)
-                except ConnectionResetError:
-                    return Streamed(keep_alive=False)
-                return stream.end()
+                return await relay(http, found, _opened(http, found.headers.get("Content-Type", TEXT)))
         except (aiohttp.ClientError, OSError, TimeoutError) as failed:
             raise _unreachable(node, path, failed) from failed
 

@@ -13,6 +13,7 @@ from pylet.api.errors import ApiError, BadRequest, ServiceUnavailable
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.client.view import Table
+from pylet.server.http.answer import Listener
 from pylet.server.http.forwarding import Forwarder, Target
 from pylet.server.http.links import Links
 from pylet.server.http.proxies import _allowed, _split
@@ -66,7 +67,7 @@ async def base() -> AsyncIterator[str]:
         except ApiError as error:
             return web.Response(status=error.code, text=error.message)
 
-    server = web.Server(proxy)  # type: ignore[arg-type]
+    server = Listener(proxy)  # type: ignore[arg-type]
     proxy_runner = web.ServerRunner(server, shutdown_timeout=0.1)
     await proxy_runner.setup()
     front = web.TCPSite(proxy_runner, "127.0.0.1", 0)

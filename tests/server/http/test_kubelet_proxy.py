@@ -42,7 +42,20 @@ def serving_context(cluster: Any, directory: Path) -> ssl.SSLContext:
     return context
 
 
+LEFT = asyncio.Event()
+"""That nobody reads a log any more that says nothing."""
+
+
 async def answer(request: web.BaseRequest) -> web.StreamResponse:
+    if "follow" in request.query:
+        silent = web.StreamResponse()
+        silent.enable_chunked_encoding()
+        await silent.prepare(request)
+        await silent.write(b"one line\n")
+        while request.transport is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        LEFT.set()
+        return silent
     if request.path == "/containerLogs/default/p/gone":
         return web.Response(status=400, text="container is waiting")
     if "Upgrade" not in request.headers:
@@ -85,6 +98,14 @@ async def kubelet(cluster: Any, tmp_path: Path) -> AsyncIterator[int]:
 async def test_logs_are_the_kubelets(cluster: Any) -> None:
     found = await cluster.ask("GET", f"{PODS}/p/log?container=c&tailLines=5&pretty=true")
     assert found.body == b"/containerLogs/default/p/c?tailLines=5\n" * 3
+
+
+@pytest.mark.usefixtures("kubelet")
+async def test_a_reader_who_leaves_does_not_keep_the_kubelet_waiting(cluster: Any) -> None:
+    LEFT.clear()
+    async with cluster.admin.get(f"{cluster.running.url}{PODS}/p/log?container=c&follow=true") as found:
+        assert await found.content.readline() == b"one line\n"
+    await asyncio.wait_for(LEFT.wait(), 60)
 
 
 @pytest.mark.parametrize(
