@@ -41,7 +41,7 @@ def test_the_summary_has_rates_from_the_second_time_on() -> None:
 def test_a_volume_names_the_claim_it_stands_for() -> None:
     volumes = {"data": VolumeUsage(3, 2, 1, 9, 8, 1), "scratch": VolumeUsage(3, 2, 1, 9, 8, 1)}
     named = [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "scratch", "ephemeral": {}}]
-    use = PodUse(pod(volumes=named), Usage(NOW), volumes=volumes)
+    use = PodUse(pod(volumes=named), Usage(NOW), (), volumes=volumes)
     [told] = summary(replace(node(), pods=(use,)), Rates())["pods"]
     claims = {volume["name"]: volume["pvcRef"] for volume in told["volume"]}
     assert claims["data"] == {"name": "c", "namespace": "default"}

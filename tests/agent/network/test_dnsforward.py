@@ -15,6 +15,7 @@ from pylet.agent.network.dnsforward import Forwarder
 from pylet.agent.network.dnsmetrics import Metrics
 from pylet.agent.network.dnssettings import DnsSettings, Resolver
 from pylet.aio.clock import VirtualClock
+from tests.waiting import until
 
 NAME = "www.example.test"
 PACKET = b"\x12\x34" + wire.question(NAME, wire.A)[2:]
@@ -69,7 +70,6 @@ async def test_equal_questions_are_asked_once() -> None:
 
 
 async def test_while_nobody_answers_the_old_answer_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dnsforward, "_ANSWER_SECONDS", 0.01)
     with World().serving() as world:
         clock = VirtualClock()
         forwarder = _forwarder(world, clock)
@@ -77,6 +77,7 @@ async def test_while_nobody_answers_the_old_answer_does(monkeypatch: pytest.Monk
         await clock.advance(100)
         assert forwarder.remembered(PACKET) is None
         world.is_silent = True
+        monkeypatch.setattr(dnsforward, "_ANSWER_SECONDS", 0.01)
         assert wire.addresses(await forwarder.ask(PACKET, NAME, over_udp=True) or b"", NAME, wire.A)
         assert await forwarder.ask(b"\0\0" + wire.question("new.test", wire.A)[2:], "new.test", over_udp=True) is None
 
@@ -87,6 +88,7 @@ async def test_a_resolver_that_asks_back_is_left_out(monkeypatch: pytest.MonkeyP
         forwarder = _forwarder(world, VirtualClock())
         world.is_silent = True
         await forwarder.find_loops()
+        await until(lambda: world.questions)
         (probe,) = world.questions
         assert forwarder.is_loop(wire.parse(probe).name)
         assert not forwarder.is_loop("somebody.else")
