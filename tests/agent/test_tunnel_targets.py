@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pylet.agent.kubelet_parts import _serves
+from pylet.agent.kubelet_serving import _serves
 
 NODE, POD = "192.0.2.1", "10.42.0.7"
 
