@@ -51,12 +51,15 @@ def controller(kinds: Collection[Kind]) -> Controller:
             finalizers = obj["metadata"].get("finalizers") or ()
             if _FOREGROUND in finalizers:
                 waiting[uid_of(obj)] = key
+            elif _ORPHAN not in finalizers:
+                return NOTHING
             dependents = list(_dependents(stored.values(), view, uid_of(obj)))
             if _ORPHAN in finalizers:
                 return Plan(_orphan(kind, obj, dependents))
-            return Plan(_await(kind, obj, dependents, stored.values(), view)) if _FOREGROUND in finalizers else NOTHING
-        known = {name: owner for name, owner in owners.items() if owner in kinds}
-        return Plan(_judge(kind, obj, known, stored.values(), view)) if owners_of(obj) else NOTHING
+            return Plan(_await(kind, obj, dependents, stored.values(), view))
+        named = {_kind_of(owner) for owner in owners_of(obj)}
+        known = {name: owner for name in named if (owner := owners.get(name)) is not None and owner in kinds}
+        return Plan(_judge(kind, obj, known, stored.values(), view)) if named else NOTHING
 
     def custom(kind: Kind) -> Watch:
         stored[kind.resource] = owners[kind.group, kind.name] = kind
@@ -86,7 +89,7 @@ def _astray(obj: Object, owners: dict[tuple[str, str], Kind], view: View) -> Ite
     """Owners in another namespace own nothing here. Source: graph_builder.go, reportInvalidNamespaceOwnerRef."""
     here = obj["metadata"].get("namespace", "")
     for owner in owners_of(obj):
-        kind = owners.get((owner["apiVersion"].rpartition("/")[0], owner["kind"]))
+        kind = owners.get(_kind_of(owner))
         if kind is None or not kind.namespaced:
             continue
         for namespace in view.table(NAMESPACE).entries:
@@ -109,8 +112,12 @@ def _is_waiting(obj: Object) -> bool:
     return is_terminating(obj) and _FOREGROUND in (obj["metadata"].get("finalizers") or ())
 
 
+def _kind_of(owner: Object) -> tuple[str, str]:
+    return owner["apiVersion"].rpartition("/")[0], owner["kind"]
+
+
 def _state(owner: Object, obj: Object, owners: dict[tuple[str, str], Kind], view: View) -> _Owner:
-    kind = owners.get((owner["apiVersion"].rpartition("/")[0], owner["kind"]))
+    kind = owners.get(_kind_of(owner))
     namespace = obj["metadata"].get("namespace", "")
     if kind is None or (kind.namespaced and not namespace):
         return _Owner.SOLID
