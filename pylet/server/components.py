@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.client.interface import Client
 from pylet.client.view import Table
+from pylet.server import identity
 from pylet.server.authority import Authority
 from pylet.server.config import ServerConfig
 from pylet.server.crd.serving import Definitions
@@ -96,3 +98,4 @@ def components(
     yield runner.run()
     yield Observer(read, observations, clock).run()
     yield scheduler.run()
+    yield identity.keep(client, clock, socket.gethostname())

@@ -12,7 +12,8 @@ from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, encoded
 
-VOLATILE = ("/registry/core/events/", "/registry/coordination.k8s.io/leases/kube-node-lease/")
+_LEASES = "/registry/coordination.k8s.io/leases"
+VOLATILE = ("/registry/core/events/", f"{_LEASES}/kube-node-lease/", f"{_LEASES}/kube-system/apiserver-")
 """What the store keeps in memory only: heartbeats, and Events, which expire within the hour anyway."""
 _META = b'"metadata":{'
 _VERSION = b'"metadata":{"resourceVersion":"'
