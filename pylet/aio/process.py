@@ -23,7 +23,7 @@ def lines() -> Iterator[str]:
     for name, help_, value in (
         ("resident_memory_bytes", "Memory in use.", int(stat[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE")),
         ("virtual_memory_bytes", "Addresses in use.", int(stat[_VIRTUAL])),
-        ("virtual_memory_max_bytes", "Addresses it may use.", resource.getrlimit(resource.RLIMIT_AS)[1]),
+        ("virtual_memory_max_bytes", "Addresses it may use.", resource.getrlimit(resource.RLIMIT_AS)[1] % (1 << 64)),
         ("open_fds", "Open files.", len(os.listdir(_SELF / "fd"))),
         ("max_fds", "Files it may open.", resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         ("start_time_seconds", "When it started.", round(started, 2)),

@@ -60,6 +60,7 @@ class Csi(VolumeType):
         if driver is None and again:
             return target
         if driver is None:
+            await _publish_context(volume)  # whoever has to attach it comes first
             raise _absent(_first_step(volume), source["driver"], SET_UP if volume.is_ephemeral else MOUNT_DEVICE)
         if again and not dig(facts, "spec", "requiresRepublish"):
             await _expand(volume, driver)

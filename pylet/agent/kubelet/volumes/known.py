@@ -15,7 +15,7 @@ from pylet.api.object import Key, Object
 
 # Upstream's: pkg/util/goroutinemap/exponentialbackoff.
 FIRST_DELAY, LONGEST_DELAY = timedelta(milliseconds=500), timedelta(minutes=2, seconds=2)
-_WHILE_UNBOUND = timedelta(seconds=1)
+_WHILE_UNBOUND, _WHILE_UNATTACHED = timedelta(seconds=1), timedelta(seconds=4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Tracked:
 
 def trouble(failed: Exception, name: str, before: Trouble | None, now: datetime) -> Trouble:
     """What comes of a try to mount the volume `name` of a pod, the last one of which ended with `before`."""
+    delay = FIRST_DELAY if before is None else min(before.delay * 2, LONGEST_DELAY)
     match failed:
         case NotBound():
             processed = f"unmounted volumes=[{name}], unattached volumes=[], failed to process volumes=[{name}]"
@@ -67,9 +68,7 @@ def trouble(failed: Exception, name: str, before: Trouble | None, now: datetime)
             told = before is not None and before.message == message
             return Trouble(message, FIRST_DELAY, now + _WHILE_UNBOUND, told)
         case Waiting():
+            delay = min(delay, _WHILE_UNATTACHED)
             full = isinstance(failed, NoRoom)
-            return Trouble(
-                str(failed), FIRST_DELAY, now + FIRST_DELAY, told=True, is_unattached=True, is_without_room=full
-            )
-    delay = FIRST_DELAY if before is None else min(before.delay * 2, LONGEST_DELAY)
+            return Trouble(str(failed), delay, now + delay, told=True, is_unattached=True, is_without_room=full)
     return Trouble(str(failed), delay, now + delay)

@@ -7,7 +7,8 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -348,6 +349,7 @@ async def test_an_inline_volume_is_refused(root: Path, driver_spec: Object, why:
 )
 async def test_a_driver_that_is_not_there_is_named(root: Path, volume: Object, mode: str, tried: str) -> None:
     node = Node(root)
+    node.api.put(CSI_DRIVER, {"metadata": {"name": CsiDriver.name}, "spec": {"attachRequired": False}})
     bound(node)
     disk = node.api.tables[PERSISTENT_VOLUME].entries[Key("", "pv")].object
     node.api.put(PERSISTENT_VOLUME, {**disk, "spec": {**disk["spec"], "volumeMode": mode}})
@@ -356,6 +358,21 @@ async def test_a_driver_that_is_not_there_is_named(root: Path, volume: Object, m
     (message,) = absent.value.messages
     assert message.startswith(tried)
     assert message.endswith("driver name csi.example.com not found in the list of registered CSI drivers")
+
+
+async def test_a_driver_that_is_not_there_is_not_missed_before_the_volume_is_attached(root: Path) -> None:
+    node = Node(root)
+    node.api.put(CSI_DRIVER, {"metadata": {"name": CsiDriver.name}, "spec": {"attachRequired": True}})
+    bound(node)
+    waits = []
+    for _ in range(5):
+        with pytest.raises(NotMounted, match="Volume not attached according to node status") as waiting:
+            await node.volumes.mount(pod(CLAIMED))
+        assert waiting.value.messages == []
+        known = node.volumes._pods["u1"].trouble
+        waits.append(known["data"].delay.total_seconds())
+        known["data"] = replace(known["data"], until=datetime(2026, 1, 1, tzinfo=UTC))  # so that it is tried at once
+    assert waits == [0.5, 1, 2, 4, 4]
 
 
 async def test_a_driver_that_has_gone_is_asked_less_and_less(root: Path) -> None:
