@@ -11,13 +11,13 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import making, manifests
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, switch, text
-from pylet.cli.kubectl.creating import access, data, network, policies, workloads
+from pylet.cli.kubectl.creating import access, configuration, network, policies, workloads
 from pylet.cli.kubectl.creating.maker import Maker, Request
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
 
 _MANAGER = "kubectl-create"
-_MAKERS = (*policies.MAKERS, *access.MAKERS, *data.MAKERS, *workloads.MAKERS, *network.MAKERS)
+_MAKERS = (*policies.MAKERS, *access.MAKERS, *configuration.MAKERS, *workloads.MAKERS, *network.MAKERS)
 _ALIASES = {"service": ("svc",), "secret": ()}
 
 

@@ -13,7 +13,7 @@ from pylet.cli.kubectl.command import Flag, many, text
 from pylet.cli.kubectl.creating.maker import Maker, Request, obj, required
 
 
-def _literals(request: Request) -> dict[str, bytes]:
+def _entries(request: Request) -> dict[str, bytes]:
     """The data of --from-literal, --from-file and --from-env-file. Raises: Failure."""
     data: dict[str, bytes] = {}
 
@@ -57,7 +57,7 @@ def _read(path: Path) -> bytes:
 
 def _configmap(request: Request) -> Object:
     made = obj("v1", "ConfigMap", request.name)
-    for key, value in _literals(request).items():
+    for key, value in _entries(request).items():
         try:
             made.setdefault("data", {})[key] = value.decode()
         except UnicodeDecodeError:
@@ -75,7 +75,7 @@ def _secret(request: Request, type_: str, data: dict[str, bytes]) -> Object:
 
 
 def _generic(request: Request) -> Object:
-    return _secret(request, request.options["type"], _literals(request))
+    return _secret(request, request.options["type"], _entries(request))
 
 
 def _tls(request: Request) -> Object:
