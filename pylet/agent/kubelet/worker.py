@@ -79,6 +79,9 @@ class Worker:
     _disruption: str = ""
     _grace_limit: int | None = None
     _deleted: bool = False
+    _own_revision: int = 0
+    _news: list[Object] | None = None
+    """What came while a report was on its way; None while none is."""
     _waking: Waking = field(init=False)
     _slots: Slots = field(init=False)
     _tally: Tally = field(init=False)
@@ -126,10 +129,14 @@ class Worker:
     # ---- what others tell it
 
     def update(self, pod: Object) -> None:
-        """The API has a version of the pod; one that this worker's own report made, or has overtaken, is not new."""
-        if _revision(pod) > _revision(self.pod):
-            self.pod = pod
-            self.node.volumes.follow(pod)
+        """The API has a version of the pod. What this worker's own report made is not new, which is known when it is
+        answered; one that the report has overtaken is part of what was answered, but has yet to be looked at."""
+        if self._news is not None:
+            self._news.append(pod)
+        elif _revision(pod) != self._own_revision:
+            if _revision(pod) > _revision(self.pod):
+                self.pod = pod
+            self.node.volumes.follow(self.pod)
             self._waking.wake()
 
     def vanish(self) -> None:
@@ -399,15 +406,21 @@ class Worker:
         ips, node = self.node.settings.host_ips, own_node(self.node)
         facts = Circumstances(ips, self._waiting, self._failure, passing, health, node)
         self._tally.pulling_seconds = self._starter.pulling_seconds
+        self._news = []
         try:
             answer = await report(self.pod, pod, observed, facts, self._tally, self.node)
         except ApiError as failed:
             log.warning("status of pod %s: %s", key_of(self.pod), failed.message)
             self._waking.look_again(self.node.clock.now() + RETRY)
             return False
-        if answer is not None and _revision(answer) > _revision(self.pod):
-            self.pod = answer
-        return True
+        else:
+            if answer is not None and _revision(answer) > _revision(self.pod):
+                self.pod, self._own_revision = answer, _revision(answer)
+            return True
+        finally:
+            news, self._news = self._news, None
+            for version in news or ():
+                self.update(version)
 
     def _tell(self, container: Object, type_: str, reason: str, message: str) -> None:
         self.node.recorder.tell(self.pod, type_, reason, message, field_path=field_path(self.pod, container))

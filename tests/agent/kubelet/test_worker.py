@@ -59,6 +59,8 @@ class Api:
         self.is_away = False
         self.deleted: list[tuple[str, int]] = []
         self.changed = asyncio.Event()
+        self.heard: Callable[[Object], None] = lambda of: None
+        """What a watch tells, which may be before the answer comes."""
 
     @property
     def status(self) -> Object:
@@ -72,6 +74,7 @@ class Api:
         revision = int(self.pod["metadata"].get("resourceVersion", "0")) + 1
         self.pod = {**patched, "metadata": {**patched["metadata"], "resourceVersion": str(revision)}}
         self.changed.set()
+        self.heard(self.pod)
         return self.pod
 
     async def until(self, holds: Callable[[Object], bool]) -> Object:
@@ -160,6 +163,7 @@ class Story:
         )
         self.network_problem = ""
         self.worker = Worker(of, node)
+        self.api.heard = self.worker.update
         self.pods: list[Object] = []
         self.ended: list[Object] = []
 
@@ -339,6 +343,7 @@ async def test_a_deletion_looks_at_the_pod_when_it_begins_and_when_it_is_over(
     runtime = Lingering()
     async with told(pod(container(command=["serve"])), tmp_path, runtime) as (story, working):
         await story.until(is_running)
+        assert runtime.looks == 3  # before the sandbox is made, before the container is, and then
         runtime.looks = 0
         story.delete()
         await asyncio.wait_for(working, 60)
@@ -356,6 +361,20 @@ class Crowded(MemoryRuntime):
         for _ in range(5):
             await asyncio.sleep(0)
         self.now -= 1
+
+
+async def test_a_change_that_a_report_has_overtaken_is_looked_at_all_the_same(tmp_path: Path) -> None:
+    story = Story(pod(container()), tmp_path)
+    worker, api = story.worker, story.api
+    changed = api.pod = {**api.pod, "metadata": {**api.pod["metadata"], "resourceVersion": "2"}}
+    worker._waking.begin()
+    assert await worker._report(worker.pod, Observed(()))
+    assert worker.pod["metadata"]["resourceVersion"] == "3"
+    worker.update(api.pod)
+    assert not worker._waking._woken.is_set()  # its own, whenever it is heard of
+    worker.update(changed)
+    assert worker._waking._woken.is_set()
+    assert worker.pod["metadata"]["resourceVersion"] == "3"
 
 
 async def test_many_pods_are_taken_down_a_few_at_a_time(tmp_path: Path) -> None:
