@@ -41,6 +41,8 @@ class DiskMemory:
         self._fresh: asyncio.Queue[_Page] = asyncio.Queue()
         self._pending: dict[str, bytes | None] = {}
         self._wake = asyncio.Event()
+        self._are_written = asyncio.Event()
+        self._are_written.set()
 
     # ---- tables
 
@@ -91,6 +93,7 @@ class DiskMemory:
             return
         await self._write(page.file, content)
         if page.which.kind is POD and page.which.fields:
+            await self._are_written.wait()  # or one that comes to the disk meanwhile would stay there
             for name in await asyncio.to_thread(self._unnamed, content):
                 self._forget(name)
 
@@ -136,6 +139,7 @@ class DiskMemory:
                     await asyncio.to_thread(self._vault.remove, name)
                 elif await asyncio.to_thread(self._vault.read, name) != content:
                     await self._write(name, content)
+            self._are_written.set()
 
     def _recall(self, name: str) -> Object | None:
         content = self._pending[name] if name in self._pending else self._vault.read(name)
@@ -157,6 +161,7 @@ class DiskMemory:
 
     def _later(self, name: str, content: bytes | None) -> None:
         self._pending[name] = content
+        self._are_written.clear()
         self._wake.set()
 
     def _unnamed(self, pods: bytes) -> list[str]:
