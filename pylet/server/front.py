@@ -56,10 +56,11 @@ def build_front(
     """`origin` is the host and port that clients are told; `secrets_encryption` answers `pylet secrets-encrypt`."""
     registry, tunnels, guard = core.registry, core.tunnels, core.guard
     watches, metrics, limiter = Watches(), Metrics(), Limiter(registry.table)
-    metrics.sources.append(limiter.metrics)
+    metrics.sources += [registry.metrics, limiter.metrics]
     kubelets, forwarder = KubeletProxy(registry, tunnels, pki.kubelet_context()), Forwarder(tunnels)
     own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
     extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
+    metrics.sources.append(extensions.metrics)
     app = App(
         access=Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer()),
         limiter=limiter,

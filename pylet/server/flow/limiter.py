@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from math import ceil
 
-from pylet.aio.prometheus import gauges
+from pylet.aio.prometheus import counts, gauges
 from pylet.api.kind import Kind
 from pylet.api.kinds.flowschema import KIND as FLOW_SCHEMA
 from pylet.api.kinds.prioritylevelconfiguration import KIND as PRIORITY_LEVEL
@@ -42,6 +42,7 @@ class _Level:
         self.most = 0
         self.taken = 0
         self.waiting = 0
+        self.rejected = 0
         self.flows: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     def follow(self, uid: str, spec: Object) -> None:
@@ -99,8 +100,15 @@ class Limiter:
     def metrics(self) -> Iterator[str]:
         if self._is_stale:
             self._settle()
-        seats = [({"priority_level": level.name}, level.seats) for level in self._levels.values()]
-        yield from gauges("apiserver_flowcontrol_nominal_limit_seats", "Seats of a level.", seats)
+        levels = [({"priority_level": level.name}, level) for level in self._levels.values()]
+        for name, help_, values in (
+            ("nominal_limit_seats", "Seats of a level.", [(which, level.seats) for which, level in levels]),
+            ("current_executing_seats", "Seats taken.", [(which, level.taken) for which, level in levels]),
+            ("current_inqueue_requests", "Requests that wait.", [(which, level.waiting) for which, level in levels]),
+        ):
+            yield from gauges(f"apiserver_flowcontrol_{name}", help_, values)
+        rejected = [(which, level.rejected) for which, level in levels if level.rejected]
+        yield from counts("apiserver_flowcontrol_rejected_requests_total", "Requests refused with 429.", rejected)
 
     # ---- rules
 
@@ -155,6 +163,7 @@ class Limiter:
 
     async def _wait(self, level: _Level, flow: str) -> None:
         if level.waiting >= level.most_waiting:
+            level.rejected += 1
             raise Rejected(level.name)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         level.flows.setdefault(flow, deque()).append(turn)
@@ -163,6 +172,7 @@ class Limiter:
             async with asyncio.timeout(_WAIT_SECONDS):
                 await turn
         except TimeoutError as late:
+            level.rejected += 1
             raise Rejected(level.name) from late
         finally:
             level.waiting -= 1

@@ -32,13 +32,16 @@ from pylet.server.http.resources import Resources, warning_headers
 from pylet.server.http.tunnels import PATH as TUNNEL_PATH
 from pylet.server.http.tunnels import Tunnels
 from pylet.server.http.watching import Watches
-from pylet.server.metrics import Metrics
+from pylet.server.metrics import Asked, Metrics
 from pylet.server.registry import User
 from pylet.version import KUBERNETES, VERSION
 
 log = logging.getLogger(__name__)
 
 _GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_COMPONENT = "apiserver"
+_METHODS = {"create": "POST", "update": "PUT"}  # what metrics call these verbs
+_READING = ("get", "list", "watch", "head", "options")
 _UPGRADED = ("attach", "exec", "portforward")
 _LASTING = (*_UPGRADED, "log", "proxy")
 _UNPROTECTED = ("/cacerts",)  # what an agent pins before it trusts anybody
@@ -92,6 +95,8 @@ class App:
         """Never raises for what a client sends; a bug is a 500 with one logged trace."""
         started = time.perf_counter()
         info = request_info(http.method, http.path, http.query if http.query_string else {})
+        changes, lasts = info.verb not in _READING, info.verb == "watch" or info.subresource in _LASTING
+        self._metrics.in_flight[changes] += not lasts
         try:
             answer = await self._serve(http, info)
         except ApiError as refused:
@@ -102,6 +107,8 @@ class App:
         except Exception:
             log.exception("%s %s failed", http.method, http.path)
             answer = refusal(http, InternalError(f"Internal error occurred: {http.method} {http.path} failed"))
+        finally:
+            self._metrics.in_flight[changes] -= not lasts
         seconds = time.perf_counter() - started
         self._count(info, answer.status, seconds)
         self._access.leave(http, answer)
@@ -112,9 +119,15 @@ class App:
     def _count(self, info: RequestInfo, status: int, seconds: float) -> None:
         """Names that nothing has are left out: anybody may ask for any, and each would be remembered for ever."""
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
-        what = (kind.group, kind.version, kind.plural) if kind is not None else ("", "", "")
-        subresource = info.subresource if kind is not None and info.subresource in kind.subresources else ""
-        self._metrics.count(info.verb.upper(), *what, subresource, status, seconds)
+        verb = _METHODS.get(info.verb) or info.verb.upper()
+        if kind is None:
+            asked = Asked(_COMPONENT, "", "", "", "", verb, "")
+        else:
+            subresource = info.subresource if info.subresource in kind.subresources else ""
+            is_one = info.name or info.verb == "create"
+            scope = "resource" if is_one else "namespace" if info.namespace else "cluster"
+            asked = Asked(_COMPONENT, kind.group, kind.plural, scope, subresource, verb, kind.version)
+        self._metrics.count(asked, status, seconds)
 
     async def _serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
         if info.path in _UNPROTECTED:

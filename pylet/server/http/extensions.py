@@ -21,13 +21,14 @@ from aiohttp import web
 
 from pylet.aio.certificate import Pair
 from pylet.aio.clock import Clock
+from pylet.aio.prometheus import gauges
 from pylet.api import timestamps
 from pylet.api.errors import ApiError, NotFound, ServiceUnavailable
 from pylet.api.kind import Kind
 from pylet.api.kinds.apiservice import KIND as API_SERVICE
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object, condition_of, conditions_of
+from pylet.api.object import Key, Object, condition_of, conditions_of, is_true
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table
 from pylet.server.http.answer import Answer, Streamed
@@ -89,6 +90,13 @@ class Extensions:
             yield group, version, extension
 
     # ---- serving
+
+    def metrics(self) -> Iterator[str]:
+        down = [
+            ({"name": entry.key.name}, int(not is_true(entry.object, "Available")))
+            for entry in self._tables(API_SERVICE).entries.values()
+        ]
+        return gauges("aggregator_unavailable_apiservice", "APIServices whose server does not answer.", down)
 
     def find(self, path: str) -> Extension | OwnMetrics | None:
         """Who serves a path below `/apis/GROUP/VERSION`, if it is not for the registry."""

@@ -120,6 +120,8 @@ class Cache:
         self.oldest = 0
         """Watches resume from this revision on; below it they are Expired."""
         self.is_closed = False
+        self.told = 0
+        """Events that watchers were given since the start."""
         self._compacted = 0
         self._soon = soon
         self._history: deque[Event] = deque()
@@ -232,8 +234,9 @@ class Cache:
         for selection in concerned:
             changes = [change for event in events if (change := event.seen_by(selection)) is not None]
             if changes:
-                batch = Batch(changes)
-                for watch in list(self._groups.get(selection, ())):
+                batch, watches = Batch(changes), list(self._groups.get(selection, ()))
+                self.told += len(changes) * len(watches)
+                for watch in watches:
                     if watch.deliver is not None:
                         watch.deliver(batch)
         for event in events:

@@ -8,7 +8,7 @@ and protobuf are the caller's business. All methods raise ApiError.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -106,6 +106,9 @@ class Registry:
     def revision(self) -> int:
         """The revision the caches have reached, for all kinds together."""
         return self._state.revision
+
+    def metrics(self) -> Iterator[str]:
+        return self._state.metrics()
 
     def table(self, kind: Kind) -> Table:
         """The watch cache's current state: live, shared, read-only."""

@@ -11,9 +11,10 @@ import heapq
 import itertools
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from pylet.aio.prometheus import counts, gauges
 from pylet.api.errors import ApiError, Timeout
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
@@ -110,6 +111,20 @@ class State:
             group.create_task(self._follow())
             group.create_task(self._by_the_minute())
             group.create_task(self._settle())
+
+    def metrics(self) -> Iterator[str]:
+        """How many objects there are, under today's name and the one before, and what watchers were told."""
+        sizes = [(kind, len(cache.table.entries)) for kind, cache in self.caches.items()]
+        old = [({"resource": kind.resource}, size) for kind, size in sizes]
+        yield from gauges("apiserver_storage_objects", "Objects.", old)
+        new = [({"group": kind.group, "resource": kind.plural}, size) for kind, size in sizes]
+        yield from gauges("apiserver_resource_objects", "Objects.", new)
+        told = [
+            ({"group": kind.group, "version": kind.version, "resource": kind.plural}, cache.told)
+            for kind, cache in self.caches.items()
+            if cache.told
+        ]
+        yield from counts("apiserver_watch_events_total", "Events given to watchers.", told)
 
     async def reached(self, revision: int) -> None:
         """Wait until the caches have taken everything up to `revision`."""

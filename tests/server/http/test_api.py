@@ -203,9 +203,30 @@ async def test_a_dry_run_stores_nothing(cluster: Any) -> None:
 
 
 async def test_the_metrics_count_requests(cluster: Any) -> None:
+    """By the names and labels that the rules of the kubernetes-mixin select."""
     await cluster.ask("GET", MAPS)
+    await cluster.ask("POST", MAPS, config_map("counted"))
     text = (await cluster.ask("GET", "/metrics")).body.decode()
-    assert 'apiserver_request_total{code="200",group="",resource="configmaps",subresource="",verb="LIST"' in text
+    read, written = (
+        f'component="apiserver",group="",resource="configmaps",scope="{scope}",subresource="",verb="{verb}",version="v1"'
+        for scope, verb in (("namespace", "LIST"), ("resource", "POST"))
+    )
+    for line in (
+        f'apiserver_request_total{{{read},code="200"}} 1',
+        f'apiserver_request_total{{{written},code="201"}} 1',
+        f'apiserver_request_duration_seconds_bucket{{{read},le="1"}} 1',
+        f'apiserver_request_sli_duration_seconds_bucket{{{written},le="+Inf"}} 1',
+        "# TYPE apiserver_request_sli_duration_seconds histogram",
+        'apiserver_current_inflight_requests{request_kind="readOnly"} 1',
+        'apiserver_current_inflight_requests{request_kind="mutating"} 0',
+        'apiserver_storage_objects{resource="namespaces"} ',
+        'apiserver_resource_objects{group="apps",resource="deployments"} 0',
+        'aggregator_unavailable_apiservice{name="v1.apps"} 0',
+        'apiserver_flowcontrol_current_executing_seats{priority_level="workload-low"} ',
+    ):
+        assert f"\n{line}" in text, line
+    names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
 
 
 async def test_the_metrics_do_not_remember_names_that_nothing_has(cluster: Any) -> None:
@@ -213,8 +234,12 @@ async def test_the_metrics_do_not_remember_names_that_nothing_has(cluster: Any) 
         await cluster.ask("GET", path)
     text = (await cluster.ask("GET", "/metrics")).body.decode()
     assert "made" not in text
-    assert 'apiserver_request_total{code="404",group="",resource="",subresource="",verb="GET",version=""}' in text
-    assert 'apiserver_request_total{code="404",group="",resource="pods",subresource="",verb="GET"' in text
+    nothing, pods = (
+        'group="",resource="",scope="",subresource=""',
+        'group="",resource="pods",scope="resource",subresource=""',
+    )
+    assert f'apiserver_request_total{{component="apiserver",{nothing},verb="GET",version="",code="404"}}' in text
+    assert f'apiserver_request_total{{component="apiserver",{pods},verb="GET",version="v1",code="404"}}' in text
 
 
 async def test_metrics_tell_of_requests_controllers_and_scheduling(cluster: Any) -> None:
@@ -226,7 +251,7 @@ async def test_metrics_tell_of_requests_controllers_and_scheduling(cluster: Any)
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     lines = answer.body.decode().splitlines()
     for name in (
-        'apiserver_request_total{code="200",group="",resource="pods"',
+        'apiserver_request_total{component="apiserver",group="",resource="pods",scope="cluster"',
         'workqueue_depth{name="controllers"}',
         'scheduler_pending_pods{queue="active"} 0',
         "process_resident_memory_bytes",
