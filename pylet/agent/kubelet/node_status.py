@@ -153,7 +153,8 @@ def _without_heartbeats(status_: Object) -> Object:
         {name: value for name, value in condition.items() if name != "lastHeartbeatTime"}
         for condition in status_.get("conditions") or ()
     ]
-    return {**status_, "conditions": conditions}
+    # What is attached somebody else says.
+    return {**{name: value for name, value in status_.items() if name != "volumesAttached"}, "conditions": conditions}
 
 
 def _pressure(type_: str, bad: tuple[str, str], good: tuple[str, str], *, pressed: bool) -> tuple[str, str, str, str]:

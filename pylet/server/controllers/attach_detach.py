@@ -1,7 +1,7 @@
 """CSI volumes that must be attached: one VolumeAttachment for each volume and node whose pods use it.
 
 The driver attaches and says so in its status; deleting it asks for detaching, and waits until the kubelet no longer
-lists the volume as in use, unless the node is out of service. What the node has is the kubelet's to report.
+lists the volume as in use, unless the node is out of service.
 Source: upstream `pkg/controller/volume/attachdetach`.
 """
 
@@ -21,7 +21,7 @@ from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
 from pylet.api.object import Key, Object, dig, is_terminating, is_true, uid_of
 from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Watch
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Patch, Plan, Watch
 
 _OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 _LONGEST_WAIT = timedelta(minutes=6)
@@ -50,6 +50,7 @@ def controller() -> Controller:
         actions: list[Action] = []
         waits: list[timedelta] = []
         there: dict[str, Object] = {}
+        goes: set[str] = set()
         for found in _attachments(key.name, view):
             name = found["metadata"]["name"]
             there[name] = found
@@ -60,7 +61,9 @@ def controller() -> Controller:
             if _is_in_use(found, view) and left > timedelta():
                 waits.append(left)
             else:
+                goes.add(name)
                 actions.append(Delete(ATTACHMENT, Key("", name), uid_of(found)))
+        actions = [*_report(key, view, [each for name, each in there.items() if name not in goes]), *actions]
         before = under_way.pop(key.name, {})
         for name, (volume, pods) in wanted.items():
             if (told := before.get(name)) is None and dig(there.get(name, {}), "status", "attached"):
@@ -112,6 +115,17 @@ def _wanted(node: str, view: View) -> dict[str, tuple[Object, list[Object]]]:
                 named = attachment_name(source["volumeHandle"], source["driver"], node)
                 wanted.setdefault(named, (volume, []))[1].append(pod)
     return wanted
+
+
+def _report(key: Key, view: View, attachments: list[Object]) -> list[Action]:
+    """Make the node's status list what is attached; what is about to be detached is taken off before."""
+    node = view.get(NODE, key)
+    attached = [each for each in attachments if dig(each, "status", "attached") and not is_terminating(each)]
+    names = sorted(_unique(source) for each in attached if (source := _source(each, view)))
+    wanted = [{"name": name, "devicePath": ""} for name in names]
+    if node is None or dig(node, "status", "volumesAttached", default=[]) == wanted:
+        return []
+    return [Patch(NODE, key, {"status": {"volumesAttached": wanted or None}}, subresource="status")]
 
 
 def _tell(attachment: Object, volume: Object, pods: list[Object], told: _Progress, now: datetime) -> list[Emit]:
@@ -196,9 +210,12 @@ def _is_in_use(attachment: Object, view: View) -> bool:
         return False
     if not is_true(node, "Ready") and any(t["key"] == _OUT_OF_SERVICE for t in dig(node, "spec", "taints", default=())):
         return False
-    source = _source(attachment, view) or {}
-    unique = f"kubernetes.io/csi/{source['driver']}^{source['volumeHandle']}"
-    return unique in dig(node, "status", "volumesInUse", default=())
+    return _unique(_source(attachment, view) or {}) in dig(node, "status", "volumesInUse", default=())
+
+
+def _unique(source: Object) -> str:
+    """What a node's status calls the volume."""
+    return f"kubernetes.io/csi/{source['driver']}^{source['volumeHandle']}"
 
 
 def _source(attachment: Object, view: View) -> Object | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pylet.agent.kubelet.node_status import abilities
+from pylet.agent.kubelet.node_status import abilities, is_worth_reporting
 from pylet.cri.messages import HandlerFeatures, RuntimeFeatures, RuntimeHandler
 
 
@@ -19,3 +19,9 @@ def test_what_each_handler_can_is_told() -> None:
         ],
         "features": {"supplementalGroupsPolicy": True},
     }
+
+
+def test_what_others_say_of_a_node_is_not_worth_a_report() -> None:
+    own = {"conditions": [{"type": "Ready", "lastHeartbeatTime": "then"}]}
+    assert not is_worth_reporting({**own, "volumesAttached": [{"name": "v"}]}, own)
+    assert is_worth_reporting({**own, "volumesInUse": ["v"]}, own)

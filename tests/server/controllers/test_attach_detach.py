@@ -10,7 +10,7 @@ from pylet.api.csi import attachment_name
 from pylet.api.kinds.volumeattachment import KIND
 from pylet.api.object import Key, Object
 from pylet.server.controllers.attach_detach import controller
-from pylet.server.reconcile.plan import Controller, Create, Delete, Emit
+from pylet.server.reconcile.plan import Controller, Create, Delete, Emit, Patch
 from tests.server.controllers.picture import NOW, obj, pod, view
 
 CSI = {"driver": "d.io", "volumeHandle": "h"}
@@ -103,6 +103,26 @@ def test_a_driver_that_says_nothing_is_named_every_two_minutes() -> None:
     assert said(of, NOW + waited, DISK, P, attachment()) == told
     assert said(of, NOW + waited, DISK, P, attachment()) == []
     assert said(of, NOW + 2 * waited, DISK, P, attachment()) == told
+
+
+NAMED = {"name": "kubernetes.io/csi/d.io^h", "devicePath": ""}
+
+
+@pytest.mark.parametrize(
+    ("before", "objects", "patch"),
+    [
+        ([], [P, attachment(attached=True)], [NAMED]),
+        ([NAMED], [P, attachment(attached=True)], ...),
+        ([], [P, attachment()], ...),
+        ([NAMED], [attachment(attached=True)], None),
+    ],
+    ids=["attached", "known", "not yet", "about to go"],
+)
+def test_a_node_lists_what_is_attached_to_it(before: list[Object], objects: list[Object], patch: object) -> None:
+    actions = controller().plan(Key("", "n"), view(DISK, CLAIM, node(volumesAttached=before), *objects), NOW).actions
+    found = [action.patch["status"]["volumesAttached"] for action in actions if isinstance(action, Patch)]
+    assert found == ([] if patch is ... else [patch])
+    assert not found or isinstance(actions[0], Patch)
 
 
 THERE = obj("v1", "Node", "m", namespace="", spec={})
