@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import orjson
 from aiohttp import web
@@ -82,6 +83,7 @@ class App:
         self._tokens = tokens
         self._ca = ca
         self._secrets_encryption = secrets_encryption
+        self._started = datetime.now(UTC)
         self._plain: dict[str, Callable[[], Answer]] = {
             "/version": _version,
             "/metrics": self._metrics_text,
@@ -184,6 +186,10 @@ class App:
             return Answer.of(
                 await self._secrets_encryption(http.query.get("action", "") if info.verb == "post" else "")
             )
+        if path == "/statusz":
+            from pylet.server.http import zpages
+
+            return zpages.statusz(http.headers.get("Accept", ""), self._started, datetime.now(UTC))
         make = self._plain.get(path)
         if make is not None:
             if path == "/version":
@@ -226,8 +232,11 @@ class App:
         )
 
     def _paths(self) -> Answer:
-        paths = ["/api", "/api/v1", "/apis", *self._plain, *(f"/{root}" for root in ROOTS)]
-        return Answer.of({"paths": sorted(path for path in paths if path != "/")})
+        kinds = [kind for kind in self._resources.kinds if kind.verbs and kind.group]
+        groups = {f"/apis/{kind.group}" for kind in kinds} | {f"/apis/{kind.api_version}" for kind in kinds}
+        core = ("/api", "/api/v1", "/apis", "/apis/", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/statusz")
+        plain = (path for path in self._plain if path != "/")
+        return Answer.of({"paths": sorted({*core, *plain, *groups, *self._health.paths()})})
 
 
 def _exposition(text: str) -> Answer:

@@ -81,6 +81,11 @@ class Health:
             return Answer.text("".join(lines) + f"{root} check failed\n", 500)
         return Answer.text("".join(lines) + f"{root} check passed\n" if "verbose" in query else "ok")
 
+    def paths(self) -> Iterator[str]:
+        for root, checks in _CHECKS.items():
+            yield f"/{root}"
+            yield from (f"/{root}/{check}" for check in checks)
+
     def indicators(self) -> Iterator[str]:
         """Lines of /metrics/slis: how each check stands that was asked for, and how often it went which way."""
         states = [

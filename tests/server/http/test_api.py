@@ -196,6 +196,19 @@ async def test_service_level_indicators_have_a_path(cluster: Any) -> None:
     assert 'kubernetes_healthcheck{name="ping",type="readyz"} 1\n' in text
 
 
+async def test_the_paths_and_the_status_of_the_server_are_told(cluster: Any) -> None:
+    paths = (await cluster.ask("GET", "/")).json["paths"]
+    assert {"/apis/apps", "/apis/apps/v1", "/livez/ping", "/openapi/v3", "/statusz"} <= set(paths)
+    assert paths == sorted(paths)
+    text = (await cluster.ask("GET", "/statusz")).body.decode()
+    assert text.startswith("\napiserver statusz\nWarning: ")
+    assert "\nEmulation version: 1.36\n" in text
+    accept = "application/json;v=v1beta1;g=config.k8s.io;as=Statusz"
+    told = await cluster.ask("GET", "/statusz", Accept=accept)
+    assert (told.json["kind"], told.json["emulationVersion"]) == ("Statusz", "1.36")
+    assert (await cluster.ask("GET", "/statusz", Accept="application/json")).status == 406
+
+
 async def test_a_dry_run_stores_nothing(cluster: Any) -> None:
     made = await cluster.ask("POST", f"{MAPS}?dryRun=All", config_map("d"))
     assert made.status == 201
