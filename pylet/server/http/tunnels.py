@@ -42,8 +42,8 @@ _ADDRESSES = ("InternalIP", "ExternalIP", "Hostname")
 _DOMAIN = ".node.invalid"  # RFC 6761: never resolved
 _SILENCE_SECONDS = 45.0  # agents ask more often
 _CONNECT_SECONDS = 10.0
-_DIRECT_SECONDS = 2.0
-"""For a way without the tunnel, where there is one by it."""
+_DIRECT_SECONDS = 0.5
+"""For the way without the tunnel, where there is one by it: a webhook may have a second in all."""
 
 
 class Tunnels:

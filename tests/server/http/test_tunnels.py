@@ -23,7 +23,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.client.http import HttpClient
 from pylet.client.servers import Servers
 from pylet.client.view import Entry, Table
-from pylet.server.http.tunnels import Tunnels as ServersTunnels
+from pylet.server.http import tunnels as server_tunnels
 from tests.waiting import until
 
 NODE = "far"
@@ -208,7 +208,10 @@ class Agent:
         pytest.param({"nodeName": "near"}, False, id="of another node"),
     ],
 )
-async def test_a_tunnel_leads_to_the_host_where_nothing_else_does(changes: Any, leads: bool) -> None:
+async def test_a_tunnel_leads_to_the_host_where_nothing_else_does(
+    changes: Any, leads: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_tunnels, "_DIRECT_SECONDS", 60.0)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         host, port = listening.getsockname()
         ports = [{"hostPort": port, "containerPort": port}]
@@ -216,7 +219,7 @@ async def test_a_tunnel_leads_to_the_host_where_nothing_else_does(changes: Any, 
         pods = Table(POD)
         status = {"phase": "Running", "podIPs": [{"ip": host}]}
         pods.put(Entry.of(POD, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec, "status": status}))
-        ways = ServersTunnels(Table(KIND_OF_NODE), pods)
+        ways = server_tunnels.Tunnels(Table(KIND_OF_NODE), pods)
         agent: Any = Agent()
         ways._open[NODE] = agent
         (transport, _) = await ways.connect(asyncio.Protocol, host, port)
