@@ -15,6 +15,7 @@ import uvloop
 from pylet.cri import health, served
 from pylet.cri.messages import at, message
 from pylet.cri.socket import CallError, ServiceSocket
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module", params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy])
@@ -123,12 +124,9 @@ async def test_who_waits_no_longer_is_no_load_to_the_service(tmp_path: Path) -> 
     theirs = Theirs()
     async with serving(tmp_path / "s", theirs), calling(f"{tmp_path}/s") as call:
         task = asyncio.ensure_future(call("sleep"))
-        while not theirs.under_way:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(lambda: theirs.under_way)
         task.cancel()
-        async with asyncio.timeout(60):
-            while theirs.under_way:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: not theirs.under_way)
 
 
 async def test_calls_beyond_what_the_service_allows_wait(tmp_path: Path) -> None:
@@ -165,8 +163,7 @@ async def test_a_service_that_dies_under_a_call(tmp_path: Path) -> None:
     async with calling(f"{tmp_path}/s") as call:
         async with serving(tmp_path / "s", theirs):
             task = asyncio.ensure_future(call("sleep"))
-            while not theirs.under_way:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            await until(lambda: theirs.under_way)
         with pytest.raises(CallError, match=r"code = (Unavailable|Canceled|Unknown)"):
             await task
 
@@ -227,8 +224,7 @@ async def test_what_we_serve_is_understood(tmp_path: Path) -> None:
     path = tmp_path / "s"
     async with asyncio.TaskGroup() as group:
         task = group.create_task(served.serve(path, {ECHO: echo}))
-        while not path.exists():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await until(path.exists)
         options = (("grpc.max_receive_message_length", 64 << 20),)
         async with grpc.aio.insecure_channel(f"unix:{path}", options=options) as channel:
             call, unknown = channel.unary_unary(ECHO), channel.unary_unary("/test.Test/Other")

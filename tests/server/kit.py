@@ -21,6 +21,7 @@ from pylet.server.admission import CHAIN
 from pylet.server.registry import LOOPBACK, DeleteOptions, ListOptions, Page, Registry, Request, User
 from pylet.store.drivers.memory import MemoryStore
 from pylet.store.interface import Store
+from tests.waiting import answered
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -131,3 +132,8 @@ async def api() -> AsyncIterator[Api]:
     async with running(MemoryStore()) as found:
         await found.namespace("a")
         yield found
+
+
+async def gone(cluster: Any, path: str) -> None:
+    """Wait until there is nothing at `path`."""
+    await answered(lambda: cluster.ask("GET", path), lambda answer: answer.status == 404)

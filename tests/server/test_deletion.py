@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.server.kit import gone
+
 DEFAULT = "/api/v1/namespaces/default"
 
 
@@ -19,13 +21,6 @@ async def made(cluster: Any, name: str, owner: Any = None, where: str = DEFAULT)
     answer = await cluster.ask("POST", f"{where}/configmaps", {"metadata": meta})
     assert answer.status == 201, answer.body
     return answer.json
-
-
-async def gone(cluster: Any, path: str) -> None:
-    """Wait until there is nothing at `path`."""
-    async with asyncio.timeout(60):
-        while (await cluster.ask("GET", path)).status != 404:  # noqa: ASYNC110 the server is the one to wait for
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("policy", ["Background", "Foreground"])

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from pylet.server.pki import Pki
+from tests.waiting import answered
 
 PROGRAM = Path(__file__).parent / "operator_program.py"
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -38,17 +39,6 @@ def definition(*more: str) -> dict[str, Any]:
     }
 
 
-async def eventually(what: str, look: Callable[[], Awaitable[Any]]) -> Any:
-    """The first true answer. Raises: TimeoutError."""
-    try:
-        async with asyncio.timeout(60):
-            while not (found := await look()):  # noqa: ASYNC110 the server is the one to wait for
-                await asyncio.sleep(0.05)
-            return found
-    except TimeoutError:
-        raise TimeoutError(what) from None
-
-
 @pytest.fixture
 async def operator(cluster: Any, kubeconfig: Path, tmp_path: Path) -> AsyncIterator[None]:
     assert (await cluster.ask("POST", DEFINITIONS, definition())).status == 201
@@ -66,7 +56,7 @@ async def operator(cluster: Any, kubeconfig: Path, tmp_path: Path) -> AsyncItera
         return all(each.json.get("webhooks") for each in found)
 
     try:
-        await eventually("its webhooks are registered", is_registered)
+        await answered(is_registered, what="its webhooks are registered")
         yield
     finally:
         process.send_signal(signal.SIGTERM)
@@ -81,7 +71,7 @@ async def test_an_operator_does_its_work(cluster: Any, operator: None) -> None:
     async def size() -> str:
         return str((await cluster.ask("GET", MAP)).json.get("data", {}).get("size", ""))
 
-    assert await eventually("the ConfigMap is there", size) == "3"
+    assert await answered(size, what="the ConfigMap is there") == "3"
     refused = await cluster.ask("POST", WIDGETS, {**widget, "metadata": {"name": "big"}, "spec": {"size": 99}})
     assert (refused.status, "too large" in refused.json["message"]) == (422, True), refused.body
     merge = {"Content_Type": "application/merge-patch+json"}
@@ -91,7 +81,7 @@ async def test_an_operator_does_its_work(cluster: Any, operator: None) -> None:
     async def is_ten() -> bool:
         return await size() == "10"
 
-    await eventually("the ConfigMap follows", is_ten)
+    await answered(is_ten, what="the ConfigMap follows")
     upgraded = await cluster.ask(
         "PATCH", f"{DEFINITIONS}/widgets.widgets.test", {"spec": definition("v2")["spec"]}, **merge
     )
@@ -101,22 +91,22 @@ async def test_an_operator_does_its_work(cluster: Any, operator: None) -> None:
     async def in_second() -> Any:
         return (await cluster.ask("GET", f"{second}/mine")).json.get("spec")
 
-    assert await eventually("the second version is served", in_second) == {"size": 10}
+    assert await answered(in_second, what="the second version is served") == {"size": 10}
     await cluster.ask("PATCH", f"{WIDGETS}/mine", {"spec": {"size": 4}}, **merge)
 
     async def is_four() -> bool:
         return await size() == "4"
 
-    await eventually("the operator watches on after the upgrade", is_four)
+    await answered(is_four, what="the operator watches on after the upgrade")
     await cluster.ask("DELETE", f"{WIDGETS}/mine")
 
     async def is_gone() -> bool:
         return (await cluster.ask("GET", f"{WIDGETS}/mine")).status == (await cluster.ask("GET", MAP)).status == 404
 
-    await eventually("widget and ConfigMap are gone", is_gone)
+    await answered(is_gone, what="widget and ConfigMap are gone")
     await cluster.ask("DELETE", f"{DEFINITIONS}/widgets.widgets.test")
 
     async def is_removed() -> bool:
         return (await cluster.ask("GET", WIDGETS)).status == 404
 
-    await eventually("the resource is gone", is_removed)
+    await answered(is_removed, what="the resource is gone")

@@ -15,6 +15,8 @@ import pytest
 from aiohttp import web
 
 from pylet.server.pki import Pki
+from tests.server.kit import gone
+from tests.waiting import answered
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 WIDGETS = "/apis/example.com/v1/namespaces/default/widgets"
@@ -48,13 +50,10 @@ def widget(name: str, api_version: str = "v1", **spec: Any) -> dict[str, Any]:
 async def define(cluster: Any, crd: dict[str, Any]) -> None:
     made = await cluster.ask("POST", DEFINITIONS, crd)
     assert made.status == 201, made.body
-    await until(cluster, f"{DEFINITIONS}/widgets.example.com", lambda answer: b"InitialNamesAccepted" in answer.body)
-
-
-async def until(cluster: Any, path: str, holds: Callable[[Any], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not holds(await cluster.ask("GET", path)):  # the server shares this loop: each turn lets it work
-            pass
+    await answered(
+        lambda: cluster.ask("GET", f"{DEFINITIONS}/widgets.example.com"),
+        lambda answer: b"InitialNamesAccepted" in answer.body,
+    )
 
 
 async def test_what_is_defined_is_served(cluster: Any) -> None:
@@ -141,10 +140,10 @@ async def test_a_definition_goes_with_its_objects(cluster: Any) -> None:
     assert marked.json["metadata"]["finalizers"] == ["customresourcecleanup.apiextensions.k8s.io"]
     refused = await cluster.ask("POST", WIDGETS, widget("late"))
     assert refused.status == 403
-    await until(cluster, f"{WIDGETS}/free", lambda answer: answer.status == 404)
+    await gone(cluster, f"{WIDGETS}/free")
     assert (await cluster.ask("GET", f"{WIDGETS}/held")).status == 200
     await cluster.ask("PATCH", f"{WIDGETS}/held", {"metadata": {"finalizers": None}}, Content_Type=MERGE)
-    await until(cluster, f"{DEFINITIONS}/widgets.example.com", lambda answer: answer.status == 404)
+    await gone(cluster, f"{DEFINITIONS}/widgets.example.com")
     assert (await cluster.ask("GET", WIDGETS)).status == 404
     assert b'"DELETED"' in await asyncio.wait_for(ends, 60)
 
@@ -157,13 +156,13 @@ async def test_owners_and_namespaces_take_custom_objects_along(cluster: Any) -> 
     owned["metadata"]["ownerReferences"] = [reference]  # type: ignore[assignment]
     await cluster.ask("POST", "/api/v1/namespaces/default/configmaps", owned)
     await cluster.ask("DELETE", f"{WIDGETS}/owner")
-    await until(cluster, "/api/v1/namespaces/default/configmaps/owned", lambda answer: answer.status == 404)
+    await gone(cluster, "/api/v1/namespaces/default/configmaps/owned")
 
     await cluster.ask("POST", "/api/v1/namespaces", {"metadata": {"name": "going"}})
     going = WIDGETS.replace("default", "going")
     await cluster.ask("POST", going, widget("a"))
     await cluster.ask("DELETE", "/api/v1/namespaces/going")
-    await until(cluster, "/api/v1/namespaces/going", lambda answer: answer.status == 404)
+    await gone(cluster, "/api/v1/namespaces/going")
     assert (await cluster.ask("GET", going)).json["items"] == []
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from pylet.client.http import HttpClient
 from pylet.client.servers import Servers
 from pylet.client.view import Entry, Table
 from pylet.server.http import tunnels as server_tunnels
-from tests.waiting import until
+from tests.waiting import answered, until
 
 NODE = "far"
 NAMESPACE = "/api/v1/namespaces/default"
@@ -102,11 +102,8 @@ async def forwarder(cluster: Any) -> AsyncIterator[Forwarder]:
     made.stop()
 
 
-async def eventually(ask: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(60):
-        while (found := await ask()).status != 200:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-        return found
+def is_fine(answer: Any) -> bool:
+    return bool(answer.status == 200)
 
 
 class Told(Tunnels):
@@ -142,7 +139,7 @@ async def tunnels(cluster: Any, credentials: Credentials, forwarder: Forwarder) 
     pod = {"metadata": {"name": "p"}, "spec": {"nodeName": NODE, "containers": [{"name": "c", "image": "x"}]}}
     assert (await cluster.ask("POST", PODS, pod)).status == 201
     try:
-        await eventually(lambda: cluster.ask("GET", f"{PODS}/p/log"))
+        await answered(lambda: cluster.ask("GET", f"{PODS}/p/log"), is_fine)
         servers.learn([cluster.running.url])
         yield made
     finally:
@@ -241,7 +238,7 @@ async def test_a_server_known_by_two_addresses_has_one_tunnel_and_another_when_t
     await until(lambda: cluster.running.url in tunnels.asked)
     assert not caplog.messages
     forwarder.stop()
-    found = await eventually(lambda: cluster.ask("GET", f"{PODS}/p/log"))
+    found = await answered(lambda: cluster.ask("GET", f"{PODS}/p/log"), is_fine)
     assert found.body == b"/containerLogs/default/p/c for kube-apiserver"
     assert len(tunnels._held) == 1
 

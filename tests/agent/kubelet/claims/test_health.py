@@ -80,12 +80,16 @@ def test_words_hold_for_as_long_as_they_say() -> None:
 
 
 async def test_a_driver_without_the_service_is_asked_once() -> None:
-    async def stream(*_: object) -> AsyncIterator[m.HealthAnswer]:
+    asked = []
+
+    async def stream(path: str, *_: object) -> AsyncIterator[m.HealthAnswer]:
+        asked.append(path)
         raise CallError("Unimplemented", "unknown service")
         yield
 
     socket: Any = SimpleNamespace(stream=stream)
     await asyncio.wait_for(Health(SystemClock()).follow(DRIVER, socket), 60)
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize(
