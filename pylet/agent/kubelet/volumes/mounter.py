@@ -166,15 +166,17 @@ class Volumes:
             async with known.lock:
                 self._release(known)
         self._references.forget_tokens(pod_uid)
-        if not self._pod_dir(pod_uid).exists():
-            return
+        directory = self._pod_dir(pod_uid)
         try:
-            await self._tear_down(pod_uid, everything)
+            if directory.exists():
+                await self._tear_down(pod_uid, everything)
         except VolumeError as failed:
             delay = min(self._stuck.get(pod_uid, FIRST_DELAY / 2) * 2, LONGEST_DELAY)
             self._stuck[pod_uid], failed.again_at = delay, self._clock.now() + delay
             raise
         self._stuck.pop(pod_uid, None)
+        for wanted in [volume for volume in self.host.in_use if volume.is_relative_to(directory)]:
+            del self.host.in_use[wanted]  # which never came
         if self.host.failed_to_unstage:
             self._again.set()
 

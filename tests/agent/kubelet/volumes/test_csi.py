@@ -373,6 +373,9 @@ async def test_a_driver_that_is_not_there_is_not_missed_before_the_volume_is_att
         waits.append(known["data"].delay.total_seconds())
         known["data"] = replace(known["data"], until=datetime(2026, 1, 1, tzinfo=UTC))  # so that it is tried at once
     assert waits == [0.5, 1, 2, 4, 4]
+    assert node.volumes.in_use() == [f"kubernetes.io/csi/{CsiDriver.name}^vol-1"]
+    await node.volumes.unmount("u1")
+    assert node.volumes.in_use() == []
 
 
 async def test_a_driver_that_has_gone_is_asked_less_and_less(root: Path) -> None:
