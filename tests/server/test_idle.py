@@ -40,7 +40,7 @@ _NOT_NEEDED = {
 
 def test_a_first_start_loads_nothing_that_only_some_need(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _STARTED, str(tmp_path)], stdout=subprocess.PIPE, check=True, text=True, timeout=60
+        [sys.executable, "-c", _STARTED, str(tmp_path)], stdout=subprocess.PIPE, check=True, text=True, timeout=180
     )
     loaded = set(done.stdout.split())
     assert "pylet.server.registry" in loaded

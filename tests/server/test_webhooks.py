@@ -33,7 +33,7 @@ class Hook:
         self.ca = base64.b64encode(pki.ca.certificate.read_bytes()).decode()
         self.answer: Answer = lambda request: web.json_response({"host": request.host, "query": request.query_string})
 
-    async def call(self, *, timeout_seconds: float = 5, **config: Any) -> Any:
+    async def call(self, *, timeout_seconds: float = 30, **config: Any) -> Any:
         service = {"name": "hook", "namespace": "default", "port": 443, "path": "/convert"}
         settled = {"service": service, "caBundle": self.ca, **config}
         return await self.client.call(settled, {}, timeout_seconds=timeout_seconds)
@@ -74,7 +74,7 @@ async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
 
 
 async def test_a_service_is_reached_at_a_ready_endpoint_under_its_own_name(hook: Hook) -> None:
-    assert await hook.call() == {"host": f"{NAME}:443", "query": "timeout=5s"}
+    assert await hook.call() == {"host": f"{NAME}:443", "query": "timeout=30s"}
 
 
 async def test_a_url_is_called_as_it_is_and_its_name_is_checked(hook: Hook) -> None:
