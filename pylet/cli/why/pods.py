@@ -125,12 +125,13 @@ def _last_words(ended: Object) -> tuple[Cause, ...]:
     return (Cause(f"it said: {message.splitlines()[-1]}"),) if message else ()
 
 
+_BEFORE_IT_RUNS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "NetworkNotReady", "FailedCreatePodSandBox")
+
+
 def _mounts(pod: Object, world: World) -> Iterator[Cause]:
     missing = list(_missing(pod, world))
     yield from missing
-    if not missing and (
-        why := world.warning(pod, "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox", "FailedMapVolume")
-    ):
+    if not missing and (why := world.warning(pod, *_BEFORE_IT_RUNS)):
         yield Cause(why)
 
 

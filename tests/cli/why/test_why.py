@@ -162,6 +162,12 @@ def test_warnings_of_probes_are_told() -> None:
     assert "runs but is not ready: Readiness probe failed: connection refused" in found
 
 
+def test_a_pod_that_waits_for_the_network_says_so() -> None:
+    about = pod(**ON, status=running(container(waiting={"reason": "ContainerCreating"}), phase="Pending"))
+    found = why(about, node("n"), event(about, "NetworkNotReady", "network is not ready: no CNI"))
+    assert "network is not ready: no CNI" in found
+
+
 def test_a_deployment_leads_down_to_what_its_pods_lack() -> None:
     deployment = made("Deployment", "d", spec={"replicas": 3})
     replica_set = owned(made("ReplicaSet", "d-1", spec={"replicas": 3}), deployment)
