@@ -20,6 +20,7 @@ from pylet.server.reconcile.observations import Observations
 from pylet.server.reconcile.observer import Observer, Read, nobody
 
 if TYPE_CHECKING:
+    from pylet.server.reconcile.plan import Controller
     from pylet.server.scheduler.decide import Profile
 
 
@@ -51,6 +52,29 @@ def components(
     """Each runs until cancelled. `counted` is given what they count; `read` answers paths of aggregated APIs;
     `profiles` are the scheduler's, its own unless any are given.
     """
+    from pylet.server.reconcile.runner import Runner
+    from pylet.server.scheduler.loop import Scheduler
+    from pylet.server.scheduler.plugins import PROFILE
+
+    observations = Observations()
+    runner = Runner(client, tables, clock, _controllers(config, tables, definitions, trust, observations))
+    scheduler = Scheduler(client, tables, clock, profiles=profiles or (PROFILE,))
+    counted += [runner.metrics, scheduler.metrics]
+    definitions.follow(runner.adopt, runner.abandon)
+    yield definitions.run()
+    yield runner.run()
+    yield Observer(read, observations, clock).run()
+    yield scheduler.run()
+    yield identity.keep(client, clock, socket.gethostname())
+
+
+def _controllers(
+    config: ServerConfig,
+    tables: dict[Kind, Table],
+    definitions: Definitions,
+    trust: Trust,
+    observations: Observations,
+) -> list[Controller]:
     from pylet.server.controllers import (
         autoscaling,
         certificates,
@@ -69,12 +93,8 @@ def components(
         serviceaccount_tokens,
         servicelb,
     )
-    from pylet.server.reconcile.runner import Runner
-    from pylet.server.scheduler.loop import Scheduler
-    from pylet.server.scheduler.plugins import PROFILE
 
-    observations = Observations()
-    all_of_them = [
+    found = [
         *controllers(),
         autoscaling.controller(tables, observations),
         certificates.controller(trust.authority, trust.may_have),
@@ -89,13 +109,4 @@ def components(
         node_lifecycle.controller(),
         policy_status.controller(lambda: [kind for kind, _ in definitions.tables.values()]),
     ]
-    all_of_them += [addon.controller() for addon in (ingress, gateway, servicelb) if addon.NAME not in config.disable]
-    runner = Runner(client, tables, clock, all_of_them)
-    scheduler = Scheduler(client, tables, clock, profiles=profiles or (PROFILE,))
-    counted += [runner.metrics, scheduler.metrics]
-    definitions.follow(runner.adopt, runner.abandon)
-    yield definitions.run()
-    yield runner.run()
-    yield Observer(read, observations, clock).run()
-    yield scheduler.run()
-    yield identity.keep(client, clock, socket.gethostname())
+    return found + [addon.controller() for addon in (ingress, gateway, servicelb) if addon.NAME not in config.disable]

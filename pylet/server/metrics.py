@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pylet.aio import process
 from pylet.aio.prometheus import Counter, Histogram, gauge, gauges
-from pylet.version import KUBERNETES, VERSION
+from pylet.version import LABELS
 
 _BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 30, 60)
 
@@ -60,9 +60,7 @@ class Metrics:
         flights = [({"request_kind": _KINDS[changes]}, number) for changes, number in self.in_flight.items()]
         yield from gauges("apiserver_current_inflight_requests", "Requests being answered.", flights)
         yield from gauge("apiserver_longrunning_requests", "Watches open.", {"verb": "WATCH"}, self.watches)
-        major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
-        version = {"git_version": VERSION, "major": major, "minor": minor}
-        yield from gauge("kubernetes_build_info", "The version.", version, 1)
+        yield from gauge("kubernetes_build_info", "The version.", LABELS, 1)
         for source in self.sources:
             yield from source()
         yield from process.lines()

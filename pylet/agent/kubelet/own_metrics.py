@@ -16,7 +16,7 @@ from pylet.agent.kubelet.stats import NodeUse
 from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.aio.prometheus import counts, gauge, gauges
 from pylet.api.object import Object, conditions_of, dig
-from pylet.version import KUBERNETES, VERSION
+from pylet.version import LABELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
             [(dict(zip(counters.HTTP, of, strict=True)), number) for of, number in doing.requests.items()],
         ),
         *counters.lines(),
-        *gauge("kubernetes_build_info", "The version.", _version(), 1),
+        *gauge("kubernetes_build_info", "The version.", LABELS, 1),
     )
     return "\n".join(lines) + "\n"
 
@@ -162,8 +162,3 @@ def _volumes(claims: Mapping[tuple[str, str], Usage]) -> Iterator[str]:
             for (namespace, claim), usage in claims.items()
         ]
         yield from gauges(f"kubelet_volume_stats_{name}", help_, values)
-
-
-def _version() -> dict[str, str]:
-    major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
-    return {"git_version": VERSION, "major": major, "minor": minor}

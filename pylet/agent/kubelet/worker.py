@@ -54,7 +54,7 @@ from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.waking import Waking
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
+from pylet.api.object import Object, dig, is_terminating, key_of, revision_of, uid_of
 from pylet.cri import interface as cri
 
 log = logging.getLogger(__name__)
@@ -133,8 +133,8 @@ class Worker:
         answered; one that the report has overtaken is part of what was answered, but has yet to be looked at."""
         if self._news is not None:
             self._news.append(pod)
-        elif _revision(pod) != self._own_revision:
-            if _revision(pod) > _revision(self.pod):
+        elif revision_of(pod) != self._own_revision:
+            if revision_of(pod) > revision_of(self.pod):
                 self.pod = pod
             self.node.volumes.follow(self.pod)
             self._waking.wake()
@@ -414,8 +414,8 @@ class Worker:
             self._waking.look_again(self.node.clock.now() + RETRY)
             return False
         else:
-            if answer is not None and _revision(answer) > _revision(self.pod):
-                self.pod, self._own_revision = answer, _revision(answer)
+            if answer is not None and revision_of(answer) > revision_of(self.pod):
+                self.pod, self._own_revision = answer, revision_of(answer)
             return True
         finally:
             news, self._news = self._news, None
@@ -424,7 +424,3 @@ class Worker:
 
     def _tell(self, container: Object, type_: str, reason: str, message: str) -> None:
         self.node.recorder.tell(self.pod, type_, reason, message, field_path=field_path(self.pod, container))
-
-
-def _revision(pod: Object) -> int:
-    return int(pod["metadata"].get("resourceVersion") or 0)

@@ -35,7 +35,7 @@ from pylet.server.http.tunnels import Tunnels
 from pylet.server.http.watching import Watches
 from pylet.server.metrics import Asked, Metrics
 from pylet.server.registry import User
-from pylet.version import KUBERNETES, VERSION
+from pylet.version import MAJOR, MINOR, VERSION
 
 log = logging.getLogger(__name__)
 
@@ -252,15 +252,14 @@ def _only_get(http: web.BaseRequest) -> None:
 def _version() -> Answer:
     import platform
 
-    major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
     return Answer.of(
         {
-            "major": major,
-            "minor": minor,
-            "emulationMajor": major,
-            "emulationMinor": minor,
-            "minCompatibilityMajor": major,
-            "minCompatibilityMinor": str(int(minor) - 1),
+            "major": MAJOR,
+            "minor": MINOR,
+            "emulationMajor": MAJOR,
+            "emulationMinor": MINOR,
+            "minCompatibilityMajor": MAJOR,
+            "minCompatibilityMinor": str(int(MINOR) - 1),
             "gitVersion": VERSION,
             "gitCommit": "",
             "gitTreeState": "clean",
