@@ -70,6 +70,18 @@ class Entry:
             _decoded.add(entry)
         return entry
 
+    def share(self, before: Entry) -> None:
+        """Have what both say once: a history holds every revision of an object."""
+        self.key = before.key
+        if self.uid == before.uid:
+            self.uid = before.uid
+        if self.labels == before.labels:
+            self.labels = before.labels
+        if self.fields == before.fields:
+            self.fields = before.fields
+        if self.owner_uids == before.owner_uids:
+            self.owner_uids = before.owner_uids
+
     def decoded(self) -> Object:
         """As `object`, for who reads each entry once: nothing more is kept of it."""
         return self._object or orjson.loads(self.raw)

@@ -141,9 +141,13 @@ class Cache:
         table = self.table
         before = table.entries.get(key)
         if entry is not None:
+            if before is not None:
+                entry.share(before)
             table.put(entry)
+            key = entry.key
         elif before is not None:
             table.remove(key, revision)
+            key = before.key
         else:
             return
         if self._ordered is not None:

@@ -173,6 +173,22 @@ async def test_a_watch_tells_what_its_selector_sees(api: Api) -> None:
     assert int(gone["metadata"]["resourceVersion"]) == api.registry.revision
 
 
+async def test_the_revisions_of_an_object_share_what_they_have_in_common(api: Api) -> None:
+    await api.create(labelled("x", color="red"))
+    await api.update(labelled("x", color="red") | {"data": {"a": "b"}})
+    await api.update(labelled("x", color="blue"))
+    await api.delete(CONFIGMAP, "a", "x")
+    created, same, other, deleted = list(api.registry._state.caches[CONFIGMAP]._history)[-4:]
+    first, second, third = created.after, same.after, other.after
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert all(event.key is first.key for event in (created, same, other, deleted))
+    assert second.uid is third.uid is first.uid
+    assert second.labels is first.labels
+    assert third.labels == {"color": "blue"}
+
+
 async def test_watchers_of_one_selection_share_their_bytes(api: Api) -> None:
     since = str(api.registry.revision)
     first, second = await watch(api, revision=since), await watch(api, revision=since)
