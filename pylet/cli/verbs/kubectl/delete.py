@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pylet.api.errors import NotFound
@@ -14,6 +14,10 @@ from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
+_IMMEDIATE = (
+    "Immediate deletion does not wait for confirmation that the running resource has been terminated. "
+    "The resource may continue to run on the cluster indefinitely."
+)
 _POLICIES = {
     "background": "Background",
     "true": "Background",
@@ -84,36 +88,46 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     grace, dry_run = _grace(options), writing.dry_run(options)
     body = _body(options, grace, dry_run)
     if grace == 0 and options["force"]:
-        warn(
-            "Immediate deletion does not wait for confirmation that the running resource has been terminated. "
-            "The resource may continue to run on the cluster indefinitely."
-        )
+        warn(_IMMEDIATE)
     failures = Collected()
     deleted: list[tuple[Target, str]] = []
-    seen = 0
-    warn_scope = session.namespace_given and not options["filename"]
-    ignoring = options["ignore_not_found"] or options["all"] or bool(options["selector"])
-    for target in _found(session, args, options):
-        seen += 1
-        if warn_scope and not target.resource.namespaced:
-            warn("deleting cluster-scoped resources, not scoped to the provided namespace")
-            warn_scope = False
-        try:
-            uid = deleting.delete(session, target, body) if dry_run != "client" else ""
-        except HANDLED as error:
-            if not (ignoring and isinstance(error, NotFound)):
-                context = f'error when deleting "{target.source}"' if target.source else ""
-                failures.add(error, context=context)
-            continue
-        deleted.append((target, uid))
-        _say(target, options, "force deleted" if grace == 0 else "deleted", dry_run)
-    if not seen:
+    surprises = session.namespace_given and not options["filename"]
+    is_any = False
+    for target in _warned(_found(session, args, options), surprises=surprises):
+        is_any = True
+        uid = _deleted(session, target, body, options, failures) if dry_run != "client" else ""
+        if uid is not None:
+            deleted.append((target, uid))
+            _say(target, options, "force deleted" if grace == 0 else "deleted", dry_run)
+    if not is_any:
         print("No resources found")
     if options["wait"] and dry_run == "none" and not failures.failures:
         deadline = deleting.deadline(options["timeout"])
         for target, uid in deleted:
             deleting.wait(session, target, uid, deadline)
     failures.finish()
+
+
+def _warned(found: Iterable[Target], *, surprises: bool) -> Iterator[Target]:
+    """With a word at the first that is in no namespace, where one was given."""
+    for target in found:
+        if surprises and not target.resource.namespaced:
+            warn("deleting cluster-scoped resources, not scoped to the provided namespace")
+            surprises = False
+        yield target
+
+
+def _deleted(
+    session: Session, target: Target, body: Object, options: dict[str, Any], failures: Collected
+) -> str | None:
+    """The uid of what is deleted; None where it could not be, which `failures` know if it matters."""
+    try:
+        return deleting.delete(session, target, body)
+    except HANDLED as error:
+        is_ignored = options["ignore_not_found"] or options["all"] or options["selector"]
+        if not (is_ignored and isinstance(error, NotFound)):
+            failures.add(error, context=f'error when deleting "{target.source}"' if target.source else "")
+        return None
 
 
 def _say(target: Target, options: dict[str, Any], operation: str, dry_run: str) -> None:
