@@ -94,7 +94,7 @@ def picture(cluster: Cluster) -> Counter[str]:
             labels = {name: value for name, value in labels_of(obj).items() if not name.startswith(_BY_CHANCE)}
             image = [c["image"] for c in obj["spec"]["containers"]] if kind is POD else obj.get("revision")
             phase = obj.get("status", {}).get("phase")
-            found[f"{kind.plural} {owners} {labels} {image} {phase} {len(obj.get('endpoints', ()))}"] += 1
+            found[f"{kind.plural} {owners} {labels} {image} {phase} {len(obj.get('endpoints') or ())}"] += 1
     for kind in (DEPLOYMENT, REPLICA_SET, STATEFUL_SET, DAEMON_SET, JOB, BUDGET, QUOTA):
         for obj in cluster.view.select(kind, "default"):
             status = {name: value for name, value in obj.get("status", {}).items() if not name.endswith("Time")}
