@@ -45,7 +45,7 @@ async def users_of(pod: Object, handler: str, able: Mapping[str, bool], settings
         first, length = await _subordinate(settings.ids_per_pod)
         ids = slots(first, length, settings.ids_per_pod, settings.max_pods)
         # From looking what is taken to taking the rest nothing is awaited.
-        taken = {_read(other).host_id for other in settings.root.glob(f"pods/*/{_FILE}")}
+        taken = [_read(other) for other in settings.root.glob(f"pods/*/{_FILE}")]
         mine = choose(ids, taken, random.randrange(len(ids)))  # not at once those of one who has just ended
         wholefile.write(file, written(IDMapping(mine, 0, settings.ids_per_pod)))
     mapping = _read(file)
@@ -80,10 +80,10 @@ def slots(first: int, length: int, per_pod: int, max_pods: int) -> range:
     return range(first, first + length, per_pod)
 
 
-def choose(ids: range, taken: Collection[int], start: int) -> int:
+def choose(ids: range, taken: Collection[IDMapping], start: int) -> int:
     """The first that is free, from the one at `start` round to it. Raises: NoUsers."""
     for mine in chain(ids[start:], ids[:start]):
-        if mine not in taken:
+        if all(mine + ids.step <= other.host_id or other.host_id + other.length <= mine for other in taken):
             return mine
     raise NoUsers("create user namespace: could not find an empty slot to allocate a user namespace")
 

@@ -93,10 +93,11 @@ def test_ids_that_pods_cannot_share_are_refused(assigned: tuple[int, int], words
 def test_each_pod_has_what_nobody_else_has() -> None:
     three = slots(UNIT, 3 * UNIT, UNIT, 3)
     assert list(three) == [UNIT, 2 * UNIT, 3 * UNIT]
-    assert choose(three, {}, 1) == 2 * UNIT
-    assert choose(three, {2 * UNIT, 3 * UNIT, 9 * UNIT}, 1) == UNIT
+    assert choose(three, [], 1) == 2 * UNIT
+    assert choose(three, [m.IDMapping(n * UNIT, 0, UNIT) for n in (2, 3, 9)], 1) == UNIT
+    assert choose(three, [m.IDMapping(2 * UNIT, 0, 2 * UNIT)], 1) == UNIT
     with pytest.raises(NoUsers, match="could not find an empty slot"):
-        choose(three, set(three), 2)
+        choose(three, [m.IDMapping(n, 0, UNIT) for n in three], 2)
 
 
 @pytest.mark.parametrize(
