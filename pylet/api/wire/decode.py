@@ -19,12 +19,12 @@ from pylet.api import causes, schema
 from pylet.api.errors import BadRequest, Invalid, RequestEntityTooLarge
 from pylet.api.kind import Kind
 from pylet.api.object import Object
+from pylet.api.wire.weight import MOST, NAMED
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 _MOST_STRICT_ERRORS = 100
-_MOST_VALUES = 100_000  # `{}` is 3 bytes of a list, and 2 KB as a container that was defaulted, judged and refused
 _OLD_EVICTION = ("Eviction", "policy/v1beta1")  # says the same in a version that bodies may still have
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 
@@ -42,8 +42,8 @@ def parse(raw: bytes, content_type: str = "application/json") -> Document:
         from pylet.api.wire import yaml
 
         return Document(*yaml.load(raw))
-    if len(raw) > _MOST_VALUES:
-        _count(raw)
+    if NAMED * len(raw) > MOST:
+        _weigh(raw)
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as bad:
@@ -54,18 +54,20 @@ def parse(raw: bytes, content_type: str = "application/json") -> Document:
     return Document(value, [f'duplicate field "{path}"' for path in _duplicates(raw, value)])
 
 
-def _count(raw: bytes) -> None:
-    """Raises: RequestEntityTooLarge, for more values than an object has that is no attack."""
-    count = _values(raw)
+def _weigh(raw: bytes) -> None:
+    """Raises: RequestEntityTooLarge, for more fields and values than an object has that is no attack."""
+    weight = _weight(raw)
     texts = _TEXTS.finditer(raw)
-    while count > _MOST_VALUES:
+    while weight > MOST:
         if (text := next(texts, None)) is None:
-            raise RequestEntityTooLarge(f"Request entity too large: it has more than {_MOST_VALUES} values")
-        count -= _values(text[0])
+            says = f"it has more than {MOST // NAMED} fields and objects, or {MOST} values"
+            raise RequestEntityTooLarge(f"Request entity too large: {says}")
+        weight -= _weight(text[0])
 
 
-def _values(raw: bytes) -> int:
-    return raw.count(b",") + raw.count(b"{") + raw.count(b"[")
+def _weight(raw: bytes) -> int:
+    values = raw.count(b",") + raw.count(b"[")
+    return values + (raw.count(b":") + raw.count(b"{")) * (NAMED - 1)
 
 
 def in_yaml(duplicates: Sequence[str]) -> str:

@@ -14,9 +14,10 @@ from typing import Any, Final
 import yaml
 
 from pylet.api.errors import BadRequest
+from pylet.api.wire.weight import MOST, NAMED
 
 _MOST_DEPTH: Final = 200
-_MOST_VALUES: Final = 200_000  # and keys; what an alias stands for counts as often as it is used
+_VALUE: Final = 2  # reading one takes as much longer
 _MOST_DIGITS: Final = 1000  # what is longer is a text: the patterns of numbers take 0.1 s and 80 MB a megabyte
 _TAG: Final = "tag:yaml.org,2002:"
 _EXPONENT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+")
@@ -51,7 +52,7 @@ class _Reader:
     def __init__(self, loader: Any) -> None:
         self._loader = loader
         self._next = loader.get_event
-        self._values = 0
+        self._weight = 0
         self._anchored: dict[str, Any] = {}
         self._duplicates: list[str] = []
 
@@ -68,7 +69,7 @@ class _Reader:
             if event.anchor not in self._anchored:
                 raise ValueError(f"unknown anchor '{event.anchor}' referenced")
             return self._copy(self._anchored[event.anchor])
-        self._count()
+        self._weigh(NAMED if isinstance(event, yaml.MappingStartEvent) else _VALUE)
         if isinstance(event, yaml.MappingStartEvent):
             value: Any = self._mapping(path, depth)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -88,6 +89,7 @@ class _Reader:
             if not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
                 raise ValueError(f"line {_line(event)}: invalid map key")
             name = self._value(event, path, depth + 1)
+            self._weigh(NAMED - 2 * _VALUE)  # what name and value weigh by themselves
             if isinstance(name, dict | list):
                 raise ValueError(f"line {_line(event)}: invalid map key")
             key = name if isinstance(name, str) else _spelled(name)
@@ -134,14 +136,15 @@ class _Reader:
 
     def _copy(self, value: Any) -> Any:
         """What an alias stands for, anew: objects are changed in place later."""
-        self._count()
+        self._weigh(NAMED + len(value) * (NAMED - _VALUE) if isinstance(value, dict) else _VALUE)
         if isinstance(value, dict):
             return {name: self._copy(inner) for name, inner in value.items()}
         return [self._copy(inner) for inner in value] if isinstance(value, list) else value
 
-    def _count(self) -> None:
-        self._values += 1
-        if self._values > _MOST_VALUES:
+    def _weigh(self, weight: int) -> None:
+        """What an alias stands for counts as often as it is used."""
+        self._weight += weight
+        if self._weight > MOST:
             raise ValueError("document contains excessive aliasing")
 
 

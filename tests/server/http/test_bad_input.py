@@ -53,7 +53,7 @@ BODIES = {
     "a large annotation": b'{"metadata":{"name":"x","annotations":{"a":"' + b"x" * (1 << 20) + b'"}}}',
     "too large": b'{"metadata":{"name":"x"},"data":{"a":"' + b"x" * (4 << 20) + b'"}}',
     "many keys": b'{"metadata":{"name":"x"},"data":{' + b",".join(b'"k%d":""' % n for n in range(100_000)) + b"}}",
-    "many values": b'{"metadata":{"name":"x"},"spec":{"containers":[' + b"{}," * 60_000 + b"{}]}}",
+    "many values": b'{"metadata":{"name":"x"},"spec":{"containers":[' + b"{}," * 80_000 + b"{}]}}",
     "wrong all over": b'{"metadata":{"name":"x"},"spec":{"containers":[' + b"{}," * 9_000 + b"{}]}}",
     "one controller too many": b'{"metadata":{"name":"x","ownerReferences":['
     + b",".join(b'{"apiVersion":"v1","kind":"Pod","name":"x","controller":true,"uid":"%d"}' % n for n in range(2_000))
