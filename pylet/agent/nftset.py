@@ -71,7 +71,7 @@ class SetType:
 
 
 def _fields(types: tuple[str, ...], text: str, *, last: bool = False) -> bytes:
-    return b"".join([_field(type_, field, last) for type_, field in zip(types, text.split(" . "), strict=True)])
+    return b"".join([_field(type_, field, last=last) for type_, field in zip(types, text.split(" . "), strict=True)])
 
 
 def _value(kind: int, data: bytes) -> bytes:
@@ -85,7 +85,7 @@ def _value_head(kind: int, size: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=4096)
-def _field(type_: str, text: str, last: bool) -> bytes:
+def _field(type_: str, text: str, *, last: bool) -> bytes:
     match type_:
         case "ipv4_addr" | "ipv6_addr":
             if "/" in text:

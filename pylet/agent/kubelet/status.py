@@ -306,11 +306,12 @@ def _readiness(
         return True, False
     probed = observed.probes(last)
     reported = old if old.get("containerID") == f"containerd://{last.id}" else {}
-    started = _said(probed.started, "startupProbe" in container, bool(reported.get("started")))
-    return started, started and _said(probed.ready, "readinessProbe" in container, bool(reported.get("ready")))
+    started = _said(probed.started, has_probe="startupProbe" in container, before=bool(reported.get("started")))
+    is_ready = _said(probed.ready, has_probe="readinessProbe" in container, before=bool(reported.get("ready")))
+    return started, started and is_ready
 
 
-def _said(result: bool | None, has_probe: bool, before: bool) -> bool:
+def _said(result: bool | None, *, has_probe: bool, before: bool) -> bool:
     if not has_probe:
         return True
     return before if result is None else result

@@ -34,7 +34,7 @@ def validate(obj: Object, old: Object | None = None) -> list[Cause]:
     for position, hook in enumerate(webhooks):
         where, name = f"webhooks[{position}]", hook.get("name", "")
         found += _webhook(hook, where, effects)
-        found += _versions(hook.get("admissionReviewVersions") or [], where, known_version)
+        found += _versions(hook.get("admissionReviewVersions") or [], where, known_version=known_version)
         if unique and name and name in seen:
             found.append(causes.duplicate(f"{where}.name", name))
         seen.add(name)
@@ -72,7 +72,7 @@ def _qualified(name: str, field: str) -> list[Cause]:
     return []
 
 
-def _versions(versions: list[str], where: str, known_version: bool) -> list[Cause]:
+def _versions(versions: list[str], where: str, *, known_version: bool) -> list[Cause]:
     field, known = f"{where}.admissionReviewVersions", ", ".join(_VERSIONS)
     if not versions:
         return [causes.required(field, f"must specify one of {known}")]

@@ -57,14 +57,14 @@ class Policy:
         stages = frozenset(document.get("omitStages") or ())
         omit = bool(document.get("omitManagedFields"))
         self._default = Detail(Level.NONE, stages, omit)
-        self._rules = [(rule, _detail(rule, stages, omit)) for rule in document.get("rules") or ()]
+        self._rules = [(rule, _detail(rule, stages, omit=omit)) for rule in document.get("rules") or ()]
 
     def decide(self, asked: Attributes) -> Detail:
         """The first rule that matches decides; what none matches is not written down."""
         return next((detail for rule, detail in self._rules if _matches(rule, asked)), self._default)
 
 
-def _detail(rule: Object, stages: frozenset[str], omit: bool) -> Detail:
+def _detail(rule: Object, stages: frozenset[str], *, omit: bool) -> Detail:
     own = rule.get("omitManagedFields")
     return Detail(LEVELS[rule["level"]], stages | set(rule.get("omitStages") or ()), omit if own is None else own)
 

@@ -162,7 +162,7 @@ class Extensions:
             address = self._services.address(service, spec["service"].get("port", 443))
         except Unresolved as nobody:
             raise ServiceUnavailable(str(nobody)) from nobody
-        tls = _context(self._identity, spec.get("caBundle") or "", bool(spec.get("insecureSkipTLSVerify")))
+        tls = _context(self._identity, spec.get("caBundle") or "", is_careless=bool(spec.get("insecureSkipTLSVerify")))
         return Target(f"https://{address}{path}", tls, f"{service.name}.{service.namespace}.svc", headers)
 
     # ---- looking after them
@@ -328,7 +328,7 @@ def _told(user: User) -> Iterator[tuple[str, str]]:
 
 
 @lru_cache(32)
-def _context(identity: Pair, bundle: str, is_careless: bool) -> ssl.SSLContext:
+def _context(identity: Pair, bundle: str, *, is_careless: bool) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=base64.b64decode(bundle).decode() if bundle else None)
     if is_careless:
         context.check_hostname = False

@@ -261,7 +261,8 @@ class Scheduler:
             case Placement(node, examined):
                 self._start += examined
                 has_devices = self._claims_devices(pod) and DEVICES.has_any(pod, self._snapshot)
-                claimed = self._preparing.claim(pod, node, has_devices) if pod.claims or has_devices else None
+                needs = pod.claims or has_devices
+                claimed = self._preparing.claim(pod, node, has_devices=has_devices) if needs else None
                 self._assume(pod, node)
                 if claimed is not None:
                     return self._bind_prepared(pod, claimed), False

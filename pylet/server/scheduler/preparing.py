@@ -51,7 +51,7 @@ class Preparing:
         for heard in self._heard:
             heard.set()
 
-    def claim(self, pod: Pending, node: str, has_devices: bool) -> Claimed | None:
+    def claim(self, pod: Pending, node: str, *, has_devices: bool) -> Claimed | None:
         """What the pod's claims are given for that node; None when nothing is left to give."""
         found = Claimed(node, self._volumes(pod, node), self._devices(pod, node) if has_devices else None)
         return found if found.volumes is not None or found.devices is not None else None

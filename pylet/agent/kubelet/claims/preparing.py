@@ -45,7 +45,7 @@ class Claims:
     async def prepare(self, pod: Object) -> None:
         """Raises: CannotProvide."""
         async with self._turn:
-            found = [await self._claim(pod, name, is_made) for _, name, is_made in claims_of(pod)]
+            found = [await self._claim(pod, name, is_made=is_made) for _, name, is_made in claims_of(pod)]
             drivers = {name: self._driver(name) for each in found for name in each.drivers}
             for each in found:
                 held = self.held.setdefault(each.key, each)
@@ -153,7 +153,7 @@ class Claims:
 
     # ---- the API
 
-    async def _claim(self, pod: Object, name: str, is_made: bool) -> Held:
+    async def _claim(self, pod: Object, name: str, *, is_made: bool) -> Held:
         key = Key(pod["metadata"]["namespace"], name)
         try:
             claim = await self._drivers.client.get(CLAIM, key)
