@@ -28,6 +28,8 @@ ROLE_BINDING = kind_of("rolebindings", "rbac.authorization.k8s.io")
 SLICE = kind_of("endpointslices", "discovery.k8s.io")
 CSR = kind_of("certificatesigningrequests", "certificates.k8s.io")
 NODE = kind_of("nodes")
+RUNTIME_CLASS = kind_of("runtimeclasses", "node.k8s.io")
+CLAIM_TEMPLATE = kind_of("resourceclaimtemplates", "resource.k8s.io")
 
 
 def made(kind: Kind, obj: Object) -> Object:
@@ -445,6 +447,31 @@ TOLERATION = {"key": "a", "operator": "Exists"}
             service(clusterIP="10.0.0.2", clusterIPs=["10.0.0.2"]),
             ['spec.clusterIPs[0]: Invalid value: ["10.0.0.2"]: may not change once set'],
             id="a service keeps its address",
+        ),
+        pytest.param(
+            SERVICE,
+            service(type="LoadBalancer", clusterIP="10.0.0.1", clusterIPs=["10.0.0.1"], loadBalancerClass="a/b"),
+            service(type="LoadBalancer", clusterIP="10.0.0.1", clusterIPs=["10.0.0.1"]),
+            ["spec.loadBalancerClass: Invalid value: null: may not change once set"],
+            id="whose load balancer it has stays",
+        ),
+        pytest.param(
+            RUNTIME_CLASS,
+            {"handler": "a"},
+            {"handler": "a", "scheduling": {"tolerations": [{"key": "k", "operator": "Is"}]}},
+            ['scheduling.tolerations[0].operator: Unsupported value: "Is": supported values: "Equal", "Exists"'],
+            id="an update of a runtime class is judged whole",
+        ),
+        pytest.param(
+            CLAIM_TEMPLATE,
+            {"spec": {"spec": {"devices": {}}}},
+            {"spec": {"spec": {"devices": {}}, "metadata": {"uid": "u"}}},
+            [
+                "spec.metadata.uID: Forbidden: cannot be set",
+                'spec: Invalid value: {"metadata":{"uid":"u"},"spec":{"devices":{"requests":null}}}: '
+                "field is immutable",
+            ],
+            id="so is one of a claim's template",
         ),
         pytest.param(
             CONFIG_MAP,

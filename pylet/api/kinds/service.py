@@ -74,7 +74,14 @@ class ServiceStrategy(Strategy):
                 if ip := ingress.get("ip"):
                     found += causes.each(f"status.loadBalancer.ingress[{position}].ip", ip, problems_of(ip))
             return found
-        return [*_changed_ips(obj["spec"], old["spec"]), *self.validate(obj)]
+        return [*_changed_ips(obj["spec"], old["spec"]), *_changed_class(obj["spec"], old["spec"]), *self.validate(obj)]
+
+
+def _changed_class(spec: Object, old: Object) -> list[Cause]:
+    now, before = spec.get("loadBalancerClass"), old.get("loadBalancerClass")
+    if {spec.get("type"), old.get("type")} != {"LoadBalancer"} or now == before:
+        return []
+    return [causes.invalid("spec.loadBalancerClass", now, _SET_ONCE)]
 
 
 def _odd(service: Object) -> Iterator[str]:
@@ -267,7 +274,7 @@ def _load_balancer(spec: Object) -> list[Cause]:
     for field in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
         if field in spec and not balances:
             found.append(causes.forbidden(f"spec.{field}", only))
-    if balances and (name := spec.get("loadBalancerClass")):
+    if balances and (name := spec.get("loadBalancerClass")) is not None:
         found += causes.each("spec.loadBalancerClass", name, names.qualified_name(name))
     return found
 

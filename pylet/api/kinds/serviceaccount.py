@@ -6,8 +6,26 @@ from datetime import datetime
 from typing import Any
 
 from pylet.api import columns
-from pylet.api.kind import Kind
+from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Object
+
+
+class ServiceAccountStrategy(Strategy):
+    """Of the Secrets it names no more than the names is kept; source: registry/core/serviceaccount/strategy.go."""
+
+    def prepare_create(self, obj: Object) -> None:
+        super().prepare_create(obj)
+        _keep_names(obj)
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_update(obj, old, subresource)
+        _keep_names(obj)
+
+
+def _keep_names(account: Object) -> None:
+    for secret in account.get("secrets") or ():
+        for field in secret.keys() - {"name"}:
+            del secret[field]
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:
@@ -22,6 +40,7 @@ KIND = Kind(
     definition="io.k8s.api.core.v1.ServiceAccount",
     short_names=("sa",),
     subresources=("token",),
+    strategy=ServiceAccountStrategy(),
     columns=(columns.NAME, columns.AGE),
     cells=_cells,
 )
