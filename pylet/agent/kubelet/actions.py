@@ -22,11 +22,11 @@ from pylet.agent.kubelet.spec import (
     ephemeral_containers,
     full_name,
     init_containers,
-    is_sidecar,
     restarts_after,
     restarts_on_failure,
 )
 from pylet.api import timestamps
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig, is_terminating
 from pylet.cri.messages import ContainerState
 

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pylet.agent.kubelet.reporting import OWN_CONDITIONS
-from pylet.agent.kubelet.spec import all_containers, init_containers, is_sidecar
+from pylet.agent.kubelet.spec import all_containers, init_containers
 from pylet.api import timestamps
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, condition_of, conditions_of
 
 

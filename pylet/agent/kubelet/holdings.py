@@ -12,7 +12,8 @@ from pylet.agent.kubelet.claims.ledger import Held
 from pylet.agent.kubelet.devices.ledger import NOWHERE, Ledger
 from pylet.agent.kubelet.devices.messages import NumaNode, Topology
 from pylet.agent.kubelet.placement.placing import Placement
-from pylet.agent.kubelet.spec import app_containers, init_containers, is_sidecar
+from pylet.agent.kubelet.spec import app_containers, init_containers
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, uid_of
 from pylet.cri import wire
 from pylet.cri.messages import at, message

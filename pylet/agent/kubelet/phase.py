@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pylet.agent.kubelet.restart_all import REASON
-from pylet.agent.kubelet.spec import app_containers, init_containers, is_sidecar, restarts_after
+from pylet.agent.kubelet.spec import app_containers, init_containers, restarts_after
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig
 
 

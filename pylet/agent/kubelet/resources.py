@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pylet.agent.kubelet.spec import all_containers, app_containers, is_sidecar, memory_bytes, milli_cpu, qos_class
+from pylet.agent.kubelet.spec import all_containers, app_containers, memory_bytes, milli_cpu, qos_class
 from pylet.api import podresources
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig
 from pylet.api.quantity import NANOS, Quantity
 from pylet.api.resources import is_hugepages

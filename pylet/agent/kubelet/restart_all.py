@@ -8,7 +8,8 @@ Source: upstream `pkg/kubelet/kuberuntime/kuberuntime_manager.go` (getContainers
 from __future__ import annotations
 
 from pylet.agent.kubelet.observed import Container, Observed
-from pylet.agent.kubelet.spec import app_containers, init_containers, is_sidecar
+from pylet.agent.kubelet.spec import app_containers, init_containers
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, is_terminating
 from pylet.api.restarts import all_could_restart, restarts_all
 

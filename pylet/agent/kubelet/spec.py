@@ -66,11 +66,6 @@ def full_name(pod: Object) -> str:
     return f"{meta['name']}_{meta['namespace']}({meta['uid']})"
 
 
-def is_sidecar(container: Object) -> bool:
-    """A restartable init container."""
-    return container.get("restartPolicy") == "Always"
-
-
 def restarts_after(pod: Object, container: Object, exit_code: int) -> bool:
     """Whether a container that ended so is started again; an init container that did its work is not."""
     is_init = any(other is container for other in init_containers(pod))

@@ -20,10 +20,10 @@ from pylet.agent.kubelet.spec import (
     ephemeral_containers,
     init_containers,
     is_host_network,
-    is_sidecar,
     qos_class,
 )
 from pylet.api import timestamps
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig, is_terminating
 from pylet.api.restarts import all_could_restart, restarts
 from pylet.cri.messages import ContainerState

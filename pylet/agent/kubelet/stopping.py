@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from pylet.agent.kubelet import handlers
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.observed import Observed
-from pylet.agent.kubelet.spec import app_containers, find_container, init_containers, is_sidecar
+from pylet.agent.kubelet.spec import app_containers, find_container, init_containers
 from pylet.agent.kubelet.turns import PEAK, Turns
 from pylet.aio.clock import Clock
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig
 from pylet.cri.interface import Runtime
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pylet.agent.kubelet import counters
-from pylet.agent.kubelet.spec import container_type, init_containers, is_sidecar
+from pylet.agent.kubelet.spec import container_type, init_containers
 from pylet.api import timestamps
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig
 
 _LISTS = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")

@@ -20,10 +20,11 @@ from pylet.agent.kubelet.devices.plugin import Plugin
 from pylet.agent.kubelet.devices.selection import complete, select
 from pylet.agent.kubelet.placement.hints import Hints
 from pylet.agent.kubelet.provided import CannotProvide, Extras
-from pylet.agent.kubelet.spec import init_containers, is_sidecar
+from pylet.agent.kubelet.spec import init_containers
 from pylet.aio import wholefile
 from pylet.aio.clock import Clock
 from pylet.api import podresources
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig, uid_of
 from pylet.api.quantity import NANOS, value_of
 from pylet.cri.messages import CDIDevice, Device, Mount

@@ -18,10 +18,10 @@ from pylet.agent.kubelet.spec import (
     all_containers,
     app_containers,
     init_containers,
-    is_sidecar,
     milli_cpu,
     qos_class,
 )
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, uid_of
 
 Assignments = dict[str, dict[str, Cpus]]

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from pylet.agent.kubelet.placement.hints import Hint, Hints, Nodes, narrowness, subsets
 from pylet.agent.kubelet.provided import CannotProvide
-from pylet.agent.kubelet.spec import all_containers, app_containers, init_containers, is_sidecar, qos_class
+from pylet.agent.kubelet.spec import all_containers, app_containers, init_containers, qos_class
+from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig, uid_of
 from pylet.api.quantity import value_of
 
