@@ -167,9 +167,14 @@ cp "$scratch/env" "$env_file.new" && chmod 600 "$env_file.new" && mv "$env_file.
 ln -sfn "$home/bin/pylet" "$scratch/link"
 mv -T "$scratch/link" /usr/local/bin/pylet
 
-# A network of one's own (--network-backend none) may keep its plugins elsewhere.
+# A network of one's own (--network-backend none) may keep its plugins elsewhere; it builds on those that all have.
 told() { sed -n "s/^PYLET_$1=//p" "$scratch/env"; }
 bin_dir=$(told CNI_BIN_DIR) conf_dir=$(told CNI_CONF_DIR)
+bin_dir=${bin_dir:-/usr/lib/cni}
+mkdir -p "$bin_dir"
+for plugin in /usr/lib/cni/*; do
+    [ -e "$bin_dir/${plugin##*/}" ] || cp -p "$plugin" "$bin_dir/"
+done
 cat > "$scratch/containerd.toml" <<EOT
 # Written by install.sh: the containerd that belongs to pylet.
 version = 2
@@ -183,7 +188,7 @@ state = "$run/containerd"
   sandbox_image = "pylet.local/pause:1"
   restrict_oom_score_adj = true
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "${bin_dir:-/usr/lib/cni}"
+    bin_dir = "$bin_dir"
     conf_dir = "${conf_dir:-/etc/cni/net.d}"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "$conf/certs.d"

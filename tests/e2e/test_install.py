@@ -36,7 +36,9 @@ def machine(
     shutil.copytree(airgap, inside)
     with Lab(nodes=1, gateway=True) as lab, MACHINES[request.param](top, lab.nodes[0]) as found:
         before = found.left()
-        options = ("--demo-image", "--airgap", str(inside), "--cgroup-root", f"/pylet-test-{os.getpid()}")
+        options = ["--demo-image", "--airgap", str(inside), "--cgroup-root", f"/pylet-test-{os.getpid()}"]
+        if request.param == "without systemd":
+            options += ["--cni-bin-dir", "/opt/cni/bin"]  # pods of the tests below prove that it has plugins then
         said = found.out(INSTALL, *options, "--node-name", "device")
         assert "this machine runs a node" in said
         yield found
