@@ -47,6 +47,8 @@ class EndpointsStrategy(Strategy):
                 found += causes.each(f"{at}.port", number, names.port_number(number))
                 if protocol not in _PROTOCOLS:
                     found.append(causes.not_supported(f"{at}.protocol", protocol, _PROTOCOLS))
+                if (spoken := port.get("appProtocol")) is not None:
+                    found += causes.each(f"{at}.appProtocol", spoken, names.qualified_name(spoken))
         return found
 
 

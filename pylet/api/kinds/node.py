@@ -8,7 +8,7 @@ from typing import Any
 
 from pylet.api import causes, columns, names, resources
 from pylet.api.errors import Cause
-from pylet.api.ip import network_problems_of
+from pylet.api.ip import network_problems_of, network_warnings
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, condition_of, dig, labels_of
 
@@ -22,7 +22,23 @@ class NodeStrategy(Strategy):
     has_status = True
 
     def prepare_create(self, obj: Object) -> None:
-        pass
+        obj.get("spec", {}).pop("configSource", None)
+        obj.get("status", {}).pop("config", None)
+
+    def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
+        super().prepare_update(obj, old, subresource)
+        if "configSource" not in old.get("spec", {}):
+            obj.get("spec", {}).pop("configSource", None)
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        spec, found = obj.get("spec") or {}, []
+        if "configSource" in spec:
+            found.append("spec.configSource: the feature is removed")
+        if spec.get("externalID"):
+            found.append("spec.externalID: this field is deprecated, and is unused by Kubernetes")
+        for position, network in enumerate(spec.get("podCIDRs") or ()):
+            found += network_warnings(f"spec.podCIDRs[{position}]", network)
+        return found
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         found: list[Cause] = []
@@ -52,6 +68,8 @@ class NodeStrategy(Strategy):
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         found = list(self.validate(obj))
+        if dig(obj, "spec", "externalID", default="") != dig(old, "spec", "externalID", default=""):
+            found.append(causes.forbidden("spec.externalID", "may not be updated"))
         for field, named in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
             before = dig(old, "spec", field)
             if before and dig(obj, "spec", field) != before:

@@ -120,7 +120,8 @@ def _container(container: Object, spec: Object, volumes: Mapping[str, str], wher
     if policies := container.get("resizePolicy"):
         found += _resizing(policies, spec.get("restartPolicy", ""), f"{where}.resizePolicy")
     if "restartPolicy" in container or container.get("restartPolicyRules"):
-        found += _restarting(container, where)
+        is_first = any(container is one for one in spec.get("initContainers") or ())
+        found += _restarting(container, where, is_first=is_first)
     if context := container.get("securityContext"):
         host_users = spec.get("hostUsers") is not False
         found += security.validate_container(context, f"{where}.securityContext", host_users=host_users)
@@ -289,12 +290,15 @@ def _resizing(policies: Iterable[Object], pod_policy: str, field: str) -> list[C
     return found
 
 
-def _restarting(container: Object, where: str) -> list[Cause]:
+def _restarting(container: Object, where: str, *, is_first: bool) -> list[Cause]:
+    """Rules of an init container that has no policy to say when they count are not looked into."""
     found: list[Cause] = []
     policy, rules = container.get("restartPolicy"), container.get("restartPolicyRules") or ()
     if policy is None:
         says = "must specify restartPolicy when restart rules are used"
         found.append(causes.required(f"{where}.restartPolicy", says))
+        if is_first:
+            return found
     elif policy not in _RESTART_POLICIES:
         found.append(causes.not_supported(f"{where}.restartPolicy", policy, _RESTART_POLICIES))
     if len(rules) > _MOST_RULES:

@@ -42,7 +42,7 @@ def _probe(name: str, probe: Object, where: str) -> list[Cause]:
         if name == "readinessProbe":
             says = "must not be set for readinessProbes"
             found.append(causes.invalid(f"{where}.terminationGracePeriodSeconds", grace, says))
-        elif grace <= 0:
+        if grace <= 0:
             found.append(causes.invalid(f"{where}.terminationGracePeriodSeconds", grace, "must be greater than 0"))
     return found
 
