@@ -27,6 +27,8 @@ definition = CustomResourceDefinition(
     api=api,
 )
 definition.create()
+while not definition.status.conditions:  # null at first, which kr8s cannot wait on
+    definition.refresh()
 definition.wait("condition=Established", timeout=60)
 Gadget = new_class(kind="Gadget", version="story.test/v1", namespaced=True)
 Gadget({"metadata": {"name": "g", "namespace": "story"}, "spec": {"x": 1}}, api=api).create()
