@@ -41,7 +41,7 @@ class _Progress:
 
 
 def controller() -> Controller:
-    unwanted: dict[str, datetime] = {}  # attachments nobody needs, and since when
+    unwanted: dict[str, dict[str, datetime]] = {}  # by node, attachments nobody needs, and since when
     under_way: dict[str, dict[str, _Progress]] = {}  # by node and attachment, those not attached
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
@@ -51,13 +51,14 @@ def controller() -> Controller:
         waits: list[timedelta] = []
         there: dict[str, Object] = {}
         goes: set[str] = set()
+        since = unwanted.pop(key.name, {})
         for found in _attachments(key.name, view):
             name = found["metadata"]["name"]
             there[name] = found
             if name in wanted or is_terminating(found):
-                unwanted.pop(name, None)
                 continue
-            left = unwanted.setdefault(name, now) + _LONGEST_WAIT - now
+            begin = unwanted.setdefault(key.name, {})[name] = since.get(name, now)
+            left = begin + _LONGEST_WAIT - now
             if _is_in_use(found, view) and left > timedelta():
                 waits.append(left)
             else:
