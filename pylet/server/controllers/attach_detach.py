@@ -26,6 +26,7 @@ from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Del
 _OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 _LONGEST_WAIT = timedelta(minutes=6)
 _PATIENCE = timedelta(minutes=2)
+_SOON = timedelta(seconds=1)
 _FAILED = "FailedAttachVolume"
 
 
@@ -43,10 +44,13 @@ class _Progress:
 def controller() -> Controller:
     unwanted: dict[str, dict[str, datetime]] = {}  # by node, attachments nobody needs, and since when
     under_way: dict[str, dict[str, _Progress]] = {}  # by node and attachment, those not attached
+    asked: dict[str, str] = {}  # by volume that one node may have, the node whose attachment is on its way to the API
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         """The key is a node's."""
         wanted = _wanted(key.name, view)
+        for volume_name in [name for name, node in asked.items() if node == key.name]:
+            del asked[volume_name]  # written, and in the view, or failed
         actions: list[Action] = []
         waits: list[timedelta] = []
         there: dict[str, Object] = {}
@@ -80,8 +84,13 @@ def controller() -> Controller:
                 if holders := [each for each in others if dig(each, "status", "attached")]:
                     actions += () if told.is_told else _refuse(holders, volume, pods, view)
                     told.is_told = True
+            elif volume["metadata"]["name"] in asked:
+                told.is_held = True
+                waits.append(_SOON)
             else:
                 told.is_held = told.is_told = False
+                if _has_one_node(volume):
+                    asked[volume["metadata"]["name"]] = key.name
                 actions.append(Create(ATTACHMENT, _attachment(name, volume, key.name)))
             under_way.setdefault(key.name, {})[name] = told
         return Plan(tuple(actions), min(waits, default=None)) if actions or waits else NOTHING
@@ -148,12 +157,16 @@ def _tell(attachment: Object, volume: Object, pods: list[Object], told: _Progres
 
 def _elsewhere(name: str, volume: Object, view: View) -> list[Object]:
     """The attachments of other nodes that keep the volume from being attached: only one node may have it."""
-    modes = volume["spec"].get("accessModes") or ()
-    if not modes or "ReadWriteMany" in modes or "ReadOnlyMany" in modes:
+    if not _has_one_node(volume):
         return []
     quoted = f'"{volume["metadata"]["name"]}"'.encode()
     found = [entry.object for entry in view.table(ATTACHMENT).entries.values() if quoted in entry.raw]
     return [each for each in found if each["metadata"]["name"] != name and not dig(each, "status", "attachError")]
+
+
+def _has_one_node(volume: Object) -> bool:
+    modes = volume["spec"].get("accessModes") or ()
+    return bool(modes) and "ReadWriteMany" not in modes and "ReadOnlyMany" not in modes
 
 
 def _refuse(attachments: list[Object], volume: Object, pods: list[Object], view: View) -> Iterator[Emit]:

@@ -148,6 +148,21 @@ def test_a_volume_that_one_node_may_have_is_attached_to_one(disk: Object, other:
     assert any(isinstance(action, Create) for action in actions) == attaches
 
 
+def test_two_nodes_in_the_same_instant_do_not_both_get_a_volume_that_one_may_have() -> None:
+    of, disk, there = controller(), modes("ReadWriteOnce"), pod("q", spec={**USING, "nodeName": "m"})
+    n, m, nobody_yet = Key("", "n"), Key("", "m"), view(CLAIM, node(), THERE, disk, P, there)
+    assert [type(action) for action in of.plan(n, nobody_yet, NOW).actions] == [Create]
+    waits = of.plan(m, nobody_yet, NOW)
+    assert not waits.actions
+    assert waits.again_after == timedelta(seconds=1)
+    written = view(CLAIM, node(), THERE, disk, P, there, attachment())
+    assert not of.plan(n, written, NOW).actions
+    assert not of.plan(m, written, NOW).actions
+    failed = view(CLAIM, node(), THERE, disk, there)
+    assert not of.plan(n, failed, NOW).actions
+    assert [type(action) for action in of.plan(m, failed, NOW).actions] == [Create]
+
+
 def test_a_pod_is_told_who_has_its_volume_and_gets_it_afterwards() -> None:
     of, disk, other = controller(), modes("ReadWriteOnce"), attachment("m", attached=True)
     holder = pod("q", spec={**USING, "nodeName": "m"})
