@@ -73,10 +73,14 @@ def available_in(pod: Object, min_ready_seconds: int, now: datetime) -> timedelt
     condition = condition_of(pod, "Ready")
     if condition is None or condition["status"] != "True":
         return None
-    if not min_ready_seconds or not condition.get("lastTransitionTime"):
+    return available_since(condition.get("lastTransitionTime") or "", min_ready_seconds, now)
+
+
+def available_since(ready: str, min_ready_seconds: int, now: datetime) -> timedelta:
+    """As `available_in`, for a pod that is ready since then."""
+    if not min_ready_seconds or not ready:
         return timedelta()
-    since = timestamps.parse(condition["lastTransitionTime"])
-    return max(timedelta(), since + timedelta(seconds=min_ready_seconds) - now)
+    return max(timedelta(), timestamps.parse(ready) + timedelta(seconds=min_ready_seconds) - now)
 
 
 def scaled_value(value: Any, total: int, *, round_up: bool) -> int:

@@ -24,7 +24,7 @@ _DECODED_BOUND_BYTES = 2 << 20  # of JSON; as dicts about five times that
 class Entry:
     """One object at one revision: bytes, selection data, and the decoded object when somebody asked for it."""
 
-    __slots__ = ("_object", "fields", "key", "labels", "owner_uids", "parts", "raw", "revision", "uid")
+    __slots__ = ("_object", "fields", "gist", "key", "labels", "owner_uids", "parts", "raw", "revision", "uid")
 
     def __init__(
         self,
@@ -45,6 +45,8 @@ class Entry:
         self.owner_uids = owner_uids
         self.parts: Any = None
         """What whoever shows it has found in it, to be kept as long as it is."""
+        self.gist: Any = None
+        """What whoever decides by it has found in it, likewise."""
         self._object: Object | None = None
 
     @classmethod

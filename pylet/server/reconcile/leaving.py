@@ -11,13 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cmp_to_key
-from typing import Any
+from typing import Any, TypeVar
 
 from pylet.api import timestamps
 from pylet.api.containers import is_sidecar
-from pylet.api.object import Object, annotations_of, condition_of, dig, uid_of
+from pylet.api.object import Object, annotations_of, condition_of, uid_of
 from pylet.api.podtemplate import is_ready
+from pylet.client.view import Entry
+from pylet.server.reconcile.members import member
 
+_Pod = TypeVar("_Pod", Object, Entry)
 _PHASE_RANK = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
@@ -37,11 +40,11 @@ def least_missed(pods: Sequence[Object]) -> list[Object]:
     return _sorted(pods, [_leaver(pod) for pod in pods], None)
 
 
-def least_missed_beside(pods: Sequence[Object], others: Iterable[Object], now: datetime) -> list[Object]:
+def least_missed_beside(pods: Sequence[Entry], others: Iterable[Entry], now: datetime) -> list[Entry]:
     """As `least_missed`, but by what users say a pod costs and where `others` crowd; and of pods of about the same age
     it is chance who goes, so that not always the newest node loses its pods."""
-    crowd = Counter(dig(pod, "spec", "nodeName", default="") for pod in others)
-    leavers = [_leaver(pod, _cost(pod), -crowd[dig(pod, "spec", "nodeName", default="")]) for pod in pods]
+    crowd = Counter(member(other).node for other in others)
+    leavers = [_leaver(pod := entry.decoded(), _cost(pod), -crowd[member(entry).node]) for entry in pods]
     return _sorted(pods, leavers, now)
 
 
@@ -67,8 +70,8 @@ def _cost(pod: Object) -> int:
         return 0
 
 
-def _sorted(pods: Sequence[Object], leavers: Sequence[_Leaver], now: datetime | None) -> list[Object]:
-    def compare(one: tuple[_Leaver, Object], other: tuple[_Leaver, Object]) -> int:
+def _sorted(pods: Sequence[_Pod], leavers: Sequence[_Leaver], now: datetime | None) -> list[_Pod]:
+    def compare(one: tuple[_Leaver, _Pod], other: tuple[_Leaver, _Pod]) -> int:
         a, b = one[0], other[0]
         if a.worth != b.worth:
             return -1 if a.worth < b.worth else 1

@@ -12,9 +12,10 @@ from typing import TypeAlias
 from pylet.api import selector
 from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, controller_of, is_terminating, key_of, labels_of, owners_of, uid_of
+from pylet.api.object import Key, Object, controller_of, is_terminating, key_of, owners_of, uid_of
 from pylet.api.podtemplate import is_active, owner_reference
 from pylet.client.view import Entry, View
+from pylet.server.reconcile.members import member
 from pylet.server.reconcile.plan import Action, Patch
 
 Matches: TypeAlias = Callable[[Mapping[str, str]], bool]
@@ -33,9 +34,23 @@ def claim(
     view: View,
     selector_of: SelectorOf = by_label_selector,
     *,
-    may_adopt: Callable[[Object], bool] = lambda pod: True,
+    may_adopt: Callable[[Key], bool] = lambda pod: True,
     finalizer: str = "",
 ) -> tuple[list[Object], tuple[Action, ...]]:
+    """As `claimed`, the pods decoded."""
+    owned, claims = claimed(workload, kind, view, selector_of, may_adopt=may_adopt, finalizer=finalizer)
+    return [entry.object for entry in owned], claims
+
+
+def claimed(
+    workload: Object,
+    kind: Kind,
+    view: View,
+    selector_of: SelectorOf = by_label_selector,
+    *,
+    may_adopt: Callable[[Key], bool] = lambda pod: True,
+    finalizer: str = "",
+) -> tuple[list[Entry], tuple[Action, ...]]:
     """The workload's pods, and the writes that make ownership follow its selector: first these, then the rest.
 
     `finalizer` comes with being adopted and goes with being released.
@@ -43,19 +58,21 @@ def claim(
     uid, namespace = uid_of(workload), workload["metadata"]["namespace"]
     matches = selector_of(workload)
     owned, claims = [], []
-    for pod in view.owned_by(POD, uid):
-        if (owner := controller_of(pod)) is None or owner["uid"] != uid:
+    for entry in view.table(POD).owned_by(uid).values():
+        known = member(entry)
+        if known.controller != uid:
             continue
-        if (matches(labels_of(pod)) and may_adopt(pod)) or is_terminating(pod):
-            owned.append(pod)
+        if (matches(entry.labels) and may_adopt(entry.key)) or known.is_terminating:
+            owned.append(entry)
         else:
+            pod = entry.object
             kept = [name for name in _finalizers_of(pod) if name != finalizer]
             claims.append(_own(pod, [owner for owner in owners_of(pod) if owner["uid"] != uid], kept))
     if not is_terminating(workload):
         for entry in view.table(POD).in_namespace(namespace).values():
             if uid not in entry.owner_uids and matches(entry.labels):
                 pod = entry.object
-                if controller_of(pod) is None and is_active(pod) and may_adopt(pod):
+                if controller_of(pod) is None and is_active(pod) and may_adopt(entry.key):
                     held = _finalizers_of(pod)
                     held += [finalizer] if finalizer and finalizer not in held else []
                     claims.append(_own(pod, [*owners_of(pod), owner_reference(workload, kind)], held))

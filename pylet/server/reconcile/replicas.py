@@ -5,7 +5,7 @@ Source: upstream `pkg/controller/replicaset`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -22,13 +22,12 @@ from pylet.api.object import (
     dig,
     is_terminating,
     key_of,
-    labels_of,
-    uid_of,
 )
-from pylet.api.podtemplate import available_in, is_active, is_finished, is_ready, pod_of
-from pylet.client.view import View
+from pylet.api.podtemplate import available_since, pod_of
+from pylet.client.view import Entry, View
 from pylet.server.reconcile.leaving import least_missed_beside
-from pylet.server.reconcile.ownership import SelectorOf, claim, of_pod
+from pylet.server.reconcile.members import member
+from pylet.server.reconcile.ownership import SelectorOf, claimed, of_pod
 from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
@@ -57,10 +56,10 @@ def _plan(kind: Kind, selector_of: SelectorOf, key: Key, view: View, now: dateti
     workload = view.get(kind, key)
     if workload is None:
         return NOTHING
-    pods, claims = claim(workload, kind, view, selector_of)
+    pods, claims = claimed(workload, kind, view, selector_of)
     if claims:
         return Plan(claims)
-    active = [pod for pod in pods if is_active(pod)]
+    active = [pod for pod in pods if member(pod).is_active]
     missing = 0 if is_terminating(workload) else workload["spec"].get("replicas", 1) - len(active)
     scaling: tuple[Action, ...] = ()
     if missing > 0:
@@ -100,30 +99,31 @@ def _refused(workload: Object, kind: Kind, now: datetime, error: ApiError) -> tu
     return told, Patch(kind, key_of(workload), {"status": {"conditions": [*others, condition]}}, "status")
 
 
-def _delete(workload: Object, pod: Object) -> Action:
-    told = Emit(workload, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
-    return Delete(POD, key_of(pod), uid_of(pod), told=told)
+def _delete(workload: Object, pod: Entry) -> Action:
+    return Delete(POD, pod.key, pod.uid, told=Emit(workload, "SuccessfulDelete", f"Deleted pod: {pod.key.name}"))
 
 
-def _related(workload: Object, kind: Kind, view: View) -> list[Object]:
+def _related(workload: Object, kind: Kind, view: View) -> list[Entry]:
     """The running pods of all that the workload's controller has made, older generations included."""
     owner = controller_of(workload)
-    siblings = view.owned_by(kind, owner["uid"]) if owner is not None else ()
-    return [pod for sibling in siblings for pod in view.owned_by(POD, uid_of(sibling)) if is_active(pod)]
+    siblings = view.table(kind).owned_by(owner["uid"]).values() if owner is not None else ()
+    pods = view.table(POD)
+    return [pod for of in siblings for pod in pods.owned_by(of.uid).values() if member(pod).is_active]
 
 
-def _status(workload: Object, kind: Kind, pods: Iterable[Object], now: datetime) -> tuple[Object, timedelta | None]:
+def _status(workload: Object, kind: Kind, pods: Sequence[Entry], now: datetime) -> tuple[Object, timedelta | None]:
     spec = workload["spec"]
     wanted = (dig(spec, "template", "metadata", "labels", default={})).items()
-    active = [pod for pod in pods if is_active(pod)]
-    waits = [available_in(pod, spec.get("minReadySeconds", 0), now) for pod in active]
+    members = [member(pod) for pod in pods]
+    ready = [one.ready_since for one in members if one.is_active and one.ready_since is not None]
+    waits = [available_since(since, spec.get("minReadySeconds", 0), now) for since in ready]
     status: Object = {
-        "replicas": len(active),
-        "fullyLabeledReplicas": sum(wanted <= labels_of(pod).items() for pod in active),
-        "readyReplicas": sum(is_ready(pod) for pod in active),
+        "replicas": sum(one.is_active for one in members),
+        "fullyLabeledReplicas": sum(member(pod).is_active and wanted <= pod.labels.items() for pod in pods),
+        "readyReplicas": len(ready),
         "availableReplicas": sum(wait == timedelta() for wait in waits),
         "observedGeneration": workload["metadata"].get("generation", 0),
     }
     if kind.group:  # the core group's ReplicationController has no such field
-        status["terminatingReplicas"] = sum(is_terminating(pod) and not is_finished(pod) for pod in pods)
+        status["terminatingReplicas"] = sum(one.is_terminating and not one.is_finished for one in members)
     return status, soonest(*(wait for wait in waits if wait))

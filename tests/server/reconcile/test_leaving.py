@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from pylet.api import timestamps
+from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.replicaset import KIND as REPLICA_SET
 from pylet.api.object import Key, Object
+from pylet.client.view import Entry
 from pylet.server.controllers import replicaset
 from pylet.server.reconcile.leaving import least_missed, least_missed_beside
 from pylet.server.reconcile.plan import Delete
@@ -42,6 +45,11 @@ def pod(
     return obj("v1", "Pod", name, meta={"creationTimestamp": ago(age), **meta}, spec=spec, status=status)
 
 
+def beside(pods: Sequence[Object], others: Sequence[Object] = ()) -> list[Object]:
+    entries, crowd = ([Entry.of(POD, pod) for pod in some] for some in (pods, others))
+    return [entry.object for entry in least_missed_beside(entries, crowd, NOW)]
+
+
 def hours(count: float) -> timedelta:
     return timedelta(hours=count)
 
@@ -70,13 +78,13 @@ def cost(value: int) -> Object:
 def test_what_is_missed_least_goes_first(first: Object, second: Object) -> None:
     for given in ([first, second], [second, first]):
         assert least_missed(given) == [first, second]
-        assert least_missed_beside(given, (), NOW) == [first, second]
+        assert beside(given) == [first, second]
 
 
 def test_age_counts_by_its_magnitude() -> None:
     """Between 5 and 8 hours nobody knows; 2 hours are less than 5."""
     five, eight, two = pod("b", ready=hours(5)), pod("a", ready=hours(8)), pod("c", ready=hours(2))
-    assert least_missed_beside([five, eight, two], (), NOW) == [two, eight, five]
+    assert beside([five, eight, two]) == [two, eight, five]
     assert least_missed([five, eight, two]) == [two, five, eight]
 
 
@@ -84,8 +92,8 @@ def test_users_and_crowds_come_before_age() -> None:
     cheap, dear = pod("z", ready=MONTH, **cost(-1)), pod("a", ready=hours(0), **cost(5))
     crowded, alone = pod("y", ready=MONTH, node="full"), pod("b", ready=hours(0), node="empty")
     others = [crowded, pod("other", node="full"), alone]
-    assert least_missed_beside([dear, cheap], (), NOW) == [cheap, dear]
-    assert least_missed_beside([alone, crowded], others, NOW) == [crowded, alone]
+    assert beside([dear, cheap]) == [cheap, dear]
+    assert beside([alone, crowded], others) == [crowded, alone]
     assert least_missed([cheap, dear]) == [dear, cheap], "a Job asks nobody what its pods cost"
 
 

@@ -35,8 +35,8 @@ def ordinals(stateful_set: Object) -> range:
     return range(start, start + spec.get("replicas", 1))
 
 
-def is_member(stateful_set: Object, pod: Object) -> bool:
-    return bool(parent_and_ordinal(pod["metadata"]["name"])[0] == stateful_set["metadata"]["name"])
+def is_member(stateful_set: Object, pod: Key) -> bool:
+    return bool(parent_and_ordinal(pod.name)[0] == stateful_set["metadata"]["name"])
 
 
 def missing_labels(pod: Object) -> dict[str, str]:
