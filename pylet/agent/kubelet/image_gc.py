@@ -149,8 +149,8 @@ class ImageGc:
         for image in removable(images, self._known, now):
             if freed >= wanted:
                 break
-            since = self._known[image.id].since
-            if since != _EVER and now - since < self._policy.minimum_age:
+            known = self._known.get(image.id)  # not while eviction, which asks for the same at its own time, removes it
+            if known is None or (known.since != _EVER and now - known.since < self._policy.minimum_age):
                 continue
             freed += image.size if await self._remove(image, "space") else 0
         return freed

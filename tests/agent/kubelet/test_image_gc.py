@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pylet.agent.kubelet.image_gc import ImagePolicy, Known, noted, removable, to_free, too_old, used_by
+from pylet.agent.kubelet.image_gc import ImageGc, ImagePolicy, Known, noted, removable, to_free, too_old, used_by
+from pylet.aio.clock import SystemClock
+from pylet.cri.memory import MemoryRuntime
 from pylet.cri.messages import Container, Image, ImageSpec
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,3 +55,28 @@ def test_age_alone_removes_only_where_it_is_asked_for() -> None:
     later = NOW + timedelta(hours=3)
     assert too_old([A, B], known, ImagePolicy(), later) == []
     assert too_old([A, B], known, ImagePolicy(maximum_age=timedelta(hours=2)), later) == [A]
+
+
+class Interrupted(MemoryRuntime):
+    """While it removes the first image, the rest are removed by somebody else."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def remove_image(self, reference: str) -> None:
+        if self.meanwhile is not None:
+            then, self.meanwhile = self.meanwhile, None
+            await then()
+        await super().remove_image(reference)
+
+
+async def test_eviction_may_ask_for_the_same_at_the_same_time() -> None:
+    async def full() -> tuple[int, int, int, int]:
+        return 100, 5, 0, 0
+
+    runtime = Interrupted()
+    for name in ("a", "b", "c"):
+        await runtime.pull_image(f"reg/{name}:1")
+    images = ImageGc(runtime, SystemClock(), full, ImagePolicy())
+    runtime.meanwhile = images.free_everything
+    await images.collect()
+    assert await runtime.list_images() == ()
