@@ -108,5 +108,6 @@ def _controllers(
         node_ipam.controller(config.cluster_cidr),
         node_lifecycle.controller(),
         policy_status.controller(lambda: [kind for kind, _ in definitions.tables.values()]),
+        servicelb.controller(is_on=servicelb.NAME not in config.disable),
     ]
-    return found + [addon.controller() for addon in (ingress, gateway, servicelb) if addon.NAME not in config.disable]
+    return found + [addon.controller() for addon in (ingress, gateway) if addon.NAME not in config.disable]

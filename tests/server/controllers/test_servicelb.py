@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.loadbalancer import FROM_POOL
 from pylet.api.object import Key, Object
 from pylet.server.controllers import servicelb
-from pylet.server.reconcile.plan import Patch
+from pylet.server.reconcile.plan import Patch, Plan, Update
 from tests.server.controllers.picture import NOW, obj, view
 
 
@@ -49,7 +51,7 @@ def _slice(service: str, **ready_by_node: bool) -> Object:
     )
 
 
-EXCLUDED = "node.kubernetes.io/exclude-from-external-load-balancers"
+HELD = {"finalizers": [servicelb.CLEANUP]}
 SERVED = {"loadBalancer": {"ingress": [{"ip": "10.0.0.1", "ipMode": "VIP"}, {"ip": "10.0.0.2", "ipMode": "VIP"}]}}
 NODES = (_node("a", "10.0.0.1", "fd00::1"), _node("b", "10.0.0.2", "fd00::2"))
 
@@ -147,7 +149,7 @@ def test_where_nodes_serve_ingresses_their_ports_are_taken() -> None:
 
 def test_a_conflict_is_told_once_and_forgotten_when_it_is_over() -> None:
     older = _service("early", meta={"creationTimestamp": "2026-01-01T10:00:00Z"})
-    late = _service("late")
+    late = _service("late", meta=HELD)
     (patch,) = servicelb.plan(Key("default", "late"), view(older, late, *NODES), NOW).actions
     assert isinstance(patch, Patch)
     assert patch.told is not None
@@ -158,6 +160,36 @@ def test_a_conflict_is_told_once_and_forgotten_when_it_is_over() -> None:
     assert isinstance(patch, Patch)
     assert (patch.patch["status"]["conditions"], patch.told) == ([], None)
     assert len(patch.patch["status"]["loadBalancer"]["ingress"]) == 2
+
+
+# ---- the finalizer
+
+
+ENDING = {**HELD, "deletionTimestamp": "2026-01-01T10:00:00Z"}
+POOLED = {"loadBalancer": {"ingress": [{"ip": "10.9.0.1"}]}, "conditions": [{"type": FROM_POOL, "status": "True"}]}
+OTHERS = {"loadBalancer": {"ingress": [{"ip": "203.0.113.7"}]}}
+
+
+@pytest.mark.parametrize(
+    ("decide", "service", "finalizers"),
+    [
+        pytest.param(servicelb.plan, _service(), [servicelb.CLEANUP], id="a Service is held before it is served"),
+        pytest.param(servicelb.plan, _service(meta=HELD, status=SERVED), None, id="once"),
+        pytest.param(servicelb.plan, _service(meta=ENDING), [], id="one that is deleted is let go"),
+        pytest.param(servicelb.plan, _service(meta=HELD, type="ClusterIP"), [], id="one of another type, too"),
+        pytest.param(servicelb.plan, _service(meta=ENDING, loadBalancerClass="x.test/y"), None, id="not another's"),
+        pytest.param(servicelb.leave, _service(meta=HELD, status=SERVED), [], id="who leaves lets go of the nodes'"),
+        pytest.param(servicelb.leave, _service(meta=HELD, status=POOLED), [], id="and of the pool's"),
+        pytest.param(servicelb.leave, _service(meta=HELD, status=OTHERS), None, id="not of what others gave"),
+        pytest.param(servicelb.leave, _service(status=SERVED), None, id="nor of what it does not hold"),
+    ],
+)
+def test_a_service_stays_until_it_is_served_no_more(
+    decide: Callable[..., Plan], service: Object, finalizers: list[str] | None
+) -> None:
+    actions = decide(Key("default", "web"), view(service, *NODES), NOW).actions
+    updates = [action.object["metadata"]["finalizers"] for action in actions if isinstance(action, Update)]
+    assert updates == ([] if finalizers is None else [finalizers])
 
 
 # ---- the pool
@@ -194,11 +226,12 @@ def test_addresses_of_a_pool(objects: list[Object], expected: list[str]) -> None
 
 
 def test_a_service_without_an_address_is_told_once() -> None:
-    (patch,) = servicelb.plan(Key("default", "web"), view(_service(loadBalancerClass="pylet.io/pool")), NOW).actions
+    service = _service(meta=HELD, loadBalancerClass="pylet.io/pool")
+    (patch,) = servicelb.plan(Key("default", "web"), view(service), NOW).actions
     assert isinstance(patch, Patch)
     assert patch.told is not None
     assert patch.told.reason == "LoadBalancerAddress"
-    told = _service(loadBalancerClass="pylet.io/pool", status=patch.patch["status"])
+    told = {**service, "status": patch.patch["status"]}
     assert not servicelb.plan(Key("default", "web"), view(told), NOW).actions
     (patch,) = servicelb.plan(Key("default", "web"), view(told, _pool("10.0.0.8/31")), NOW).actions
     assert isinstance(patch, Patch)

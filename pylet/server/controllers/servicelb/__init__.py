@@ -39,11 +39,14 @@ from pylet.api.timestamps import format_time
 from pylet.client.view import Entry, View
 from pylet.server.controllers.servicelb import pool as address_pool
 from pylet.server.controllers.servicelb.pool import Pool
+from pylet.server.reconcile.finalizers import with_finalizer, without_finalizer
 from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Patch, Plan, Watch, itself, patch_status
 
 NAME = "servicelb"
 """What `--disable` calls it."""
 LABEL = "pylet.io/servicelb"
+CLEANUP = "service.kubernetes.io/load-balancer-cleanup"
+"""The finalizer of Services that somebody balances; k8s.io/cloud-provider, service/helpers."""
 _PORT_CONFLICT = "pylet.io/PortConflict"
 _BY_NODES, _BY_POOL = "pylet.io/nodes", "pylet.io/pool"
 _REASONS = {
@@ -64,21 +67,21 @@ class _Port(NamedTuple):
     number: int
 
 
-def controller() -> Controller:
+def controller(*, is_on: bool = True) -> Controller:
     watches = (
         Watch(SERVICE, _concerned),
         Watch(NODE, _all),
         Watch(ENDPOINT_SLICE, _of_slice),
         Watch(CONFIG_MAP, _of_pool),
     )
-    return Controller(NAME, watches, plan)
+    return Controller(NAME, watches, plan if is_on else leave)
 
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
     service = view.get(SERVICE, key)
-    if service is None or is_terminating(service):
+    if service is None:
         return NOTHING
-    if not is_ours(service):
+    if is_terminating(service) or not is_ours(service):
         return _abandoned(service)
     if _is_from(pool := _pool(view), service):
         found = address_pool.share(pool, sorted(_pooled(pool, view), key=seniority))[key]
@@ -94,7 +97,18 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     actions = patch_status(SERVICE, service, status)
     is_news = problem and (condition_of(service, conditions[0]["type"]) or {}).get("message") != problem
     warning = Emit(service, reason, problem, "Warning") if is_news else None
-    return Plan(tuple(replace(action, told=warning) if isinstance(action, Patch) else action for action in actions))
+    told = (replace(action, told=warning) if isinstance(action, Patch) else action for action in actions)
+    return Plan((*with_finalizer(SERVICE, service, CLEANUP), *told))
+
+
+def leave(key: Key, view: View, now: datetime) -> Plan:
+    """The plan of a cluster whose load balancers are somebody else's: what was given here is taken back."""
+    service = view.get(SERVICE, key)
+    if service is None or CLEANUP not in (service["metadata"].get("finalizers") or ()):
+        return NOTHING
+    given = {ingress.get("ip") for ingress in dig(service, "status", "loadBalancer", "ingress", default=()) or ()}
+    nodes = {address["address"] for node in view.select(NODE) for address in dig(node, "status", "addresses") or ()}
+    return _taken_back(service) if condition_of(service, FROM_POOL) or given & nodes else NOTHING
 
 
 def is_ours(service: Object) -> bool:
@@ -104,11 +118,15 @@ def is_ours(service: Object) -> bool:
 
 def _abandoned(service: Object) -> Plan:
     """A Service that is no load balancer any more has no addresses of one."""
+    is_others = service["spec"].get("type") == "LoadBalancer" and not is_ours(service)
+    return NOTHING if is_others else _taken_back(service)
+
+
+def _taken_back(service: Object) -> Plan:
     status = service.get("status") or {}
-    if service["spec"].get("type") == "LoadBalancer" or not dig(status, "loadBalancer", "ingress"):
-        return NOTHING
-    status = {**status, "loadBalancer": {}, "conditions": _others_conditions(service)}
-    return Plan(patch_status(SERVICE, service, status))
+    if dig(status, "loadBalancer", "ingress"):
+        status = {**status, "loadBalancer": {}, "conditions": _others_conditions(service)}
+    return Plan((*without_finalizer(SERVICE, service, CLEANUP), *patch_status(SERVICE, service, status)))
 
 
 # ---- ports
