@@ -12,6 +12,13 @@ def every(spec: Object) -> Iterator[Object]:
     yield from spec.get("ephemeralContainers") or ()
 
 
+def placed(spec: Object, field: str) -> Iterator[tuple[Object, str]]:
+    """Every container with its path in a spec that lies at `field`."""
+    for kind in ("initContainers", "containers", "ephemeralContainers"):
+        for position, container in enumerate(spec.get(kind) or ()):
+            yield container, f"{field}.{kind}[{position}]"
+
+
 def planned(spec: Object) -> Iterator[Object]:
     """Those that the pod was made with, in the order in which they start."""
     yield from spec.get("initContainers") or ()

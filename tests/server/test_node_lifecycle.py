@@ -149,13 +149,14 @@ TOLERATED = {"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute"}
 )
 def test_a_pod_leaves_a_tainted_node(tolerations: list[Object], leaves_at: int | None) -> None:
     seen = view(node("Unknown", (UNREACHABLE, "NoExecute")), pod(*tolerations))
-    before = taint_eviction.plan(POD_KEY, seen, START)
+    eviction = taint_eviction.controller()
+    before = eviction.plan(POD_KEY, seen, START)
     if leaves_at is None:
         assert (before.actions, before.again_after) == ((), None)
         return
     if leaves_at:
         assert (before.actions, before.again_after) == ((), timedelta(seconds=leaves_at))
-    marked, delete = taint_eviction.plan(POD_KEY, seen, START + timedelta(seconds=leaves_at)).actions
+    marked, delete = eviction.plan(POD_KEY, seen, START + timedelta(seconds=leaves_at)).actions
     assert isinstance(marked, Patch)
     assert marked.patch["status"]["conditions"][-1]["reason"] == "DeletionByTaintManager"
     assert isinstance(delete, Delete)

@@ -73,8 +73,10 @@ def to_stored(obj: Object) -> Object:
         metrics.append(_cpu_metric("target", {"type": "Utilization", "averageUtilization": target}))
     if metrics:
         spec["metrics"] = metrics
-    if isinstance(read.get(_BEHAVIOR), dict) and any(read[_BEHAVIOR].values()):
+    if isinstance(read.get(_BEHAVIOR), dict) and any(rules is not None for rules in read[_BEHAVIOR].values()):
         spec["behavior"] = _behavior_to_v2(read[_BEHAVIOR])
+        for rules in spec["behavior"].values():
+            rules.setdefault("policies", [])  # version 1 has no defaults for them
     used = status.pop("currentCPUUtilizationPercentage", None)
     status["currentMetrics"] = None
     if read.get(_CURRENT):

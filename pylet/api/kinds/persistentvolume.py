@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pylet.api import causes, columns, names, quantity
+from pylet.api import causes, columns
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.kinds.persistentvolumeclaim import CLASS_ANNOTATION
 from pylet.api.object import Object, is_terminating
-from pylet.api.podspec import claimspec, scheduling, volumes
+from pylet.api.podspec import claimspec, volumespec
 
-_POLICIES = ("Delete", "Recycle", "Retain")
 _RECYCLE = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
-_SOURCES = (
-    "hostPath",
-    "gcePersistentDisk",
-    "awsElasticBlockStore",
-    "glusterfs",
-    "flocker",
-    "nfs",
-    "rbd",
-    "quobyte",
-    "cephfs",
-    "iscsi",
-    "cinder",
-    "fc",
-    "flexVolume",
-    "azureFile",
-    "vsphereVolume",
-    "photonPersistentDisk",
-    "portworxVolume",
-    "azureDisk",
-    "scaleIO",
-    "local",
-    "storageos",
-    "csi",
-)
 
 
 class PersistentVolumeStrategy(Strategy):
@@ -59,13 +33,13 @@ class PersistentVolumeStrategy(Strategy):
             status.setdefault("lastPhaseTransitionTime", since)
 
     def validate(self, obj: Object) -> Sequence[Cause]:
-        return _spec(obj["spec"])
+        return volumespec.validate(obj["spec"], "spec")
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         spec, before = obj["spec"], old["spec"]
         if subresource == "status" or spec == before:
             return ()
-        found = _spec(spec)
+        found = volumespec.validate(spec, "spec")
         source, was = _source(spec), _source(before)
         if "csi" in was and "controllerExpandSecretRef" not in was["csi"]:
             source = {name: _without(each, "controllerExpandSecretRef") for name, each in source.items()}
@@ -92,78 +66,11 @@ class PersistentVolumeStrategy(Strategy):
 
 
 def _source(spec: Object) -> Object:
-    return {name: spec[name] for name in _SOURCES if name in spec}
+    return {name: spec[name] for name in volumespec.SOURCES if name in spec}
 
 
 def _without(holder: Object, name: str) -> Object:
     return {field: value for field, value in holder.items() if field != name}
-
-
-def _spec(spec: Object) -> list[Cause]:
-    found: list[Cause] = []
-    modes = spec.get("accessModes") or ()
-    if not modes:
-        found.append(causes.required("spec.accessModes"))
-    found += claimspec.access_modes(modes, "spec.accessModes")
-    found += _capacity(spec.get("capacity"))
-    policy = spec.get("persistentVolumeReclaimPolicy")
-    if policy and policy not in _POLICIES:
-        found.append(causes.not_supported("spec.persistentVolumeReclaimPolicy", policy, _POLICIES))
-    if "nodeAffinity" in spec:
-        required = spec["nodeAffinity"].get("required")
-        where = "spec.nodeAffinity.required"
-        if required is None:
-            found.append(causes.required(where, "must specify required node constraints"))
-        else:
-            found += scheduling.validate_node_selector(required, where)
-    found += _sources(spec)
-    path = (spec.get("hostPath") or {}).get("path")
-    if path and posixpath.normpath(path) == "/" and policy == "Recycle":
-        says = "may not be 'recycle' for a hostPath mount of '/'"
-        found.append(causes.forbidden("spec.persistentVolumeReclaimPolicy", says))
-    name = spec.get("storageClassName")
-    if name:
-        found += causes.each("spec.storageClassName", name, names.dns_subdomain(name))
-    mode = spec.get("volumeMode")
-    if mode is not None and mode not in claimspec.VOLUME_MODES:
-        found.append(causes.not_supported("spec.volumeMode", mode, claimspec.VOLUME_MODES))
-    return [*found, *_attributes_class(spec)]
-
-
-def _capacity(capacity: Object | None) -> list[Cause]:
-    where = "spec.capacity"
-    found = [] if capacity else [causes.required(where)]
-    if list(capacity or ()) != ["storage"]:
-        found.append(causes.not_supported(where, capacity, ("storage",)))
-    for name, amount in (capacity or {}).items():
-        if quantity.parse(amount).nanos < 0:
-            says = "must be a valid resource quantity"
-            found.append(causes.invalid(f"{where}[{name}]", quantity.value_of(amount), says))
-        found += claimspec.positive(amount, f"{where}[{name}]")
-    return found
-
-
-def _sources(spec: Object) -> list[Cause]:
-    given = [name for name in _SOURCES if name in spec]
-    if not given:
-        return [causes.required("spec", "must specify a volume type")]
-    found = volumes.validate_source(given[0], spec[given[0]], "spec", persistent=True)
-    if "local" in spec and not (spec.get("nodeAffinity") or {}).get("required"):
-        found.append(causes.required("spec.nodeAffinity", "Local volume requires node affinity"))
-    says = "may not specify more than 1 volume type"
-    return [*found, *(causes.forbidden(f"spec.{name}", says) for name in given[1:])]
-
-
-def _attributes_class(spec: Object) -> list[Cause]:
-    if "volumeAttributesClassName" not in spec:
-        return []
-    name, where = spec["volumeAttributesClassName"], "spec.volumeAttributesClassName"
-    problems = names.dns_subdomain(name) if name else ()
-    found = causes.each(where, name, problems) if name else [causes.required(where, "an empty string is disallowed")]
-    if "csi" not in spec:
-        says = "has to be specified when using volumeAttributesClassName"
-        found.append(causes.required("spec.csi", says))
-    return found
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

@@ -50,7 +50,7 @@ class ServiceStrategy(Strategy):
         if type_ in ("LoadBalancer", "NodePort") and _is_headless(spec):
             says = f"may not be set to 'None' for {type_} services"
             found.append(causes.invalid("spec.clusterIPs[0]", "None", says))
-        found += _external_name(spec) if type_ == "ExternalName" else _cluster_ips(spec)
+        found += _external_name(spec) if type_ == "ExternalName" else validate_cluster_ips(spec)
         found += _ports(spec)
         for key, value in (spec.get("selector") or {}).items():
             found += causes.each("spec.selector", key, names.qualified_name(key))
@@ -172,7 +172,8 @@ def _external_name(spec: Object) -> list[Cause]:
     return [*found, *causes.each("spec.externalName", name, names.dns_subdomain(name))]
 
 
-def _cluster_ips(spec: Object) -> list[Cause]:
+def validate_cluster_ips(spec: Object) -> list[Cause]:
+    """The addresses and their families, of a Service of any type but ExternalName."""
     found: list[Cause] = []
     ip, ips, families = spec.get("clusterIP", ""), spec.get("clusterIPs") or [], spec.get("ipFamilies") or []
     where = "spec.clusterIPs"
@@ -183,20 +184,24 @@ def _cluster_ips(spec: Object) -> list[Cause]:
     elif ips and not ip:
         found.append(causes.invalid(where, ips, "must be empty when `clusterIP` is not specified"))
     found += _families(families, spec.get("ipFamilyPolicy"))
-    if len(ips) > 2:
-        found.append(causes.invalid(where, ips, "may only hold up to 2 values"))
+    wrong: list[Cause] = []
     for position, one in enumerate(ips):
         if one == "None" and position == 0:
             if len(ips) > 1:
-                found.append(causes.invalid(where, ips, "'None' must be the first and only value"))
-            continue
-        problems = problems_of(one)
-        found += causes.each(f"{where}[{position}]", one, problems)
-        if not problems and position < len(families) and (":" in one) != (families[position] == "IPv6"):
-            says = f"expected an {families[position]} value as indicated by `ipFamilies[{position}]`"
-            found.append(causes.invalid(f"{where}[{position}]", one, says))
-    if len(ips) == 2 and (":" in ips[0]) == (":" in ips[1]):
+                wrong.append(causes.invalid(where, ips, "'None' must be the first and only value"))
+        else:
+            wrong += causes.each(f"{where}[{position}]", one, problems_of(one))
+    found += wrong
+    if len(ips) > 2:
+        found.append(causes.invalid(where, ips, "may only hold up to 2 values"))
+    if wrong or ips[:1] == ["None"]:
+        return found
+    if (len(ips) > 1 and len({":" in one for one in ips}) < 2) or len(ips) > 2:
         found.append(causes.invalid(where, ips, "may specify no more than one IP for each IP family"))
+    for position, (one, family) in enumerate(zip(ips, families, strict=False)):
+        if family in _FAMILIES and (":" in one) != (family == "IPv6"):
+            says = f"expected an {family} value as indicated by `ipFamilies[{position}]`"
+            found.append(causes.invalid(f"{where}[{position}]", one, says))
     return found
 
 

@@ -10,6 +10,7 @@ from pylet.api import causes, columns, csi, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
+from pylet.api.podspec import volumespec
 
 _METADATA_BYTES = 256 << 10
 _MESSAGE_BYTES = 1024
@@ -37,6 +38,8 @@ class VolumeAttachmentStrategy(Strategy):
         elif volume == "":
             says = "must specify non empty persistentVolumeName"
             found.append(causes.required("spec.source.persistentVolumeName", says))
+        elif inline is not None:
+            found += volumespec.validate(inline, "spec.source.inlineVolumeSpec", inline=True)
         node = spec.get("nodeName", "")
         found += causes.each("spec.nodeName", node, names.dns_subdomain(node))
         found += _status(obj.get("status") or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from pylet.api import causes, names
+from pylet.api.containers import placed
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 from pylet.api.podspec.paths import no_backsteps
@@ -79,18 +80,17 @@ def _source(variable: Object, source: Object, field: str) -> list[Cause]:
 def validate_files(spec: Object, volumes: Mapping[str, str], field: str) -> list[Cause]:
     """Variables out of files: they come from an emptyDir of the pod."""
     found: list[Cause] = []
-    for kind in ("initContainers", "containers", "ephemeralContainers"):
-        for number, container in enumerate(spec.get(kind) or ()):
-            for position, variable in enumerate(container.get("env") or ()):
-                reference = (variable.get("valueFrom") or {}).get("fileKeyRef")
-                if reference is None:
-                    continue
-                where = f"{field}.{kind}[{number}].env[{position}].valueFrom.fileKeyRef.volumeName"
-                name = reference.get("volumeName", "")
-                if name not in volumes:
-                    found.append(causes.not_found(where, name))
-                elif volumes[name] != "emptyDir":
-                    found.append(causes.invalid(where, name, "referenced volume must be of type emptyDir"))
+    for container, at in placed(spec, field):
+        for position, variable in enumerate(container.get("env") or ()):
+            reference = (variable.get("valueFrom") or {}).get("fileKeyRef")
+            if reference is None:
+                continue
+            where = f"{at}.env[{position}].valueFrom.fileKeyRef.volumeName"
+            name = reference.get("volumeName", "")
+            if name not in volumes:
+                found.append(causes.not_found(where, name))
+            elif volumes[name] != "emptyDir":
+                found.append(causes.invalid(where, name, "referenced volume must be of type emptyDir"))
     return found
 
 

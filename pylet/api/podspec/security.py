@@ -1,16 +1,17 @@
-"""Security contexts of pods and containers, and what a pod's operating system rules out.
+"""Security contexts of pods and containers.
 
-Source: core validation.go, ValidateSecurityContext, ValidatePodSecurityContext, validateWindows, validateLinux.
+Source: core validation.go, ValidateSecurityContext, ValidatePodSecurityContext.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 from pylet.api import causes
+from pylet.api.containers import every, placed
 from pylet.api.errors import Cause
 from pylet.api.object import Object
+from pylet.api.podspec import windows
 from pylet.api.podspec.paths import validate_descending
 
 MIRROR = "kubernetes.io/config.mirror"
@@ -27,32 +28,6 @@ _CHOICES = {
     "supplementalGroupsPolicy": ("Merge", "Strict"),
     "seLinuxChangePolicy": ("Recursive",),
 }
-_NOT_ON_WINDOWS = "cannot be set for a windows pod"
-_WINDOWS_POD = ("hostPID", "hostIPC", "hostUsers", "shareProcessNamespace")
-_WINDOWS_CONTEXT = (
-    "appArmorProfile",
-    "seLinuxOptions",
-    "seccompProfile",
-    "fsGroup",
-    "fsGroupChangePolicy",
-    "sysctls",
-    "runAsUser",
-    "runAsGroup",
-    "supplementalGroups",
-    "supplementalGroupsPolicy",
-)
-_WINDOWS_CONTAINER = (
-    "appArmorProfile",
-    "seLinuxOptions",
-    "seccompProfile",
-    "capabilities",
-    "readOnlyRootFilesystem",
-    "privileged",
-    "allowPrivilegeEscalation",
-    "procMount",
-    "runAsUser",
-    "runAsGroup",
-)
 
 
 def validate_pod(spec: Object, field: str) -> list[Cause]:
@@ -74,10 +49,11 @@ def validate_pod(spec: Object, field: str) -> list[Cause]:
         for name, shown in (("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")):
             if spec.get(name):
                 found.append(causes.forbidden(f"{field}.{shown}", says))
-        for container, at in _containers(spec, field):
+        for container, at in placed(spec, field):
             if container.get("volumeDevices"):
                 found.append(causes.forbidden(f"{at}.volumeDevices", says))
-    return [*found, *_host_process(spec, field), *_system(spec, field)]
+    found += windows.validate_options(context, where)
+    return [*found, *windows.validate_host_process(spec, field), *windows.validate_system(spec, field)]
 
 
 def validate_container(context: Object, where: str, *, host_users: bool) -> list[Cause]:
@@ -95,7 +71,7 @@ def validate_container(context: Object, where: str, *, host_users: bool) -> list
         if "CAP_SYS_ADMIN" in ((context.get("capabilities") or {}).get("add") or ()):
             says = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"
             found.append(causes.invalid(where, context, says))
-    return found
+    return [*found, *windows.validate_options(context, where)]
 
 
 def _ids(context: Object, field: str) -> list[Cause]:
@@ -175,7 +151,7 @@ def sync_app_armor(pod: Object) -> None:
     spec = pod["spec"]
     if not named or (spec.get("os") or {}).get("name") == "windows":
         return
-    for container, _ in _containers(spec, ""):
+    for container in every(spec):
         profile = _annotated(named.get(container["name"]))
         context = container.get("securityContext") or {}
         if profile is None or "appArmorProfile" in context or _app_armor(profile, ""):
@@ -189,61 +165,3 @@ def _annotated(value: str | None) -> Object | None:
         return {"type": "Unconfined" if value == "unconfined" else "RuntimeDefault"}
     name = (value or "").removeprefix("localhost/")
     return {"type": "Localhost", "localhostProfile": name} if name and name != value else None
-
-
-def _containers(spec: Object, field: str) -> Iterator[tuple[Object, str]]:
-    for kind in ("initContainers", "containers", "ephemeralContainers"):
-        for position, container in enumerate(spec.get(kind) or ()):
-            yield container, f"{field}.{kind}[{position}]"
-
-
-def _host_process(spec: Object, field: str) -> list[Cause]:
-    """Host process containers of Windows: all or none of a pod's, and on the host's network."""
-
-    def asked(holder: Object) -> bool | None:
-        options = (holder.get("securityContext") or {}).get("windowsOptions") or {}
-        value: bool | None = options.get("hostProcess")
-        return value
-
-    of_pod = asked(spec)
-    each = [asked(container) for container, _ in _containers(spec, field)]
-    resolved = [bool(of_pod) if own is None else own for own in each]
-    if not any(resolved):
-        return []
-    found: list[Cause] = []
-    if not all(resolved):
-        says = "If pod contains any hostProcess containers then all containers must be HostProcess containers"
-        found.append(causes.invalid(f"{field}", "", says))
-    if not spec.get("hostNetwork"):
-        says = "hostNetwork must be true if pod contains any hostProcess containers"
-        found.append(causes.invalid(f"{field}.hostNetwork", False, says))
-    return found
-
-
-def _system(spec: Object, field: str) -> list[Cause]:
-    if "os" not in spec:
-        return []
-    name = spec["os"].get("name") or ""
-    if not name:
-        return [causes.required(f"{field}.os.name")]
-    context, where = spec.get("securityContext") or {}, f"{field}.securityContext"
-    if name == "linux":
-        says = "windows options cannot be set for a linux pod"
-        holders = [(spec, field), *_containers(spec, field)]
-        return [
-            causes.forbidden(f"{at}.securityContext.windowsOptions", says)
-            for holder, at in holders
-            if "windowsOptions" in (holder.get("securityContext") or {})
-        ]
-    if name != "windows":
-        return [causes.not_supported(f"{field}.os", name, ("linux", "windows"))]
-    found = [causes.forbidden(f"{where}.{each}", _NOT_ON_WINDOWS) for each in _WINDOWS_CONTEXT if each in context]
-    found += [causes.forbidden(f"{field}.{each}", _NOT_ON_WINDOWS) for each in _WINDOWS_POD if spec.get(each)]
-    for container, at in _containers(spec, field):
-        own = container.get("securityContext") or {}
-        found += [
-            causes.forbidden(f"{at}.securityContext.{each}", _NOT_ON_WINDOWS)
-            for each in _WINDOWS_CONTAINER
-            if each in own
-        ]
-    return found

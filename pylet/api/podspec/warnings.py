@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from pylet.api import names, quantity
 from pylet.api.causes import quoted
-from pylet.api.containers import every
+from pylet.api.containers import every, placed
 from pylet.api.ip import address_warnings
 from pylet.api.object import Object, dig
 
@@ -156,17 +156,15 @@ def _seccomp(spec: Object, notes: Object, at: str) -> Iterator[str]:
 
 def _containers(spec: Object, at: str) -> Iterator[str]:
     ports: list[tuple[str, Object]] = []
-    for kind in ("initContainers", "containers", "ephemeralContainers"):
-        for position, container in enumerate(spec.get(kind) or ()):
-            where = f"{at}.{kind}[{position}]"
-            resources = container.get("resources")
-            for name in resources or ():
-                if name != "claims":
-                    yield from fractional(resources[name], f"{where}.resources.{name}")
-            if len(variables := container.get("env") or ()) > 1:
-                yield from _variables(variables, f"{where}.env")
-            for number, port in enumerate(container.get("ports") or ()):
-                ports.append((f"{where}.ports[{number}]", port))
+    for container, where in placed(spec, at):
+        resources = container.get("resources") or {}
+        for name in resources:
+            if name != "claims":
+                yield from fractional(resources[name], f"{where}.resources.{name}")
+        if len(variables := container.get("env") or ()) > 1:
+            yield from _variables(variables, f"{where}.env")
+        for number, port in enumerate(container.get("ports") or ()):
+            ports.append((f"{where}.ports[{number}]", port))
     if len(ports) > 1 or (ports and ports[0][1].get("hostIP")):
         yield from _ports(ports)
 

@@ -42,6 +42,8 @@ _OWN_JSON: dict[str, Callable[[], Node]] = {
     f"{_JSON_SCHEMA}OrBool": lambda: _schema_or("Bool"),
     f"{_JSON_SCHEMA}OrStringArray": lambda: _schema_or("StringArray"),
 }
+_EMPTY_IS_TOLD = ("managedFields", "policies")
+"""Lists that mean something when they are empty: nobody owns anything; of an autoscaler, no defaults and an error."""
 _ZEROS: dict[type[Node], Any] = {List: None, Map: None, Any_: None, Bytes: None, Number: 0, Integer: 0, IntOrString: 0}
 
 
@@ -62,9 +64,9 @@ def compile_definition(name: str) -> Struct:
         default_mark = "{" if field in ("metadata", "spec", "status") and "$ref" in property_ else ""
         mark, go_type = marks.get(field, (default_mark, ""))
         printed = mark in ("!", "*!", "{") or (mark == "" and field in required)
-        keeps_zero = printed or mark == "*" or field == "managedFields"  # an empty list of them means something
+        keeps_zero = printed or mark == "*" or field in _EMPTY_IS_TOLD
         # Upstream's store gives an empty list back as none, unless a pointer or the field itself tells them apart.
-        is_told = mark == "*" or field == "managedFields" or property_.get("type") != "array"
+        is_told = mark == "*" or field in _EMPTY_IS_TOLD or property_.get("type") != "array"
         node = _compile(property_, go_type, keeps_zero=keeps_zero and is_told)
         _annotate(node, property_)
         is_reference = not isinstance(node, Scalar | Integer | Number | List | Map | Bytes)

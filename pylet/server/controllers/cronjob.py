@@ -13,7 +13,7 @@ from pylet.api import cron, timestamps
 from pylet.api.errors import ApiError
 from pylet.api.kinds.cronjob import KIND as CRON_JOB
 from pylet.api.kinds.job import KIND as JOB
-from pylet.api.object import Key, Object, dig, is_terminating, key_of, revision_of, uid_of
+from pylet.api.object import Key, Object, annotations_of, dig, is_terminating, key_of, revision_of, uid_of
 from pylet.api.podspec.jobstatus import end_of
 from pylet.api.podtemplate import owner_reference
 from pylet.client.view import View
@@ -57,6 +57,10 @@ def _start(
     spec = cron_job["spec"]
     try:
         zone = cron.zone(spec.get("timeZone") or "UTC")
+    except ValueError as wrong:
+        words = f'invalid timeZone: "{spec["timeZone"]}": {wrong}'
+        return [Emit(cron_job, "UnknownTimeZone", words, "Warning")], None
+    try:
         schedule = cron.parse(spec["schedule"], spec.get("timeZone") or "")
     except ValueError as wrong:
         words = f'unparseable schedule: "{spec["schedule"]}" : {wrong}'
@@ -66,6 +70,9 @@ def _start(
         since = max(since, now - timedelta(seconds=spec["startingDeadlineSeconds"]))
     missed = cron.missed(schedule, since, now)
     following = schedule.next(missed.latest or since)
+    if missed.latest is None and following is None:
+        words = f"invalid schedule: {spec['schedule']} : time difference between two schedules is less than 1 second"
+        return [Emit(cron_job, "InvalidSchedule", words, "Warning")], None
     again_after = following - now + _LATE if following is not None else None
     if missed.latest is None:
         return [], again_after
@@ -123,6 +130,10 @@ def _status(cron_job: Object, jobs: Sequence[Object]) -> tuple[Object, list[Acti
             told.append(Emit(cron_job, "SawCompletedJob", words))
     known = {reference["uid"]: reference for reference in status.get("active") or ()}
     running = sorted((job for job in jobs if not _ended(job)), key=_age)
+    for job in running:
+        if uid_of(job) not in known and _SCHEDULED not in annotations_of(job):
+            words = f"Saw a job that the controller did not create or forgot: {job['metadata']['name']}"
+            told.append(Emit(cron_job, "UnexpectedJob", words, "Warning"))
     status["active"] = [known.get(uid_of(job)) or _reference(job) for job in running]
     ends = [dig(job, "status", "completionTime") for job in jobs if _ended(job) == "Complete"]
     latest = max([status.get("lastSuccessfulTime") or "", *(end for end in ends if end)])
@@ -153,8 +164,11 @@ def _forget(cron_job: Object, jobs: Sequence[Object]) -> Iterable[Action]:
 
 
 def _delete(cron_job: Object, job: Object) -> Action:
+    def refused(error: ApiError) -> tuple[Action, ...]:
+        return (Emit(cron_job, "FailedDelete", f"Deleted job: {error.message}", "Warning"),)
+
     told = Emit(cron_job, "SuccessfulDelete", f"Deleted job {job['metadata']['name']}")
-    return Delete(JOB, key_of(job), uid_of(job), propagation="Background", told=told)
+    return Delete(JOB, key_of(job), uid_of(job), propagation="Background", told=told, refused=refused)
 
 
 def _ended(job: Object) -> str:

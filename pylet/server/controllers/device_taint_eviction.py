@@ -18,20 +18,29 @@ from pylet.client.view import Entry, View
 from pylet.server.reconcile.eviction import evict
 from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Plan, Watch
 
+_REASON = "DeviceTaintManagerEviction"
 _WHY = "Device Taint manager: deleting due to NoExecute taint"
 
 
-def plan(key: Key, view: View, now: datetime) -> Plan:
-    pod = view.get(POD, key)
-    if pod is None or is_terminating(pod) or not pod["spec"].get("nodeName"):
-        return NOTHING
-    due = min((moment for claim in _held(pod, view) for moment in _ends(claim, view, now)), default=None)
-    if due is None:
-        return NOTHING
-    if due > now:
-        return Plan(again_after=due - now)
-    told = Emit(pod, "DeviceTaintManagerEviction", "Marking for deletion")
-    return evict(pod, "DeletionByDeviceTaintManager", _WHY, told, now)
+def controller() -> Controller:
+    waiting: set[Key] = set()  # pods that will have to leave
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        pod, waited = view.get(POD, key), key in waiting
+        waiting.discard(key)
+        if pod is None or is_terminating(pod) or not pod["spec"].get("nodeName"):
+            return NOTHING
+        due = min((moment for claim in _held(pod, view) for moment in _ends(claim, view, now)), default=None)
+        if due is None:
+            return Plan((Emit(pod, _REASON, "Cancelling deletion"),)) if waited else NOTHING
+        if due > now:
+            waiting.add(key)
+            return Plan(again_after=due - now)
+        told = Emit(pod, _REASON, "Marking for deletion")
+        return evict(pod, "DeletionByDeviceTaintManager", _WHY, told, now)
+
+    watches = (Watch(POD, _of_pod), Watch(CLAIM, _of_claim), Watch(SLICE, _of_slice))
+    return Controller("device-taint-eviction", watches, plan)
 
 
 def _held(pod: Object, view: View) -> Iterator[Object]:
@@ -94,6 +103,4 @@ def _of_slice(entry: Entry, view: View) -> Iterable[Key]:
             yield from _of_claim(claim, view)
 
 
-CONTROLLER = Controller(
-    "device-taint-eviction", (Watch(POD, _of_pod), Watch(CLAIM, _of_claim), Watch(SLICE, _of_slice)), plan
-)
+CONTROLLER = controller()

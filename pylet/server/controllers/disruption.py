@@ -50,7 +50,7 @@ def controller(kinds: Collection[Kind]) -> Controller:
         budget = view.get(BUDGET, key)
         return NOTHING if budget is None else _plan(budget, owners, view, now)
 
-    return Controller("disruption", (Watch(BUDGET, itself), Watch(POD, _of_pod)), plan, custom)
+    return Controller("disruption", (Watch(BUDGET, itself), Watch(POD, _of_pod)), plan, custom, "controllermanager")
 
 
 def _plan(budget: Object, owners: dict[tuple[str, str], Kind], view: View, now: datetime) -> Plan:

@@ -236,7 +236,7 @@ def controller() -> Controller:
         Watch(ENDPOINT_SLICE, services.of_slices(MANAGER)),
         Watch(NODE, of_node),
     )
-    return Controller("endpointslice", watches, plan)
+    return Controller("endpointslice", watches, plan, speaker="endpoint-slice-controller")
 
 
 CONTROLLER = controller()

@@ -70,4 +70,6 @@ def _of_claim(entry: Entry, view: View) -> Iterable[Key]:
                 yield Key(entry.key.namespace, owner["name"])
 
 
-CONTROLLER = Controller("ephemeral-volume", (Watch(POD, _of_pod), Watch(CLAIM, _of_claim)), plan)
+CONTROLLER = Controller(
+    "ephemeral-volume", (Watch(POD, _of_pod), Watch(CLAIM, _of_claim)), plan, speaker="ephemeral_volume"
+)

@@ -28,7 +28,7 @@ def controller(cluster_cidr: str) -> Controller:
         free = [_free(network, taken) for network in networks]
         return Plan(tuple(_give(node, [next(of, "") for of in free]) for node in nodes if not _ranges(node)))
 
-    return Controller("node-ipam", (Watch(NODE, _all_nodes),), plan)
+    return Controller("node-ipam", (Watch(NODE, _all_nodes),), plan, speaker="cidrAllocator")
 
 
 def _ranges(node: Object) -> list[str]:

@@ -107,5 +107,8 @@ def _of_template(entry: Entry, view: View) -> Iterable[Key]:
 
 
 CONTROLLER = Controller(
-    "resource-claim-template", (Watch(POD, _of_pod), Watch(CLAIM, _of_claim), Watch(TEMPLATE, _of_template)), plan
+    "resource-claim-template",
+    (Watch(POD, _of_pod), Watch(CLAIM, _of_claim), Watch(TEMPLATE, _of_template)),
+    plan,
+    speaker="resource_claim",
 )

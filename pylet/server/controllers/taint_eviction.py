@@ -1,53 +1,65 @@
 """Taint eviction: a pod leaves a node whose NoExecute taints it does not tolerate, or no longer does.
 
+When that will be is settled once: further taints and other tolerations move it only if the pod then has to leave at
+once, or may stay for ever.
 Source: upstream `pkg/controller/tainteviction/taint_eviction.go`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from pylet.api import timestamps
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, dig, is_terminating
+from pylet.api.object import Key, Object, condition_of, dig, is_terminating, uid_of
 from pylet.api.taints import tolerates
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.eviction import evict
 from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Plan, Watch, itself
 
+_REASON = "TaintManagerEviction"
+_AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
-def plan(key: Key, view: View, now: datetime) -> Plan:
-    pod = view.get(POD, key)
-    if pod is None or is_terminating(pod) or not pod["spec"].get("nodeName"):
-        return NOTHING
+
+def controller() -> Controller:
+    settled: dict[Key, tuple[str, datetime]] = {}  # the uids of pods that wait, and when they have to leave
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        pod = view.get(POD, key)
+        uid, before = settled.pop(key, ("", now))
+        if pod is None or is_terminating(pod) or not pod["spec"].get("nodeName"):
+            return NOTHING
+        due, waits = _due(pod, view, now), uid == uid_of(pod)
+        if due is None:
+            return Plan((Emit(pod, _REASON, f"Cancelling deletion of Pod {key}"),)) if waits else NOTHING
+        due = before if waits and due > _AT_ONCE else due
+        if due > now:
+            settled[key] = uid_of(pod), due
+            return Plan(again_after=due - now)
+        told = Emit(pod, _REASON, f"Marking for deletion Pod {key}")
+        return evict(pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", told, now)
+
+    return Controller("taint-eviction", (Watch(POD, itself), Watch(NODE, _of_node)), plan)
+
+
+def _due(pod: Object, view: View, now: datetime) -> datetime | None:
+    """When the pod has to leave; None is never."""
     node = view.get(NODE, Key("", pod["spec"]["nodeName"]))
-    taints = [taint for taint in dig(node or {}, "spec", "taints", default=()) if taint["effect"] == "NoExecute"]
-    if not taints:
-        return NOTHING
-    left = _left(pod, taints, now)
-    if left is None:
-        return NOTHING
-    if left > timedelta():
-        return Plan(again_after=left)
-    told = Emit(pod, "TaintManagerEviction", f"Marking for deletion Pod {key}")
-    return evict(pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", told, now)
-
-
-def _left(pod: Object, taints: list[Object], now: datetime) -> timedelta | None:
-    """How long the pod may stay; None is for ever."""
-    shortest: timedelta | None = None
-    for taint in taints:
+    came = (condition_of(pod, "PodScheduled") or {}).get("lastTransitionTime")
+    dues = []
+    for taint in dig(node or {}, "spec", "taints", default=()):
+        if taint["effect"] != "NoExecute":
+            continue
         matching = [one for one in pod["spec"].get("tolerations") or () if tolerates(one, taint)]
         if not matching:
-            return timedelta()
+            return _AT_ONCE
         bounds = [one["tolerationSeconds"] for one in matching if one.get("tolerationSeconds") is not None]
         if bounds:
-            added = timestamps.parse(taint["timeAdded"]) if taint.get("timeAdded") else now
-            left = added + timedelta(seconds=max(0, min(bounds))) - now
-            shortest = left if shortest is None else min(shortest, left)
-    return shortest
+            since = max((timestamps.parse(time) for time in (taint.get("timeAdded"), came) if time), default=now)
+            dues.append(since + timedelta(seconds=max(0, min(bounds))))
+    return min(dues, default=None)
 
 
 def _of_node(entry: Entry, view: View) -> Iterable[Key]:
@@ -55,4 +67,4 @@ def _of_node(entry: Entry, view: View) -> Iterable[Key]:
         yield from view.table(POD).with_field("spec.nodeName", entry.key.name)
 
 
-CONTROLLER = Controller("taint-eviction", (Watch(POD, itself), Watch(NODE, _of_node)), plan)
+CONTROLLER = controller()

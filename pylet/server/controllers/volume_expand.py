@@ -30,4 +30,4 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     return Plan((Emit(claim, "ExternalExpanding", _SAYS),)) if requested(claim) > has else NOTHING
 
 
-CONTROLLER = Controller("volume-expand", (Watch(CLAIM, itself),), plan)
+CONTROLLER = Controller("volume-expand", (Watch(CLAIM, itself),), plan, speaker="volume_expand")

@@ -39,11 +39,12 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Compare-and-swap: `object` carries the resourceVersion it was made from."""
+    """Compare-and-swap: `object` carries the resourceVersion it was made from. `refused` is as of Create."""
 
     kind: Kind
     object: Object
     subresource: str = ""
+    refused: Callable[[ApiError], tuple[Action, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """`uid` guards against a namesake; an object that is gone already is a success."""
+    """`uid` guards against a namesake; an object that is gone already is a success. `refused` is as of Create."""
 
     kind: Kind
     key: Key
@@ -68,6 +69,7 @@ class Delete:
     propagation: str = ""
     grace_seconds: int | None = None
     told: Emit | None = None
+    refused: Callable[[ApiError], tuple[Action, ...]] | None = None
 
 
 Action: TypeAlias = Create | Update | Patch | Delete | Emit
@@ -97,12 +99,14 @@ class Controller:
     """`plan` is pure: what to do for `key`, seen from `view`, at `now`. The first watch is the kind it is about.
 
     `custom` gives its watch on a custom kind, asked as definitions bring them; None where those do not concern it.
+    `speaker` is whom its events come from, where upstream does not name that after the controller.
     """
 
     name: str
     watches: tuple[Watch, ...]
     plan: Callable[[Key, View, datetime], Plan]
     custom: Callable[[Kind], Watch] | None = None
+    speaker: str = ""
 
 
 def itself(entry: Entry, view: View) -> Iterable[Key]:

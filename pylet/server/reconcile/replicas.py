@@ -25,6 +25,7 @@ from pylet.api.object import (
 )
 from pylet.api.podtemplate import available_since, pod_of
 from pylet.client.view import Entry, View
+from pylet.server.reconcile.deletion import delete_pod
 from pylet.server.reconcile.leaving import least_missed_beside
 from pylet.server.reconcile.members import member
 from pylet.server.reconcile.ownership import SelectorOf, claimed, of_pod
@@ -33,7 +34,6 @@ from pylet.server.reconcile.plan import (
     Action,
     Controller,
     Create,
-    Delete,
     Emit,
     Patch,
     Plan,
@@ -66,7 +66,7 @@ def _plan(kind: Kind, selector_of: SelectorOf, key: Key, view: View, now: dateti
         scaling = _create(workload, kind, missing, now)
     elif missing < 0:
         leaving = least_missed_beside(active, _related(workload, kind, view), now)[: min(-missing, _BURST)]
-        scaling = tuple(_delete(workload, pod) for pod in leaving)
+        scaling = tuple(delete_pod(pod.key, pod.uid, workload) for pod in leaving)
     status, again_after = _status(workload, kind, pods, now)
     failed = condition_of(workload, _FAILURE)
     others = [condition for condition in conditions_of(workload) if condition is not failed]
@@ -97,10 +97,6 @@ def _refused(workload: Object, kind: Kind, now: datetime, error: ApiError) -> tu
     }
     others = [other for other in conditions_of(workload) if other["type"] != _FAILURE]
     return told, Patch(kind, key_of(workload), {"status": {"conditions": [*others, condition]}}, "status")
-
-
-def _delete(workload: Object, pod: Entry) -> Action:
-    return Delete(POD, pod.key, pod.uid, told=Emit(workload, "SuccessfulDelete", f"Deleted pod: {pod.key.name}"))
 
 
 def _related(workload: Object, kind: Kind, view: View) -> list[Entry]:

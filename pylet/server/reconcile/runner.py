@@ -59,7 +59,9 @@ class Runner:
         try:
             async with asyncio.TaskGroup() as group:
                 for controller in self._controllers:
-                    recorder = Recorder(self._client, self._clock, f"{controller.name}-controller")
+                    recorder = Recorder(
+                        self._client, self._clock, controller.speaker or f"{controller.name}-controller"
+                    )
                     self._recorders[controller.name] = recorder
                     group.create_task(recorder.run())
                 for _ in range(_WORKERS):
@@ -169,7 +171,7 @@ class Runner:
         try:
             await self._do(controller, action)
         except ApiError as refused:
-            if isinstance(action, Create | Patch) and action.refused is not None:
+            if not isinstance(action, Emit) and action.refused is not None:
                 for answer in action.refused(refused):
                     await self._act(controller, answer)
             raise

@@ -16,7 +16,7 @@ import orjson
 
 from pylet.api import causes
 from pylet.api.errors import Cause, InternalError, Invalid
-from pylet.api.kinds.service import has_health_check
+from pylet.api.kinds.service import has_health_check, validate_cluster_ips
 from pylet.api.object import Object
 from pylet.client.view import Entry, Table
 from pylet.server.registry.networks import Networks
@@ -63,7 +63,10 @@ class Addresses:
             before = old["spec"].get("ipFamilyPolicy") if old else None
             spec["ipFamilyPolicy"] = before or ("RequireDualStack" if headless_manual else "SingleStack")
         policy = spec["ipFamilyPolicy"]
-        wrong: list[Cause] = _downgraded(spec, old["spec"]) if old else []
+        name = service["metadata"].get("name", "")
+        if wrong := validate_cluster_ips(spec):
+            raise Invalid("", "Service", name, wrong)
+        wrong = _downgraded(spec, old["spec"]) if old else []
         families: list[str] = spec.setdefault("ipFamilies", [])
         wrong += self._inferred(spec, families)
         if not wrong and headless_manual:
@@ -81,7 +84,7 @@ class Addresses:
                         causes.invalid(f"spec.ipFamilies[{position}]", family, "not configured on this cluster")
                     )
         if wrong:
-            raise Invalid("", "Service", service["metadata"].get("name", ""), wrong)
+            raise Invalid("", "Service", name, wrong)
         families[:] = families or [self._networks.families[0]]
         if policy != "SingleStack" and len(families) == 1 and len(self._networks.families) == 2:
             families.append(_other(families[0]))
@@ -99,13 +102,9 @@ class Addresses:
         for position, ip in enumerate(ips):
             if ip == NONE:
                 break
-            try:
-                family = f"IPv{ip_address(ip).version}"
-            except ValueError:
-                why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
-                return [causes.invalid(f"spec.clusterIPs[{position}]", ip, why)]
             if position < len(families):
                 continue
+            family = f"IPv{ip_address(ip).version}"
             if family in self._networks.families:
                 families.append(family)
             else:

@@ -19,6 +19,7 @@ _CREATED_BY_UPDATE = {
     "runtimeclasses.node.k8s.io",
     "services",
 }
+_BY_STATUS = ("services", "status")  # without an address: upstream allocates with the object itself alone
 _UPDATED_WITH_VERSION = {
     "apiservices.apiregistration.k8s.io",
     "csidrivers.storage.k8s.io",
@@ -92,9 +93,9 @@ def names_itself(kind: Kind) -> bool:
     return kind.resource == "limitranges"
 
 
-def is_created_by_update(kind: Kind) -> bool:
-    """Whether a PUT of a missing object creates it."""
-    return kind.resource in _CREATED_BY_UPDATE
+def is_created_by_update(kind: Kind, subresource: str) -> bool:
+    """Whether a PUT of a missing object, or of its subresource, creates it."""
+    return kind.resource in _CREATED_BY_UPDATE and (not subresource or (kind.resource, subresource) == _BY_STATUS)
 
 
 def needs_version(kind: Kind) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from pylet.api import causes, names
-from pylet.api.errors import BadRequest, Cause
+from pylet.api.errors import ApiError, BadRequest, Cause
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.server import suffix
@@ -31,11 +31,14 @@ def begin_create(kind: Kind, obj: Object, namespace: str) -> None:
     place_in(kind, meta, namespace)
 
 
-def end_create(meta: Object) -> None:
-    """The last thing that can be wrong, once all others have looked at the object. Raises: BadRequest."""
-    revision = meta.pop("resourceVersion", "")
-    if revision.isdecimal() and int(revision[:20]):  # what is no number is nobody's version
-        raise BadRequest("resourceVersion should not be set on objects to be created")
+def end_create(meta: Object, *, dry_run: bool) -> None:
+    """The last thing that can be wrong, once all others have looked at the object: upstream's store says so, in which
+    it is an error without a reason, and which a dry run does not reach. Raises: ApiError."""
+    revision = meta.get("resourceVersion", "")
+    if not (revision.isdecimal() and int(revision[:20])):  # what is no number is nobody's version
+        meta.pop("resourceVersion", None)
+    elif not dry_run:
+        raise ApiError("resourceVersion should not be set on objects to be created")
 
 
 def generate_name(base: str) -> str:

@@ -187,7 +187,7 @@ class Registry:
                 return await self._scale(request, lambda _: fresh())
             case "finalize":
                 return await self._writer.change(request, lambda entry: _finalized(entry, fresh()))
-        return await self._writer.change(request, lambda _: fresh(), create=None if request.subresource else fresh)
+        return await self._writer.change(request, lambda _: fresh(), create=fresh)
 
     async def patch(self, request: Request, patch: Any, type_: PatchType, duplicates: Sequence[str] = ()) -> Written:
         """`patch` is decoded JSON, whose text named `duplicates` twice. Raises: UnsupportedMediaType."""

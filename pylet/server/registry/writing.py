@@ -117,13 +117,13 @@ class Writer:
     async def _create(
         self, request: Request, kind: Kind, cache: Cache, key: Key, obj: Object, admitted: Admitted
     ) -> Entry:
-        with self._allocation(kind, obj, None):
+        with nullcontext() if request.subresource else self._allocation(kind, obj, None):
             kind.strategy.prepare_create(obj)
             if kind.strategy.has_status and "status" not in obj:
                 schema.default_kind(kind, obj)  # an empty status, as Go prints it
             await apart(request.size, partial(_judge, request, kind, key, obj, None))
             await admitted.validate(key)
-            metadata.end_create(obj["metadata"])
+            metadata.end_create(obj["metadata"], dry_run=request.dry_run)
             value = stored(kind, obj)
             kept = value if kind.storage is None else await self._state.encoded(kind, obj)
             if request.dry_run:
@@ -164,7 +164,7 @@ class Writer:
         while True:
             entry = cache.table.entries.get(key)
             if entry is None:
-                if create is None or not customs.is_created_by_update(kind):
+                if create is None or not customs.is_created_by_update(kind, request.subresource):
                     raise NotFound(request.kind.group, request.kind.plural, key.name)
                 obj = create()
                 metadata.check_name(kind, obj["metadata"], key)
@@ -189,7 +189,9 @@ class Writer:
         kind, cache = await self._stored_kind(request)
         key = request.key if kind.namespaced else Key("", request.key.name)
         while True:
-            if key in cache.table.entries or request.subresource:
+            if key in cache.table.entries or (
+                request.subresource and not customs.is_created_by_update(kind, request.subresource)
+            ):
                 return await self.change(request, changing, is_tracked=True)
             obj = await apart(request.size, create)
             metadata.check_name(kind, obj["metadata"], key)

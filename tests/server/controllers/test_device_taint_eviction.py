@@ -26,7 +26,7 @@ def planned(taint: Object, tolerations: list[Object], **reserved: Any) -> Plan:
     user = pod("p", spec={"nodeName": "n", "resourceClaims": [{"name": "gpu", "resourceClaimName": "c"}]})
     offered = slice_of(device("a", taints=[taint]), device("b"), generation=2)
     replaced = slice_of(device("a", taints=[{**TAINT, "timeAdded": "2020-01-01T00:00:00Z"}]), name="old")
-    return device_taint_eviction.plan(Key("default", "p"), view(user, claim, offered, replaced), NOW)
+    return device_taint_eviction.controller().plan(Key("default", "p"), view(user, claim, offered, replaced), NOW)
 
 
 @pytest.mark.parametrize(

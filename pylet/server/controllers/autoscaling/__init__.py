@@ -51,7 +51,8 @@ def controller(kinds: Collection[Kind], observations: Observations) -> Controlle
         looked[key] = now, str(autoscaler["spec"])
         return Plan(actions, _EVERY)
 
-    return Controller("horizontal-pod-autoscaler", (Watch(AUTOSCALER, itself),), plan, custom)
+    name = "horizontal-pod-autoscaler"
+    return Controller(name, (Watch(AUTOSCALER, itself),), plan, custom, speaker=name)
 
 
 def _nobody(entry: Entry, view: View) -> Iterable[Key]:

@@ -22,13 +22,13 @@ from pylet.server.controllers.daemonset import rolling
 from pylet.server.controllers.daemonset.nodes import HASH_LABEL, Place, is_updated, node_of, place, pod_for
 from pylet.server.reconcile import revisions
 from pylet.server.reconcile.backoff import Backoff
+from pylet.server.reconcile.deletion import delete_pod
 from pylet.server.reconcile.ownership import claim, of_pod
 from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
     Controller,
     Create,
-    Delete,
     Emit,
     Plan,
     Watch,
@@ -172,15 +172,7 @@ def _refused(daemon_set: Object, error: ApiError) -> tuple[Action, ...]:
 
 
 def _deletions(look: _Round) -> tuple[Action, ...]:
-    return tuple(
-        Delete(
-            POD,
-            key_of(pod),
-            uid_of(pod),
-            told=Emit(look.daemon_set, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}"),
-        )
-        for pod in look.delete[:_BURST]
-    )
+    return tuple(delete_pod(key_of(pod), uid_of(pod), look.daemon_set) for pod in look.delete[:_BURST])
 
 
 def _status(look: _Round) -> tuple[Object, timedelta | None]:

@@ -24,6 +24,7 @@ from pylet.api.podtemplate import is_active, is_finished, is_ready
 from pylet.client.view import Entry, View
 from pylet.server.controllers.job import pods as of_job
 from pylet.server.controllers.job.policies import judge, success_rule
+from pylet.server.reconcile.deletion import delete_pod
 from pylet.server.reconcile.leaving import least_missed
 from pylet.server.reconcile.ownership import claim, of_pod
 from pylet.server.reconcile.plan import (
@@ -31,7 +32,6 @@ from pylet.server.reconcile.plan import (
     Action,
     Controller,
     Create,
-    Delete,
     Emit,
     Plan,
     Watch,
@@ -135,7 +135,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     _note_indexes(look)
     end = _end(look)
     if end is not None:
-        changes: tuple[Action, ...] = tuple(_delete(look, pod) for pod in look.active)
+        changes: tuple[Action, ...] = tuple(delete_pod(key_of(pod), uid_of(pod), look.job) for pod in look.active)
     else:
         changes = () if is_terminating(job) else tuple(_manage(look))
         if not changes and _is_complete(look):
@@ -314,7 +314,7 @@ def _manage(look: _Round) -> Iterable[Action]:
         # Let go first: a pod ended on purpose is no failure.
         return [
             *(of_job.untrack(pod) for pod in surplus if of_job.is_tracked(pod)),
-            *(_delete(look, pod) for pod in surplus),
+            *(delete_pod(key_of(pod), uid_of(pod), look.job) for pod in surplus),
         ]
     if of_job.replaces_only_failed(look.job):
         wanted -= len(look.terminating)
@@ -389,11 +389,6 @@ def _create(look: _Round, pod: Object) -> Create:
 
 def _refused(job: Object, error: ApiError) -> tuple[Action, ...]:
     return (Emit(job, "FailedCreate", f"Error creating: {error.message}", "Warning"),)
-
-
-def _delete(look: _Round, pod: Object) -> Delete:
-    told = Emit(look.job, "SuccessfulDelete", f"Deleted pod: {pod['metadata']['name']}")
-    return Delete(POD, key_of(pod), uid_of(pod), told=told)
 
 
 def _let_go(key: Key, view: View) -> tuple[Action, ...]:

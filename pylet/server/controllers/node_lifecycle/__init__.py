@@ -79,14 +79,14 @@ class _Nodes:
                 known.heartbeat, known.at = heartbeat, now
             return ()
         self._known[name] = _Known(uid, heartbeat, now)
-        return (Emit(node, "RegisteredNode", f"Registered Node {name} in Controller"),)
+        return (Emit(node, "RegisteredNode", f"Node {name} event: Registered Node {name} in Controller"),)
 
     def _removed(self, name: str) -> Plan:
         known = self._known.pop(name, None)
         if known is None:
             return NOTHING
         node: Object = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "uid": known.uid}}
-        return Plan((Emit(node, "RemovingNode", f"Removing Node {name} from Controller"),))
+        return Plan((Emit(node, "RemovingNode", f"Node {name} event: Removing Node {name} from Controller"),))
 
     def _may_empty(self, node: Object, view: View, now: datetime) -> tuple[bool, timedelta | None]:
         """Whether pods may be sent away from a node that isn't ready, or how long until that may be asked again."""

@@ -5,7 +5,7 @@ Source: upstream `pkg/controller/statefulset` (stateful_set_control.go, stateful
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -182,9 +182,21 @@ def _missing_claims(look: _Round, ordinal: int) -> Iterator[Action]:
     owner = look.stateful_set["metadata"]["name"]
     for wanted in claims(look.stateful_set, ordinal):
         if look.view.get(CLAIM, key_of(wanted)) is None:
-            name = wanted["metadata"]["name"]
-            words = f"Create Claim {name} Pod {owner}-{ordinal} in StatefulSet {owner} success"
-            yield Create(CLAIM, wanted, Emit(look.stateful_set, "SuccessfulCreate", words))
+            yield Create(
+                CLAIM, wanted, *_claim_told(look.stateful_set, wanted["metadata"]["name"], f"{owner}-{ordinal}")
+            )
+
+
+def _claim_told(stateful_set: Object, claim: str, pod: str) -> tuple[Emit, Callable[[ApiError], tuple[Action, ...]]]:
+    """What is told of a claim that was made, and of one that was refused."""
+    owner = stateful_set["metadata"]["name"]
+
+    def refused(error: ApiError) -> tuple[Action, ...]:
+        words = f"Create Claim {claim} for Pod {pod} in StatefulSet {owner} failed error: {error.message}"
+        return (Emit(stateful_set, "FailedCreate", words, "Warning"),)
+
+    words = f"Create Claim {claim} Pod {pod} in StatefulSet {owner} success"
+    return Emit(stateful_set, "SuccessfulCreate", words), refused
 
 
 def _retain(look: _Round, pod: Object, *, is_condemned: bool) -> Iterator[Action]:
@@ -246,7 +258,12 @@ def _is_updated(look: _Round, pod: Object) -> bool:
 
 
 def _delete(look: _Round, pod: Object) -> Action:
-    return Delete(POD, key_of(pod), uid_of(pod), told=_told(look, "Delete", pod["metadata"]["name"]))
+    name = pod["metadata"]["name"]
+
+    def refused(error: ApiError) -> tuple[Action, ...]:
+        return tuple(_refused(look, "Delete", name, error.message))
+
+    return Delete(POD, key_of(pod), uid_of(pod), told=_told(look, "Delete", name), refused=refused)
 
 
 def _told(look: _Round, verb: str, pod: str) -> Emit:
