@@ -1,23 +1,28 @@
-"""iscsi: a disk of another machine, logged in to by the node's own iscsiadm and mounted once for all pods.
+"""iscsi: another machine's disk, logged in to by the node's own iscsiadm, mounted once for all pods or given as it is.
 
-What logging out must know is beside the disk's mount in `iscsi.json`. CHAP secrets and multipath are not served.
-Source: upstream `pkg/volume/iscsi/iscsi_util.go`.
+Below the plugin's directory each target has one, in it one for each of its disks: who uses the disk and what logging
+out must know is in its `iscsi.json`, from before it is logged in to until it is not.
+Source: upstream `pkg/volume/iscsi/{iscsi,iscsi_util}.go`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from pylet.agent.kubelet.volumes import mounts, tools
 from pylet.agent.kubelet.volumes.disks import format_and_mount
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
+from pylet.agent.kubelet.volumes.iscsi_target import Target, attach, let_go, log_out
 from pylet.agent.kubelet.volumes.ownership import give_to_group
-from pylet.api.object import Object
+from pylet.api.kinds.secret import KIND as SECRET
+from pylet.api.object import Key, Object
 
 _FACTS = "iscsi.json"
-_DEVICE_TRIES = 40
 
 
 class Iscsi(VolumeType):
@@ -26,62 +31,113 @@ class Iscsi(VolumeType):
 
     async def mount(self, source: Object, place: Place) -> Path:
         tools.need("iscsiadm", "open-iscsi")
-        if source.get("chapAuthDiscovery") or source.get("chapAuthSession"):
-            raise VolumeError("CHAP is not served by this node")
-        portal = source["targetPortal"] if ":" in source["targetPortal"] else f"{source['targetPortal']}:3260"
-        disk = _disks(place.host) / place.name / "disk"
-        async with place.host.lock(disk):
-            device = await _log_in(portal, source)
+        target = _target(source, place.name)
+        secrets = await _secrets(source, place)
+        home = _targets(place.host) / quote(target.iqn, safe=":")
+        disk = home / f"lun-{source['lun']}"
+        async with place.host.lock(home):
+            place.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+            await asyncio.to_thread(_note, disk, target, str(place.directory.relative_to(place.host.root)))
+            device = await attach(target, source["lun"], secrets)
             if place.is_block:
                 return device
-            disk.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
-            (disk.parent / _FACTS).write_text(json.dumps({"portal": portal, "iqn": source["iqn"]}))
-            await format_and_mount(device, disk, source.get("fsType") or "ext4", place.mount_options)
+            await format_and_mount(device, disk / "mount", source.get("fsType") or "ext4", place.mount_options)
             if not mounts.is_mounted(place.directory):
-                place.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
                 read_only = place.read_only or bool(source.get("readOnly"))
-                mounts.bind(disk, place.directory, read_only=read_only)
+                mounts.bind(disk / "mount", place.directory, read_only=read_only)
                 if not read_only:
                     given = {"only_on_root_mismatch": place.only_on_root_mismatch}
                     await asyncio.to_thread(give_to_group, place.directory, place.fs_group, **given)
         return place.directory
 
     async def unmount(self, directory: Path, host: Host) -> None:
-        """The last pod that leaves logs out."""
-        disk = _disks(host) / directory.name / "disk"
-        others = [other for other in host.root.glob(f"pods/*/volumes/*iscsi/{directory.name}") if other != directory]
-        if others or not disk.exists():
-            return
-        facts = json.loads((disk.parent / _FACTS).read_text())
-        mounts.unmount_below(directory)
-        mounts.unmount_below(disk)
-        await tools.run("iscsiadm", "-m", "node", "-p", facts["portal"], "-T", facts["iqn"], "--logout")
-        (disk.parent / _FACTS).unlink()
-        disk.rmdir()
-        disk.parent.rmdir()
+        """The last pod that leaves a disk lets go of it, and logs out of a target without another disk in use."""
+        user = str(directory.relative_to(host.root))
+        for disk in [facts.parent for facts in _targets(host).glob(f"*/lun-*/{_FACTS}")]:
+            async with host.lock(disk.parent):
+                facts = _facts(disk)
+                if user not in facts.get("users", ()):
+                    continue
+                mounts.unmount_below(directory)
+                facts["users"].remove(user)
+                if not facts["users"]:
+                    await _leave(disk, _target(facts, ""), facts["lun"])
+                else:
+                    _write(disk, facts)
 
 
-async def _log_in(portal: str, source: Object) -> Path:
-    device = f"/dev/disk/by-path/ip-{portal}-iscsi-{source['iqn']}-lun-{source['lun']}"
-    if (found := _device(device)) is None:
-        target = ("-m", "node", "-p", portal, "-T", source["iqn"], "-I", source.get("iscsiInterface") or "default")
-        await tools.run("iscsiadm", *target, "-o", "new")
-        await tools.run("iscsiadm", *target, "--login")
-    for _ in range(_DEVICE_TRIES):
-        if (found := found or _device(device)) is not None:
-            return found
-        await asyncio.sleep(0.25)
-    raise VolumeError(f"could not attach disk: device {device} does not appear")
+async def _leave(disk: Path, target: Target, lun: int) -> None:
+    """Known, with its last user, until all of it is done. Raises: VolumeError."""
+    mounts.unmount_below(disk)
+    await let_go(target, lun)
+    if not [other for other in disk.parent.iterdir() if other != disk]:
+        await log_out(target)
+    await asyncio.to_thread(_forget, disk)
 
 
-def _device(link: str) -> Path | None:
+def _forget(disk: Path) -> None:
+    (disk / _FACTS).unlink()
+    for left in (disk / "mount", disk, disk.parent):
+        if left.exists() and not any(left.iterdir()):
+            left.rmdir()
+
+
+def _target(source: Object, volume: str) -> Target:
+    """What a volume's source says, or `iscsi.json`, which has the same fields."""
+    portals = dict.fromkeys((source["targetPortal"], *(source.get("portals") or ())))
+    initiator, interface = source.get("initiatorName") or "", source.get("iscsiInterface") or "default"
+    full = tuple(portal if ":" in portal else f"{portal}:3260" for portal in portals)
+    own = source.get("ownInterface") or (f"{full[0]}:{volume}" if initiator else "")
+    discovers, logs_in = bool(source.get("chapAuthDiscovery")), bool(source.get("chapAuthSession"))
+    return Target(source["iqn"], full, interface, initiator, own, discovers, logs_in)
+
+
+def _note(disk: Path, target: Target, user: str) -> None:
+    """`user` uses it, which is known from before anything is done for it."""
+    disk.mkdir(parents=True, exist_ok=True, mode=0o750)
+    facts = _facts(disk) or {
+        "targetPortal": target.portals[0],
+        "portals": target.portals[1:],
+        "iqn": target.iqn,
+        "lun": int(disk.name.removeprefix("lun-")),
+        "iscsiInterface": target.interface,
+        "initiatorName": target.initiator,
+        "ownInterface": target.own_interface,
+        "users": [],
+    }
+    if user not in facts["users"]:
+        facts["users"].append(user)
+        _write(disk, facts)
+
+
+def _facts(disk: Path) -> dict[str, Any]:
     try:
-        return Path(link).resolve(strict=True)
+        found: dict[str, Any] = json.loads((disk / _FACTS).read_text())
     except FileNotFoundError:
-        return None
+        return {}
+    return found
 
 
-def _disks(host: Host) -> Path:
+def _write(disk: Path, facts: dict[str, Any]) -> None:
+    new = disk / f"{_FACTS}.new"
+    new.write_text(json.dumps(facts))
+    new.replace(disk / _FACTS)
+
+
+async def _secrets(source: Object, place: Place) -> dict[str, str]:
+    """The names and passwords of CHAP. Raises: VolumeError, ApiError."""
+    if not (source.get("chapAuthDiscovery") or source.get("chapAuthSession")):
+        return {}
+    if not (ref := source.get("secretRef")):
+        raise VolumeError("CHAP enabled but secret name is empty")
+    key = Key(ref.get("namespace") or place.pod["metadata"]["namespace"], ref["name"])
+    found = await place.references.read(SECRET, key)
+    if found is None:
+        raise VolumeError(f'failed to get secret from ["{key.namespace}"/"{key.name}"]: not found')
+    return {name: b64decode(value or "").decode() for name, value in (found.get("data") or {}).items()}
+
+
+def _targets(host: Host) -> Path:
     return host.root / "plugins" / "kubernetes.io" / "iscsi"
 
 

@@ -33,7 +33,8 @@ async def run(*command: str, seconds: float = _SECONDS) -> str:
             process.kill()
     if process.returncode:
         words = (wrong or said).decode(errors="replace").strip()
-        tried = f"{command[0]} failed: exit status {process.returncode}\narguments: {' '.join(command[1:])}"
+        failed, arguments = f"{command[0]} failed: exit status {process.returncode}", " ".join(command[1:])
+        tried = f"{failed}\nMounting command: {command[0]}\nMounting arguments: {arguments}"
         raise VolumeError(f"{tried}\nOutput: {words}")
     return said.decode(errors="replace")
 
