@@ -8,8 +8,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -58,6 +59,14 @@ class Three:
             "1 packets received" in pod.run("busybox", "ping", family, "-c1", "-W1", *options, ip, check=False)
             for family, ip in (("-4", far.ip), ("-6", far.ip6))
         )
+
+    def restart(self, number: int) -> None:
+        self.runs[number].stop()
+        self.runs[number] = self.run(number).__enter__()
+
+    def stop(self) -> None:
+        for run in self.runs:
+            run.stop()
 
     def have_followed(self) -> bool:
         """Whether all nodes have tunnels of the keys that are due now, and send by those that they should."""
@@ -114,7 +123,9 @@ def three(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         found = Three(lab, api, clock, request.param, tmp_path, pods, [])
         for number, member in enumerate(lab.nodes):
             stack.callback(_clean, member, tmp_path / f"n{number}")
-            found.runs.append(stack.enter_context(found.run(number)))
+        stack.callback(found.stop)
+        for number in range(3):
+            found.runs.append(found.run(number).__enter__())
         until_it_holds("the network is whole", found.is_whole)
         yield found
 
@@ -124,10 +135,43 @@ def _clean(member: Member, directory: Path) -> None:
         cleanup(directory, directory / "ipam")
 
 
+@contextmanager
+def _echoing(pod: Member, far: Member) -> Iterator[Callable[[bytes], bool]]:
+    """A connection between two pods: whether a line comes back."""
+    far.start("socat", "TCP-LISTEN:7,reuseaddr", "EXEC:cat")
+
+    streams: list[socket.socket] = []
+
+    def connect() -> bool:
+        with pod.entered(), suppress(OSError):
+            streams.append(socket.create_connection((far.ip, 7), timeout=60))
+        return bool(streams)
+
+    until_it_holds("it is connected", connect)
+    with streams[0] as stream, stream.makefile("rwb") as lines:
+
+        def echoes(line: bytes) -> bool:
+            lines.write(line)
+            lines.flush()
+            return bool(lines.readline() == line)
+
+        assert echoes(b"before\n")
+        yield echoes
+
+
 @pytest.mark.parametrize("three", BACKENDS, indirect=True)
 def test_a_network_that_lives(three: Three) -> None:
     lab, mtu = three.lab, {"host-gw": 1500, "vxlan": 1450, "wireguard": 1440}[three.backend]
     assert three.conflist_mtu(0) == mtu
+
+    # All agents stop and start again: what is connected stays so, meanwhile and afterwards.
+    with _echoing(three.pods[0], three.pods[1]) as echoes:
+        three.stop()
+        assert echoes(b"meanwhile\n")
+        for number in range(3):
+            three.restart(number)
+        until_it_holds("the network is whole", three.is_whole)
+        assert echoes(b"afterwards\n")
 
     # A partition: the others go on, and when it heals nobody has to do anything.
     lab.unplug(lab.nodes[2])
@@ -176,8 +220,7 @@ def test_packets_flow_while_keys_change(three: Three) -> None:
     seen = _answered(answers)
     lost = set(range(max(seen))) - seen
     assert len(lost) < 50  # a busy machine loses a few at any time; a handshake that fails takes 500
-    for run in three.runs:
-        run.stop()
+    three.stop()
     keys = (three.directory / "n0" / "wireguard").glob("*.key")
     assert {file.stat().st_mode & 0o777 for file in keys} == {0o600}
 
