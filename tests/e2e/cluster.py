@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.containerd import ContainerdProcess
@@ -23,6 +24,8 @@ from tests.netns import Lab, Member
 
 REPO = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120.0
+# Images and pods stay, however full the disk and the memory of the machine that runs the tests are.
+CALM = {"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99, "evictionHard": {}}
 
 
 def eventually(what: str, check: Callable[[], Any], *, seconds: float = PATIENCE_SECONDS) -> Any:
@@ -65,6 +68,8 @@ class Node:
         self.cni = directory / "cni"
         self.containerd = ContainerdProcess(directory / "containerd", netns=member.name, cni_conf=self.cni)
         self.process: subprocess.Popen[bytes] | None = None
+        self.kubelet: dict[str, Any] = dict(CALM)
+        """Its KubeletConfiguration."""
         self.environ: dict[str, str] = {}
         """What pylet is started with beside the environment of the tests."""
         self._arguments: tuple[str, ...] = ()
@@ -80,6 +85,8 @@ class Node:
         self.restart()
 
     def restart(self) -> None:
+        config = self.directory / "kubelet.yaml"
+        config.write_text(json.dumps(self.kubelet))
         common = (
             "--data-dir", str(self.directory / "data"),
             "--node-name", self.name,
@@ -88,8 +95,10 @@ class Node:
             "--cni-conf-dir", str(self.cni),
             "--cgroup-root", self.cgroup,
             "--pod-log-dir", str(self.directory / "pod-logs"),
+            "--kubelet-config", str(config),
         )  # fmt: skip
-        command = [*self.containerd.enter(), sys.executable, "-m", "pylet", *self._arguments, *common]
+        role, *arguments = self._arguments
+        command = [*self.containerd.enter(), sys.executable, "-m", "pylet", role, *common, *arguments]
         with self.log.open("ab") as log:
             environ = os.environ | self.environ
             self.process = subprocess.Popen(
@@ -156,12 +165,17 @@ class Cluster:
         nodes: int = 1,
         options: tuple[str, ...] = (),
         agent_options: tuple[str, ...] | None = None,
+        kubelet: Mapping[str, Any] = MappingProxyType({}),
         node_ips: Callable[[Member], str] = lambda member: member.ip,
     ) -> None:
-        """`options` are the server's, and the agents' where those have none; `node_ips` are `--node-ip`."""
+        """`options` are the server's, and the agents' where those have none; `node_ips` are `--node-ip`.
+
+        `kubelet` are fields of every node's KubeletConfiguration.
+        """
         self._lab = Lab(nodes=nodes, client=True, gateway=True)
         self._directory = directory
         self._options = options
+        self._kubelet = kubelet
         self._node_ips = node_ips
         self._agent_options = options if agent_options is None else agent_options
         self.kubeconfig = directory / "admin.yaml"
@@ -187,6 +201,7 @@ class Cluster:
             for number, member in enumerate(self._lab.nodes, 1):
                 node = Node(member, self._directory / f"node{number}", name=f"node{number}")
                 node.node_ip = self._node_ips(member)
+                node.kubelet |= self._kubelet
                 self.nodes.append(node)
                 node.prepare()
             self.server.start(

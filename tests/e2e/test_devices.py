@@ -15,13 +15,7 @@ from pylet.cri import wire
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.device_plugin import NAME, DevicePlugin
 
-CONFIG = """
-apiVersion: kubelet.config.k8s.io/v1beta1
-kind: KubeletConfiguration
-cpuManagerPolicy: static
-reservedSystemCPUs: "0"
-topologyManagerPolicy: restricted
-"""
+KUBELET = {"cpuManagerPolicy": "static", "reservedSystemCPUs": "0", "topologyManagerPolicy": "restricted"}
 POD = """
 apiVersion: v1
 kind: Pod
@@ -39,10 +33,7 @@ spec:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    directory = tmp_path_factory.mktemp("cluster")
-    config = directory / "kubelet.yaml"
-    config.write_text(CONFIG)
-    with Cluster(directory, options=("--kubelet-config", str(config))) as running:
+    with Cluster(tmp_path_factory.mktemp("cluster"), kubelet=KUBELET) as running:
         yield running
 
 

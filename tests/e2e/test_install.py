@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.cluster import REPO, eventually
+from tests.e2e.cluster import CALM, REPO, eventually
 from tests.e2e.machine import Machine, plain_machine, systemd_machine, wheels
 from tests.netns import Lab
 
@@ -34,9 +35,12 @@ def machine(
     top = tmp_path_factory.mktemp("machine")
     inside = top / "airgap"
     shutil.copytree(airgap, inside)
+    calm = top / "kubelet.yaml"
+    calm.write_text(json.dumps(CALM))
     with Lab(nodes=1, gateway=True) as lab, MACHINES[request.param](top, lab.nodes[0]) as found:
         before = found.left()
         options = ["--demo-image", "--airgap", str(inside), "--cgroup-root", f"/pylet-test-{os.getpid()}"]
+        options += ["--kubelet-config", str(calm)]
         if request.param == "without systemd":
             options += ["--cni-bin-dir", "/opt/cni/bin"]  # pods of the tests below prove that it has plugins then
         said = found.out(INSTALL, *options, "--node-name", "device")

@@ -132,11 +132,11 @@ def stopped(pid: int) -> Iterator[None]:
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two nodes, Ready; the second one's data is on a small disk of its own."""
     directory: Path = tmp_path_factory.mktemp("cluster")
-    small, config = directory / "node2" / "data", directory / "kubelet.yaml"
-    config.write_text("{evictionPressureTransitionPeriod: 1s}")
+    small = directory / "node2" / "data"
     small.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "small", str(small)], check=True)
-    with Cluster(directory, nodes=2, agent_options=("--kubelet-config", str(config))) as running:
+    kubelet = {"evictionHard": {"nodefs.available": "6Mi"}, "evictionPressureTransitionPeriod": "1s"}
+    with Cluster(directory, nodes=2, kubelet=kubelet) as running:
         yield running
 
 
