@@ -193,6 +193,15 @@ state = "$run/containerd"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "$conf/certs.d"
 EOT
+kubelet_config=$(told KUBELET_CONFIG)
+if [ -n "$kubelet_config" ] && grep -Eq '^ *"?cgroupDriver"?: *"?systemd' "$kubelet_config"; then
+    cat >> "$scratch/containerd.toml" <<EOT
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+      SystemdCgroup = true
+EOT
+fi
 changed=""
 cmp -s "$scratch/containerd.toml" "$conf/containerd.toml" || { changed=yes; cp "$scratch/containerd.toml" "$conf/containerd.toml"; }
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pylet.agent.config import AgentConfig
-from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.cgroups import SWAP_LIMIT, Cgroups
 from pylet.agent.kubelet.claims.registration import PLUGIN_TYPE as DRA_PLUGIN
 from pylet.agent.kubelet.claims.registration import Drivers
 from pylet.agent.kubelet.counted import counted
 from pylet.agent.kubelet.credentials import Keys, Provider, Token
 from pylet.agent.kubelet.devices.registration import PLUGIN_TYPE as DEVICE_PLUGIN
+from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD, GroupNames
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, KubeletConfig, from_object
 from pylet.agent.kubelet.machine import Machine, read_machine
@@ -42,6 +43,8 @@ from pylet.api.object import Key
 from pylet.client.interface import Client
 from pylet.client.view import Entry
 from pylet.cri.grpc import GrpcRuntime
+from pylet.cri.interface import CriError, Runtime
+from pylet.cri.messages import CgroupDriver
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.placement.placing import Placement
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MANIFESTS = Path("/etc/pylet/manifests")
+_RETRY_SECONDS = 1.0
 
 
 async def run_kubelet(site: Site, network: NetworkParts) -> None:
@@ -64,7 +68,8 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
     reporter.config = kubelet = _kubelet_config(config.kubelet_config)
     try:
         machine = read_machine(config.data_dir)
-        cgroups = Cgroups(config.cgroup_root, pids_limit=kubelet.pod_pids_limit)
+        names = GroupNames(config.cgroup_root, kubelet.cgroup_driver)
+        cgroups = Cgroups(names, pids_limit=kubelet.pod_pids_limit)
         settings = _settings(site, kubelet, machine, cgroups)
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
         manifests = kubelet.static_pod_path or _MANIFESTS
@@ -117,6 +122,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
                 group.create_task(component.run())
             group.create_task(report())
             await network.ready.wait()
+            names.driver = await _cgroup_driver(runtime, kubelet, clock)
             for of_pods in (pods, static, upkeep):
                 group.create_task(of_pods.run())
             group.create_task(serve(site, runtime, pods, volumes, settings, upkeep.meter, kubelet.said))
@@ -128,13 +134,15 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
 
 def _settings(site: Site, kubelet: KubeletConfig, machine: Machine, cgroups: Cgroups) -> Settings:
     config, cluster = site.config, site.cluster
+    of_containers = cgroups.of_containers(kills_one_process=kubelet.kills_one_process)
     return Settings(
         node_name=config.node_name,
         host_ips=site.addresses,
         root=config.kubelet_root,
         log_root=config.pod_log_dir,
-        cgroup_root=config.cgroup_root,
-        container_cgroup=cgroups.of_containers(),
+        groups=cgroups.names,
+        container_cgroup=of_containers,
+        swap_bytes=machine.swap_bytes if kubelet.may_swap and SWAP_LIMIT in of_containers else 0,
         cluster_dns=cluster.cluster_dns,
         cluster_domain=cluster.cluster_domain,
         host_nameservers=site.nameservers,
@@ -152,6 +160,20 @@ def _settings(site: Site, kubelet: KubeletConfig, machine: Machine, cgroups: Cgr
         ids_per_pod=kubelet.ids_per_pod,
         max_pods=kubelet.max_pods,
     )
+
+
+async def _cgroup_driver(runtime: Runtime, kubelet: KubeletConfig, clock: Clock) -> str:
+    """The runtime's, once it can be asked; that of the file where it does not say."""
+    while True:
+        try:
+            told = await runtime.cgroup_driver()
+            break
+        except CriError as failed:
+            log.warning("container runtime: %s", failed)
+            await clock.sleep(_RETRY_SECONDS)
+    if told is None:
+        return kubelet.cgroup_driver
+    return SYSTEMD if told is CgroupDriver.SYSTEMD else CGROUPFS
 
 
 def _uid(entry: Entry | None) -> str:

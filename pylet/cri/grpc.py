@@ -50,6 +50,13 @@ class GrpcRuntime:
         answer = await self._runtime("Status", calls.Empty(), calls.StatusAnswer)
         return answer.handlers, answer.features
 
+    async def cgroup_driver(self) -> m.CgroupDriver | None:
+        try:
+            linux = (await self._runtime("RuntimeConfig", calls.Empty(), m.RuntimeConfig)).linux
+        except cri.Unimplemented:
+            return None
+        return None if linux is None else linux.cgroup_driver
+
     async def run_sandbox(self, config: m.SandboxConfig, *, runtime_handler: str = "") -> str:
         # Network plugins may be slow: upstream doubles the deadline too.
         request = calls.RunSandbox(config, runtime_handler)
@@ -203,6 +210,7 @@ _ERRORS: dict[str, type[cri.CriError]] = {
     "AlreadyExists": cri.AlreadyExists,
     "Unavailable": cri.Unavailable,
     "DeadlineExceeded": cri.DeadlineExceeded,
+    "Unimplemented": cri.Unimplemented,
 }
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from pylet.cri.messages import (
     AuthConfig,
+    CgroupDriver,
     Container,
     ContainerConfig,
     ContainerStats,
@@ -51,6 +52,10 @@ class DeadlineExceeded(CriError):
     """The call, or the command run by `exec_sync`, took longer than it was given."""
 
 
+class Unimplemented(CriError):
+    """The runtime does not know the call."""
+
+
 class PullError(CriError):
     """An image could not be pulled; `reason` is the container's waiting reason."""
 
@@ -86,6 +91,10 @@ class Runtime(Protocol):
     async def conditions(self) -> tuple[RuntimeCondition, ...]: ...
 
     async def abilities(self) -> tuple[tuple[RuntimeHandler, ...], RuntimeFeatures]:
+        """None is told by runtimes older than containerd 2.0."""
+        ...
+
+    async def cgroup_driver(self) -> CgroupDriver | None:
         """None is told by runtimes older than containerd 2.0."""
         ...
 

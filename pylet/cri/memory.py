@@ -111,6 +111,9 @@ class MemoryRuntime:
     async def abilities(self) -> tuple[tuple[m.RuntimeHandler, ...], m.RuntimeFeatures]:
         return (), m.RuntimeFeatures()
 
+    async def cgroup_driver(self) -> m.CgroupDriver | None:
+        return None
+
     async def run_sandbox(self, config: m.SandboxConfig, *, runtime_handler: str = "") -> str:
         self._fail("run_sandbox")
         if any(record.status.metadata == config.metadata for record in self._sandboxes.values()):

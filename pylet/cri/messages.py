@@ -444,6 +444,21 @@ class RuntimeFeatures:
     supplemental_groups_policy: bool = at(1, False)
 
 
+class CgroupDriver(IntEnum):
+    SYSTEMD = 0
+    CGROUPFS = 1
+
+
+@message
+class LinuxRuntimeConfig:
+    cgroup_driver: CgroupDriver = at(1, CgroupDriver.SYSTEMD)
+
+
+@message
+class RuntimeConfig:
+    linux: LinuxRuntimeConfig | None = at(1, None)
+
+
 @message
 class FilesystemIdentifier:
     mountpoint: str = at(1, "")

@@ -10,6 +10,7 @@ from pylet.agent.image_archive import BUSYBOX_REFERENCE, PAUSE_REFERENCE
 from pylet.cri import interface as cri
 from pylet.cri import messages as m
 from pylet.cri.interface import Runtime
+from pylet.cri.wire import decode
 
 _uids = (f"pod-uid-{number}" for number in itertools.count())
 
@@ -201,3 +202,16 @@ async def test_the_runtime_names_itself_and_is_ready(runtime: Runtime) -> None:
     assert (await runtime.version()).runtime_name in ("memory", "containerd")
     assert {c.type: c.status for c in await runtime.conditions()} == {"RuntimeReady": True, "NetworkReady": True}
     assert (await runtime.image_filesystems())[0].fs_id.mountpoint
+
+
+async def test_a_runtime_of_before_containerd_2_does_not_say_who_makes_its_cgroups(runtime: Runtime) -> None:
+    if (await runtime.version()).runtime_version.lstrip("v") < "2":
+        assert await runtime.cgroup_driver() is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "driver"), [(b"\n\x00", m.CgroupDriver.SYSTEMD), (b"\n\x02\x08\x01", m.CgroupDriver.CGROUPFS)]
+)
+def test_who_makes_the_cgroups_is_told_by_number(answer: bytes, driver: m.CgroupDriver) -> None:
+    assert decode(m.RuntimeConfig, answer).linux == m.LinuxRuntimeConfig(driver)
+    assert decode(m.RuntimeConfig, b"").linux is None

@@ -7,29 +7,48 @@ never limits a pod as a whole and never removes its group.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from pylet.agent.kubelet.group_names import GroupNames
 from pylet.cri.messages import LinuxResources
 
+SWAP_LIMIT = "memory.swap.max"
+
+log = logging.getLogger(__name__)
+
+_TIERS = ("", "burstable", "besteffort")
+_ATTEMPTS, _DYING_SECONDS = 5, 0.05
 _V2_CONTROLLERS = frozenset(("cpu", "cpuset", "hugetlb", "io", "memory", "pids"))
 
 
 @dataclass(frozen=True, slots=True)
 class Cgroups:
-    """`root` is the cgroup below which `kubepods` is made; groups are named by their path from the mount `mounted`.
+    """Groups are named by their path from the mount `mounted`.
 
     `pids_limit` is how many processes a pod may have; none limits them where it is not above 0.
     """
 
-    root: str = "/"
+    names: GroupNames = field(default_factory=GroupNames)
     mounted: Path = Path("/sys/fs/cgroup")
     pids_limit: int = -1
 
-    def apply(self, group: str, resources: LinuxResources) -> None:
+    async def apply(self, group: str, resources: LinuxResources) -> None:
         """Make the group, if need be, and set its limits; zeros are no limits. Raises: OSError."""
+        if self.names.is_systemd:
+            from pylet.agent.kubelet import slices
+
+            v2_weight = weight(resources.cpu_shares) if self._is_v2 else None
+            pids = self.pids_limit if self._limits_pids(group) else 0
+            await slices.ensure(group, slices.limits(resources, v2_weight, pids))
+        self._write_limits(group, resources)
+
+    def _write_limits(self, group: str, resources: LinuxResources) -> None:
         if self._is_v2:
             self._apply_v2(group, resources)
             return
@@ -42,41 +61,47 @@ class Cgroups:
         if self._limits_pids(group):
             self._write("pids", group, "pids.max", self.pids_limit)
         hugetlb = self.mounted / "hugetlb"
-        if _is_pod(group) and hugetlb.exists():
+        if self._is_pod(group) and hugetlb.exists():
             (hugetlb / group.lstrip("/")).mkdir(parents=True, exist_ok=True)
             _limit_huge_pages(hugetlb / group.lstrip("/"), "limit_in_bytes", resources)
 
-    def of_containers(self) -> Mapping[str, str]:
+    def of_containers(self, *, kills_one_process: bool | None) -> Mapping[str, str]:
         """What the group of each container has beside its limits, where the layout knows of it.
 
-        Memory that runs out ends all of a container, not one process of it; nothing is swapped out.
+        Memory that runs out ends all of a container unless it is said otherwise; nothing is swapped out.
         """
         if not self._is_v2:
             return {}
-        swap = {"memory.swap.max": "0"} if any(self.mounted.glob("*/memory.swap.max")) else {}
-        return {"memory.oom.group": "1", **swap}
+        swap = {SWAP_LIMIT: "0"} if any(self.mounted.glob(f"*/{SWAP_LIMIT}")) else {}
+        return swap if kills_one_process else {"memory.oom.group": "1", **swap}
 
     def remove(self, group: str) -> None:
-        """Remove the group and what is below it, in every tree. Busy ones stay."""
-        for tree in self._trees():
-            for directory, _, _ in os.walk(tree / group.lstrip("/"), topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(directory)
+        """Remove the group and what is below it, in every tree; what still runs in it is killed."""
+        there = [tree / group.lstrip("/") for tree in self._trees() if (tree / group.lstrip("/")).is_dir()]
+        if there and self.names.is_systemd:
+            from pylet.agent.kubelet import slices
+
+            slices.stop(there[0].name)
+        for _ in range(_ATTEMPTS):
+            if not _remove_or_kill(there):
+                return
+            time.sleep(_DYING_SECONDS)
+        log.warning("cgroup %s: what runs in it cannot be killed", group)
 
     def pods(self) -> list[str]:
         """Uids of pods that have a group."""
         found = set()
         for tree in self._trees():
-            top = tree / self.root.strip("/") / "kubepods"
-            for tier in (top, top / "burstable", top / "besteffort"):
-                if tier.is_dir():
-                    found |= {e.name.removeprefix("pod") for e in tier.iterdir() if e.name.startswith("pod")}
+            for tier in _TIERS:
+                top = tree / self.names.of_pods(tier).lstrip("/")
+                if top.is_dir():
+                    found |= {uid for entry in top.iterdir() if (uid := self.names.pod(entry.name)) is not None}
         return sorted(found)
 
     def remove_pod(self, uid: str) -> None:
         """Whatever its QoS class was."""
-        for tier in ("", "/burstable", "/besteffort"):
-            self.remove(f"{self.root.rstrip('/')}/kubepods{tier}/pod{uid}")
+        for tier in _TIERS:
+            self.remove(self.names.of_pod(uid, tier))
 
     @property
     def _is_v2(self) -> bool:
@@ -108,16 +133,30 @@ class Cgroups:
         (directory / "memory.max").write_text(str(resources.memory_limit_in_bytes or "max"))
         if self._limits_pids(group):
             (directory / "pids.max").write_text(str(self.pids_limit))
-        if _is_pod(group):
+        if self._is_pod(group):
             _limit_huge_pages(directory, "max", resources)
 
     def _limits_pids(self, group: str) -> bool:
-        return self.pids_limit > 0 and _is_pod(group)
+        return self.pids_limit > 0 and self._is_pod(group)
+
+    def _is_pod(self, group: str) -> bool:
+        """Not a whole QoS class."""
+        return self.names.pod(group.rpartition("/")[2]) is not None
 
 
-def _is_pod(group: str) -> bool:
-    """Not a whole QoS class."""
-    return group.rpartition("/")[2].startswith("pod")
+def _remove_or_kill(groups: Iterable[Path]) -> bool:
+    """Whether there was somebody to kill, who holds the group until he is gone."""
+    has_killed = False
+    for top in groups:
+        for directory, _, _ in os.walk(top, topdown=False):
+            try:
+                os.rmdir(directory)
+            except OSError:
+                for pid in _words(Path(directory, "cgroup.procs")):
+                    has_killed = True
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(int(pid), signal.SIGKILL)
+    return has_killed
 
 
 def _limit_huge_pages(directory: Path, file: str, resources: LinuxResources) -> None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pylet.agent.kubelet import labels
+from pylet.agent.kubelet.cgroups import SWAP_LIMIT
 from pylet.agent.kubelet.env import expand
 from pylet.agent.kubelet.names import dns_config, kernel_hostname
 from pylet.agent.kubelet.provided import Extras
-from pylet.agent.kubelet.resources import container_resources, huge_page_limits
+from pylet.agent.kubelet.resources import container_resources, huge_page_limits, swap_limit
 from pylet.agent.kubelet.security import (
     ImageUser,
     container_security,
@@ -55,8 +56,8 @@ def log_directory(pod: Object, settings: Settings) -> Path:
 
 
 def cgroup_parent(pod: Object, settings: Settings) -> str:
-    tier = {"Burstable": "/burstable", "BestEffort": "/besteffort"}.get(qos_class(pod), "")
-    return f"{settings.cgroup_root.rstrip('/')}/kubepods{tier}/pod{pod['metadata']['uid']}"
+    tier = {"Burstable": "burstable", "BestEffort": "besteffort"}.get(qos_class(pod), "")
+    return settings.groups.of_pod(pod["metadata"]["uid"], tier)
 
 
 # ---- the sandbox
@@ -148,7 +149,7 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
         stdin_once=bool(container.get("stdinOnce")),
         tty=bool(container.get("tty")),
         linux=LinuxContainerConfig(
-            _resources(pod, container, around.extras, settings),
+            resources_of(pod, container, around.extras, settings),
             container_security(
                 pod, container, around.user, around.target_id, around.users, confined=settings.seccomp_default
             ),
@@ -157,9 +158,14 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
     )
 
 
-def _resources(pod: Object, container: Object, extras: Extras, settings: Settings) -> LinuxResources:
+def resources_of(pod: Object, container: Object, extras: Extras, settings: Settings) -> LinuxResources:
+    """What the container is limited to, and how its group is set beside."""
     found = container_resources(pod, container, settings.memory_bytes)
     limits = {**(dig(pod, "spec", "resources", "limits") or {}), **(dig(container, "resources", "limits") or {})}
+    unified = settings.container_cgroup
+    if settings.swap_bytes:
+        swap = swap_limit(pod, container, settings.swap_bytes, settings.memory_bytes)
+        unified = {**unified, SWAP_LIMIT: str(swap)}
     quota = -1 if extras.has_own_cpus else found.cpu_quota  # who is alone on its CPUs is not held back there
     return replace(
         found,
@@ -167,7 +173,7 @@ def _resources(pod: Object, container: Object, extras: Extras, settings: Setting
         cpuset_cpus=extras.cpus,
         cpuset_mems=extras.memory_nodes,
         hugepage_limits=huge_page_limits(podresources.amounts(limits), settings.huge_pages),
-        unified=settings.container_cgroup,
+        unified=unified,
     )
 
 

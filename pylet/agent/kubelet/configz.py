@@ -51,6 +51,7 @@ _HERE: Object = {
     "kubeAPIQPS": -1,
     "maxPods": 110,
     "memoryManagerPolicy": "None",
+    "memorySwap": {},
     "mergeDefaultEvictionSettings": False,
     "nodeStatusMaxImages": 50,
     "nodeStatusReportFrequency": "5m0s",
@@ -79,6 +80,7 @@ def effective(settings: Settings, flags: Object, said: Mapping[str, Any]) -> Obj
     for name, value in said.items():
         if value is not None:
             found[name] = _as_go(value)
+    found["cgroupDriver"] = settings.groups.driver  # the runtime's, whatever was said
     if said.get("mergeDefaultEvictionSettings"):
         found["evictionHard"] = {**DEFAULT_HARD, **(said.get("evictionHard") or {})}
     return dict(sorted(found.items()))
@@ -86,7 +88,7 @@ def effective(settings: Settings, flags: Object, said: Mapping[str, Any]) -> Obj
 
 def _of(settings: Settings) -> Object:
     return {
-        "cgroupRoot": settings.cgroup_root,
+        "cgroupRoot": settings.groups.root,
         "clusterDNS": [settings.cluster_dns] if settings.cluster_dns else [],
         "clusterDomain": settings.cluster_domain,
         "podLogsDir": str(settings.log_root),

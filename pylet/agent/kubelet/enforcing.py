@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pylet.agent.kubelet import resources
-from pylet.agent.kubelet.config import cgroup_parent
-from pylet.agent.kubelet.resources import container_resources, pod_resources
+from pylet.agent.kubelet.config import cgroup_parent, resources_of
+from pylet.agent.kubelet.provided import Extras
+from pylet.agent.kubelet.resources import pod_resources
 from pylet.agent.kubelet.starting import Node
 from pylet.api.object import Object
 
@@ -15,6 +16,6 @@ async def enforce(pod: Object, container_id: str, container: Object, node: Node)
     Raises: CriError, OSError.
     """
     group, limits = cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod))
-    node.cgroups.apply(group, resources.unbounded(limits))
-    await node.runtime.update_resources(container_id, container_resources(pod, container, node.settings.memory_bytes))
-    node.cgroups.apply(group, limits)
+    await node.cgroups.apply(group, resources.unbounded(limits))
+    await node.runtime.update_resources(container_id, resources_of(pod, container, Extras(), node.settings))
+    await node.cgroups.apply(group, limits)

@@ -22,7 +22,6 @@ _FLAGS = {
 }
 
 _VALUES: dict[str, tuple[Any, ...]] = {
-    "cgroupDriver": ("cgroupfs",),
     "cgroupsPerQOS": (True,),
     "configMapAndSecretChangeDetectionStrategy": ("Watch",),
     "contentType": ("application/json",),
@@ -38,7 +37,6 @@ _VALUES: dict[str, tuple[Any, ...]] = {
     "localStorageCapacityIsolation": (True,),
     "logging": ({},),
     "makeIPTablesUtilChains": (False,),
-    "memorySwap": ({}, {"swapBehavior": ""}, {"swapBehavior": "NoSwap"}),
     "nodeLeaseDurationSeconds": (40,),
     "protectKernelDefaults": (False,),
     "readOnlyPort": (0,),
@@ -91,7 +89,6 @@ _OTHERS = frozenset(
         "registryPullQPS",
         "runtimeRequestTimeout",
         "showHiddenMetricsForVersion",
-        "singleProcessOOMKill",
         "staticPodURLHeader",
         "streamingConnectionIdleTimeout",
         "syncFrequency",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pylet.agent.kubelet import eviction
 from pylet.agent.kubelet.backoff import LONGEST
 from pylet.agent.kubelet.eviction import DEFAULT_HARD, BadThreshold, Policy
+from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD
 from pylet.agent.kubelet.image_gc import ImagePolicy
 from pylet.agent.kubelet.pull_records import POLICIES, Verification, check_pattern
 from pylet.agent.kubelet.shutdown import Phase, two_phases
@@ -60,6 +61,11 @@ class KubeletConfig:
     unsafe_sysctls: tuple[str, ...] = ()
     seccomp_default: bool = False
     ids_per_pod: int = 65536
+    cgroup_driver: str = CGROUPFS
+    """Where the runtime does not say which it has."""
+    may_swap: bool = False
+    kills_one_process: bool | None = None
+    """Whether memory that runs out ends one process of a container, not all; None is as cgroups have it."""
     said: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The file as it is."""
 
@@ -105,6 +111,9 @@ def from_object(found: Object) -> KubeletConfig:
         value.get("allowedUnsafeSysctls", DEFAULT.unsafe_sysctls),
         value.get("seccompDefault", DEFAULT.seccomp_default),
         value.get("userNamespaces", DEFAULT.ids_per_pod),
+        value.get("cgroupDriver") or DEFAULT.cgroup_driver,
+        value.get("memorySwap", DEFAULT.may_swap),
+        value.get("singleProcessOOMKill"),
         found,
     )
 
@@ -200,6 +209,10 @@ def _ids_per_pod(found: Any) -> int:
     if ids >= 1 << 32:
         raise ValueError(f"idsPerPod must not be more than {(1 << 32) - 1}")
     return ids
+
+
+def _may_swap(found: Any) -> bool:
+    return _one_of("", "NoSwap", "LimitedSwap")(found.get("swapBehavior", "")) == "LimitedSwap"
 
 
 def _sysctls(found: Any) -> tuple[str, ...]:
@@ -332,6 +345,9 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "allowedUnsafeSysctls": _sysctls,
     "seccompDefault": _flag,
     "userNamespaces": _ids_per_pod,
+    "cgroupDriver": _one_of("", CGROUPFS, SYSTEMD),
+    "memorySwap": _may_swap,
+    "singleProcessOOMKill": _flag,
     "imagePullCredentialsVerificationPolicy": _one_of(*POLICIES),
     "preloadedImagesVerificationAllowlist": lambda patterns: tuple(check_pattern(str(each)) for each in patterns),
 }

@@ -25,6 +25,7 @@ class Machine:
     os_image: str
     architecture: str
     huge_pages: dict[str, int]
+    swap_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def read_machine(data_dir: Path) -> Machine:
     uname = os.uname()
     return Machine(
         cpus=len(os.sched_getaffinity(0)),
-        memory_bytes=_meminfo()["MemTotal"],
+        memory_bytes=(memory := _meminfo())["MemTotal"],
         disk_bytes=shutil.disk_usage(data_dir).total,
         machine_id=_first(Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id")),
         system_uuid=_first(Path("/sys/class/dmi/id/product_uuid"), Path("/etc/machine-id")),
@@ -55,6 +56,7 @@ def read_machine(data_dir: Path) -> Machine:
         os_image=platform.freedesktop_os_release().get("PRETTY_NAME", uname.sysname),
         architecture=_ARCHITECTURES.get(uname.machine, uname.machine),
         huge_pages=_huge_pages(),
+        swap_bytes=memory["SwapTotal"],
     )
 
 

@@ -51,7 +51,7 @@ class Meter:
         self._settings = settings
         self._machine = machine
         self._volumes_of = volumes_of
-        self._cgroups = Cgroups(settings.cgroup_root)
+        self._cgroups = Cgroups(settings.groups)
 
     async def read(self, *, with_disks: bool = False) -> NodeUse:
         """With the files of volumes and images counted only where asked: that reads whole directories.
@@ -128,7 +128,7 @@ class Meter:
             pods,
             network=read_traffic("self"),
             processes=(load.pids, load.pids_max),
-            of_pods=read_usage(self._cgroups.mounted, f"{self._settings.cgroup_root.rstrip('/')}/kubepods", now),
+            of_pods=read_usage(self._cgroups.mounted, self._settings.groups.of_pods(), now),
         )
 
     def _pod(self, pod: Object, stats: list[ContainerStats], now: datetime) -> PodUse:
@@ -153,7 +153,7 @@ class Meter:
         status: Object = next((entry for entry in known if entry["name"] == name), {})
         started = dig(status, "state", "running", "startedAt")
         logs = log_directory(pod, self._settings) / name
-        group = f"{cgroup_parent(pod, self._settings)}/{stats.attributes.id}"
+        group = self._settings.groups.of_container(cgroup_parent(pod, self._settings), stats.attributes.id)
         return ContainerUse(
             name,
             stats.attributes.id,

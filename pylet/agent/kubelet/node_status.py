@@ -119,6 +119,7 @@ def status(
             "kubeProxyVersion": "",
             "operatingSystem": "linux",
             "architecture": machine.architecture,
+            **({"swap": {"capacity": machine.swap_bytes}} if machine.swap_bytes else {}),
         },
         **runtime.abilities,
         "declaredFeatures": list(_DECLARED),

@@ -80,7 +80,7 @@ class Pods:
         self._table = tables[POD]
         self._clock = clock
         self._settings = settings
-        self._cgroups = cgroups or Cgroups(settings.cgroup_root)
+        self._cgroups = cgroups or Cgroups(settings.groups)
         recorder = Recorder(client, clock, "kubelet", settings.node_name)
         self._recorder = recorder
         self.closing = asyncio.Event()
@@ -193,12 +193,12 @@ class Pods:
         of = self._settings
         while True:
             wanted = tiers(self.pods(), of.cpus * 1000 - of.reserved_milli_cpus, of.memory_bytes - of.reserved_bytes)
-            for group, limits in wanted.items():
-                if there.get(group) != limits:
+            for tier, limits in wanted.items():
+                if there.get(tier) != limits:
                     try:
-                        self._cgroups.apply(of.cgroup_root.rstrip("/") + group, limits)
+                        await self._cgroups.apply(of.groups.of_pods(tier), limits)
                     except OSError as failed:
-                        log.warning("cgroup %s: %s", group, failed)
+                        log.warning("cgroup %s: %s", of.groups.of_pods(tier), failed)
             there = wanted
             await self._others.wait()
             self._others.clear()

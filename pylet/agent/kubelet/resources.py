@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from pylet.agent.kubelet.eviction import is_critical
 from pylet.agent.kubelet.spec import all_containers, app_containers, memory_bytes, milli_cpu, qos_class
 from pylet.api import podresources
 from pylet.api.containers import is_sidecar
@@ -62,18 +63,16 @@ def unbounded(resources: LinuxResources) -> LinuxResources:
 
 
 def tiers(pods: Iterable[Object], milli_cpus: int, memory: int) -> dict[str, LinuxResources]:
-    """Of the groups that hold pods, by path below the root: what there is for pods; CPU shares as those in them ask."""
+    """Of the groups that hold pods: all ("") what there is for pods, each QoS class CPU shares as those in it ask."""
     asked = 0
     for pod in pods:
         if qos_class(pod) == "Burstable" and dig(pod, "status", "phase") not in ("Succeeded", "Failed"):
             cpu = podresources.requests(pod).get("cpu")
             asked += cpu.nanos // 1_000_000 if cpu is not None else 0
     return {
-        "/kubepods": LinuxResources(
-            cpu_period=PERIOD_MICROS, cpu_shares=shares(milli_cpus), memory_limit_in_bytes=memory
-        ),
-        "/kubepods/burstable": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=shares(asked)),
-        "/kubepods/besteffort": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=_LEAST_SHARES),
+        "": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=shares(milli_cpus), memory_limit_in_bytes=memory),
+        "burstable": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=shares(asked)),
+        "besteffort": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=_LEAST_SHARES),
     }
 
 
@@ -91,6 +90,14 @@ def container_resources(pod: Object, container: Object, capacity_bytes: int) -> 
         memory_limit_in_bytes=memory_bytes(container, "limits") or memory_bytes(pod["spec"], "limits"),
         oom_score_adj=oom_score_adj(pod, container, capacity_bytes),
     )
+
+
+def swap_limit(pod: Object, container: Object, swap_bytes: int, capacity_bytes: int) -> int:
+    """Of a Burstable pod's container: the share of the swap that it asked for of the memory, if it may grow at all."""
+    asked = memory_bytes(container, "requests")
+    if qos_class(pod) != "Burstable" or is_critical(pod) or asked == memory_bytes(container, "limits"):
+        return 0
+    return asked * swap_bytes // capacity_bytes if asked <= capacity_bytes else 0
 
 
 def shares(milli: int) -> int:

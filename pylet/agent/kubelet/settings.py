@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pylet.agent.kubelet.backoff import LONGEST
+from pylet.agent.kubelet.group_names import GroupNames
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,9 +18,11 @@ class Settings:
     root: Path
     """Where pods' volumes and files live (`/var/lib/kubelet`)."""
     log_root: Path = Path("/var/log/pods")
-    cgroup_root: str = "/"
+    groups: GroupNames = field(default_factory=GroupNames)
     container_cgroup: Mapping[str, str] = field(default_factory=dict)
     """Files of cgroup v2 that each container has so, beside its limits."""
+    swap_bytes: int = 0
+    """What containers with requests share of it; 0: nothing is swapped out."""
     cluster_dns: str = ""
     cluster_domain: str = "cluster.local"
     host_nameservers: tuple[str, ...] = ()

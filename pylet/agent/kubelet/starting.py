@@ -180,7 +180,7 @@ class Starter:
         handler = await handler_of(pod, node.client)
         users = await users_of(pod, node.client, node.runtime, node.settings)
         config = sandbox_config(pod, node.settings, attempt, users)
-        node.cgroups.apply(cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod)))
+        await node.cgroups.apply(cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod)))
         async with node.starts.begin():
             begin = node.clock.monotonic()
             try:

@@ -16,6 +16,8 @@ import click
 
 from pylet.agent import remembered
 from pylet.agent.config import DATA_DIR, AgentConfig
+from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD, GroupNames
 from pylet.api.clustersettings import ClusterSettings
 from pylet.cli import installed
 from pylet.cli.configuration import load_agent, load_server
@@ -198,15 +200,14 @@ def _unmount_below(top: Path) -> None:
 
 
 def _remove_cgroups(root: str) -> None:
-    for tree in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
-        pods = tree / root.strip("/") / "kubepods"
-        if pods.is_dir():
-            for folder, _, _ in os.walk(pods, topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(folder)
-            if root.strip("/"):
-                with contextlib.suppress(OSError):
-                    pods.parent.rmdir()
+    """By whichever driver they were made."""
+    for driver in (CGROUPFS, SYSTEMD):
+        names = GroupNames(root, driver)
+        Cgroups(names).remove(names.of_pods())
+    if root.strip("/"):
+        for tree in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
+            with contextlib.suppress(OSError):
+                (tree / root.strip("/")).rmdir()
 
 
 VERB = click.Command(

@@ -87,8 +87,12 @@ def test_the_security_context_of_a_container() -> None:
     assert own.namespace_options.pid is NamespaceMode.TARGET
 
 
+def limits_below(top: Path) -> dict[str, str]:
+    return {str(path.relative_to(top)): path.read_text() for path in top.rglob("podu1/*")}
+
+
 @pytest.mark.parametrize("is_v2", [False, True], ids=["v1", "v2"])
-def test_cgroups_are_made_limited_and_removed(tmp_path: Path, is_v2: bool) -> None:
+async def test_cgroups_are_made_limited_and_removed(tmp_path: Path, is_v2: bool) -> None:
     group = "/kubepods/burstable/podu1"
     for tree in ("cpu", "memory"):
         (tmp_path / tree).mkdir()
@@ -97,15 +101,16 @@ def test_cgroups_are_made_limited_and_removed(tmp_path: Path, is_v2: bool) -> No
         (tmp_path / "system.slice").mkdir()
         (tmp_path / "system.slice/memory.swap.max").touch()
     cgroups = Cgroups(mounted=tmp_path)
-    cgroups.apply(group, LinuxResources(cpu_period=100_000, cpu_quota=50_000, cpu_shares=512))
-    written = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("podu1/*")}
+    await cgroups.apply(group, LinuxResources(cpu_period=100_000, cpu_quota=50_000, cpu_shares=512))
+    written = limits_below(tmp_path)
     if is_v2:
         top = group.lstrip("/")
         assert written == {f"{top}/cpu.weight": "20", f"{top}/cpu.max": "50000 100000", f"{top}/memory.max": "max"}
         assert (tmp_path / "cgroup.subtree_control").read_text() in ("+cpu", "+memory", "+pids")
-        assert cgroups.of_containers() == {"memory.oom.group": "1", "memory.swap.max": "0"}
+        assert cgroups.of_containers(kills_one_process=None) == {"memory.oom.group": "1", "memory.swap.max": "0"}
+        assert cgroups.of_containers(kills_one_process=True) == {"memory.swap.max": "0"}
     else:
-        assert cgroups.of_containers() == {}
+        assert cgroups.of_containers(kills_one_process=None) == {}
         assert written == {
             f"cpu{group}/cpu.shares": "512",
             f"cpu{group}/cpu.cfs_period_us": "100000",
@@ -119,7 +124,7 @@ HUGE: Object = {"hugepages-2Mi": "4Mi", "memory": "1Gi", "cpu": "1"}
 
 
 @pytest.mark.parametrize(("tree", "file"), [("hugetlb", "limit_in_bytes"), ("", "max")], ids=["v1", "v2"])
-def test_a_pod_has_the_huge_pages_that_it_asked_for(tmp_path: Path, tree: str, file: str) -> None:
+async def test_a_pod_has_the_huge_pages_that_it_asked_for(tmp_path: Path, tree: str, file: str) -> None:
     group = tmp_path / tree / "kubepods/podu1"
     group.mkdir(parents=True)
     if not tree:
@@ -127,7 +132,7 @@ def test_a_pod_has_the_huge_pages_that_it_asked_for(tmp_path: Path, tree: str, f
     for size in ("2MB", "1GB", "2MB.rsvd"):
         (group / f"hugetlb.{size}.{file}").touch()
     of = pod(container(resources={"requests": HUGE, "limits": HUGE}))
-    Cgroups(mounted=tmp_path).apply("/kubepods/podu1", pod_resources(of))
+    await Cgroups(mounted=tmp_path).apply("/kubepods/podu1", pod_resources(of))
     written = {found.name: found.read_text() for found in group.glob("hugetlb.*")}
     four = str(4 << 20)
     assert written == {f"hugetlb.2MB.{file}": four, f"hugetlb.2MB.rsvd.{file}": four, f"hugetlb.1GB.{file}": "0"}
@@ -191,7 +196,7 @@ def test_classes_of_pods_share_the_cpus_by_what_was_asked_for() -> None:
     ]
     found = tiers(asking, 2000, GIB)
     assert {group: (limits.cpu_shares, limits.memory_limit_in_bytes) for group, limits in found.items()} == {
-        "/kubepods": (2048, GIB), "/kubepods/burstable": (768, 0), "/kubepods/besteffort": (2, 0),
+        "": (2048, GIB), "burstable": (768, 0), "besteffort": (2, 0),
     }  # fmt: skip
 
 

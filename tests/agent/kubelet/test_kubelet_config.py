@@ -55,6 +55,13 @@ def test_durations_are_written_as_go_writes_them() -> None:
     assert found.eviction.transition == timedelta(seconds=30)
 
 
+def test_a_file_says_how_groups_are_made_and_what_they_may_do() -> None:
+    said = {"cgroupDriver": "systemd", "memorySwap": {"swapBehavior": "LimitedSwap"}, "singleProcessOOMKill": True}
+    found = from_object(said)
+    assert (found.cgroup_driver, found.may_swap, found.kills_one_process) == ("systemd", True, True)
+    assert not from_object({"memorySwap": {"swapBehavior": "NoSwap"}}).may_swap
+
+
 def test_a_file_may_say_what_is_so() -> None:
     assert from_object({"cgroupDriver": "cgroupfs", "readOnlyPort": 0, "failSwapOn": False}) == DEFAULT
 
