@@ -249,6 +249,7 @@ class Dns:
             return wire.answer(query, [], code=wire.NOTIMP, authoritative=False)
         if query.class_ not in (wire.IN, wire.ANY):
             return wire.answer(query, [], code=wire.REFUSED, authoritative=False)
+        packet = wire.without_options(packet, query)
         found = self._find(query.name, query.type)
         if found is not None and not found.alias:
             return self._remember(packet, self._own_answer(query, found, _most_bytes(query, over_udp)), over_udp)
@@ -290,6 +291,7 @@ class Dns:
 
     async def _ask(self, packet: bytes, *, over_udp: bool) -> bytes:
         query = wire.parse(packet)
+        packet = wire.without_options(packet, query)
         found = self._find(query.name, query.type)
         if found is not None and found.alias:
             records = await self._follow(query, found.alias)

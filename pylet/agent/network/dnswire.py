@@ -20,6 +20,8 @@ _HEADER = struct.Struct("!HHHHHH")
 _FIXED = struct.Struct("!HHIH")
 _QR, _AA, _TC, _RD, _RA = 0x8000, 0x0400, 0x0200, 0x0100, 0x0080
 _OPCODE = 0x7800
+_OPT_ALONE = b"\0\0\0\0\0\1"  # counts of records behind the question
+_OPT_FIXED_BYTES = 11
 
 
 class Malformed(ValueError):
@@ -82,9 +84,20 @@ def parse(packet: bytes) -> Query:
 
 def _edns_bytes(packet: bytes, at: int) -> int:
     """The OPT record's size field; only the usual place, first behind the question, is looked at."""
-    if len(packet) >= at + 11 and packet[at] == 0 and int.from_bytes(packet[at + 1 : at + 3], "big") == OPT:
+    if (
+        len(packet) >= at + _OPT_FIXED_BYTES
+        and packet[at] == 0
+        and int.from_bytes(packet[at + 1 : at + 3], "big") == OPT
+    ):
         return max(PLAIN_BYTES, int.from_bytes(packet[at + 3 : at + 5], "big"))
     return 0
+
+
+def without_options(packet: bytes, query: Query) -> bytes:
+    """The question without a client's cookie and the like: they are for who hears them first (RFC 6891, 6.2.6)."""
+    if not query.edns_bytes or packet[6:12] != _OPT_ALONE:
+        return packet
+    return packet[: _HEADER.size + len(query.raw_question) + _OPT_FIXED_BYTES - 2] + b"\0\0"
 
 
 def answer(

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
+import dns.edns
 import dns.exception
 import dns.flags
 import dns.message
@@ -81,6 +82,7 @@ def node() -> Iterator[Member]:
 
 
 _stopped = threading.Event()
+_passed_on: list[dns.message.Message] = []
 
 
 def _in(member: Member, target: object) -> threading.Thread:
@@ -116,6 +118,7 @@ def _upstream() -> None:
                 query = dns.message.from_wire(packet)
             except dns.exception.DNSException:
                 continue  # the garbage that is passed on
+            _passed_on.append(query)
             reply = dns.message.make_response(query)
             question = query.question[0]
             if question.name.to_text().startswith("www."):
@@ -204,6 +207,15 @@ def test_what_does_not_fit_is_truncated_and_comes_over_tcp(node: Member) -> None
 def test_edns_is_answered_with_edns(node: Member) -> None:
     with node.entered():
         assert ask("web.default.svc.cluster.local", edns=True).edns == 0
+
+
+def test_a_clients_cookie_goes_no_further_and_keeps_nothing_from_being_remembered(node: Member) -> None:
+    for cookie in (b"one 8 by", b"and 8 mo"):
+        query = dns.message.make_query("www.cookie.test", "A", options=[dns.edns.GenericOption(10, cookie)])
+        with node.entered():
+            assert answers(dns.query.udp(query, ADDRESS, timeout=30)) == {"192.0.2.80"}
+    (asked,) = [one for one in _passed_on if one.question[0].name.to_text() == "www.cookie.test."]
+    assert (asked.edns, asked.options) == (0, ())
 
 
 def test_a_name_nobody_knows_elsewhere(node: Member) -> None:
