@@ -21,6 +21,8 @@ class Counter:
     name: str
     help: str
     labels: tuple[str, ...] = ()
+    type: str = "counter"
+    """"gauge" is for what is told by being there."""
     _values: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def add(self, *labels: str) -> None:
@@ -33,7 +35,7 @@ class Counter:
         """As Prometheus reads it; one without labels is told before it counted anything."""
         found = self._values or ({} if self.labels else {(): 0})
         if found:
-            yield from _head(self.name, "counter", self.help)
+            yield from _head(self.name, self.type, self.help)
         for labels, value in found.items():
             yield _sample(self.name, zip(self.labels, labels, strict=True), str(value))
 

@@ -107,6 +107,11 @@ REQUESTS = Counter("kubelet_http_requests_total", "Requests to the kubelet.", HT
 REQUEST_SECONDS = Histogram("kubelet_http_requests_duration_seconds", "Requests to the kubelet.", HTTP)
 PROVIDERS = Histogram("kubelet_credential_provider_plugin_duration", "Asking a credential provider.", ("plugin_name",))
 PROVIDER_ERRORS = Counter("kubelet_credential_provider_plugin_errors_total", "In vain.", ("plugin_name",))
+PROVIDER_CONFIG = Counter(
+    "kubelet_credential_provider_config_info", "Which files name the credential providers.", ("hash",), "gauge"
+)
+RECONSTRUCTED = Counter("reconstruct_volume_operations_total", "Volumes found on disk when the kubelet started.")
+RECONSTRUCTED_ERRORS = Counter("reconstruct_volume_operations_errors_total", "Those of a type that is not known.")
 STORAGE = Histogram(
     "storage_operation_duration_seconds",
     "What is done to volumes.",
@@ -132,7 +137,8 @@ ALL: tuple[Counter | Histogram, ...] = (
     STARTED_USERS_ERRORS, STARTED, STARTED_ERRORS, TERMINATED, PULLS, IMAGES_REMOVED, EVICTIONS, PREEMPTIONS,
     REJECTIONS, ORPHANS, PLUGINS, ALLOCATIONS, HOLDINGS, *(each for pair in HOLDINGS_OF.values() for each in pair),
     *(each for pair in PINNED.values() for each in pair), ALIGNMENTS, ALIGNMENT_ERRORS, ALIGNMENT_MILLISECONDS,
-    CLAIMS, REQUESTS, REQUEST_SECONDS, PROVIDERS, PROVIDER_ERRORS, STORAGE, STORAGE_TOTAL, CSI,
+    CLAIMS, REQUESTS, REQUEST_SECONDS, PROVIDERS, PROVIDER_ERRORS, PROVIDER_CONFIG, RECONSTRUCTED,
+    RECONSTRUCTED_ERRORS, STORAGE, STORAGE_TOTAL, CSI,
 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ Source: upstream `pkg/credentialprovider/plugin/config.go`, messages included.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.kubelet_config import BadConfig, span
 from pylet.api.object import Object
 
@@ -60,14 +62,18 @@ def read(path: Path) -> list[ProviderConfig]:
         if not files:
             raise BadConfig(f'no configuration files found in directory "{path}"')
     found: list[ProviderConfig] = []
+    hashed = hashlib.sha256()
     for file in files:
+        raw = file.read_bytes()
+        hashed.update(len(raw).to_bytes(8, "big") + raw)
         try:
-            found += parse(yaml.safe_load(file.read_text()))
+            found += parse(yaml.safe_load(raw))
         except (BadConfig, yaml.YAMLError) as bad:
             raise BadConfig(f'error decoding config "{file}": {bad}') from bad
     names = [provider.name for provider in found]
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadConfig(f'duplicate provider name "{twice[0]}" found in configuration file(s)')
+    counters.PROVIDER_CONFIG.add(f"sha256:{hashed.hexdigest()}")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -57,7 +58,12 @@ def test_configurations_that_cannot_be_followed(provider: Object, words: str) ->
 def test_a_directory_of_configurations_names_each_provider_once(tmp_path: Path) -> None:
     for name, provider in (("2.yaml", "b"), ("1.json", "a"), ("ignored.txt", "c")):
         (tmp_path / name).write_text(yaml.safe_dump(config(name=provider)))
+    before = set(counters.PROVIDER_CONFIG.lines())
     assert [found.name for found in read(tmp_path)] == ["a", "b"]
+    files = [(tmp_path / name).read_bytes() for name in ("1.json", "2.yaml")]
+    both = b"".join(len(raw).to_bytes(8, "big") + raw for raw in files)
+    told = f'kubelet_credential_provider_config_info{{hash="sha256:{sha256(both).hexdigest()}"}} 1'
+    assert told in set(counters.PROVIDER_CONFIG.lines()) - before
     (tmp_path / "3.yml").write_text(yaml.safe_dump(config(name="a")))
     with pytest.raises(BadConfig, match='duplicate provider name "a"'):
         read(tmp_path)

@@ -194,6 +194,10 @@ class Volumes:
     def clean_up(self, alive: set[str]) -> None:
         """Unmount, as soon as it can be done, what pods that are not `alive` left behind when pylet did not run."""
         pods = self._root / "pods"
+        for found in (volume for top in _VOLUMES[:2] for volume in pods.glob(f"*/{top}/kubernetes.io~*/*")):
+            counters.RECONSTRUCTED.add()
+            if found.parent.name.partition("~")[2] not in self._plugins:
+                counters.RECONSTRUCTED_ERRORS.add()
         left = {entry.name for entry in pods.iterdir()} - alive if pods.exists() else set()
         self._orphans.update(left)
         self._again.set()

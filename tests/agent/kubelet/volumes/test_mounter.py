@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.volumes import mounts, tools
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
@@ -466,8 +467,9 @@ async def test_nothing_of_many_pods_is_left(node: Node) -> None:
     assert len(node.mounts()) == 40
     for uid in uids[:10]:
         await node.volumes.unmount(uid)
-    after = node.restarted()
+    after, before = node.restarted(), counters.RECONSTRUCTED.value()
     after.clean_up(set())
+    assert counters.RECONSTRUCTED.value() - before == 30
     async with node.following():
         await until(lambda: not list((node.root / "pods").iterdir()))
     assert node.mounts() == []
