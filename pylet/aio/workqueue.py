@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
@@ -29,14 +29,19 @@ class Schedule(Generic[K]):
         self._due: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._order = itertools.count()
-        self._running: set[K] = set()
+        self.running: dict[K, tuple[float, float]] = {}
+        """Keys being worked on: when each was due, and taken."""
         self._failures: dict[K, int] = {}
 
     def __len__(self) -> int:
         return len(self._due)
 
-    def add(self, key: K, at: float) -> None:
-        """Make `key` due at `at`, or earlier if it already is."""
+    @property
+    def waiting(self) -> Iterable[K]:
+        return self._due
+
+    def add(self, key: K, at: float) -> bool:
+        """Make `key` due at `at`, or earlier if it already is; whether it was not waiting before."""
         known = self._due.get(key)
         if known is None or at < known:
             self._due[key] = at
@@ -44,6 +49,7 @@ class Schedule(Generic[K]):
             if len(self._heap) > 2 * len(self._due) + _STALE:
                 self._heap = [item for item in self._heap if self._due.get(item[2]) == item[0]]
                 heapq.heapify(self._heap)
+        return known is None
 
     def retry(self, key: K, now: float) -> float:
         """Make a key that failed due after its back-off; returns the seconds until then."""
@@ -66,11 +72,11 @@ class Schedule(Generic[K]):
             at, _, key = item
             if self._due.get(key) != at:
                 continue  # it was made due earlier, and that entry has been served
-            if key in self._running:
+            if key in self.running:
                 skipped.append(item)
                 continue
             del self._due[key]
-            self._running.add(key)
+            self.running[key] = at, now
             taken = key
             break
         for item in skipped:
@@ -78,15 +84,15 @@ class Schedule(Generic[K]):
         return taken
 
     def done(self, key: K) -> None:
-        self._running.discard(key)
+        self.running.pop(key, None)
 
     def next_due(self) -> float | None:
         """When to look again; a key being worked on doesn't count: `done` looks for it."""
         while self._heap and self._due.get(self._heap[0][2]) != self._heap[0][0]:
             heapq.heappop(self._heap)
-        if self._heap and self._heap[0][2] not in self._running:
+        if self._heap and self._heap[0][2] not in self.running:
             return self._heap[0][0]
-        return min((at for key, at in self._due.items() if key not in self._running), default=None)
+        return min((at for key, at in self._due.items() if key not in self.running), default=None)
 
 
 class WorkQueue(Generic[K]):
@@ -100,9 +106,20 @@ class WorkQueue(Generic[K]):
     def __len__(self) -> int:
         return len(self._schedule)
 
-    def add(self, key: K, after: float = 0.0) -> None:
-        self._schedule.add(key, self._clock.monotonic() + after)
+    @property
+    def waiting(self) -> Iterable[K]:
+        return self._schedule.waiting
+
+    @property
+    def running(self) -> Mapping[K, tuple[float, float]]:
+        """Keys being worked on: when each was due, and taken, in monotonic seconds."""
+        return self._schedule.running
+
+    def add(self, key: K, after: float = 0.0) -> bool:
+        """Whether it was not waiting before."""
+        is_new = self._schedule.add(key, self._clock.monotonic() + after)
         self._wake_one()
+        return is_new
 
     def retry(self, key: K) -> float:
         """Add a failed key after its back-off; returns the seconds until then."""

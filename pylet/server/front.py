@@ -60,9 +60,10 @@ def build_front(
     kubelets, forwarder = KubeletProxy(registry, tunnels, pki.kubelet_context()), Forwarder(tunnels)
     own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
     extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
-    metrics.sources.append(extensions.metrics)
+    access = Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer())
+    metrics.sources += [extensions.metrics, access.metrics]
     app = App(
-        access=Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer()),
+        access=access,
         limiter=limiter,
         resources=Resources(registry, guard.reviews, guard.token_requests, watches, clock.now),
         discovery=Discovery(registry.kinds, origin, extensions),

@@ -178,5 +178,4 @@ KIND = Kind(
         Column("VolumeMode", priority=1, description="Whether it holds files or is a block device."),
     ),
     cells=_cells,
-    fields={"name": lambda obj: obj["metadata"].get("name", "")},
 )

@@ -329,6 +329,7 @@ KIND = Kind(
         "spec.serviceAccountName": lambda obj: obj["spec"].get("serviceAccountName", ""),
         "spec.hostNetwork": lambda obj: "true" if obj["spec"].get("hostNetwork") else "false",
         "status.phase": lambda obj: dig(obj, "status", "phase", default=""),
+        "status.podIPs": lambda obj: "",  # upstream knows the name and no value
         "status.podIP": lambda obj: dig(obj, "status", "podIP", default=""),
         "status.nominatedNodeName": lambda obj: dig(obj, "status", "nominatedNodeName", default=""),
     },

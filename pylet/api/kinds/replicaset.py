@@ -58,5 +58,4 @@ KIND = Kind(
     strategy=ReplicaSetStrategy(),
     columns=COLUMNS,
     cells=cells,
-    fields={"status.replicas": lambda obj: str((obj.get("status") or {}).get("replicas", 0))},
 )

@@ -220,13 +220,21 @@ def _check_words(obj: Object) -> None:
         raise BadRequest(f"unexpected GroupVersion string: {version}")
 
 
+_SCHEMES = {
+    "apiextensions.k8s.io": "k8s.io/apiextensions-apiserver/pkg/apiserver/apiserver.go:55",
+    "apiregistration.k8s.io": "k8s.io/kube-aggregator/pkg/apiserver/scheme/scheme.go:28",
+}
+"""Upstream serves these groups with servers of their own."""
+
+
 def not_registered(kind: Kind, version: str, named: str) -> str:
     """Why nothing built in is of that version and kind, or ""."""
     from pylet.api import kinds
 
     if kind.schema is not None or kinds.by_kind(*version.rpartition("/")[::2], named) is not None:
         return ""
-    return f'no kind "{named}" is registered for version "{version}" in scheme "pkg/api/legacyscheme/scheme.go:30"'
+    scheme = _SCHEMES.get(kind.group, "pkg/api/legacyscheme/scheme.go:30")
+    return f'no kind "{named}" is registered for version "{version}" in scheme "{scheme}"'
 
 
 def _wrong_version(kind: Kind, version: str) -> str:

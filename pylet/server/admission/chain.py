@@ -14,10 +14,10 @@ LAST = "ResourceQuota"
 
 
 class Seeing(NamedTuple):
-    """What is asked about one sort of write: first who may still change the object, then who only judges it."""
+    """Who is asked about one sort of write, by name: first who may still change the object, then who only judges it."""
 
-    admit: Sequence[Admit] = ()
-    validate: Sequence[Admit] = ()
+    admit: Sequence[tuple[str, Admit]] = ()
+    validate: Sequence[tuple[str, Admit]] = ()
 
 
 class Chain:
@@ -44,8 +44,8 @@ class Chain:
         if found is None:
             seeing = [plugin for plugin in self._plugins if _sees(plugin, *which)]
             found = self._found[which] = Seeing(
-                [plugin.admit for plugin in seeing if plugin.admit is not None],
-                [plugin.validate for plugin in seeing if plugin.validate is not None],
+                [(plugin.name, plugin.admit) for plugin in seeing if plugin.admit is not None],
+                [(plugin.name, plugin.validate) for plugin in seeing if plugin.validate is not None],
             )
         return found
 

@@ -44,9 +44,9 @@ class TokenRequests:
 
     def answer(self, key: Key, asked: Object) -> Object:
         """The request with its token. Raises: NotFound, Conflict, BadRequest, Invalid."""
-        account = self._find(SERVICE_ACCOUNT, key)
         meta, spec = asked.get("metadata") or {}, asked.get("spec") or {}
         _check_names(meta, key)
+        account = self._find(SERVICE_ACCOUNT, key)
         if meta.get("uid") and meta["uid"] != uid_of(account):
             why = f"the UID in the token request ({meta['uid']}) does not match the UID of the service account"
             why += f" ({uid_of(account)})"

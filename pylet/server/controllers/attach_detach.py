@@ -56,6 +56,7 @@ def controller() -> Controller:
         there: dict[str, Object] = {}
         goes: set[str] = set()
         since = unwanted.pop(key.name, {})
+        is_well = is_true(view.get(NODE, key) or {}, "Ready")  # it unmounts, however long that takes
         for found in _attachments(key.name, view):
             name = found["metadata"]["name"]
             there[name] = found
@@ -63,8 +64,8 @@ def controller() -> Controller:
                 continue
             begin = unwanted.setdefault(key.name, {})[name] = since.get(name, now)
             left = begin + _LONGEST_WAIT - now
-            if _is_in_use(found, view) and left > timedelta():
-                waits.append(left)
+            if _is_in_use(found, view) and (is_well or left > timedelta()):
+                waits += () if is_well else (left,)
             else:
                 goes.add(name)
                 actions.append(Delete(ATTACHMENT, Key("", name), uid_of(found)))
@@ -222,7 +223,7 @@ def _is_in_use(attachment: Object, view: View) -> bool:
     node = view.get(NODE, Key("", attachment["spec"]["nodeName"]))
     if node is None:
         return False
-    if not is_true(node, "Ready") and any(t["key"] == _OUT_OF_SERVICE for t in dig(node, "spec", "taints", default=())):
+    if any(taint["key"] == _OUT_OF_SERVICE for taint in dig(node, "spec", "taints", default=())):
         return False
     return _unique(_source(attachment, view) or {}) in dig(node, "status", "volumesInUse", default=())
 

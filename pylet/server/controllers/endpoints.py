@@ -6,6 +6,7 @@ Source: upstream `pkg/controller/endpoint/endpoints_controller.go` and `pkg/api/
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import datetime
 
 from pylet.api import selector
@@ -25,9 +26,21 @@ _OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 _MOST = 1000
 
 
-def plan(key: Key, view: View, now: datetime) -> Plan:
+def controller() -> Controller:
+    triggers = services.Triggers()
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        return _plan(key, view, triggers)
+
+    return Controller(
+        "endpoint", (Watch(SERVICE, itself), Watch(POD, services.selecting), Watch(ENDPOINTS, itself)), plan
+    )
+
+
+def _plan(key: Key, view: View, triggers: services.Triggers) -> Plan:
     service, found = view.get(SERVICE, key), view.get(ENDPOINTS, key)
     if service is None or is_terminating(service):
+        triggers.forget(key)
         ours = found is not None and labels_of(found).get(_MANAGED_BY[0]) == _MANAGED_BY[1]
         return Plan((Delete(ENDPOINTS, key, uid_of(found)),)) if found is not None and ours else NOTHING
     if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
@@ -36,33 +49,28 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     labels.pop(_HEADLESS, None)
     if service["spec"].get("clusterIP") == "None":
         labels[_HEADLESS] = ""
-    subsets, truncated = _subsets(service, view)
+    pods = view.select(POD, key.namespace, selector.from_labels(service["spec"]["selector"]))
+    subsets, truncated = _subsets(service, pods)
+    annotations = {**triggers.annotated(service, pods), **({_OVER_CAPACITY: "truncated"} if truncated else {})}
     if found is None:
-        meta: Object = {"name": key.name, "namespace": key.namespace, "labels": labels}
-        if truncated:
-            meta["annotations"] = {_OVER_CAPACITY: "truncated"}
+        meta: Object = {"name": key.name, "namespace": key.namespace, "labels": labels, "annotations": annotations}
         made = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": subsets}
         return Plan((Create(ENDPOINTS, made),))
     was_truncated = _OVER_CAPACITY in annotations_of(found)
     if (found.get("subsets") or []) == subsets and labels_of(found) == labels and was_truncated == truncated:
         return NOTHING
-    annotations = {name: value for name, value in annotations_of(found).items() if name != _OVER_CAPACITY}
-    if truncated:
-        annotations[_OVER_CAPACITY] = "truncated"
-    meta = {**found["metadata"], "labels": labels, "annotations": annotations}
+    ours_alone = (_OVER_CAPACITY, services.Triggers.ANNOTATION)
+    others = {name: value for name, value in annotations_of(found).items() if name not in ours_alone}
+    meta = {**found["metadata"], "labels": labels, "annotations": {**others, **annotations}}
     return Plan((Update(ENDPOINTS, {**found, "metadata": meta, "subsets": subsets}),))
 
 
-def _subsets(service: Object, view: View) -> tuple[list[Object], bool]:
+def _subsets(service: Object, pods: Iterable[Object]) -> tuple[list[Object], bool]:
     """Addresses grouped by the ports they have, in a stable order; and whether some were left out."""
-    matches = selector.from_labels(service["spec"]["selector"])
     publish = bool(service["spec"].get("publishNotReadyAddresses"))
     family = (service["spec"].get("ipFamilies") or ["IPv4"])[0]
     groups: dict[tuple[tuple[tuple[str, object], ...], ...], dict[bool, list[Object]]] = {}
-    pods = sorted(
-        view.select(POD, service["metadata"]["namespace"], matches), key=lambda pod: str(pod["metadata"]["name"])
-    )
-    for pod in pods:
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
         if is_finished(pod) or (is_terminating(pod) and not publish):
             continue
         address = address_in(pod, family)
@@ -121,6 +129,4 @@ def _ports(service: Object, pod: Object) -> tuple[tuple[tuple[str, object], ...]
     return tuple(ports)
 
 
-CONTROLLER = Controller(
-    "endpoint", (Watch(SERVICE, itself), Watch(POD, services.selecting), Watch(ENDPOINTS, itself)), plan
-)
+CONTROLLER = controller()

@@ -15,7 +15,7 @@ from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object, dig, is_terminating, key_of, labels_of, owners_of, uid_of
+from pylet.api.object import Key, Object, annotations_of, dig, is_terminating, key_of, labels_of, owners_of, uid_of
 from pylet.api.podtemplate import is_finished, is_ready, owner_reference
 from pylet.client.view import Entry, View
 from pylet.server.reconcile import services
@@ -29,14 +29,16 @@ _NEAR = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _Ports = tuple[tuple[tuple[str, object], ...], ...]
 
 
-def plan(key: Key, view: View, now: datetime) -> Plan:
+def _plan(key: Key, view: View, triggers: services.Triggers) -> Plan:
     service = view.get(SERVICE, key)
     mine = services.slices_of(key, MANAGER, view)
     if service is None or is_terminating(service):
+        triggers.forget(key)
         return Plan(tuple(Delete(ENDPOINT_SLICE, key_of(gone), uid_of(gone)) for gone in mine)) if mine else NOTHING
     if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
         return NOTHING
-    wanted = _endpoints(service, view)
+    pods = view.select(POD, key.namespace, selector.from_labels(service["spec"]["selector"]))
+    wanted, trigger = _endpoints(service, pods, view), triggers.annotated(service, pods)
     families = service["spec"].get("ipFamilies") or ["IPv4"]
     ours = [found for found in mine if uid_of(service) in (owner["uid"] for owner in owners_of(found))]
     actions: list[Action] = [
@@ -52,17 +54,16 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
         if not groups:
             groups[()] = {}  # a Service without pods still has one slice, which says so
         there = [found for found in ours if found["addressType"] == family]
-        changes = list(_fit(service, family, groups, there))
+        changes = list(_fit(service, family, groups, there, trigger))
         actions += [*changes, *(told if changes else ())]
     return Plan(tuple(actions)) if actions else NOTHING
 
 
-def _endpoints(service: Object, view: View) -> dict[str, dict[str, tuple[_Ports, Object]]]:
+def _endpoints(service: Object, pods: Iterable[Object], view: View) -> dict[str, dict[str, tuple[_Ports, Object]]]:
     """Address family → pod uid → (ports, endpoint)."""
-    matches = selector.from_labels(service["spec"]["selector"])
     publish = bool(service["spec"].get("publishNotReadyAddresses"))
     found: dict[str, dict[str, tuple[_Ports, Object]]] = {}
-    for pod in view.select(POD, service["metadata"]["namespace"], matches):
+    for pod in pods:
         if is_finished(pod) or not dig(pod, "spec", "nodeName"):
             continue
         if not publish and view.get(NODE, Key("", pod["spec"]["nodeName"])) is None:
@@ -142,9 +143,16 @@ def _ports(service: Object, pod: Object) -> _Ports:
 
 
 def _fit(
-    service: Object, family: str, groups: dict[_Ports, dict[str, Object]], there: list[Object]
+    service: Object,
+    family: str,
+    groups: dict[_Ports, dict[str, Object]],
+    there: list[Object],
+    trigger: dict[str, str],
 ) -> Iterable[Action]:
-    """Bring the slices of one family to hold exactly `groups`, touching as few as possible."""
+    """Bring the slices of one family to hold exactly `groups`, touching as few as possible.
+
+    `trigger` goes into the annotations of what is written.
+    """
     for ports, wanted in groups.items():
         left = dict(wanted)
         matching = [found for found in there if _ports_of(found) == ports]
@@ -157,23 +165,25 @@ def _fit(
                 endpoints.append(left.pop(next(iter(left))))
         for found, endpoints in kept:
             there.remove(found)
-            if not endpoints and wanted:
+            if not endpoints and (wanted or found is not kept[0][0]):
                 yield Delete(ENDPOINT_SLICE, key_of(found), uid_of(found))
             else:
-                fresh = _slice(service, family, ports, endpoints)
+                fresh = _slice(service, family, ports, endpoints, trigger)
                 if (found.get("endpoints") or []) != endpoints or labels_of(found) != labels_of(fresh):
-                    meta = {**found["metadata"], "labels": labels_of(fresh)}
+                    others = {k: v for k, v in annotations_of(found).items() if k != services.Triggers.ANNOTATION}
+                    meta = {**found["metadata"], "labels": labels_of(fresh), "annotations": {**others, **trigger}}
                     yield Update(ENDPOINT_SLICE, {**found, "metadata": meta, "endpoints": endpoints})
         rest = list(left.values())
         if not kept and not rest:
-            yield Create(ENDPOINT_SLICE, _slice(service, family, ports, []))
+            yield Create(ENDPOINT_SLICE, _slice(service, family, ports, [], trigger))
         for start in range(0, len(rest), _MOST_ENDPOINTS):
-            yield Create(ENDPOINT_SLICE, _slice(service, family, ports, rest[start : start + _MOST_ENDPOINTS]))
+            some = rest[start : start + _MOST_ENDPOINTS]
+            yield Create(ENDPOINT_SLICE, _slice(service, family, ports, some, trigger))
     for found in there:
         yield Delete(ENDPOINT_SLICE, key_of(found), uid_of(found))
 
 
-def _slice(service: Object, family: str, ports: _Ports, endpoints: list[Object]) -> Object:
+def _slice(service: Object, family: str, ports: _Ports, endpoints: list[Object], annotations: dict[str, str]) -> Object:
     meta = service["metadata"]
     labels = {name: value for name, value in labels_of(service).items() if name != _HEADLESS}
     labels |= {SERVICE_NAME: meta["name"], MANAGED_BY: MANAGER}
@@ -186,6 +196,7 @@ def _slice(service: Object, family: str, ports: _Ports, endpoints: list[Object])
             "generateName": f"{meta['name']}-",
             "namespace": meta["namespace"],
             "labels": labels,
+            **({"annotations": annotations} if annotations else {}),
             "ownerReferences": [owner_reference(service, SERVICE)],
         },
         "addressType": family,
@@ -212,6 +223,10 @@ def _shares(view: View) -> dict[str, float]:
 def controller() -> Controller:
     zones: dict[str, str | None] = {}
     shares: dict[str, float] = {}
+    triggers = services.Triggers()
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        return _plan(key, view, triggers)
 
     def of_node(entry: Entry, view: View) -> Iterable[Key]:
         """A node that comes, goes or moves changes the endpoints of its pods, and for whom others are."""

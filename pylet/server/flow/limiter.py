@@ -11,8 +11,9 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from math import ceil
+from time import perf_counter
 
-from pylet.aio.prometheus import counts, gauges
+from pylet.aio.prometheus import gauges
 from pylet.api.kind import Kind
 from pylet.api.kinds.flowschema import KIND as FLOW_SCHEMA
 from pylet.api.kinds.prioritylevelconfiguration import KIND as PRIORITY_LEVEL
@@ -20,6 +21,7 @@ from pylet.api.object import Object, uid_of
 from pylet.client.view import Table
 from pylet.server.auth.attributes import Attributes
 from pylet.server.flow.classify import flow_of, precedence, schema_of
+from pylet.server.flow.counted import Counted
 
 SEATS = 600  # upstream's max-requests-inflight and max-mutating-requests-inflight
 _WAIT_SECONDS = 15.0
@@ -42,7 +44,6 @@ class _Level:
         self.most = 0
         self.taken = 0
         self.waiting = 0
-        self.rejected = 0
         self.flows: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     def follow(self, uid: str, spec: Object) -> None:
@@ -61,17 +62,20 @@ class _Level:
 class Seat:
     """Taken until `leave`; `headers` tell the client by which rules."""
 
-    __slots__ = ("_level", "_limiter", "headers")
+    __slots__ = ("_level", "_limiter", "_schema", "_since", "headers")
 
-    def __init__(self, limiter: Limiter, level: _Level | None, headers: tuple[tuple[str, str], ...]) -> None:
+    def __init__(self, limiter: Limiter, level: _Level, schema: str, headers: tuple[tuple[str, str], ...]) -> None:
         self._limiter = limiter
-        self._level = level
+        self._level: _Level | None = level
+        self._schema = schema
+        self._since = perf_counter()
         self.headers = headers
 
     def leave(self) -> None:
         level, self._level = self._level, None
         if level is not None:
             self._limiter._leave(level)
+            self._limiter.counted.left(self._schema, level.name, perf_counter() - self._since)
 
 
 class Limiter:
@@ -83,32 +87,37 @@ class Limiter:
         self._found: OrderedDict[tuple[object, ...], tuple[_Level, str, tuple[tuple[str, str], ...]]] = OrderedDict()
         self._tables = tables
         self._is_stale = True
+        self.counted = Counted()
         for kind in (FLOW_SCHEMA, PRIORITY_LEVEL):
             tables(kind).listen(lambda before, after: self._forget())
 
     async def enter(self, asked: Attributes) -> Seat:
         """Raises: Rejected."""
         level, flow, headers = self._classify(asked)
-        if level.is_exempt:
-            return Seat(self, None, headers)
-        if level.waiting or not self._has_room(level):
-            await self._wait(level, flow)
+        schema = flow.partition("/")[0]
+        if not level.is_exempt:
+            if level.waiting or not self._has_room(level):
+                await self._wait(level, flow)
+            self._taken += 1
         level.taken += 1
-        self._taken += 1
-        return Seat(self, level, headers)
+        self.counted.entered(schema, level.name)
+        return Seat(self, level, schema, headers)
 
     def metrics(self) -> Iterator[str]:
         if self._is_stale:
             self._settle()
-        levels = [({"priority_level": level.name}, level) for level in self._levels.values()]
-        for name, help_, values in (
-            ("nominal_limit_seats", "Seats of a level.", [(which, level.seats) for which, level in levels]),
-            ("current_executing_seats", "Seats taken.", [(which, level.taken) for which, level in levels]),
-            ("current_inqueue_requests", "Requests that wait.", [(which, level.waiting) for which, level in levels]),
+        levels = self._levels.values()
+        for name, help_, value in (
+            ("nominal_limit_seats", "Seats of a level.", lambda level: level.seats),
+            ("lower_limit_seats", "Seats it always has.", lambda level: level.seats),
+            ("upper_limit_seats", "Seats it can have.", lambda level: level.most),
+            ("current_limit_seats", "Seats it could have now.", self._limit),
+            ("current_executing_seats", "Seats taken.", lambda level: level.taken),
+            ("current_inqueue_requests", "Requests that wait.", lambda level: level.waiting),
         ):
+            values = [({"priority_level": level.name}, value(level)) for level in levels]
             yield from gauges(f"apiserver_flowcontrol_{name}", help_, values)
-        rejected = [(which, level.rejected) for which, level in levels if level.rejected]
-        yield from counts("apiserver_flowcontrol_rejected_requests_total", "Requests refused with 429.", rejected)
+        yield from self.counted.lines()
 
     # ---- rules
 
@@ -157,28 +166,37 @@ class Limiter:
 
     # ---- seats
 
+    def _limit(self, level: _Level) -> int:
+        return min(level.most, max(level.seats, level.taken + self._total - self._taken))
+
     def _has_room(self, level: _Level) -> bool:
         """Its own seats are always there; others' while the server as a whole has some left."""
         return level.taken < level.seats or (level.taken < level.most and self._taken < self._total)
 
     async def _wait(self, level: _Level, flow: str) -> None:
+        schema = flow.partition("/")[0]
         if level.waiting >= level.most_waiting:
-            level.rejected += 1
+            self.counted.rejected(schema, level.name, "queue-full" if level.most_waiting else "concurrency-limit")
             raise Rejected(level.name)
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         level.flows.setdefault(flow, deque()).append(turn)
         level.waiting += 1
+        since, executes = perf_counter(), False
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
                 await turn
+            executes = True
         except TimeoutError as late:
-            level.rejected += 1
+            self.counted.rejected(schema, level.name, "time-out")
             raise Rejected(level.name) from late
         finally:
             level.waiting -= 1
+            self.counted.waited(schema, level.name, perf_counter() - since, executes=executes)
 
     def _leave(self, level: _Level) -> None:
         level.taken -= 1
+        if level.is_exempt:
+            return
         self._taken -= 1
         if self._has_room(level):
             _call_next(level)

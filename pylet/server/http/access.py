@@ -6,12 +6,17 @@ Order as upstream's handler chain: authentication, audit, impersonation, authori
 from __future__ import annotations
 
 import itertools
+import ssl
+import time
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from pylet.aio.prometheus import Histogram
 from pylet.api.errors import Unauthorized
 from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.authenticate import Authenticator, Subject
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
     from pylet.server.audit.auditor import Auditor
 
 _NOBODY = User("")
+_HOUR, _DAY = 3600, 86400
+_LASTING = (0, _HOUR / 2, _HOUR, 2 * _HOUR, 6 * _HOUR, 12 * _HOUR, *(n * _DAY for n in (1, 2, 4, 7, 30, 90, 180, 360)))
+_end_of = lru_cache(256)(ssl.cert_time_to_seconds)
 
 
 class Access:
@@ -42,7 +50,13 @@ class Access:
         self._authenticator = authenticator
         self._authorizer = authorizer
         self._auditor = auditor
+        self._expirations = Histogram(
+            "apiserver_client_certificate_expiration_seconds", "How long clients' certificates last.", (), _LASTING
+        )
         self._ids = map("{}{:012x}".format, itertools.repeat(str(uuid.uuid4())[:-12]), itertools.count(1))
+
+    def metrics(self) -> Iterator[str]:
+        return self._expirations.lines()
 
     async def enter(self, http: web.BaseRequest, info: RequestInfo) -> Attributes:
         """What is asked and by whom, who may. Raises: Unauthorized, Forbidden, BadRequest."""
@@ -91,6 +105,8 @@ class Access:
             raise ConnectionResetError
         certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
         subject: Subject | None = certificate.get("subject") if certificate else None
+        if certificate:
+            self._expirations.observe(_end_of(certificate["notAfter"]) - time.time())
         if certificate and self._front_proxy is not None and certificate.get("issuer") == self._front_proxy:
             subject = None  # the proxy is nobody himself
             if (proxied := proxied_user(http.headers.items())) is not None:

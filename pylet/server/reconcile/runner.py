@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from pylet.aio.clock import Clock
-from pylet.aio.prometheus import counts, gauge
 from pylet.aio.workqueue import WorkQueue
 from pylet.api.errors import AlreadyExists, ApiError, Conflict, NotFound
 from pylet.api.kind import Kind
@@ -21,6 +19,7 @@ from pylet.api.object import Key, Object
 from pylet.client.events import Recorder
 from pylet.client.interface import Client, PatchType
 from pylet.client.view import Entry, Table, View
+from pylet.server.reconcile.counted import Counted
 from pylet.server.reconcile.plan import Action, Controller, Create, Delete, Emit, Patch, Plan, Update, Watch
 
 log = logging.getLogger(__name__)
@@ -32,7 +31,7 @@ _Item = tuple[int, Key]
 
 
 class Runner:
-    """`run` until cancelled. `counts` are the metrics: (controller, what happened) → how often."""
+    """`run` until cancelled."""
 
     def __init__(
         self,
@@ -52,7 +51,7 @@ class Runner:
         self._rests: dict[_Item, float] = {}
         """Until when keys are left alone whose last plan was long."""
         self._recorders: dict[str, Recorder] = {}
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self._counted = Counted()
 
     async def run(self) -> None:
         silence = [self._listen(index, watch) for index, c in enumerate(self._controllers) for watch in c.watches]
@@ -86,10 +85,9 @@ class Runner:
             stop()
 
     def metrics(self) -> Iterator[str]:
-        """Keys that wait, and what came of plans; the second by the name controller-runtime gave it."""
-        yield from gauge("workqueue_depth", "Keys that wait.", {"name": "controllers"}, len(self._queue))
-        plans = [({"controller": name, "result": result}, count) for (name, result), count in self.counts.items()]
-        yield from counts("controller_runtime_reconcile_total", "Plans by what came of them.", plans)
+        now, names = self._clock.monotonic(), [controller.name for controller in self._controllers]
+        working = [(names[index], now - taken) for (index, _), (_, taken) in self._queue.running.items()]
+        return self._counted.lines(names, (names[index] for index, _ in self._queue.waiting), working)
 
     def _listen(self, index: int, watch: Watch) -> Callable[[], None]:
         table = self._view.table(watch.kind)
@@ -106,12 +104,24 @@ class Runner:
     def _add(self, index: int, watch: Watch, entry: Entry) -> None:
         for key in watch.keys(entry, self._view):
             rest = self._rests.get((index, key))
-            self._queue.add((index, key), 0.0 if rest is None else max(0.0, rest - self._clock.monotonic()))
+            self._enqueue((index, key), 0.0 if rest is None else max(0.0, rest - self._clock.monotonic()))
+
+    def _enqueue(self, item: _Item, after: float) -> None:
+        if self._queue.add(item, after):
+            self._counted.adds.add(self._controllers[item[0]].name)
+
+    def _retry(self, item: _Item, result: str) -> float:
+        name = self._controllers[item[0]].name
+        self._counted.plans.add(name, result)
+        self._counted.retries.add(name)
+        return self._queue.retry(item)
 
     async def _work(self) -> None:
         while True:
             async with self._queue.take() as item:
                 await self._reconcile(item)
+                due, taken = self._queue.running[item]
+                self._counted.done(self._controllers[item[0]].name, taken - due, self._clock.monotonic() - taken)
 
     async def _reconcile(self, item: _Item) -> None:
         index, key = item
@@ -122,26 +132,23 @@ class Runner:
                 await self._carry_out(controller, step)
         except ApiError as failed:
             if _is_overtaken(failed, controller, key):
-                self.counts[controller.name, "conflict"] += 1
-                self._queue.retry(item)
+                self._retry(item, "conflict")
                 return
             if _in_vain(failed):
-                self.counts[controller.name, "in_vain"] += 1
+                self._counted.plans.add(controller.name, "in_vain")
                 self._queue.forget(item)
                 return
-            wait = self._queue.retry(item)
-            self.counts[controller.name, "error"] += 1
+            wait = self._retry(item, "error")
             log.warning("%s %s: %s; again in %.1f s", controller.name, key, failed.message, wait)
             return
         except Exception:  # a supervisor: one broken plan must not stop the others
-            wait = self._queue.retry(item)
-            self.counts[controller.name, "bug"] += 1
+            wait = self._retry(item, "bug")
             log.exception("%s %s: again in %.1f s", controller.name, key, wait)
             return
-        self.counts[controller.name, "success"] += 1
+        self._counted.plans.add(controller.name, "success")
         self._queue.forget(item)
         if plan.again_after is not None:
-            self._queue.add(item, plan.again_after.total_seconds())
+            self._enqueue(item, plan.again_after.total_seconds())
 
     def _plan(self, controller: Controller, item: _Item) -> Plan:
         begin = self._clock.monotonic()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pylet.api.backends import MANAGED_BY, SERVICE_NAME
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object
+from pylet.api.object import Key, Object, condition_of, is_terminating, key_of
 from pylet.client.view import Entry, View
 
 
@@ -30,8 +30,35 @@ def of_slices(manager: str) -> Callable[[Entry, View], Iterable[Key]]:
 
 
 def slices_of(service: Key, manager: str, view: View) -> list[Object]:
+    """Those that stay."""
     return [
         entry.object
         for entry in view.table(ENDPOINT_SLICE).in_namespace(service.namespace).values()
-        if entry.labels.get(SERVICE_NAME) == service.name and entry.labels.get(MANAGED_BY) == manager
+        if entry.labels.get(SERVICE_NAME) == service.name
+        and entry.labels.get(MANAGED_BY) == manager
+        and not is_terminating(entry.object)
     ]
+
+
+class Triggers:
+    """Since when endpoints are out of date, for who measures how long a change takes to reach the nodes.
+
+    Source: upstream `endpointslice/util/trigger_time_tracker.go`.
+    """
+
+    ANNOTATION = "endpoints.kubernetes.io/last-change-trigger-time"
+
+    def __init__(self) -> None:
+        self._latest: dict[Key, str] = {}  # by Service, the newest change that was seen
+
+    def annotated(self, service: Object, pods: Iterable[Object]) -> dict[str, str]:
+        """The annotation for what is written now; none where what changed has no time."""
+        ready = (condition_of(pod, "Ready") or {} for pod in pods)
+        times = [service["metadata"]["creationTimestamp"], *(each.get("lastTransitionTime") for each in ready)]
+        known = self._latest.get(key_of(service), "")
+        self._latest[key_of(service)] = max(time for time in times if time)
+        fresh = min((time for time in times if time and time > known), default="")
+        return {self.ANNOTATION: fresh} if fresh else {}
+
+    def forget(self, service: Key) -> None:
+        self._latest.pop(service, None)

@@ -10,6 +10,7 @@ from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.server.admission.chain import Chain
 from pylet.server.admission.interface import Admit, Attributes
+from pylet.server.registry.counted import AdmissionTimes
 from pylet.server.registry.request import DeleteOptions, Request
 from pylet.server.registry.state import State
 
@@ -17,9 +18,12 @@ from pylet.server.registry.state import State
 class Admitted:
     """A write whose object is complete: `validate` it when it is as it will be stored, and `settle` it at the end."""
 
-    __slots__ = ("_validate", "_write")
+    __slots__ = ("_times", "_validate", "_write")
 
-    def __init__(self, write: Attributes | None = None, validate: Sequence[Admit] = ()) -> None:
+    def __init__(
+        self, times: AdmissionTimes, write: Attributes | None = None, validate: Sequence[tuple[str, Admit]] = ()
+    ) -> None:
+        self._times = times
         self._write = write
         self._validate = validate
 
@@ -29,8 +33,8 @@ class Admitted:
             return
         if self._write.key != key:
             self._write = replace(self._write, key=key, name=key.name, named=key.name)
-        for validate in self._validate:
-            await validate(self._write)
+        if self._validate:
+            await self._times.ask(self._validate, self._write, "validate")
 
     def settle(self) -> None:
         if self._write is not None and self._write.settled:
@@ -45,6 +49,7 @@ class Admission:
         self._chain = chain
         self._now = now
         self._kinds = {kind.name: kind for kind in state.caches}
+        self.times = AdmissionTimes()
 
     async def admit(
         self,
@@ -61,7 +66,7 @@ class Admission:
         plural = kind.plural if kind.storage is None else ""
         admit, validate = self._chain.seeing(plural, request.subresource, operation)
         if not admit and not validate:
-            return Admitted()
+            return Admitted(self.times)
         meta = (obj or old or {}).get("metadata") or {}
         caches = self._state.caches
         cache = caches.get(kind)
@@ -83,10 +88,9 @@ class Admission:
             deleting=deleting,
             named="" if request.verb == "deletecollection" else key.name,
         )
-        for each in admit:
-            await each(write)
+        if admit:
+            await self.times.ask(admit, write, "admit")
         if write.reinvocation.is_wanted:
             write.reinvocation.is_again = True
-            for each in admit:
-                await each(write)
-        return Admitted(write, validate)
+            await self.times.ask(admit, write, "admit")
+        return Admitted(self.times, write, validate)

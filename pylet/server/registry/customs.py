@@ -20,6 +20,7 @@ _CREATED_BY_UPDATE = {
     "services",
 }
 _BY_STATUS = ("services", "status")  # without an address: upstream allocates with the object itself alone
+_BY_APPLIED_STATUS = ("validatingadmissionpolicies.admissionregistration.k8s.io", "status")
 _UPDATED_WITH_VERSION = {
     "apiservices.apiregistration.k8s.io",
     "csidrivers.storage.k8s.io",
@@ -96,6 +97,11 @@ def names_itself(kind: Kind) -> bool:
 def is_created_by_update(kind: Kind, subresource: str) -> bool:
     """Whether a PUT of a missing object, or of its subresource, creates it."""
     return kind.resource in _CREATED_BY_UPDATE and (not subresource or (kind.resource, subresource) == _BY_STATUS)
+
+
+def is_created_by_apply(kind: Kind, subresource: str) -> bool:
+    """Whether applying a missing object, or its subresource, creates it."""
+    return not subresource or (kind.resource, subresource) in (_BY_STATUS, _BY_APPLIED_STATUS)
 
 
 def needs_version(kind: Kind) -> bool:

@@ -40,7 +40,7 @@ def bare(raw: bytes) -> bytes:
 
 class _Spliced(Entry):
     """Of what the store keeps in memory: the bytes are the store's own, a reader gets them with the revision put in.
-    Events, which are more than the pods that they tell of, would be there twice otherwise."""
+    Events, which are more than the pods that they tell of, would be there twice otherwise; nobody here reads them."""
 
     __slots__ = ("_stored",)
 
@@ -60,7 +60,7 @@ def entry_of(kind: Kind, value: bytes, revision: int, *, keep: bool = False) -> 
         value = stored(kind, obj)
     obj["metadata"] = {"resourceVersion": str(revision), **obj["metadata"]}
     if Layout.prefix(kind) in VOLATILE:
-        return _Spliced.of(kind, obj, value, keep=keep)
+        return _Spliced.of(kind, obj, value)
     return Entry.of(kind, obj, served(value, revision), keep=keep)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pylet.api import causes
-from pylet.api.errors import BadRequest, Conflict, Invalid
+from pylet.api.errors import ApiError, BadRequest, Conflict
 from pylet.api.object import Object, condition_of
 
 
@@ -30,15 +30,15 @@ def bound(pod: Object, binding: Object) -> Object:
 
 
 def check_binding(binding: Object, name: str) -> None:
-    """Raises: BadRequest, Invalid."""
+    """Raises: BadRequest, ApiError: upstream's own words for what is wrong with a target have no reason."""
     if binding["metadata"].get("name") != name:
         raise BadRequest("name in URL does not match name in Binding object")
     target = binding.get("target") or {}
     if target.get("kind") not in (None, "", "Node"):
         why = causes.not_supported("target.kind", target["kind"], ("Node", "<empty>"))
-        raise Invalid("", "Binding", name, (why,))
+        raise ApiError(str(why))
     if not target.get("name"):
-        raise Invalid("", "Binding", name, (causes.required("target.name"),))
+        raise ApiError(str(causes.required("target.name")))
 
 
 def set_condition(pod: Object, condition: Object, now: str) -> Object:

@@ -108,7 +108,8 @@ class Registry:
         return self._state.revision
 
     def metrics(self) -> Iterator[str]:
-        return self._state.metrics()
+        yield from self._state.metrics()
+        yield from self._writer.metrics()
 
     def table(self, kind: Kind) -> Table:
         """The watch cache's current state: live, shared, read-only."""
@@ -181,9 +182,9 @@ class Registry:
         def fresh() -> Object:
             return _to_stored(request.kind, first.pop() if first else orjson.loads(again))
 
+        check_name(request.kind, obj.setdefault("metadata", {}), request.key)
         match request.subresource:
             case "scale":
-                check_name(request.kind, first[0]["metadata"], request.key)
                 return await self._scale(request, lambda _: fresh())
             case "finalize":
                 return await self._writer.change(request, lambda entry: _finalized(entry, fresh()))

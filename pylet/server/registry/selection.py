@@ -27,6 +27,7 @@ _SELECTABLE = {
     "nodes",
     "pods",
     "replicationcontrollers",
+    "resourceslices.resource.k8s.io",
     "secrets",
     "services",
 }
@@ -118,6 +119,8 @@ def _unknown_field(kind: Kind, field: str) -> str:
     # Source: runtime.DefaultMetaV1FieldSelectorConversion; kinds with fields of their own word it their own way.
     if kind.name == "Job":
         return f'field label "{field}" not supported for Job'
+    if kind.name == "ResourceSlice":
+        return f"field label not supported for {kind.api_version}, Kind={kind.name}: {field}"
     if kind.resource in _SELECTABLE or kind.schema is not None:
         return f"field label not supported: {field}"
     return f'"{field}" is not a known field selector: only "{_NAME}", "{_NAMESPACE}"'

@@ -10,7 +10,7 @@ Source: apiserver pkg/registry/generic/registry/store.go, pkg/registry/rest/{cre
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from pylet.server.registry import customs, deletion, metadata
 from pylet.server.registry.admitting import Admission, Admitted
 from pylet.server.registry.answers import Deleted, Written
 from pylet.server.registry.cache import Cache
+from pylet.server.registry.counted import StoreTimes
 from pylet.server.registry.form import Layout, entry_of, stored
 from pylet.server.registry.ownership import Ownership, same_but_times
 from pylet.server.registry.request import DeleteOptions, Request
@@ -79,6 +80,11 @@ class Writer:
         self._allocators = allocators
         self.ownership = ownership
         self._now = now
+        self._times = StoreTimes()
+
+    def metrics(self) -> Iterator[str]:
+        yield from self._times.lines()
+        yield from self._admission.times.lines()
 
     # ---- create
 
@@ -131,7 +137,7 @@ class Writer:
                     raise store.KeyExists(key.name)
                 return Entry.of(kind, obj, value)
             try:
-                revision = await self._store.create(Layout.place(kind, key), kept)
+                revision = await self._times.of("create", kind, self._store.create(Layout.place(kind, key), kept))
             except store.WriteFailed as failed:
                 raise _not_written(failed) from failed
             return await self._written(cache, key, value, revision)
@@ -189,9 +195,7 @@ class Writer:
         kind, cache = await self._stored_kind(request)
         key = request.key if kind.namespaced else Key("", request.key.name)
         while True:
-            if key in cache.table.entries or (
-                request.subresource and not customs.is_created_by_update(kind, request.subresource)
-            ):
+            if key in cache.table.entries or not customs.is_created_by_apply(kind, request.subresource):
                 return await self.change(request, changing, is_tracked=True)
             obj = await apart(request.size, create)
             metadata.check_name(kind, obj["metadata"], key)
@@ -256,12 +260,13 @@ class Writer:
             place = Layout.place(kind, key)
             if deletion.is_finished(kind, obj, old):
                 if not request.dry_run:
-                    await self._state.reached(await self._store.delete(place, expect=entry.revision))
+                    gone = self._store.delete(place, expect=entry.revision)
+                    await self._state.reached(await self._times.of("delete", kind, gone))
                 return entry_of(kind, value, entry.revision)
             if request.dry_run:
                 return entry_of(kind, value, entry.revision)
             kept = value if kind.storage is None else await self._state.encoded(kind, obj)
-            revision = await self._store.update(place, kept, expect=entry.revision)
+            revision = await self._put(kind, place, kept, entry)
             return await self._written(cache, key, value, revision)
 
     async def put(self, request: Request, changing: Changing) -> Entry:
@@ -275,7 +280,7 @@ class Writer:
             if request.dry_run:
                 return entry_of(kind, value, entry.revision)
             try:
-                revision = await self._store.update(Layout.place(kind, entry.key), value, expect=entry.revision)
+                revision = await self._put(kind, Layout.place(kind, entry.key), value, entry)
                 return await self._written(cache, entry.key, value, revision)
             except store.Conflict as lost:
                 await self._state.reached(lost.current)
@@ -317,7 +322,8 @@ class Writer:
                     case deletion.Remove(marked) if not request.dry_run:
                         place = Layout.place(kind, key)
                         last = None if marked is None else stored(kind, marked)
-                        await self._state.reached(await self._store.delete(place, expect=entry.revision, last=last))
+                        gone = self._store.delete(place, expect=entry.revision, last=last)
+                        await self._state.reached(await self._times.of("delete", kind, gone))
                     case deletion.Pending():
                         return Deleted(entry.raw)
                 if not customs.answers_deleted(kind):
@@ -335,7 +341,7 @@ class Writer:
         if request.dry_run:
             return entry_of(kind, value, entry.revision)
         kept = value if kind.storage is None else await self._state.encoded(kind, obj)
-        revision = await self._store.update(Layout.place(kind, entry.key), kept, expect=entry.revision)
+        revision = await self._put(kind, Layout.place(kind, entry.key), kept, entry)
         return await self._written(cache, entry.key, value, revision)
 
     # ---- inside
@@ -356,6 +362,10 @@ class Writer:
             await admitted.validate(key)
         finally:
             admitted.settle()
+
+    async def _put(self, kind: Kind, place: str, value: bytes, entry: Entry) -> int:
+        """In the place of `entry`; the new revision. Raises: StoreError."""
+        return await self._times.of("update", kind, self._store.update(place, value, expect=entry.revision))
 
     async def _written(self, cache: Cache, key: Key, value: bytes, revision: int) -> Entry:
         await self._state.reached(revision)
