@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from pylet.agent.kubelet.eviction import DEFAULT_HARD
-from pylet.agent.kubelet.fixed_fields import FIXED
+from pylet.agent.kubelet.fixed_fields import FIXED, says_nothing
 from pylet.agent.kubelet.kubelet_config import BadConfig, span
 from pylet.agent.kubelet.settings import Settings
 from pylet.api.object import Object
 
-_HERE: Object = {
+HERE: Object = {
     "kind": "KubeletConfiguration",
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "authentication": {"x509": {}, "webhook": {"enabled": True, "cacheTTL": "0s"}, "anonymous": {"enabled": False}},
@@ -76,9 +76,9 @@ _HERE: Object = {
 
 def effective(settings: Settings, flags: Object, said: Mapping[str, Any]) -> Object:
     """`flags` are the agent's own, by the names of the configuration's keys; `said` is the file."""
-    found = {**FIXED, **_HERE, **_of(settings), **flags}
+    found = {**FIXED, **HERE, **_of(settings), **flags}
     for name, value in said.items():
-        if value is not None:
+        if name == "evictionHard" or not says_nothing(value):
             found[name] = _as_go(value)
     found["cgroupDriver"] = settings.groups.driver  # the runtime's, whatever was said
     if said.get("mergeDefaultEvictionSettings"):

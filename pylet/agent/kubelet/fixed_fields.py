@@ -106,11 +106,31 @@ _OTHERS = frozenset(
 
 
 def objection(name: str, value: Any) -> str | None:
-    """Why the file cannot be followed; None where it says what is so."""
+    """Why the file cannot be followed; None where it says what is so, or nothing."""
+    is_known = name in _FLAGS or name in _VALUES or name in _OTHERS
+    if is_known and says_nothing(value):
+        return None
     if flag := _FLAGS.get(name):
         return f"{name}: pylet takes it from {flag}"
     if name in _VALUES:
         if value in _VALUES[name]:
             return None
         return f"{name}: pylet does not let it be set; it is {_VALUES[name][0]!r}"
-    return f"{name}: pylet does not let it be set" if name in _OTHERS else f'unknown field "{name}"'
+    if not is_known:
+        return f'unknown field "{name}"'
+    from pylet.agent.kubelet.configz import HERE
+
+    return None if name in HERE and _agrees(value, HERE[name]) else f"{name}: pylet does not let it be set"
+
+
+def says_nothing(value: Any) -> bool:
+    """Go's zero, which files that are written by programs say of all that they leave alone."""
+    if isinstance(value, dict):
+        return all(says_nothing(each) or (each == 0 and each is not False) for each in value.values())
+    return value in (None, "", "0s", "0", [])
+
+
+def _agrees(said: Any, so: Any) -> bool:
+    if isinstance(said, dict) and isinstance(so, dict):
+        return all(says_nothing(value) or (name in so and _agrees(value, so[name])) for name, value in said.items())
+    return bool(said == so)

@@ -82,7 +82,7 @@ def from_object(found: Object) -> KubeletConfig:
     _refuse_fixed({name: text for name, text in found.items() if name not in (*fields, "kind", "apiVersion")})
     value: dict[str, Any] = {}
     for name, text in found.items():
-        if name in fields and text is not None:
+        if name in fields and text not in (None, ""):
             try:
                 value[name] = fields[name](text)
             except (ValueError, TypeError, AttributeError) as bad:
@@ -167,7 +167,7 @@ def _eviction_policy(value: Mapping[str, Any]) -> Policy:
         )
     except BadThreshold as bad:
         raise BadConfig(str(bad)) from bad
-    transition = value.get("evictionPressureTransitionPeriod", timedelta(minutes=5))
+    transition = value.get("evictionPressureTransitionPeriod") or timedelta(minutes=5)
     return Policy(found, transition, value.get("evictionMaxPodGracePeriod", 0))
 
 
@@ -179,7 +179,7 @@ def _image_policy(value: Mapping[str, Any]) -> ImagePolicy:
             raise BadConfig(f"{name}: {percent} must be between 0 and 100, inclusive")
     if low >= high:
         raise BadConfig(f"imageGCLowThresholdPercent: {low} must be less than imageGCHighThresholdPercent {high}")
-    least = value.get("imageMinimumGCAge", timedelta(minutes=2))
+    least = value.get("imageMinimumGCAge") or timedelta(minutes=2)
     return ImagePolicy(high, low, least, value.get("imageMaximumGCAge", timedelta(0)))
 
 
@@ -193,7 +193,7 @@ def _pulls_at_once(value: Mapping[str, Any]) -> int | None:
 
 
 def _back_off(found: Any) -> timedelta:
-    longest = span(found.get("maxContainerRestartPeriod"))
+    longest = LONGEST if (text := found.get("maxContainerRestartPeriod")) is None else span(text)
     if not timedelta(seconds=1) <= longest <= LONGEST:
         raise ValueError("maxContainerRestartPeriod must be set between 1s and 300s")
     return longest

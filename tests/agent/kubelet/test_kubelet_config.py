@@ -64,6 +64,22 @@ def test_a_file_says_how_groups_are_made_and_what_they_may_do() -> None:
 
 def test_a_file_may_say_what_is_so() -> None:
     assert from_object({"cgroupDriver": "cgroupfs", "readOnlyPort": 0, "failSwapOn": False}) == DEFAULT
+    users = {"anonymous": {"enabled": False}, "webhook": {"enabled": True, "cacheTTL": "0s"}}
+    assert from_object({"authentication": users, "authorization": {"mode": "Webhook"}, "healthzPort": 0}) == DEFAULT
+
+
+def test_a_file_may_leave_things_alone_as_kubeadm_s_does() -> None:
+    spans = ("syncFrequency", "imageMinimumGCAge", "evictionPressureTransitionPeriod", "cpuManagerReconcilePeriod")
+    logging = {"flushFrequency": 0, "options": {"json": {"infoBufferSize": "0"}}, "verbosity": 0}
+    found = from_object(
+        {
+            **dict.fromkeys((*spans, "imageMaximumGCAge", "shutdownGracePeriod"), "0s"),
+            **{"containerRuntimeEndpoint": "", "staticPodPath": "", "clusterDNS": [], "memorySwap": {}},
+            **{"crashLoopBackOff": {}, "logging": logging},
+        }
+    )
+    assert found == DEFAULT
+    assert not from_object({"evictionHard": {}}).eviction.thresholds
 
 
 @pytest.mark.parametrize(
@@ -73,6 +89,10 @@ def test_a_file_may_say_what_is_so() -> None:
         pytest.param({"clusterDNS": ["10.0.0.1"]}, "clusterDNS: pylet takes it from --cluster-dns", id="by a flag"),
         pytest.param({"readOnlyPort": 10255}, "readOnlyPort: .* it is 0", id="another value"),
         pytest.param({"syncFrequency": "1m"}, "syncFrequency: pylet does not let it be set", id="known, not followed"),
+        pytest.param({"authentication": {"anonymous": {"enabled": True}}}, "authentication: ", id="let anybody in"),
+        pytest.param({"authentication": {"webhook": {"enabled": False}}}, "authentication: ", id="let nobody be known"),
+        pytest.param({"healthzPort": 10248}, "healthzPort: pylet does not let it be set", id="a second port"),
+        pytest.param({"enableServer": False}, "enableServer: .* it is True", id="nothing is served"),
         pytest.param({"maxParallelImagePulls": 0}, "must be a positive number", id="no pulls"),
         pytest.param({"serializeImagePulls": True, "maxParallelImagePulls": 2}, "larger than 1", id="one and two"),
         pytest.param({"crashLoopBackOff": {"maxContainerRestartPeriod": "6m"}}, "between 1s and 300s", id="too long"),
