@@ -86,7 +86,7 @@ class Evicting:
         capacity, available, inodes, free = await self.meter.image_filesystem()
         disk = self.meter.node_filesystem()
         return {
-            "memory.available": _bytes(load.memory_available_bytes, self.settings.memory_bytes),
+            "memory.available": _bytes(self.meter.memory_available(), self.settings.memory_bytes),
             "nodefs.available": _bytes(disk[1], disk[0]),
             "nodefs.inodesFree": _number(disk[3], disk[2]),
             "imagefs.available": _bytes(available, capacity),

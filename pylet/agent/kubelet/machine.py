@@ -32,7 +32,6 @@ class Machine:
 class Load:
     """What is left of what can run out."""
 
-    memory_available_bytes: int
     disk_available_bytes: int
     disk_free_inodes: int
     disk_inodes: int
@@ -47,7 +46,7 @@ def read_machine(data_dir: Path) -> Machine:
     uname = os.uname()
     return Machine(
         cpus=len(os.sched_getaffinity(0)),
-        memory_bytes=(memory := _meminfo())["MemTotal"],
+        memory_bytes=(memory := meminfo())["MemTotal"],
         disk_bytes=shutil.disk_usage(data_dir).total,
         machine_id=_first(Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id")),
         system_uuid=_first(Path("/sys/class/dmi/id/product_uuid"), Path("/etc/machine-id")),
@@ -63,7 +62,6 @@ def read_machine(data_dir: Path) -> Machine:
 def read_load(data_dir: Path) -> Load:
     disk = os.statvfs(data_dir)
     return Load(
-        memory_available_bytes=_meminfo()["MemAvailable"],
         disk_available_bytes=disk.f_bavail * disk.f_frsize,
         disk_free_inodes=disk.f_favail,
         disk_inodes=disk.f_files,
@@ -76,7 +74,7 @@ def has_apparmor() -> bool:
     return _first(Path("/sys/module/apparmor/parameters/enabled")) == "Y"
 
 
-def _meminfo() -> dict[str, int]:
+def meminfo() -> dict[str, int]:
     lines = (line.split() for line in (_PROC / "meminfo").read_text().splitlines())
     return {parts[0].rstrip(":"): int(parts[1]) * (1024 if len(parts) > 2 else 1) for parts in lines}
 

@@ -19,7 +19,15 @@ from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.storage_limits import Kept
-from pylet.agent.kubelet.usage import Usage, a_process, read_pressure, read_processes, read_traffic, read_usage
+from pylet.agent.kubelet.usage import (
+    Usage,
+    a_process,
+    read_pressure,
+    read_processes,
+    read_swap,
+    read_traffic,
+    read_usage,
+)
 from pylet.agent.kubelet.volumes.claims import claim_name
 from pylet.agent.kubelet.volumes.usage import Usage as VolumeUsage
 from pylet.aio.clock import Clock
@@ -93,6 +101,11 @@ class Meter:
                 return _room(os.statvfs(filesystem.fs_id.mountpoint))
         return _room(os.statvfs(self._settings.root))
 
+    def memory_available(self) -> int:
+        """What is neither in use nor the inactive part of the page cache: upstream's `memory.available`."""
+        used = read_usage(self._cgroups.mounted, "/", self._clock.now()).working_set_bytes
+        return max(0, self._machine.memory_bytes - (used or 0))
+
     def node_filesystem(self) -> Filesystem:
         """Raises: OSError."""
         return _room(os.statvfs(self._settings.root))
@@ -115,13 +128,10 @@ class Meter:
     def _gather(self, by_pod: dict[str, list[ContainerStats]], now: datetime) -> NodeUse:
         pods = tuple(self._pod(pod, by_pod[uid_of(pod)], now) for pod in self._pods() if uid_of(pod) in by_pod)
         load = read_load(self._settings.root)
-        usage = read_usage(self._cgroups.mounted, "/", now)
-        used = self._machine.memory_bytes - load.memory_available_bytes
-        usage = replace(usage, memory_bytes=usage.memory_bytes or used, working_set_bytes=used)
         return NodeUse(
             self._settings.node_name,
             now - timedelta(seconds=float(Path("/proc/uptime").read_text().split()[0])),
-            usage,
+            read_usage(self._cgroups.mounted, "/", now),
             self._machine.cpus,
             self._machine.memory_bytes,
             self.node_filesystem(),
@@ -153,13 +163,17 @@ class Meter:
         status: Object = next((entry for entry in known if entry["name"] == name), {})
         started = dig(status, "state", "running", "startedAt")
         logs = log_directory(pod, self._settings) / name
+        mounted = self._cgroups.mounted
         group = self._settings.groups.of_container(cgroup_parent(pod, self._settings), stats.attributes.id)
+        swapped, may_swap = read_swap(mounted, group)
         return ContainerUse(
             name,
             stats.attributes.id,
             status.get("image", ""),
             timestamps.parse(started) if started else None,
-            replace(_usage(stats), pressure=read_pressure(self._cgroups.mounted, group)),
+            replace(
+                _usage(stats), pressure=read_pressure(mounted, group), swap_bytes=swapped, swap_limit_bytes=may_swap
+            ),
             stats.writable_layer.used_bytes if stats.writable_layer is not None else None,
             sum(entry.lstat().st_size for entry in logs.iterdir()) if logs.is_dir() else None,
         )

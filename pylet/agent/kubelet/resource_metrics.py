@@ -5,6 +5,8 @@ Source: upstream `pkg/kubelet/metrics/collectors/resource_metrics.go`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pylet.agent.kubelet.stats import NodeUse
 from pylet.aio.prometheus import family, in_seconds
 
@@ -52,6 +54,7 @@ def resource_metrics(node: NodeUse) -> str:
             "Current working set of the pod in bytes",
             [(use.names, use.usage.working_set_bytes, use.usage.at) for use in pods],
         ),
+        *_swap(node),
         *family(
             "resource_scrape_error",
             "gauge",
@@ -66,3 +69,14 @@ def resource_metrics(node: NodeUse) -> str:
         ),
     )
     return "\n".join(lines) + "\n"
+
+
+def _swap(node: NodeUse) -> Iterator[str]:
+    of_containers = [({"container": c.name, **use.names}, c.usage) for use in node.pods for c in use.containers]
+    of_pods = [(use.names, use.usage) for use in node.pods]
+    for whose, uses in (("container", of_containers), ("pod", of_pods), ("node", [({}, node.usage)])):
+        help_ = f"Current swap usage of the {whose} in bytes. Reported only on non-windows systems"
+        yield from family(f"{whose}_swap_usage_bytes", "gauge", help_, [(x, u.swap_bytes, u.at) for x, u in uses])
+    help_ = "Current amount of the container swap limit in bytes. Reported only on non-windows systems"
+    limits = [(labels, usage.swap_limit_bytes, usage.at) for labels, usage in of_containers]
+    yield from family("container_swap_limit_bytes", "gauge", help_, limits)

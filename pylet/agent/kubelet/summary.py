@@ -167,9 +167,12 @@ def _use(key: str, usage: Usage, rates: Rates, capacity_bytes: int | None = None
         "pageFaults": usage.page_faults,
         "majorPageFaults": usage.major_page_faults,
     }
-    told: tuple[tuple[str, Object], ...] = (("cpu", cpu), ("memory", memory), ("io", {}))
+    swap = {"swapUsageBytes": usage.swap_bytes}
+    if usage.swap_bytes is not None and usage.swap_limit_bytes is not None:
+        swap["swapAvailableBytes"] = max(0, usage.swap_limit_bytes - usage.swap_bytes)
+    told: tuple[tuple[str, Object], ...] = (("cpu", cpu), ("memory", memory), ("swap", swap), ("io", {}))
     found = {
         name: {key: value for key, value in (*values.items(), ("psi", usage.pressure.get(name))) if value is not None}
         for name, values in told
     }
-    return {name: {"time": at, **values} for name, values in found.items() if values or name != "io"}
+    return {name: {"time": at, **values} for name, values in found.items() if values or name not in ("io", "swap")}

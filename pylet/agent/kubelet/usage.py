@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from pylet.agent.kubelet.machine import meminfo
+
 Pressure = Mapping[str, Mapping[str, Mapping[str, float]]]
 """How long "some" or all ("full") processes waited for "cpu", "memory" and "io": of late, and in `total` (µs)."""
 
@@ -24,6 +26,8 @@ class Usage:
     page_faults: int | None = None
     major_page_faults: int | None = None
     pressure: Pressure = field(default_factory=dict)
+    swap_bytes: int | None = None
+    swap_limit_bytes: int | None = None
 
 
 def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
@@ -33,6 +37,8 @@ def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
         directory = mounted / inside
         micros = _table(directory / "cpu.stat").get("usage_usec")
         stat, used = _table(directory / "memory.stat"), _number(directory / "memory.current")
+        if used is None and stat:  # the root has no such file; v1 counts these two
+            used = stat.get("anon", 0) + stat.get("file", 0)
         rss, inactive = stat.get("anon"), stat.get("inactive_file", 0)
         cpu = None if micros is None else micros * 1000
     else:
@@ -42,7 +48,20 @@ def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
         rss, inactive = stat.get("total_rss"), stat.get("total_inactive_file", 0)
     working_set = None if used is None else max(0, used - inactive)
     faults, major = stat.get("total_pgfault", stat.get("pgfault")), stat.get("total_pgmajfault", stat.get("pgmajfault"))
-    return Usage(at, cpu, used, working_set, rss, faults, major, read_pressure(mounted, group))
+    return Usage(
+        at, cpu, used, working_set, rss, faults, major, read_pressure(mounted, group), *read_swap(mounted, group)
+    )
+
+
+def read_swap(mounted: Path, group: str) -> tuple[int | None, int | None]:
+    """How much of the group is swapped out, and how much may be: of v2 alone. The root's is the machine's."""
+    directory = mounted / group.lstrip("/")
+    if directory != mounted:
+        return _number(directory / "memory.swap.current"), _number(directory / "memory.swap.max")
+    if not (mounted / "cgroup.controllers").exists():
+        return None, None
+    memory = meminfo()
+    return memory["SwapTotal"] - memory["SwapFree"], memory["SwapTotal"]
 
 
 def read_pressure(mounted: Path, group: str) -> Pressure:

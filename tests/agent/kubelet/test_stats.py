@@ -10,7 +10,7 @@ from pylet.agent.kubelet.cadvisor import cadvisor_metrics
 from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.summary import Rates, summary
-from pylet.agent.kubelet.usage import Usage, read_usage
+from pylet.agent.kubelet.usage import Usage, read_swap, read_usage
 from pylet.agent.kubelet.volumes.usage import Usage as VolumeUsage
 from tests.agent.kubelet.builders import NOW, pod
 
@@ -66,17 +66,39 @@ def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
         new / "g/cpu.stat": "usage_usec 7\n",
         new / "g/memory.current": "100",
         new / "g/memory.stat": "anon 60\ninactive_file 30\npgfault 3\n",
+        new / "g/memory.swap.current": "4",
+        new / "g/memory.swap.max": "max",
+        new / "memory.stat": "anon 60\nfile 50\ninactive_file 30\n",
+        new / "limited/memory.swap.current": "4",
+        new / "limited/memory.swap.max": "9",
         new / "p/io.pressure": "some avg10=0.00 avg60=1.50 avg300=0.10 total=9\n",
     }.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     wanted = Usage(NOW, 7000, 100, 70, 60, 3, None)
     assert read_usage(old, "/g", NOW) == wanted
-    assert read_usage(new, "/g", NOW) == wanted
+    assert read_usage(new, "/g", NOW) == replace(wanted, swap_bytes=4)
+    assert read_swap(new, "/limited") == (4, 9)
+    root = read_usage(new, "/", NOW)
+    assert (root.memory_bytes, root.working_set_bytes) == (110, 80)
+    assert root.swap_bytes is not None
     assert read_usage(old, "/none", NOW) == Usage(NOW)
     assert read_usage(new, "/p", NOW).pressure == {
         "io": {"some": {"avg10": 0, "avg60": 1.5, "avg300": 0.1, "total": 9}}
     }
+
+
+def test_swap_is_told_where_it_is_counted() -> None:
+    use = replace(node().pods[0].containers[0], usage=Usage(NOW, 1, 2, swap_bytes=4, swap_limit_bytes=9))
+    under = replace(node(), pods=(PodUse(pod(), Usage(NOW, 1, 2, swap_bytes=5), (use,)),))
+    [told] = summary(under, Rates())["pods"]
+    assert told["swap"] == {"time": told["cpu"]["time"], "swapUsageBytes": 5}
+    assert told["containers"][0]["swap"]["swapAvailableBytes"] == 5
+    assert "swap" not in summary(under, Rates())["node"]
+    text = resource_metrics(under)
+    assert 'container_swap_limit_bytes{container="main",namespace="default",pod="web"} 9 ' in text
+    assert "pod_swap_usage_bytes{" in text
+    assert "node_swap_usage_bytes" not in text
 
 
 def test_pressure_is_told_where_the_kernel_counts_it() -> None:
