@@ -28,9 +28,10 @@ _CRITICAL_PRIORITY = 2_000_001_000
 
 def pod_resources(pod: Object) -> LinuxResources:
     """Of the pod's own cgroup; a zero is no limit."""
-    requests = podresources.requests(pod, is_live=False)
-    podresources.add(requests, podresources.amounts(pod["spec"].get("overhead")))
-    limits = podresources.limits(pod)
+    requests, limits = podresources.requests(pod), podresources.limits(pod)
+    overhead = podresources.amounts(pod["spec"].get("overhead"))
+    podresources.add(requests, overhead)
+    podresources.add(limits, {name: amount for name, amount in overhead.items() if name in limits})
     own = dig(pod, "spec", "resources", "limits", default={})
 
     def bounded(name: str) -> bool:

@@ -35,6 +35,9 @@ def test_a_pod_is_limited_where_all_its_containers_are() -> None:
     alone = pod(bounded)
     assert pod_resources(alone).memory_limit_in_bytes == GIB
     assert pod_resources(pod()) == LinuxResources(cpu_period=100_000, cpu_shares=2)
+    heavy = pod_resources(pod(bounded, overhead={"cpu": "250m", "memory": "1Gi"}))
+    assert (heavy.cpu_quota, heavy.cpu_shares, heavy.memory_limit_in_bytes) == (125_000, 768, 2 * GIB)
+    assert pod_resources(pod(overhead={"cpu": "1"})) == LinuxResources(cpu_period=100_000, cpu_shares=1024)
 
 
 def test_a_container_without_a_request_weighs_what_it_may_use() -> None:
