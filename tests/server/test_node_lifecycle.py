@@ -15,7 +15,7 @@ from pylet.api.object import Key, Object
 from pylet.api.timestamps import format_micro, format_time
 from pylet.client.view import Entry, Table, View
 from pylet.server.controllers import node_lifecycle, taint_eviction
-from pylet.server.reconcile.plan import Delete, Patch, Update
+from pylet.server.reconcile.plan import Delete, Emit, Patch, Update
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NODE_KEY, POD_KEY = Key("", "n"), Key("a", "p")
@@ -161,3 +161,40 @@ def test_a_pod_leaves_a_tainted_node(tolerations: list[Object], leaves_at: int |
     assert marked.patch["status"]["conditions"][-1]["reason"] == "DeletionByTaintManager"
     assert isinstance(delete, Delete)
     assert (delete.key, delete.uid) == (POD_KEY, "pu")
+
+
+def bound(seconds: int) -> Object:
+    return {**TOLERATED, "tolerationSeconds": seconds}
+
+
+@pytest.mark.parametrize(
+    ("then", "leaves_at"),
+    [
+        pytest.param([bound(600)], 300, id="a longer toleration comes too late"),
+        pytest.param([bound(60)], 300, id="so does a shorter one"),
+        pytest.param([TOLERATED], None, id="one for ever saves it"),
+        pytest.param([], 100, id="none at all ends it at once"),
+    ],
+)
+def test_when_a_waiting_pod_leaves_is_settled(then: list[Object], leaves_at: int | None) -> None:
+    eviction, tainted = taint_eviction.controller(), node("Unknown", (UNREACHABLE, "NoExecute"))
+    assert eviction.plan(POD_KEY, view(tainted, pod(bound(300))), START).again_after == timedelta(seconds=300)
+    changed = eviction.plan(POD_KEY, view(tainted, pod(*then)), START + timedelta(seconds=100))
+    match leaves_at:
+        case None:
+            assert [action.message for action in changed.actions if isinstance(action, Emit)] == [
+                "Cancelling deletion of Pod a/p"
+            ]
+        case 100:
+            assert isinstance(changed.actions[-1], Delete)
+        case _:
+            assert (changed.actions, changed.again_after) == ((), timedelta(seconds=leaves_at - 100))
+
+
+def test_a_pod_that_comes_to_a_tainted_node_may_stay_as_long_as_others() -> None:
+    kind, late = pod(bound(300))
+    came = format_time(START + timedelta(hours=1))
+    late["status"]["conditions"] = [{"type": "PodScheduled", "status": "True", "lastTransitionTime": came}]
+    tainted = view(node("Unknown", (UNREACHABLE, "NoExecute")), (kind, late))
+    found = taint_eviction.controller().plan(POD_KEY, tainted, START + timedelta(hours=1))
+    assert (found.actions, found.again_after) == ((), timedelta(seconds=300))

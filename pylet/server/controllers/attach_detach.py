@@ -1,7 +1,7 @@
 """CSI volumes that must be attached: one VolumeAttachment for each volume and node whose pods use it.
 
 The driver attaches and says so in its status; deleting it asks for detaching, and waits until the kubelet no longer
-lists the volume as in use, unless the node is out of service.
+lists the volume as in use, unless the node is out of service, or not ready for six minutes.
 Source: upstream `pkg/controller/volume/attachdetach`.
 """
 

@@ -1,11 +1,13 @@
 """A pod that names a ResourceClaimTemplate gets a ResourceClaim of its own; its status says which.
 
+Allocated claims of a pod that came to its node without the scheduler are reserved for it.
+
 Source: upstream `pkg/controller/resourceclaim/controller.go` (syncPod, handleClaim).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
@@ -16,10 +18,11 @@ from pylet.api.kinds.resourceclaimtemplate import KIND as TEMPLATE
 from pylet.api.object import Key, Object, annotations_of, controller_of, dig, is_terminating, uid_of
 from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Emit, Patch, Plan, Watch
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Emit, Patch, Plan, Update, Watch
 
 _ANNOTATION = "resource.kubernetes.io/pod-claim-name"
 _LONGEST = 57
+_MOST_HOLDERS = 256  # resource.k8s.io ResourceClaimReservedForMaxSize
 
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
@@ -47,7 +50,23 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     if statuses != told:
         patch = {"metadata": {"uid": uid_of(pod)}, "status": {"resourceClaimStatuses": list(statuses.values())}}
         actions.append(Patch(POD, key, patch, "status"))
+    if pod["spec"].get("nodeName"):
+        actions += _reserve(pod, statuses, view)
     return Plan(tuple(actions)) if actions else NOTHING
+
+
+def _reserve(pod: Object, statuses: Mapping[str, Object], view: View) -> Iterator[Action]:
+    namespace = pod["metadata"]["namespace"]
+    for wanted in pod["spec"].get("resourceClaims") or ():
+        name = wanted.get("resourceClaimName") or statuses.get(wanted["name"], {}).get("resourceClaimName")
+        claim = view.get(CLAIM, Key(namespace, name or ""))
+        holders = dig(claim or {}, "status", "reservedFor", default=[])
+        if claim is None or dig(claim, "status", "allocation") is None or len(holders) >= _MOST_HOLDERS:
+            continue
+        if uid_of(pod) not in (holder["uid"] for holder in holders):
+            holder = {"resource": "pods", "name": pod["metadata"]["name"], "uid": uid_of(pod)}
+            status = {**claim["status"], "reservedFor": [*holders, holder]}
+            yield Update(CLAIM, {**claim, "status": status}, "status")
 
 
 def _is_there(told: Object | None, namespace: str, view: View) -> bool:
@@ -89,7 +108,7 @@ def _failed(pod: Object, name: str, why: str) -> Emit:
 
 
 def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
-    if b'"resourceClaimTemplateName"' in entry.raw:
+    if b'"resourceClaims"' in entry.raw:
         yield entry.key
 
 
@@ -97,6 +116,12 @@ def _of_claim(entry: Entry, view: View) -> Iterable[Key]:
     owner = controller_of(entry.object) if entry.owner_uids else None
     if owner is not None and owner["kind"] == POD.name:
         yield Key(entry.key.namespace, owner["name"])
+    if b'"allocation"' not in entry.raw:
+        return
+    named = f'"resourceClaimName":"{entry.key.name}"'.encode()
+    for pod in view.table(POD).in_namespace(entry.key.namespace).values():
+        if named in pod.raw:
+            yield pod.key
 
 
 def _of_template(entry: Entry, view: View) -> Iterable[Key]:

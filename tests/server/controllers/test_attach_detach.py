@@ -56,10 +56,26 @@ def test_a_volume_is_attached_while_pods_of_the_node_use_it(objects: list[Object
     assert [type(action) for action in plan.actions] == expected
 
 
-def test_what_stays_in_use_is_detached_in_the_end() -> None:
-    plan, stuck = controller().plan, view(DISK, CLAIM, node(volumesInUse=["kubernetes.io/csi/d.io^h"]), ATTACHMENT)
-    assert plan(Key("", "n"), stuck, NOW).again_after == timedelta(minutes=6)
-    assert plan(Key("", "n"), stuck, NOW + timedelta(minutes=6)).actions
+@pytest.mark.parametrize(
+    ("ready", "taints", "goes_after"),
+    [
+        ("False", [], timedelta(minutes=6)),
+        ("Unknown", [], timedelta(minutes=6)),
+        ("True", [], None),
+        ("True", [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}], timedelta()),
+    ],
+    ids=["not ready", "silent", "well, but slow to unmount", "out of service, whatever it says"],
+)
+def test_what_stays_in_use_is_detached_from_nodes_that_are_not_well(
+    ready: str, taints: list[Object], goes_after: timedelta | None
+) -> None:
+    holder = node(volumesInUse=["kubernetes.io/csi/d.io^h"], conditions=[{"type": "Ready", "status": ready}])
+    holder["spec"]["taints"] = taints
+    plan, stuck = controller().plan, view(DISK, CLAIM, holder, ATTACHMENT)
+    first, later = (plan(Key("", "n"), stuck, NOW + wait) for wait in (timedelta(), timedelta(minutes=6)))
+    assert bool(first.actions) == (goes_after == timedelta())
+    assert bool(later.actions) == (goes_after is not None)
+    assert first.again_after == (goes_after or None)
 
 
 P = pod("p", spec={**USING, "nodeName": "n"})

@@ -12,7 +12,7 @@ from pylet.api.object import Key, Object
 from pylet.server.controllers import endpoints as endpoints_controller
 from pylet.server.controllers import endpointslice, endpointslice_mirroring
 from pylet.server.reconcile.plan import Action, Create, Delete, Emit, Update
-from tests.server.controllers.picture import NOW, obj, pod, view
+from tests.server.controllers.picture import EARLIER, NOW, obj, pod, view
 
 KEY = Key("default", "web")
 ZONE = {"topology.kubernetes.io/zone": "a"}
@@ -85,7 +85,46 @@ def test_slices_of_another_service_of_this_name_go() -> None:
     owner = [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "gone"}]
     meta = {"labels": labels, "ownerReferences": owner}
     old = obj("discovery.k8s.io/v1", "EndpointSlice", "web-1", meta=meta, addressType="IPv4", endpoints=[], ports=[])
-    assert [type(action) for action in endpointslice.controller().plan(KEY, view(service(), old), NOW).actions] == [Delete, Create]
+    actions = endpointslice.controller().plan(KEY, view(service(), old), NOW).actions
+    assert [type(action) for action in actions] == [Delete, Create]
+
+
+def empty(name: str, **meta: Any) -> Object:
+    labels = {SERVICE_NAME: "web", MANAGED_BY: endpointslice.MANAGER}
+    owner = [{"apiVersion": "v1", "kind": "Service", "name": "web", "uid": "web"}]
+    meta = {"labels": labels, "ownerReferences": owner, **meta}
+    return obj("discovery.k8s.io/v1", "EndpointSlice", name, meta=meta, addressType="IPv4", endpoints=[], ports=[])
+
+
+@pytest.mark.parametrize(
+    ("slices", "expected"),
+    [
+        ([empty("a")], []),
+        ([empty("a"), empty("b")], [Delete]),
+        ([empty("a", deletionTimestamp="2026-01-01T11:59:00Z", finalizers=["x"])], [Create]),
+    ],
+    ids=["one that is empty stays", "a second one goes", "one that is going counts for nothing"],
+)
+def test_a_service_without_pods_has_one_slice(slices: list[Object], expected: list[type]) -> None:
+    actions = endpointslice.controller().plan(KEY, view(service(), *slices), NOW).actions
+    assert [type(action) for action in actions] == expected
+
+
+@pytest.mark.parametrize("of", [endpointslice, endpoints_controller], ids=["EndpointSlice", "Endpoints"])
+def test_what_is_written_says_since_when_it_was_out_of_date(of: Any) -> None:
+    name, plan = "endpoints.kubernetes.io/last-change-trigger-time", of.controller().plan
+    (create,) = plan(KEY, view(service(), NODE, worker()), NOW).actions
+    assert create.object["metadata"]["annotations"] == {name: EARLIER}
+    made = {**create.object, "metadata": {**create.object["metadata"], "name": "web", "uid": "s"}}
+    later = worker()
+    later["status"]["conditions"] = [{"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T11:30:00Z"}]
+    (update,) = plan(KEY, view(service(), NODE, later, made), NOW).actions
+    assert update.object["metadata"]["annotations"] == {name: "2026-01-01T11:30:00Z"}
+    labelled = service()
+    labelled["metadata"]["labels"] = {"a": "b"}
+    made = {**update.object, "metadata": {**update.object["metadata"], "resourceVersion": "2"}}
+    (update,) = plan(KEY, view(labelled, NODE, later, made), NOW).actions
+    assert update.object["metadata"]["annotations"] == {}
 
 
 # ---- mirrored

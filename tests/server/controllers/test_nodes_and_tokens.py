@@ -99,8 +99,29 @@ def test_a_pod_gets_the_claim_its_template_describes_and_is_told() -> None:
     assert patch.patch["status"] == {"resourceClaimStatuses": told}
     wants["status"]["resourceClaimStatuses"] = told
     assert resourceclaim_templates.plan(key, view(wants, template, made), NOW).actions == ()
-    (missing,) = resourceclaim_templates.plan(key, view(pod("p", spec=POD)), NOW).actions
+    (missing,) = resourceclaim_templates.plan(key, view(pod("p", spec={**POD, "nodeName": ""})), NOW).actions
     assert isinstance(missing, Emit)
+
+
+@pytest.mark.parametrize(
+    ("node", "status", "holders"),
+    [
+        ("n", {"allocation": {}}, ["p"]),
+        ("n", {"allocation": {}, "reservedFor": [{"uid": "q"}]}, ["q", "p"]),
+        ("n", {"allocation": {}, "reservedFor": [{"uid": "p"}]}, None),
+        ("n", {}, None),
+        ("", {"allocation": {}}, None),
+    ],
+    ids=["alone", "beside another", "has it", "not allocated", "the scheduler's to do"],
+)
+def test_a_claim_is_reserved_for_a_pod_that_no_scheduler_placed(
+    node: str, status: Object, holders: list[str] | None
+) -> None:
+    claim = obj("resource.k8s.io/v1", "ResourceClaim", "c", spec={}, status=status)
+    wants = pod("p", spec={"nodeName": node, "resourceClaims": [{"name": "gpu", "resourceClaimName": "c"}]})
+    actions = resourceclaim_templates.plan(Key("default", "p"), view(wants, claim), NOW).actions
+    found = [[holder["uid"] for holder in action.object["status"]["reservedFor"]] for action in actions]
+    assert found == ([] if holders is None else [holders])
 
 
 def test_a_pod_that_is_done_lets_its_claim_go_step_by_step() -> None:

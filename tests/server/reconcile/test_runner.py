@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -134,7 +135,10 @@ def test_the_first_refusal_ends_the_plan_and_calls_for_its_own_actions() -> None
     assert counts == {"error": 1, "success": 1}, "it was planned again, and there was nothing left to do"
 
 
-def test_a_refused_patch_calls_for_its_own_actions_too() -> None:
+@pytest.mark.parametrize(
+    ("sort", "verb"), [(partial(Patch, patch={}), "patch"), (Delete, "delete")], ids=["a patch", "a deletion"]
+)
+def test_what_is_refused_calls_for_its_own_actions(sort: Callable[..., Action], verb: str) -> None:
     client = Client()
 
     def refuse(verb: str, key: Key) -> None:
@@ -143,8 +147,8 @@ def test_a_refused_patch_calls_for_its_own_actions_too() -> None:
 
     client.fails = refuse
     answer = (Patch(POD, Key("default", "b"), {}),)
-    play(once(Patch(POD, Key("default", "a"), {}, refused=lambda error: answer)), client)
-    assert client.asked == ["patch pods a", "patch pods b"]
+    play(once(sort(POD, Key("default", "a"), refused=lambda error: answer)), client)
+    assert client.asked == [f"{verb} pods a", "patch pods b"]
 
 
 def test_success_is_told_with_the_name_the_api_gave() -> None:
