@@ -32,7 +32,7 @@ _WATCH_SECONDS = 3600
 _CONNECT_SECONDS = 10
 _DEAF_SECONDS = 10  # what was sent and is not even acknowledged for so long was sent to nobody
 _KEPT_SECONDS = 15  # what a burst opened closes soon; the lease's renewal keeps one connection
-_AT_A_TIME = 4  # a TLS connection costs a server 3 ms and 300 KiB: as many as there are pods to report is too many
+_AT_A_TIME = 2  # a TLS connection costs a server 3 ms and 300 KiB: as many as there are pods to report is too many
 
 
 class HttpClient:

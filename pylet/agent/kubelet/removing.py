@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from pathlib import Path
 
+from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import log_directory
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.spec import has_own_users
@@ -35,5 +37,9 @@ async def remove(pod: Object, observed: Observed, node: Node) -> None:
             await node.runtime.stop_sandbox(sandbox.id)
             await node.runtime.remove_sandbox(sandbox.id)
     await node.volumes.unmount(uid)
-    await asyncio.to_thread(node.cgroups.remove_pod, uid)
-    await asyncio.to_thread(shutil.rmtree, log_directory(pod, node.settings), ignore_errors=True)
+    await asyncio.to_thread(_remove_files, uid, log_directory(pod, node.settings), node.cgroups)
+
+
+def _remove_files(uid: str, logs: Path, cgroups: Cgroups) -> None:
+    cgroups.remove_pod(uid)
+    shutil.rmtree(logs, ignore_errors=True)

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _WORKERS = 16
 _REST = 9  # times what a plan took: no key takes more than a tenth of a core, however many pods tell of themselves
 _LONG_SECONDS = 0.001
+_AT_ONCE = 64  # writes of one plan, each of which holds its object several times
 _Item = tuple[int, Key]
 
 
@@ -161,7 +162,7 @@ class Runner:
         return plan
 
     async def _carry_out(self, controller: Controller, step: Sequence[Action]) -> None:
-        """One step: a single action, or a run of creates or deletes, slowly at first: 1, 2, 4, … at a time.
+        """One step: a single action, or a run of creates or deletes, slowly at first: 1, 2, 4, … 64 at a time.
 
         The first failure ends it, so that what the API refuses is asked once, not a thousand times.
         """
@@ -172,7 +173,7 @@ class Runner:
             for result in results:
                 if isinstance(result, BaseException):
                     raise result
-            size *= 2
+            size = min(2 * size, _AT_ONCE)
 
     async def _act(self, controller: Controller, action: Action) -> None:
         try:

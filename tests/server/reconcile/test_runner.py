@@ -109,6 +109,13 @@ def test_a_run_of_creates_starts_slowly() -> None:
     assert client.at_once == [1, 1, 2, 1, 2, 3, 4, 1, 2, 3, 4, 5]
 
 
+def test_a_long_run_of_creates_is_never_all_in_flight() -> None:
+    client = Client()
+    play(once(*creates(400)), client)
+    assert len(client.asked) == 400
+    assert max(client.at_once) == 64
+
+
 def test_other_actions_and_kinds_are_done_one_after_another() -> None:
     client = Client()
     patches = [Patch(POD, Key("default", name), {}) for name in "ab"]
