@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from pylet.agent import nft
 from pylet.agent.proxy.loop import Proxy, Sources
 from pylet.agent.proxy.model import Here
@@ -175,15 +177,18 @@ async def test_a_pods_host_port_comes_and_goes_with_it() -> None:
             await until(lambda: "9000" not in world.rules())
 
 
-async def test_udp_flows_leave_an_endpoint_that_goes() -> None:
+@pytest.mark.parametrize(
+    ("protocol", "options"), [("udp", "-t 60"), ("sctp", "-t 60 --state ESTABLISHED --orig-vtag 1 --reply-vtag 2")]
+)
+async def test_flows_leave_an_endpoint_that_goes(protocol: str, options: str) -> None:
     with Lab(nodes=1) as lab:
         world = World(lab.nodes[0])
-        service = _service("dns", "10.43.0.7", ports=[{"port": 53, "protocol": "UDP"}])
-        ports = [{"port": 53, "protocol": "UDP"}]
+        service = _service("dns", "10.43.0.7", ports=[{"port": 53, "protocol": protocol.upper()}])
+        ports = [{"port": 53, "protocol": protocol.upper()}]
         world.put(service, _slice("dns", "10.42.0.1") | {"ports": ports})
         async with running(world):
             for host, port in (("7", "1"), ("8", "2")):
-                flow = f"-p udp -t 60 --src 10.42.0.9 --sport {port} --dst 10.43.0.{host} --dport 53 "
+                flow = f"-p {protocol} {options} --src 10.42.0.9 --sport {port} --dst 10.43.0.{host} --dport 53 "
                 reply = f"--reply-src 10.42.0.1 --reply-dst 10.42.0.9 --reply-port-src 53 --reply-port-dst {port}"
                 world.node.run("conntrack", "-I", *(flow + reply).split())
             world.put(item=_slice("dns", "10.42.0.2", revision=2) | {"ports": ports})
