@@ -60,8 +60,11 @@ def entry_of(kind: Kind, value: bytes, revision: int, *, keep: bool = False) -> 
         value = stored(kind, obj)
     obj["metadata"] = {"resourceVersion": str(revision), **obj["metadata"]}
     if Layout.prefix(kind) in VOLATILE:
-        return _Spliced.of(kind, obj, value)
-    return Entry.of(kind, obj, served(value, revision), keep=keep)
+        entry: Entry = _Spliced.of(kind, obj, value)
+    else:
+        entry = Entry.of(kind, obj, served(value, revision), keep=keep)
+    entry.revision = revision  # the store's own number: 32 bytes, once
+    return entry
 
 
 def at_revision(entry: Entry, revision: int) -> Entry:
