@@ -27,6 +27,8 @@ _OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
 _LONGEST_WAIT = timedelta(minutes=6)
 _PATIENCE = timedelta(minutes=2)
 _SOON = timedelta(seconds=1)
+_TO_MOUNT = timedelta(minutes=1)
+"""For the node, where pods use a volume whose driver has just said that it needs no attaching."""
 _FAILED = "FailedAttachVolume"
 
 
@@ -48,7 +50,10 @@ def controller() -> Controller:
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         """The key is a node's."""
-        wanted = _wanted(key.name, view)
+        used = _used(key.name, view)
+        wanted = {
+            name: each for name, each in used.items() if _must_be_attached(each[0]["spec"]["csi"]["driver"], view)
+        }
         for volume_name in [name for name, node in asked.items() if node == key.name]:
             del asked[volume_name]  # written, and in the view, or failed
         actions: list[Action] = []
@@ -63,8 +68,10 @@ def controller() -> Controller:
             if name in wanted or is_terminating(found):
                 continue
             begin = unwanted.setdefault(key.name, {})[name] = since.get(name, now)
-            left = begin + _LONGEST_WAIT - now
-            if _is_in_use(found, view) and (is_well or left > timedelta()):
+            left = begin + (_TO_MOUNT if name in used else _LONGEST_WAIT) - now
+            if name in used and left > timedelta():
+                waits.append(left)
+            elif name not in used and _is_in_use(found, view) and (is_well or left > timedelta()):
                 waits += () if is_well else (left,)
             else:
                 goes.add(name)
@@ -110,11 +117,11 @@ def controller() -> Controller:
     return Controller("attachdetach", watches, plan)
 
 
-def _wanted(node: str, view: View) -> dict[str, tuple[Object, list[Object]]]:
-    """The attachments pods of the node need, with their volumes and the pods."""
-    wanted: dict[str, tuple[Object, list[Object]]] = {}
+def _used(node: str, view: View) -> dict[str, tuple[Object, list[Object]]]:
+    """What would be attachments of CSI volumes that pods of the node use, with their volumes and the pods."""
+    found: dict[str, tuple[Object, list[Object]]] = {}
     if view.get(NODE, Key("", node)) is None:
-        return wanted
+        return found
     for pod in view.with_field(POD, "spec.nodeName", node):
         if is_finished(pod):
             continue
@@ -122,10 +129,10 @@ def _wanted(node: str, view: View) -> dict[str, tuple[Object, list[Object]]]:
             claim = view.get(CLAIM, Key(pod["metadata"]["namespace"], name))
             volume = view.get(VOLUME, Key("", dig(claim or {}, "spec", "volumeName", default="")))
             source = dig(volume or {}, "spec", "csi")
-            if volume is not None and source is not None and _must_be_attached(source["driver"], view):
+            if volume is not None and source is not None:
                 named = attachment_name(source["volumeHandle"], source["driver"], node)
-                wanted.setdefault(named, (volume, []))[1].append(pod)
-    return wanted
+                found.setdefault(named, (volume, []))[1].append(pod)
+    return found
 
 
 def _report(key: Key, view: View, attachments: list[Object]) -> list[Action]:
@@ -175,7 +182,7 @@ def _refuse(attachments: list[Object], volume: Object, pods: list[Object], view:
     holders = [
         holder
         for each in attachments
-        for holder in _wanted(each["spec"]["nodeName"], view).get(each["metadata"]["name"], (volume, []))[1]
+        for holder in _used(each["spec"]["nodeName"], view).get(each["metadata"]["name"], (volume, []))[1]
     ]
     for pod in pods:
         namespace = pod["metadata"]["namespace"]

@@ -78,6 +78,15 @@ def test_what_stays_in_use_is_detached_from_nodes_that_are_not_well(
     assert first.again_after == (goes_after or None)
 
 
+def test_what_needs_no_attaching_any_more_is_detached_when_the_node_has_had_time_to_mount_it() -> None:
+    plan, driver = controller().plan, obj("storage.k8s.io/v1", "CSIDriver", "d.io", "", spec={"attachRequired": False})
+    user = pod("p", spec={**USING, "nodeName": "n"})
+    changed = view(DISK, CLAIM, driver, node(volumesInUse=["kubernetes.io/csi/d.io^h"]), user, ATTACHMENT)
+    assert plan(Key("", "n"), changed, NOW).again_after == timedelta(minutes=1)
+    (gone,) = plan(Key("", "n"), changed, NOW + timedelta(minutes=1)).actions
+    assert isinstance(gone, Delete)
+
+
 P = pod("p", spec={**USING, "nodeName": "n"})
 
 
