@@ -1,10 +1,12 @@
 """What a server is told at its start: plain data, built by the command line, read by `pylet.server.run`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from pylet.api.clustersettings import NAMES, ClusterSettings
+
+_UNTOLD = ("agent", "agent_token", "token")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,11 @@ class ServerConfig:
     log_level: str = "info"
     """debug, info, warning or error."""
 
+    def flags(self) -> dict[str, str]:
+        """As they could be given on the command line, but for secrets."""
+        told = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _UNTOLD}
+        return {name.replace("_", "-"): _as_flag(value) for name, value in told.items()}
+
     @property
     def asks_others(self) -> bool:
         """Whether identities or rights are known elsewhere than in the cluster, too."""
@@ -83,3 +90,9 @@ class ServerConfig:
     def cluster(self) -> ClusterSettings:
         """What agents are told."""
         return ClusterSettings(**{name: getattr(self, name) for name in NAMES})
+
+
+def _as_flag(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{','.join(map(str, value))}]"
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,7 @@ def build_front(
     auditor: Auditor | None,
     is_started: Callable[[], bool],
     secrets_encryption: Callable[[str], Awaitable[Object]],
+    flags: Callable[[], Mapping[str, str]],
 ) -> Front:
     """`origin` is the host and port that clients are told; `secrets_encryption` answers `pylet secrets-encrypt`."""
     registry, tunnels, guard = core.registry, core.tunnels, core.guard
@@ -78,5 +79,6 @@ def build_front(
         tokens=guard.tokens,
         ca=pki.ca.certificate.read_bytes(),
         secrets_encryption=secrets_encryption,
+        flags=flags,
     )
     return Front(app, watches, metrics, extensions, kubelets, forwarder)

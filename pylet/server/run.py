@@ -122,6 +122,7 @@ async def serve(
             auditor=optional.auditor(config, clock, group),
             is_started=started.is_set,
             secrets_encryption=partial(optional.secrets_encryption, store, own_keys, clock),
+            flags=config.flags,
         )
         at_the_end.push_async_callback(front.close)
         tls = pki.server_context()

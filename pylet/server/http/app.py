@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -67,6 +67,7 @@ class App:
         tokens: Tokens,
         ca: bytes,
         secrets_encryption: Callable[[str], Awaitable[Object]],
+        flags: Callable[[], Mapping[str, str]],
     ) -> None:
         self._access = access
         self._limiter = limiter
@@ -83,6 +84,7 @@ class App:
         self._tokens = tokens
         self._ca = ca
         self._secrets_encryption = secrets_encryption
+        self._flags = flags
         self._started = datetime.now(UTC)
         self._plain: dict[str, Callable[[], Answer]] = {
             "/version": _version,
@@ -190,6 +192,10 @@ class App:
             from pylet.server.http import zpages
 
             return zpages.statusz(http.headers.get("Accept", ""), self._started, datetime.now(UTC))
+        if path == "/flagz":
+            from pylet.server.http import zpages
+
+            return zpages.flagz(http.headers.get("Accept", ""), self._flags())
         make = self._plain.get(path)
         if make is not None:
             if path == "/version":
@@ -234,7 +240,17 @@ class App:
     def _paths(self) -> Answer:
         kinds = [kind for kind in self._resources.kinds if kind.verbs and kind.group]
         groups = {f"/apis/{kind.group}" for kind in kinds} | {f"/apis/{kind.api_version}" for kind in kinds}
-        core = ("/api", "/api/v1", "/apis", "/apis/", "/openapi/v2", "/openapi/v3", "/openapi/v3/", "/statusz")
+        core = (
+            "/api",
+            "/api/v1",
+            "/apis",
+            "/apis/",
+            "/openapi/v2",
+            "/openapi/v3",
+            "/openapi/v3/",
+            "/flagz",
+            "/statusz",
+        )
         plain = (path for path in self._plain if path != "/")
         return Answer.of({"paths": sorted({*core, *plain, *groups, *self._health.paths()})})
 

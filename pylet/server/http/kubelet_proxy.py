@@ -46,7 +46,7 @@ class KubeletProxy:
 
     def serves(self, info: RequestInfo) -> bool:
         subresource = (info.resource, info.subresource)
-        return not info.group and subresource in _ROUTES
+        return not info.group and not info.rest and subresource in _ROUTES
 
     async def serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
         """Raises: ApiError."""

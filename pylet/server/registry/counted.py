@@ -32,19 +32,19 @@ class AdmissionTimes:
     async def ask(self, plugins: Sequence[tuple[str, Admit]], write: Attributes, type_: str) -> None:
         """Ask one after the other. Raises: ApiError."""
         began = since = perf_counter()
-        name, rejected = "", "true"
+        name, operation, rejected = "", write.operation.upper(), "true"
         try:
             for name, plugin in plugins:
                 await plugin(write)
                 now = perf_counter()
-                self._each.observe(now - since, name, write.operation, "false", type_)
+                self._each.observe(now - since, name, operation, "false", type_)
                 since = now
             rejected = "false"
         finally:
             now = perf_counter()
             if rejected == "true":
-                self._each.observe(now - since, name, write.operation, rejected, type_)
-            self._steps.observe(now - began, write.operation, rejected, type_)
+                self._each.observe(now - since, name, operation, rejected, type_)
+            self._steps.observe(now - began, operation, rejected, type_)
 
     def lines(self) -> Iterator[str]:
         yield from self._each.lines()

@@ -209,6 +209,16 @@ async def test_the_paths_and_the_status_of_the_server_are_told(cluster: Any) -> 
     assert (await cluster.ask("GET", "/statusz", Accept="application/json")).status == 406
 
 
+async def test_flagz_tells_what_the_server_was_started_with(cluster: Any) -> None:
+    text = (await cluster.ask("GET", "/flagz")).body.decode()
+    assert text.startswith("\napiserver flagz\nWarning: ")
+    assert "\nservice-cidr=10.43.0.0/16\n" in text
+    assert "\ntoken=" not in text, "secrets stay secrets"
+    for form, read in (("json", orjson.loads), ("yaml", yaml.safe_load)):
+        told = await cluster.ask("GET", "/flagz", Accept=f"application/{form};g=config.k8s.io;v=v1beta1;as=Flagz")
+        assert (told.status, read(told.body)["flags"]["service-cidr"]) == (200, "10.43.0.0/16")
+
+
 async def test_a_dry_run_stores_nothing(cluster: Any) -> None:
     made = await cluster.ask("POST", f"{MAPS}?dryRun=All", config_map("d"))
     assert made.status == 201
@@ -265,7 +275,16 @@ async def test_metrics_tell_of_requests_controllers_and_scheduling(cluster: Any)
     lines = answer.body.decode().splitlines()
     for name in (
         'apiserver_request_total{component="apiserver",group="",resource="pods",scope="cluster"',
-        'workqueue_depth{name="controllers"}',
+        'workqueue_depth{name="namespace"}',
+        'workqueue_adds_total{name="namespace"}',
+        "workqueue_queue_duration_seconds_bucket",
+        "apiserver_admission_controller_admission_duration_seconds_bucket",
+        'apiserver_admission_step_admission_duration_seconds_count{operation="CREATE",rejected="false",type="admit"}',
+        'etcd_request_duration_seconds_count{group="",operation="create",resource="namespaces"}',
+        "etcd_requests_total",
+        'apiserver_client_certificate_expiration_seconds_bucket{le="604800"}',
+        'apiserver_flowcontrol_dispatched_requests_total{flow_schema="exempt",priority_level="exempt"}',
+        "apiserver_flowcontrol_current_limit_seats",
         'scheduler_pending_pods{queue="active"} 0',
         "process_resident_memory_bytes",
     ):
