@@ -17,7 +17,7 @@ from pylet.agent.kubelet.devices.registration import PLUGIN_TYPE as DEVICE_PLUGI
 from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD, GroupNames
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, KubeletConfig, from_object
-from pylet.agent.kubelet.machine import Machine, read_machine
+from pylet.agent.kubelet.machine import Machine, pids_max, read_machine
 from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity, reserved
 from pylet.agent.kubelet.plugins import Handler, Plugins
@@ -40,6 +40,7 @@ from pylet.aio.clock import Clock
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key
+from pylet.api.quantity import NANOS
 from pylet.client.interface import Client
 from pylet.client.view import Entry
 from pylet.cri.grpc import GrpcRuntime
@@ -69,7 +70,8 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
     try:
         machine = read_machine(config.data_dir)
         names = GroupNames(config.cgroup_root, kubelet.cgroup_driver)
-        cgroups = Cgroups(names, pids_limit=kubelet.pod_pids_limit)
+        all_pids = pids_max() - reserved_nanos(kubelet.reserved, "pid") // NANOS
+        cgroups = Cgroups(names, pids_limit=kubelet.pod_pids_limit, all_pids=all_pids)
         settings = _settings(site, kubelet, machine, cgroups)
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
         manifests = kubelet.static_pod_path or _MANIFESTS

@@ -31,12 +31,13 @@ _V2_CONTROLLERS = frozenset(("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
 class Cgroups:
     """Groups are named by their path from the mount `mounted`.
 
-    `pids_limit` is how many processes a pod may have; none limits them where it is not above 0.
+    `pids_limit` is how many processes a pod may have, `all_pids` how many all pods may; not above 0 is no limit.
     """
 
     names: GroupNames = field(default_factory=GroupNames)
     mounted: Path = Path("/sys/fs/cgroup")
     pids_limit: int = -1
+    all_pids: int = 0
 
     async def apply(self, group: str, resources: LinuxResources) -> None:
         """Make the group, if need be, and set its limits; zeros are no limits. Raises: OSError."""
@@ -44,8 +45,7 @@ class Cgroups:
             from pylet.agent.kubelet import slices
 
             v2_weight = weight(resources.cpu_shares) if self._is_v2 else None
-            pids = self.pids_limit if self._limits_pids(group) else 0
-            await slices.ensure(group, slices.limits(resources, v2_weight, pids))
+            await slices.ensure(group, slices.limits(resources, v2_weight, self._pids(group)))
         self._write_limits(group, resources)
 
     def _write_limits(self, group: str, resources: LinuxResources) -> None:
@@ -58,8 +58,8 @@ class Cgroups:
         self._write("cpu", group, "cpu.cfs_period_us", resources.cpu_period)
         self._write("cpu", group, "cpu.cfs_quota_us", quota)
         self._write("memory", group, "memory.limit_in_bytes", resources.memory_limit_in_bytes or -1)
-        if self._limits_pids(group):
-            self._write("pids", group, "pids.max", self.pids_limit)
+        if (pids := self._pids(group)) > 0:
+            self._write("pids", group, "pids.max", pids)
         hugetlb = self.mounted / "hugetlb"
         if self._is_pod(group) and hugetlb.exists():
             (hugetlb / group.lstrip("/")).mkdir(parents=True, exist_ok=True)
@@ -131,13 +131,15 @@ class Cgroups:
         (directory / "cpu.weight").write_text(str(weight(resources.cpu_shares)))
         (directory / "cpu.max").write_text(f"{resources.cpu_quota or 'max'} {resources.cpu_period}")
         (directory / "memory.max").write_text(str(resources.memory_limit_in_bytes or "max"))
-        if self._limits_pids(group):
-            (directory / "pids.max").write_text(str(self.pids_limit))
+        if (pids := self._pids(group)) > 0:
+            (directory / "pids.max").write_text(str(pids))
         if self._is_pod(group):
             _limit_huge_pages(directory, "max", resources)
 
-    def _limits_pids(self, group: str) -> bool:
-        return self.pids_limit > 0 and self._is_pod(group)
+    def _pids(self, group: str) -> int:
+        if group == self.names.of_pods():
+            return self.all_pids
+        return self.pids_limit if self._is_pod(group) else 0
 
     def _is_pod(self, group: str) -> bool:
         """Not a whole QoS class."""

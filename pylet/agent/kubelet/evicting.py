@@ -87,6 +87,7 @@ class Evicting:
         disk = self.meter.node_filesystem()
         return {
             "memory.available": _bytes(self.meter.memory_available(), self.settings.memory_bytes),
+            eviction.ALLOCATABLE_MEMORY: _bytes(*self.meter.allocatable_memory()),
             "nodefs.available": _bytes(disk[1], disk[0]),
             "nodefs.inodesFree": _number(disk[3], disk[2]),
             "imagefs.available": _bytes(available, capacity),

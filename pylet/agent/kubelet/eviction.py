@@ -6,7 +6,7 @@ Source: upstream `pkg/kubelet/eviction/{eviction_manager,helpers}.go`, messages 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from pylet.api import podresources
@@ -16,8 +16,11 @@ from pylet.api.quantity import NANOS, Format, Quantity, parse
 REASON = "Evicted"
 MEMORY, DISK, PIDS = "MemoryPressure", "DiskPressure", "PIDPressure"
 CRITICAL_PRIORITY = 2_000_000_000
+ALLOCATABLE_MEMORY = "allocatableMemory.available"
+"""What is left of the memory that pods may use together: hard thresholds of the node's memory are this one's, too."""
 _SIGNALS = {
     "memory.available": (MEMORY, "memory"),
+    ALLOCATABLE_MEMORY: (MEMORY, "memory"),
     "nodefs.available": (DISK, "ephemeral-storage"),
     "nodefs.inodesFree": (DISK, "inodes"),
     "imagefs.available": (DISK, "ephemeral-storage"),
@@ -97,6 +100,9 @@ def thresholds(
         if name not in (soft_grace or {}):
             raise BadThreshold(f"grace period must be specified for the soft eviction threshold {name}")
         found.append(Threshold(name, _amount(name, text), (soft_grace or {})[name], least.get(name)))
+    found += [
+        replace(each, signal=ALLOCATABLE_MEMORY) for each in found[: len(hard)] if each.signal == "memory.available"
+    ]
     return tuple(threshold for threshold in found if threshold.value.fraction != 0)  # 0% switches one off
 
 

@@ -66,8 +66,12 @@ def read_load(data_dir: Path) -> Load:
         disk_free_inodes=disk.f_favail,
         disk_inodes=disk.f_files,
         pids=int((_PROC / "loadavg").read_text().split()[3].split("/")[1]),
-        pids_max=int((_PROC / "sys/kernel/pid_max").read_text()),
+        pids_max=pids_max(),
     )
+
+
+def pids_max() -> int:
+    return min(int((_PROC / "sys/kernel" / name).read_text()) for name in ("pid_max", "threads-max"))
 
 
 def has_apparmor() -> bool:

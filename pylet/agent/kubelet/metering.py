@@ -103,8 +103,16 @@ class Meter:
 
     def memory_available(self) -> int:
         """What is neither in use nor the inactive part of the page cache: upstream's `memory.available`."""
-        used = read_usage(self._cgroups.mounted, "/", self._clock.now()).working_set_bytes
-        return max(0, self._machine.memory_bytes - (used or 0))
+        return self._left("/", self._machine.memory_bytes)
+
+    def allocatable_memory(self) -> tuple[int, int]:
+        """How much is left to all pods of what they may use together, and how much that is."""
+        whole = self._machine.memory_bytes - self._settings.reserved_bytes
+        return self._left(self._settings.groups.of_pods(), whole), whole
+
+    def _left(self, group: str, whole: int) -> int:
+        used = read_usage(self._cgroups.mounted, group, self._clock.now()).working_set_bytes
+        return max(0, whole - (used or 0))
 
     def node_filesystem(self) -> Filesystem:
         """Raises: OSError."""

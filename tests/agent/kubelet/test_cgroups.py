@@ -67,6 +67,22 @@ def test_what_still_runs_in_a_group_is_killed(tmp_path: Path) -> None:
         assert left.wait() == -9
 
 
+@pytest.mark.parametrize("tree", ["", "pids"], ids=["v2", "v1"])
+async def test_processes_are_limited_of_each_pod_and_of_all(tmp_path: Path, tree: str) -> None:
+    (tmp_path / "pids").mkdir()
+    if not tree:
+        (tmp_path / "cgroup.controllers").touch()
+    cgroups = Cgroups(mounted=tmp_path, pids_limit=100, all_pids=5000)
+    wanted = {("kubepods",): "5000", ("kubepods", "podu1"): "100", ("kubepods", "burstable"): None}
+    for group in wanted:
+        await cgroups.apply("/" + "/".join(group), HALF)
+    assert {group: written(tmp_path.joinpath(tree, *group, "pids.max")) for group in wanted} == wanted
+
+
+def written(file: Path) -> str | None:
+    return file.read_text() if file.exists() else None
+
+
 @pytest.mark.parametrize(("shares", "expected"), [(0, 1), (2, 1), (1024, 39), (2048, 79), (262_144, 10_000)])
 def test_shares_as_weight(shares: int, expected: int) -> None:
     assert weight(shares) == expected

@@ -45,6 +45,7 @@ HARD = Policy(thresholds(DEFAULT_HARD))
     [
         pytest.param("memory.available", 99, {"MemoryPressure"}, id="memory below 100Mi"),
         pytest.param("memory.available", 100, set(), id="memory at 100Mi"),
+        pytest.param("allocatableMemory.available", 99, {"MemoryPressure"}, id="pods' memory below 100Mi"),
         pytest.param("nodefs.available", 99, {"DiskPressure"}, id="disk below a tenth"),
         pytest.param("imagefs.available", 149, {"DiskPressure"}, id="images' disk below 15%"),
         pytest.param("nodefs.inodesFree", 50, set(), id="inodes at 5%"),

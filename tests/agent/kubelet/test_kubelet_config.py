@@ -44,7 +44,8 @@ def test_what_is_reserved_is_not_for_pods() -> None:
 
 def test_own_hard_thresholds_replace_the_defaults_unless_merged() -> None:
     own: Object = {"evictionHard": {"memory.available": "5%"}}
-    assert [t.signal for t in from_object(own).eviction.thresholds] == ["memory.available"]
+    signals = [t.signal for t in from_object(own).eviction.thresholds]
+    assert signals == ["memory.available", "allocatableMemory.available"]
     merged = from_object({**own, "mergeDefaultEvictionSettings": True}).eviction.thresholds
     assert len(merged) == len(DEFAULT.eviction.thresholds)
 

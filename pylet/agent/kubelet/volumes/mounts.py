@@ -15,11 +15,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_tmpfs(target: Path, *, size_bytes: int | None = None) -> None:
-    """Mount a tmpfs on `target` unless something is mounted there already. Raises: OSError."""
+    """Mount a tmpfs on `target` unless something is mounted there already. Raises: OSError.
+
+    What is in it stays in memory where the kernel can promise that (Linux 6.4): it may be a Secret.
+    """
     if os.path.ismount(target):
         return
     options = "mode=777" + (f",size={size_bytes}" if size_bytes else "")
-    _mount("tmpfs", target, "tmpfs", 0, options)
+    try:
+        _mount("tmpfs", target, "tmpfs", 0, f"{options},noswap")
+    except OSError:
+        _mount("tmpfs", target, "tmpfs", 0, options)
 
 
 def bind(source: Path | str, target: Path, *, read_only: bool = False) -> None:
