@@ -35,12 +35,12 @@ def machine(
     top = tmp_path_factory.mktemp("machine")
     inside = top / "airgap"
     shutil.copytree(airgap, inside)
-    calm = top / "kubelet.yaml"
-    calm.write_text(json.dumps(CALM))
     with Lab(nodes=1, gateway=True) as lab, MACHINES[request.param](top, lab.nodes[0]) as found:
         before = found.left()
+        found.out("mkdir", "/etc/pylet")
+        found.out("sh", "-c", f"echo '{json.dumps(CALM)}' >/etc/pylet/kubelet.yaml")
         options = ["--demo-image", "--airgap", str(inside), "--cgroup-root", f"/pylet-test-{os.getpid()}"]
-        options += ["--kubelet-config", str(calm)]
+        options += ["--kubelet-config", "/etc/pylet/kubelet.yaml"]
         if request.param == "without systemd":
             options += ["--cni-bin-dir", "/opt/cni/bin"]  # pods of the tests below prove that it has plugins then
         said = found.out(INSTALL, *options, "--node-name", "device")
