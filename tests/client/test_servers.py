@@ -12,6 +12,8 @@ import pytest
 from aiohttp import web
 
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.lease import KIND as LEASE
+from pylet.api.object import Key
 from pylet.client import counters
 from pylet.client.http import HttpClient
 from pylet.client.interface import Unreachable
@@ -91,8 +93,14 @@ class Api:
     def __init__(self, name: str) -> None:
         self._server = web.Server(self._answer)
         self._name = name
+        self.asked: list[str] = []
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.asked.append(request.path)
+        if not request.path.startswith("/apis/coordination.k8s.io/"):
+            await self.open.wait()
         return web.json_response({"name": self._name})
 
     async def start(self) -> str:
@@ -125,3 +133,15 @@ async def test_a_client_goes_to_the_next_server_and_stays_there(two: tuple[Api, 
     told = list(counters.lines())
     for code, host, times in (("200", one, 1), ("<error>", one, 1), ("200", other, 2)):
         assert f'rest_client_requests_total{{code="{code}",method="GET",host="{host}"}} {times}' in told
+
+
+async def test_signs_of_life_overtake_requests_that_wait_for_their_turn(two: tuple[Api, Api]) -> None:
+    api, url = two[0], [await each.start() for each in two][0]
+    api.open.clear()
+    async with HttpClient(url, ssl.create_default_context) as client:
+        reports = [asyncio.create_task(client.request("PATCH", f"/pods/{number}")) for number in range(9)]
+        await asyncio.wait_for(client.get(LEASE, Key("kube-node-lease", "n")), 60)
+        assert len(api.asked) <= 3, "two at a time, and the lease"
+        api.open.set()
+        await asyncio.wait_for(asyncio.gather(*reports), 60)
+    assert len(api.asked) == 10
