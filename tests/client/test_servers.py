@@ -136,7 +136,8 @@ async def test_a_client_goes_to_the_next_server_and_stays_there(two: tuple[Api, 
 
 
 async def test_signs_of_life_overtake_requests_that_wait_for_their_turn(two: tuple[Api, Api]) -> None:
-    api, url = two[0], [await each.start() for each in two][0]
+    api, other = two
+    url, _ = await api.start(), await other.start()
     api.open.clear()
     async with HttpClient(url, ssl.create_default_context) as client:
         reports = [asyncio.create_task(client.request("PATCH", f"/pods/{number}")) for number in range(9)]
