@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pylet.agent.kubelet.group_counts import SERIES
 from pylet.agent.kubelet.spec import all_containers, memory_bytes, milli_cpu
-from pylet.agent.kubelet.stats import NodeUse
+from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.usage import Usage
 from pylet.aio.prometheus import family, in_seconds
 
 
 def cadvisor_metrics(node: NodeUse) -> str:
     """`/metrics/cadvisor`: the series that dashboards read."""
-    rows = [({"container": "", "id": f"/kubepods/pod{u.pod['metadata']['uid']}", "image": "", "name": "", **u.names},
-             u.usage) for u in node.pods]  # fmt: skip
-    rows += [
-        ({"container": c.name, "id": f"/{c.id}", "image": c.image, "name": c.id, **use.names}, c.usage)
-        for use in node.pods
-        for c in use.containers
+    groups: list[tuple[dict[str, str], PodUse | ContainerUse]] = [
+        ({"container": "", "id": use.group, "image": "", "name": "", **use.names}, use) for use in node.pods
     ]
+    groups += [(_labels(use, c), c) for use in node.pods for c in use.containers]
+    rows = [(labels, use.usage) for labels, use in groups]
+    for group, usage in (("/", node.usage), ("/kubepods", node.of_pods)):
+        if usage is not None:
+            rows.append(({**dict.fromkeys(("container", "image", "name", "namespace", "pod"), ""), "id": group}, usage))
     lines = (
         *family(
             "container_cpu_usage_seconds_total",
@@ -44,6 +46,7 @@ def cadvisor_metrics(node: NodeUse) -> str:
             "Size of RSS in bytes.",
             [(labels, usage.rss_bytes, usage.at) for labels, usage in rows],
         ),
+        *_counts(groups),
         *_pressure(rows),
         *_filesystems(node),
         *_traffic(node),
@@ -52,6 +55,18 @@ def cadvisor_metrics(node: NodeUse) -> str:
         *family("machine_memory_bytes", "gauge", "Amount of memory installed.", [({}, node.capacity_bytes, None)]),
     )
     return "\n".join(lines) + "\n"
+
+
+def _labels(use: PodUse, container: ContainerUse) -> dict[str, str]:
+    return {
+        "container": container.name, "id": container.group, "image": container.image, "name": container.id, **use.names
+    }  # fmt: skip
+
+
+def _counts(groups: list[tuple[dict[str, str], PodUse | ContainerUse]]) -> Iterator[str]:
+    for name in dict.fromkeys(name for _, use in groups for name in use.counts):
+        type_, help_ = SERIES[name]
+        yield from family(name, type_, help_, [(labels, use.counts.get(name), use.usage.at) for labels, use in groups])
 
 
 def _pressure(rows: list[tuple[dict[str, str], Usage]]) -> Iterator[str]:
@@ -69,11 +84,7 @@ def _pressure(rows: list[tuple[dict[str, str], Usage]]) -> Iterator[str]:
 
 
 def _filesystems(node: NodeUse) -> Iterator[str]:
-    of_containers = [
-        ({"container": c.name, "device": "", "id": f"/{c.id}", "image": c.image, "name": c.id, **use.names}, c)
-        for use in node.pods
-        for c in use.containers
-    ]
+    of_containers = [({**_labels(use, c), "device": ""}, c) for use in node.pods for c in use.containers]
     yield from family(
         "container_fs_usage_bytes",
         "gauge",
@@ -93,13 +104,17 @@ def _filesystems(node: NodeUse) -> Iterator[str]:
         "container_processes",
         "gauge",
         "Number of processes running inside the container.",
-        [({"container": "", "id": f"/pod{u.pod['metadata']['uid']}", **u.names}, u.processes, None) for u in node.pods],
+        [({"container": "", "id": u.group, **u.names}, u.processes, None) for u in node.pods],
     )
 
 
 _TRAFFIC = (
     ("receive_bytes", "Cumulative count of bytes received", "rx_bytes"),
     ("receive_errors", "Cumulative count of errors encountered while receiving", "rx_errors"),
+    ("receive_packets", "Cumulative count of packets received", "rx_packets"),
+    ("receive_packets_dropped", "Cumulative count of packets dropped while receiving", "rx_dropped"),
+    ("transmit_packets", "Cumulative count of packets transmitted", "tx_packets"),
+    ("transmit_packets_dropped", "Cumulative count of packets dropped while transmitting", "tx_dropped"),
     ("transmit_bytes", "Cumulative count of bytes transmitted", "tx_bytes"),
     ("transmit_errors", "Cumulative count of errors encountered while transmitting", "tx_errors"),
 )
@@ -110,8 +125,7 @@ def _traffic(node: NodeUse) -> Iterator[str]:
     for name, help_, attribute in _TRAFFIC:
         samples = [
             (
-                {"container": "", "id": f"/pod{u.pod['metadata']['uid']}", "image": "", "interface": t.name, "name": "",
-                 **u.names},
+                {"container": "", "id": u.group, "image": "", "interface": t.name, "name": "", **u.names},
                 float(getattr(t, attribute)),
                 u.usage.at,
             )
@@ -127,8 +141,7 @@ def _limits(node: NodeUse) -> Iterator[str]:
     for use in node.pods:
         specs = {c["name"]: c for c in all_containers(use.pod)}
         for c in use.containers:
-            labels = {"container": c.name, "id": f"/{c.id}", "image": c.image, "name": c.id, **use.names}
-            asked.append((labels, specs.get(c.name, {})))
+            asked.append((_labels(use, c), specs.get(c.name, {})))
     milli = [(labels, milli_cpu(spec, "limits")) for labels, spec in asked]
     for name, help_, samples in (
         ("cpu_period", "CPU period of the container.", [(labels, 100_000) for labels, _ in asked]),

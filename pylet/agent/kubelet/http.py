@@ -168,7 +168,7 @@ class KubeletServer:
             text = kubelet_metrics(await self._meter.read(), doing)
             text += "".join(f"{line}\n" for line in (*asked.lines(), *process.lines()))
         elif which in _METRICS:
-            text = _METRICS[which](await self._meter.read())
+            text = _METRICS[which](await self._meter.read(with_counts=which == "cadvisor"))
         else:
             raise Refused(404, "404 page not found")
         return web.Response(body=text.encode(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})

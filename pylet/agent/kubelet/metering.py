@@ -14,6 +14,7 @@ from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import cgroup_parent, log_directory
 from pylet.agent.kubelet.files import files_bytes
+from pylet.agent.kubelet.group_counts import read_counts
 from pylet.agent.kubelet.machine import Machine, read_load
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
@@ -61,8 +62,10 @@ class Meter:
         self._volumes_of = volumes_of
         self._cgroups = Cgroups(settings.groups)
 
-    async def read(self, *, with_disks: bool = False) -> NodeUse:
+    async def read(self, *, with_disks: bool = False, with_counts: bool = False) -> NodeUse:
         """With the files of volumes and images counted only where asked: that reads whole directories.
+
+        `with_counts` reads what cAdvisor counts, too.
 
         Raises: CriError.
         """
@@ -72,6 +75,8 @@ class Meter:
                 continue  # it has ended
             by_pod.setdefault(stats.attributes.labels.get(labels.POD_UID, ""), []).append(stats)
         found = await asyncio.to_thread(self._gather, by_pod, self._clock.now())
+        if with_counts:
+            found = await asyncio.to_thread(self._counted, found)
         if not with_disks:
             return found
         filled = [replace(use, volumes=await self._volumes_of(uid_of(use.pod))) for use in found.pods]
@@ -149,6 +154,18 @@ class Meter:
             of_pods=read_usage(self._cgroups.mounted, self._settings.groups.of_pods(), now),
         )
 
+    def _counted(self, found: NodeUse) -> NodeUse:
+        mounted = self._cgroups.mounted
+        pods = (
+            replace(
+                use,
+                counts=read_counts(mounted, use.group),
+                containers=tuple(replace(c, counts=read_counts(mounted, c.group)) for c in use.containers),
+            )
+            for use in found.pods
+        )
+        return replace(found, pods=tuple(pods))
+
     def _pod(self, pod: Object, stats: list[ContainerStats], now: datetime) -> PodUse:
         mounted, group = self._cgroups.mounted, cgroup_parent(pod, self._settings)
         containers = (self._container(pod, entry) for entry in stats)
@@ -160,6 +177,7 @@ class Meter:
             network=read_traffic(process) if process is not None else (),
             processes=read_processes(mounted, group),
             files_bytes=files_bytes(pod, self._settings),
+            group=group,
         )
 
     def _container(self, pod: Object, stats: ContainerStats) -> ContainerUse:
@@ -184,6 +202,7 @@ class Meter:
             ),
             stats.writable_layer.used_bytes if stats.writable_layer is not None else None,
             sum(entry.lstat().st_size for entry in logs.iterdir()) if logs.is_dir() else None,
+            group=group,
         )
 
 

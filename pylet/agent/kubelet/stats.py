@@ -20,6 +20,9 @@ class ContainerUse:
     usage: Usage
     rootfs_bytes: int | None = None
     logs_bytes: int | None = None
+    counts: Mapping[str, float] = field(default_factory=dict)
+    """By the names of cAdvisor's series."""
+    group: str = ""
 
     @property
     def disk_bytes(self) -> int:
@@ -36,6 +39,8 @@ class PodUse:
     processes: int | None = None
     files_bytes: int = 0
     """Of the node's own files that its containers may write to: /etc/hosts, their last words."""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    group: str = ""
 
     @property
     def local_volumes(self) -> list[VolumeUsage]:

@@ -35,16 +35,16 @@ def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
     inside = group.lstrip("/")
     if (mounted / "cgroup.controllers").exists():
         directory = mounted / inside
-        micros = _table(directory / "cpu.stat").get("usage_usec")
-        stat, used = _table(directory / "memory.stat"), _number(directory / "memory.current")
+        micros = table(directory / "cpu.stat").get("usage_usec")
+        stat, used = table(directory / "memory.stat"), number(directory / "memory.current")
         if used is None and stat:  # the root has no such file; v1 counts these two
             used = stat.get("anon", 0) + stat.get("file", 0)
         rss, inactive = stat.get("anon"), stat.get("inactive_file", 0)
         cpu = None if micros is None else micros * 1000
     else:
-        cpu = _number(mounted / "cpuacct" / inside / "cpuacct.usage")
-        stat = _table(mounted / "memory" / inside / "memory.stat")
-        used = _number(mounted / "memory" / inside / "memory.usage_in_bytes")
+        cpu = number(mounted / "cpuacct" / inside / "cpuacct.usage")
+        stat = table(mounted / "memory" / inside / "memory.stat")
+        used = number(mounted / "memory" / inside / "memory.usage_in_bytes")
         rss, inactive = stat.get("total_rss"), stat.get("total_inactive_file", 0)
     working_set = None if used is None else max(0, used - inactive)
     faults, major = stat.get("total_pgfault", stat.get("pgfault")), stat.get("total_pgmajfault", stat.get("pgmajfault"))
@@ -57,7 +57,7 @@ def read_swap(mounted: Path, group: str) -> tuple[int | None, int | None]:
     """How much of the group is swapped out, and how much may be: of v2 alone. The root's is the machine's."""
     directory = mounted / group.lstrip("/")
     if directory != mounted:
-        return _number(directory / "memory.swap.current"), _number(directory / "memory.swap.max")
+        return number(directory / "memory.swap.current"), number(directory / "memory.swap.max")
     if not (mounted / "cgroup.controllers").exists():
         return None, None
     memory = meminfo()
@@ -89,12 +89,16 @@ class Traffic:
     rx_errors: int
     tx_bytes: int
     tx_errors: int
+    rx_packets: int = 0
+    rx_dropped: int = 0
+    tx_packets: int = 0
+    tx_dropped: int = 0
 
 
 def read_processes(mounted: Path, group: str) -> int | None:
     """How many processes and threads the group has."""
     tree = mounted if (mounted / "cgroup.controllers").exists() else mounted / "pids"
-    return _number(tree / group.lstrip("/") / "pids.current")
+    return number(tree / group.lstrip("/") / "pids.current")
 
 
 def a_process(mounted: Path, group: str) -> int | None:
@@ -116,18 +120,19 @@ def read_traffic(process: int | str) -> tuple[Traffic, ...]:
     for line in lines:
         name, _, counters = line.partition(":")
         values = [int(value) for value in counters.split()]
-        found.append(Traffic(name.strip(), values[0], values[2], values[8], values[10]))
+        totals = (values[0], values[2], values[8], values[10])
+        found.append(Traffic(name.strip(), *totals, values[1], values[3], values[9], values[11]))
     return tuple(traffic for traffic in found if traffic.name != "lo")
 
 
-def _number(path: Path) -> int | None:
+def number(path: Path) -> int | None:
     try:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
 
 
-def _table(path: Path) -> dict[str, int]:
+def table(path: Path) -> dict[str, int]:
     try:
         lines = [line.split() for line in path.read_text().splitlines()]
     except OSError:

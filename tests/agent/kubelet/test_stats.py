@@ -6,7 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from pylet.agent.kubelet.cadvisor import cadvisor_metrics
+from pylet.agent.kubelet.group_counts import read_counts
 from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.summary import Rates, summary
@@ -17,7 +20,7 @@ from tests.agent.kubelet.builders import NOW, pod
 
 def node(*, later: int = 0) -> NodeUse:
     usage = Usage(NOW + timedelta(seconds=later), 2_000_000_000 + later * 500_000_000, 900, 700)
-    container = ContainerUse("main", "c1", "app:1", NOW, usage, rootfs_bytes=5)
+    container = ContainerUse("main", "c1", "app:1", NOW, usage, rootfs_bytes=5, group="/kubepods/podu1/c1")
     return NodeUse("n1", NOW, usage, 2, 1000, (100, 40, 10, 7), (PodUse(pod(), usage, (container,)),))
 
 
@@ -53,7 +56,9 @@ def test_counters_come_with_the_moment_they_were_read() -> None:
     assert 'container_cpu_usage_seconds_total{container="main",namespace="default",pod="web"} 2.0 1767323045000' in text
     assert "node_memory_working_set_bytes 700 1767323045000" in text
     assert "scrape_error 0" in text
-    assert 'id="/c1",image="app:1",name="c1"' in cadvisor_metrics(node())
+    text = cadvisor_metrics(node())
+    assert 'id="/kubepods/podu1/c1",image="app:1",name="c1"' in text
+    assert 'container_cpu_usage_seconds_total{container="",cpu="total",id="/",' in text
 
 
 def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
@@ -86,6 +91,65 @@ def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
     assert read_usage(new, "/p", NOW).pressure == {
         "io": {"some": {"avg10": 0, "avg60": 1.5, "avg300": 0.1, "total": 9}}
     }
+
+
+COUNTS = {
+    "container_cpu_cfs_periods_total": 8,
+    "container_cpu_cfs_throttled_periods_total": 2,
+    "container_cpu_cfs_throttled_seconds_total": 0.5,
+    "container_cpu_user_seconds_total": 3,
+    "container_cpu_system_seconds_total": 1,
+    "container_memory_cache": 50,
+    "container_memory_mapped_file": 40,
+    "container_memory_swap": 4,
+    "container_memory_failcnt": 7,
+    "container_memory_max_usage_bytes": 99,
+    "container_oom_events_total": 1,
+    "container_threads": 6,
+    "container_fs_reads_bytes_total": 4608,
+    "container_fs_writes_bytes_total": 10,
+    "container_fs_reads_total": 3,
+    "container_fs_writes_total": 20,
+}
+V2 = {
+    "cgroup.controllers": "cpu",
+    "g/cpu.stat": "user_usec 3000000\nsystem_usec 1000000\nnr_periods 8\nnr_throttled 2\nthrottled_usec 500000\n",
+    "g/cpu.max": "10000 100000\n",
+    "g/memory.stat": "file 50\nfile_mapped 40\n",
+    "g/memory.swap.current": "4\n",
+    "g/memory.peak": "99\n",
+    "g/memory.events": "low 0\nmax 7\noom 3\noom_kill 1\n",
+    "g/pids.current": "6\n",
+    "g/io.stat": "8:0 rbytes=4096 wbytes=10 rios=1 wios=20 dbytes=0 dios=0\n8:16 rbytes=512 wbytes=0 rios=2 wios=0\n",
+}
+V1 = {
+    "cpuacct/g/cpuacct.usage_user": "3000000000",
+    "cpuacct/g/cpuacct.usage_sys": "1000000000",
+    "cpu/g/cpu.stat": "nr_periods 8\nnr_throttled 2\nthrottled_time 500000000\n",
+    "cpu/g/cpu.cfs_quota_us": "10000",
+    "memory/g/memory.stat": "total_cache 50\ntotal_mapped_file 40\ntotal_swap 4\n",
+    "memory/g/memory.failcnt": "7",
+    "memory/g/memory.max_usage_in_bytes": "99",
+    "memory/g/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+    "pids/g/pids.current": "6",
+    "blkio/g/blkio.throttle.io_service_bytes_recursive": "8:0 Read 4096\n8:0 Write 10\n8:16 Read 512\nTotal 4618\n",
+    "blkio/g/blkio.throttle.io_serviced_recursive": "8:0 Read 3\n8:0 Write 20\nTotal 23\n",
+}
+
+
+@pytest.mark.parametrize(("files", "quota"), [(V1, "cpu/g/cpu.cfs_quota_us"), (V2, "g/cpu.max")], ids=["v1", "v2"])
+def test_what_cadvisor_counts_is_read_of_both_layouts(tmp_path: Path, files: dict[str, str], quota: str) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert read_counts(tmp_path, "/g") == COUNTS
+    (tmp_path / quota).write_text({"g/cpu.max": "max 100000"}.get(quota, "-1"))
+    assert read_counts(tmp_path, "/g").keys() == COUNTS.keys() - {name for name in COUNTS if "_cfs_" in name}
+    assert read_counts(tmp_path, "/none") == {}
+    counted = replace(node(), pods=(PodUse(pod(), Usage(NOW), (), counts=COUNTS, group="/g"),))
+    assert 'container_memory_cache{container="",id="/g",image="",name="",namespace="default",pod="web"} 50' in (
+        cadvisor_metrics(counted)
+    )
 
 
 def test_swap_is_told_where_it_is_counted() -> None:
