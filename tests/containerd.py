@@ -42,6 +42,7 @@ disabled_plugins = [
     runtime_type = "io.containerd.runc.v2"
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       Root = "{directory}/runc"
+      SystemdCgroup = {by_systemd}
 """
 
 # Addresses stay inside the network namespace: `ptp` makes one veth per pod, `host-local` hands out its addresses.
@@ -77,6 +78,8 @@ class ContainerdProcess:
         self.cni_conf = cni_conf or directory / "cni"
         self.socket = directory / "containerd.sock"
         self.log = directory / "containerd.log"
+        self.by_systemd = False
+        """Who makes the containers' cgroups."""
         self.process: subprocess.Popen[bytes] | None = None
 
     def write_ptp_cni(self, subnet: str = "10.213.0.0/24") -> None:
@@ -94,6 +97,7 @@ class ContainerdProcess:
                 pause=image_archive.PAUSE_REFERENCE,
                 cni_bin=CNI_BIN,
                 cni_conf=self.cni_conf,
+                by_systemd=str(self.by_systemd).lower(),
             )
         )
         with self.log.open("ab") as log:

@@ -14,11 +14,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.group_names import CGROUPFS, GroupNames
 from tests.containerd import ContainerdProcess
 from tests.netns import Lab, Member
 
@@ -76,6 +77,7 @@ class Node:
         self.log = directory / "pylet.log"
 
     def prepare(self) -> None:
+        self.containerd.by_systemd = self.kubelet.get("cgroupDriver") == "systemd"
         self.containerd.start()
         self.containerd.load()
 
@@ -149,10 +151,8 @@ class Node:
         for mount in reversed([line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]):
             if mount.startswith(str(self.directory)):
                 subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
-        for tree in Path("/sys/fs/cgroup").iterdir():
-            for top, _, _ in os.walk(tree / self.cgroup.lstrip("/"), topdown=False):
-                with suppress(OSError):
-                    os.rmdir(top)
+        groups = GroupNames(self.cgroup, self.kubelet.get("cgroupDriver", CGROUPFS))
+        Cgroups(groups).remove(groups.of())
 
 
 class Cluster:
