@@ -1,9 +1,10 @@
 """What a Deployment costs a server, from its creation until its pods are Ready on hollow nodes, and its deletion.
 
-    python bench/workloads.py [--nodes 50] [--replicas 1000] [--apart]
+    python bench/workloads.py [--nodes 50] [--replicas 1000] [--apart] [--grow 2000 4000]
 
 The server is `pylet server --disable-agent` on SQLite, the nodes are one `pylet agent --hollow`, in processes of their
 own. With `--apart` the nodes stand still until all pods are bound: what controllers and scheduler need by themselves.
+With `--grow` it is scaled to those numbers before it is deleted: the memory that each further pod takes.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import orjson
 PORT = 17640
 DEPLOYMENTS = "/apis/apps/v1/namespaces/default/deployments"
 PODS = "/api/v1/namespaces/default/pods"
+EVENTS = "/api/v1/namespaces/default/events"
 PATIENCE_SECONDS = 900
 KIB = 1024
 
@@ -54,6 +56,31 @@ class Usage:
     def since(self, before: Usage, pods: int) -> str:
         seconds = self.at - before.at
         return f"{seconds:6.2f} s  {pods / seconds:6.0f} pods/s  {self.cpu_seconds - before.cpu_seconds:6.2f} CPU s"
+
+
+@dataclass(frozen=True)
+class Held:
+    """By the server: how many pods, in how much memory, and what clients would read of them and of their events."""
+
+    pods: int
+    rss_bytes: int
+    pod_bytes: int = 0
+    event_bytes: int = 0
+
+    @staticmethod
+    async def now(server: subprocess.Popen[bytes], http: aiohttp.ClientSession) -> Held:
+        rss, sizes = Usage.of(server).rss_bytes, []
+        pods = (await ask(http, "GET", PODS))["items"]
+        for items in (pods, (await ask(http, "GET", EVENTS))["items"]):
+            sizes.append(sum(len(orjson.dumps(item)) for item in items))
+        return Held(len(pods), rss, *sizes)
+
+    def since(self, before: Held) -> str:
+        def each(of: str) -> float:
+            return (getattr(self, of) - getattr(before, of)) / KIB / (self.pods - before.pods)
+
+        words = f"{each('rss_bytes'):.1f} KiB a pod: {each('pod_bytes'):.1f} its bytes, {each('event_bytes'):.1f} its"
+        return f"{words} events'; {self.rss_bytes >> 20} MiB with {self.pods}"
 
 
 @dataclass
@@ -145,7 +172,8 @@ async def started(server: subprocess.Popen[bytes], kubeconfig: Path) -> aiohttp.
 
 
 async def ask(http: aiohttp.ClientSession, method: str, path: str, body: Any = None) -> Any:
-    async with http.request(method, path, json=body) as answer:
+    headers = {"Content-Type": "application/merge-patch+json" if method == "PATCH" else "application/json"}
+    async with http.request(method, path, data=body and orjson.dumps(body), headers=headers) as answer:
         answer.raise_for_status()
         return orjson.loads(await answer.read())
 
@@ -178,20 +206,16 @@ async def measure(arguments: argparse.Namespace, server: Any, agent: Any, http: 
         await pods.until(pods.ready, count)
         print(f"all Ready    {Usage.of(server).since(bound if arguments.apart else before, count)}")
         await asyncio.sleep(5)
-        after = Usage.of(server)
-        events = await ask(http, "GET", "/api/v1/namespaces/default/events")
-        stored = len(orjson.dumps((await ask(http, "GET", PODS))["items"]))
-        told = len(orjson.dumps(events["items"]))
         busy = Usage.of(agent).cpu_seconds - agent_before.cpu_seconds
-        print(f"5 s later    {after.since(before, count)}; the nodes' process {busy:.2f} CPU s")
-        await asyncio.sleep(arguments.rest)
-        after = Usage.of(server)
-        grown = (after.rss_bytes - before.rss_bytes) / KIB / count
-        print(
-            f"memory       {grown:.1f} KiB a pod: {stored / KIB / count:.1f} its bytes, "
-            f"{told / KIB / count:.1f} those of its {len(events['items']) / count:.1f} events"
-        )
-        before, agent_before = Usage.of(server), Usage.of(agent)
+        print(f"5 s later    {Usage.of(server).since(before, count)}; the nodes' process {busy:.2f} CPU s")
+        held = Held(0, before.rss_bytes)
+        for wanted in (count, *arguments.grow):
+            await ask(http, "PATCH", f"{DEPLOYMENTS}/web/scale", {"spec": {"replicas": wanted}})
+            await pods.until(pods.ready, wanted)
+            await asyncio.sleep(arguments.rest)
+            held, earlier = await Held.now(server, http), held
+            print(f"memory       {held.since(earlier)}")
+        before, agent_before, count = Usage.of(server), Usage.of(agent), held.pods
         await ask(http, "DELETE", f"{DEPLOYMENTS}/web", {"propagationPolicy": "Background"})
         await pods.until(pods.staying, 0)
         print(f"all told     {Usage.of(server).since(before, count)}")
@@ -207,6 +231,7 @@ async def main() -> None:
     parser.add_argument("--replicas", type=int, default=1000)
     parser.add_argument("--rest", type=int, default=20, help="seconds before memory is measured")
     parser.add_argument("--apart", action="store_true")
+    parser.add_argument("--grow", type=int, nargs="*", default=[], help="to how many replicas, one after another")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
