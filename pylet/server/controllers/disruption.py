@@ -8,6 +8,7 @@ Source: upstream `pkg/controller/disruption/disruption.go`.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pylet.api import selector, timestamps
@@ -24,6 +25,7 @@ from pylet.api.object import (
     dig,
     is_terminating,
     key_of,
+    labels_of,
     uid_of,
 )
 from pylet.api.podtemplate import is_ready, scaled_value
@@ -46,11 +48,34 @@ def controller(kinds: Collection[Kind]) -> Controller:
         owners[kind.group, kind.name] = kind
         return Watch(kind, _nobody)
 
+    shared: dict[Key, set[str]] = {}  # pods, by uid, that were told that they have several budgets
+
     def plan(key: Key, view: View, now: datetime) -> Plan:
-        budget = view.get(BUDGET, key)
-        return NOTHING if budget is None else _plan(budget, owners, view, now)
+        budget, known = view.get(BUDGET, key), shared.pop(key, set())
+        if budget is None:
+            return NOTHING
+        found, several = _plan(budget, owners, view, now), list(_several(budget, view))
+        if several:
+            shared[key] = {uid_of(each.about) for each in several}
+        told = [each for each in several if uid_of(each.about) not in known]
+        return replace(found, actions=(*told, *found.actions))
 
     return Controller("disruption", (Watch(BUDGET, itself), Watch(POD, _of_pod)), plan, custom, "controllermanager")
+
+
+def _several(budget: Object, view: View) -> Iterator[Emit]:
+    """What to say of pods that have other budgets, too: nobody may evict them. Their first budget says it."""
+    key = key_of(budget)
+    others = [entry.object for other, entry in view.table(BUDGET).in_namespace(key.namespace).items() if other != key]
+    if not others:
+        return
+    chosen = [(each["metadata"]["name"], selector.from_object(each["spec"].get("selector"))) for each in others]
+    for pod in view.select(POD, key.namespace, selector.from_object(budget["spec"].get("selector"))):
+        names = [name for name, matches in chosen if matches(labels_of(pod))]
+        if names and key.name < min(names):
+            named = f'"{key.namespace}"/"{pod["metadata"]["name"]}"'
+            says = f'Pod {named} matches multiple PodDisruptionBudgets.  Chose "{key.name}" arbitrarily.'
+            yield Emit(pod, "MultiplePodDisruptionBudgets", says, "Warning")
 
 
 def _plan(budget: Object, owners: dict[tuple[str, str], Kind], view: View, now: datetime) -> Plan:

@@ -8,17 +8,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 
 from pylet.api import selector
 from pylet.api.backends import address_in, hostname_under, target_port
+from pylet.api.errors import AlreadyExists, ApiError, Conflict
 from pylet.api.kinds.endpoints import KIND as ENDPOINTS
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object, annotations_of, is_terminating, labels_of, uid_of
+from pylet.api.object import Key, Object, annotations_of, is_terminating, key_of, labels_of, uid_of
 from pylet.api.podtemplate import is_finished, is_ready
 from pylet.client.view import View
 from pylet.server.reconcile import services
-from pylet.server.reconcile.plan import NOTHING, Controller, Create, Delete, Plan, Update, Watch, itself
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
 
 _MANAGED_BY = ("endpoints.kubernetes.io/managed-by", "endpoint-controller")
 _HEADLESS = "service.kubernetes.io/headless"
@@ -55,14 +57,24 @@ def _plan(key: Key, view: View, triggers: services.Triggers) -> Plan:
     if found is None:
         meta: Object = {"name": key.name, "namespace": key.namespace, "labels": labels, "annotations": annotations}
         made = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": subsets}
-        return Plan((Create(ENDPOINTS, made),))
+        return Plan(
+            (Create(ENDPOINTS, made, refused=partial(_refused, "Create", "create endpoint for service", made)),)
+        )
     was_truncated = _OVER_CAPACITY in annotations_of(found)
     if (found.get("subsets") or []) == subsets and labels_of(found) == labels and was_truncated == truncated:
         return NOTHING
     ours_alone = (_OVER_CAPACITY, services.Triggers.ANNOTATION)
     others = {name: value for name, value in annotations_of(found).items() if name not in ours_alone}
     meta = {**found["metadata"], "labels": labels, "annotations": {**others, **annotations}}
-    return Plan((Update(ENDPOINTS, {**found, "metadata": meta, "subsets": subsets}),))
+    fresh = {**found, "metadata": meta, "subsets": subsets}
+    return Plan((Update(ENDPOINTS, fresh, refused=partial(_refused, "Update", "update endpoint", fresh)),))
+
+
+def _refused(verb: str, what: str, endpoints: Object, error: ApiError) -> tuple[Action, ...]:
+    if isinstance(error, Conflict | AlreadyExists):
+        return ()
+    says = f"Failed to {what} {key_of(endpoints)}: {error.message}"
+    return (Emit(endpoints, f"FailedTo{verb}Endpoint", says, "Warning"),)
 
 
 def _subsets(service: Object, pods: Iterable[Object]) -> tuple[list[Object], bool]:

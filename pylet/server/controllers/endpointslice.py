@@ -7,10 +7,13 @@ one slice. Source: upstream `staging/src/k8s.io/endpointslice/reconciler.go`, `u
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from pylet.api import selector, zone_hints
 from pylet.api.backends import MANAGED_BY, SERVICE_NAME, family_of, hostname_under, target_port
+from pylet.api.errors import ApiError, Conflict
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
@@ -54,9 +57,22 @@ def _plan(key: Key, view: View, triggers: services.Triggers) -> Plan:
         if not groups:
             groups[()] = {}  # a Service without pods still has one slice, which says so
         there = [found for found in ours if found["addressType"] == family]
-        changes = list(_fit(service, family, groups, there, trigger))
+        changes = [
+            replace(action, refused=partial(_refused, service, type(action).__name__.lower()))
+            if isinstance(action, Create | Update)
+            else action
+            for action in _fit(service, family, groups, there, trigger)
+        ]
         actions += [*changes, *(told if changes else ())]
     return Plan(tuple(actions)) if actions else NOTHING
+
+
+def _refused(service: Object, verb: str, error: ApiError) -> tuple[Action, ...]:
+    if isinstance(error, Conflict):
+        return ()
+    named = f"Service {key_of(service)}"
+    says = f"Error updating Endpoint Slices for {named}: failed to {verb} EndpointSlice for {named}: {error.message}"
+    return (Emit(service, "FailedToUpdateEndpointSlices", says, "Warning"),)
 
 
 def _endpoints(service: Object, pods: Iterable[Object], view: View) -> dict[str, dict[str, tuple[_Ports, Object]]]:

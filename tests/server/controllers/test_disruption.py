@@ -121,3 +121,16 @@ def test_a_disruption_that_never_came_is_taken_back(since: str, reason: str, res
         assert isinstance(action, Patch)
         _, changed = action.patch["status"]["conditions"]
         assert (changed["status"], changed.get("reason"), changed["observedGeneration"]) == ("False", None, 2)
+
+
+def test_a_pod_of_several_budgets_is_told_once_by_the_first() -> None:
+    plan, mine = disruption.controller(STORED).plan, budget(minAvailable=1)
+    other = {**mine, "metadata": {**mine["metadata"], "name": "zeta", "uid": "zeta"}}
+    seen = view(mine, other, pod("p"))
+
+    def said(name: str) -> list[str]:
+        actions = plan(Key("default", name), seen, NOW).actions
+        return [each.message for each in actions if isinstance(each, Emit) and each.about["kind"] == "Pod"]
+
+    words = 'Pod "default"/"p" matches multiple PodDisruptionBudgets.  Chose "web" arbitrarily.'
+    assert [said("web"), said("web"), said("zeta")] == [[words], [], []]

@@ -8,6 +8,7 @@ import pytest
 
 from pylet.api import zone_hints
 from pylet.api.backends import MANAGED_BY, SERVICE_NAME
+from pylet.api.errors import Conflict, Forbidden
 from pylet.api.object import Key, Object
 from pylet.server.controllers import endpoints as endpoints_controller
 from pylet.server.controllers import endpointslice, endpointslice_mirroring
@@ -125,6 +126,18 @@ def test_what_is_written_says_since_when_it_was_out_of_date(of: Any) -> None:
     made = {**update.object, "metadata": {**update.object["metadata"], "resourceVersion": "2"}}
     (update,) = plan(KEY, view(labelled, NODE, later, made), NOW).actions
     assert update.object["metadata"]["annotations"] == {}
+
+
+@pytest.mark.parametrize(
+    ("of", "reason"),
+    [(endpointslice, "FailedToUpdateEndpointSlices"), (endpoints_controller, "FailedToCreateEndpoint")],
+    ids=["EndpointSlice", "Endpoints"],
+)
+def test_a_write_that_is_refused_is_told_of_unless_somebody_was_faster(of: Any, reason: str) -> None:
+    (create,) = of.controller().plan(KEY, view(service(), NODE, worker()), NOW).actions
+    (told,) = create.refused(Forbidden("", "endpoints", "web"))
+    assert (told.type, told.reason) == ("Warning", reason)
+    assert create.refused(Conflict("", "endpoints", "web", "late")) == ()
 
 
 # ---- mirrored
