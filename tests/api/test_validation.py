@@ -489,3 +489,17 @@ def test_validate_update(kind: Kind, old: Object, new: Object, says: list[str]) 
     before, after = made(kind, old), made(kind, new)
     kind.strategy.prepare_update(after, before, "")
     assert sorted(str(cause) for cause in kind.strategy.validate_update(after, before, "")) == sorted(says)
+
+
+@pytest.mark.parametrize(
+    ("after", "is_refused"),
+    [
+        pytest.param(["10.42.0.0/24", "fd42::/64"], False, id="a second family may come"),
+        pytest.param(["10.42.1.0/24"], True, id="no other of the same"),
+        pytest.param(["fd42::/64", "10.42.0.0/24"], True, id="nor before the first"),
+        pytest.param([], True, id="nor none"),
+    ],
+)
+def test_a_node_keeps_its_pods_network(after: list[str], is_refused: bool) -> None:
+    before, now = (made(NODE, {"spec": {"podCIDRs": cidrs}}) for cidrs in (["10.42.0.0/24"], after))
+    assert bool(NODE.strategy.validate_update(now, before, "")) is is_refused

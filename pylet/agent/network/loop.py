@@ -67,6 +67,7 @@ class Network:
         self._settings = settings
         self._wake = asyncio.Event()
         self._unreachable: frozenset[str] = frozenset()
+        self._families: set[int] = set()  # those that the kernel has been told to forward
         self._links: set[int] = set()  # those whose changes concern it
         self._failure = ""
         self._wireguard: Tunnels | None = None
@@ -133,8 +134,10 @@ class Network:
             return  # the controller has not given any yet: the table will say so
         with Rtnetlink() as kernel:
             uplinks: dict[int, int] = {ip_address(ip).version: _uplink(kernel, ip) for ip in self._settings.node_ips}
-            if not self.ready.is_set():
-                _set_sysctls({network.version for network in pods}, kernel, uplinks)
+            families: set[int] = {network.version for network in pods}
+            if families != self._families:
+                _set_sysctls(families, kernel, uplinks)
+                self._families = families
             mtu = self._connect(kernel, pods, uplinks)
         shapes = (self._settings.cni_bin_dir / "bandwidth").exists()
         text = cni.conflist(tuple(map(str, pods)), mtu=mtu, data_dir=self._settings.ipam_dir, shapes=shapes)

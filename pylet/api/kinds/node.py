@@ -71,8 +71,10 @@ class NodeStrategy(Strategy):
         if dig(obj, "spec", "externalID", default="") != dig(old, "spec", "externalID", default=""):
             found.append(causes.forbidden("spec.externalID", "may not be updated"))
         for field, named in (("podCIDRs", "podCIDR"), ("providerID", "providerID")):
-            before = dig(old, "spec", field)
-            if before and dig(obj, "spec", field) != before:
+            before, after = dig(old, "spec", field), dig(obj, "spec", field)
+            if field == "podCIDRs" and before and after:
+                after = after[: len(before)]  # unlike upstream: a running cluster may be given a second IP family
+            if before and after != before:
                 says = f'node updates may not change {named} except from "" to valid'
                 found.append(causes.forbidden(f"spec.{field}", says))
         return found

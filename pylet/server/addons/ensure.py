@@ -19,7 +19,7 @@ from pylet.client.interface import Client
 from pylet.server.addons import gateway_api
 
 _AUTOUPDATE = "rbac.authorization.kubernetes.io/autoupdate"
-_MADE_ONCE = ("IngressClass", "ServiceCIDR", "StorageClass")  # defaults that may move; immutable, perhaps widened
+_MADE_ONCE = ("IngressClass", "StorageClass")  # defaults that may move
 _GRANTS = ("rules", "subjects")
 
 
@@ -64,11 +64,19 @@ def _wanted(obj: Object, current: Object) -> Object | None:
     annotations = annotations_of(current)
     if obj["kind"] in _MADE_ONCE or (obj["kind"] == DEFINITION.name and gateway_api.is_settled(current)):
         return None
+    if obj["kind"] == "ServiceCIDR":
+        return _with_second_family(obj, current)
     if annotations.get(_AUTOUPDATE) == "false" or annotations.get(flowcontrol.AUTO_UPDATE) == "false":
         return None
     if flowcontrol.AUTO_UPDATE in annotations_of(obj):
         return _flow_control(obj, current)
     return obj | _with_extra_grants(obj, current)
+
+
+def _with_second_family(obj: Object, current: Object) -> Object | None:
+    """Nothing else of a ServiceCIDR may change; source: pkg/controlplane/controller/defaultservicecidr."""
+    wanted, has = obj["spec"]["cidrs"], current["spec"]["cidrs"]
+    return {"spec": {"cidrs": wanted}} if len(has) == 1 and wanted[:1] == has and wanted != has else None
 
 
 def _flow_control(obj: Object, current: Object) -> Object:

@@ -1,6 +1,7 @@
 """Node IPAM: give every node its own ranges of pod addresses, one of each IP family, out of the cluster's.
 
-A range is free when no node has it; nodes are served in the order of their names, so a plan needs no memory.
+A range is free when no node has it; nodes are served in the order of their names, so a plan needs no memory. When the
+cluster is given a second family, nodes keep the ranges they have, and get one of that.
 Source: upstream `pkg/controller/nodeipam/ipam/range_allocator.go`.
 """
 
@@ -25,8 +26,8 @@ def controller(cluster_cidr: str) -> Controller:
     def plan(key: Key, view: View, now: datetime) -> Plan:
         nodes = sorted(view.select(NODE), key=lambda node: str(node["metadata"]["name"]))
         taken = {cidr for node in nodes for cidr in _ranges(node)}
-        free = [_free(network, taken) for network in networks]
-        return Plan(tuple(_give(node, [next(of, "") for of in free]) for node in nodes if not _ranges(node)))
+        free: dict[int, Iterator[str]] = {network.version: _free(network, taken) for network in networks}
+        return Plan(tuple(_give(node, _wanted(node, free)) for node in nodes if _lacks(node, list(free))))
 
     return Controller("node-ipam", (Watch(NODE, _all_nodes),), plan, speaker="cidrAllocator")
 
@@ -34,6 +35,17 @@ def controller(cluster_cidr: str) -> Controller:
 def _ranges(node: Object) -> list[str]:
     spec = node["spec"]
     return spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
+
+
+def _lacks(node: Object, families: list[int]) -> bool:
+    """Whether it has fewer than all, and those in the cluster's order."""
+    has = [ipaddress.ip_network(cidr).version for cidr in _ranges(node)]
+    return len(has) < len(families) and has == families[: len(has)]
+
+
+def _wanted(node: Object, free: dict[int, Iterator[str]]) -> list[str]:
+    has = _ranges(node)
+    return [*has, *(next(of, "") for of in list(free.values())[len(has) :])]
 
 
 def _free(network: ipaddress.IPv4Network | ipaddress.IPv6Network, taken: set[str]) -> Iterator[str]:

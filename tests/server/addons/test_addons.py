@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pylet.api import flowcontrol
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.kinds.clusterrole import KIND as CLUSTERROLE
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.kinds.prioritylevelconfiguration import KIND as LEVEL
 from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.kinds.servicecidr import DEFAULT
+from pylet.api.kinds.servicecidr import KIND as SERVICE_CIDR
 from pylet.api.object import Key, Object
 from pylet.server.addons import ensure, ensure_gateway_api, gateway_api, namespaces, objects
 from pylet.server.loopback import Loopback
@@ -44,6 +48,21 @@ async def test_a_second_start_writes_nothing() -> None:
     async with running(store) as api:
         await start(api)
     assert store.revision == revision
+
+
+@pytest.mark.parametrize(
+    ("service_cidr", "expected"),
+    [
+        pytest.param("10.43.0.0/16,fd43::/112", ["10.43.0.0/16", "fd43::/112"], id="a second family comes"),
+        pytest.param("fd43::/112,10.43.0.0/16", ["10.43.0.0/16"], id="not before the first"),
+        pytest.param("10.99.0.0/16", ["10.43.0.0/16"], id="and nothing else changes"),
+    ],
+)
+async def test_the_services_networks_may_become_two(api: Api, service_cidr: str, expected: list[str]) -> None:
+    client = await start(api)
+    wanted = objects(ClusterSettings(service_cidr=service_cidr), advertise_address="192.0.2.1", port=6443)
+    await ensure(client, [obj for obj in wanted if obj["kind"] == "ServiceCIDR"])
+    assert (await client.get(SERVICE_CIDR, Key("", DEFAULT)))["spec"]["cidrs"] == expected
 
 
 async def test_grants_are_restored_and_extra_ones_stay(api: Api) -> None:
