@@ -194,7 +194,7 @@ state = "$run/containerd"
     config_path = "$conf/certs.d"
 EOT
 kubelet_config=$(told KUBELET_CONFIG)
-if [ -n "$kubelet_config" ] && grep -Eq '^ *"?cgroupDriver"?: *"?systemd' "$kubelet_config"; then
+if [ -n "$kubelet_config" ] && grep -Eq '^[^#]*cgroupDriver"?: *"?systemd' "$kubelet_config"; then
     cat >> "$scratch/containerd.toml" <<EOT
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
