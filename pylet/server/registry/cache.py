@@ -3,12 +3,11 @@
 The current state is a `client.view.Table`, the same thing an informer fills, so in-process readers share it. The
 history answers watches that resume and lists that continue; what it no longer holds is Expired. Watchers of one
 selection form a group: an event is judged once per group and framed once per form; what one loop tick brought is a
-Batch, or what a few did where many watch.
+Batch.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
@@ -25,9 +24,9 @@ _HISTORY_EVENTS = 4096
 _HISTORY_EVENTS_LEAST = 100  # kept whatever they weigh and however old they are
 _HISTORY_BYTES = 4 << 20  # of the entries only the history still holds
 _INITIAL_BATCH_BYTES = 128 << 10
-_MANY = 20  # deliveries, whose cost is worth a pause
-_PAUSE_SECONDS = 50e-6  # for each delivery, which costs 20: a burst goes to 100 watchers in half as many pieces
-_LONGEST_PAUSE_SECONDS = 0.01
+
+Soon = Callable[[Callable[[], None]], object]
+"""`loop.call_soon`: run after what this tick still brings."""
 
 
 class Event:
@@ -113,7 +112,7 @@ def _after(revision: int, deliver: Deliver) -> Deliver:
 
 
 class Cache:
-    def __init__(self, kind: Kind, loop: asyncio.AbstractEventLoop, seen: Callable[[], int]) -> None:
+    def __init__(self, kind: Kind, soon: Soon, seen: Callable[[], int]) -> None:
         self.kind = kind
         self.seen = seen
         """The revision up to which this cache has everything, which may be later than this kind's last change."""
@@ -124,8 +123,7 @@ class Cache:
         self.told = 0
         """Events that watchers were given since the start."""
         self._compacted = 0
-        self._loop = loop
-        self._pauses_until = 0.0
+        self._soon = soon
         self._history: deque[Event] = deque()
         self._history_bytes = 0
         self._groups: dict[Selection, dict[Watch, None]] = {}
@@ -158,7 +156,7 @@ class Cache:
         self._remember(event)
         if self._groups:
             if not self._pending:
-                self._flush_soon()
+                self._soon(self.flush)
             self._pending.append(event)
 
     # ---- reading
@@ -228,7 +226,7 @@ class Cache:
                 del self._near[watch.selection.pinned]
 
     def flush(self) -> None:
-        """Deliver what came since the last time."""
+        """Deliver what came since the last tick."""
         events, self._pending = self._pending, []
         if not events:
             return
@@ -237,20 +235,16 @@ class Cache:
         else:
             keys = {event.key for event in events}
             concerned = list(dict.fromkeys(selection for key in keys for selection in self._concerned(key)))
-        deliveries = 0
         for selection in concerned:
             changes = [change for event in events if (change := event.seen_by(selection)) is not None]
             if changes:
                 batch, watches = Batch(changes), list(self._groups.get(selection, ()))
                 self.told += len(changes) * len(watches)
-                deliveries += len(watches)
                 for watch in watches:
                     if watch.deliver is not None:
                         watch.deliver(batch)
         for event in events:
             event.delivered()
-        if deliveries >= _MANY:
-            self._pauses_until = self._loop.time() + min(deliveries * _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
 
     def close(self) -> None:
         """End all watches; none begins any more."""
@@ -278,14 +272,6 @@ class Cache:
             self._forget()
 
     # ---- inside
-
-    def _flush_soon(self) -> None:
-        """After what this tick still brings, and when the last delivery to many is some time ago."""
-        pause = self._pauses_until - self._loop.time()
-        if pause > 0:
-            self._loop.call_later(pause, self.flush)
-        else:
-            self._loop.call_soon(self.flush)
 
     def _initial(self, entries: list[Entry], revision: int, *, mark_end: bool) -> Iterator[Batch]:
         changes: list[Change] = []

@@ -234,7 +234,7 @@ class State:
                     await self.store.delete(Layout.place(kind, entry.key), expect=entry.revision)
 
     def _feed(self, kind: Kind) -> Feed:
-        cache = Cache(kind, asyncio.get_running_loop(), lambda: feed.seen(self.revision))
+        cache = Cache(kind, asyncio.get_running_loop().call_soon, lambda: feed.seen(self.revision))
         feed = self._feeds[kind] = Feed(cache, self.convert)
         self._by_prefix.setdefault(Layout.prefix(kind), []).append(feed)
         return feed
