@@ -7,6 +7,7 @@ Source: upstream `pkg/controller/volume/attachdetach`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +31,7 @@ _SOON = timedelta(seconds=1)
 _TO_MOUNT = timedelta(minutes=1)
 """For the node, where pods use a volume whose driver has just said that it needs no attaching."""
 _FAILED = "FailedAttachVolume"
+_OUR_NAME = re.compile(r"csi-[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
@@ -232,7 +234,8 @@ def _is_in_use(attachment: Object, view: View) -> bool:
         return False
     if any(taint["key"] == _OUT_OF_SERVICE for taint in dig(node, "spec", "taints", default=())):
         return False
-    return _unique(_source(attachment, view) or {}) in dig(node, "status", "volumesInUse", default=())
+    source = _source(attachment, view)
+    return source is not None and _unique(source) in dig(node, "status", "volumesInUse", default=())
 
 
 def _unique(source: Object) -> str:
@@ -247,11 +250,16 @@ def _source(attachment: Object, view: View) -> Object | None:
 
 
 def _attachments(node: str, view: View) -> Iterator[Object]:
-    """The node's, as far as they are of this controller's making."""
+    """The node's, as far as they are of this controller's making; a volume may go before its attachment does."""
     quoted = f'"{node}"'.encode()
     for entry in view.table(ATTACHMENT).entries.values():
-        source = _source(entry.object, view) if quoted in entry.raw else None
-        if source and entry.key.name == attachment_name(source["volumeHandle"], source["driver"], node):
+        if quoted not in entry.raw or entry.object["spec"]["nodeName"] != node:
+            continue
+        if source := _source(entry.object, view):
+            is_ours = entry.key.name == attachment_name(source["volumeHandle"], source["driver"], node)
+        else:
+            is_ours = _OUR_NAME.fullmatch(entry.key.name) is not None
+        if is_ours:
             yield entry.object
 
 

@@ -78,6 +78,13 @@ def test_what_stays_in_use_is_detached_from_nodes_that_are_not_well(
     assert first.again_after == (goes_after or None)
 
 
+def test_a_volume_may_go_before_its_attachment() -> None:
+    users = {**ATTACHMENT, "metadata": {**ATTACHMENT["metadata"], "name": "a-users"}}
+    (gone,) = controller().plan(Key("", "n"), view(node(), ATTACHMENT, users), NOW).actions
+    assert isinstance(gone, Delete)
+    assert gone.key.name == NAME
+
+
 def test_what_needs_no_attaching_any_more_is_detached_when_the_node_has_had_time_to_mount_it() -> None:
     plan, driver = controller().plan, obj("storage.k8s.io/v1", "CSIDriver", "d.io", "", spec={"attachRequired": False})
     user = pod("p", spec={**USING, "nodeName": "n"})
