@@ -16,6 +16,7 @@ import pytest
 from tests.e2e.cluster import Cluster, Node, eventually
 
 MANY = 30
+CGROUPS = Path("/sys/fs/cgroup")
 SLEEPERS = """
 apiVersion: apps/v1
 kind: Deployment
@@ -82,7 +83,8 @@ def left(node: Node) -> dict[str, int]:
     ctr = ("ctr", "--address", str(node.containerd.socket), "-n", "k8s.io")
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     links = json.loads(node.member.run("ip", "-json", "link"))
-    groups = [top for tree in Path("/sys/fs/cgroup").iterdir() for top, _, _ in os.walk(tree / node.cgroup.lstrip("/"))]
+    trees = (CGROUPS, *CGROUPS.iterdir())  # version 2 has one alone
+    groups = [top for tree in trees for top, _, _ in os.walk(tree / node.cgroup.lstrip("/"))]
     addresses = (node.directory / "data" / "agent" / "ipam").rglob("10.*")
     return {
         "containers": len(node.member.run(*ctr, "containers", "ls", "-q").split()),
