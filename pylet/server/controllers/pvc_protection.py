@@ -1,6 +1,7 @@
 """A claim that pods on nodes use stays until they are gone, by a finalizer.
 
-A pod without a node doesn't count: no kubelet will start it on a claim that is being deleted.
+A pod without a node doesn't count: no kubelet will start it on a claim that is being deleted. Nor does one whose kubelet
+is done with it keep the claims made for it: its finalizers (`foregroundDeletion`) may wait for just these.
 Source: upstream `pkg/controller/volume/pvcprotection/pvc_protection_controller.go`.
 """
 
@@ -39,12 +40,21 @@ def _is_used(claim: Object, view: View) -> bool:
 
 
 def _claims_of(pod: Object, claim: Object | None = None) -> Iterator[str]:
-    """The claims a pod names, and those made for it: of these `claim` only if it is its own."""
+    """The claims a pod names, and those made for it: of these `claim` only if it still uses it as its own."""
     for volume in pod["spec"].get("volumes") or ():
         if "persistentVolumeClaim" in volume:
             yield volume["persistentVolumeClaim"]["claimName"]
-        elif "ephemeral" in volume and (claim is None or uid_of(pod) in (o["uid"] for o in owners_of(claim))):
+        elif "ephemeral" in volume and (claim is None or _keeps_its_own(pod, claim)):
             yield f"{pod['metadata']['name']}-{volume['name']}"
+
+
+def _keeps_its_own(pod: Object, claim: Object) -> bool:
+    return not _is_shut_down(pod) and uid_of(pod) in (owner["uid"] for owner in owners_of(claim))
+
+
+def _is_shut_down(pod: Object) -> bool:
+    """Its kubelet has unmounted everything, or it was deleted by force."""
+    return is_terminating(pod) and pod["metadata"].get("deletionGracePeriodSeconds") == 0
 
 
 def _of_claim(entry: Entry, view: View) -> Iterable[Key]:
@@ -53,8 +63,8 @@ def _of_claim(entry: Entry, view: View) -> Iterable[Key]:
 
 
 def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
-    """A pod that goes may let a claim go."""
-    if entry.key in view.table(POD).entries:
+    """A pod that goes may let a claim go, as may one that is shut down."""
+    if entry.key in view.table(POD).entries and not (_TERMINATING in entry.raw and _is_shut_down(entry.object)):
         return
     for name in _claims_of(entry.object):
         found = view.table(CLAIM).entries.get(Key(entry.key.namespace, name))

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig
 from pylet.api.volumebinding import best_match, default_class
-from pylet.client.view import View
+from pylet.client.view import Entry, View
 from pylet.server.controllers import (
     ephemeral_volume,
     local_path,
@@ -18,7 +19,7 @@ from pylet.server.controllers import (
     volume_expand,
 )
 from pylet.server.reconcile.plan import Action, Create, Delete, Emit, Update
-from tests.server.controllers.picture import NOW, obj, pod, view
+from tests.server.controllers.picture import NOW, controlled_by, obj, pod, view
 
 CLAIM_KEY, VOLUME_KEY = Key("default", "data"), Key("", "disk")
 REFERENCE = {"kind": "PersistentVolumeClaim", "namespace": "default", "name": "data", "uid": "data"}
@@ -251,6 +252,20 @@ def test_a_claim_in_use_stays(pods: list[Object], is_free: bool) -> None:
     going = claim(meta={**GOING, "finalizers": [pvc_protection.FINALIZER]})
     changed = written(pvc_protection.plan(CLAIM_KEY, view(going, *pods), NOW).actions)
     assert [one["metadata"]["finalizers"] for one in changed] == ([[]] if is_free else [])
+
+
+@pytest.mark.parametrize(("grace", "is_free"), [(30, False), (0, True)])
+def test_a_pod_that_is_shut_down_may_wait_for_the_claims_made_for_it(grace: int, is_free: bool) -> None:
+    """Deleted in the foreground, neither pod nor claim would ever go."""
+    going = {**GOING, "deletionGracePeriodSeconds": grace, "finalizers": ["foregroundDeletion"]}
+    user = pod("p", spec={"volumes": [{"name": "v", "ephemeral": {}}]}, **going)
+    made = claim(meta={**GOING, "finalizers": [pvc_protection.FINALIZER], "ownerReferences": controlled_by(user)})
+    made["metadata"]["name"] = "p-v"
+    picture, key = view(made, user), Key("default", "p-v")
+    changed = written(pvc_protection.plan(key, picture, NOW).actions)
+    assert [one["metadata"]["finalizers"] for one in changed] == ([[]] if is_free else [])
+    (_, of_pods) = pvc_protection.CONTROLLER.watches
+    assert list(of_pods.keys(Entry.of(POD, user), picture)) == ([key] if is_free else [])
 
 
 @pytest.mark.parametrize(("phase", "is_free"), [("Bound", False), ("Released", True)])
