@@ -1,7 +1,7 @@
 """A claim that pods on nodes use stays until they are gone, by a finalizer.
 
-A pod without a node doesn't count: no kubelet will start it on a claim that is being deleted. Nor does one whose kubelet
-is done with it keep the claims made for it: its finalizers (`foregroundDeletion`) may wait for just these.
+A pod without a node doesn't count: no kubelet will start it on a claim that is being deleted. Nor does one whose
+kubelet is done with it keep the claims made for it: its finalizers (`foregroundDeletion`) may wait for just these.
 Source: upstream `pkg/controller/volume/pvcprotection/pvc_protection_controller.go`.
 """
 
