@@ -53,6 +53,7 @@ class HttpClient:
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._session: aiohttp.ClientSession | None = None
+        self._watched: set[aiohttp.ClientResponse] = set()
         self._turn = asyncio.Semaphore(_AT_A_TIME)
 
     async def __aenter__(self) -> Self:
@@ -66,6 +67,8 @@ class HttpClient:
     async def renewed(self) -> None:
         """Drop all connections: the next request connects with fresh credentials. Watches end and resume."""
         session, self._session = self._session, None
+        for answer in tuple(self._watched):
+            answer.close()  # who reads it hears of it; a session that is closed tells nobody
         if session is not None:
             await session.close()
 
@@ -148,10 +151,14 @@ class HttpClient:
                 if answer.status != 200:
                     raise _refusal(answer.status, await answer.read())
                 rest = b""
-                async for chunk in answer.content.iter_any():
-                    *lines, rest = (rest + chunk).split(b"\n")
-                    if lines:
-                        yield [_change(line) for line in lines]
+                self._watched.add(answer)
+                try:
+                    async for chunk in answer.content.iter_any():
+                        *lines, rest = (rest + chunk).split(b"\n")
+                        if lines:
+                            yield [_change(line) for line in lines]
+                finally:
+                    self._watched.discard(answer)
         except (aiohttp.ClientError, OSError, TimeoutError) as lost:
             await self._lost(url)
             raise Unreachable(f"watch {kind.plural} at {url}: {_why(lost)}") from lost
