@@ -34,7 +34,7 @@ from pylet.agent.kubelet.worker import Worker
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Object, dig, uid_of
+from pylet.api.object import Object, dig, is_terminating, uid_of
 from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
@@ -324,6 +324,8 @@ class Pods:
         for pod in pods:
             if uid_of(pod) in ready:
                 self._node.allocations.admit(pod)
+                if not is_terminating(pod):
+                    self._volumes.adopt(pod)
         for pod in pods:
             self._start(Worker(pod, self._node))
         ending = set(self._workers)

@@ -103,6 +103,9 @@ class NoVolumes:
     def follow(self, of: Object) -> None:
         pass
 
+    def adopt(self, pod: Object) -> None:
+        return
+
     def freeze(self, pod_uid: str) -> None:
         pass
 

@@ -81,6 +81,7 @@ class Volumes:
         self._pods: dict[str, PodVolumes] = {}
         self._due: dict[str, datetime] = {}
         self._orphans: set[str] = set()
+        self._left_to_adopt: set[str] = set()
         self._stuck: dict[str, timedelta] = {}
         self._again = asyncio.Event()
         self.wake: Callable[[str], None] = lambda uid: None
@@ -101,6 +102,12 @@ class Volumes:
             if any(volume["name"] not in known.done for volume in wanted):
                 raise self._not_mounted(known, [volume["name"] for volume in tried])
             return {name: volume.path for name, volume in known.done.items()}
+
+    def adopt(self, pod: Object) -> None:
+        """The pod has run since before pylet did: what is mounted is looked at again, and kept up from then on."""
+        self._pods.setdefault(uid_of(pod), PodVolumes(pod, self._clock.now()))
+        self._left_to_adopt.add(uid_of(pod))
+        self._again.set()
 
     def follow(self, pod: Object) -> None:
         """The pod has changed: files that show its own fields do too."""
@@ -208,6 +215,8 @@ class Volumes:
                 now = self._clock.now()
                 while self._orphans:
                     group.create_task(self._supervise(self._bury, self._orphans.pop()))
+                while self._left_to_adopt:
+                    group.create_task(self._supervise(self._adopt, self._left_to_adopt.pop()))
                 while self.host.failed_to_unstage:
                     group.create_task(self._supervise(self._unstage, self.host.failed_to_unstage.pop()))
                 for uid in [uid for uid, due in self._due.items() if due <= now]:
@@ -221,6 +230,16 @@ class Volumes:
             await do(whose)
         except Exception:
             log.exception("volumes of %s", whose)
+
+    async def _adopt(self, uid: str) -> None:
+        while (known := self._pods.get(uid)) is not None and not (known.is_frozen or is_terminating(known.pod)):
+            try:
+                await self.mount(known.pod)
+                return
+            except NotMounted as failed:
+                for words in failed.messages:
+                    log.warning("pod %s, which runs: %s", uid, words)
+            await self._clock.sleep(_RETRY_SECONDS)
 
     async def _bury(self, uid: str) -> None:
         while True:

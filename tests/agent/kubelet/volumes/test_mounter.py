@@ -24,6 +24,7 @@ from tests.agent.kubelet.volumes.kit import Node, pod
 from tests.waiting import until
 
 CONFIG = {"name": "config", "configMap": {"name": "app", "defaultMode": 0o644}}
+TOKEN = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
 SCRATCH: Object = {"name": "scratch", "emptyDir": {}}
 CLAIMED = {"name": "data", "persistentVolumeClaim": {"claimName": "claim"}}
 _DISKS = (Path("/dev/loop0"), Path("/dev/vda"), Path("/dev/sda"))
@@ -64,6 +65,20 @@ async def test_a_change_reaches_the_files_in_one_step(node: Node) -> None:
         await until(lambda: (path / "key").read_text() == "two")
     assert os.readlink(path / "..data") != before
     assert sorted(entry.name for entry in path.iterdir() if not entry.name.startswith("..")) == ["key"]
+
+
+async def test_a_pod_that_ran_before_pylet_did_is_kept_up_to_date(node: Node) -> None:
+    config(node, key="one")
+    path = (await node.volumes.mount(pod(CONFIG, TOKEN)))["config"]
+    token = path.parent.parent / "kubernetes.io~projected/token/token"
+    node.restarted()
+    config(node, key="two")
+    async with node.following():
+        node.volumes.adopt(pod(CONFIG, TOKEN))
+        await until(lambda: (path / "key").read_text() == "two")
+        await until(lambda: token.read_text() == "token-2")  # the old one may be over: the clock has been set
+        config(node, key="three")
+        await until(lambda: (path / "key").read_text() == "three")
 
 
 async def test_what_is_deleted_stays_in_a_running_pod(node: Node) -> None:
