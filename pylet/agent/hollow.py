@@ -59,6 +59,9 @@ class NoVolumes:
     def follow(self, pod: Object) -> None:
         return
 
+    def adopt(self, pod: Object) -> None:
+        return
+
     def freeze(self, pod_uid: str) -> None:
         return
 
