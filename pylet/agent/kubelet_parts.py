@@ -118,15 +118,18 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
                 group.create_task(reporter.run(tables[NODE]))
                 group.create_task(insist(csi.announce, clock))
 
+        async def run_pods() -> None:
+            names.driver = await _cgroup_driver(runtime, kubelet, clock)
+            await pods.run()
+
         async with asyncio.TaskGroup() as group:
             local_path = LocalPath(api.client, api.tables, config.node_name)
             for component in (volumes, drivers, plugins, csi, provisions, local_path):
                 group.create_task(component.run())
             group.create_task(report())
             await network.ready.wait()
-            names.driver = await _cgroup_driver(runtime, kubelet, clock)
-            for of_pods in (pods, static, upkeep):
-                group.create_task(of_pods.run())
+            for run in (run_pods, static.run, upkeep.run):
+                group.create_task(run())
             group.create_task(serve(site, runtime, pods, volumes, settings, upkeep.meter, kubelet.said))
             services.notify("READY=1")
             log.info("node %s (%s) runs", config.node_name, " and ".join(site.addresses))
