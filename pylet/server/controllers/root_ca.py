@@ -10,11 +10,12 @@ from datetime import datetime
 
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.namespace import KIND as NAMESPACE
-from pylet.api.object import Key, is_terminating
+from pylet.api.object import Key, annotations_of, is_terminating
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.plan import NOTHING, Controller, Create, Patch, Plan, Watch, itself
 
 NAME = "kube-root-ca.crt"
+_DESCRIBES = "kubernetes.io/description"
 _DESCRIPTION = (
     "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
     "internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes "
@@ -31,16 +32,13 @@ def controller(ca_pem: str) -> Controller:
             return NOTHING
         found = view.get(CONFIG_MAP, Key(key.name, NAME))
         if found is None:
-            meta = {
-                "name": NAME,
-                "namespace": key.name,
-                "annotations": {"kubernetes.io/description": _DESCRIPTION},
-            }
+            meta = {"name": NAME, "namespace": key.name, "annotations": {_DESCRIBES: _DESCRIPTION}}
             made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
             return Plan((Create(CONFIG_MAP, made),))
-        if found.get("data") != data:
+        if found.get("data") != data or not annotations_of(found).get(_DESCRIBES):
             gone = {name: None for name in found.get("data") or {}}
-            return Plan((Patch(CONFIG_MAP, Key(key.name, NAME), {"data": {**gone, **data}}),))
+            described = {"metadata": {"annotations": {_DESCRIBES: _DESCRIPTION}}}
+            return Plan((Patch(CONFIG_MAP, Key(key.name, NAME), {**described, "data": {**gone, **data}}),))
         return NOTHING
 
     return Controller(

@@ -24,10 +24,12 @@ def secret(type_: str = serviceaccount_tokens.TYPE, data: Object | None = None, 
     return {"metadata": meta, "type": type_, "data": data or {}}
 
 
-def plan(obj: Object) -> Plan:
+def plan(obj: Object | None, *named: str) -> Plan:
     tables = {SECRET: Table(SECRET), SERVICE_ACCOUNT: Table(SERVICE_ACCOUNT)}
-    tables[SECRET].put(Entry.of(SECRET, obj))
-    bot = {"metadata": {"name": "bot", "namespace": "a", "uid": "7"}}
+    if obj is not None:
+        tables[SECRET].put(Entry.of(SECRET, obj))
+    meta = {"name": "bot", "namespace": "a", "uid": "7", "resourceVersion": "3"}
+    bot = {"metadata": meta, "secrets": [{"name": name} for name in named]}
     tables[SERVICE_ACCOUNT].put(Entry.of(SERVICE_ACCOUNT, bot))
     return CONTROLLER.plan(Key("a", "s"), View(tables), NOW)
 
@@ -38,6 +40,20 @@ def test_it_is_filled_once() -> None:
     assert base64.b64decode(patch.patch["data"]["token"]) == b"bot-s"
     assert set(patch.patch["data"]) == {"token", "namespace", "ca.crt"}
     assert plan(secret(name="bot", uid="7", data=patch.patch["data"])) == NOTHING
+
+
+def test_another_namespace_in_it_stays() -> None:
+    (patch,) = plan(secret(name="bot", data={"namespace": "b3RoZXI="})).actions
+    assert isinstance(patch, Patch)
+    assert set(patch.patch["data"]) == {"token", "ca.crt"}
+
+
+@pytest.mark.parametrize(
+    ("named", "left"), [(["s"], None), (["s", "t"], [{"name": "t"}]), (["t"], ...), ([], ...)], ids=str
+)
+def test_its_account_no_longer_names_one_that_is_gone(named: list[str], left: object) -> None:
+    patches = [action.patch["secrets"] for action in plan(None, *named).actions if isinstance(action, Patch)]
+    assert patches == ([] if left is ... else [left])
 
 
 @pytest.mark.parametrize("annotations", [{"name": "nobody"}, {"name": "bot", "uid": "6"}], ids=["gone", "namesake"])
