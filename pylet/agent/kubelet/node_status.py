@@ -107,7 +107,7 @@ def status(
             **{name: str(well) for name, (_, well) in devices.items()},
         },
         "conditions": [_condition(found, before, now) for found in (*conditions, ready)],
-        "daemonEndpoints": {"kubeletEndpoint": {"Port": identity.kubelet_port}} if identity.kubelet_port else {},
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": identity.kubelet_port}},
         "nodeInfo": {
             "machineID": machine.machine_id,
             "systemUUID": machine.system_uuid,

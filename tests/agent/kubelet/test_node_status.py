@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from pylet.agent.kubelet.node_status import abilities, is_worth_reporting
+from copy import deepcopy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pylet.agent.kubelet.machine import read_machine
+from pylet.agent.kubelet.node_status import Identity, RuntimeFacts, abilities, is_worth_reporting, status
+from pylet.api import schema
+from pylet.api.kinds.node import KIND as NODE
 from pylet.cri.messages import HandlerFeatures, RuntimeFeatures, RuntimeHandler
 
 
@@ -25,3 +35,14 @@ def test_what_others_say_of_a_node_is_not_worth_a_report() -> None:
     own = {"conditions": [{"type": "Ready", "lastHeartbeatTime": "then"}]}
     assert not is_worth_reporting({**own, "volumesAttached": [{"name": "v"}]}, own)
     assert is_worth_reporting({**own, "volumesInUse": ["v"]}, own)
+
+
+@pytest.mark.parametrize("port", [0, 10250])
+def test_what_the_api_made_of_a_report_is_not_worth_another(port: int, tmp_path: Path) -> None:
+    def report(before: dict[str, Any]) -> dict[str, Any]:
+        identity = Identity("n", ("192.0.2.1",), port)
+        return status(identity, read_machine(tmp_path), (), RuntimeFacts("memory://1.0", ""), before, datetime.now(UTC))
+
+    node = {"metadata": {"name": "n"}, "spec": {}, "status": deepcopy(report({}))}
+    schema.default_kind(NODE, node)
+    assert not is_worth_reporting(node["status"], report(node["status"]))
