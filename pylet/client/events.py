@@ -27,13 +27,19 @@ _64_BITS = (1 << 64) - 1
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something worth telling about an object; `type` is Normal or Warning."""
+    """Something worth telling about an object; `type` is Normal or Warning.
+
+    Who says what `action` it was tells in the newer way: with the moment to the microsecond, and a series of what
+    repeats in place of a count. Source: client-go `tools/events`.
+    """
 
     about: Object
     type: str
     reason: str
     message: str
     field_path: str = ""
+    action: str = ""
+    related: Object | None = None
 
 
 class Recorder:
@@ -42,13 +48,23 @@ class Recorder:
     def __init__(self, client: Client, clock: Clock, component: str, host: str = "") -> None:
         self._client = client
         self._clock = clock
-        self._source = {"component": component} | ({"host": host} if host else {})
+        self._component, self._host = component, host
         self._waiting: deque[Notice] = deque(maxlen=_WAITING)
         self._told = asyncio.Event()
         self._written: OrderedDict[int, int] = OrderedDict()  # how often which was told
 
-    def tell(self, about: Object, type_: str, reason: str, message: str, *, field_path: str = "") -> None:
-        self._waiting.append(Notice(about, type_, reason, message, field_path))
+    def tell(
+        self,
+        about: Object,
+        type_: str,
+        reason: str,
+        message: str,
+        *,
+        field_path: str = "",
+        action: str = "",
+        related: Object | None = None,
+    ) -> None:
+        self._waiting.append(Notice(about, type_, reason, message, field_path, action, related))
         self._told.set()
 
     async def run(self) -> None:
@@ -65,51 +81,69 @@ class Recorder:
     async def _write(self, notice: Notice) -> None:
         meta = notice.about["metadata"]
         said = meta.get("uid", ""), notice.type, notice.reason, notice.message, notice.field_path
-        which = hash((*said, *self._source.values())) & _64_BITS  # also its name: 4,096 are 0.8 MiB, not 3
+        which = hash((*said, self._component, self._host)) & _64_BITS  # also its name: 4,096 are 0.8 MiB, not 3
         key = Key(meta.get("namespace", "") or "default", f"{meta['name']}.{which:016x}")
         count = self._written.get(which, 0)
-        if not (count and await self._tell_again(key, count + 1)):
+        if not (count and await self._tell_again(key, notice, count + 1)):
             count = 0
             try:
                 await self._client.create(EVENT, self._event(key, notice))
             except AlreadyExists:  # told, and forgotten since
                 count = 1
-                await self._tell_again(key, count + 1)
+                await self._tell_again(key, notice, count + 1)
         self._written[which] = count + 1
         self._written.move_to_end(which)
         if len(self._written) > _REMEMBERED:
             self._written.popitem(last=False)
 
-    async def _tell_again(self, key: Key, count: int) -> bool:
+    async def _tell_again(self, key: Key, notice: Notice, count: int) -> bool:
         """False where it has expired."""
-        now = timestamps.format_time(self._clock.now())
+        now = self._clock.now()
+        again: Object = {"count": count, "lastTimestamp": timestamps.format_time(now)}
+        if notice.action:
+            again = {"series": {"count": count, "lastObservedTime": timestamps.format_micro(now)}}
         try:
-            await self._client.patch(EVENT, key, {"count": count, "lastTimestamp": now})
+            await self._client.patch(EVENT, key, again)
         except NotFound:
             return False
         return True
 
     def _event(self, key: Key, notice: Notice) -> Object:
-        now = timestamps.format_time(self._clock.now())
         return {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": key.name, "namespace": key.namespace},
-            "involvedObject": _reference(notice),
+            "involvedObject": _reference(notice.about, notice.field_path),
             "type": notice.type,
             "reason": notice.reason,
             "message": notice.message[:1024],
-            "source": self._source,
-            "reportingComponent": self._source["component"],
-            "reportingInstance": self._source.get("host", ""),
+            "reportingComponent": self._component,
+            **(self._as_action(notice) if notice.action else self._as_counted()),
+        }
+
+    def _as_counted(self) -> Object:
+        now = timestamps.format_time(self._clock.now())
+        source = {"component": self._component} | ({"host": self._host} if self._host else {})
+        return {
+            "source": source,
+            "reportingInstance": self._host,
             "firstTimestamp": now,
             "lastTimestamp": now,
             "count": 1,
         }
 
+    def _as_action(self, notice: Notice) -> Object:
+        related = {"related": _reference(notice.related)} if notice.related is not None else {}
+        return {
+            "action": notice.action,
+            "eventTime": timestamps.format_micro(self._clock.now()),
+            "reportingInstance": f"{self._component}-{self._host}",
+            **related,
+        }
 
-def _reference(notice: Notice) -> Object:
-    about, meta = notice.about, notice.about["metadata"]
+
+def _reference(about: Object, field_path: str = "") -> Object:
+    meta = about["metadata"]
     reference = {
         "apiVersion": about.get("apiVersion", ""),
         "kind": about.get("kind", ""),
@@ -117,6 +151,6 @@ def _reference(notice: Notice) -> Object:
         "namespace": meta.get("namespace", ""),
         "uid": meta.get("uid", ""),
         "resourceVersion": meta.get("resourceVersion", ""),
-        "fieldPath": notice.field_path,
+        "fieldPath": field_path,
     }
     return {name: value for name, value in reference.items() if value}

@@ -58,7 +58,7 @@ def components(
 
     observations = Observations()
     runner = Runner(client, tables, clock, _controllers(config, tables, definitions, trust, observations))
-    scheduler = Scheduler(client, tables, clock, profiles=profiles or (PROFILE,))
+    scheduler = Scheduler(client, tables, clock, profiles=profiles or (PROFILE,), host=socket.gethostname())
     counted += [runner.metrics, scheduler.metrics]
     definitions.follow(runner.adopt, runner.abandon)
     yield definitions.run()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pylet.aio.clock import VirtualClock
+from pylet.api import timestamps
 from pylet.api.errors import AlreadyExists, NotFound
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, key_of
@@ -85,3 +86,23 @@ async def test_little_is_remembered_of_few(monkeypatch: pytest.MonkeyPatch) -> N
     await tell(api, (pod(1), "Started"), recorder=recorder)  # forgotten
     assert ("u1", "Started", 2) in counts(api)
     assert len(api.events) == 30
+
+
+async def test_an_action_is_told_in_the_newer_way() -> None:
+    api, clock = Api(), VirtualClock()
+    recorder = Recorder(api, clock, "default-scheduler", "n1")  # type: ignore[arg-type]
+    for _ in range(2):
+        recorder.tell(pod(1), "Normal", "Preempted", "words", action="Preempting", related=pod(2))
+    await tell(api, recorder=recorder)
+    (event,) = api.events.values()
+    said = {name: event.get(name) for name in ("action", "reportingComponent", "reportingInstance", "source", "count")}
+    assert said == {
+        "action": "Preempting",
+        "reportingComponent": "default-scheduler",
+        "reportingInstance": "default-scheduler-n1",
+        "source": None,
+        "count": None,
+    }
+    assert event["related"]["uid"] == "u2"
+    assert event["eventTime"] == timestamps.format_micro(clock.now())
+    assert event["series"] == {"count": 2, "lastObservedTime": event["eventTime"]}

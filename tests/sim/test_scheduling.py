@@ -72,7 +72,7 @@ def told(cluster: Cluster, name: str, reason: str = "FailedScheduling") -> int:
     """How often an event was told of the pod."""
     events = [entry.object for entry in cluster.tables[EVENT].entries.values()]
     return sum(
-        event.get("count", 1)
+        dig(event, "series", "count", default=1)
         for event in events
         if event["involvedObject"]["name"] == name and event["reason"] == reason
     )

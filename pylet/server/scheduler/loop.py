@@ -50,14 +50,22 @@ log = logging.getLogger(__name__)
 
 _BINDINGS = 64  # in flight at a time
 _YIELD_AFTER = 16  # decisions between two breaths of the loop: each takes up to a few milliseconds
+_SCHEDULING = "Scheduling"
 _MESSAGE_BYTES = 1024
 _OTHERS = (VOLUME, CLAIM, CLASS, CSI_NODE, CSI_DRIVER, CAPACITY, ATTACHMENT, RESOURCE_CLAIM, SLICE, DEVICE_CLASS)
 
 
 class Scheduler:
     def __init__(
-        self, client: Client, tables: Mapping[Kind, Table], clock: Clock, *, profiles: Sequence[Profile] = (PROFILE,)
+        self,
+        client: Client,
+        tables: Mapping[Kind, Table],
+        clock: Clock,
+        *,
+        profiles: Sequence[Profile] = (PROFILE,),
+        host: str = "",
     ) -> None:
+        """`host` is where it runs, as events say."""
         self._tables = tables
         self._clock = clock
         self._profiles = {profile.scheduler_name: profile for profile in profiles}
@@ -70,7 +78,7 @@ class Scheduler:
         self._snapshot = Snapshot(View(tables))
         self._writer = Writer(client, clock)
         self._preparing = Preparing(client, self._writer, self._snapshot, clock)
-        self._recorders = {name: Recorder(client, clock, name) for name in self._profiles}
+        self._recorders = {name: Recorder(client, clock, name, host) for name in self._profiles}
         self._queue = Queue()
         self._pending: dict[str, Entry] = {}  # by uid: every pod of ours that has no node yet
         self._refused: dict[str, Pending] = {}  # of these, those that were refused: as they were then
@@ -323,7 +331,7 @@ class Scheduler:
         """First what its claims are to have."""
 
         def tell(reason: str, message: str) -> None:
-            self._recorder_of(pod.pod).tell(pod.pod, "Normal", reason, message)
+            self._recorder_of(pod.pod).tell(pod.pod, "Normal", reason, message, action=_SCHEDULING)
 
         try:
             await self._preparing.prepare(pod, claimed, tell, lambda: pod.uid in self._assumed)
@@ -349,7 +357,7 @@ class Scheduler:
             return
         self.counts["scheduled"] += 1
         words = f"Successfully assigned {pod.namespace}/{pod.key.name} to {node}"
-        self._recorder_of(pod.pod).tell(pod.pod, "Normal", "Scheduled", words)
+        self._recorder_of(pod.pod).tell(pod.pod, "Normal", "Scheduled", words, action="Binding")
 
     async def _give_back(self, pod: Pending, node: str, message: str) -> None:
         self.counts["error"] += 1
@@ -369,7 +377,7 @@ class Scheduler:
         await self._report(current.object, message)
 
     async def _report(self, pod: Object, message: str) -> None:
-        self._recorder_of(pod).tell(pod, "Warning", "FailedScheduling", message)
+        self._recorder_of(pod).tell(pod, "Warning", "FailedScheduling", message, action=_SCHEDULING)
         await self._writer.refused(pod, "SchedulerError", message, "")
 
     async def _write_refusal(
@@ -378,7 +386,7 @@ class Scheduler:
         if idle is not None:
             await self._preparing.deallocate(idle)
         shown = message if len(message) <= _MESSAGE_BYTES else f"{message[: _MESSAGE_BYTES - 4]} ..."
-        self._recorder_of(pod.pod).tell(pod.pod, "Warning", "FailedScheduling", shown)
+        self._recorder_of(pod.pod).tell(pod.pod, "Warning", "FailedScheduling", shown, action=_SCHEDULING)
         await self._writer.refused(pod.pod, "Unschedulable", message, nominated)
         if nominated and pod.uid in self._preempting:
             try:
@@ -405,7 +413,8 @@ class Scheduler:
             if await self._writer.preempt(found, scheduler):
                 self.counts["preempted"] += 1
                 words = f"Preempted by pod {pod.uid} on node {node}"
-                self._recorder_of(pod.pod).tell(found, "Normal", "Preempted", words)
+                recorder = self._recorder_of(pod.pod)
+                recorder.tell(found, "Normal", "Preempted", words, action="Preempting", related=pod.pod)
 
     def _recorder_of(self, pod: Object) -> Recorder:
         return self._recorders[self._profile_of(pod).scheduler_name]
