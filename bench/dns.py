@@ -33,6 +33,8 @@ WINDOW, SERVICES = 32, 5000
 
 def resolver() -> None:
     services = Table(SERVICE)
+    kube_dns = {"name": "kube-dns", "namespace": "kube-system"}
+    services.put(Entry.of(SERVICE, {"metadata": kube_dns, "spec": {"clusterIP": ADDRESS}}))
     for number in range(SERVICES):
         spec = {"clusterIP": "", "clusterIPs": [f"10.43.{1 + number // 250}.{number % 250}"]}
         meta = {"name": f"s{number}", "namespace": "default"}

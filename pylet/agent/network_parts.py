@@ -18,13 +18,11 @@ from pylet.agent.proxy.loop import Proxy, Sources
 from pylet.agent.proxy.model import Here
 from pylet.agent.proxy.rules import Layout
 from pylet.agent.site import Site
+from pylet.api.clusterdns import is_answered_by_nodes
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key
-
-_DNS_SERVICE = Key("kube-system", "kube-dns")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def network_parts(site: Site) -> NetworkParts:
             external_ips=config.allow_external_ips,
         ),
         layout=layout,
-        own=frozenset({_DNS_SERVICE}),
+        is_own=is_answered_by_nodes,
     )
     dns = Dns(
         tables[SERVICE],

@@ -46,7 +46,6 @@ from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key
 from pylet.client.http import HttpClient
 from pylet.client.informer import Informers, Selection
 from pylet.client.interface import Client, Unreachable
@@ -57,7 +56,6 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = (0.5, 15.0)
 _PATIENCE_SECONDS = 5.0  # with a server that does not answer, where its settings are remembered
-_DNS_SERVICE = Key("kube-system", "kube-dns")
 _MANIFESTS = Path("/etc/pylet/manifests")
 
 

@@ -1,7 +1,8 @@
 """The cluster's resolver, one on every node, at the cluster's DNS address, which each node has for itself.
 
 Names of the cluster are answered from the tables, all others by the forwarder. Datagrams are read until there are none,
-and what was answered before is answered from memory. `http://<address>:9153/metrics` says how much that is.
+and what was answered before is answered from memory. `http://<address>:9153/metrics` says how much that is. Where the
+Service of the cluster's DNS is not there, or selects pods, somebody else is to answer: the address is given up.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pylet.agent.network.dnswire import Query, Record
 from pylet.agent.network.rtnetlink import Rtnetlink
 from pylet.agent.network.zone import TTL, Found, Zone, address_of, hosts
 from pylet.aio.clock import Clock
+from pylet.api import clusterdns
 from pylet.api.backends import SERVICE_NAME
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.object import Key, Object
@@ -68,6 +70,7 @@ class Dns:
         self._answers: OrderedDict[tuple[bytes, bool], bytes] = OrderedDict()
         self._asking: set[asyncio.Task[None]] = set()
         self._streams = 0
+        self._turned = asyncio.Event()
 
     async def run(self) -> None:
         for entry in self._services.entries.values():
@@ -81,6 +84,9 @@ class Dns:
         try:
             while True:
                 try:
+                    while not self._is_asked():
+                        give_up_address(self._address)
+                        await self._turn()
                     own_address(self._address)
                     await self._serve()
                 except OSError as failed:
@@ -89,6 +95,15 @@ class Dns:
         finally:
             for stop in silence:
                 stop()
+
+    def _is_asked(self) -> bool:
+        service = self._service(clusterdns.SERVICE)
+        return service is not None and clusterdns.is_answered_by_nodes(service)
+
+    async def _turn(self) -> None:
+        """Wait until there is something new about who answers."""
+        self._turned.clear()
+        await self._turned.wait()
 
     async def follow(self, tables: Tables) -> None:
         """Do as the ConfigMap `dnssettings.KEY` says, until cancelled."""
@@ -127,7 +142,8 @@ class Dns:
                 asyncio.get_running_loop().add_reader(udp, self._drain, udp, group)
                 try:
                     await self._forwarder.find_loops()
-                    await asyncio.Event().wait()
+                    while self._is_asked():
+                        await self._turn()
                 finally:
                     asyncio.get_running_loop().remove_reader(udp)
 
@@ -151,6 +167,8 @@ class Dns:
         for entry, is_there in ((before, False), (after, True)):
             if entry is None:
                 continue
+            if entry.key == clusterdns.SERVICE:
+                self._turned.set()
             name = f"{entry.key.name}.{entry.key.namespace}.svc.{self._zone.domain}"
             for address in entry.decoded()["spec"].get("clusterIPs") or ():
                 self._name_address(address, name, is_there)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -46,16 +47,22 @@ class Sources:
 
 
 class Proxy:
-    """`run` until cancelled. `own` names Services that another part of the node answers itself: the cluster's DNS."""
+    """`run` until cancelled. `is_own` says of which Services another part of the node answers itself."""
 
     def __init__(
-        self, sources: Sources, clock: Clock, *, here: Here, layout: Layout, own: frozenset[Key] = frozenset()
+        self,
+        sources: Sources,
+        clock: Clock,
+        *,
+        here: Here,
+        layout: Layout,
+        is_own: Callable[[Object], bool] = lambda service: False,
     ) -> None:
         self._sources = sources
         self._clock = clock
         self._here = here
         self._layout = layout
-        self._own = own
+        self._is_own = is_own
         self._written: dict[Owner, str] = {}
         self._claims = Claims()
         self._installed = Installed()
@@ -183,10 +190,10 @@ class Proxy:
             pod = self._sources.pods.entries.get(key)
             is_here = pod is not None and pod.object["spec"].get("nodeName") == self._here.node
             return host_ports(pod.object) if pod and is_here else ()
-        service = self._sources.services.entries.get(key)
-        if service is None or key in self._own:
+        entry = self._sources.services.entries.get(key)
+        if entry is None or self._is_own(service := entry.decoded()):
             return ()
-        return frontends(service.decoded(), self._slices(key), self._here)
+        return frontends(service, self._slices(key), self._here)
 
     def _slices(self, service: Key) -> list[Object]:
         slices = self._sources.slices.with_label(SERVICE_NAME, *service)

@@ -25,10 +25,12 @@ from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Object
 from pylet.client.view import Entry, Table
 from tests.netns import Lab, Member, needs_netns
+from tests.waiting import until
 
 pytestmark = needs_netns
 
 ADDRESS = "10.43.0.10"
+KUBE_DNS: Object = {"metadata": {"name": "kube-dns", "namespace": "kube-system"}, "spec": {"clusterIP": ADDRESS}}
 WEB = "web.default.svc.cluster.local"
 
 
@@ -44,6 +46,7 @@ def _tables() -> tuple[Table, Table]:
         _service("pets", clusterIP="None", clusterIPs=["None"]),
         _service("many", clusterIP="None", clusterIPs=["None"]),
         _service("outside", type="ExternalName", externalName="www.example.test"),
+        KUBE_DNS,
     ):
         services.put(Entry.of(SERVICE, service))
     for name, endpoints in (
@@ -234,3 +237,19 @@ def test_garbage_does_not_stop_it(node: Member) -> None:
             udp.sendto(packet[: chance.randrange(len(packet) + 1)], (ADDRESS, 53))
         assert answers(ask("web.default.svc.cluster.local", tcp=True)) == {"10.43.0.7"}
         assert answers(ask("pets-0.pets.default.svc.cluster.local")) == {"10.42.0.1"}
+
+
+async def test_it_gives_way_to_pods_that_the_service_selects() -> None:
+    with Lab(nodes=1) as lab, lab.nodes[0].entered():
+        services = Table(SERVICE)
+        others = Dns(services, Table(ENDPOINT_SLICE), SystemClock(), address=ADDRESS, domain="x", upstreams=())
+        running = asyncio.create_task(others.run())
+
+        def is_here() -> bool:
+            return ADDRESS in lab.nodes[0].run("ip", "address", "show", "lo")
+
+        for selector, answers_here in (({}, True), ({"k8s-app": "kube-dns"}, False), ({}, True)):
+            services.put(Entry.of(SERVICE, {**KUBE_DNS, "spec": {**KUBE_DNS["spec"], "selector": selector}}))
+            await until(lambda wanted=answers_here: is_here() is wanted)
+        running.cancel()
+        await asyncio.wait([running])
