@@ -1,0 +1,63 @@
+"""What becomes of an object by what its owners are."""
+
+from __future__ import annotations
+
+import pytest
+
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.role import KIND as ROLE
+from pylet.api.object import Key, Object
+from pylet.server.controllers import garbage
+from pylet.server.reconcile.plan import Delete, Emit, Patch
+from tests.server.controllers.picture import NOW, obj, view
+
+KINDS = dict.fromkeys((POD, NODE, ROLE))
+
+
+def owned(*owners: Object, kind: str = "Pod") -> Object:
+    return obj("v1", kind, "child", "" if kind == "Node" else "a", meta={"ownerReferences": list(owners)}, spec={})
+
+
+def reference(api_version: str, kind: str, name: str, uid: str = "") -> Object:
+    return {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid or name}
+
+
+THERE = (
+    obj("v1", "Namespace", "a", ""),
+    obj("v1", "Namespace", "b", ""),
+    obj("v1", "Node", "n", "", spec={}),
+    obj("v1", "Pod", "near", "a", spec={}),
+    obj("v1", "Pod", "far", "b", spec={}),
+    obj("rbac.authorization.k8s.io/v1", "Role", "r", "a"),
+)
+NEAR, FAR, GONE = (reference("v1", "Pod", name) for name in ("near", "far", "gone"))
+
+
+@pytest.mark.parametrize(
+    ("child", "expected", "is_told"),
+    [
+        pytest.param(owned(NEAR), [], False, id="its owner is there"),
+        pytest.param(owned(reference("v1", "Node", "n")), [], False, id="of the cluster, its owner may be anywhere"),
+        pytest.param(owned(GONE), [Delete], False, id="gone"),
+        pytest.param(owned(reference("v1", "Pod", "near", "another")), [Delete], False, id="a namesake's"),
+        pytest.param(owned(NEAR, GONE), [Patch], False, id="one of two is gone, and named no more"),
+        pytest.param(owned(FAR), [Delete], True, id="in another namespace"),
+        pytest.param(owned(FAR, kind="Node"), [], True, id="nothing of the cluster is a namespace's, nor goes for it"),
+        pytest.param(owned(GONE, kind="Node"), [], False, id="nor where there is no such thing"),
+        pytest.param(
+            owned(reference("rbac.authorization.k8s.io/v1beta1", "Role", "r")), [], False, id="by any version"
+        ),
+        pytest.param(
+            owned(reference("extensions/v1beta1", "Deployment", "d")), [], False, id="of a kind nobody serves"
+        ),
+        pytest.param(owned(reference("v1", "Node", "r")), [Delete], False, id="by a kind that it isn't"),
+    ],
+)
+def test_an_object_goes_with_the_last_of_its_owners(child: Object, expected: list[type], is_told: bool) -> None:
+    kind = NODE if child["kind"] == "Node" else POD
+    key = Key(f"{kind.resource}/{child['metadata'].get('namespace', '')}", "child")
+    actions = garbage.controller(KINDS).plan(key, view(child, *THERE), NOW).actions
+    assert [type(action) for action in actions if not isinstance(action, Emit)] == expected
+    told = [action.reason for action in actions if isinstance(action, Emit)]
+    assert told == (["OwnerRefInvalidNamespace"] if is_told else [])
