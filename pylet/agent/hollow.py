@@ -96,7 +96,7 @@ async def serve(config: AgentConfig) -> None:
             if not shared:  # what is the same for all of them is watched and kept once
                 tables = Informers(client, group)
                 shared = {kind: await tables.table(kind) for kind in (SERVICE, NODE)}
-            group.create_task(identity_renewal(client, name, credentials[name], clock).run())
+            group.create_task(identity_renewal(client, config, {name: credentials[name]}, clock).run())
             identity = Identity(name, (address,), 0, config.node_label, config.node_taint)
             group.create_task(_be_node(index, identity, home, client, shared, clock))
             await clock.sleep(_APART_SECONDS)

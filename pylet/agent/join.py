@@ -18,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from pylet.agent.certificates import new_requests
-from pylet.aio import certificate
+from pylet.aio import certificate, timeset
 from pylet.aio.certificate import Pair
 from pylet.aio.clock import Clock
 from pylet.api import jointoken
@@ -33,9 +33,10 @@ log = logging.getLogger(__name__)
 
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client-kubelet"
 SERVING_SIGNER = "kubernetes.io/kubelet-serving"
-_RENEW_AT = 0.75  # of a certificate's life
+_RENEW_BEFORE = timedelta(days=91)  # its end, or a quarter of its life where that is shorter
 _APPROVAL_SECONDS = 60
 _RETRY_SECONDS = 30
+_ONCE_SECONDS = 3600  # a server whose clock is behind signs what is over here
 
 
 class JoinError(Exception):
@@ -91,8 +92,12 @@ async def join(servers: Sequence[str], token: str | None, nodes: Mapping[str, Cr
     Any of the servers will do. Raises: JoinError, Unreachable (the caller may try again).
     """
     missing = {name: own for name, own in nodes.items() if not (own.client.exists() and own.ca.exists())}
-    if not missing:
-        return
+    if missing:
+        await enter(servers, token, missing)
+
+
+async def enter(servers: Sequence[str], token: str | None, missing: Mapping[str, Credentials]) -> None:
+    """Trade the token for certificates, whether or not there are some. Raises: JoinError, Unreachable."""
     if not token:
         raise JoinError(
             "this node has not joined yet: give --token with what `pylet token create` prints on the server"
@@ -236,14 +241,19 @@ class Renewal:
         self._clock = clock
         self._request = request
         self._renewed = renewed
+        self._renewed_at: float | None = None
 
     async def run(self) -> None:
         while True:
             if (wait := self._due_in()) > timedelta():
-                await self._clock.sleep(wait.total_seconds())
+                await timeset.sleep(self._clock, wait.total_seconds())
+                continue
             try:
                 await self._request()
                 await self._renewed()
+                self._renewed_at = self._clock.monotonic()
+                if self._due_in() <= timedelta():
+                    await timeset.sleep(self._clock, _ONCE_SECONDS)
             except (ApiError, JoinError, OSError) as failed:  # OSError: a full disk must not end the node
                 log.warning("renew %s: %s; trying again in %d s", self._pair.certificate.name, failed, _RETRY_SECONDS)
                 await self._clock.sleep(_RETRY_SECONDS)
@@ -252,4 +262,9 @@ class Renewal:
         if not self._pair.exists():
             return timedelta()
         found = certificate.read(self._pair.certificate)
-        return found.start + (found.end - found.start) * _RENEW_AT - self._clock.now()
+        now, before = self._clock.now(), min(_RENEW_BEFORE, (found.end - found.start) / 4)
+        if now < found.start:  # this machine's clock is behind: nobody knows how old the certificate is
+            if self._renewed_at is None:
+                return timedelta()
+            return found.end - found.start - before - timedelta(seconds=self._clock.monotonic() - self._renewed_at)
+        return found.end - before - now

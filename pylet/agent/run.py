@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict
 from ipaddress import ip_address
 from pathlib import Path
@@ -24,6 +24,7 @@ from pylet.agent.join import (
     Credentials,
     JoinError,
     Renewal,
+    enter,
     join,
     request_certificate,
 )
@@ -36,11 +37,12 @@ from pylet.agent.offline.memory import DiskMemory
 from pylet.agent.offline.vault import Vault
 from pylet.agent.site import Api, Site, Unusable, insist
 from pylet.agent.slim import slim
-from pylet.aio import services
+from pylet.aio import services, timeset
 from pylet.aio.clock import Clock, SystemClock
 from pylet.aio.memory import keep_small
 from pylet.api import clustersettings
 from pylet.api.clustersettings import ClusterSettings
+from pylet.api.errors import Forbidden, Unauthorized
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
@@ -104,7 +106,7 @@ async def serve(config: AgentConfig) -> None:
             servers.follow(slices)
 
         group.create_task(follow_endpoints())
-        renewal = identity_renewal(client, config.node_name, credentials, clock, then=vault.rekey)
+        renewal = identity_renewal(client, config, {config.node_name: credentials}, clock, then=vault.rekey)
         group.create_task(renewal.run())
         group.create_task(keep_small(clock, age))
         cluster = await _cluster(client, config.data_dir, clock)
@@ -117,17 +119,23 @@ async def serve(config: AgentConfig) -> None:
 
 def identity_renewal(
     client: HttpClient,
-    node_name: str,
-    credentials: Credentials,
+    config: AgentConfig,
+    node: Mapping[str, Credentials],
     clock: Clock,
     *,
     then: Callable[[], None] = lambda: None,
 ) -> Renewal:
-    """Keeps the certificate fresh that `client` proves itself with; `then` is called when there is another key."""
+    """Keeps the certificate fresh that `client` proves itself with as that one `node`; `then` is called when there is
+    another key. One that was away until its certificate was over, and is not known any more, joins again."""
+    [(name, credentials)] = node.items()
 
     async def renew() -> None:
-        user = f"system:node:{node_name}"
-        await request_certificate(client, CLIENT_SIGNER, credentials.client, user, "system:nodes", usage="client auth")
+        own, user = credentials.client, f"system:node:{name}"
+        try:
+            await request_certificate(client, CLIENT_SIGNER, own, user, "system:nodes", usage="client auth")
+        except Unauthorized as refused:
+            log.warning("the API refuses this node's certificate: %s; joining again", refused.message)
+            await enter(config.server, config.token, node)
 
     async def renewed() -> None:
         then()
@@ -141,7 +149,8 @@ async def run_node(
 ) -> None:
     """Be a node until cancelled; what runs on it goes on running. Raises: Unusable.
 
-    A machine whose addresses change, and were not chosen by a flag, begins again with the new ones.
+    A machine whose addresses change, and were not chosen by a flag, begins again with the new ones; so it does when its
+    time of day is set, because what waits here waits for dates.
     """
     config.data_dir.mkdir(parents=True, exist_ok=True)
     remembered.write(config.data_dir, cluster)
@@ -153,11 +162,24 @@ async def run_node(
             async with asyncio.TaskGroup() as group:
                 if not config.node_ip:
                     group.create_task(until_moved(addresses, *_host(config.server[0]), clock))
+                group.create_task(_until_time_set(clock))
                 group.create_task(_run_node_at(addresses, config, cluster, api, credentials, clock))
+        except* _TimeSet as group_of_one:
+            log.warning("the time of day was set by %s s: this node begins again", group_of_one.exceptions[0])
         except* Moved:
             log.warning("this node is not at %s any more", " and ".join(addresses))
             if api.reconnect is not None:
                 await api.reconnect()
+
+
+class _TimeSet(Exception):
+    """The time of day was set; the message says by how much."""
+
+
+async def _until_time_set(clock: Clock) -> None:
+    """Raises: _TimeSet, then."""
+    moved = await timeset.sleep(clock)
+    raise _TimeSet(f"{moved.total_seconds():+.0f}")
 
 
 async def _run_node_at(
@@ -190,7 +212,7 @@ async def _cluster(client: Client, data_dir: Path, clock: Clock) -> ClusterSetti
         try:
             async with asyncio.timeout(None if earlier is None else _PATIENCE_SECONDS):
                 answer = await client.get(CONFIG_MAP, clustersettings.KEY)
-        except (Unreachable, TimeoutError):
+        except (Unreachable, TimeoutError, Unauthorized, Forbidden):  # the last two: its certificate is over
             if earlier is None:
                 raise
             found.append(earlier)

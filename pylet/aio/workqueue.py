@@ -63,6 +63,11 @@ class Schedule(Generic[K]):
         """The key succeeded: its next failure starts at the first back-off again."""
         self._failures.pop(key, None)
 
+    def hasten(self, now: float) -> None:
+        """Whatever waits is due."""
+        for key, at in list(self._due.items()):
+            self.add(key, min(at, now))
+
     def take(self, now: float) -> K | None:
         """A due key that nobody works on, now taken; None when there is none."""
         skipped: list[tuple[float, int, K]] = []
@@ -129,6 +134,11 @@ class WorkQueue(Generic[K]):
 
     def forget(self, key: K) -> None:
         self._schedule.forget(key)
+
+    def hasten(self) -> None:
+        """Whatever waits for its time is due now."""
+        self._schedule.hasten(self._clock.monotonic())
+        self._wake_one()
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[K]:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pylet.aio.elsewhere import elsewhere
+from pylet.version import WRITTEN
 
 if TYPE_CHECKING:
     from pylet.aio.certificate import Pair
@@ -44,7 +45,7 @@ class Authority:
 
     def kubelet_serving(self, node: str, names: Sequence[str]) -> tuple[bytes, bytes]:
         """A certificate and its key for the kubelet beside this server. It blocks for 0.2 s."""
-        return elsewhere(partial(_kubelet_serving, self._ca, node, self._clock(), names), unless_loaded="cryptography")
+        return elsewhere(partial(_kubelet_serving, self._ca, node, self._now(), names), unless_loaded="cryptography")
 
     def subject(self, request: bytes) -> Asked:
         """What a PEM request asks for. Raises: ValueError."""
@@ -58,7 +59,10 @@ class Authority:
 
         if self._issuer is None:
             self._issuer = issuing.Issuer.of(self._ca)
-        return issuing.sign(self._issuer, request, usages, life, self._clock())
+        return issuing.sign(self._issuer, request, usages, life, self._now())
+
+    def _now(self) -> datetime:
+        return max(self._clock(), WRITTEN)
 
 
 def _kubelet_serving(ca: Pair, node: str, now: datetime, names: Sequence[str]) -> tuple[bytes, bytes]:

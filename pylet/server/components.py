@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pylet.aio import timeset
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
 from pylet.api.object import Object
@@ -63,6 +64,7 @@ def components(
     definitions.follow(runner.adopt, runner.abandon)
     yield definitions.run()
     yield runner.run()
+    yield timeset.follow(clock, runner.heed_clock)
     yield Observer(read, observations, clock).run()
     yield scheduler.run()
     yield identity.keep(client, clock, socket.gethostname())

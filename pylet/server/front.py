@@ -62,7 +62,7 @@ def build_front(
     own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
     extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
     access = Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer())
-    metrics.sources += [extensions.metrics, access.metrics]
+    metrics.sources += [extensions.metrics, access.metrics, pki.metrics]
     app = App(
         access=access,
         limiter=limiter,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pylet.aio.certificate import Pair
 
 _CA_LIFE = timedelta(days=3650)
+_ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)  # valid since then: machines without a battery's clock start there
 _BACKDATE = timedelta(minutes=5)  # clocks of a cluster differ
 _SHORT_LIFE = timedelta(hours=8)
 
@@ -66,12 +67,16 @@ class Issuer:
         certificate = x509.load_pem_x509_certificate(pair.certificate.read_bytes())
         return cls(certificate, load_pem_private_key(pair.key.read_bytes(), None))
 
+    @property
+    def end(self) -> datetime:
+        return self.certificate.not_valid_after_utc
+
 
 def new_ca(name: str, now: datetime) -> tuple[bytes, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = _subject(f"pylet-{name}@{int(now.timestamp())}", "")
     certificate = (
-        _builder(subject, subject, key.public_key(), now, now + _CA_LIFE)
+        _builder(subject, subject, key.public_key(), _ALWAYS, now + _CA_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(_key_usage({"cert sign", "crl sign"}), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -87,14 +92,22 @@ def new_key_pair() -> tuple[bytes, bytes]:
 
 
 def new_leaf(
-    issuer: Pair, name: str, organization: str, now: datetime, usage: str, names: Sequence[str] = ()
+    issuer: Pair,
+    name: str,
+    organization: str,
+    now: datetime,
+    usage: str,
+    names: Sequence[str] = (),
+    start: datetime | None = None,
 ) -> tuple[bytes, bytes]:
-    """A certificate and its key; `names` are host names and IPs to serve as."""
+    """A certificate and its key, valid since its issuer is unless told; `names` are host names and IPs to serve as."""
     key = ec.generate_private_key(ec.SECP256R1())
     alternatives = x509.SubjectAlternativeName([_general_name(n) for n in names]) if names else None
     usages = ("digital signature", "key encipherment", usage)
-    subject, end = _subject(name, organization), now + LEAF_LIFE
-    return _issue(Issuer.of(issuer), subject, key.public_key(), alternatives, usages, now, end), _private_pem(key)
+    authority = Issuer.of(issuer)
+    start, end = start or authority.certificate.not_valid_before_utc, min(now + LEAF_LIFE, authority.end)
+    subject = _subject(name, organization)
+    return _issue(authority, subject, key.public_key(), alternatives, usages, start, end), _private_pem(key)
 
 
 def read(request: bytes) -> Asked:
@@ -122,8 +135,8 @@ def sign(issuer: Issuer, request: bytes, usages: Iterable[str], life: timedelta,
     if not asked.is_signature_valid:
         raise BadRequest("the request's signature does not match its key")
     allowance = timedelta() if life < _SHORT_LIFE else _BACKDATE  # a short one is not made shorter
-    end = min(now + life - allowance, issuer.certificate.not_valid_after_utc)
-    return _issue(issuer, asked.subject, asked.public_key(), _alternatives(asked), usages, now, end)
+    end = min(now + life - allowance, issuer.end)
+    return _issue(issuer, asked.subject, asked.public_key(), _alternatives(asked), usages, now - _BACKDATE, end)
 
 
 def _alternatives(asked: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName | None:
@@ -139,11 +152,11 @@ def _issue(
     public_key: Any,
     alternatives: x509.SubjectAlternativeName | None,
     usages: Iterable[str],
-    now: datetime,
+    start: datetime,
     end: datetime,
 ) -> bytes:
     builder = (
-        _builder(subject, issuer.certificate.subject, public_key, now, end)
+        _builder(subject, issuer.certificate.subject, public_key, start, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
     )
@@ -159,7 +172,7 @@ def _issue(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, public_key: Any, now: datetime, end: datetime
+    subject: x509.Name, issuer: x509.Name, public_key: Any, start: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -167,7 +180,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATE)
+        .not_valid_before(start)
         .not_valid_after(end)
     )
 

@@ -7,7 +7,7 @@ for itself is made by another interpreter: `cryptography` would be 10 MiB here f
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,10 +17,14 @@ from typing import Any
 from pylet.aio import certificate
 from pylet.aio.certificate import Pair
 from pylet.aio.elsewhere import elsewhere
+from pylet.aio.prometheus import gauges
 from pylet.server.authority import Authority
+from pylet.version import WRITTEN
 
 FRONT_PROXY = "front-proxy-client"
 """The name extension servers know the API server by."""
+WARNED_BEFORE = timedelta(days=3 * 365)
+"""The end of a CA, which is to be replaced by hand."""
 _RENEW_DAYS = 90
 
 
@@ -65,13 +69,17 @@ class Pki:
         """The key tokens are signed with; `certificate` is its public half."""
         return Pair(self.directory / "service-account.pub", self.directory / "service-account.key")
 
-    def ensure(self, names: Sequence[str], now: datetime) -> None:
-        """Make what is missing, about to expire or not valid for `names` (host names and IPs). Raises: OSError."""
+    def ensure(self, names: Sequence[str], now: datetime) -> bool:
+        """Make what is missing, about to expire or not valid for `names` (host names and IPs); whether there was any.
+        Raises: OSError."""
+        now = max(now, WRITTEN)
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lasting = all(pair.exists() for pair in (self.ca, self.front_proxy_ca, self.service_account))
         leaves = (self.admin, self.kubelet_client, self.front_proxy)
-        if not (lasting and _is_good(self.serving, now, names) and all(_is_good(leaf, now) for leaf in leaves)):
-            elsewhere(partial(self._make, names, now), unless_loaded="cryptography")
+        if lasting and _is_good(self.serving, now, names) and all(_is_good(leaf, now) for leaf in leaves):
+            return False
+        elsewhere(partial(self._make, names, now), unless_loaded="cryptography")
+        return True
 
     def _make(self, names: Sequence[str], now: datetime) -> None:
         from pylet.server.issuing import new_ca, new_key_pair, new_leaf
@@ -90,11 +98,30 @@ class Pki:
         if not _is_good(self.front_proxy, now):
             self.front_proxy.write(*new_leaf(self.front_proxy_ca, FRONT_PROXY, "", now, "client auth"))
 
+    def ends(self) -> dict[str, datetime]:
+        """When each certificate ends, by the stem of its file."""
+        pairs = (self.ca, self.front_proxy_ca, self.serving, self.admin, self.kubelet_client, self.front_proxy)
+        return {pair.certificate.stem: certificate.read(pair.certificate).end for pair in pairs}
+
+    def warnings(self, now: datetime) -> list[str]:
+        """What nobody renews and will end within the next years."""
+        authorities = {pair.certificate.stem for pair in (self.ca, self.front_proxy_ca)}
+        soon = {stem: end for stem, end in self.ends().items() if stem in authorities and end - now < WARNED_BEFORE}
+        return [
+            f"the CA {self.directory / stem}.crt ends on {end:%Y-%m-%d}: nothing of this cluster is trusted after that"
+            for stem, end in soon.items()
+        ]
+
+    def metrics(self) -> Iterator[str]:
+        values = [({"certificate": stem}, end.timestamp()) for stem, end in self.ends().items()]
+        yield from gauges("pylet_certificate_expiration_timestamp_seconds", "When certificates end.", values)
+
     def server_context(self) -> ssl.SSLContext:
-        """TLS for the API: a client certificate is asked for and may be missing."""
+        """TLS for the API: a client certificate is asked for, and may be missing or over."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.verify_mode = ssl.CERT_OPTIONAL
+        certificate.ignore_dates(context)
         context.set_alpn_protocols(["http/1.1"])
         self.serving.load_into(context)
         context.load_verify_locations(self.ca.certificate)
@@ -108,6 +135,7 @@ class Pki:
     def kubelet_context(self) -> ssl.SSLContext:
         """TLS to a kubelet, whose certificate the CA signed for the node's addresses."""
         context = ssl.create_default_context(cafile=str(self.ca.certificate))
+        certificate.ignore_dates(context)
         self.kubelet_client.load_into(context)
         return context
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from pylet.aio import memory, services
+from pylet.aio import memory, services, timeset
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import kinds
 from pylet.api.ip import in_url
@@ -33,6 +33,7 @@ from pylet.server.components import components
 from pylet.server.config import ServerConfig
 from pylet.server.core import Core, open_core
 from pylet.server.front import Front, build_front
+from pylet.server.http import extensions
 from pylet.server.http.answer import Listener
 from pylet.server.http.resources import BODY_BYTES
 from pylet.server.loopback import Loopback
@@ -130,7 +131,7 @@ async def serve(
         await _ensure_objects(config, core.registry, pki, address, port)
         group.create_task(front.extensions.run())
         place.write_kubeconfig(config, pki, port)
-        group.create_task(_keep_certificates(pki, names, tls, front.kubelets.tls, clock))
+        group.create_task(_keep_certificates(config, pki, names, port, (tls, front.kubelets.tls), clock))
         for component in _in_background(config, core, front, clock, profiles):
             group.create_task(component)
         started.set()
@@ -177,18 +178,30 @@ def _in_background(
 
 
 async def _keep_certificates(
-    pki: Pki, names: Sequence[str], serving: ssl.SSLContext, to_kubelets: ssl.SSLContext, clock: Clock
+    config: ServerConfig,
+    pki: Pki,
+    names: Sequence[str],
+    port: int,
+    contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+    clock: Clock,
 ) -> None:
-    """Renew what comes near its end, a day at a time; later connections use it, none is broken."""
+    """Renew what comes near its end, a day at a time and when the time of day is set; later connections use it, none
+    is broken. `contexts` are those to serve with and to reach kubelets with."""
+    serving, to_kubelets = contexts
     while True:
-        await clock.sleep(_DAY_SECONDS)
+        for warning in pki.warnings(clock.now()):
+            log.warning("%s", warning)
+        await timeset.sleep(clock, _DAY_SECONDS)
         try:
-            await asyncio.to_thread(pki.ensure, names, clock.now())
-        except OSError as failed:
+            if not await asyncio.to_thread(pki.ensure, names, clock.now()):
+                continue
+            place.write_kubeconfig(config, pki, port)
+        except (OSError, Unusable) as failed:
             log.error("cannot renew certificates below %s: %s", pki.directory, failed)
             continue
         pki.serving.load_into(serving)
         pki.kubelet_client.load_into(to_kubelets)
+        extensions.forget_identity()
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 from pylet.aio import certificate
 from pylet.server.pki import Pki
 
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
+NOW = datetime(2027, 6, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")

@@ -198,3 +198,16 @@ def test_a_pod_that_comes_to_a_tainted_node_may_stay_as_long_as_others() -> None
     tainted = view(node("Unknown", (UNREACHABLE, "NoExecute")), (kind, late))
     found = taint_eviction.controller().plan(POD_KEY, tainted, START + timedelta(hours=1))
     assert (found.actions, found.again_after) == ((), timedelta(seconds=300))
+
+
+@pytest.mark.parametrize("hours", [1, 24 * 400, -1, -24])
+def test_a_clock_that_is_set_makes_no_node_silent(hours: float) -> None:
+    there, controller = view(node("True"), lease(START)), node_lifecycle.controller()
+    assert controller.time_set is not None
+    controller.plan(NODE_KEY, there, START)
+    controller.time_set(timedelta(hours=hours))
+    then = START + timedelta(hours=hours)
+    early = controller.plan(NODE_KEY, there, then + timedelta(seconds=40))
+    assert (early.actions, early.again_after) == ((), timedelta(seconds=10))
+    late = controller.plan(NODE_KEY, there, then + timedelta(seconds=51))
+    assert any(isinstance(action, Patch) and action.kind is NODE for action in late.actions)

@@ -71,6 +71,14 @@ class LoopClock:
         await asyncio.sleep(seconds)
 
 
+class SetClock(LoopClock):
+    """One whose time of day can be set."""
+
+    def set(self, seconds: float) -> None:
+        """Forward by so much."""
+        self.start += timedelta(seconds=seconds)
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` to its end in virtual time. Raises: Stuck."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import UTC, datetime, timedelta
 
 import click
 
+from pylet.aio import certificate
 from pylet.api.errors import NotFound
 from pylet.api.object import condition_of, dig
 from pylet.cli import installed
@@ -14,6 +16,9 @@ from pylet.cli.admin import admin
 from pylet.cli.configuration import load_agent, load_server
 from pylet.cli.failure import Failure
 from pylet.cli.options import BadOption
+from pylet.client.kubeconfig import ssl_context
+
+_WARNED_BEFORE = timedelta(days=3 * 365)
 
 
 def _run(kubeconfig: str, node: str, ready: bool) -> None:
@@ -23,6 +28,10 @@ def _run(kubeconfig: str, node: str, ready: bool) -> None:
     with admin(kubeconfig) as api:
         version = api.request("GET", "/version")
         print(f"server   {api.endpoint.server}  {version['gitVersion']}")
+        for authority in ssl_context(api.endpoint).get_ca_certs():
+            end = certificate.moment(str(authority["notAfter"]))
+            if end - datetime.now(UTC) < _WARNED_BEFORE:
+                print(f"warning  the cluster's CA ends on {end:%Y-%m-%d}: nothing of it is trusted after that")
         if not name:
             return
         try:

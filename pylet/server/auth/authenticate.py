@@ -1,7 +1,7 @@
 """Who sends a request: a client certificate, a ServiceAccount's token, a join or bootstrap token, or nobody known.
 
 A credential that is given and wrong is refused; only its absence makes the user anonymous. Certificates are verified by
-the TLS handshake before anything here sees them.
+the TLS handshake before anything here sees them, but for their dates.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pylet.aio import certificate
 from pylet.api.errors import Unauthorized
 from pylet.api.jointoken import bootstrap_parts
 from pylet.api.kinds.node import KIND as NODE
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 AUTHENTICATED = "system:authenticated"
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 BOOTSTRAPPERS = "system:bootstrappers"
+LATE_NODES = "pylet:late-nodes"
+"""Nodes whose certificate is over."""
+_NODE, _NODES = "system:node:", "system:nodes"
 _SYSTEM = "kube-system"
 _INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
 _LEEWAY = timedelta(minutes=1)  # clocks differ; go-jose's default
@@ -61,6 +65,19 @@ class Authenticator:
         self._static = dict(static)
         self._now = now
         self._others = others
+
+    def late_user(self, shown: Mapping[str, Any]) -> User | None:
+        """Who comes with a certificate that is over: a node of this cluster, which may ask for its next one and nothing
+        else; None where it is not. So a machine that was off for a year comes back by itself, unless its Node has been
+        deleted. Raises: Unauthorized."""
+        if certificate.moment(shown["notAfter"]) >= self._now():
+            return None
+        user = certificate_user(shown["subject"])
+        if user is None or _NODES not in user.groups or not user.name.startswith(_NODE):
+            raise Unauthorized
+        if Key("", user.name.removeprefix(_NODE)) not in self._registry.table(NODE).entries:
+            raise Unauthorized
+        return User(user.name, (LATE_NODES, AUTHENTICATED))
 
     async def user(self, subject: Subject | None, authorization: str | None) -> User:
         """`subject` is the verified client certificate's, `authorization` the header. Raises: Unauthorized."""

@@ -34,6 +34,7 @@ from pylet.server.reconcile.plan import (
 _SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 _LATE = timedelta(milliseconds=100)  # upstream's nextScheduleDelta: look just after the time, not just before
 _MANY_MISSED = 100
+_CORRECTION = timedelta(hours=3)  # a clock set back by more was wrong before: cron(8) counts from there on, too
 
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
@@ -66,6 +67,8 @@ def _start(
         words = f'unparseable schedule: "{spec["schedule"]}" : {wrong}'
         return [Emit(cron_job, "UnparseableSchedule", words, "Warning")], None
     since = timestamps.parse(status.get("lastScheduleTime") or cron_job["metadata"]["creationTimestamp"])
+    if since - now > _CORRECTION:
+        since, status["lastScheduleTime"] = now, timestamps.format_time(now)
     if "startingDeadlineSeconds" in spec:
         since = max(since, now - timedelta(seconds=spec["startingDeadlineSeconds"]))
     missed = cron.missed(schedule, since, now)

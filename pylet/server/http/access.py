@@ -104,6 +104,8 @@ class Access:
         if transport is None:
             raise ConnectionResetError
         certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
+        if certificate and (late := self._authenticator.late_user(certificate)) is not None:
+            return late
         subject: Subject | None = certificate.get("subject") if certificate else None
         if certificate:
             self._expirations.observe(_end_of(certificate["notAfter"]) - time.time())

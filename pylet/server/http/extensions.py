@@ -327,6 +327,11 @@ def _told(user: User) -> Iterator[tuple[str, str]]:
             yield f"X-Remote-Extra-{quote(name.lower(), safe='')}", value
 
 
+def forget_identity() -> None:
+    """There is a newer certificate to prove oneself with."""
+    _context.cache_clear()
+
+
 @lru_cache(32)
 def _context(identity: Pair, bundle: str, *, is_careless: bool) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=base64.b64decode(bundle).decode() if bundle else None)

@@ -100,6 +100,7 @@ class Controller:
 
     `custom` gives its watch on a custom kind, asked as definitions bring them; None where those do not concern it.
     `speaker` is whom its events come from, where upstream does not name that after the controller.
+    `time_set` is told by how much the time of day was set: the times that the controller remembers move with it.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Controller:
     plan: Callable[[Key, View, datetime], Plan]
     custom: Callable[[Kind], Watch] | None = None
     speaker: str = ""
+    time_set: Callable[[timedelta], None] | None = None
 
 
 def itself(entry: Entry, view: View) -> Iterable[Key]:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
+from pylet.aio import timeset
 from pylet.aio.clock import Clock
 from pylet.aio.workqueue import WorkQueue
 from pylet.api.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -47,6 +48,7 @@ class Runner:
         self._custom: dict[Kind, list[Callable[[], None]]] = {}
         self._view = View(tables)
         self._clock = clock
+        self._steps = timeset.Steps(clock)
         self._controllers = tuple(controllers)
         self._queue: WorkQueue[_Item] = WorkQueue(clock)
         self._rests: dict[_Item, float] = {}
@@ -84,6 +86,16 @@ class Runner:
         self._tables.pop(kind, None)
         for stop in self._custom.pop(kind, ()):
             stop()
+
+    def heed_clock(self) -> None:
+        """Where the time of day was set, what is remembered of it is put right, and whatever waits is looked at."""
+        if not (moved := self._steps.taken()):
+            return
+        log.warning("the time of day was set by %+d s", moved.total_seconds())
+        for controller in self._controllers:
+            if controller.time_set is not None:
+                controller.time_set(moved)
+        self._queue.hasten()
 
     def metrics(self) -> Iterator[str]:
         now, names = self._clock.monotonic(), [controller.name for controller in self._controllers]
@@ -152,6 +164,7 @@ class Runner:
             self._enqueue(item, plan.again_after.total_seconds())
 
     def _plan(self, controller: Controller, item: _Item) -> Plan:
+        self.heed_clock()
         begin = self._clock.monotonic()
         plan = controller.plan(item[1], self._view, self._clock.now())
         took = self._clock.monotonic() - begin

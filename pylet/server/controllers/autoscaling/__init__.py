@@ -51,8 +51,12 @@ def controller(kinds: Collection[Kind], observations: Observations) -> Controlle
         looked[key] = now, str(autoscaler["spec"])
         return Plan(actions, _EVERY)
 
+    def time_set(moved: timedelta) -> None:
+        histories.clear()
+        looked.clear()
+
     name = "horizontal-pod-autoscaler"
-    return Controller(name, (Watch(AUTOSCALER, itself),), plan, custom, speaker=name)
+    return Controller(name, (Watch(AUTOSCALER, itself),), plan, custom, speaker=name, time_set=time_set)
 
 
 def _nobody(entry: Entry, view: View) -> Iterable[Key]:

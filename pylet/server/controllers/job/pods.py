@@ -98,7 +98,7 @@ def index_backoff(pod: Object | None, now: datetime) -> timedelta:
 
 def _left(failures: int, last: datetime, now: datetime) -> timedelta:
     wait: timedelta = min(_FIRST * 2 ** min(failures - 1, 10), _LONGEST)
-    return max(timedelta(), last + wait - now)
+    return min(wait, max(timedelta(), last + wait - now))  # also where the time of day was set back since
 
 
 def latest_failures(pods: Iterable[Object]) -> dict[int, Object]:

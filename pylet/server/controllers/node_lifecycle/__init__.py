@@ -104,6 +104,11 @@ class _Nodes:
         wait = self._zones.wait(node, view, now)
         return wait == timedelta(), wait
 
+    def time_set(self, moved: timedelta) -> None:
+        for known in self._known.values():
+            known.at += moved
+        self._zones.time_set(moved)
+
     def of_node(self, entry: Entry, view: View) -> Iterable[Key]:
         """What becomes of one node may let another be emptied, or save it."""
         yield entry.key
@@ -113,7 +118,9 @@ class _Nodes:
 
 def controller() -> Controller:
     nodes = _Nodes()
-    return Controller("node", (Watch(NODE, nodes.of_node), Watch(LEASE, _of_lease)), nodes.plan)
+    return Controller(
+        "node", (Watch(NODE, nodes.of_node), Watch(LEASE, _of_lease)), nodes.plan, time_set=nodes.time_set
+    )
 
 
 def _is_silent(node: Object) -> bool:

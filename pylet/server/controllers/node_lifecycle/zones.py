@@ -84,6 +84,9 @@ class Zones:
     def emptied(self, node: Object, now: datetime) -> None:
         self._last[zone_of(node)] = now
 
+    def time_set(self, moved: timedelta) -> None:
+        self._last = {zone: last + moved for zone, last in self._last.items()}
+
     def _look(self, view: View) -> None:
         table = view.table(NODE)
         if self._read == (table, table.revision, len(table.entries)):
