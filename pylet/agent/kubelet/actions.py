@@ -75,7 +75,14 @@ class ResizeContainer:
     container: Object
 
 
-Action: TypeAlias = StartSandbox | StartContainer | StopContainer | StopPod | Reset | ResizeContainer
+@dataclass(frozen=True, slots=True)
+class ResizePod:
+    """Limit the pod as a whole as it is granted now, and those `running` in it, by id, that have no limits but its."""
+
+    running: Mapping[str, Object]
+
+
+Action: TypeAlias = StartSandbox | StartContainer | StopContainer | StopPod | Reset | ResizeContainer | ResizePod
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,15 @@ class _Steps:
         if self._initialize() and not self.is_over:
             kept = [self._keep_going(container) for container in app_containers(self.pod)]
             self.is_over = not any(kept)
+        self._resize_pod()
+
+    def _resize_pod(self) -> None:
+        enforced = self.observed.enforced.get("")
+        if enforced is not None and differing(enforced, self.pod["spec"].get("resources") or {}):
+            lasting = (*init_containers(self.pod), *app_containers(self.pod))
+            latest = ((container, self.observed.current(container["name"])) for container in lasting)
+            running = {last.id: container for container, last in latest if last is not None and last.is_running}
+            self.actions.append(ResizePod(running))
 
     def _initialize(self) -> bool:
         """See to the init containers; whether the app containers may run.

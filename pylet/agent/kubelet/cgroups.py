@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pylet.agent.kubelet.group_names import GroupNames
+from pylet.agent.kubelet.usage import number
 from pylet.cri.messages import LinuxResources
 
 SWAP_LIMIT = "memory.swap.max"
@@ -23,6 +24,7 @@ SWAP_LIMIT = "memory.swap.max"
 log = logging.getLogger(__name__)
 
 _TIERS = ("", "burstable", "besteffort")
+_UNLIMITED = 1 << 62
 _ATTEMPTS, _DYING_SECONDS = 5, 0.05
 _V2_CONTROLLERS = frozenset(("cpu", "cpuset", "hugetlb", "io", "memory", "pids"))
 
@@ -87,6 +89,17 @@ class Cgroups:
                 return
             time.sleep(_DYING_SECONDS)
         log.warning("cgroup %s: what runs in it cannot be killed", group)
+
+    def memory(self, group: str) -> tuple[int, int]:
+        """Its limit, 0 where it has none, and what it uses."""
+        tree, limit, used = (
+            (self.mounted, "memory.max", "memory.current")
+            if self._is_v2
+            else (self.mounted / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
+        )
+        directory = tree / group.lstrip("/")
+        most = number(directory / limit) or 0
+        return 0 if most > _UNLIMITED else most, number(directory / used) or 0
 
     def pods(self) -> list[str]:
         """Uids of pods that have a group."""

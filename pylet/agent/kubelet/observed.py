@@ -89,7 +89,7 @@ class Sandbox:
 class Observed:
     """`sandboxes` newest first; `containers` newest first within a name.
 
-    `probed` and `enforced` (the resources the runtime was told) by container id.
+    `probed` and `enforced` (the resources the runtime was told; the pod's own under "") by container id.
     """
 
     sandboxes: tuple[Sandbox, ...] = ()

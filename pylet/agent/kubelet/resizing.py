@@ -23,7 +23,7 @@ class Resizing:
     tell: Tell
     allocations: Allocations
     enforced: dict[str, Object] = field(default_factory=dict)
-    """By container id, what the runtime was told."""
+    """By container id, what the runtime was told; what the pod as a whole is limited to is under ""."""
     _conditions: dict[str, Object] = field(default_factory=dict)
 
     @classmethod
@@ -37,6 +37,8 @@ class Resizing:
             for entry in known
             if entry.get("containerID") and entry.get("resources") is not None
         }
+        if status.get("resources") is not None:
+            enforced[""] = resize.enforced_before(status)
         return cls(tell, allocations, enforced, conditions)
 
     @property
@@ -75,15 +77,18 @@ class Resizing:
     def follow(self, pod: Object, observed: Observed) -> None:
         """See whether what is enforced has become what was granted; `pod` is as it is to run."""
         running = {container.id: container.name for container in observed.running}
-        known = {container.id for group in observed.containers.values() for container in group}
+        known = {"", *(container.id for group in observed.containers.values() for container in group)}
         self.enforced = {id_: resources for id_, resources in self.enforced.items() if id_ in known}
         for id_, name in running.items():
             if id_ not in self.enforced and (container := find_container(pod, name)) is not None:
                 self.enforced[id_] = container.get("resources") or {}
+        wanted = resize.wanted(pod)
+        if running:
+            self.enforced.setdefault("", wanted[""])
         if _IN_PROGRESS not in self._conditions:
             return
-        wanted = resize.wanted(pod)
-        if not any(resize.differing(self.enforced[i], wanted[n]) for i, n in running.items() if n in wanted):
+        of = {**running, "": ""}
+        if not any(resize.differing(self.enforced.get(i, wanted[n]), wanted[n]) for i, n in of.items() if n in wanted):
             generation = self._conditions.pop(_IN_PROGRESS).get("observedGeneration", 0)
             self.tell("Normal", "ResizeCompleted", f"Pod resize completed: {_summary(pod, generation)}")
 

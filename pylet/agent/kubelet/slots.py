@@ -13,6 +13,7 @@ from pylet.agent.kubelet.actions import (
     Action,
     Reset,
     ResizeContainer,
+    ResizePod,
     StartContainer,
     StartSandbox,
     StopContainer,
@@ -97,7 +98,7 @@ class Slots:
 
 def slot_of(action: Action) -> str:
     match action:
-        case StartSandbox():
+        case StartSandbox() | ResizePod():
             return SANDBOX
         case StartContainer(container, _) | ResizeContainer(_, container):
             return str(container["name"])

@@ -22,6 +22,7 @@ from pylet.agent.kubelet.actions import (
     Actions,
     Reset,
     ResizeContainer,
+    ResizePod,
     StartContainer,
     StartSandbox,
     StopContainer,
@@ -304,7 +305,9 @@ class Worker:
             case Reset():
                 self._occupy(POD_SLOT, self._reset(self._slots.others(), observed), group)
             case ResizeContainer(id_, container):
-                self._occupy(slot_of(action), self._resize(id_, container), group)
+                self._occupy(slot_of(action), self._resize(container["name"], {id_: container}), group)
+            case ResizePod(running):
+                self._occupy(slot_of(action), self._resize(slot_of(action), running), group)
             case StopPod(reason, message):
                 if reason and self._failure is None:
                     self._failure = reason, message
@@ -357,14 +360,19 @@ class Worker:
                 await self._stopper.stop(self.pod, target, container.name, "killing", 0)
             await self.node.runtime.remove_container(container.id)
 
-    async def _resize(self, id_: str, container: Object) -> None:
+    async def _resize(self, slot: str, running: Mapping[str, Object]) -> None:
+        """Of a container, or of the whole pod."""
+        pod = self.node.allocations.allocated(self.pod)
         try:
-            await enforce(self.node.allocations.allocated(self.pod), id_, container, self.node)
-            self._resizing.enforced[id_] = container.get("resources") or {}
+            await enforce(pod, running, self.node)
         except (OSError, cri.CriError) as failed:
             self._resizing.failed(self.pod, str(failed))
-            self._tell(container, "Warning", "ResizeError", f"Pod resize error: {failed}")
-            self._slots.put_off(container["name"], self.node.clock.now() + RETRY)
+            self.node.recorder.tell(self.pod, "Warning", "ResizeError", f"Pod resize error: {failed}")
+            self._slots.put_off(slot, self.node.clock.now() + RETRY)
+            return
+        self._resizing.enforced |= {id_: container.get("resources") or {} for id_, container in running.items()}
+        if slot == SANDBOX:
+            self._resizing.enforced[""] = pod["spec"].get("resources") or {}
 
     def _target(self, id_: str, name: str, observed: Observed) -> Target:
         return Target.of(id_, self._ip(observed), find_container(self.pod, name) or {})

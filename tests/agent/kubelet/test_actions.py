@@ -9,6 +9,7 @@ import pytest
 from pylet.agent.kubelet.actions import (
     Action,
     ResizeContainer,
+    ResizePod,
     StartContainer,
     StartSandbox,
     StopContainer,
@@ -40,6 +41,8 @@ def words(action: Action) -> str:
             return f"stop pod {reason}".strip()
         case ResizeContainer(id_, spec):
             return f"resize {id_} to {spec['resources']['requests']['cpu']}"
+        case ResizePod(running):
+            return f"resize pod and {', '.join(running)}"
 
 
 def plan(of: Object, seen: Observed, backoff: Backoff | None = None) -> list[str]:
@@ -271,6 +274,12 @@ def test_a_back_off_ends_when_the_clock_is_put_back() -> None:
             observed(instance(), enforced={"main-0": SOME}),
             [],
             id="the same amount in other words is no change",
+        ),
+        pytest.param(
+            pod(container(), container("over"), resources=MORE, restartPolicy="Never"),
+            observed(instance(), instance("over", exit_code=0), enforced={"": SOME, "main-0": {}}),
+            ["resize pod and main-0"],
+            id="a pod that has other resources as a whole is resized with what runs in it",
         ),
     ],
 )

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from pylet.agent.kubelet.allocations import Allocations
+from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.enforcing import enforce
 from pylet.agent.kubelet.resize import immovable, refusal
 from pylet.agent.kubelet.resizing import Resizing
+from pylet.agent.kubelet.settings import Settings
 from pylet.api.object import Object
+from pylet.cri.messages import LinuxResources
 from tests.agent.kubelet.builders import container, instance, observed, pod
 
 NODE: Object = {"status": {"allocatable": {"cpu": "2", "memory": "4Gi"}}}
@@ -64,6 +72,62 @@ def test_a_resize_is_granted_carried_out_and_told(tmp_path: Path) -> None:
     resizing.follow(granted, running)
     assert resizing.conditions == []
     assert told == ["ResizeStarted", "ResizeCompleted"]
+
+
+def test_a_pod_is_resized_as_a_whole(tmp_path: Path) -> None:
+    def whole(memory: str) -> Object:
+        return pod(container(), meta={"generation": 2}, resources={"limits": {"memory": memory}})
+
+    told: list[str] = []
+    resizing = admitted(whole("1Gi"), tmp_path, told)
+    resizing.follow(whole("1Gi"), observed(instance()))
+    granted = resizing.grant(whole("2Gi"), NODE, nobody)
+    resizing.follow(granted, observed(instance()))
+    assert told == ["ResizeStarted"]
+    resizing.enforced[""] = {"limits": {"memory": "2Gi"}}
+    resizing.follow(granted, observed(instance()))
+    assert told == ["ResizeStarted", "ResizeCompleted"]
+
+
+GROUP = "kubepods/burstable/podu1"
+LIMITED: Object = {"requests": {"memory": "1Mi"}, "limits": {"memory": "20Mi"}}
+
+
+@pytest.mark.parametrize(
+    ("limits", "used", "refused"),
+    [
+        ({"pod": "max", "c1": "max"}, 30, ["pod", 'container "main"']),
+        ({"pod": "41943040", "c1": "10485760"}, 30, ["pod"]),
+        ({"pod": "max", "c1": "max"}, 10, []),
+        ({"pod": "10485760", "c1": "10485760"}, 30, []),
+    ],
+    ids=["limits for who has none", "the pod's is lowered", "more than is used", "more than before"],
+)
+async def test_nobody_is_given_less_memory_than_he_uses(
+    tmp_path: Path, limits: dict[str, str], used: int, refused: list[str]
+) -> None:
+    (tmp_path / "cgroup.controllers").touch()
+    for whose, group in (("pod", GROUP), ("c1", f"{GROUP}/c1")):
+        (tmp_path / group).mkdir(parents=True)
+        (tmp_path / group / "memory.max").write_text(limits[whose])
+        (tmp_path / group / "memory.current").write_text(str(used << 20))
+    settings = Settings(node_name="n1", host_ips=(), root=tmp_path)
+    updated: list[str] = []
+
+    async def update_resources(id_: str, resources: LinuxResources) -> None:
+        updated.append(id_)
+
+    node: Any = SimpleNamespace(
+        settings=settings,
+        cgroups=Cgroups(mounted=tmp_path),
+        provisions=SimpleNamespace(limits=lambda _, found: found),
+        runtime=SimpleNamespace(update_resources=update_resources),
+    )
+    of = pod(container(resources=LIMITED))
+    words = [f"attempting to set {who} memory limit (20971520) below current usage (31457280)" for who in refused]
+    with pytest.raises(OSError, match=re.escape(", ".join(words))) if words else nullcontext():
+        await enforce(of, {"c1": of["spec"]["containers"][0]}, node)
+    assert updated == ([] if words else ["c1"])
 
 
 def test_what_cannot_be_granted_leaves_the_pod_as_it_was_and_is_told_once(tmp_path: Path) -> None:
