@@ -102,7 +102,7 @@ def _endpoint(endpoint: Object, type_: str, where: str) -> list[Cause]:
     elif len(addresses) > _MOST_ADDRESSES:
         found.append(causes.too_many(f"{where}.addresses", len(addresses), _MOST_ADDRESSES))
     for position, address in enumerate(addresses):
-        found += _address(address, type_, f"{where}.addresses", position)
+        found += _address(address, type_, f"{where}.addresses", position) if type_ in _TYPES else []
     if "nodeName" in endpoint:
         found += causes.each(f"{where}.nodeName", endpoint["nodeName"], names.dns_subdomain(endpoint["nodeName"]))
     labels, field = endpoint.get("deprecatedTopology") or {}, f"{where}.deprecatedTopology"

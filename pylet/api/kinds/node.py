@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,13 @@ from pylet.api.object import Object, condition_of, dig, labels_of
 
 _ROLE = "node-role.kubernetes.io/"
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+_FEATURE = re.compile(r"[A-Z][a-zA-Z0-9]*(/[a-zA-Z][a-zA-Z0-9]*)*")
+_LONGEST_FEATURE = 253
+_FEATURE_SAYS = (
+    "must start with an UpperCamelCase segment, with subsequent segments separated by '/' (e.g., MyFeature or "
+    "MyFeature/mySubFeature), and contain only alphanumeric characters and slashes"
+)
 
 
 class NodeStrategy(Strategy):
@@ -64,7 +72,7 @@ class NodeStrategy(Strategy):
         for name in ("capacity", "allocatable"):
             for resource, amount in dig(obj, "status", name, default={}).items():
                 found += resources.amount(resource, amount, f"status.{name}.{resource}")
-        return found
+        return [*found, *_features(dig(obj, "status", "declaredFeatures", default=()))]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         found = list(self.validate(obj))
@@ -78,6 +86,23 @@ class NodeStrategy(Strategy):
                 says = f'node updates may not change {named} except from "" to valid'
                 found.append(causes.forbidden(f"spec.{field}", says))
         return found
+
+
+def _features(declared: Sequence[str]) -> list[Cause]:
+    found: list[Cause] = []
+    for position, name in enumerate(declared):
+        where = f"status.declaredFeatures[{position}]"
+        if len(name) > _LONGEST_FEATURE:
+            says = f"invalid feature name {causes.quoted(name)}: must be no more than {_LONGEST_FEATURE} characters"
+            found.append(causes.invalid(where, name, says))
+        elif not _FEATURE.fullmatch(name):
+            found.append(causes.invalid(where, name, f"invalid feature name {causes.quoted(name)}: {_FEATURE_SAYS}"))
+        before = declared[position - 1] if position else ""
+        if position and name == before:
+            found.append(causes.duplicate(where, name))
+        elif name < before:
+            found.append(causes.invalid(where, name, "list must be sorted alphabetically"))
+    return found
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

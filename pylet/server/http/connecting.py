@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pylet.api.errors import BadRequest
 from pylet.api.object import Object
 from pylet.server.http.request_info import RequestInfo
 
@@ -22,10 +23,12 @@ _TRUE = ("1", "true", "t", "T", "TRUE", "True", "")
 
 
 def connect_options(info: RequestInfo, query: Any) -> Object | None:
-    """None for what is no connection; `query` is a multidict."""
+    """None for what is no connection; `query` is a multidict. Raises: BadRequest."""
     kind = _KINDS.get((info.resource, info.subresource))
     if kind is None or info.group:
         return None
+    if "dryRun" in query:
+        raise BadRequest("dryRun is not supported")
     options: Object = {"kind": kind, "apiVersion": "v1"}
     match info.subresource:
         case "proxy":

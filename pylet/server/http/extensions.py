@@ -21,7 +21,7 @@ from aiohttp import web
 
 from pylet.aio.certificate import Pair
 from pylet.aio.clock import Clock
-from pylet.aio.prometheus import gauges
+from pylet.aio.prometheus import Counter, gauges
 from pylet.api import timestamps
 from pylet.api.errors import ApiError, NotFound, ServiceUnavailable
 from pylet.api.kind import Kind
@@ -83,11 +83,20 @@ class Extensions:
         self._services = Services(tables)
         self._known: dict[tuple[str, str], Extension] = {}
         self._checks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._failures = Counter(
+            "aggregator_unavailable_apiservice_total", "How often servers of APIServices went away.", ("name", "reason")
+        )
 
     def __iter__(self) -> Iterator[tuple[str, str, Extension | OwnMetrics]]:
         known: dict[tuple[str, str], Extension | OwnMetrics] = {**self._own, **self._known}
         for (group, version), extension in known.items():
             yield group, version, extension
+
+    def own_kinds(self) -> Iterator[Kind]:
+        """Of what this server serves itself, and the registry does not."""
+        for which, own in self._own.items():
+            if which not in self._known:
+                yield from own.kinds()
 
     # ---- serving
 
@@ -96,7 +105,8 @@ class Extensions:
             ({"name": entry.key.name}, int(not is_true(entry.object, "Available")))
             for entry in self._tables(API_SERVICE).entries.values()
         ]
-        return gauges("aggregator_unavailable_apiservice", "APIServices whose server does not answer.", down)
+        yield from gauges("aggregator_unavailable_apiservice", "APIServices whose server does not answer.", down)
+        yield from self._failures.lines()
 
     def find(self, path: str) -> Extension | OwnMetrics | None:
         """Who serves a path below `/apis/GROUP/VERSION`, if it is not for the registry."""
@@ -235,6 +245,8 @@ class Extensions:
             extension.resources = found
             self.generation += 1
         if is_available != extension.is_available:
+            if not is_available:
+                self._failures.add(key.name, reason)
             extension.is_available = is_available
             self.generation += 1
         entry = self._tables(API_SERVICE).entries.get(key)

@@ -38,7 +38,7 @@ class OpenApi:
     def __init__(self, kinds: Kinds, extensions: Extensions) -> None:
         self._served = kinds
         self._extensions = extensions
-        self._generation = -1
+        self._generation = -1, -1
         self._hashes: dict[str, str] = {}
         self._kept: dict[tuple[str, str], bytes] = {}
         self._building: dict[tuple[str, str], asyncio.Future[bytes]] = {}
@@ -90,21 +90,22 @@ class OpenApi:
             building = self._building.get(key)
             if building is None:
                 # A thread, since building takes up to a second and others want to be served meanwhile.
-                building = asyncio.ensure_future(asyncio.to_thread(_build, list(self._served), name, type_))
+                building = asyncio.ensure_future(asyncio.to_thread(_build, self._kinds(), name, type_))
                 self._building[key] = building
                 generation = self._generation
                 building.add_done_callback(lambda done: self._built(key, done, generation))
             return await asyncio.shield(building)
         return self._kept[key]
 
-    def _built(self, key: tuple[str, str], done: asyncio.Future[bytes], generation: int) -> None:
+    def _built(self, key: tuple[str, str], done: asyncio.Future[bytes], generation: tuple[int, int]) -> None:
         self._building.pop(key, None)
         if not done.cancelled() and done.exception() is None and generation == self._generation:
             self._kept[key] = done.result()
 
     def _refresh(self) -> None:
-        if self._generation != self._served.generation:
-            self._generation = self._served.generation
+        generation = self._served.generation, self._extensions.generation
+        if self._generation != generation:
+            self._generation = generation
             self._hashes.clear()
             self._kept.clear()
             self._building.clear()
@@ -121,9 +122,12 @@ class OpenApi:
     def _all(self) -> dict[str, str]:
         """The documents' names and hashes."""
         if not self._hashes:
-            documents = _documents(self._served)
+            documents = _documents(self._kinds())
             self._hashes = {name: _hash(_fingerprint(name, kinds)) for name, kinds in documents.items()}
         return self._hashes
+
+    def _kinds(self) -> list[Kind]:
+        return [*self._served, *self._extensions.own_kinds()]
 
     def _hash_of(self, name: str) -> str:
         return _hash("".join(self._all().values()).encode()) if name == _WHOLE else self._all()[name]

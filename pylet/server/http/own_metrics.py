@@ -44,6 +44,12 @@ class OwnMetrics:
             for plural, kind, scope in (("nodes", "NodeMetrics", "Cluster"), ("pods", "PodMetrics", "Namespaced"))
         ]
 
+    def kinds(self) -> list[Kind]:
+        """As OpenAPI tells of them."""
+        from pylet.server.usage.published import kinds
+
+        return kinds()
+
     async def serve(self, http: web.BaseRequest) -> Answer:
         """Raises: ApiError."""
         media = accepted(http.headers.get("Accept", ""), has_protobuf=False)

@@ -223,8 +223,10 @@ class Resources:
         return self._encoded(call, None if is_status else call.kind, body, deleted.code)
 
     async def _delete_collection(self, call: Call) -> Answer | Streamed:
+        selection = _list_options(call)
+        self._registry.select(call.request, selection)
         asked, request = await self._delete_options(call)
-        return await self._shown_list(call, await self._registry.delete_collection(request, _list_options(call), asked))
+        return await self._shown_list(call, await self._registry.delete_collection(request, selection, asked))
 
     async def _delete_options(self, call: Call) -> tuple[DeleteOptions, Request]:
         """A body that is there makes the query unimportant."""

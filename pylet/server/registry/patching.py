@@ -171,5 +171,7 @@ def _unstructured(misfit: schema.Mismatch) -> str:
     if go_type.startswith("map["):
         return f"cannot restore map from {kinds.get(given, given)}"
     if go_type in ("string", "bool", "int32", "int64", "float64"):
-        return f"cannot convert {kinds.get(given, given)} to {go_type}"
+        number = "float64" if "." in misfit.value else "int64"
+        converts = given == "number" and go_type != "bool" and (go_type == "string") == (number == "int64")
+        return f"cannot convert {number} to {go_type}" if converts else f"unrecognized type: {go_type}"
     return f"cannot restore struct from: {kinds.get(given, given)}"

@@ -34,11 +34,14 @@ def check_binding(binding: Object, name: str) -> None:
     if binding["metadata"].get("name") != name:
         raise BadRequest("name in URL does not match name in Binding object")
     target = binding.get("target") or {}
+    found = []
     if target.get("kind") not in (None, "", "Node"):
-        why = causes.not_supported("target.kind", target["kind"], ("Node", "<empty>"))
-        raise ApiError(str(why))
+        found.append(causes.not_supported("target.kind", target["kind"], ("Node", "<empty>")))
     if not target.get("name"):
-        raise ApiError(str(causes.required("target.name")))
+        found.append(causes.required("target.name"))
+    if found:
+        told = ", ".join(map(str, found))
+        raise ApiError(f"[{told}]" if len(found) > 1 else told)
 
 
 def set_condition(pod: Object, condition: Object, now: str) -> Object:

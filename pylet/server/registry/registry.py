@@ -43,7 +43,7 @@ from pylet.server.registry.ownership import Ownership
 from pylet.server.registry.patching import applied, check_twice, check_type, patched
 from pylet.server.registry.request import DeleteOptions, ListOptions, Request
 from pylet.server.registry.scale import scale_of, scaled
-from pylet.server.registry.selection import selection_of
+from pylet.server.registry.selection import Selection, UnknownField, selection_of
 from pylet.server.registry.served import Served
 from pylet.server.registry.state import State
 from pylet.server.registry.writing import Allocate, Through, Writer, other_uid, private_copy, success
@@ -129,22 +129,27 @@ class Registry:
             return Entry.of(SCALE, scale_of(request.kind, entry.object))
         return entry
 
-    async def list(self, request: Request, options: ListOptions) -> Page:
+    def select(self, request: Request, options: ListOptions) -> Selection:
+        """What is asked for: what cannot be read is refused before what does not fit. Raises: BadRequest, Invalid."""
+        try:
+            selection = self._selection(request, options)
+        except UnknownField:
+            listing.validate(options)
+            raise
         listing.validate(options)
+        return selection
+
+    async def list(self, request: Request, options: ListOptions) -> Page:
         cache = await self._state.cache_of(request.kind.stored_as or request.kind)
-        selection = selection_of(
-            _selecting(request.kind, cache.kind), request.key.namespace, options.labels, options.fields
-        )
+        selection = self.select(request, options)
         await self._state.fresh(listing.asked_revision(options)[0])
         return listing.page(cache, selection, options, cache.seen())
 
     async def watch(self, request: Request, options: ListOptions) -> Subscription:
         """Raises: Expired, which a watch answers as an ERROR event of a 200 stream; others are plain refusals."""
-        listing.validate_watch(options)
         cache = await self._state.cache_of(request.kind.stored_as or request.kind)
-        selection = selection_of(
-            _selecting(request.kind, cache.kind), request.key.namespace, options.labels, options.fields
-        )
+        selection = self._selection(request, options)
+        listing.validate_watch(options)
         since = listing.revision_number(options.revision)
         if options.initial_events or (not since and options.initial_events is None):
             await self._state.fresh(since)
@@ -267,6 +272,10 @@ class Registry:
 
     # ---- inside
 
+    @staticmethod
+    def _selection(request: Request, options: ListOptions) -> Selection:
+        return selection_of(request.kind, request.key.namespace, options.labels, options.fields)
+
     def _replaced(self, gone: Sequence[Kind], fresh: Sequence[Kind]) -> None:
         for kind in gone:
             self._state.drop(kind)
@@ -339,11 +348,6 @@ class Registry:
                 if (body.get("deleteOptions") or {}).get("preconditions") or not attempts_left:
                     raise
         return _status()
-
-
-def _selecting(asked: Kind, stored: Kind) -> Kind:
-    """Whose names field selectors use."""
-    return asked if asked.stored_as is not None else stored
 
 
 def is_stored(kind: Kind) -> bool:

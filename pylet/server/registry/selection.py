@@ -34,6 +34,10 @@ _SELECTABLE = {
 """What upstream has fields of for clients to select by; other kinds have some for whoever is in this process."""
 
 
+class UnknownField(BadRequest):
+    """A selector that can be read, by what cannot be selected by."""
+
+
 class Selection:
     """Compared by identity: `selection_of` gives one object per wording."""
 
@@ -69,7 +73,7 @@ class Selection:
         for field, value, equal in terms:
             position = positions.get(field)
             if position is None:
-                raise BadRequest(_unknown_field(kind, field))
+                raise UnknownField(_unknown_field(kind, field))
             if position == -1 and equal and self.name is None:
                 self.name = value
             elif position == -2 and equal and self.namespace in ("", value):

@@ -67,3 +67,12 @@ def _references(value: Any) -> Any:
     elif isinstance(value, list):
         for inner in value:
             yield from _references(inner)
+
+
+async def test_what_the_server_itself_measures_has_a_document(cluster: Any) -> None:
+    url = (await cluster.ask("GET", "/openapi/v3")).json["paths"]["apis/metrics.k8s.io/v1beta1"]["serverRelativeURL"]
+    document = (await cluster.ask("GET", url)).json
+    one = document["paths"]["/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods/{name}"]
+    assert [verb for verb in one if verb != "parameters"] == ["get"]
+    schema = document["components"]["schemas"]["io.k8s.metrics.pkg.apis.metrics.v1beta1.PodMetrics"]
+    assert {"containers", "timestamp", "window"} < schema["properties"].keys()
