@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from pylet.api import clusterdns
 from pylet.api.backends import SERVICE_NAME
 from pylet.api.kind import Kind
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Object
+from pylet.api.object import Object, key_of
 
 _META = {"name", "namespace", "resourceVersion"}
 _LABELS = {SERVICE_NAME, "service.kubernetes.io/service-proxy-name", "service.kubernetes.io/headless"}
@@ -54,6 +55,8 @@ def service(obj: Object) -> Object:
     spec = {name: value for name, value in obj["spec"].items() if name in _SPEC and value != _USUAL.get(name)}
     if ports := spec.get("ports"):
         spec["ports"] = [_only(_PORT, port) for port in ports]
+    if key_of(obj) == clusterdns.SERVICE:
+        spec["selector"] = obj["spec"].get("selector")  # of the others the server makes slices
     status = {name: value for name, value in (obj.get("status") or {}).items() if value}
     return {"metadata": _metadata(obj["metadata"]), "spec": spec, **({"status": status} if status else {})}
 

@@ -126,7 +126,7 @@ class Informer:
     def _known(self, entry: Entry) -> Entry:
         """The one there is, where it says the same: a list without news is not in memory beside the table."""
         known = self.table.entries.get(entry.key)
-        if known is None or (known.revision, known.uid) != (entry.revision, entry.uid):
+        if known is None or (known.revision, known.uid, known.raw) != (entry.revision, entry.uid, entry.raw):
             return entry
         return known
 

@@ -188,7 +188,8 @@ class Table:
             self.remove(key)
         for key, entry in fresh.items():
             old = self.entries.get(key)
-            if old is None or old.revision != entry.revision or old.uid != entry.uid:
+            # a row of the same revision may come from a disk, written by a pylet that kept less of it
+            if old is None or (old.revision, old.uid, old.raw) != (entry.revision, entry.uid, entry.raw):
                 self.put(entry)
         self.revision = max(self.revision, revision)
 

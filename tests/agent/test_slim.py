@@ -8,6 +8,7 @@ import pytest
 
 from pylet.agent.proxy.model import Here, frontends
 from pylet.agent.slim import endpoint_slice, service
+from pylet.api.clusterdns import is_answered_by_nodes
 
 META: Any = {
     "name": "web",
@@ -97,3 +98,9 @@ def test_of_a_slice_those_endpoints_say_which_pod_they_are_that_are_here() -> No
 
 def test_a_slice_may_be_without_endpoints() -> None:
     assert endpoint_slice("n1", {"metadata": META, "endpoints": None})["endpoints"] == []
+
+
+@pytest.mark.parametrize("selector", [{"k8s-app": "kube-dns"}, None], ids=["pods", "nodes"])
+def test_it_is_known_who_answers_for_the_clusters_dns(selector: Any) -> None:
+    dns = {"metadata": {"namespace": "kube-system", "name": "kube-dns"}, "spec": {"selector": selector}}
+    assert is_answered_by_nodes(service(dns)) is (selector is None)

@@ -71,6 +71,14 @@ def test_a_relist_tells_only_what_differs() -> None:
     assert len(heard) == 2
 
 
+def test_a_relist_mends_what_a_row_does_not_have() -> None:
+    table, whole = Table(POD), entry(0, "n", 1, [])
+    slim = {name: value for name, value in whole.object.items() if name != "spec"}
+    table.put(Entry.of(POD, {**slim, "spec": {}}))
+    table.replace([whole], 1)
+    assert table.entries[whole.key].raw == whole.raw
+
+
 def test_an_entry_keeps_no_more_memory_than_its_bytes() -> None:
     made = entry(1, "n", 1, [])
     tracemalloc.start()
