@@ -31,13 +31,14 @@ _PROPAGATION = {
 class Mounted:
     """A volume that is there: `path` is a directory or file of the node, or a device for `block`.
 
-    `plugin` is what upstream calls whoever made it.
+    `plugin` is what upstream calls whoever made it, `volume` the PersistentVolume behind it.
     """
 
     path: Path
     read_only: bool = False
     block: bool = False
     plugin: str = ""
+    volume: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from pylet.agent.kubelet.volumes.csi import driver_usage, unstage_unused
 from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.interface import (
     AS_BLOCK,
+    MOUNT_DEVICE,
     SET_UP,
     Host,
     Place,
@@ -313,6 +314,9 @@ class Volumes:
         )
         source = asked.spec.get(type_.source) or {}
         plugin = plugin_name(type_, source)
+        if asked.volume is not None and self._is_anothers(asked.volume, known):
+            words = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
+            raise VolumeError(_words(AS_BLOCK[MOUNT_DEVICE] if block else SET_UP, asked.name, words))
         try:
             await check_node(known.pod, asked, references)
             with operation(plugin, "map_volume" if block else "volume_mount"):
@@ -325,7 +329,16 @@ class Volumes:
         if not live_only:
             waited = (self._clock.now() - known.since).total_seconds()
             counters.STORAGE_TOTAL.observe(waited, plugin, "overall_volume_mount")
-        return Mounted(path, read_only=type_.read_only or asked.read_only, block=block, plugin=plugin)
+        persistent = "" if asked.volume is None else asked.name
+        read_only = type_.read_only or asked.read_only
+        return Mounted(path, read_only=read_only, block=block, plugin=plugin, volume=persistent)
+
+    def _is_anothers(self, volume: Object, known: PodVolumes) -> bool:
+        """Whether one pod alone may have it, and another has."""
+        if volume["spec"].get("accessModes") != ["ReadWriteOncePod"]:
+            return False
+        others = [mounted for other in self._pods.values() if other is not known for mounted in other.done.values()]
+        return any(mounted.volume == volume["metadata"]["name"] for mounted in others)
 
     def _not_mounted(self, known: PodVolumes, tried: list[str]) -> NotMounted:
         now = self._clock.now()
@@ -382,7 +395,7 @@ def _shown(pod: Object) -> tuple[object, ...]:
     return pod["metadata"].get("labels"), pod["metadata"].get("annotations"), pod["spec"]
 
 
-def _words(operation: str, name: str, failed: Exception) -> str:
+def _words(operation: str, name: str, failed: Exception | str) -> str:
     return f'{operation} failed for volume "{name}" : {failed}'
 
 

@@ -278,6 +278,16 @@ async def test_a_claim_leads_to_a_path_of_the_node(node: Node, tmp_path: Path) -
     assert await node.volumes.mount(pod(CLAIMED)) == {"data": tmp_path / "pv"}
 
 
+async def test_a_volume_for_one_pod_is_refused_to_a_second(node: Node, tmp_path: Path) -> None:
+    bound(node, hostPath={"path": str(tmp_path)}, accessModes=["ReadWriteOncePod"])
+    assert await node.volumes.mount(pod(CLAIMED)) == await node.volumes.mount(pod(CLAIMED)) == {"data": tmp_path}
+    words = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
+    with pytest.raises(NotMounted, match=f"MountVolume.SetUp failed for volume .* : {words}"):
+        await node.volumes.mount(pod(CLAIMED, uid="u2"))
+    await node.volumes.unmount("u1")
+    assert await node.volumes.mount(pod(CLAIMED, uid="u3")) == {"data": tmp_path}
+
+
 async def test_what_is_locked_is_remembered_no_longer_than_it_is_locked(node: Node) -> None:
     host, disk = node.volumes.host, node.root / "disk"
     async with host.lock(disk):
