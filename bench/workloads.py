@@ -1,6 +1,6 @@
 """What a Deployment costs a server, from its creation until its pods are Ready on hollow nodes, and its deletion.
 
-    python bench/workloads.py [--nodes 50] [--replicas 1000] [--apart] [--grow 2000 4000]
+    python bench/workloads.py [--nodes 50] [--replicas 1000] [--apart] [--grow 2000]
 
 The server is `pylet server --disable-agent` on SQLite, the nodes are one `pylet agent --hollow`, in processes of their
 own. With `--apart` the nodes stand still until all pods are bound: what controllers and scheduler need by themselves.
