@@ -38,7 +38,7 @@ class Resizing:
             if entry.get("containerID") and entry.get("resources") is not None
         }
         if status.get("resources") is not None:
-            enforced[""] = resize.enforced_before(status)
+            enforced[""] = status["resources"]
         return cls(tell, allocations, enforced, conditions)
 
     @property

@@ -88,7 +88,7 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     if inits:
         status["initContainerStatuses"] = inits
     if own := pod["spec"].get("resources"):
-        status["resources"] = own
+        status["resources"] = observed.enforced.get("", own)
         if requests := own.get("requests"):
             status["allocatedResources"] = requests
     if others:

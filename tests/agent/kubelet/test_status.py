@@ -166,6 +166,13 @@ def test_addresses() -> None:
     assert status(pod(hostNetwork=True), observed(instance()))["podIPs"] == [{"ip": "192.0.2.1"}]
 
 
+def test_a_pod_tells_what_it_was_granted_and_what_it_has() -> None:
+    granted, had = ({"requests": {"memory": size}, "limits": {"memory": size}} for size in ("1Gi", "2Gi"))
+    found = status(pod(resources=granted), observed(instance(), enforced={"": had}))
+    assert (found["resources"], found["allocatedResources"]) == (had, {"memory": "1Gi"})
+    assert status(pod(resources=granted), observed(instance()))["resources"] == granted
+
+
 def test_a_pod_that_failed_as_a_whole_says_why() -> None:
     facts = Circumstances(("192.0.2.1",), failure=("DeadlineExceeded", "too long"))
     found = status(pod(), observed(instance(exit_code=137)), facts)
