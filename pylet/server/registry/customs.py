@@ -94,6 +94,11 @@ def names_itself(kind: Kind) -> bool:
     return kind.resource == "limitranges"
 
 
+def judges_metadata_last(kind: Kind) -> bool:
+    """Whether a new object's metadata is looked at only when all else is well: rules of other kinds include it."""
+    return kind.resource == "events"
+
+
 def is_created_by_update(kind: Kind, subresource: str) -> bool:
     """Whether a PUT of a missing object, or of its subresource, creates it."""
     return kind.resource in _CREATED_BY_UPDATE and (not subresource or (kind.resource, subresource) == _BY_STATUS)

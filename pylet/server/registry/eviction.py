@@ -28,22 +28,20 @@ _DISRUPTED = {"type": "DisruptionTarget", "status": "True", **_REASON}
 _BREAKS = "ignoreStoreReadErrorWithClusterBreakingPotential"
 
 
-def options_of(eviction: Object, name: str) -> DeleteOptions:
-    """Raises: BadRequest, Invalid."""
+def check(eviction: Object, name: str) -> None:
+    """What is wrong with it whatever pod there is. Raises: BadRequest, Invalid."""
     if eviction["metadata"].get("name") != name:
         raise BadRequest("name in URL does not match name in Eviction object")
-    options = eviction.get("deleteOptions") or {}
-    if options.get(_BREAKS):
+    if (eviction.get("deleteOptions") or {}).get(_BREAKS):
         says = "can not be set for pod eviction, try after removing the option"
         raise Invalid("policy", "Eviction", name, (causes.invalid(f"deleteOptions.{_BREAKS}", True, says),))
-    return DeleteOptions.of(options)
 
 
 async def evict(
     writer: Writer, request: Request, eviction: Object, entry: Entry, budgets: Iterable[Entry], now: datetime
 ) -> None:
     """Evict the pod `entry`; `budgets` are all there are. Raises: ApiError."""
-    options = options_of(eviction, request.key.name)
+    options = DeleteOptions.of(eviction.get("deleteOptions") or {})
     if options.dry_run:
         request = replace(request, dry_run=True)
     pod = entry.object

@@ -335,7 +335,7 @@ class Registry:
         return _status()
 
     async def _evict(self, request: Request, body: Object) -> Written:
-        eviction.options_of(body, request.key.name)
+        eviction.check(body, request.key.name)
         place_in(request.kind, body["metadata"], request.key.namespace)
         await self._writer.admit(request, CREATE, request.kind, request.key, body, None)
         budgets = self.table(BUDGET).entries.values() if BUDGET in self._state.caches else ()

@@ -406,7 +406,9 @@ def _judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | No
     try:
         with causes.bounded():
             if old is None:
-                found = [*rules.validate(obj), *metadata.validate(judge, meta)]
+                found = rules.validate(obj)
+                if not (found and customs.judges_metadata_last(request.kind)):
+                    found = [*found, *metadata.validate(judge, meta)]
             else:
                 found = [*metadata.validate(judge, meta), *metadata.validate_update(meta, old["metadata"])]
                 found += rules.validate_update(obj, old, request.subresource)
