@@ -146,7 +146,7 @@ async def _pinned_ca(server: str, token: jointoken.JoinToken) -> bytes:
             f"the CA of {server} is not the one this token was made for (its SHA-256 is {found}, the token pins "
             f"{token.ca_hash}): check --server, or make a new token with `pylet token create` on that server"
         )
-    return pem
+    return ssl.DER_cert_to_PEM_cert(jointoken.root(pem)).encode()
 
 
 def _fetch_ca(server: str) -> bytes:

@@ -63,9 +63,13 @@ def bootstrap_parts(secret: str) -> tuple[str, str] | None:
 
 def ca_hash(pem: bytes) -> str:
     """The pin of a CA certificate or bundle in PEM form. Raises: BadToken when it holds no certificate."""
+    return hashlib.sha256(root(pem)).hexdigest()
+
+
+def root(pem: bytes) -> bytes:
+    """What the pin speaks of, in DER form: a bundle's other certificates are nobody's word. Raises: BadToken."""
     blocks = _CERTIFICATE.findall(pem)
     try:
-        der = base64.b64decode(b"".join(blocks[-1].split()), validate=True)
+        return base64.b64decode(b"".join(blocks[-1].split()), validate=True)
     except (IndexError, binascii.Error):
         raise BadToken("the cluster's CA is not a PEM certificate") from None
-    return hashlib.sha256(der).hexdigest()

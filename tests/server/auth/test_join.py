@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,14 @@ async def test_a_wrong_secret_or_a_wrong_ca_is_refused(cluster: Any, tmp_path: P
     other = str(JoinToken("0" * 32, "0" * 64))
     with pytest.raises(JoinError, match="is not the one this token was made for"):
         await join([cluster.running.url], other, {"n4": Credentials(tmp_path / "other")})
+
+
+async def test_who_puts_a_ca_of_his_own_before_the_pinned_one_is_not_trusted(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = cluster.running.pki.ca.certificate.read_bytes()
+    own = ssl.DER_cert_to_PEM_cert(b"somebody else's").encode()
+    monkeypatch.setattr("pylet.agent.join._fetch_ca", lambda server: own + there)
+    token, credentials = (tmp_path / "server" / "token").read_text().strip(), Credentials(tmp_path / "agent")
+    await join([cluster.running.url], token, {"n5": credentials})
+    assert credentials.ca.read_text().split() == there.decode().split()
