@@ -36,7 +36,7 @@ from pylet.api.object import Object
 from pylet.client.http import HttpClient
 from pylet.client.informer import Informers
 from pylet.client.interface import Client
-from pylet.client.servers import Servers
+from pylet.client.servers import Servers, spread
 from pylet.client.view import Table, age
 from pylet.cri.memory import MemoryRuntime
 
@@ -92,7 +92,7 @@ async def serve(config: AgentConfig) -> None:
     async with asyncio.TaskGroup() as group:
         shared: dict[Kind, Table] = {}
         for index, (name, home) in enumerate(homes.items()):
-            client = HttpClient(Servers(*config.server), credentials[name].tls)
+            client = HttpClient(Servers(*spread(config.server, name)), credentials[name].tls)
             if not shared:  # what is the same for all of them is watched and kept once
                 tables = Informers(client, group)
                 shared = {kind: await tables.table(kind) for kind in (SERVICE, NODE)}

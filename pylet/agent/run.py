@@ -51,7 +51,7 @@ from pylet.api.kinds.service import KIND as SERVICE
 from pylet.client.http import HttpClient
 from pylet.client.informer import Informers, Selection
 from pylet.client.interface import Client, Unreachable
-from pylet.client.servers import Servers, api_servers
+from pylet.client.servers import Servers, api_servers, spread
 from pylet.client.view import age
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ async def serve(config: AgentConfig) -> None:
     clock = SystemClock()
     await insist(lambda: join(config.server, config.token, {config.node_name: credentials}), clock)
     credentials.write_kubeconfig(config.server[0])
-    servers = Servers(*config.server)
+    servers = Servers(*spread(config.server, config.node_name))
     async with HttpClient(servers, credentials.tls) as client, asyncio.TaskGroup() as group:
         vault = Vault(config.data_dir / "agent" / "offline", credentials.client.key)
         await asyncio.to_thread(vault.open)

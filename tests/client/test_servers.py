@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from pylet.api.object import Key
 from pylet.client import counters
 from pylet.client.http import HttpClient
 from pylet.client.interface import Unreachable
-from pylet.client.servers import Servers, api_servers
+from pylet.client.servers import Servers, api_servers, spread
 from pylet.client.view import Entry, Table
 
 
@@ -65,6 +66,15 @@ def test_the_next_is_used_when_the_current_one_is_given_up_and_only_then() -> No
 
 def test_a_single_server_is_never_given_up() -> None:
     assert not Servers("https://a").gave_up("https://a")
+
+
+def test_nodes_that_are_told_of_the_same_servers_use_all_of_them() -> None:
+    urls = ["https://a", "https://b", "https://c"]
+    orders = [spread(urls, f"node{i}") for i in range(300)]
+    assert all(sorted(order) == urls for order in orders)
+    assert orders[0] == spread(reversed(urls), "node0"), "the same after a restart"
+    for place in range(3):
+        assert all(70 < count < 130 for count in Counter(order[place] for order in orders).values())
 
 
 async def test_what_is_learnt_comes_after_what_was_told_and_is_replaced() -> None:
