@@ -8,9 +8,10 @@ Source: upstream `pkg/controller/volume/attachdetach`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
 from pylet.api.csi import attachment_name
 from pylet.api.kinds.csidriver import KIND as DRIVER
@@ -45,41 +46,81 @@ class _Progress:
     is_told: bool = False
 
 
-def controller() -> Controller:
-    unwanted: dict[str, dict[str, datetime]] = {}  # by node, attachments nobody needs, and since when
-    under_way: dict[str, dict[str, _Progress]] = {}  # by node and attachment, those not attached
-    asked: dict[str, str] = {}  # by volume that one node may have, the node whose attachment is on its way to the API
+_Volumes: TypeAlias = dict[str, tuple[Object, list[Object]]]
+"""By the name of its attachment a volume, and the pods that use it."""
 
-    def plan(key: Key, view: View, now: datetime) -> Plan:
+
+def controller() -> Controller:
+    attaching = _AttachDetach()
+    watches = (
+        Watch(POD, _of_pod),
+        Watch(ATTACHMENT, attaching.of_attachment),
+        Watch(NODE, _of_node),
+        Watch(CLAIM, _of_claim),
+    )
+    return Controller("attachdetach", watches, attaching.plan)
+
+
+class _AttachDetach:
+    """Plans for nodes, and what no view tells."""
+
+    def __init__(self) -> None:
+        self._unwanted: dict[str, dict[str, datetime]] = {}
+        """By node, attachments nobody needs, and since when."""
+        self._under_way: dict[str, dict[str, _Progress]] = {}
+        """By node and attachment, those not attached."""
+        self._asked: dict[str, str] = {}
+        """By volume that one node may have, the node whose attachment is on its way to the API."""
+
+    def plan(self, key: Key, view: View, now: datetime) -> Plan:
         """The key is a node's."""
         used = _used(key.name, view)
-        wanted = {
-            name: each for name, each in used.items() if _must_be_attached(each[0]["spec"]["csi"]["driver"], view)
-        }
-        for volume_name in [name for name, node in asked.items() if node == key.name]:
-            del asked[volume_name]  # written, and in the view, or failed
-        actions: list[Action] = []
+        wanted = {name: each for name, each in used.items() if _must_be_attached(each[0], view)}
+        there = {each["metadata"]["name"]: each for each in _attachments(key.name, view)}
+        unneeded = {name: each for name, each in there.items() if name not in wanted and not is_terminating(each)}
+        goes, until_they_go = self._to_detach(key, unneeded, used, view, now)
+        attaches, until_attached = self._attach(key.name, wanted, there, view, now)
+        actions = (
+            *_report(key, view, [each for name, each in there.items() if name not in goes]),
+            *(Delete(ATTACHMENT, Key("", name), uid_of(there[name])) for name in goes),
+            *attaches,
+        )
+        waits = [*until_they_go, *until_attached]
+        return Plan(actions, min(waits, default=None)) if actions or waits else NOTHING
+
+    def of_attachment(self, entry: Entry, view: View) -> Iterable[Key]:
+        """Its node, and those that wait for a volume that another has."""
+        nodes = (node for node, told in self._under_way.items() if any(each.is_held for each in told.values()))
+        yield from (Key("", node) for node in {entry.object["spec"]["nodeName"], *nodes})
+
+    def _to_detach(
+        self, node: Key, unneeded: Mapping[str, Object], used: _Volumes, view: View, now: datetime
+    ) -> tuple[list[str], list[timedelta]]:
+        """Which of the attachments go now, and how long to wait for others."""
+        goes: list[str] = []
         waits: list[timedelta] = []
-        there: dict[str, Object] = {}
-        goes: set[str] = set()
-        since = unwanted.pop(key.name, {})
-        is_well = is_true(view.get(NODE, key) or {}, "Ready")  # it unmounts, however long that takes
-        for found in _attachments(key.name, view):
-            name = found["metadata"]["name"]
-            there[name] = found
-            if name in wanted or is_terminating(found):
-                continue
-            begin = unwanted.setdefault(key.name, {})[name] = since.get(name, now)
-            left = begin + (_TO_MOUNT if name in used else _LONGEST_WAIT) - now
+        since = self._unwanted.pop(node.name, {})
+        if unneeded:
+            self._unwanted[node.name] = {name: since.get(name, now) for name in unneeded}
+        is_well = is_true(view.get(NODE, node) or {}, "Ready")  # it unmounts, however long that takes
+        for name, attachment in unneeded.items():
+            left = self._unwanted[node.name][name] + (_TO_MOUNT if name in used else _LONGEST_WAIT) - now
             if name in used and left > timedelta():
                 waits.append(left)
-            elif name not in used and _is_in_use(found, view) and (is_well or left > timedelta()):
+            elif name not in used and _is_in_use(attachment, view) and (is_well or left > timedelta()):
                 waits += () if is_well else (left,)
             else:
-                goes.add(name)
-                actions.append(Delete(ATTACHMENT, Key("", name), uid_of(found)))
-        actions = [*_report(key, view, [each for name, each in there.items() if name not in goes]), *actions]
-        before = under_way.pop(key.name, {})
+                goes.append(name)
+        return goes, waits
+
+    def _attach(
+        self, node: str, wanted: _Volumes, there: Mapping[str, Object], view: View, now: datetime
+    ) -> tuple[list[Action], list[timedelta]]:
+        """What makes and tells of attachments, and how long to wait for them."""
+        actions: list[Action] = []
+        waits: list[timedelta] = []
+        self._asked = {volume: who for volume, who in self._asked.items() if who != node}  # in the view, or failed
+        before = self._under_way.pop(node, {})
         for name, (volume, pods) in wanted.items():
             if (told := before.get(name)) is None and dig(there.get(name, {}), "status", "attached"):
                 continue
@@ -94,34 +135,21 @@ def controller() -> Controller:
                 if holders := [each for each in others if dig(each, "status", "attached")]:
                     actions += () if told.is_told else _refuse(holders, volume, pods, view)
                     told.is_told = True
-            elif volume["metadata"]["name"] in asked:
+            elif volume["metadata"]["name"] in self._asked:
                 told.is_held = True
                 waits.append(_SOON)
             else:
                 told.is_held = told.is_told = False
                 if _has_one_node(volume):
-                    asked[volume["metadata"]["name"]] = key.name
-                actions.append(Create(ATTACHMENT, _attachment(name, volume, key.name)))
-            under_way.setdefault(key.name, {})[name] = told
-        return Plan(tuple(actions), min(waits, default=None)) if actions or waits else NOTHING
-
-    def of_attachment(entry: Entry, view: View) -> Iterable[Key]:
-        """Its node, and those that wait for a volume that another has."""
-        nodes = (node for node, told in under_way.items() if any(each.is_held for each in told.values()))
-        yield from (Key("", node) for node in {entry.object["spec"]["nodeName"], *nodes})
-
-    watches = (
-        Watch(POD, _of_pod),
-        Watch(ATTACHMENT, of_attachment),
-        Watch(NODE, _of_node),
-        Watch(CLAIM, _of_claim),
-    )
-    return Controller("attachdetach", watches, plan)
+                    self._asked[volume["metadata"]["name"]] = node
+                actions.append(Create(ATTACHMENT, _attachment(name, volume, node)))
+            self._under_way.setdefault(node, {})[name] = told
+        return actions, waits
 
 
-def _used(node: str, view: View) -> dict[str, tuple[Object, list[Object]]]:
-    """What would be attachments of CSI volumes that pods of the node use, with their volumes and the pods."""
-    found: dict[str, tuple[Object, list[Object]]] = {}
+def _used(node: str, view: View) -> _Volumes:
+    """What would be attachments of CSI volumes that pods of the node use."""
+    found: _Volumes = {}
     if view.get(NODE, Key("", node)) is None:
         return found
     for pod in view.with_field(POD, "spec.nodeName", node):
@@ -209,8 +237,8 @@ def _claims_of(pod: Object) -> Iterator[str]:
             yield f"{pod['metadata']['name']}-{volume['name']}"
 
 
-def _must_be_attached(driver: str, view: View) -> bool:
-    found = view.get(DRIVER, Key("", driver))
+def _must_be_attached(volume: Object, view: View) -> bool:
+    found = view.get(DRIVER, Key("", volume["spec"]["csi"]["driver"]))
     return found is None or dig(found, "spec", "attachRequired", default=True) is not False
 
 
