@@ -66,7 +66,8 @@ class Cluster:
 
     def reconciles(self) -> int:
         """How often plans were made and pods tried, since the last restart; each lease's renewal is one of its node."""
-        counted = [line for lines in self.counters for line in lines() if "_total{" in line]
+        tried = ("controller_runtime_reconcile_total{", "scheduler_schedule_attempts_total{")
+        counted = [line for lines in self.counters for line in lines() if line.startswith(tried)]
         return sum(int(line.rpartition(" ")[2]) for line in counted if 'controller="node"' not in line)
 
     async def apply(self, obj: Object) -> Object:

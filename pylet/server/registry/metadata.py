@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from pylet.api import causes, names
-from pylet.api.errors import ApiError, BadRequest, Cause
+from pylet.api.errors import BadRequest, Cause
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.server import suffix
@@ -32,13 +32,13 @@ def begin_create(kind: Kind, obj: Object, namespace: str) -> None:
 
 
 def end_create(meta: Object, *, dry_run: bool) -> None:
-    """The last thing that can be wrong, once all others have looked at the object: upstream's store says so, in which
-    it is an error without a reason, and which a dry run does not reach. Raises: ApiError."""
+    """The last thing that can be wrong, once all others have looked at the object: upstream's store says so, which
+    ends in a 500 there, and which a dry run does not reach. Raises: BadRequest."""
     revision = meta.get("resourceVersion", "")
     if not (revision.isdecimal() and int(revision[:20])):  # what is no number is nobody's version
         meta.pop("resourceVersion", None)
     elif not dry_run:
-        raise ApiError("resourceVersion should not be set on objects to be created")
+        raise BadRequest("resourceVersion should not be set on objects to be created")
 
 
 def generate_name(base: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pylet.api import causes
-from pylet.api.errors import ApiError, BadRequest, Conflict
+from pylet.api.errors import BadRequest, Conflict
 from pylet.api.object import Object, condition_of
 
 
@@ -30,7 +30,7 @@ def bound(pod: Object, binding: Object) -> Object:
 
 
 def check_binding(binding: Object, name: str) -> None:
-    """Raises: BadRequest, ApiError: upstream's own words for what is wrong with a target have no reason."""
+    """Raises: BadRequest, where upstream ends in a 500 for what is wrong with a target."""
     if binding["metadata"].get("name") != name:
         raise BadRequest("name in URL does not match name in Binding object")
     target = binding.get("target") or {}
@@ -41,7 +41,7 @@ def check_binding(binding: Object, name: str) -> None:
         found.append(causes.required("target.name"))
     if found:
         told = ", ".join(map(str, found))
-        raise ApiError(f"[{told}]" if len(found) > 1 else told)
+        raise BadRequest(f"[{told}]" if len(found) > 1 else told)
 
 
 def set_condition(pod: Object, condition: Object, now: str) -> Object:

@@ -78,7 +78,7 @@ async def test_a_refusal_stays_small(api: Api) -> None:
         ),
         pytest.param(
             {"name": "y", "resourceVersion": "7"},
-            500,
+            400,
             "resourceVersion should not be set on objects to be created",
             id="a version of what is not there",
         ),
