@@ -26,6 +26,7 @@ import aiohttp
 import orjson
 
 from pylet.agent.kubelet.config import Surroundings, container_config, sandbox_config
+from pylet.agent.kubelet.group_names import GroupNames
 from pylet.agent.kubelet.security import ImageUser
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.volumes.bindings import Bindings
@@ -63,7 +64,8 @@ def a_pod(name: str, probe: str = "") -> dict[str, Any]:
 async def floor(node: Node, runtime: GrpcRuntime, count: int, at_once: int) -> tuple[list[float], float]:
     """Seconds until each runs, all asked for at once, and until all do; they are gone afterwards."""
     logs = node.directory / "pod-logs"
-    settings = Settings(node_name="", host_ips=(), root=node.directory, log_root=logs, cgroup_root=node.cgroup)
+    groups = GroupNames(node.cgroup)
+    settings = Settings(node_name="", host_ips=(), root=node.directory, log_root=logs, groups=groups)
     turns, sandboxes, seconds = asyncio.Semaphore(at_once), list[str](), list[float]()
     begin = time.monotonic()
 
