@@ -36,20 +36,6 @@ def claim(
     *,
     may_adopt: Callable[[Key], bool] = lambda pod: True,
     finalizer: str = "",
-) -> tuple[list[Object], tuple[Action, ...]]:
-    """As `claimed`, the pods decoded."""
-    owned, claims = claimed(workload, kind, view, selector_of, may_adopt=may_adopt, finalizer=finalizer)
-    return [entry.object for entry in owned], claims
-
-
-def claimed(
-    workload: Object,
-    kind: Kind,
-    view: View,
-    selector_of: SelectorOf = by_label_selector,
-    *,
-    may_adopt: Callable[[Key], bool] = lambda pod: True,
-    finalizer: str = "",
 ) -> tuple[list[Entry], tuple[Action, ...]]:
     """The workload's pods, and the writes that make ownership follow its selector: first these, then the rest.
 

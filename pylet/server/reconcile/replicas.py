@@ -28,7 +28,7 @@ from pylet.client.view import Entry, View
 from pylet.server.reconcile.deletion import delete_pod
 from pylet.server.reconcile.leaving import least_missed_beside
 from pylet.server.reconcile.members import member
-from pylet.server.reconcile.ownership import SelectorOf, claimed, of_pod
+from pylet.server.reconcile.ownership import SelectorOf, claim, of_pod
 from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
@@ -56,7 +56,7 @@ def _plan(kind: Kind, selector_of: SelectorOf, key: Key, view: View, now: dateti
     workload = view.get(kind, key)
     if workload is None:
         return NOTHING
-    pods, claims = claimed(workload, kind, view, selector_of)
+    pods, claims = claim(workload, kind, view, selector_of)
     if claims:
         return Plan(claims)
     active = [pod for pod in pods if member(pod).is_active]

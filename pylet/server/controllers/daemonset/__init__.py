@@ -81,7 +81,8 @@ def _plan(backoff: Backoff, key: Key, view: View, now: datetime) -> Plan:
     known = revisions.history(daemon_set, DAEMON_SET, view, HASH_LABEL)
     if known.current is None:
         return Plan(known.missing)
-    pods, claims = claim(daemon_set, DAEMON_SET, view)
+    owned, claims = claim(daemon_set, DAEMON_SET, view)
+    pods = [entry.object for entry in owned]
     if claims:
         return Plan(claims)
     look = _Round(daemon_set, pods, labels_of(known.current)[HASH_LABEL], view, now)

@@ -125,7 +125,8 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
         return NOTHING
     if end_of(job) is not None:
         return Plan(tuple(of_job.untrack(p) for p in view.owned_by(POD, uid_of(job)) if of_job.is_tracked(p)))
-    pods, claims = claim(job, JOB, view, finalizer=of_job.FINALIZER)
+    owned, claims = claim(job, JOB, view, finalizer=of_job.FINALIZER)
+    pods = [entry.object for entry in owned]
     if claims:
         return Plan(claims)
     look = _Round(job, pods, now)

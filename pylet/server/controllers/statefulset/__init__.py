@@ -96,7 +96,8 @@ def _plan(key: Key, view: View, now: datetime) -> Plan:
     stateful_set = view.get(STATEFUL_SET, key)
     if stateful_set is None:
         return NOTHING
-    pods, adoptions = claim(stateful_set, STATEFUL_SET, view, may_adopt=partial(is_member, stateful_set))
+    owned, adoptions = claim(stateful_set, STATEFUL_SET, view, may_adopt=partial(is_member, stateful_set))
+    pods = [entry.object for entry in owned]
     if adoptions:
         return Plan(adoptions)
     known = revisions.history(stateful_set, STATEFUL_SET, view, _HASH_LABEL)
