@@ -43,9 +43,9 @@ from pylet.api.object import Key
 from pylet.api.quantity import NANOS
 from pylet.client.interface import Client
 from pylet.client.view import Entry
+from pylet.cri.features import CgroupDriver
 from pylet.cri.grpc import GrpcRuntime
 from pylet.cri.interface import CriError, Runtime
-from pylet.cri.messages import CgroupDriver
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.placement.placing import Placement

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pylet.cri import messages as m
-from pylet.cri.messages import at, message
+from pylet.cri.features import RuntimeCondition, RuntimeFeatures, RuntimeHandler
+from pylet.cri.usage import ContainerStats, FilesystemUsage
+from pylet.cri.wire import at, message
 
 
 @message
@@ -88,7 +90,7 @@ class UpdateResources:
 
 @message
 class ContainerStatsAnswer:
-    stats: tuple[m.ContainerStats, ...] = at(1, ())
+    stats: tuple[ContainerStats, ...] = at(1, ())
 
 
 @message
@@ -147,15 +149,15 @@ class PullImage:
 
 @message
 class RuntimeStatus:
-    conditions: tuple[m.RuntimeCondition, ...] = at(1, ())
+    conditions: tuple[RuntimeCondition, ...] = at(1, ())
 
 
 @message
 class StatusAnswer:
     status: RuntimeStatus = at(1, RuntimeStatus())
     info: Mapping[str, str] = at(2, {})
-    handlers: tuple[m.RuntimeHandler, ...] = at(3, ())
-    features: m.RuntimeFeatures = at(4, m.RuntimeFeatures())
+    handlers: tuple[RuntimeHandler, ...] = at(3, ())
+    features: RuntimeFeatures = at(4, RuntimeFeatures())
 
 
 @message
@@ -165,7 +167,7 @@ class StatusRequest:
 
 @message
 class ImageFilesystemsAnswer:
-    image_filesystems: tuple[m.FilesystemUsage, ...] = at(1, ())
+    image_filesystems: tuple[FilesystemUsage, ...] = at(1, ())
 
 
 @message

@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 from pylet.cri import calls, wire
 from pylet.cri import interface as cri
 from pylet.cri import messages as m
+from pylet.cri.features import CgroupDriver, RuntimeCondition, RuntimeConfig, RuntimeFeatures, RuntimeHandler, Version
 from pylet.cri.socket import CallError, ServiceSocket
+from pylet.cri.usage import ContainerStats, FilesystemUsage
 
 T = TypeVar("T")
 
@@ -40,19 +42,19 @@ class GrpcRuntime:
     async def close(self) -> None:
         await self._socket.close()
 
-    async def version(self) -> m.Version:
-        return await self._runtime("Version", calls.Text("v1"), m.Version)
+    async def version(self) -> Version:
+        return await self._runtime("Version", calls.Text("v1"), Version)
 
-    async def conditions(self) -> tuple[m.RuntimeCondition, ...]:
+    async def conditions(self) -> tuple[RuntimeCondition, ...]:
         return (await self._runtime("Status", calls.Empty(), calls.StatusAnswer)).status.conditions
 
-    async def abilities(self) -> tuple[tuple[m.RuntimeHandler, ...], m.RuntimeFeatures]:
+    async def abilities(self) -> tuple[tuple[RuntimeHandler, ...], RuntimeFeatures]:
         answer = await self._runtime("Status", calls.Empty(), calls.StatusAnswer)
         return answer.handlers, answer.features
 
-    async def cgroup_driver(self) -> m.CgroupDriver | None:
+    async def cgroup_driver(self) -> CgroupDriver | None:
         try:
-            linux = (await self._runtime("RuntimeConfig", calls.Empty(), m.RuntimeConfig)).linux
+            linux = (await self._runtime("RuntimeConfig", calls.Empty(), RuntimeConfig)).linux
         except cri.Unimplemented:
             return None
         return None if linux is None else linux.cgroup_driver
@@ -104,7 +106,7 @@ class GrpcRuntime:
     async def reopen_log(self, container_id: str) -> None:
         await self._runtime("ReopenContainerLog", calls.Text(container_id), calls.Empty)
 
-    async def container_stats(self) -> tuple[m.ContainerStats, ...]:
+    async def container_stats(self) -> tuple[ContainerStats, ...]:
         return (await self._runtime("ListContainerStats", calls.Empty(), calls.ContainerStatsAnswer)).stats
 
     async def exec_sync(self, container_id: str, command: Sequence[str], *, timeout_seconds: float) -> m.ExecResult:
@@ -152,7 +154,7 @@ class GrpcRuntime:
     async def remove_image(self, reference: str) -> None:
         await self._images("RemoveImage", calls.ImageRequest(m.ImageSpec(reference)), calls.Empty)
 
-    async def image_filesystems(self) -> tuple[m.FilesystemUsage, ...]:
+    async def image_filesystems(self) -> tuple[FilesystemUsage, ...]:
         return (await self._images("ImageFsInfo", calls.Empty(), calls.ImageFilesystemsAnswer)).image_filesystems
 
     async def events(self) -> AsyncIterator[cri.Event]:

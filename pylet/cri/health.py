@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pylet.cri.messages import at, message
 from pylet.cri.socket import CallError, ServiceSocket
+from pylet.cri.wire import at, message
 
 _SERVING = 1
 

@@ -11,25 +11,20 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from pylet.cri.features import CgroupDriver, RuntimeCondition, RuntimeFeatures, RuntimeHandler, Version
 from pylet.cri.messages import (
     AuthConfig,
-    CgroupDriver,
     Container,
     ContainerConfig,
-    ContainerStats,
     ContainerStatus,
     ExecResult,
-    FilesystemUsage,
     Image,
     LinuxResources,
-    RuntimeCondition,
-    RuntimeFeatures,
-    RuntimeHandler,
     Sandbox,
     SandboxConfig,
     SandboxStatus,
-    Version,
 )
+from pylet.cri.usage import ContainerStats, FilesystemUsage
 
 
 class CriError(Exception):

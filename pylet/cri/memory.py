@@ -18,6 +18,15 @@ from dataclasses import dataclass, field
 
 from pylet.cri import interface as cri
 from pylet.cri import messages as m
+from pylet.cri.features import CgroupDriver, RuntimeCondition, RuntimeFeatures, RuntimeHandler, Version
+from pylet.cri.usage import (
+    ContainerAttributes,
+    ContainerStats,
+    CpuUsage,
+    FilesystemIdentifier,
+    FilesystemUsage,
+    MemoryUsage,
+)
 
 _POD_UID_LABEL = "io.kubernetes.pod.uid"
 _KILLED = 137
@@ -102,16 +111,16 @@ class MemoryRuntime:
         self._images: dict[str, m.Image] = {}
         self._listeners: set[asyncio.Queue[cri.Event]] = set()
 
-    async def version(self) -> m.Version:
-        return m.Version("0.1.0", "memory", "1.0", "v1")
+    async def version(self) -> Version:
+        return Version("0.1.0", "memory", "1.0", "v1")
 
-    async def conditions(self) -> tuple[m.RuntimeCondition, ...]:
-        return tuple(m.RuntimeCondition(type_, True) for type_ in ("RuntimeReady", "NetworkReady"))
+    async def conditions(self) -> tuple[RuntimeCondition, ...]:
+        return tuple(RuntimeCondition(type_, True) for type_ in ("RuntimeReady", "NetworkReady"))
 
-    async def abilities(self) -> tuple[tuple[m.RuntimeHandler, ...], m.RuntimeFeatures]:
-        return (), m.RuntimeFeatures()
+    async def abilities(self) -> tuple[tuple[RuntimeHandler, ...], RuntimeFeatures]:
+        return (), RuntimeFeatures()
 
-    async def cgroup_driver(self) -> m.CgroupDriver | None:
+    async def cgroup_driver(self) -> CgroupDriver | None:
         return None
 
     async def run_sandbox(self, config: m.SandboxConfig, *, runtime_handler: str = "") -> str:
@@ -249,13 +258,13 @@ class MemoryRuntime:
     async def reopen_log(self, container_id: str) -> None:
         self._running(container_id)
 
-    async def container_stats(self) -> tuple[m.ContainerStats, ...]:
+    async def container_stats(self) -> tuple[ContainerStats, ...]:
         now = self._clock()
         return tuple(
-            m.ContainerStats(
-                m.ContainerAttributes(s.id, s.metadata, s.labels, s.annotations),
-                m.CpuUsage(now, 0, 0),
-                m.MemoryUsage(now, 0),
+            ContainerStats(
+                ContainerAttributes(s.id, s.metadata, s.labels, s.annotations),
+                CpuUsage(now, 0, 0),
+                MemoryUsage(now, 0),
             )
             for record in self._containers.values()
             if (s := record.status).state == m.ContainerState.RUNNING
@@ -303,8 +312,8 @@ class MemoryRuntime:
         if image is not None:
             del self._images[image.repo_tags[0]]
 
-    async def image_filesystems(self) -> tuple[m.FilesystemUsage, ...]:
-        return (m.FilesystemUsage(self._clock(), m.FilesystemIdentifier("/"), 0, 0),)
+    async def image_filesystems(self) -> tuple[FilesystemUsage, ...]:
+        return (FilesystemUsage(self._clock(), FilesystemIdentifier("/"), 0, 0),)
 
     async def events(self) -> AsyncIterator[cri.Event]:
         queue: asyncio.Queue[cri.Event] = asyncio.Queue(_EVENTS_BOUND)

@@ -1,30 +1,15 @@
-"""What crosses the container runtime interface: the messages and fields of CRI v1 that pylet uses, as frozen data.
+"""Sandboxes, containers and images of the container runtime interface: the fields of CRI v1 that pylet uses.
 
-Names are CRI's; `at(number, default)` carries the field's number in `runtime.v1`, which is all `wire` needs to know.
-Fields pylet does not use are not here: a runtime that sends them is not disturbed. Timestamps are nanoseconds.
+Names are CRI's, numbers those of `runtime.v1`. What pylet does not use is not here: a runtime that sends it is not
+disturbed. Timestamps are nanoseconds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, TypeVar, dataclass_transform
 
-T = TypeVar("T")
-
-_NOTHING: Mapping[str, str] = {}
-
-
-def at(number: int, default: Any) -> Any:
-    if isinstance(default, dict):
-        return field(default_factory=lambda: _NOTHING, metadata={"number": number})
-    return field(default=default, metadata={"number": number})
-
-
-@dataclass_transform(frozen_default=True)
-def message(cls: type[T]) -> type[T]:
-    return dataclass(frozen=True, slots=True)(cls)
+from pylet.cri.wire import at, message
 
 
 class NamespaceMode(IntEnum):
@@ -402,105 +387,3 @@ class AuthConfig:
     server_address: str = at(4, "")
     identity_token: str = at(5, "")
     registry_token: str = at(6, "")
-
-
-# Node-wide facts and usage
-
-
-@message
-class Version:
-    version: str = at(1, "")
-    runtime_name: str = at(2, "")
-    runtime_version: str = at(3, "")
-    runtime_api_version: str = at(4, "")
-
-
-@message
-class RuntimeCondition:
-    """`type` is RuntimeReady or NetworkReady."""
-
-    type: str = at(1, "")
-    status: bool = at(2, False)
-    reason: str = at(3, "")
-    message: str = at(4, "")
-
-
-@message
-class HandlerFeatures:
-    recursive_read_only_mounts: bool = at(1, False)
-    user_namespaces: bool = at(2, False)
-
-
-@message
-class RuntimeHandler:
-    """`name` is "" for the default one."""
-
-    name: str = at(1, "")
-    features: HandlerFeatures = at(2, HandlerFeatures())
-
-
-@message
-class RuntimeFeatures:
-    supplemental_groups_policy: bool = at(1, False)
-
-
-class CgroupDriver(IntEnum):
-    SYSTEMD = 0
-    CGROUPFS = 1
-
-
-@message
-class LinuxRuntimeConfig:
-    cgroup_driver: CgroupDriver = at(1, CgroupDriver.SYSTEMD)
-
-
-@message
-class RuntimeConfig:
-    linux: LinuxRuntimeConfig | None = at(1, None)
-
-
-@message
-class FilesystemIdentifier:
-    mountpoint: str = at(1, "")
-
-
-@message
-class FilesystemUsage:
-    timestamp: int = at(1, 0)
-    fs_id: FilesystemIdentifier = at(2, FilesystemIdentifier())
-    used_bytes: int | None = at(3, None)
-    inodes_used: int | None = at(4, None)
-
-
-@message
-class ContainerAttributes:
-    id: str = at(1, "")
-    metadata: ContainerMetadata = at(2, ContainerMetadata())
-    labels: Mapping[str, str] = at(3, {})
-    annotations: Mapping[str, str] = at(4, {})
-
-
-@message
-class CpuUsage:
-    timestamp: int = at(1, 0)
-    usage_core_nano_seconds: int | None = at(2, None)
-    usage_nano_cores: int | None = at(3, None)
-
-
-@message
-class MemoryUsage:
-    timestamp: int = at(1, 0)
-    working_set_bytes: int | None = at(2, None)
-    available_bytes: int | None = at(3, None)
-    usage_bytes: int | None = at(4, None)
-    rss_bytes: int | None = at(5, None)
-    page_faults: int | None = at(6, None)
-    major_page_faults: int | None = at(7, None)
-
-
-@message
-class ContainerStats:
-    attributes: ContainerAttributes = at(1, ContainerAttributes())
-    cpu: CpuUsage | None = at(2, None)
-    memory: MemoryUsage | None = at(3, None)
-    writable_layer: FilesystemUsage | None = at(4, None)

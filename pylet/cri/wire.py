@@ -1,4 +1,4 @@
-"""The protobuf encoding of frozen dataclasses whose fields carry their number (`messages.at`).
+"""Protobuf messages as frozen dataclasses whose fields carry their number, and their encoding.
 
 Only what CRI and containerd's event stream need: varint and length-delimited fields, maps of strings, nested and
 repeated messages, boxed integers (`int | None`). proto3's rules hold: a default value is not sent, an unknown field is
@@ -13,16 +13,29 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 T = TypeVar("T")
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_NOTHING: Mapping[str, str] = {}
 _SKIP = {_FIXED64: 8, _FIXED32: 4}
 
 
 class Malformed(ValueError):
     """The bytes are not a protobuf message."""
+
+
+def at(number: int, default: Any) -> Any:
+    """A message's field; `default` is also what is not sent."""
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: _NOTHING, metadata={"number": number})
+    return dataclasses.field(default=default, metadata={"number": number})
+
+
+@dataclass_transform(frozen_default=True)
+def message(cls: type[T]) -> type[T]:
+    return dataclasses.dataclass(frozen=True, slots=True)(cls)
 
 
 class Kind(typing.NamedTuple):

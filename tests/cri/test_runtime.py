@@ -9,6 +9,7 @@ import pytest
 from pylet.agent.image_archive import BUSYBOX_REFERENCE, PAUSE_REFERENCE
 from pylet.cri import interface as cri
 from pylet.cri import messages as m
+from pylet.cri.features import CgroupDriver, LinuxRuntimeConfig, RuntimeConfig
 from pylet.cri.interface import Runtime
 from pylet.cri.wire import decode
 
@@ -210,8 +211,8 @@ async def test_a_runtime_of_before_containerd_2_does_not_say_who_makes_its_cgrou
 
 
 @pytest.mark.parametrize(
-    ("answer", "driver"), [(b"\n\x00", m.CgroupDriver.SYSTEMD), (b"\n\x02\x08\x01", m.CgroupDriver.CGROUPFS)]
+    ("answer", "driver"), [(b"\n\x00", CgroupDriver.SYSTEMD), (b"\n\x02\x08\x01", CgroupDriver.CGROUPFS)]
 )
-def test_who_makes_the_cgroups_is_told_by_number(answer: bytes, driver: m.CgroupDriver) -> None:
-    assert decode(m.RuntimeConfig, answer).linux == m.LinuxRuntimeConfig(driver)
-    assert decode(m.RuntimeConfig, b"").linux is None
+def test_who_makes_the_cgroups_is_told_by_number(answer: bytes, driver: CgroupDriver) -> None:
+    assert decode(RuntimeConfig, answer).linux == LinuxRuntimeConfig(driver)
+    assert decode(RuntimeConfig, b"").linux is None

@@ -13,8 +13,8 @@ import pytest
 import uvloop
 
 from pylet.cri import health, served
-from pylet.cri.messages import at, message
 from pylet.cri.socket import CallError, ServiceSocket
+from pylet.cri.wire import at, message
 from tests.waiting import until
 
 

@@ -14,7 +14,8 @@ import orjson
 
 from pylet.agent.kubelet.provided import CannotProvide, Extras
 from pylet.api.object import Object
-from pylet.cri.messages import CDIDevice, Device, Mount, Version
+from pylet.cri.features import Version
+from pylet.cri.messages import CDIDevice, Device, Mount
 
 DIRECTORIES = Path("/etc/cdi"), Path("/var/run/cdi")
 _LOOKS_UP = 2

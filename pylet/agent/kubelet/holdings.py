@@ -16,8 +16,8 @@ from pylet.agent.kubelet.spec import app_containers, init_containers
 from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, uid_of
 from pylet.cri import wire
-from pylet.cri.messages import at, message
 from pylet.cri.served import Refused
+from pylet.cri.wire import at, message
 
 
 @message

@@ -35,7 +35,7 @@ from pylet.aio.clock import Clock
 from pylet.api import podresources, timestamps
 from pylet.api.object import Object, dig, uid_of
 from pylet.cri.interface import Runtime
-from pylet.cri.messages import ContainerStats
+from pylet.cri.usage import ContainerStats
 
 _RESOURCE = "ephemeral-storage"
 VolumesOf = Callable[[str], Awaitable[Mapping[str, VolumeUsage]]]

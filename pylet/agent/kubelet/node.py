@@ -21,8 +21,8 @@ from pylet.api.object import Key, Object, dig, key_of, labels_of, uid_of
 from pylet.api.resources import is_extended
 from pylet.client.interface import Client, PatchType
 from pylet.client.view import Table
+from pylet.cri.features import Version
 from pylet.cri.interface import CriError, Runtime
-from pylet.cri.messages import Version
 
 log = logging.getLogger(__name__)
 

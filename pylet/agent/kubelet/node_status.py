@@ -16,7 +16,7 @@ from pylet.api import timestamps
 from pylet.api.object import Object
 from pylet.api.quantity import NANOS
 from pylet.api.resources import is_extended
-from pylet.cri.messages import RuntimeFeatures, RuntimeHandler
+from pylet.cri.features import RuntimeFeatures, RuntimeHandler
 from pylet.version import VERSION
 
 _DECLARED = (

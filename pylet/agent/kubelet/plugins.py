@@ -16,8 +16,8 @@ from typing import Protocol
 
 from pylet.aio.clock import Clock
 from pylet.aio.filewatch import FileWatch
-from pylet.cri.messages import at, message
 from pylet.cri.socket import CallError, ServiceSocket
+from pylet.cri.wire import at, message
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ import pytest
 
 from pylet.agent.kubelet import cdi
 from pylet.agent.kubelet.provided import CannotProvide, Extras
-from pylet.cri.messages import CDIDevice, Device, Mount, Version
+from pylet.cri.features import Version
+from pylet.cri.messages import CDIDevice, Device, Mount
 
 SPEC = {
     "cdiVersion": "0.6.0",

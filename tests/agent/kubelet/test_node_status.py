@@ -13,7 +13,7 @@ from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.node_status import Identity, RuntimeFacts, abilities, is_worth_reporting, status
 from pylet.api import schema
 from pylet.api.kinds.node import KIND as NODE
-from pylet.cri.messages import HandlerFeatures, RuntimeFeatures, RuntimeHandler
+from pylet.cri.features import HandlerFeatures, RuntimeFeatures, RuntimeHandler
 
 
 def test_a_runtime_that_tells_of_nothing_is_not_told_of() -> None:

@@ -27,6 +27,7 @@ from pylet.agent.kubelet.user_namespaces import (
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.api.object import Object
 from pylet.cri import messages as m
+from pylet.cri.features import HandlerFeatures, RuntimeFeatures, RuntimeHandler
 from pylet.cri.interface import CriError
 from pylet.cri.memory import MemoryRuntime
 from tests.agent.kubelet.builders import container, pod
@@ -183,8 +184,8 @@ def test_files_belong_to_the_same_users_inside(tmp_path: Path) -> None:
 class Capable(MemoryRuntime):
     sandbox: m.SandboxConfig | None = None
 
-    async def abilities(self) -> tuple[tuple[m.RuntimeHandler, ...], m.RuntimeFeatures]:
-        return (m.RuntimeHandler("", m.HandlerFeatures(user_namespaces=True)),), m.RuntimeFeatures()
+    async def abilities(self) -> tuple[tuple[RuntimeHandler, ...], RuntimeFeatures]:
+        return (RuntimeHandler("", HandlerFeatures(user_namespaces=True)),), RuntimeFeatures()
 
     async def run_sandbox(self, config: m.SandboxConfig, *, runtime_handler: str = "") -> str:
         self.sandbox = config

@@ -5,7 +5,7 @@ Source: upstream `staging/src/k8s.io/kubelet/pkg/apis/{dra/v1,dra-health/v1alpha
 
 from __future__ import annotations
 
-from pylet.cri.messages import at, message
+from pylet.cri.wire import at, message
 
 
 @message

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pylet.cri.messages import CDIDevice, Mount, at, message
+from pylet.cri.messages import CDIDevice, Mount
 from pylet.cri.messages import Device as Node
+from pylet.cri.wire import at, message
 
 VERSION = "v1beta1"
 HEALTHY = "Healthy"

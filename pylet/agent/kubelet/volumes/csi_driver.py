@@ -11,8 +11,8 @@ from enum import IntEnum
 from typing import Any, TypeVar
 
 from pylet.agent.kubelet import counters
-from pylet.cri.messages import at, message
 from pylet.cri.socket import CallError, ServiceSocket
+from pylet.cri.wire import at, message
 
 T = TypeVar("T")
 
