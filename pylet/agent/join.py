@@ -154,12 +154,9 @@ def _fetch_ca(server: str) -> bytes:
     import urllib.error
     import urllib.request
 
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     try:
         request = urllib.request.Request(f"{server}/cacerts", headers={"User-Agent": f"pylet/{VERSION}"})
-        with urllib.request.urlopen(request, timeout=10, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=10, context=certificate.unverified()) as answer:
             pem: bytes = answer.read(1 << 20)
             return pem
     except urllib.error.HTTPError as refused:

@@ -15,6 +15,14 @@ from pylet.aio import wholefile
 _NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which `ssl` has no name for
 
 
+def unverified() -> ssl.SSLContext:
+    """For connections to whom it may be: no certificate is checked, nor are the system's CAs read, which takes long."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A certificate and its key, or a public and a private key: two PEM files."""

@@ -6,7 +6,7 @@ HTTP room turns it into bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -27,6 +27,12 @@ class Cause:
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"
+
+
+def aggregated(messages: Iterable[str]) -> str:
+    """Several messages as one, each told once; source: apimachinery pkg/util/errors, aggregate.Error."""
+    unique = tuple(dict.fromkeys(messages))
+    return unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
 
 
 class ApiError(Exception):
@@ -99,10 +105,10 @@ class Invalid(ApiError):
 
     def __init__(self, group: str, kind: str, name: str, causes: Sequence[Cause]) -> None:
         named = f"{kind}.{group}" if group else kind
-        listed = str(causes[0]) if len(causes) == 1 else "[" + ", ".join(map(str, causes)) + "]"
         details: Object = {"name": name, "group": group, "kind": kind}
         details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
-        super().__init__(f'{named} "{name}" is invalid: {listed}', details={k: v for k, v in details.items() if v})
+        message = f'{named} "{name}" is invalid: {aggregated(map(str, causes))}'
+        super().__init__(message, details={k: v for k, v in details.items() if v})
         self.causes = tuple(causes)
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
+from pylet.aio.certificate import unverified
 from pylet.api.ip import in_url
 from pylet.api.object import Object
 from pylet.cri.interface import CriError, DeadlineExceeded, Runtime
@@ -137,11 +137,14 @@ async def _http(action: Object, target: Target) -> Outcome:
 
 
 async def _get(url: str, headers: dict[str, str]) -> tuple[int, str, str]:
-    """Status code, 0 for what is not HTTP, the Location header, and a redirect's body."""
+    """Status code, 0 for what is not HTTP, the Location header, and a redirect's body.
+
+    As upstream, certificates are not checked: a probe asks whether somebody answers, not who.
+    """
     to = urlsplit(url)
     is_secure = to.scheme == "https"
     port = to.port or (443 if is_secure else 80)
-    reader, writer = await asyncio.open_connection(to.hostname, port, ssl=_trusting() if is_secure else None)
+    reader, writer = await asyncio.open_connection(to.hostname, port, ssl=unverified() if is_secure else None)
     try:
         path = f"{to.path or '/'}?{to.query}" if to.query else to.path or "/"
         lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
@@ -176,11 +179,3 @@ async def _grpc(action: Object, target: Target, seconds: float) -> Outcome:
     except Unhealthy as unhealthy:
         return Outcome(False, str(unhealthy))
     return Outcome(True)
-
-
-def _trusting() -> ssl.SSLContext:
-    """A probe asks whether somebody answers, not who: as upstream, certificates are not checked."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

@@ -6,7 +6,6 @@ Source: upstream `pkg/credentialprovider/plugin/config.go`, messages included.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ import yaml
 
 from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.kubelet_config import BadConfig, span
+from pylet.api import causes
 from pylet.api.object import Object
 
 _VERSIONS = tuple(f"kubelet.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
@@ -101,9 +101,7 @@ def _provider(found: Object) -> ProviderConfig:
     if name in ("", ".", ".."):
         raise BadConfig(f"providers.name: Invalid value: \"{name}\": provider name cannot be '{name}'")
     if protocol not in _PROTOCOLS:
-        raise BadConfig(
-            f'providers.apiVersion: Unsupported value: "{protocol}": supported values: {_quoted(_PROTOCOLS)}'
-        )
+        raise BadConfig(str(causes.not_supported("providers.apiVersion", protocol, _PROTOCOLS)))
     if not found.get("matchImages"):
         raise BadConfig("providers.matchImages: Required value: at least 1 item in matchImages is required")
     if found.get("defaultCacheDuration") is None:
@@ -135,8 +133,7 @@ def _token_use(found: Object) -> TokenUse:
             raise BadConfig(f"{field}.{name}: Required value")
     kinds = ("ServiceAccount", "Token")
     if found["cacheType"] not in kinds:
-        words = f'Unsupported value: "{found["cacheType"]}": supported values: {_quoted(kinds)}'
-        raise BadConfig(f"{field}.cacheType: {words}")
+        raise BadConfig(str(causes.not_supported(f"{field}.cacheType", found["cacheType"], kinds)))
     required = tuple(found.get("requiredServiceAccountAnnotationKeys") or ())
     optional = tuple(found.get("optionalServiceAccountAnnotationKeys") or ())
     if required and not found["requireServiceAccount"]:
@@ -151,7 +148,3 @@ def _token_use(found: Object) -> TokenUse:
 def _insist_on(found: Object, known: set[str], where: str) -> None:
     if unknown := [name for name in found if name not in known]:
         raise BadConfig(f'unknown field "{where}{unknown[0]}"')
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)

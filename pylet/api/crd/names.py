@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from pylet.api.causes import quoted
+from pylet.api.errors import aggregated
 from pylet.api.object import Object, dig, is_true
 from pylet.api.timestamps import format_time
 
@@ -92,8 +93,8 @@ def _accepted(names: Object, had: Object, others: Iterable[Object]) -> tuple[Obj
         own = set(mine or ()) if field == "shortNames" else {mine or ""}
         taken_names = [name for name in listed if name not in own and name in used]
         if wanted != mine and taken_names:
-            told = [f"{quoted(name)} is already in use" for name in dict.fromkeys(taken_names)]
-            reason, message = f"{word}Conflict", told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+            reason = f"{word}Conflict"
+            message = aggregated(f"{quoted(name)} is already in use" for name in taken_names)
         else:
             _put(fresh, field, wanted)
     _put(fresh, "categories", names.get("categories"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pylet.api import timestamps
+from pylet.api.errors import aggregated
 from pylet.api.object import Object, annotations_of, controller_of, dig
 
 _DAEMON_FATAL = "DaemonSet-managed Pods (use --ignore-daemonsets to ignore)"
@@ -45,7 +46,7 @@ class Selection:
     def refusal(self) -> str:
         """Why the drain can't be, "" when it can."""
         messages = [f"cannot delete {message}: {', '.join(names)}" for message, names in sorted(self.fatal.items())]
-        return messages[0] if len(messages) == 1 else f"[{', '.join(messages)}]" if messages else ""
+        return aggregated(messages) if messages else ""
 
     def warning(self) -> str:
         return "; ".join(f"{message}: {', '.join(names)}" for message, names in sorted(self.warnings.items()))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from pylet.api.errors import aggregated
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import output, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
@@ -113,8 +114,7 @@ def _change(
     if not options["overwrite"] and not options["resource_version"]:
         taken = [key for key, value in put.items() if key in now and now[key] != value]
         if taken:
-            told = [_taken(wording, key, now[key]) for key in taken]
-            raise Failure("error: " + (told[0] if len(told) == 1 else f"[{', '.join(told)}]"))
+            raise Failure("error: " + aggregated(_taken(wording, key, now[key]) for key in taken))
     for key in gone:
         if key not in now and wording is LABEL:
             print(f"label {json.dumps(key)} not found.")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pylet.api.errors import aggregated
 from pylet.api.object import Object
 
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -83,7 +84,7 @@ def apply(
         if not removed:
             missing.append(f'taint "{old["key"]}{":" if old["effect"] else ""}{old["effect"]}" not found')
     if missing:
-        raise BadTaint(missing[0] if len(missing) == 1 else f"[{', '.join(missing)}]")
+        raise BadTaint(aggregated(missing))
     if (added and removed) or overwrite:
         return wanted, "modified"
     return wanted, "tainted" if added else "untainted"

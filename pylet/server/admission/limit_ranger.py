@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from pylet.api import podresources
+from pylet.api.errors import aggregated
 from pylet.api.object import Key, Object, annotations_of, dig, is_terminating
 from pylet.api.podresources import Amounts
 from pylet.api.quantity import Quantity
@@ -32,9 +33,9 @@ async def validate(write: Attributes) -> None:
         return
     problems_of = _pod_problems if write.kind.name == "Pod" else _claim_problems
     for limits in ranges:
-        found = list(dict.fromkeys(problem for limit in limits for problem in problems_of(limit, obj)))
+        found = [problem for limit in limits for problem in problems_of(limit, obj)]
         if found:
-            raise write.forbidden(found[0] if len(found) == 1 else f"[{', '.join(found)}]")
+            raise write.forbidden(aggregated(found))
 
 
 def _ranges(write: Attributes) -> list[list[Object]]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from pylet.api import names
+from pylet.api.causes import quoted
 from pylet.api.errors import BadRequest, Forbidden
 from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.authenticate import AUTHENTICATED
@@ -160,12 +161,12 @@ def _require(question: Attributes, decide: Decide) -> None:
 
 def _without_name(wanted: _Wanted) -> str:
     """As Go shows the structure, which upstream's message does."""
-    groups = "[]string(nil)" if not wanted.groups else f"[]string{{{_quoted(wanted.groups)}}}"
-    pairs = ", ".join(f'"{key}":[]string{{{_quoted(values)}}}' for key, values in sorted(wanted.extra.items()))
+    groups = _strings(wanted.groups) if wanted.groups else "[]string(nil)"
+    pairs = ", ".join(f"{quoted(key)}:{_strings(values)}" for key, values in sorted(wanted.extra.items()))
     extra = f"map[string][]string{{{pairs}}}" if pairs else "map[string][]string(nil)"
     shown = f'&user.DefaultInfo{{Name:"", UID:"{wanted.uid}", Groups:{groups}, Extra:{extra}}}'
     return f"requested {shown} without impersonating a user name"
 
 
-def _quoted(words: Iterable[str]) -> str:
-    return ", ".join(f'"{word}"' for word in words)
+def _strings(texts: Iterable[str]) -> str:
+    return f"[]string{{{', '.join(map(quoted, texts))}}}"

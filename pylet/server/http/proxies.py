@@ -14,6 +14,7 @@ from ipaddress import ip_address
 
 from aiohttp import web
 
+from pylet.aio.certificate import unverified
 from pylet.api.errors import BadRequest, NotFound, ServiceUnavailable
 from pylet.api.ip import in_url
 from pylet.api.kind import Kind
@@ -110,14 +111,7 @@ def _split(asked: str, what: str) -> tuple[str, str, str]:
 
 def _url(scheme: str, host: str, port: str) -> tuple[str, ssl.SSLContext | None]:
     base = f"{scheme}://{in_url(host)}{':' + port if port else ''}"
-    return base, _careless() if scheme == "https" else None
-
-
-def _careless() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+    return base, unverified() if scheme == "https" else None
 
 
 def _allowed(address: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from pylet.api.errors import ApiError, NotFound
+from pylet.api.errors import ApiError, NotFound, aggregated
 from pylet.api.object import Object, controller_of
 from pylet.cli.failure import Failure, warn
 from pylet.cli.kubectl import nodes, output
@@ -75,7 +75,7 @@ class _Drain:
         for thread in threads:
             thread.join()
         if failures:
-            reason = failures[0] if len(failures) == 1 else f"[{', '.join(failures)}]"
+            reason = aggregated(failures)
             self._tell_pending(node, reason)
             raise Failure(reason)
 

@@ -5,13 +5,14 @@ Source: apiserver pkg/admission/plugin/cel/{compile,condition,activation,composi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pylet.api.cel import types as t
 from pylet.api.cel.environment import Environment, Unfit, Variables, compile
 from pylet.api.cel.errors import CostExceeded, EvaluationError
 from pylet.api.cel.program import MATCH_CONDITIONS_BUDGET, Budget, OutOfBudget, Program
+from pylet.api.errors import aggregated
 from pylet.api.object import Object
 
 
@@ -108,9 +109,3 @@ class Conditions:
         if problems:
             raise Failed(aggregated(problems))
         return True
-
-
-def aggregated(problems: Sequence[str]) -> str:
-    """Several messages as one; source: apimachinery pkg/util/errors, aggregate.Error."""
-    unique = list(dict.fromkeys(problems))
-    return unique[0] if len(unique) == 1 else f"[{', '.join(unique)}]"
