@@ -6,10 +6,11 @@ Source: upstream `pkg/controller/namespace/deletion/namespaced_resources_deleter
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.kinds.pod import KIND as POD
@@ -45,11 +46,13 @@ def controller(kinds: Iterable[Kind]) -> Controller:
         return [kind for kind in kinds if kind.namespaced and "delete" in kind.verbs]
 
     told_at: dict[Key, datetime] = {}
+    refusals: dict[Key, dict[Kind, str]] = {}  # what kept the objects of a kind from being deleted
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         namespace = view.get(NAMESPACE, key)
         if namespace is None or not is_terminating(namespace):
             told_at.pop(key, None)
+            refusals.pop(key, None)
             return NOTHING
         finalizers = dig(namespace, "spec", "finalizers", default=[])
         if not finalizers:
@@ -57,13 +60,19 @@ def controller(kinds: Iterable[Kind]) -> Controller:
         left: _Left = [(POD, entry) for entry in view.table(POD).in_namespace(key.name).values()]
         if not left:  # pods go first, before what protects or feeds them
             left = [(kind, entry) for kind in inside() for entry in view.table(kind).in_namespace(key.name).values()]
-        deletes = tuple(
-            Delete(kind, entry.key, entry.uid, propagation="Background")
-            for kind, entry in left
-            if _TERMINATING not in entry.raw
-        )
-        if deletes:
-            return Plan(deletes, _LOOK_AGAIN)  # what stays after that is told of
+        known = refusals.setdefault(key, {})
+        staying = [(kind, entry) for kind, entry in left if _TERMINATING not in entry.raw]
+        refused = {kind: _refused(namespace, kind, known, now) for kind, _ in staying}
+        for kind in known.keys() - refused.keys():
+            del known[kind]
+        if staying:
+            last = {kind: place for place, kind in enumerate(known, 1)}  # what is refused keeps nothing else
+            staying.sort(key=lambda one: last.get(one[0], 0))
+            deletes = (
+                Delete(kind, entry.key, entry.uid, propagation="Background", refused=refused[kind])
+                for kind, entry in staying
+            )
+            return Plan(tuple(deletes), _LOOK_AGAIN)  # what stays after that is told of
         told = _told(namespace, left, now)
         if left and told and (wait := told_at.get(key, now - _LOOK_AGAIN) + _LOOK_AGAIN - now) > timedelta():
             return Plan(again_after=wait)  # not a write for every object that goes
@@ -77,6 +86,21 @@ def controller(kinds: Iterable[Kind]) -> Controller:
 
     watches = (Watch(NAMESPACE, itself), *(Watch(kind, _its_namespace) for kind in inside()))
     return Controller("namespace", watches, plan, lambda kind: Watch(kind, _its_namespace))
+
+
+def _refused(
+    namespace: Object, kind: Kind, known: dict[Kind, str], now: datetime
+) -> Callable[[ApiError], tuple[Action, ...]]:
+    def told(error: ApiError) -> tuple[Action, ...]:
+        known.pop(kind, None)
+        known[kind] = error.message
+        if kind is POD:
+            name = namespace["metadata"]["name"]
+            known[kind] = f"failed to delete pods for namespace: {name}, err: {error.message}"
+        message = f"Failed to delete all resource types, {len(known)} remaining: {', '.join(sorted(known.values()))}"
+        return _conditions(namespace, {"NamespaceDeletionContentFailure": ("ContentDeletionFailed", message)}, now)
+
+    return told
 
 
 def _told(namespace: Object, left: _Left, now: datetime) -> tuple[Action, ...]:
@@ -99,6 +123,10 @@ def _told(namespace: Object, left: _Left, now: datetime) -> tuple[Action, ...]:
             "SomeFinalizersRemain",
             f"Some content in the namespace has finalizers remaining: {', '.join(listed)}",
         )
+    return _conditions(namespace, wrong, now)
+
+
+def _conditions(namespace: Object, wrong: Mapping[str, tuple[str, str]], now: datetime) -> tuple[Action, ...]:
     conditions = list(conditions_of(namespace))
     for type_, fine in _FINE.items():
         reason, message = wrong.get(type_, fine)

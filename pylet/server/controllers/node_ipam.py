@@ -1,7 +1,7 @@
 """Node IPAM: give every node its own ranges of pod addresses, one of each IP family, out of the cluster's.
 
-A range is free when no node has it; nodes are served in the order of their names, so a plan needs no memory. When the
-cluster is given a second family, nodes keep the ranges they have, and get one of that.
+A range is free when no node has any of it; nodes are served in the order of their names, so a plan needs no memory.
+When the cluster is given a second family, nodes keep the ranges they have, and get one of that.
 Source: upstream `pkg/controller/nodeipam/ipam/range_allocator.go`.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import TypeAlias
 
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object, key_of
@@ -17,6 +18,7 @@ from pylet.client.view import Entry, View
 from pylet.server.reconcile.plan import Action, Controller, Emit, Patch, Plan, Watch
 
 _NODE_PREFIX = {4: 24, 6: 64}
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def controller(cluster_cidr: str) -> Controller:
@@ -25,7 +27,7 @@ def controller(cluster_cidr: str) -> Controller:
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         nodes = sorted(view.select(NODE), key=lambda node: str(node["metadata"]["name"]))
-        taken = {cidr for node in nodes for cidr in _ranges(node)}
+        taken = {_network(cidr) for node in nodes for cidr in _ranges(node)}
         free: dict[int, Iterator[str]] = {network.version: _free(network, taken) for network in networks}
         return Plan(tuple(_give(node, _wanted(node, free)) for node in nodes if _lacks(node, list(free))))
 
@@ -37,9 +39,14 @@ def _ranges(node: Object) -> list[str]:
     return spec.get("podCIDRs") or ([spec["podCIDR"]] if spec.get("podCIDR") else [])
 
 
+def _network(cidr: str) -> _Network:
+    """Of what is written as an address in it, too, which the API takes."""
+    return ipaddress.ip_network(cidr, strict=False)
+
+
 def _lacks(node: Object, families: list[int]) -> bool:
     """Whether it has fewer than all, and those in the cluster's order."""
-    has = [ipaddress.ip_network(cidr).version for cidr in _ranges(node)]
+    has = [_network(cidr).version for cidr in _ranges(node)]
     return len(has) < len(families) and has == families[: len(has)]
 
 
@@ -48,9 +55,12 @@ def _wanted(node: Object, free: dict[int, Iterator[str]]) -> list[str]:
     return [*has, *(next(of, "") for of in list(free.values())[len(has) :])]
 
 
-def _free(network: ipaddress.IPv4Network | ipaddress.IPv6Network, taken: set[str]) -> Iterator[str]:
+def _free(network: _Network, taken: set[_Network]) -> Iterator[str]:
     prefix = max(network.prefixlen, _NODE_PREFIX[network.version])
-    return (cidr for cidr in map(str, network.subnets(new_prefix=prefix)) if cidr not in taken)
+    others = [cidr for cidr in taken if cidr.prefixlen != prefix]
+    for cidr in network.subnets(new_prefix=prefix):
+        if cidr not in taken and not any(cidr.overlaps(other) for other in others):
+            yield str(cidr)
 
 
 def _give(node: Object, cidrs: list[str]) -> Action:

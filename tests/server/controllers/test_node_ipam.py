@@ -28,6 +28,7 @@ def _node(name: str, *cidrs: str) -> Any:
             ["fd42:0:0:1::/64", "10.42.0.0/24"],
             id="in the order of the cluster's",
         ),
+        pytest.param("10.42.0.0/16", ("10.42.1.7/23",), ["10.42.2.0/24"], id="not a part of what another has"),
         pytest.param("10.42.0.0/24,fd42::/48", ("10.42.0.0/24",), None, id="none where a family has none left"),
     ],
 )
