@@ -1,4 +1,4 @@
-"""What a JSONPath template is made of, and how it is read: client-go's dialect and words of errors (`util/jsonpath`)."""
+"""What a JSONPath template is made of, and how it is read: client-go's dialect and wording (`util/jsonpath`)."""
 
 from __future__ import annotations
 
