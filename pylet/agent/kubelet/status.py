@@ -65,14 +65,9 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     statuses = {status["name"]: status for status in (*inits, *apps)}
     has_begun = any(_is_active(observed, container["name"]) for container in app_containers(pod))
     found = phase(pod, statuses, is_ending=is_ending, has_begun=has_begun)
-    if facts.failure is not None or (is_ending and not observed.running and found not in TERMINAL):
-        found = "Failed"
-    if old.get("phase") in TERMINAL:
-        found = old["phase"]  # a pod does not come back from either
-    elif found in TERMINAL and observed.running:
-        found = old.get("phase") or "Pending"  # what still runs still uses what the pod was given
+    found = _kept_phase(found, old, observed, is_failed=facts.failure is not None, is_ending=is_ending)
     passing = [*facts.passing, *restart_all.condition(pod, observed, found)]
-    status: Object = {
+    return {
         **{name: old[name] for name in ("resourceClaimStatuses", "extendedResourceClaimStatus") if name in old},
         "observedGeneration": pod["metadata"].get("generation", 0),
         "phase": found,
@@ -81,23 +76,47 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
         "hostIPs": [{"ip": ip} for ip in facts.host_ips],
         "startTime": old.get("startTime") or timestamps.format_time(now),
         "qosClass": old.get("qosClass") or qos_class(pod),
-        "containerStatuses": sorted(apps, key=lambda status: str(status["name"])),
+        **({"initContainerStatuses": inits} if inits else {}),
+        "containerStatuses": _by_name(apps),
+        **({"ephemeralContainerStatuses": _by_name(others)} if others else {}),
+        **_addresses(facts.host_ips if is_host_network(pod) else _pod_ips(observed, old)),
+        **_pod_resources(pod, observed),
+        **_why(found, facts.failure, old),
     }
-    if ips := facts.host_ips if is_host_network(pod) else _pod_ips(observed, old):
-        status |= {"podIP": ips[0], "podIPs": [{"ip": ip} for ip in ips]}
-    if inits:
-        status["initContainerStatuses"] = inits
-    if own := pod["spec"].get("resources"):
-        status["resources"] = observed.enforced.get("", own)
-        if requests := own.get("requests"):
-            status["allocatedResources"] = requests
-    if others:
-        status["ephemeralContainerStatuses"] = sorted(others, key=lambda status: str(status["name"]))
-    if facts.failure is not None and found == "Failed":
-        status["reason"], status["message"] = facts.failure
-    elif found == old.get("phase"):
-        status |= {name: old[name] for name in ("reason", "message") if name in old}
-    return status
+
+
+def _kept_phase(found: str, old: Object, observed: Observed, *, is_failed: bool, is_ending: bool) -> str:
+    """What containers make of the phase, held against what the pod has been told to be."""
+    if old.get("phase") in TERMINAL:
+        return str(old["phase"])  # a pod does not come back from either
+    if is_failed or (is_ending and not observed.running and found not in TERMINAL):
+        found = "Failed"
+    if found in TERMINAL and observed.running:
+        return old.get("phase") or "Pending"  # what still runs still uses what the pod was given
+    return found
+
+
+def _by_name(statuses: list[Object]) -> list[Object]:
+    return sorted(statuses, key=lambda status: str(status["name"]))
+
+
+def _addresses(ips: tuple[str, ...]) -> Object:
+    return {"podIP": ips[0], "podIPs": [{"ip": ip} for ip in ips]} if ips else {}
+
+
+def _pod_resources(pod: Object, observed: Observed) -> Object:
+    """Those of the pod as a whole, granted and in force."""
+    own = pod["spec"].get("resources")
+    if not own:
+        return {}
+    requests = own.get("requests")
+    return {"resources": observed.enforced.get("", own), **({"allocatedResources": requests} if requests else {})}
+
+
+def _why(found: str, failure: tuple[str, str] | None, old: Object) -> Object:
+    if failure is not None and found == "Failed":
+        return {"reason": failure[0], "message": failure[1]}
+    return {name: old[name] for name in ("reason", "message") if name in old and found == old.get("phase")}
 
 
 def _refused(pod: Object, failure: tuple[str, str], now: datetime) -> Object:
