@@ -2,7 +2,7 @@
 
 Who asks is proved by a certificate of the cluster's CA or a bearer token; whether they may is the API server's answer
 to a SubjectAccessReview on `nodes/<subresource>`, as upstream's webhook authorizer asks it. Streams are joined with the
-runtime's own streaming server byte by byte.
+runtime's own streaming server byte by byte, but for those that it does not speak (`translating`).
 """
 
 from __future__ import annotations
@@ -238,11 +238,12 @@ class KubeletServer:
         command = request.query.getall("command", [])
         if not command:
             raise Refused(400, "you must specify at least one command for the container")
-        return await self._join(request, await self._runtime.exec(found.id, command, **streams))
+        return await self._join(request, await self._runtime.exec(found.id, command, **streams), streams)
 
     async def _attach(self, request: web.BaseRequest, namespace: str, pod: str, *rest: str) -> web.StreamResponse:
         found = await self._running(namespace, pod, *rest)
-        return await self._join(request, await self._runtime.attach(found.id, **_streams(request.query)))
+        streams = _streams(request.query)
+        return await self._join(request, await self._runtime.attach(found.id, **streams), streams)
 
     async def _port_forward(
         self, request: web.BaseRequest, namespace: str, pod: str, uid: str = ""
@@ -258,12 +259,18 @@ class KubeletServer:
         if not sandboxes:
             raise Refused(404, f'pod "{pod}" is not running')
         ports = [int(port) for port in request.query.getall("port", []) + request.query.getall("ports", [])]
-        return await self._join(request, await self._runtime.port_forward(sandboxes[0].id, ports))
+        return await self._join(request, await self._runtime.port_forward(sandboxes[0].id, ports), {})
 
-    async def _join(self, request: web.BaseRequest, url: str) -> web.StreamResponse:
-        """Pass the Upgrade and all that follows to the runtime's streaming server."""
-        if request.headers.get("Upgrade") is None:
-            raise Refused(400, "Upgrade request required")
+    async def _join(self, request: web.BaseRequest, url: str, streams: Mapping[str, bool]) -> web.StreamResponse:
+        """Pass the Upgrade and all that follows to the runtime's streaming server; `streams` are a command's."""
+        match request.headers.get("Upgrade"):
+            case None:
+                raise Refused(400, "Upgrade request required")
+            case name if name.lower() == "websocket":
+                from pylet.agent.kubelet.translating import translate
+
+                if (answer := await translate(request, url, streams)) is not None:
+                    return answer
         to = urlsplit(url)
         assert to.hostname is not None
         target = f"{to.path}?{to.query}" if to.query else to.path

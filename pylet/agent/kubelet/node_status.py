@@ -20,6 +20,7 @@ from pylet.cri.features import RuntimeFeatures, RuntimeHandler
 from pylet.version import VERSION
 
 _DECLARED = (
+    "ExtendWebSocketsToKubelet",
     "InPlacePodLevelResourcesVerticalScaling",
     "InPlacePodVerticalScalingInitContainers",
     "RestartAllContainersOnContainerExits",

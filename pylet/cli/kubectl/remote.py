@@ -10,33 +10,23 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
-from pylet.api.errors import ApiError
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.http import Api
 from pylet.cli.kubectl.upgrade import Closed
 from pylet.cli.kubectl.websocket import WebSocket
 
 _STDIN, _STDOUT, _STDERR, _ERROR, _RESIZE = 0, 1, 2, 3, 4
-_NAMES = {_STDIN: "stdin", _STDOUT: "stdout", _STDERR: "stderr", _ERROR: "error", _RESIZE: "resize"}
 _CLOSE_CHANNEL = 255
-_V5, _V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"
 
 
-class Channels(Protocol):
-    """One connection with a channel for each stream."""
+class _Channels:
+    """One connection with a channel for each stream. Connected when made. Raises: ApiError, ConnectionFailed."""
 
-    def receive(self) -> tuple[int, bytes]: ...
-    def send(self, channel: int, data: bytes) -> None: ...
-    def end(self, channel: int) -> None: ...
-    def close(self) -> None: ...
-
-
-class _OverWebSocket:
-    def __init__(self, socket: WebSocket) -> None:
-        self._socket = socket
-        self.close = socket.close
+    def __init__(self, api: Api, target: str) -> None:
+        self._socket = WebSocket(api, target, ("v5.channel.k8s.io",))
+        self.close = self._socket.close
 
     def receive(self) -> tuple[int, bytes]:
         while not (message := self._socket.receive()):
@@ -50,25 +40,9 @@ class _OverWebSocket:
         self._socket.send(bytes([_CLOSE_CHANNEL, channel]))
 
 
-def _connect(api: Api, target: str, *, stdin: bool, tty: bool) -> Channels:
-    """Over WebSocket; over SPDY where standard input must be able to end and the runtime knows no v5."""
-    if not stdin:
-        return _OverWebSocket(WebSocket(api, target, (_V5, _V4)))
-    try:
-        return _OverWebSocket(WebSocket(api, target, (_V5,)))
-    except ApiError as refused:
-        if refused.reason:
-            raise  # the API's own refusal; a runtime's has no Status
-    from pylet.cli.kubectl import spdy
-
-    absent = {_STDERR} if tty else {_RESIZE}
-    order = (_ERROR, _STDIN, _STDOUT, _STDERR, _RESIZE)
-    return spdy.Connection(api, target, {channel: _NAMES[channel] for channel in order if channel not in absent})
-
-
 def run(api: Api, target: str, *, stdin: bool, tty: bool) -> None:
     """Connects the terminal with the command until that ends. Raises: Failure with its exit status."""
-    channels = _connect(api, target, stdin=stdin, tty=tty)
+    channels = _Channels(api, target)
     with _raw_terminal() if tty else contextlib.nullcontext():
         if tty:
             _follow_size(channels)
@@ -81,7 +55,7 @@ def run(api: Api, target: str, *, stdin: bool, tty: bool) -> None:
 
 def exchange(api: Api, target: str, data: bytes | None) -> bytes:
     """What a command answers on standard output to `data`, None for no input. Raises: Failure with its exit status."""
-    channels = _connect(api, target, stdin=data is not None, tty=False)
+    channels = _Channels(api, target)
     if data is not None:
         threading.Thread(target=_send, args=(channels, data), daemon=True).start()
     out = io.BytesIO()
@@ -91,14 +65,14 @@ def exchange(api: Api, target: str, data: bytes | None) -> bytes:
     return out.getvalue()
 
 
-def _send(channels: Channels, data: bytes) -> None:
+def _send(channels: _Channels, data: bytes) -> None:
     with contextlib.suppress(Closed):
         for start in range(0, len(data), 32768):
             channels.send(_STDIN, data[start : start + 32768])
         channels.end(_STDIN)
 
 
-def _copy(channels: Channels, outputs: Mapping[int, IO[bytes]]) -> dict[str, Any]:
+def _copy(channels: _Channels, outputs: Mapping[int, IO[bytes]]) -> dict[str, Any]:
     """Writes what comes until the stream ends; the Status on the error channel."""
     status: dict[str, Any] = {}
     with contextlib.suppress(Closed):
@@ -112,7 +86,7 @@ def _copy(channels: Channels, outputs: Mapping[int, IO[bytes]]) -> dict[str, Any
     return status
 
 
-def _feed(channels: Channels) -> None:
+def _feed(channels: _Channels) -> None:
     """Sends standard input and its end."""
     with contextlib.suppress(Closed):
         while data := os.read(0, 32768):
@@ -149,7 +123,7 @@ def _raw_terminal() -> Iterator[None]:
         termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
-def _follow_size(channels: Channels) -> None:
+def _follow_size(channels: _Channels) -> None:
     """Tells the size of the terminal, now and whenever it changes."""
 
     def tell(*_: Any) -> None:

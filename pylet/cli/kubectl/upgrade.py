@@ -1,4 +1,4 @@
-"""Turning one HTTP request into a connection both sides write to: the beginning of WebSocket and of SPDY."""
+"""Turning one HTTP request into a connection both sides write to: the beginning of WebSocket."""
 
 from __future__ import annotations
 
