@@ -57,53 +57,17 @@ def probe_metrics(asked: Iterable[tuple[Object, str, str, str, int]]) -> str:
 
 def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
     """`/metrics`: how much this kubelet has to do."""
-    containers = sum(len(use.containers) for use in node.pods)
-    active = [pod for pod in doing.pods if dig(pod, "status", "phase") not in TERMINAL]
-    pending = Counter(c.get("reason", "").lower() for pod in active for c in _of_type(pod, "PodResizePending"))
     lines = (
         *gauge("kubelet_node_name", "The node's name. The count is always 1.", {"node": node.name}, 1),
-        *gauge("kubelet_running_pods", "Number of pods that have a running pod sandbox", {}, len(node.pods)),
-        *gauge("kubelet_running_containers", "Containers by state.", {"container_state": "running"}, containers),
-        *_pods("kubelet_desired_pods", "Pods bound to this node.", doing.pods),
-        *_pods("kubelet_active_pods", "Those that hold something of it.", active),
-        *gauge("kubelet_mirror_pods", "Pods that a file says.", {}, sum(map(_is_static, doing.pods))),
-        *gauge(
-            "kubelet_working_pods",
-            "Pods that are worked on.",
-            {"config": "desired", "lifecycle": "sync", "static": ""},
-            doing.workers,
-        ),
-        *gauge(
-            "kubelet_managed_ephemeral_containers",
-            "Ephemeral containers in pods.",
-            {},
-            sum(len(ephemeral_containers(pod)) for pod in doing.pods),
-        ),
+        *_running(node, doing),
         *gauge("kubelet_cgroup_version", "cgroup version on the hosts.", {}, doing.cgroup_version),
         *gauge("kubelet_pleg_last_seen_seconds", "When containers were last listed.", {}, doing.relisted_at),
-        *gauges(
-            "kubelet_pod_pending_resizes",
-            "Resizes that wait.",
-            (({"reason": reason}, number) for reason, number in pending.items()),
-        ),
-        *gauge(
-            "kubelet_pod_in_progress_resizes",
-            "Resizes under way.",
-            {},
-            sum(bool(_of_type(pod, "PodResizeInProgress")) for pod in active),
-        ),
-        *(
-            line
-            for whose, seconds in doing.lifetimes.items()
-            for line in gauge(
-                f"kubelet_certificate_manager_{whose}_ttl_seconds", "Until the certificate expires.", {}, int(seconds)
-            )
-        ),
+        *_certificates(doing.lifetimes),
         *_placement(doing),
         *gauges(
             "dra_resource_claims_in_use",
             "ResourceClaims in use, by driver.",
-            (({"driver_name": name}, number) for name, number in doing.devices_claimed.items()),
+            [({"driver_name": name}, number) for name, number in doing.devices_claimed.items()],
         ),
         *_volumes(doing.claims),
         *gauges(
@@ -120,6 +84,35 @@ def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
         *gauge("kubernetes_build_info", "The version.", LABELS, 1),
     )
     return "\n".join(lines) + "\n"
+
+
+def _running(node: NodeUse, doing: Doing) -> Iterator[str]:
+    containers = sum(len(use.containers) for use in node.pods)
+    ephemeral = sum(len(ephemeral_containers(pod)) for pod in doing.pods)
+    active = [pod for pod in doing.pods if dig(pod, "status", "phase") not in TERMINAL]
+    yield from gauge("kubelet_running_pods", "Number of pods that have a running pod sandbox", {}, len(node.pods))
+    yield from gauge("kubelet_running_containers", "Containers by state.", {"container_state": "running"}, containers)
+    yield from _pods("kubelet_desired_pods", "Pods bound to this node.", doing.pods)
+    yield from _pods("kubelet_active_pods", "Those that hold something of it.", active)
+    yield from gauge("kubelet_mirror_pods", "Pods that a file says.", {}, sum(map(_is_static, doing.pods)))
+    at_work = {"config": "desired", "lifecycle": "sync", "static": ""}
+    yield from gauge("kubelet_working_pods", "Pods that are worked on.", at_work, doing.workers)
+    yield from gauge("kubelet_managed_ephemeral_containers", "Ephemeral containers in pods.", {}, ephemeral)
+    yield from _resizes(active)
+
+
+def _resizes(active: Sequence[Object]) -> Iterator[str]:
+    waiting = Counter(c.get("reason", "").lower() for pod in active for c in _of_type(pod, "PodResizePending"))
+    by_reason = [({"reason": reason}, number) for reason, number in waiting.items()]
+    under_way = sum(bool(_of_type(pod, "PodResizeInProgress")) for pod in active)
+    yield from gauges("kubelet_pod_pending_resizes", "Resizes that wait.", by_reason)
+    yield from gauge("kubelet_pod_in_progress_resizes", "Resizes under way.", {}, under_way)
+
+
+def _certificates(lifetimes: Mapping[str, float]) -> Iterator[str]:
+    for whose, seconds in lifetimes.items():
+        name = f"kubelet_certificate_manager_{whose}_ttl_seconds"
+        yield from gauge(name, "Until the certificate expires.", {}, int(seconds))
 
 
 def _pods(name: str, help_: str, pods: Iterable[Object]) -> Iterator[str]:
