@@ -60,8 +60,6 @@ _OTHERS = frozenset(
         "enableContentionProfiling",
         "enableDebugFlagsHandler",
         "enableProfilingHandler",
-        "enableSystemLogHandler",
-        "enableSystemLogQuery",
         "eventBurst",
         "eventRecordQPS",
         "featureGates",

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import orjson
@@ -39,6 +40,9 @@ from pylet.api.object import Key, Object, key_of
 from pylet.client import counters as asked
 from pylet.cri.interface import CriError, NotFound, Runtime
 from pylet.cri.messages import Container, ContainerState, SandboxState
+
+if TYPE_CHECKING:
+    from pylet.agent.kubelet.log_query import LogQuery
 
 log = logging.getLogger(__name__)
 
@@ -137,13 +141,37 @@ class KubeletServer:
         return web.Response(text="ok")
 
     async def _system_logs(self, request: web.BaseRequest, *names: str) -> web.StreamResponse:
-        """Of /var/log, as pages of links and as files."""
+        """Of /var/log, as pages of links and as files; and what services write to the journal."""
+        path, configuration = "/".join(names), self._configuration()
+        if not configuration["enableSystemLogHandler"]:
+            raise Refused(405, "logs endpoint is disabled.")
+        if configuration["enableSystemLogQuery"]:
+            from pylet.agent.kubelet.log_query import BadQuery, parse
+
+            try:
+                query = parse([*request.query.items()])
+            except BadQuery as bad:
+                raise Refused(bad.code, str(bad)) from bad
+            if query.services or path == "journal":
+                return await self._service_logs(request, query)
+            path = (*query.files, path)[0].replace("\\", "/").lstrip("/")
         try:
-            return await asyncio.to_thread(system_log, _SYSTEM_LOGS, "/".join(names))
+            return await asyncio.to_thread(system_log, _SYSTEM_LOGS, path)
         except FileNotFoundError as gone:
             raise Refused(404, "404 page not found") from gone
         except OSError as failed:
             raise Refused(403, f"403 {failed.strerror}") from failed
+
+    async def _service_logs(self, request: web.BaseRequest, query: LogQuery) -> web.StreamResponse:
+        from pylet.agent.kubelet.service_logs import tell
+
+        answer = web.StreamResponse(headers={"Content-Type": "text/plain;charset=UTF-8"})
+        answer.enable_chunked_encoding()
+        if request.headers.get("Accept-Encoding") == "gzip":
+            answer.enable_compression(web.ContentCoding.gzip)
+        await answer.prepare(request)
+        await tell(query, _SYSTEM_LOGS, answer.write)
+        return answer
 
     async def _configz(self, request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(

@@ -90,6 +90,8 @@ def from_object(found: Object) -> KubeletConfig:
     images = _image_policy(value)
     if value.get("maxPods", 0) < 0:
         raise BadConfig(f"maxPods: {value['maxPods']} must not be a negative number")
+    if value.get("enableSystemLogQuery") and not value.get("enableSystemLogHandler", True):
+        raise BadConfig("enableSystemLogHandler is required for enableSystemLogQuery")
     if value.get("containerLogMaxFiles", 2) < 2:
         raise BadConfig(f"containerLogMaxFiles: {value['containerLogMaxFiles']} must be greater than 1")
     return KubeletConfig(
@@ -333,6 +335,8 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "kubeReserved": _reserve,
     "containerLogMaxSize": _size,
     "containerLogMaxFiles": _whole,
+    "enableSystemLogHandler": _flag,
+    "enableSystemLogQuery": _flag,
     "nodeStatusMaxImages": _whole,
     "staticPodPath": Path,
     "shutdownGracePeriod": span,
