@@ -17,8 +17,8 @@ from pylet.api.object import Key, Object, condition_of, controller_of, dig, is_t
 from pylet.server.scheduler.requests import Resources, amounts, pod_requests, scored_requests
 from pylet.server.scheduler.terms import NONE, Affinity, affinity_of
 
-DISKS = ("gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd")
-"""Volume sources that two pods of a node cannot freely share."""
+_DISKS = ("gcePersistentDisk", "awsElasticBlockStore", "azureDisk", "cinder", "portworxVolume", "iscsi", "rbd")
+"""Volume sources in a pod itself that a node has not enough of for every pod."""
 
 
 class PodInfo:
@@ -59,7 +59,7 @@ class PodInfo:
         self.disks: tuple[Object, ...] = ()
         if volumes := spec.get("volumes"):
             self.claims = tuple(claim for volume in volumes if (claim := claim_of(volume, self.key.name)))
-            self.disks = tuple(volume for volume in volumes if any(disk in volume for disk in DISKS))
+            self.disks = tuple(volume for volume in volumes if any(disk in volume for disk in _DISKS))
 
     def counts_as(self, other: PodInfo) -> bool:
         """Whether nobody could tell the two apart: most changes of a pod's status are none to the scheduler."""

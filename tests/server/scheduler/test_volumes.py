@@ -11,6 +11,7 @@ from tests.server.scheduler.kit import HOST, ZONE, node, placed, pod, snapshot_o
 
 BOUND = {"pv.kubernetes.io/bind-completed": "yes"}
 NODES = [node("a", labels={ZONE: "x"}), node("b", labels={ZONE: "y"})]
+CINDER = "cinder.csi.openstack.org"
 USELESS_MATCH = "node(s) didn't find available persistent volumes to bind"
 
 
@@ -37,8 +38,8 @@ def storage_class(provisioner: str = "example.com/disk", mode: str = "WaitForFir
     return {**found, "provisioner": provisioner, "volumeBindingMode": mode, **more}
 
 
-def csi_node(name: str, count: int) -> Object:
-    drivers = [{"name": "example.com/disk", "nodeID": name, "allocatable": {"count": count}}]
+def csi_node(name: str, count: int, driver: str = "example.com/disk") -> Object:
+    drivers = [{"name": driver, "nodeID": name, "allocatable": {"count": count}}]
     meta = {"name": name}
     return {"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": meta, "spec": {"drivers": drivers}}
 
@@ -181,6 +182,26 @@ ZONES = [{"matchLabelExpressions": [{"key": ZONE, "values": ["y"]}]}]
             {"a": [pod("beside", cpu="0", volumes=user().spec["volumes"])]},
             "a",
             id="what is attached already does not count twice",
+        ),
+        pytest.param(
+            user(),
+            [
+                claim(volume="disk"),
+                volume(cinder={"volumeID": "1"}),
+                claim("other", volume="o"),
+                volume("o", csi={"driver": CINDER, "volumeHandle": "2"}),
+                csi_node("a", 1, CINDER),
+            ],
+            {"a": [user("other", cpu="0")]},
+            "b",
+            id="where the driver that took the place of its plugin can",
+        ),
+        pytest.param(
+            pod(volumes=[{"name": "v", "cinder": {"volumeID": "1"}}]),
+            [claim(class_="late"), storage_class("kubernetes.io/cinder"), csi_node("a", 1, CINDER)],
+            {"a": [user(cpu="0")]},
+            "b",
+            id="where that can, without a claim, and beside one yet to be provisioned",
         ),
     ],
 )

@@ -1,12 +1,13 @@
-"""NodeVolumeLimits: a CSI driver attaches only so many volumes to a node.
+"""NodeVolumeLimits: a CSI driver attaches only so many volumes to a node, those of clouds' old plugins among them.
 
-Source: upstream `plugins/nodevolumelimits/csi.go`, but for in-tree volumes that migrated to CSI.
+Source: upstream `plugins/nodevolumelimits/csi.go`, `csi-translation-lib`.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import TypeAlias
 
 from pylet.api.kinds.csinode import KIND as CSI_NODE
 from pylet.api.kinds.persistentvolume import KIND as VOLUME
@@ -21,13 +22,27 @@ from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
 from pylet.server.scheduler.model import NodeInfo, Pending, PodInfo
 from pylet.server.scheduler.snapshot import Snapshot
 
+_Volume: TypeAlias = tuple[str, str]
+"""A driver and its handle of a volume."""
+
+_MIGRATED = {
+    "awsElasticBlockStore": ("kubernetes.io/aws-ebs", "ebs.csi.aws.com", "volumeID"),
+    "azureDisk": ("kubernetes.io/azure-disk", "disk.csi.azure.com", "diskURI"),
+    "cinder": ("kubernetes.io/cinder", "cinder.csi.openstack.org", "volumeID"),
+    "gcePersistentDisk": ("kubernetes.io/gce-pd", "pd.csi.storage.gke.io", "pdName"),
+    "portworxVolume": ("kubernetes.io/portworx-volume", "pxd.portworx.com", "volumeID"),
+}
+"""Volume sources: the plugin each had, the driver that took its place, and the field that names the volume."""
+
+_DRIVERS = {plugin: driver for plugin, driver, _ in _MIGRATED.values()}
+
 
 class NodeVolumeLimits(Plugin):
     name = "NodeVolumeLimits"
     _refusal = Refusal(name, ("node(s) exceed max volume count",))
 
     def filter(self, pod: Pending, snapshot: Snapshot) -> Check | Refusal | None:
-        if not pod.claims:
+        if not pod.claims and not pod.disks:
             return None
         view = snapshot.view
         for name in pod.claims:
@@ -40,12 +55,12 @@ class NodeVolumeLimits(Plugin):
 
         def check(node: NodeInfo) -> Refusal | None:
             limits = _limits(view.get(CSI_NODE, Key("", node.name)))
-            if limits.keys().isdisjoint(wanted.values()):
+            if limits.keys().isdisjoint(driver for driver, _ in wanted):
                 return None
-            attached = _attached(node, view)
-            used = Counter(attached.values())
-            for driver, count in Counter(driver for name, driver in wanted.items() if name not in attached).items():
-                if driver in limits and used[driver] + count > limits[driver]:
+            used = {volume for other in node.pods.values() for volume in _attachable(other, view)}
+            attached = Counter(driver for driver, _ in used | _attached(node, view))
+            for driver, count in Counter(driver for driver, _ in wanted - used).items():
+                if driver in limits and attached[driver] + count > limits[driver]:
                     return self._refusal
             return None
 
@@ -59,9 +74,14 @@ class NodeVolumeLimits(Plugin):
             key = key_of(change.after)
             return change.before is None and key.namespace == pod.namespace and key.name in pod.claims
         if change.kind is ATTACHMENT:
-            return change.after is None and bool(pod.claims)
+            return change.before is not None and change.after is None and _may_wait_for(pod, change.before)
         gone = left(change)
-        return gone is not None and bool(PodInfo(gone).claims)
+        return gone is not None and bool((info := PodInfo(gone)).claims or any(map(_inline, info.disks)))
+
+
+def _may_wait_for(pod: Pending, attachment: Object) -> bool:
+    drivers = {found[0] for disk in pod.disks if (found := _inline(disk)) is not None}
+    return bool(pod.claims) or attachment["spec"].get("attacher") in drivers
 
 
 def _limits(csi_node: Object | None) -> dict[str, int]:
@@ -69,43 +89,44 @@ def _limits(csi_node: Object | None) -> dict[str, int]:
     return {driver["name"]: count for driver in drivers if (count := dig(driver, "allocatable", "count")) is not None}
 
 
-def _attached(node: NodeInfo, view: View) -> dict[tuple[str, str], str]:
-    """Volumes in use on the node or attached to it, with their drivers."""
-    found: dict[tuple[str, str], str] = {}
-    for other in node.pods.values():
-        if other.claims:
-            found |= _attachable(other, view)
+def _attached(node: NodeInfo, view: View) -> set[_Volume]:
+    """Volumes attached to the node, whoever uses them."""
+    found = set()
     for attachment in view.select(ATTACHMENT):
         if attachment["spec"].get("nodeName") != node.name:
             continue
         name = dig(attachment, "spec", "source", "persistentVolumeName")
         volume = view.get(VOLUME, Key("", name)) if name else None
         if volume is not None and (handle := dig(volume, "spec", "csi", "volumeHandle")):
-            driver = attachment["spec"]["attacher"]
-            found[driver, handle] = driver
+            found.add((attachment["spec"]["attacher"], handle))
     return found
 
 
-def _attachable(pod: PodInfo, view: View) -> dict[tuple[str, str], str]:
-    """The pod's CSI volumes by (driver, handle); what is yet to be provisioned goes by its claim."""
-    found: dict[tuple[str, str], str] = {}
+def _attachable(pod: PodInfo, view: View) -> set[_Volume]:
+    """The pod's CSI volumes; what is yet to be provisioned goes by its claim."""
+    found = [migrated for disk in pod.disks if (migrated := _inline(disk)) is not None]
     for name in pod.claims:
         claim = view.get(CLAIM, Key(pod.namespace, name))
         if claim is None:
             continue
         volume = view.get(VOLUME, Key("", claim["spec"].get("volumeName", "")))
-        if volume is not None:
-            driver, handle = (
-                dig(volume, "spec", "csi", "driver", default=""),
-                dig(volume, "spec", "csi", "volumeHandle"),
-            )
-        else:
+        if volume is None:
             storage_class = view.get(CLASS, Key("", class_of(claim)))
-            driver = "" if storage_class is None else storage_class.get("provisioner", "")
-            handle = f"{pod.namespace}/{name}"
-        if driver and handle:
-            found[driver, handle] = driver
-    return found
+            provisioner = "" if storage_class is None else storage_class.get("provisioner", "")
+            found.append((_DRIVERS.get(provisioner, provisioner), f"{pod.namespace}/{name}"))
+        elif (csi := volume["spec"].get("csi")) is not None:
+            found.append((csi["driver"], csi.get("volumeHandle", "")))
+        elif (migrated := _inline(volume["spec"])) is not None:
+            found.append(migrated)
+    return {(driver, handle) for driver, handle in found if driver and handle}
+
+
+def _inline(source: Object) -> _Volume | None:
+    """The volume as its new driver knows it."""
+    for kind, (_, driver, named) in _MIGRATED.items():
+        if kind in source:
+            return driver, source[kind].get(named, "")
+    return None
 
 
 PLUGIN = NodeVolumeLimits()

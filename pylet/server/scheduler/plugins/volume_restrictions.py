@@ -12,8 +12,10 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, key_of
 from pylet.server.scheduler.changes import is_node
 from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
-from pylet.server.scheduler.model import DISKS, NodeInfo, Pending, PodInfo, named_claims
+from pylet.server.scheduler.model import NodeInfo, Pending, PodInfo, named_claims
 from pylet.server.scheduler.snapshot import Snapshot
+
+_ALONE = ("gcePersistentDisk", "awsElasticBlockStore", "iscsi", "rbd")  # two pods of a node cannot freely share it
 
 
 class VolumeRestrictions(Plugin):
@@ -68,7 +70,7 @@ def _collide(ones: Iterable[Object], others: Iterable[Object]) -> bool:
         _is_same(kind, one[kind], other[kind])
         for one in ones
         for other in others
-        for kind in DISKS
+        for kind in _ALONE
         if kind in one and kind in other
     )
 
