@@ -12,6 +12,7 @@ from tests.server.scheduler.kit import HOST, ZONE, node, placed, pod, snapshot_o
 BOUND = {"pv.kubernetes.io/bind-completed": "yes"}
 NODES = [node("a", labels={ZONE: "x"}), node("b", labels={ZONE: "y"})]
 CINDER = "cinder.csi.openstack.org"
+FULL = "2 node(s) exceed max volume count"
 USELESS_MATCH = "node(s) didn't find available persistent volumes to bind"
 
 
@@ -191,17 +192,23 @@ ZONES = [{"matchLabelExpressions": [{"key": ZONE, "values": ["y"]}]}]
                 claim("other", volume="o"),
                 volume("o", csi={"driver": CINDER, "volumeHandle": "2"}),
                 csi_node("a", 1, CINDER),
+                csi_node("b", 0, CINDER),
             ],
             {"a": [user("other", cpu="0")]},
-            "b",
-            id="where the driver that took the place of its plugin can",
+            FULL,
+            id="nowhere where the driver that took the place of its plugin is full",
         ),
         pytest.param(
             pod(volumes=[{"name": "v", "cinder": {"volumeID": "1"}}]),
-            [claim(class_="late"), storage_class("kubernetes.io/cinder"), csi_node("a", 1, CINDER)],
+            [
+                claim(class_="late"),
+                storage_class("kubernetes.io/cinder"),
+                csi_node("a", 1, CINDER),
+                csi_node("b", 0, CINDER),
+            ],
             {"a": [user(cpu="0")]},
-            "b",
-            id="where that can, without a claim, and beside one yet to be provisioned",
+            FULL,
+            id="nor without a claim, nor beside one yet to be provisioned",
         ),
     ],
 )
