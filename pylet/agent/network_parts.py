@@ -35,76 +35,63 @@ class NetworkParts:
 
 
 def network_parts(site: Site) -> NetworkParts:
-    config, cluster, tables, clock = site.config, site.cluster, site.tables, site.clock
-    policies = Policies(site.api.tables, clock, node=config.node_name)
-    network = Network(
-        tables[NODE],
-        site.api.client,
+    config, cluster, api, tables, clock = site.config, site.cluster, site.api, site.tables, site.clock
+    node, services, slices = config.node_name, tables[SERVICE], tables[ENDPOINT_SLICE]
+    policies = Policies(api.tables, clock, node=node)
+    network = _network(site)
+    ingresses = Ingresses(
+        api.client, api.tables, api.custom, tables, clock, node=node, directory=config.data_dir / "agent" / "ingress"
+    )
+    dns = Dns(
+        services,
+        slices,
         clock,
-        NetworkSettings(
-            node_name=config.node_name,
-            node_ips=site.addresses,
-            backend=cluster.network_backend,
-            service_cidrs=cluster.service_cidrs,
-            cni_bin_dir=config.cni_bin_dir,
-            cni_conf_dir=config.cni_conf_dir,
-            ipam_dir=config.data_dir / "agent" / "ipam",
-            wireguard_dir=config.data_dir / "agent" / "wireguard",
-        ),
+        address=cluster.cluster_dns,
+        domain=cluster.cluster_domain,
+        upstreams=site.nameservers,
+    )
+    announcements = Announcements(services, slices, tables[NODE], clock, node=node, node_ips=site.addresses)
+    running = (
+        policies.run(),
+        ingresses.run(),
+        network.run(),
+        _proxy(site).run(),
+        dns.run(),
+        dns.follow(api.tables),
+        announcements.run(),
+    )
+    return NetworkParts(policies, network.ready, running)
+
+
+def _network(site: Site) -> Network:
+    config, cluster = site.config, site.cluster
+    settings = NetworkSettings(
+        node_name=config.node_name,
+        node_ips=site.addresses,
+        backend=cluster.network_backend,
+        service_cidrs=cluster.service_cidrs,
+        cni_bin_dir=config.cni_bin_dir,
+        cni_conf_dir=config.cni_conf_dir,
+        ipam_dir=config.data_dir / "agent" / "ipam",
+        wireguard_dir=config.data_dir / "agent" / "wireguard",
+    )
+    return Network(site.tables[NODE], site.api.client, site.clock, settings)
+
+
+def _proxy(site: Site) -> Proxy:
+    config, cluster, tables = site.config, site.cluster, site.tables
+    sources = Sources(services=tables[SERVICE], slices=tables[ENDPOINT_SLICE], nodes=tables[NODE], pods=tables[POD])
+    here = Here(
+        config.node_name,
+        addresses=_node_port_addresses(config.nodeport_addresses, site.addresses),
+        external_ips=config.allow_external_ips,
     )
     layout = Layout(
         cluster_cidrs=cluster.cluster_cidrs,
         service_cidrs=cluster.service_cidrs,
         masquerades_pods=cluster.network_backend != "none",
     )
-    proxy = Proxy(
-        Sources(services=tables[SERVICE], slices=tables[ENDPOINT_SLICE], nodes=tables[NODE], pods=tables[POD]),
-        clock,
-        here=Here(
-            config.node_name,
-            addresses=_node_port_addresses(config.nodeport_addresses, site.addresses),
-            external_ips=config.allow_external_ips,
-        ),
-        layout=layout,
-        is_own=is_answered_by_nodes,
-    )
-    dns = Dns(
-        tables[SERVICE],
-        tables[ENDPOINT_SLICE],
-        clock,
-        address=cluster.cluster_dns,
-        domain=cluster.cluster_domain,
-        upstreams=site.nameservers,
-    )
-    announcements = Announcements(
-        tables[SERVICE],
-        tables[ENDPOINT_SLICE],
-        tables[NODE],
-        clock,
-        node=config.node_name,
-        node_ips=site.addresses,
-    )
-    ingresses = Ingresses(
-        site.api.client,
-        site.api.tables,
-        tables[SERVICE],
-        tables[ENDPOINT_SLICE],
-        tables[NODE],
-        clock,
-        node=config.node_name,
-        directory=config.data_dir / "agent" / "ingress",
-        custom=site.api.custom,
-    )
-    running = (
-        policies.run(),
-        ingresses.run(),
-        network.run(),
-        proxy.run(),
-        dns.run(),
-        dns.follow(site.api.tables),
-        announcements.run(),
-    )
-    return NetworkParts(policies, network.ready, running)
+    return Proxy(sources, site.clock, here=here, layout=layout, is_own=is_answered_by_nodes)
 
 
 def _node_port_addresses(cidrs: tuple[str, ...], own: tuple[str, ...]) -> tuple[str, ...]:

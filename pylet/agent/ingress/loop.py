@@ -13,6 +13,7 @@ import logging
 import os
 import pwd
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,8 +26,12 @@ from pylet.agent.ingress.telling import Telling
 from pylet.aio.clock import Clock
 from pylet.api.backends import SERVICE_NAME
 from pylet.api.ingress import GATEWAYS, ours, secrets_of
+from pylet.api.kind import Kind
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.ingress import KIND as INGRESS
 from pylet.api.kinds.ingressclass import KIND as INGRESS_CLASS
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, annotations_of, key_of
 from pylet.client.events import Recorder
 from pylet.client.informer import Informers
@@ -77,22 +82,19 @@ class Ingresses:
         self,
         client: Client,
         tables: Tables,
-        services: Table,
-        slices: Table,
-        nodes: Table,
+        custom: Tables | None,
+        shared: Mapping[Kind, Table],
         clock: Clock,
         *,
         node: str,
         directory: Path,
-        custom: Tables | None = None,
     ) -> None:
-        """`custom` has the tables of custom kinds; without it they are watched through the client."""
+        """`custom` has the tables of custom kinds, which are else watched through the client; `shared` are Services,
+        EndpointSlices and Nodes."""
         self._client = client
         self._tables = tables
         self._custom = custom
-        self._services = services
-        self._slices = slices
-        self._nodes = nodes
+        self._services, self._slices, self._nodes = (shared[kind] for kind in (SERVICE, ENDPOINT_SLICE, NODE))
         self._clock = clock
         self._node = Key("", node)
         self._directory = directory
@@ -105,7 +107,7 @@ class Ingresses:
         self._wake = asyncio.Event()
         self._certificates = Certificates(tables, directory, self._wake.set)
         self._recorder = Recorder(client, clock, "ingress", node)
-        self._telling = Telling(client, self._recorder, nodes, self._node, self._wake.set)
+        self._telling = Telling(client, self._recorder, self._nodes, self._node, self._wake.set)
 
     async def run(self) -> None:
         shown, classes = await self._tables.table(INGRESS), await self._tables.table(INGRESS_CLASS)

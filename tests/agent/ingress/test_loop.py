@@ -91,19 +91,8 @@ class World:
 
 @asynccontextmanager
 async def running(world: World) -> AsyncIterator[None]:
-    tables = world.tables
     client = cast(Client, world)
-    loop = Ingresses(
-        client,
-        world,
-        tables[SERVICE],
-        tables[SLICE],
-        tables[NODE],
-        SystemClock(),
-        node="here",
-        directory=world.directory,
-        custom=world,
-    )
+    loop = Ingresses(client, world, world, world.tables, SystemClock(), node="here", directory=world.directory)
     task = asyncio.create_task(loop.run())
     try:
         yield
