@@ -11,9 +11,10 @@ import asyncio
 import base64
 import logging
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TypeAlias
 from urllib.parse import quote
 
 import orjson
@@ -31,7 +32,7 @@ from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, condition_of, conditions_of, is_true
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table
-from pylet.server.http.answer import Answer, Streamed
+from pylet.server.http.answer import JSON, Answer, Streamed
 from pylet.server.http.forwarding import Forwarder, Target
 from pylet.server.http.own_metrics import OwnMetrics
 from pylet.server.registry import User
@@ -41,6 +42,9 @@ log = logging.getLogger(__name__)
 
 _CHECK_SECONDS = 30.0
 _ANSWER_SECONDS = 5.0
+Swaggers: TypeAlias = Sequence[tuple[str, bytes]]
+"""Documents by the root of the paths in them that count, as in `apis/GROUP/VERSION`."""
+
 _ADMIN = (("X-Remote-User", "system:kube-aggregator"), ("X-Remote-Group", "system:masters"))
 
 
@@ -149,6 +153,24 @@ class Extensions:
         }
         found = await asyncio.gather(*(self._document(name, extension) for name, extension in asked.items()))
         return {name: url for name, url in zip(asked, found, strict=True) if url}
+
+    async def swaggers(self) -> Swaggers:
+        """The OpenAPI documents (version 2) of those that answer and have one, the more important first."""
+        asked = sorted(
+            (-known.spec["groupPriorityMinimum"], -known.spec["versionPriority"], f"apis/{group}/{version}", known)
+            for (group, version), known in self._known.items()
+            if known.is_available
+        )
+        found = await asyncio.gather(*(self._swagger(extension) for *_, extension in asked))
+        return [(name, body) for (_, _, name, _), body in zip(asked, found, strict=True) if body]
+
+    async def _swagger(self, extension: Extension) -> bytes:
+        try:
+            target = self._target(extension, "/openapi/v2", (*_ADMIN, ("Accept", JSON)))
+            status, body = await self._forwarder.fetch(target, seconds=_ANSWER_SECONDS)
+        except ApiError:
+            return b""
+        return body if status == 200 else b""
 
     async def serve_openapi(self, http: web.BaseRequest, name: str) -> Answer | Streamed | None:
         """The document of that name, if it is an extension's. Raises: ApiError."""

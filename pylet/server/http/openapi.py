@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import logging
 from collections.abc import Iterable
 from email.utils import formatdate
+from typing import TypeAlias
 
 import orjson
 from aiohttp import web
@@ -22,16 +24,20 @@ from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.server.http.answer import JSON, TEXT, Answer, Streamed
 from pylet.server.http.discovery import Kinds, subresources_of
-from pylet.server.http.extensions import Extensions
+from pylet.server.http.extensions import Extensions, Swaggers
 from pylet.server.http.negotiation import clauses
 from pylet.server.registry.customs import answers_deleted
 from pylet.version import VERSION
+
+log = logging.getLogger(__name__)
 
 _YEAR_SECONDS = 365 * 24 * 3600
 _UNUSED_SECONDS = 300
 _GNOSTIC = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _GNOSTIC_NAMES = (_GNOSTIC, "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")  # @ is no letter of a type
 _WHOLE = "v2"
+_Which: TypeAlias = tuple[str, str, str]
+"""Name, type and tag of a document."""
 
 
 class OpenApi:
@@ -40,8 +46,8 @@ class OpenApi:
         self._extensions = extensions
         self._generation = -1, -1
         self._hashes: dict[str, str] = {}
-        self._kept: dict[tuple[str, str], bytes] = {}
-        self._building: dict[tuple[str, str], asyncio.Future[bytes]] = {}
+        self._kept: dict[_Which, bytes] = {}
+        self._building: dict[_Which, asyncio.Future[bytes]] = {}
         self._forgetting: asyncio.TimerHandle | None = None
 
     async def answer(self, http: web.BaseRequest) -> Answer | Streamed:
@@ -50,7 +56,8 @@ class OpenApi:
         version, _, name = http.path.removeprefix("/openapi/").rstrip("/").partition("/")
         match version, name:
             case "v2", "":
-                return await self._document(http, _WHOLE, _type_of(http.headers.get("Accept", "")))
+                type_ = _type_of(http.headers.get("Accept", ""))
+                return await self._document(http, _WHOLE, type_, await self._extensions.swaggers())
             case "v3", "":
                 urls = {root: self._url(root) for root in self._all()} | await self._extensions.openapi()
                 index = {"paths": {root: {"serverRelativeURL": url} for root, url in sorted(urls.items())}}
@@ -67,11 +74,13 @@ class OpenApi:
             return Answer(b"", 301, JSON, (("Location", self._url(root)), ("Vary", "Accept")))
         return await self._document(http, root, JSON)
 
-    async def _document(self, http: web.BaseRequest, name: str, type_: str) -> Answer:
+    async def _document(self, http: web.BaseRequest, name: str, type_: str, others: Swaggers = ()) -> Answer:
         tag = self._hash_of(name)
+        if others:
+            tag = _hash(b"".join((tag.encode(), *(hashlib.sha512(body).digest() for _, body in others))))
         if _is_known(http, tag):
             return Answer(b"", 304, type_, _caching(tag, immutable="hash" in http.query))
-        packed = await self._packed(name, type_)
+        packed = await self._packed((name, type_, tag), others)
         self._forget_later()
         takes_gzip = "gzip" in http.headers.get("Accept-Encoding", "")
         body = packed if takes_gzip else gzip.decompress(packed)
@@ -83,23 +92,24 @@ class OpenApi:
             return Answer(b"", 304, type_, headers)
         return Answer(body, type_=type_, headers=(*headers, ("Content-Encoding", encoding)) if encoding else headers)
 
-    async def _packed(self, name: str, type_: str) -> bytes:
+    async def _packed(self, key: _Which, others: Swaggers) -> bytes:
         """The compressed document; those who ask while it is being built wait for the same."""
-        key = name, type_
         if key not in self._kept:
             building = self._building.get(key)
             if building is None:
                 # A thread, since building takes up to a second and others want to be served meanwhile.
-                building = asyncio.ensure_future(asyncio.to_thread(_build, self._kinds(), name, type_))
+                building = asyncio.ensure_future(asyncio.to_thread(_build, self._kinds(), *key[:2], others))
                 self._building[key] = building
                 generation = self._generation
                 building.add_done_callback(lambda done: self._built(key, done, generation))
             return await asyncio.shield(building)
         return self._kept[key]
 
-    def _built(self, key: tuple[str, str], done: asyncio.Future[bytes], generation: tuple[int, int]) -> None:
+    def _built(self, key: _Which, done: asyncio.Future[bytes], generation: tuple[int, int]) -> None:
         self._building.pop(key, None)
         if not done.cancelled() and done.exception() is None and generation == self._generation:
+            for older in [one for one in self._kept if one[:2] == key[:2]]:
+                del self._kept[older]
             self._kept[key] = done.result()
 
     def _refresh(self) -> None:
@@ -169,7 +179,7 @@ def _published(kind: Kind) -> Object | None:
     return getattr(kind.schema, "published", None)
 
 
-def _build(kinds: list[Kind], name: str, type_: str) -> bytes:
+def _build(kinds: list[Kind], name: str, type_: str, others: Swaggers) -> bytes:
     from pylet.api.schema import openapi
     from pylet.api.schema.operations import ROOT_PATHS, Paths, group_path, paths_of, version_path
 
@@ -188,6 +198,8 @@ def _build(kinds: list[Kind], name: str, type_: str) -> bytes:
     custom = [kind for members in chosen.values() for kind in members if kind.schema is not None]
     if name == _WHOLE:
         made = openapi.swagger(paths, custom)
+        for root, body in others:
+            _merge(made, root, body)
     else:
         members = documents[name]
         made = openapi.document(paths, custom, (members[0].group, members[0].version) if members else ("", "v1"))
@@ -196,6 +208,18 @@ def _build(kinds: list[Kind], name: str, type_: str) -> bytes:
 
         return gzip.compress(gnostic.document(made), 1)
     return gzip.compress(orjson.dumps(made), 1)
+
+
+def _merge(made: Object, root: str, body: bytes) -> None:
+    from pylet.api.schema import merging
+    from pylet.api.wire import gnostic
+
+    try:
+        part = merging.part(orjson.loads(body), f"/{root}/", made["paths"])
+        gnostic.document(made | part)  # that it can be told in that form, too
+        merging.merge(made, part)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as bad:
+        log.warning("the OpenAPI document (version 2) of %s is none: %r", root, bad)
 
 
 def _is_known(http: web.BaseRequest, tag: str) -> bool:

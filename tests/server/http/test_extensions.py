@@ -26,6 +26,15 @@ RESOURCES = {
     ],
 }
 DOCUMENT = "/openapi/v3/apis/metrics.test/v1?hash=A1"
+LOADS = "/apis/metrics.test/v1/loads"
+SWAGGER = {
+    "swagger": "2.0",
+    "paths": {
+        LOADS: {"get": {"responses": {"200": {"description": "OK", "schema": {"$ref": "#/definitions/test.Load"}}}}},
+        "/apis/other.test/v1/": {"get": {"responses": {}}},
+    },
+    "definitions": {"test.Load": {"type": "object", "description": "How much there is to do."}},
+}
 METRICS = "/apis/external.metrics.k8s.io/v1beta1"
 QUEUE = f"{METRICS}/namespaces/default/queue"
 QUEUE_TARGET = {"type": "AverageValue", "averageValue": "10"}
@@ -82,6 +91,8 @@ async def extension(cluster: Any, tmp_path: Path) -> AsyncIterator[Extension]:
         if request.path == "/openapi/v3":
             others = {f"apis/other{number}/v1": {"serverRelativeURL": "x" * 1000} for number in range(500)}
             return web.json_response({"paths": {**others, "apis/metrics.test/v1": {"serverRelativeURL": DOCUMENT}}})
+        if request.path == "/openapi/v2":
+            return web.json_response(SWAGGER)
         if request.path == QUEUE:
             return web.json_response({"items": [{"value": "30"}]})
         if request.path == METRICS:
@@ -185,3 +196,17 @@ async def test_an_autoscaler_reads_its_metrics_there(cluster: Any, extension: Ex
             if (await cluster.ask("GET", f"{deployments}/web")).json["spec"]["replicas"] == 3:
                 break
             await asyncio.sleep(0.05)
+
+
+async def test_the_document_of_version_2_tells_of_them(cluster: Any, extension: Extension) -> None:
+    without = await cluster.ask("GET", "/openapi/v2")
+    await extension.register()
+    await extension.available("True")
+    answer = await cluster.ask("GET", "/openapi/v2")
+    assert answer.json["definitions"]["test.Load"] == SWAGGER["definitions"]["test.Load"]  # type: ignore[index]
+    assert answer.json["paths"].keys() - without.json["paths"].keys() == {LOADS}
+    assert answer.headers["ETag"] != without.headers["ETag"]
+    again = await cluster.ask("GET", "/openapi/v2", If_None_Match=answer.headers["ETag"])
+    assert again.status == 304
+    gnostic = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    assert b"How much there is to do." in (await cluster.ask("GET", "/openapi/v2", Accept=gnostic)).body
