@@ -76,12 +76,14 @@ def removable(images: Iterable[Image], known: Mapping[str, Known], now: datetime
     return sorted(free, key=lambda image: (known[image.id].used, known[image.id].since))
 
 
-def too_old(images: Iterable[Image], known: Mapping[str, Known], policy: ImagePolicy, now: datetime) -> list[Image]:
-    """An image never seen in use is as old as it is known, at least since the kubelet looks."""
+def too_old(
+    images: Iterable[Image], known: Mapping[str, Known], policy: ImagePolicy, began: datetime, now: datetime
+) -> list[Image]:
+    """One never seen in use is as old as it is known; none was unused for longer than somebody looks, since `began`."""
     if not policy.maximum_age:
         return []
-    return [i for i in removable(images, known, now) if known[i.id].used != _EVER and
-            now - known[i.id].used > policy.maximum_age]  # fmt: skip
+    ages = {id_: now - max(each.used, each.since, began) for id_, each in known.items()}
+    return [image for image in removable(images, known, now) if ages[image.id] > policy.maximum_age]
 
 
 def to_free(capacity: int, available: int, policy: ImagePolicy) -> int:
@@ -103,6 +105,7 @@ class ImageGc:
         self._policy = policy
         self._there = there
         self._known: dict[str, Known] | None = None
+        self._began = clock.now()
 
     async def run(self) -> None:
         while True:
@@ -116,7 +119,7 @@ class ImageGc:
         """Raises: CriError."""
         images, now = await self._look()
         assert self._known is not None
-        for image in too_old(images, self._known, self._policy, now):
+        for image in too_old(images, self._known, self._policy, self._began, now):
             await self._remove(image, "age")
         capacity, available, _, _ = await self._filesystem()
         wanted = to_free(capacity, available, self._policy)

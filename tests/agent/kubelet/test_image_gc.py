@@ -15,6 +15,8 @@ from pylet.cri.messages import Container, Image, ImageSpec
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 A = Image(id="sha256:a", repo_tags=("reg/a:1",), size=10)
 B = Image(id="sha256:b", repo_tags=("reg/b:1",), size=20)
+EVER = datetime.min.replace(tzinfo=UTC)
+OLD = ImagePolicy(maximum_age=timedelta(hours=2))
 PAUSE = Image(id="sha256:p", repo_tags=("reg/pause:1",), size=1, pinned=True)
 
 
@@ -50,11 +52,23 @@ def test_what_comes_later_has_an_age() -> None:
     assert known["sha256:a"].since < NOW
 
 
-def test_age_alone_removes_only_where_it_is_asked_for() -> None:
-    known = {"sha256:a": Known(NOW, NOW), "sha256:b": Known(NOW, NOW + timedelta(hours=2))}
+@pytest.mark.parametrize(
+    ("known", "policy", "began", "gone"),
+    [
+        pytest.param((NOW, NOW), ImagePolicy(), 0, False, id="nobody asks"),
+        pytest.param((NOW, NOW), OLD, 0, True, id="used longer ago"),
+        pytest.param((NOW, NOW + timedelta(hours=2)), OLD, 0, False, id="used since"),
+        pytest.param((EVER, EVER), OLD, 0, True, id="there when the kubelet began, and never used"),
+        pytest.param((EVER, EVER), OLD, 2, False, id="not looked at for so long"),
+        pytest.param((NOW + timedelta(hours=2), EVER), OLD, 0, False, id="not there for so long"),
+    ],
+)
+def test_age_alone_removes_only_where_it_is_asked_for(
+    known: tuple[datetime, datetime], policy: ImagePolicy, began: int, gone: bool
+) -> None:
     later = NOW + timedelta(hours=3)
-    assert too_old([A, B], known, ImagePolicy(), later) == []
-    assert too_old([A, B], known, ImagePolicy(maximum_age=timedelta(hours=2)), later) == [A]
+    found = too_old([A], {"sha256:a": Known(*known)}, policy, NOW + timedelta(hours=began), later)
+    assert found == ([A] if gone else [])
 
 
 class Interrupted(MemoryRuntime):
