@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key
 from pylet.api.quantity import NANOS
 from pylet.client.interface import Client
-from pylet.client.view import Entry
+from pylet.client.view import Table
 from pylet.cri.features import CgroupDriver
 from pylet.cri.grpc import GrpcRuntime
 from pylet.cri.interface import CriError, Runtime
@@ -74,15 +75,8 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
         cgroups = Cgroups(names, pids_limit=kubelet.pod_pids_limit, all_pids=all_pids)
         settings = _settings(site, kubelet, machine, cgroups)
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
-        manifests = kubelet.static_pod_path or _MANIFESTS
-        static = StaticPods(
-            api.client,
-            tables[POD],
-            clock,
-            manifests,
-            config.node_name,
-            lambda: _uid(tables[NODE].entries.get(Key("", config.node_name))),
-        )
+        manifests, own_uid = kubelet.static_pod_path or _MANIFESTS, partial(_uid, tables[NODE], config.node_name)
+        static = StaticPods(api.client, tables[POD], clock, manifests, config.node_name, own_uid)
         local = {**tables, POD: static.table}
         placement = _placement(kubelet_dir, kubelet, machine)
         provisions = Provisions(kubelet_dir / "device-plugins", runtime, clock, placement, reporter.tell)
@@ -111,30 +105,33 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
         csi = CsiRegistration(volumes.host, api.client, api.tables, config.node_name)
         by_type: dict[str, Handler] = {PLUGIN_TYPE: csi, DEVICE_PLUGIN: provisions.registration, DRA_PLUGIN: drivers}
         plugins = Plugins(kubelet_dir / "plugins_registry", by_type, clock)
-
-        async def report() -> None:
-            await insist(reporter.register, clock)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(reporter.run(tables[NODE]))
-                group.create_task(insist(csi.announce, clock))
-
-        async def run_pods() -> None:
-            names.driver = await _cgroup_driver(runtime, kubelet, clock)
-            await pods.run()
-
         async with asyncio.TaskGroup() as group:
             local_path = LocalPath(api.client, api.tables, config.node_name)
             for component in (volumes, drivers, plugins, csi, provisions, local_path):
                 group.create_task(component.run())
-            group.create_task(report())
+            group.create_task(_report(reporter, csi, tables[NODE], clock))
             await network.ready.wait()
-            for run in (run_pods, static.run, upkeep.run):
+            group.create_task(_run_pods(pods, names, runtime, kubelet, clock))
+            for run in (static.run, upkeep.run):
                 group.create_task(run())
             group.create_task(serve(site, runtime, pods, volumes, settings, upkeep.meter, kubelet.said))
             services.notify("READY=1")
             log.info("node %s (%s) runs", config.node_name, " and ".join(site.addresses))
     finally:
         await containerd.close()
+
+
+async def _report(reporter: NodeReporter, csi: CsiRegistration, nodes: Table, clock: Clock) -> None:
+    """Tell of the node, and of its drivers once there is one to tell of."""
+    await insist(reporter.register, clock)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(reporter.run(nodes))
+        group.create_task(insist(csi.announce, clock))
+
+
+async def _run_pods(pods: Pods, names: GroupNames, runtime: Runtime, kubelet: KubeletConfig, clock: Clock) -> None:
+    names.driver = await _cgroup_driver(runtime, kubelet, clock)
+    await pods.run()
 
 
 def _settings(site: Site, kubelet: KubeletConfig, machine: Machine, cgroups: Cgroups) -> Settings:
@@ -181,7 +178,8 @@ async def _cgroup_driver(runtime: Runtime, kubelet: KubeletConfig, clock: Clock)
     return SYSTEMD if told is CgroupDriver.SYSTEMD else CGROUPFS
 
 
-def _uid(entry: Entry | None) -> str:
+def _uid(nodes: Table, name: str) -> str:
+    entry = nodes.entries.get(Key("", name))
     return entry.uid if entry is not None else ""
 
 
