@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig
+from pylet.api.timestamps import format_time
 from pylet.api.volumebinding import best_match, default_class
 from pylet.client.view import Entry, View
 from pylet.server.controllers import (
@@ -211,7 +213,6 @@ PROVISIONED = {"annotations": {"pv.kubernetes.io/provisioned-by": "x.io/y"}}
         ("Retain", {}, "Released", None),
         ("Delete", PROVISIONED, "Released", None),
         ("Delete", {}, "Failed", "VolumeFailedDelete"),
-        ("Recycle", {}, "Failed", "VolumeFailedRecycle"),
     ],
 )
 def test_what_becomes_of_a_volume_without_its_claim(policy: str, meta: Object, phase: str, reason: str | None) -> None:
@@ -219,6 +220,73 @@ def test_what_becomes_of_a_volume_without_its_claim(policy: str, meta: Object, p
     picture, actions = settle(released, key=VOLUME_KEY)
     assert dig(picture.get(persistentvolume.VOLUME, VOLUME_KEY), "status", "phase") == phase
     assert [each for each, _ in told(tuple(actions))] == ([reason] if reason else [])
+
+
+RELEASED = volume(phase="Released", claimRef=REFERENCE, persistentVolumeReclaimPolicy="Recycle", size="3Gi")
+
+
+def recycler(phase: str = "", *, seconds: int = 20, meta: Object | None = None, **spec: Any) -> Object:
+    """The pod as the API gives it back, `seconds` old."""
+    (made,) = persistentvolume.plan(VOLUME_KEY, view(RELEASED), NOW).actions
+    assert isinstance(made, Create)
+    (container,), volumes = made.object["spec"]["containers"], made.object["spec"]["volumes"]
+    token = {"name": "kube-api-access", "mountPath": "/var/run/secrets"}
+    container = {**container, "volumeMounts": [*container["volumeMounts"], token], "terminationMessagePath": "/dev/x"}
+    spec = {
+        **made.object["spec"],
+        "containers": [container],
+        "volumes": [*volumes, {"name": "kube-api-access"}],
+        **spec,
+    }
+    meta = {"uid": "r", "creationTimestamp": format_time(NOW - timedelta(seconds=seconds)), **(meta or {})}
+    return {**made.object, "metadata": {**made.object["metadata"], **meta}, "spec": spec, "status": {"phase": phase}}
+
+
+def test_the_pod_that_empties_a_volume() -> None:
+    spec = recycler()["spec"]
+    assert spec["activeDeadlineSeconds"] == 90
+    assert spec["volumes"][0] == {"name": "vol", "hostPath": {"path": "/data", "type": ""}}
+
+
+FORGED = {"containers": [{**recycler()["spec"]["containers"][0], "command": ["/bin/true"]}]}
+EARLY = {"status": {"phase": "Released", "lastPhaseTransitionTime": "2026-01-01T12:00:00Z"}}
+WHY = "Recycle failed: failed to recycle volume: pod failed, pod.Status.Message unknown"
+
+
+@pytest.mark.parametrize(
+    ("found", "released", "deleted", "said", "phase", "again_seconds"),
+    [
+        (recycler("Running"), {}, False, [], "Released", None),
+        (recycler("Succeeded", meta={"deletionTimestamp": "x"}), {}, False, [], "Released", None),
+        (recycler("Succeeded"), {}, True, [("VolumeRecycled", "Volume recycled")], "Released", None),
+        (recycler("Succeeded", **FORGED), {}, True, [], "Released", None),
+        (recycler("Succeeded", initContainers=FORGED["containers"]), {}, True, [], "Released", None),
+        (recycler("Succeeded"), EARLY, True, [], "Released", None),
+        (recycler("Failed", seconds=5), {}, False, [("VolumeFailedRecycle", WHY)], "Failed", 10),
+        (recycler("Failed"), {}, True, [("VolumeFailedRecycle", WHY)], "Failed", None),
+    ],
+    ids=[
+        "is awaited", "goes first", "has emptied it", "runs something else", "runs something else before",
+        "ended before the release", "failed just now", "failed and had its turn",
+    ],
+)  # fmt: skip
+def test_what_becomes_of_a_volume_whose_recycler(
+    found: Object, released: Object, deleted: bool, said: list[Any], phase: str, again_seconds: int | None
+) -> None:
+    plan = persistentvolume.plan(VOLUME_KEY, view({**RELEASED, **released}, found), NOW)
+    assert [each.uid for each in plan.actions if isinstance(each, Delete)] == (["r"] if deleted else [])
+    assert told(plan.actions) == said
+    now = [each for each in written(plan.actions) if each["kind"] == "PersistentVolume"]
+    assert [each["status"]["phase"] for each in now] == ([phase] if said else [])
+    assert [each for each in now if phase == "Released" and "uid" in each["spec"]["claimRef"]] == []
+    assert plan.again_after == (timedelta(seconds=again_seconds) if again_seconds else None)
+
+
+def test_what_nothing_recycles() -> None:
+    local = {**RELEASED, "spec": {**RELEASED["spec"], "local": {"path": "/data"}}}
+    del local["spec"]["hostPath"]
+    actions = persistentvolume.plan(VOLUME_KEY, view(local), NOW).actions
+    assert told(actions) == [("VolumeFailedRecycle", "No recycler plugin found for the volume!")]
 
 
 def test_a_volume_whose_claim_went_elsewhere_is_free_again() -> None:

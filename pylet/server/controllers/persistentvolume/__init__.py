@@ -17,7 +17,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.storageclass import KIND as STORAGE_CLASS
 from pylet.api.object import Key, dig
 from pylet.client.view import Entry, View
-from pylet.server.controllers.persistentvolume import claims, volumes
+from pylet.server.controllers.persistentvolume import claims, recycling, volumes
 from pylet.server.reconcile.plan import NOTHING, Controller, Plan, Watch
 
 _PENDING = b'"phase":"Pending"'
@@ -26,12 +26,11 @@ _PENDING = b'"phase":"Pending"'
 def plan(key: Key, view: View, now: datetime) -> Plan:
     if key.namespace:
         claim = view.get(CLAIM, key)
-        actions = claims.steps(claim, view, now) if claim is not None else ()
-    else:
-        volume = view.get(VOLUME, key)
-        actions = volumes.steps(volume, view, now) if volume is not None else ()
-    found = tuple(actions)
-    return Plan(found) if found else NOTHING
+        return Plan(tuple(claims.steps(claim, view, now))) if claim is not None else NOTHING
+    volume = view.get(VOLUME, key)
+    if volume is None:
+        return NOTHING
+    return Plan(tuple(volumes.steps(volume, view, now)), recycling.again_after(volume, view, now))
 
 
 def _of_claim(entry: Entry, view: View) -> Iterator[Key]:
@@ -65,7 +64,9 @@ def _of_class(entry: Entry, view: View) -> Iterator[Key]:
 
 
 def _of_pod(entry: Entry, view: View) -> Iterator[Key]:
-    """A new pod shows in the events of the claims it makes wait."""
+    """A new pod shows in the events of the claims it makes wait; one that empties a volume tells of its end."""
+    if entry.key.name.startswith(recycling.PREFIX):
+        yield Key("", entry.key.name.removeprefix(recycling.PREFIX))
     if b'"persistentVolumeClaim"' not in entry.raw or dig(entry.object, "spec", "nodeName"):
         return
     for volume in entry.object["spec"].get("volumes") or ():

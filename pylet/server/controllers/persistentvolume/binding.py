@@ -10,7 +10,7 @@ from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.object import Object, annotations_of, dig
 from pylet.api.volumebinding import BIND_COMPLETED, BOUND_BY_CONTROLLER, bound_volume
-from pylet.server.reconcile.plan import Action, Update
+from pylet.server.reconcile.plan import Action, Emit, Update
 
 _BEFORE_RESIZE = "volume.alpha.kubernetes.io/pre-resize-capacity"
 
@@ -45,6 +45,14 @@ def volume_phase(volume: Object, phase: str, now: datetime) -> Iterator[Action]:
         status = {name: value for name, value in before.items() if name not in ("message", "reason")}
         status |= {"phase": phase, "lastPhaseTransitionTime": timestamps.format_time(now)}
         yield Update(VOLUME, {**volume, "status": status}, "status")
+
+
+def failed(volume: Object, reason: str, says: str, now: datetime) -> Iterator[Action]:
+    if dig(volume, "status", "phase") != "Failed":
+        stamp = timestamps.format_time(now)
+        status = {**volume["status"], "phase": "Failed", "message": says, "lastPhaseTransitionTime": stamp}
+        yield Update(VOLUME, {**volume, "status": status}, "status")
+        yield Emit(volume, reason, says, "Warning")
 
 
 def claim_status(claim: Object, phase: str, volume: Object | None) -> Iterator[Action]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from pylet.api import timestamps
-from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.object import Key, Object, annotations_of, dig, uid_of
 from pylet.api.volumebinding import MIGRATED_TO, PROVISIONED_BY, modes_differ
 from pylet.client.view import View
-from pylet.server.controllers.persistentvolume.binding import unbind, volume_phase
-from pylet.server.reconcile.plan import Action, Emit, Update
+from pylet.server.controllers.persistentvolume import recycling
+from pylet.server.controllers.persistentvolume.binding import failed, unbind, volume_phase
+from pylet.server.reconcile.plan import Action, Emit
 
 
 def steps(volume: Object, view: View, now: datetime) -> Iterator[Action]:
@@ -23,7 +22,7 @@ def steps(volume: Object, view: View, now: datetime) -> Iterator[Action]:
     name = volume["metadata"]["name"]
     claim = view.get(CLAIM, Key(reference.get("namespace", ""), reference.get("name", "")))
     if claim is None or uid_of(claim) != reference["uid"]:
-        yield from _release(volume, now)
+        yield from _release(volume, view, now)
         return
     match claim["spec"].get("volumeName"):
         case None | "":
@@ -32,7 +31,7 @@ def steps(volume: Object, view: View, now: datetime) -> Iterator[Action]:
         case bound if bound == name:
             yield from volume_phase(volume, "Bound", now)
         case _ if PROVISIONED_BY in annotations_of(volume) and _policy(volume) == "Delete":
-            yield from _release(volume, now)
+            yield from _release(volume, view, now)
         case _:
             yield from unbind(volume, now)
 
@@ -46,7 +45,7 @@ def _modes_differ(volume: Object, claim: Object) -> Iterator[Action]:
     yield Emit(claim, "VolumeMismatch", says, "Warning")
 
 
-def _release(volume: Object, now: datetime) -> Iterator[Action]:
+def _release(volume: Object, view: View, now: datetime) -> Iterator[Action]:
     """Its claim is gone: what follows is the policy's word, and mostly its provisioner's work."""
     if dig(volume, "status", "phase") not in ("Released", "Failed"):
         yield from volume_phase(volume, "Released", now)
@@ -57,14 +56,14 @@ def _release(volume: Object, now: datetime) -> Iterator[Action]:
         case "Retain":
             return
         case "Recycle":
-            yield from _failed(volume, "VolumeFailedRecycle", "No recycler plugin found for the volume!", now)
+            yield from recycling.steps(volume, view, now)
         case "Delete":
             why = _no_deleter(volume)
             if why is not None:
-                yield from _failed(volume, "VolumeFailedDelete", why, now)
+                yield from failed(volume, "VolumeFailedDelete", why, now)
         case _:
             says = "Volume has unrecognized PersistentVolumeReclaimPolicy"
-            yield from _failed(volume, "VolumeUnknownReclaimPolicy", says, now)
+            yield from failed(volume, "VolumeUnknownReclaimPolicy", says, now)
 
 
 def _no_deleter(volume: Object) -> str | None:
@@ -75,17 +74,10 @@ def _no_deleter(volume: Object) -> str | None:
     if "csi" in volume["spec"]:
         return None
     if path := dig(volume, "spec", "hostPath", "path"):
-        why = f"host_path deleter only supports /tmp/.+ but received provided {path}"
-        return f'failed to create deleter for volume "{name}": {why}'
+        if "/tmp/" in path:
+            return f"{path} is a directory of nodes, and the server deletes none"  # upstream does where it runs itself
+        return f"host_path deleter only supports /tmp/.+ but received provided {path}"
     return f'error getting deleter volume plugin for volume "{name}": no deletable volume plugin matched'
-
-
-def _failed(volume: Object, reason: str, says: str, now: datetime) -> Iterator[Action]:
-    if dig(volume, "status", "phase") != "Failed":
-        stamp = timestamps.format_time(now)
-        status = {**volume["status"], "phase": "Failed", "message": says, "lastPhaseTransitionTime": stamp}
-        yield Update(VOLUME, {**volume, "status": status}, "status")
-        yield Emit(volume, reason, says, "Warning")
 
 
 def _policy(volume: Object) -> str:
