@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pylet.agent.kubelet import admission, counters
 from pylet.agent.kubelet.preemption import PREEMPTED, NoVictims, Shortage, victims
-from pylet.agent.kubelet.starting import Node
+from pylet.agent.kubelet.workplace import Node
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object
 

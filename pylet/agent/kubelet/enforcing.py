@@ -8,7 +8,7 @@ from pylet.agent.kubelet import resources
 from pylet.agent.kubelet.config import cgroup_parent, resources_of
 from pylet.agent.kubelet.provided import Extras
 from pylet.agent.kubelet.resources import pod_resources
-from pylet.agent.kubelet.starting import Node
+from pylet.agent.kubelet.workplace import Node
 from pylet.api.object import Object
 
 _LIST = ", "

@@ -27,10 +27,10 @@ from pylet.agent.kubelet.own_metrics import Doing
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.resources import tiers
 from pylet.agent.kubelet.settings import Settings
-from pylet.agent.kubelet.starting import Isolate, Node, Volumes, is_open
 from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.turns import PEAK, Turns
 from pylet.agent.kubelet.worker import Worker
+from pylet.agent.kubelet.workplace import Isolate, Node, Volumes, is_open
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD

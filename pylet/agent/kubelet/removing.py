@@ -10,7 +10,7 @@ from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import log_directory
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.spec import has_own_users
-from pylet.agent.kubelet.starting import Node
+from pylet.agent.kubelet.workplace import Node
 from pylet.api.object import Object, uid_of
 
 

@@ -49,6 +49,20 @@ class ImageUser:
     name: str = ""
 
 
+def root_refused(pod: Object, container: Object, user: ImageUser) -> str:
+    """Why the container may not run where `runAsNonRoot` is said, "" when it may."""
+    whole, own = pod["spec"].get("securityContext") or {}, container.get("securityContext") or {}
+    if not own.get("runAsNonRoot", whole.get("runAsNonRoot")):
+        return ""
+    asked = own.get("runAsUser", whole.get("runAsUser"))
+    if asked is not None:
+        return "" if asked else "container's runAsUser breaks non-root policy"
+    if user.name:
+        numeric = f"container has runAsNonRoot and image has non-numeric user ({user.name})"
+        return f"{numeric}, cannot verify user is non-root"
+    return "" if user.uid else "container has runAsNonRoot and image will run as root"
+
+
 def namespaces(pod: Object, users: UserNamespace, target_id: str = "") -> NamespaceOption:
     spec = pod["spec"]
     pid = NamespaceMode.POD if spec.get("shareProcessNamespace") else NamespaceMode.CONTAINER

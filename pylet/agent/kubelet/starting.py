@@ -7,113 +7,42 @@ Source of reasons, messages and events: upstream `pkg/kubelet/kuberuntime/kuberu
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pylet.agent.kubelet import counters, handlers
-from pylet.agent.kubelet.admission import Abilities
-from pylet.agent.kubelet.allocations import Allocations
-from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import Surroundings, cgroup_parent, container_config, sandbox_config
-from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.env import EnvError, environment, files, references, service_variables
 from pylet.agent.kubelet.env_file import read_all
 from pylet.agent.kubelet.files import container_files, forget_instance
 from pylet.agent.kubelet.handlers import Target
-from pylet.agent.kubelet.images import ImageError, Images, with_tag
+from pylet.agent.kubelet.images import ImageError, with_tag
 from pylet.agent.kubelet.keyring import Credential
 from pylet.agent.kubelet.names import NameTooLong
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.provided import CannotProvide
-from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.resources import pod_resources
 from pylet.agent.kubelet.runtime_class import handler_of, recurses, users_of
-from pylet.agent.kubelet.security import ImageUser
+from pylet.agent.kubelet.security import ImageUser, root_refused
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import container_type, full_name, has_own_users, is_host_network
-from pylet.agent.kubelet.stopping import Ending
-from pylet.agent.kubelet.turns import PEAK, Turns
-from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
-from pylet.aio.clock import Clock
+from pylet.agent.kubelet.workplace import Node
 from pylet.api.errors import NotFound
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, dig
-from pylet.client.events import Recorder
-from pylet.client.interface import Client
-from pylet.client.view import View
 from pylet.cri import interface as cri
 
 _KINDS = {"ConfigMap": CONFIG_MAP, "Secret": SECRET}
 Tell = Callable[[Object, str, str, str], None]
 """(container, type, reason, message) of an event about a container."""
-Isolate = Callable[[Object, tuple[str, ...]], Awaitable[None]]
-"""(pod, its addresses): returns once network policies hold for it. It is called before anything of the pod starts."""
-
-
-async def is_open(pod: Object, addresses: tuple[str, ...]) -> None:
-    """Where nothing is to be waited for."""
-
-
-class Volumes(Protocol):
-    async def mount(self, pod: Object, images: Collection[str] = ()) -> Mapping[str, Path]:
-        """Where each volume is. Raises: NotMounted."""
-        ...
-
-    def adopt(self, pod: Object) -> None: ...
-
-    def follow(self, pod: Object) -> None: ...
-
-    def freeze(self, pod_uid: str) -> None: ...
-
-    async def bind(
-        self, pod: Object, container: Object, environment: Mapping[str, str], *, recursive_read_only: bool
-    ) -> Bindings:
-        """Raises: VolumeError."""
-        ...
-
-    async def release(self, pod_uid: str) -> None:
-        """Raises: VolumeError."""
-        ...
-
-    async def unmount(self, pod_uid: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """What all workers of a node share. `starts` bounds how much is started at a time."""
-
-    client: Client
-    runtime: cri.Runtime
-    volumes: Volumes
-    images: Images
-    keys: Keys
-    view: View
-    clock: Clock
-    recorder: Recorder
-    settings: Settings
-    cgroups: Cgroups
-    abilities: Abilities
-    starts: Turns
-    pods: Callable[[], list[Object]]
-    """Those bound to this node, as the API has them."""
-    end_all: Callable[[Iterable[Object], Ending], Awaitable[None]]
-    """Make pods fail; returns when they have ended."""
-    closing: asyncio.Event
-    provisions: Provisions
-    allocations: Allocations
-    isolate: Isolate = is_open
-    network_problem: Callable[[], str] = str
-    """Why pods cannot be given addresses now, or nothing."""
-    ends: Turns = field(default_factory=lambda: Turns(PEAK))
-    """Bounds how much is taken down at a time; who waits for a container to end is not counted."""
 
 
 class CannotRun(Exception):
@@ -325,20 +254,10 @@ class Starter:
         return id_
 
     async def _user(self, pod: Object, container: Object) -> ImageUser:
-        """Whom the image runs as; where the pod says runAsNonRoot, that must not be root. Raises: CannotRun."""
+        """Whom the image runs as. Raises: CannotRun."""
         image = await self.node.runtime.image_status(with_tag(container["image"]))
         user = ImageUser() if image is None else ImageUser(image.uid, image.username)
-        whole, own = dig(pod, "spec", "securityContext", default={}), container.get("securityContext") or {}
-        if not own.get("runAsNonRoot", whole.get("runAsNonRoot")):
-            return user
-        asked = own.get("runAsUser", whole.get("runAsUser"))
-        why = "container's runAsUser breaks non-root policy" if asked == 0 else ""
-        if asked is None and user.name:
-            why = f"container has runAsNonRoot and image has non-numeric user ({user.name}), "
-            why += "cannot verify user is non-root"
-        elif asked is None and not user.uid:
-            why = "container has runAsNonRoot and image will run as root"
-        if why:
+        if why := root_refused(pod, container, user):
             where = f'(pod: "{full_name(pod)}", container: {container["name"]})'
             raise CannotRun("CreateContainerConfigError", f"{why} {where}")
         return user

@@ -6,9 +6,9 @@ from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.reporting import status_patch
-from pylet.agent.kubelet.starting import Node
 from pylet.agent.kubelet.status import Circumstances, pod_status
 from pylet.agent.kubelet.tally import Tally
+from pylet.agent.kubelet.workplace import Node
 from pylet.api.errors import Conflict, NotFound
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, key_of, uid_of

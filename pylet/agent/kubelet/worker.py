@@ -46,13 +46,14 @@ from pylet.agent.kubelet.restart_all import to_reset
 from pylet.agent.kubelet.slots import POD as POD_SLOT
 from pylet.agent.kubelet.slots import RETRY, SANDBOX, SOON, Slots, slot_of
 from pylet.agent.kubelet.spec import field_path, find_container, full_name, is_host_network
-from pylet.agent.kubelet.starting import CannotRun, Node, NoSandbox, PostStartFailed, Starter
+from pylet.agent.kubelet.starting import CannotRun, NoSandbox, PostStartFailed, Starter
 from pylet.agent.kubelet.status import Circumstances
 from pylet.agent.kubelet.stopping import Ending, Stopper, grace_seconds
 from pylet.agent.kubelet.tally import Tally
 from pylet.agent.kubelet.telling import disrupted, report
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.waking import Waking
+from pylet.agent.kubelet.workplace import Node
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig, is_terminating, key_of, revision_of, uid_of

@@ -12,7 +12,7 @@ from pylet.agent.kubelet.config import Surroundings, container_config, sandbox_c
 from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.names import NameTooLong, hosts_file, kernel_hostname
 from pylet.agent.kubelet.resources import container_resources, oom_score_adj, pod_resources, tiers
-from pylet.agent.kubelet.security import ImageUser, container_security
+from pylet.agent.kubelet.security import ImageUser, container_security, root_refused
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.api.object import Object
@@ -88,6 +88,32 @@ def test_the_security_context_of_a_container() -> None:
     own = container_security(of, container(securityContext={"runAsUser": 3}), ImageUser(name="web"), "id")
     assert (own.run_as_user, own.run_as_username) == (3, "")
     assert own.namespace_options.pid is NamespaceMode.TARGET
+
+
+@pytest.mark.parametrize(
+    ("of", "own", "user", "why"),
+    [
+        ({}, {}, ImageUser(), ""),
+        ({"runAsNonRoot": True}, {"runAsNonRoot": False}, ImageUser(), ""),
+        ({"runAsNonRoot": True}, {}, ImageUser(uid=5), ""),
+        ({"runAsNonRoot": True}, {}, ImageUser(), "image will run as root"),
+        ({"runAsNonRoot": True}, {}, ImageUser(name="web"), "non-numeric user (web), cannot verify"),
+        ({"runAsUser": 5}, {"runAsNonRoot": True}, ImageUser(name="web"), ""),
+        ({"runAsUser": 5}, {"runAsNonRoot": True, "runAsUser": 0}, ImageUser(uid=5), "breaks non-root policy"),
+    ],
+    ids=[
+        "nobody minds",
+        "the container does not mind",
+        "the image has a user",
+        "the image has none",
+        "a name may be root's",
+        "the pod says who",
+        "the container says root",
+    ],
+)
+def test_who_minds_root_does_not_get_it(of: Object, own: Object, user: ImageUser, why: str) -> None:
+    told = root_refused(pod(securityContext=of), container(securityContext=own), user)
+    assert why in told if why else not told
 
 
 def limits_below(top: Path) -> dict[str, str]:
