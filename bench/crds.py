@@ -52,7 +52,7 @@ def field(depth: int) -> dict[str, Any]:
 def definition(number: int) -> dict[str, Any]:
     properties = {"spec": field(5), "status": field(2)}
     schema = {"openAPIV3Schema": {"type": "object", "description": TEXT, "properties": properties}}
-    versions = [
+    versions: list[dict[str, Any]] = [
         {"name": name, "served": True, "storage": name == "v1", "schema": schema, "subresources": {"status": {}}}
         for name in ("v1", "v1beta1")
     ]

@@ -53,8 +53,8 @@ def a_pod(name: str, probe: str = "") -> dict[str, Any]:
     container: dict[str, Any] = {"name": "c", "image": IMAGE, "command": ["httpd", "-f", "-p", "8080", "-h", "/"]}
     if probe:
         container["livenessProbe"] = PROBES[probe] | {"periodSeconds": 10}
-    spec = {"containers": [container], "nodeSelector": {"kubernetes.io/hostname": "node2"}}
-    spec["terminationGracePeriodSeconds"] = 1
+    place = {"kubernetes.io/hostname": "node2"}
+    spec = {"containers": [container], "nodeSelector": place, "terminationGracePeriodSeconds": 1}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
@@ -108,7 +108,7 @@ class Pods:
         self.there: set[str] = set()
         self._changed = asyncio.Event()
 
-    async def follow(self, lines: AsyncIterator[bytes]) -> None:
+    async def follow(self, lines: aiohttp.StreamReader) -> None:
         async for line in lines:
             now, event = time.monotonic(), orjson.loads(line)
             pod = event["object"]
@@ -134,7 +134,10 @@ class Pods:
 
         await asyncio.gather(*(create(number) for number in range(count)))
         await self._until(lambda: begin.keys() <= self.ready.keys())
-        since = lambda when: [when[name] - moment for name, moment in begin.items()]  # noqa: E731
+
+        def since(when: dict[str, float]) -> list[float]:
+            return [when[name] - moment for name, moment in begin.items()]
+
         return since(self.running), since(self.ready)
 
     async def remove(self) -> None:
@@ -167,6 +170,11 @@ async def watching(cluster: Cluster) -> AsyncIterator[Pods]:
 # ---- what is measured
 
 
+def used(node: Node) -> Usage:
+    assert node.process is not None
+    return Usage.of(node.process)
+
+
 async def start(cluster: Cluster, pods: Pods) -> None:
     node, p50 = cluster.nodes[1], statistics.median
     await floor(node, pods.runtime, 1, 1)
@@ -182,9 +190,9 @@ async def start(cluster: Cluster, pods: Pods) -> None:
     print(f"1 pod     p50 of {ONES}: {times}: {p50(running) / p50(floors):.2f} of it", flush=True)
     for count in (10, 100):
         least, whole, at_once = await best_floor(node, pods.runtime, count)
-        before = Usage.of(node.process)
+        before = used(node)
         running, ready = await pods.start(count)
-        cpu = Usage.of(node.process).cpu_seconds - before.cpu_seconds
+        cpu = used(node).cpu_seconds - before.cpu_seconds
         print(
             f"{count:3} pods  p50: Running {p50(running):.2f} s, Ready {p50(ready):.2f} s, floor {p50(least):.2f} s: "
             f"{p50(running) / p50(least):.2f} of it\n"
@@ -202,12 +210,12 @@ async def idle(cluster: Cluster, pods: Pods) -> None:
     for count in (0, 50, 50):
         await pods.start(count, lambda number: "exec" if number % 10 == 0 else "tcp" if number % 10 < 4 else "http")
         await asyncio.sleep(75)  # by the minute freed memory is given back
-        sizes.append(Usage.of(node.process).rss_bytes / (1 << 20))
-    before, before_server = Usage.of(node.process), Usage.of(cluster.server.process)
+        sizes.append(used(node).rss_bytes / (1 << 20))
+    before, before_server = used(node), used(cluster.server)
     await asyncio.sleep(IDLE_SECONDS)
-    after = Usage.of(node.process)
+    after = used(node)
     percent = 100 * (after.cpu_seconds - before.cpu_seconds) / (after.at - before.at)
-    server = 100 * (Usage.of(cluster.server.process).cpu_seconds - before_server.cpu_seconds) / (after.at - before.at)
+    server = 100 * (used(cluster.server).cpu_seconds - before_server.cpu_seconds) / (after.at - before.at)
     rss = f"RSS {sizes[0]:.1f} MiB without pods, {sizes[1]:.1f} with 50, {sizes[2]:.1f} with 100"
     print(f"agent     {rss}: {(sizes[2] - sizes[0]) / 100:.2f} a pod")
     print(f"          {percent:.2f} % of a core with 100 idle pods and their probes; the server {server:.2f} %")
@@ -221,7 +229,7 @@ async def restart(_: Cluster, pods: Pods) -> None:
     async def running() -> list[Container]:
         return [c for c in await pods.runtime.list_containers() if c.state is ContainerState.RUNNING]
 
-    for _ in range(ONES):
+    for _attempt in range(ONES):
         await pods.start(1)
         (old,) = await running()
         killed_at = time.time()

@@ -32,7 +32,7 @@ from pylet.api.kinds.networkpolicy import KIND as NETWORK_POLICY
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Object
+from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -161,7 +161,11 @@ class Given:
     async def table(self, kind: Kind, *, namespace: str = "", labels: str = "", fields: str = "") -> Table:
         return self._tables[kind]
 
-    object_table = release = None  # type: ignore[assignment]
+    async def object_table(self, kind: Kind, key: Key) -> Table:
+        return self._tables[kind]
+
+    def release(self, kind: Kind, key: Key) -> None:
+        pass
 
 
 async def policies(pods: int) -> None:

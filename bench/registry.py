@@ -93,12 +93,11 @@ async def bench(registry: Registry, count: int) -> None:
 
     await measure("PUT ConfigMap", count, put)
     for type_ in (PatchType.MERGE, PatchType.STRATEGIC):
-        patch = {"data": {type_.name: "1"}}
-        await measure(
-            f"{type_.name.lower()} patch ConfigMap",
-            count,
-            lambda i, patch=patch, type_=type_: registry.patch(request("patch", CONFIGMAP, f"c{i}"), patch, type_),
-        )
+
+        async def patch(i: int, type_: PatchType = type_) -> None:
+            await registry.patch(request("patch", CONFIGMAP, f"c{i}"), {"data": {type_.name: "1"}}, type_)
+
+        await measure(f"{type_.name.lower()} patch ConfigMap", count, patch)
 
     since = str(registry.revision)
     delivered = 0

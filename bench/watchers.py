@@ -63,8 +63,8 @@ async def main(watchers: int, rate: int, seconds: int) -> None:
     context = ssl.create_default_context(cafile=str(tls / "ca.crt"))
     context.load_cert_chain(tls / "client-admin.crt", tls / "client-admin.key")
     connector = aiohttp.TCPConnector(ssl=context, limit=0)
-    options = {"timeout": aiohttp.ClientTimeout(total=None), "read_bufsize": 1 << 20}
-    async with aiohttp.ClientSession("https://127.0.0.1:16443", connector=connector, **options) as http:
+    url, timeout = "https://127.0.0.1:16443", aiohttp.ClientTimeout(total=None)
+    async with aiohttp.ClientSession(url, connector=connector, timeout=timeout, read_bufsize=1 << 20) as http:
         late: list[float] = []
         ready = asyncio.Semaphore(0)
         events = rate * seconds

@@ -77,7 +77,8 @@ class Held:
 
     def since(self, before: Held) -> str:
         def each(of: str) -> float:
-            return (getattr(self, of) - getattr(before, of)) / KIB / (self.pods - before.pods)
+            growth: int = getattr(self, of) - getattr(before, of)
+            return growth / KIB / (self.pods - before.pods)
 
         words = f"{each('rss_bytes'):.1f} KiB a pod: {each('pod_bytes'):.1f} its bytes, {each('event_bytes'):.1f} its"
         return f"{words} events'; {self.rss_bytes >> 20} MiB with {self.pods}"
@@ -118,8 +119,8 @@ class Pods:
 
 
 def deployment(replicas: int) -> dict[str, Any]:
-    container = {"name": "c", "image": "example.test/pause:1"}
-    container["resources"] = {"requests": {"cpu": "50m", "memory": "64Mi"}}
+    requests = {"cpu": "50m", "memory": "64Mi"}
+    container = {"name": "c", "image": "example.test/pause:1", "resources": {"requests": requests}}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
