@@ -46,16 +46,23 @@ async def validate(write: Attributes) -> None:
     if not entries:
         return
     from pylet.server.quota import check, measure
+    from pylet.server.quota.extended import Extended
 
     if write.kind.resource in measure.IGNORED or not check.handles(
         write.kind.plural, write.subresource, obj, write.old
     ):
         return
     place = table, namespace
-    pending = [held.charges for held in _reserved.get(place, ()) if not held.is_visible(table)]
+    pending = [
+        held.charges
+        for (other, where), all_held in _reserved.items()
+        for held in all_held
+        if where == namespace and not held.is_visible(other)
+    ]
     quotas = [entry.object for _, entry in sorted(entries.items())]
     try:
-        charges = check.charges(table, quotas, obj, write.old, pending, write.now())
+        extended = Extended(*(write.table(kind) for kind in ("DeviceClass", "ResourceClaim", "Pod")))
+        charges = check.charges(table, quotas, obj, write.old, pending, write.now(), extended)
     except check.Refused as refused:
         raise write.forbidden(str(refused)) from refused
     if not charges or write.dry_run:

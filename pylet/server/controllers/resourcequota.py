@@ -8,9 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
+from pylet.api import podresources
 from pylet.api.kind import Kind
+from pylet.api.kinds.deviceclass import KIND as CLASS
+from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.resourceclaim import KIND as CLAIM
 from pylet.api.kinds.resourcequota import KIND as QUOTA
 from pylet.api.object import Key, Object
+from pylet.api.podresources import Amounts
 from pylet.client.view import Entry, Table, View
 from pylet.server.reconcile.plan import NOTHING, Controller, Plan, Watch, itself, patch_status
 
@@ -23,6 +28,7 @@ def controller(tables: Mapping[Kind, Table]) -> Controller:
 
     def plan(key: Key, view: View, now: datetime) -> Plan:
         from pylet.server.quota import ledger, measure
+        from pylet.server.quota.extended import Extended
 
         quota = view.get(QUOTA, key)
         if quota is None:
@@ -31,21 +37,29 @@ def controller(tables: Mapping[Kind, Table]) -> Controller:
             return NOTHING
         hard = quota["spec"].get("hard") or {}
         counted = measure.resources_of(hard)
-        used: dict[str, str] = {}
+        used: Amounts = {}
         for kind, table in tables.items():
             if kind.resource in counted and kind.stored_as is None and kind.resource not in measure.IGNORED:
-                used |= {name: str(amount) for name, amount in ledger.used(quota, table, now).items()}
-        status: Object = {"hard": dict(hard), "used": used}
+                podresources.add(used, ledger.used(quota, table, now))
+        extended = Extended(view.table(CLASS), view.table(CLAIM), view.table(POD))
+        podresources.add(used, extended.used(key.namespace, extended.names(quota)))
+        status: Object = {"hard": dict(hard), "used": {name: str(amount) for name, amount in used.items()}}
         ends = ledger.next_end(tables.values(), key.namespace)
         wait = _RESYNC if ends is None else min(_RESYNC, ends - now + timedelta(seconds=1))
         return Plan(patch_status(QUOTA, quota, status), wait)
 
+    counted = (Watch(kind, _quotas_counting(kind)) for kind in tables if kind.namespaced)
     return Controller(
         "resourcequota",
-        (Watch(QUOTA, itself), *(Watch(kind, _quotas_counting(kind)) for kind in tables if kind.namespaced)),
+        (Watch(QUOTA, itself), Watch(CLASS, _all_quotas), *counted),
         plan,
         lambda kind: Watch(kind, _quotas_counting(kind)),
     )
+
+
+def _all_quotas(entry: Entry, view: View) -> Iterable[Key]:
+    """A class may stand for another resource now."""
+    return view.table(QUOTA).entries
 
 
 def _quotas_counting(kind: Kind) -> Callable[[Entry, View], Iterable[Key]]:

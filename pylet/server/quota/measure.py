@@ -29,8 +29,7 @@ _OF_PODS = frozenset(
 _OF_SERVICES = frozenset(("services", "count/services", "services.nodeports", "services.loadbalancers"))
 _OF_CLAIMS = frozenset(("persistentvolumeclaims", "count/persistentvolumeclaims", "requests.storage"))
 _BY_CLASS = tuple(f".storageclass.storage.k8s.io/{name}" for name in ("persistentvolumeclaims", "requests.storage"))
-_BY_DEVICE_CLASS = ".deviceclass.resource.k8s.io/devices"
-_OF_DEVICE_CLASS = "deviceclass.resource.kubernetes.io/"
+BY_DEVICE_CLASS = ".deviceclass.resource.k8s.io/devices"
 _CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
 _MOST_DEVICES = 32  # resource.k8s.io AllocationResultsMaxSize
 _ALIASES = frozenset(("configmaps", "resourcequotas", "replicationcontrollers", "secrets"))
@@ -153,7 +152,7 @@ def _measure_pod(pod: Object) -> Measured:
     for name, amount in podresources.requests(pod, is_live=True).items():
         if name in _COMPUTE or resources.is_hugepages(name):
             used[name] = used[f"requests.{name}"] = amount
-        elif resources.is_extended(name) or name.startswith(_OF_DEVICE_CLASS):
+        elif resources.is_extended(name) or name.startswith(resources.OF_CLASS):
             used[f"requests.{name}"] = amount
     for name, amount in podresources.limits(pod, is_live=True).items():
         if name in _COMPUTE:
@@ -208,7 +207,7 @@ def _is_of_pods(name: str) -> bool:
     if name in _OF_PODS or name.startswith(("hugepages-", "requests.hugepages-")):
         return True
     asked = name.removeprefix("requests.")
-    return asked != name and (not resources.is_native(name) or asked.startswith(_OF_DEVICE_CLASS))
+    return asked != name and (not resources.is_native(name) or asked.startswith(resources.OF_CLASS))
 
 
 # ---- services, claims
@@ -271,7 +270,7 @@ def _measure_devices(claim: Object) -> Measured:
         most: dict[str, int] = {}
         for one in request.get("firstAvailable") or [request.get("exactly") or {}]:
             if one.get("deviceClassName"):
-                name = one["deviceClassName"] + _BY_DEVICE_CLASS
+                name = one["deviceClassName"] + BY_DEVICE_CLASS
                 most[name] = max(most.get(name, 0), _devices(one))
         podresources.add(used, {name: Quantity(number * NANOS) for name, number in most.items()})
     return Measured(Scopes(), used)
@@ -284,7 +283,7 @@ def _devices(request: Object) -> int:
 
 
 def _is_of_devices(name: str) -> bool:
-    return name == "count/resourceclaims.resource.k8s.io" or name.endswith(_BY_DEVICE_CLASS)
+    return name == "count/resourceclaims.resource.k8s.io" or name.endswith(BY_DEVICE_CLASS)
 
 
 _SPECIAL = {

@@ -177,3 +177,22 @@ async def test_a_failed_write_gives_back(api: Api) -> None:
         with pytest.raises(ApiError, match="already exists"):
             await api.create(pod("p"))
     assert await api.create(pod("q"))
+
+
+def big(kind: str, name: str, **spec: Any) -> Object:
+    meta = {"name": name, **({"namespace": "a"} if kind == "ResourceClaim" else {})}
+    return {"apiVersion": "resource.k8s.io/v1", "kind": kind, "metadata": meta, "spec": spec}
+
+
+async def test_pods_and_claims_share_a_quota_of_an_extended_resource(api: Api) -> None:
+    await api.create(big("DeviceClass", "big", extendedResourceName="gpu.test/big"))
+    await api.create(quota(requests_gpu_test__big="2"))
+    wants = {"requests": [{"name": "r", "exactly": {"deviceClassName": "big", "count": 2}}]}
+    await api.create(asking("p1", {"gpu.test/big": "1"}, **{"gpu.test/big": "1"}))
+    said = "requests.gpu.test/big=2, used: requests.gpu.test/big=1, limited: requests.gpu.test/big=2"
+    assert said in (await refused(api.create(big("ResourceClaim", "two", devices=wants))))["message"]
+    wants["requests"][0]["exactly"]["count"] = 1
+    await api.create(big("ResourceClaim", "one", devices=wants))
+    said = "requests.gpu.test/big=1, used: requests.gpu.test/big=2, limited: requests.gpu.test/big=2"
+    refusal = await refused(api.create(asking("p2", {"gpu.test/big": "1"}, **{"gpu.test/big": "1"})))
+    assert said in refusal["message"]

@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
+from pylet.api.kinds.deviceclass import KIND as CLASS
 from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.resourceclaim import KIND as CLAIM
 from pylet.api.kinds.resourcequota import KIND as QUOTA
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table, View
@@ -19,7 +21,7 @@ KEY = Key("a", "q")
 
 class Cluster:
     def __init__(self, **hard: str) -> None:
-        self.tables = {kind: Table(kind) for kind in (QUOTA, POD, CONFIG_MAP)}
+        self.tables = {kind: Table(kind) for kind in (QUOTA, POD, CONFIG_MAP, CLAIM, CLASS)}
         self.view = View(self.tables)
         self.controller = resourcequota.controller(self.tables)
         self.hard = {name.replace("__", "/").replace("_", "."): amount for name, amount in hard.items()}
@@ -37,9 +39,9 @@ class Cluster:
 
 
 def pod(name: str, **meta: Any) -> Object:
-    resources = {"requests": {"cpu": "250m", "memory": "64Mi"}}
+    resources = {"requests": {"cpu": "250m", "memory": "64Mi", "gpu.test/big": "2"}}
     spec = {"containers": [{"name": "c", "resources": resources}]}
-    return {"metadata": {"namespace": "a", "name": name, **meta}, "spec": spec, "status": {}}
+    return {"metadata": {"namespace": "a", "name": name, "uid": name, **meta}, "spec": spec, "status": {}}
 
 
 def test_use_follows_the_tables() -> None:
@@ -78,3 +80,28 @@ def test_only_what_quotas_may_count_concerns_them() -> None:
     watches = {watch.kind: watch.keys for watch in cluster.controller.watches}
     assert not list(watches[CONFIG_MAP](entry, cluster.view))
     assert list(watches[POD](Entry.of(POD, pod("p")), cluster.view)) == [KEY]
+
+
+def claim(name: str, count: int, *, owner: str = "") -> Object:
+    meta: Object = {"namespace": "a", "name": name, "creationTimestamp": "2026-01-01T11:00:00Z"}
+    if owner:
+        meta["annotations"] = {"resource.kubernetes.io/extended-resource-claim": "true"}
+        meta["ownerReferences"] = [{"apiVersion": "v1", "kind": "Pod", "name": owner, "uid": owner, "controller": True}]
+    asked = {"deviceClassName": "big", "allocationMode": "ExactCount", "count": count}
+    return {"metadata": meta, "spec": {"devices": {"requests": [{"name": "r", "exactly": asked}]}}}
+
+
+def test_claims_count_for_the_resource_that_their_class_stands_for() -> None:
+    named, of_class = "requests.gpu.test/big", "requests.deviceclass.resource.kubernetes.io/big"
+    cluster = Cluster(**{named.replace("/", "__").replace(".", "_"): "9", of_class.replace("/", "__"): "9"})
+    cluster.put(CLAIM, claim("mine", 2))
+    assert cluster.used() == {named: "0", of_class: "0"}  # no class says so yet
+    cluster.put(CLASS, {"metadata": {"name": "big"}, "spec": {"extendedResourceName": "gpu.test/big"}})
+    assert cluster.used() == {named: "2", of_class: "2"}
+    cluster.put(POD, pod("p"))
+    cluster.put(CLAIM, claim("p-made", 3, owner="p"))
+    assert cluster.used() == {named: "5", of_class: "5"}  # of its three two are what the pod asks for
+    cluster.put(CLAIM, claim("p-more", 1, owner="p"))
+    assert cluster.used() == {named: "6", of_class: "6"}  # a second one is somebody else's
+    cluster.put(POD, pod("p") | {"status": {"extendedResourceClaimStatus": {"resourceClaimName": "p-more"}}})
+    assert cluster.used() == {named: "7", of_class: "6"}
