@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pylet.api.object import dig
+from pylet.api.object import Object, dig
 from pylet.api.taints import tolerates
-from pylet.server.scheduler.changes import became, is_node, tolerates_otherwise
+from pylet.server.scheduler.changes import became, is_node, is_of
 from pylet.server.scheduler.decide import Change, Check, Plugin, Refusal
 from pylet.server.scheduler.model import Pending
 from pylet.server.scheduler.snapshot import Snapshot
@@ -18,14 +18,18 @@ class NodeUnschedulable(Plugin):
     _refusal = Refusal(name, ("node(s) were unschedulable",), is_final=True)
 
     def filter(self, pod: Pending, snapshot: Snapshot) -> Check | None:
-        if any(tolerates(toleration, _TAINT) for toleration in pod.tolerations):
+        if _is_tolerated(pod.pod):
             return None
         return lambda node: self._refusal if node.unschedulable else None
 
     def may_help(self, pod: Pending, change: Change, snapshot: Snapshot) -> bool:
         if is_node(change):
             return became(change, lambda node: not dig(node, "spec", "unschedulable"))
-        return tolerates_otherwise(change, pod)
+        return is_of(change, pod) and change.after is not None and _is_tolerated(change.after)
+
+
+def _is_tolerated(pod: Object) -> bool:
+    return any(tolerates(toleration, _TAINT) for toleration in pod["spec"].get("tolerations") or ())
 
 
 PLUGIN = NodeUnschedulable()
