@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pylet.agent.config import AgentConfig
+from pylet.agent.kubelet import node_allocatable
 from pylet.agent.kubelet.cgroups import SWAP_LIMIT, Cgroups
 from pylet.agent.kubelet.claims.registration import PLUGIN_TYPE as DRA_PLUGIN
 from pylet.agent.kubelet.claims.registration import Drivers
@@ -71,7 +72,8 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
     try:
         machine = read_machine(config.data_dir)
         names = GroupNames(config.cgroup_root, kubelet.cgroup_driver)
-        all_pids = pids_max() - reserved_nanos(kubelet.reserved, "pid") // NANOS
+        all_pids = pids_max() - reserved_nanos(kubelet.bounds, "pid") // NANOS
+        _enforce(kubelet)
         cgroups = Cgroups(names, pids_limit=kubelet.pod_pids_limit, all_pids=all_pids)
         settings = _settings(site, kubelet, machine, cgroups)
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
@@ -152,8 +154,9 @@ def _settings(site: Site, kubelet: KubeletConfig, machine: Machine, cgroups: Cgr
         cpus=machine.cpus,
         memory_bytes=machine.memory_bytes,
         huge_pages=tuple(machine.huge_pages),
-        reserved_milli_cpus=reserved_nanos(kubelet.reserved, "cpu") // 1_000_000,
-        reserved_bytes=reserved_nanos(kubelet.reserved, "memory") // 1_000_000_000,
+        reserved_milli_cpus=reserved_nanos(kubelet.bounds, "cpu") // 1_000_000,
+        reserved_bytes=reserved_nanos(kubelet.bounds, "memory") // 1_000_000_000,
+        quota_period_micros=kubelet.quota_period_micros,
         log_max_bytes=kubelet.log_max_bytes,
         log_max_files=kubelet.log_max_files,
         longest_back_off=kubelet.longest_back_off,
@@ -176,6 +179,14 @@ async def _cgroup_driver(runtime: Runtime, kubelet: KubeletConfig, clock: Clock)
     if told is None:
         return kubelet.cgroup_driver
     return SYSTEMD if told is CgroupDriver.SYSTEMD else CGROUPFS
+
+
+def _enforce(kubelet: KubeletConfig) -> None:
+    """Raises: Unusable."""
+    try:
+        node_allocatable.enforce(kubelet.kept)
+    except OSError as failed:
+        raise Unusable(f"cannot enforce what is reserved on {failed.filename}: {failed.strerror}") from failed
 
 
 def _uid(nodes: Table, name: str) -> str:

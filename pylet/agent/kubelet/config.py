@@ -160,7 +160,7 @@ def container_config(pod: Object, container: Object, around: Surroundings, setti
 
 def resources_of(pod: Object, container: Object, extras: Extras, settings: Settings) -> LinuxResources:
     """What the container is limited to, and how its group is set beside."""
-    found = container_resources(pod, container, settings.memory_bytes)
+    found = container_resources(pod, container, settings.memory_bytes, settings.quota_period_micros)
     limits = {**(dig(pod, "spec", "resources", "limits") or {}), **(dig(container, "resources", "limits") or {})}
     unified = settings.container_cgroup
     if settings.swap_bytes:

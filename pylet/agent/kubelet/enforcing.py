@@ -19,7 +19,8 @@ async def enforce(pod: Object, running: Mapping[str, Object], node: Node) -> Non
 
     `running` are containers to update, by id. Raises: CriError, OSError.
     """
-    group, limits = cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod))
+    group = cgroup_parent(pod, node.settings)
+    limits = node.provisions.limits(pod, pod_resources(pod, node.settings.quota_period_micros))
     wanted = {id_: resources_of(pod, container, Extras(), node.settings) for id_, container in running.items()}
     shrunk = [("pod", group, limits.memory_limit_in_bytes)]
     for id_, container in running.items():

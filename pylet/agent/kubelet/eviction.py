@@ -92,17 +92,19 @@ def thresholds(
     soft: Mapping[str, str] | None = None,
     soft_grace: Mapping[str, timedelta] | None = None,
     reclaim: Mapping[str, str] | None = None,
+    *,
+    of_pods: bool = True,
 ) -> tuple[Threshold, ...]:
-    """Raises: BadThreshold."""
+    """`of_pods`: those of memory hold for what pods may use together, too. Raises: BadThreshold."""
     least = {signal: _amount(signal, text) for signal, text in (reclaim or {}).items()}
     found = [Threshold(name, _amount(name, text), None, least.get(name)) for name, text in hard.items()]
     for name, text in (soft or {}).items():
         if name not in (soft_grace or {}):
             raise BadThreshold(f"grace period must be specified for the soft eviction threshold {name}")
         found.append(Threshold(name, _amount(name, text), (soft_grace or {})[name], least.get(name)))
-    found += [
-        replace(each, signal=ALLOCATABLE_MEMORY) for each in found[: len(hard)] if each.signal == "memory.available"
-    ]
+    if of_pods:
+        own = [each for each in found[: len(hard)] if each.signal == "memory.available"]
+        found += [replace(each, signal=ALLOCATABLE_MEMORY) for each in own]
     return tuple(threshold for threshold in found if threshold.value.fraction != 0)  # 0% switches one off
 
 

@@ -18,6 +18,7 @@ from pylet.agent.kubelet.backoff import LONGEST
 from pylet.agent.kubelet.eviction import DEFAULT_HARD, BadThreshold, Policy
 from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD
 from pylet.agent.kubelet.image_gc import ImagePolicy
+from pylet.agent.kubelet.node_allocatable import PODS, Kept, kept, ways
 from pylet.agent.kubelet.pull_records import POLICIES, Verification, check_pattern
 from pylet.agent.kubelet.shutdown import Phase, two_phases
 from pylet.api.object import Object
@@ -64,10 +65,22 @@ class KubeletConfig:
     cgroup_driver: str = CGROUPFS
     """Where the runtime does not say which it has."""
     may_swap: bool = False
+    quota_period_micros: int | None = 100_000
+    """None holds nobody back."""
+    kept: tuple[Kept, ...] = ()
+    """Groups that are bounded, too."""
+    bounds_pods: bool = True
+    """Whether all pods together are held to what is left for them."""
+    provider_id: str = ""
     kills_one_process: bool | None = None
     """Whether memory that runs out ends one process of a container, not all; None is as cgroups have it."""
     said: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """The file as it is."""
+
+    @property
+    def bounds(self) -> tuple[tuple[str, Quantity], ...]:
+        """What all pods together are made to leave to the others."""
+        return self.reserved if self.bounds_pods else ()
 
 
 DEFAULT = KubeletConfig()
@@ -115,6 +128,10 @@ def from_object(found: Object) -> KubeletConfig:
         value.get("userNamespaces", DEFAULT.ids_per_pod),
         value.get("cgroupDriver") or DEFAULT.cgroup_driver,
         value.get("memorySwap", DEFAULT.may_swap),
+        value.get("cpuCFSQuotaPeriod", DEFAULT.quota_period_micros) if value.get("cpuCFSQuota", True) else None,
+        _kept(value),
+        _bounds_pods(value),
+        value.get("providerID", ""),
         value.get("singleProcessOOMKill"),
         found,
     )
@@ -135,6 +152,17 @@ def _reserved(value: Mapping[str, Any]) -> tuple[tuple[str, Quantity], ...]:
     if cpus := value.get("reservedSystemCPUs"):
         kept = (*(pair for pair in kept if pair[0] != "cpu"), ("cpu", parse(str(len(cpus)))))
     return kept
+
+
+def _kept(value: Mapping[str, Any]) -> tuple[Kept, ...]:
+    try:
+        return kept(value)
+    except ValueError as bad:
+        raise BadConfig(str(bad)) from bad
+
+
+def _bounds_pods(value: Mapping[str, Any]) -> bool:
+    return PODS in value.get("enforceNodeAllocatable", (PODS,))
 
 
 def _placement_fields(found: Object) -> Mapping[str, Callable[[Any], Any]]:
@@ -166,6 +194,7 @@ def _eviction_policy(value: Mapping[str, Any]) -> Policy:
             value.get("evictionSoft"),
             value.get("evictionSoftGracePeriod"),
             value.get("evictionMinimumReclaim"),
+            of_pods=_bounds_pods(value),
         )
     except BadThreshold as bad:
         raise BadConfig(str(bad)) from bad
@@ -199,6 +228,14 @@ def _back_off(found: Any) -> timedelta:
     if not timedelta(seconds=1) <= longest <= LONGEST:
         raise ValueError("maxContainerRestartPeriod must be set between 1s and 300s")
     return longest
+
+
+def _quota_period(text: Any) -> int:
+    """Upstream: `pkg/kubelet/apis/config/validation/validation.go`."""
+    micros = span(text) // timedelta(microseconds=1)
+    if not 1000 <= micros <= 1_000_000:
+        raise ValueError(f"{text} must be between 1ms and 1s, inclusive")
+    return micros
 
 
 def _ids_per_pod(found: Any) -> int:
@@ -351,6 +388,12 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "userNamespaces": _ids_per_pod,
     "cgroupDriver": _one_of("", CGROUPFS, SYSTEMD),
     "memorySwap": _may_swap,
+    "cpuCFSQuota": _flag,
+    "cpuCFSQuotaPeriod": _quota_period,
+    "enforceNodeAllocatable": ways,
+    "systemReservedCgroup": str,
+    "kubeReservedCgroup": str,
+    "providerID": str,
     "singleProcessOOMKill": _flag,
     "imagePullCredentialsVerificationPolicy": _one_of(*POLICIES),
     "preloadedImagesVerificationAllowlist": lambda patterns: tuple(check_pattern(str(each)) for each in patterns),

@@ -71,7 +71,7 @@ class NodeReporter:
 
     async def register(self) -> Object:
         """The Node as the API has it, created if it was not there. Raises: ApiError."""
-        wanted = node_status.registration(self._identity(), self._machine)
+        wanted = node_status.registration(self._identity(), self._machine, self.config)
         key = Key("", wanted["metadata"]["name"])
         try:
             node = await self._client.get(NODE, key)

@@ -51,7 +51,7 @@ class RuntimeFacts:
     """As a Node's status tells them."""
 
 
-def registration(identity: Identity, machine: Machine) -> Object:
+def registration(identity: Identity, machine: Machine, config: KubeletConfig) -> Object:
     """The Node as this kubelet would create it; status comes separately."""
     labels = {
         "kubernetes.io/hostname": identity.name,
@@ -65,7 +65,7 @@ def registration(identity: Identity, machine: Machine) -> Object:
         "apiVersion": "v1",
         "kind": "Node",
         "metadata": {"name": identity.name, "labels": labels},
-        "spec": {},
+        "spec": {"providerID": config.provider_id} if config.provider_id else {},
     }
     if identity.taints:
         node["spec"]["taints"] = [_taint(text) for text in identity.taints]

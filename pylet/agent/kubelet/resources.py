@@ -26,8 +26,8 @@ _CRITICAL_PRIORITY = 2_000_001_000
 """From here on a pod is critical to its node."""
 
 
-def pod_resources(pod: Object) -> LinuxResources:
-    """Of the pod's own cgroup; a zero is no limit."""
+def pod_resources(pod: Object, period_micros: int | None = PERIOD_MICROS) -> LinuxResources:
+    """Of the pod's own cgroup; a zero is no limit, and no period holds nobody back."""
     requests, limits = podresources.requests(pod), podresources.limits(pod)
     overhead = podresources.amounts(pod["spec"].get("overhead"))
     podresources.add(requests, overhead)
@@ -41,8 +41,8 @@ def pod_resources(pod: Object) -> LinuxResources:
     memory = limits["memory"].nanos // 1_000_000_000 if "memory" in limits and bounded("memory") else 0
     asked = requests["cpu"].nanos // 1_000_000 if "cpu" in requests else 0
     return LinuxResources(
-        cpu_period=PERIOD_MICROS,
-        cpu_quota=quota(cpu),
+        cpu_period=period_micros or PERIOD_MICROS,
+        cpu_quota=quota(cpu, period_micros),
         cpu_shares=shares(asked),
         memory_limit_in_bytes=memory,
         hugepage_limits=huge_page_limits(requests, filter(is_hugepages, requests)),
@@ -81,12 +81,14 @@ def reserved_nanos(reserved: Iterable[tuple[str, Quantity]], name: str) -> int:
     return sum(amount.nanos for of, amount in reserved if of == name)
 
 
-def container_resources(pod: Object, container: Object, capacity_bytes: int) -> LinuxResources:
+def container_resources(
+    pod: Object, container: Object, capacity_bytes: int, period_micros: int | None = PERIOD_MICROS
+) -> LinuxResources:
     """What it does not limit itself is limited as the whole pod is."""
     limit = milli_cpu(container, "limits") or milli_cpu(pod["spec"], "limits")
     return LinuxResources(
-        cpu_period=PERIOD_MICROS,
-        cpu_quota=quota(limit),
+        cpu_period=period_micros or PERIOD_MICROS,
+        cpu_quota=quota(limit, period_micros),
         cpu_shares=shares(milli_cpu(container, "requests") or limit),
         memory_limit_in_bytes=memory_bytes(container, "limits") or memory_bytes(pod["spec"], "limits"),
         oom_score_adj=oom_score_adj(pod, container, capacity_bytes),
@@ -105,9 +107,9 @@ def shares(milli: int) -> int:
     return min(max(_LEAST_SHARES, milli * 1024 // 1000), _MOST_SHARES)
 
 
-def quota(milli: int) -> int:
+def quota(milli: int, period_micros: int | None) -> int:
     """Microseconds a period; 0 is unbounded."""
-    return max(_LEAST_QUOTA_MICROS, milli * PERIOD_MICROS // 1000) if milli else 0
+    return max(_LEAST_QUOTA_MICROS, milli * period_micros // 1000) if milli and period_micros else 0
 
 
 def oom_score_adj(pod: Object, container: Object, capacity_bytes: int) -> int:

@@ -36,6 +36,8 @@ class Settings:
     reserved_bytes: int = 0
     """Not for pods, all together."""
 
+    quota_period_micros: int | None = 100_000
+    """In which who has a limit of CPU has its part of it; None: nobody is held back."""
     log_max_bytes: int = 10 << 20
     """A container's log that has grown beyond is put aside."""
     log_max_files: int = 5

@@ -111,7 +111,8 @@ class Starter:
         handler = await handler_of(pod, node.client)
         users = await users_of(pod, node.client, node.runtime, node.settings)
         config = sandbox_config(pod, node.settings, attempt, users)
-        await node.cgroups.apply(cgroup_parent(pod, node.settings), node.provisions.limits(pod, pod_resources(pod)))
+        limits = pod_resources(pod, node.settings.quota_period_micros)
+        await node.cgroups.apply(cgroup_parent(pod, node.settings), node.provisions.limits(pod, limits))
         async with node.starts.begin():
             begin = node.clock.monotonic()
             try:

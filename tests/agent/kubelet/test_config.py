@@ -50,6 +50,15 @@ def test_a_container_without_limits_has_those_of_its_pod() -> None:
     assert (found.cpu_shares, found.cpu_quota, found.memory_limit_in_bytes) == (512, 100_000, 64 << 20)
 
 
+@pytest.mark.parametrize(("period", "quotas"), [(10_000, (5_000, 1_000)), (None, (0, 0))], ids=["shorter", "none"])
+def test_limits_of_cpu_hold_for_each_period(period: int | None, quotas: tuple[int, int]) -> None:
+    half, little = (sized(limits={"cpu": cpu}) for cpu in ("500m", "10m"))
+    for container_, expected in zip((half, little), quotas, strict=True):
+        of = pod(container_)
+        for found in (pod_resources(of, period), container_resources(of, container_, 4 * GIB, period)):
+            assert (found.cpu_quota, found.cpu_period) == (expected, period or 100_000)
+
+
 @pytest.mark.parametrize(
     ("of", "name", "expected"),
     [

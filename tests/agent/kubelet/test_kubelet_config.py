@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from pylet.agent.kubelet.eviction import ALLOCATABLE_MEMORY
 from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, from_object
 from pylet.agent.kubelet.machine import Machine
-from pylet.agent.kubelet.node_status import allocatable, capacity
+from pylet.agent.kubelet.node_allocatable import enforce
+from pylet.agent.kubelet.node_status import Identity, allocatable, capacity, registration
 from pylet.api.object import Object
 
 MACHINE = Machine(4, 8 << 30, 100 << 30, "", "", "", "", "", "amd64", {})
@@ -109,6 +112,25 @@ def test_a_file_may_leave_things_alone_as_kubeadm_s_does() -> None:
         pytest.param({"evictionHard": {"cpu.available": "1"}}, "unsupported eviction signal", id="no such signal"),
         pytest.param({"evictionSoft": {"memory.available": "1Gi"}}, "grace period must be", id="soft without grace"),
         pytest.param({"kubeReserved": {"gpu": "1"}}, '"gpu" cannot be reserved', id="cannot be reserved"),
+        pytest.param({"cpuCFSQuotaPeriod": "2s"}, "must be between 1ms and 1s", id="a period too long"),
+        pytest.param({"enforceNodeAllocatable": ["none", "pods"]}, "may not contain additional", id="nobody and pods"),
+        pytest.param({"enforceNodeAllocatable": ["pods", "pods"]}, "has one twice", id="pods twice"),
+        pytest.param({"enforceNodeAllocatable": ["all"]}, "'all' is none of pods", id="everybody"),
+        pytest.param({"enforceNodeAllocatable": ["kube-reserved"]}, "kubeReservedCgroup must be", id="without a group"),
+        pytest.param(
+            {
+                "enforceNodeAllocatable": ["system-reserved", "system-reserved-compressible"],
+                "systemReservedCgroup": "/s",
+            },
+            "cannot be specified together",
+            id="all and a part",
+        ),
+        pytest.param(
+            {"reservedSystemCPUs": "0", "kubeReservedCgroup": "/k"}, "can't use reservedSystemCPUs", id="CPUs"
+        ),
+        pytest.param(
+            {"enableSystemLogQuery": True, "enableSystemLogHandler": False}, "is required for", id="a query of nothing"
+        ),
         pytest.param({"containerLogMaxFiles": 1}, "must be greater than 1", id="a log without room to rotate"),
     ],
 )
@@ -169,3 +191,66 @@ def test_small_things() -> None:
     assert (found.pods_per_core, found.pulls_at_once, found.seccomp_default) == (10, 1, True)
     assert found.longest_back_off == timedelta(seconds=30)
     assert found.unsafe_sysctls == ("net.core.somaxconn", "kernel.msg*")
+
+
+def test_who_is_held_back_on_a_cpu_and_how_often_is_said_by_a_file() -> None:
+    assert from_object({}).quota_period_micros == 100_000
+    assert from_object({"cpuCFSQuotaPeriod": "20ms"}).quota_period_micros == 20_000
+    assert from_object({"cpuCFSQuota": False, "cpuCFSQuotaPeriod": "20ms"}).quota_period_micros is None
+
+
+RESERVED: Object = {
+    "systemReserved": {"cpu": "500m", "memory": "1Gi"},
+    "kubeReserved": {"cpu": "250m", "pid": "100"},
+    "systemReservedCgroup": "/system.slice",
+    "kubeReservedCgroup": "/kube.slice",
+}
+
+
+@pytest.mark.parametrize(
+    ("ways", "pods", "v1", "v2"),
+    [
+        (["pods"], True, [], []),
+        ([], False, [], []),
+        (["none"], False, [], []),
+        (
+            ["pods", "system-reserved"],
+            True,
+            ["cpu/system.slice/cpu.shares=512", f"memory/system.slice/memory.limit_in_bytes={1 << 30}"],
+            ["system.slice/cpu.weight=20", f"system.slice/memory.max={1 << 30}"],
+        ),
+        (
+            ["kube-reserved", "system-reserved-compressible"],
+            False,
+            ["cpu/system.slice/cpu.shares=512", "cpu/kube.slice/cpu.shares=256", "pids/kube.slice/pids.max=100"],
+            ["system.slice/cpu.weight=20", "kube.slice/cpu.weight=10", "kube.slice/pids.max=100"],
+        ),
+    ],
+    ids=["pods alone", "nobody", "nobody by name", "pods and the system", "of the system its CPUs, all of Kubernetes'"],
+)
+def test_what_is_reserved_bounds_those_that_are_asked_for(
+    ways: list[str], pods: bool, v1: list[str], v2: list[str], tmp_path: Path
+) -> None:
+    config = from_object({**RESERVED, "enforceNodeAllocatable": ways})
+    assert config.bounds == (config.reserved if pods else ())
+    assert any(t.signal == ALLOCATABLE_MEMORY for t in config.eviction.thresholds) == pods
+    for is_v2, expected in ((False, v1), (True, v2)):
+        for file, _ in (line.split("=") for line in expected):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).touch()
+        if is_v2:
+            (tmp_path / "cgroup.controllers").touch()
+        enforce(config.kept, tmp_path)
+        assert [f"{file}={(tmp_path / file).read_text()}" for file, _ in (x.split("=") for x in expected)] == expected
+
+
+def test_a_group_that_is_not_there_is_not_made_for_what_is_reserved(tmp_path: Path) -> None:
+    kept = from_object({**RESERVED, "enforceNodeAllocatable": ["pods", "system-reserved"]}).kept
+    with pytest.raises(FileNotFoundError):
+        enforce(kept, tmp_path)
+
+
+def test_a_file_names_the_node_at_its_provider() -> None:
+    node = registration(Identity("n", (), 10250), MACHINE, from_object({"providerID": "cloud://7"}))
+    assert node["spec"] == {"providerID": "cloud://7"}
+    assert registration(Identity("n", (), 10250), MACHINE, DEFAULT)["spec"] == {}
