@@ -28,7 +28,7 @@ from pylet.server.controllers.statefulset.identity import (
     ordinals,
     pod_for,
 )
-from pylet.server.controllers.statefulset.retention import is_stale, wanted_owners
+from pylet.server.controllers.statefulset.retention import is_contested, is_stale, wanted_owners
 from pylet.server.reconcile import revisions
 from pylet.server.reconcile.ownership import claim, of_pod
 from pylet.server.reconcile.plan import (
@@ -48,6 +48,10 @@ from pylet.server.reconcile.plan import (
 )
 
 _HASH_LABEL = "controller.kubernetes.io/hash"
+_CONTESTED = (
+    "PersistentVolumeClaim {} has a conflicting OwnerReference that acts as a manging controller, "  # so upstream
+    "the retention policy is ignored for this claim"
+)
 _MOST_MADE = 500  # in one round: somebody may ask for two billion
 
 
@@ -207,6 +211,8 @@ def _retain(look: _Round, pod: Object, *, is_condemned: bool) -> Iterator[Action
             continue
         owners = wanted_owners(there, look.stateful_set, pod, is_condemned=is_condemned)
         if owners is not None:
+            if is_contested(there, look.stateful_set, pod):
+                yield Emit(look.stateful_set, "ConflictingController", _CONTESTED.format(key.name), "Warning")
             yield Patch(CLAIM, key, {"metadata": {"uid": uid_of(there), "ownerReferences": owners}})
 
 

@@ -14,15 +14,12 @@ from pylet.api.podtemplate import owner_reference
 
 def wanted_owners(claim: Object, stateful_set: Object, pod: Object, *, is_condemned: bool) -> list[Object] | None:
     """The claim's owners as they should be; None where they are, or where others' ownership is not ours to change."""
-    parties = ((stateful_set, STATEFUL_SET), (pod, POD))
     owners = owners_of(claim)
-    if any(is_stale(claim, obj, kind) for obj, kind in parties):
+    if is_stale(claim, stateful_set, STATEFUL_SET) or is_stale(claim, pod, POD):
         return None
-    others = [owner for owner in owners if not any(_names(owner, obj, kind) for obj, kind in parties)]
-    policy = stateful_set["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
-    on_delete, on_scale = policy.get("whenDeleted") == "Delete", policy.get("whenScaled") == "Delete"
-    wanted = list(others)
-    if not ((on_delete or on_scale) and any(owner.get("controller") for owner in others)):
+    wanted = _others(claim, stateful_set, pod)
+    on_delete, on_scale = _deletes(stateful_set)
+    if not is_contested(claim, stateful_set, pod):
         if on_scale and is_condemned:
             wanted.append(owner_reference(pod, POD))
         elif on_delete:
@@ -30,6 +27,22 @@ def wanted_owners(claim: Object, stateful_set: Object, pod: Object, *, is_condem
     if [_essence(owner) for owner in wanted] == [_essence(owner) for owner in owners]:
         return None
     return wanted
+
+
+def is_contested(claim: Object, stateful_set: Object, pod: Object) -> bool:
+    """Whether another's controller has the claim, although the policy says that it goes with this one."""
+    return any(_deletes(stateful_set)) and any(owner.get("controller") for owner in _others(claim, stateful_set, pod))
+
+
+def _others(claim: Object, stateful_set: Object, pod: Object) -> list[Object]:
+    parties = ((stateful_set, STATEFUL_SET), (pod, POD))
+    return [owner for owner in owners_of(claim) if not any(_names(owner, obj, kind) for obj, kind in parties)]
+
+
+def _deletes(stateful_set: Object) -> tuple[bool, bool]:
+    """Whether claims go when the set is deleted, and when it is scaled down."""
+    policy = stateful_set["spec"].get("persistentVolumeClaimRetentionPolicy") or {}
+    return policy.get("whenDeleted") == "Delete", policy.get("whenScaled") == "Delete"
 
 
 def is_stale(claim: Object, obj: Object, kind: Kind) -> bool:
