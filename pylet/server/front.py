@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from pylet.aio.clock import Clock
 from pylet.api.object import Object
+from pylet.client import counters
+from pylet.server.admission.dynamic import counted
 from pylet.server.core import Core
 from pylet.server.flow import Limiter
 from pylet.server.http import own_metrics
@@ -62,7 +64,7 @@ def build_front(
     own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
     extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
     access = Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer())
-    metrics.sources += [extensions.metrics, access.metrics, pki.metrics]
+    metrics.sources += [extensions.metrics, access.metrics, pki.metrics, counted.lines, counters.lines]
     app = App(
         access=access,
         limiter=limiter,

@@ -13,6 +13,9 @@ _BUCKETS = (0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.5, 2, 3, 5, 10, 30
 
 
 _OF_REQUEST = ("component", "group", "resource", "scope", "subresource", "verb", "version")
+_OF_DEPRECATED = ("group", "version", "resource", "subresource", "removed_release")
+_BYTES = tuple(10.0**power for power in range(3, 10))
+_READS = ("GET", "LIST")
 _KINDS = {False: "readOnly", True: "mutating"}
 
 
@@ -37,22 +40,38 @@ class Metrics:
     def __init__(self) -> None:
         self._requests = Counter("apiserver_request_total", "Requests answered.", (*_OF_REQUEST, "code"))
         self._seconds = Histogram("apiserver_request_duration_seconds", "Answering them.", _OF_REQUEST, _BUCKETS)
+        self._bytes = Histogram("apiserver_response_sizes", "Of answers to GET and LIST.", _OF_REQUEST, _BYTES)
+        self._cut_off = Counter("apiserver_request_terminations_total", "Cut off.", (*_OF_REQUEST, "code"))
+        self._deprecated: set[tuple[str, ...]] = set()
         self.watches = 0
         self.in_flight = {False: 0, True: 0}
         """Requests by whether they change something; those that last for hours are not among them."""
         self.sources: list[Callable[[], Iterator[str]]] = []
         """What other parts count, each as lines of its own."""
 
-    def count(self, asked: Asked, code: int, seconds: float) -> None:
+    def count(self, asked: Asked, code: int, seconds: float, size: int) -> None:
         self._requests.add(*asked, str(code))
+        if asked.verb in _READS:
+            self._bytes.observe(size, *asked)
         if asked.verb != "WATCH":  # which lasts as long as its client likes
             self._seconds.observe(seconds, *asked)
+
+    def cut_off(self, asked: Asked, code: int) -> None:
+        """A request that was not let in, as the server has too much to do."""
+        self._cut_off.add(*asked, str(code))
+
+    def is_deprecated(self, asked: Asked) -> None:
+        self._deprecated.add((asked.group, asked.version, asked.resource, asked.subresource, ""))
 
     def text(self) -> str:
         return "".join(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield from self._requests.lines()
+        yield from self._cut_off.lines()
+        yield from self._bytes.lines()
+        old = [(dict(zip(_OF_DEPRECATED, api, strict=True)), 1) for api in sorted(self._deprecated)]
+        yield from gauges("apiserver_requested_deprecated_apis", "Deprecated, and asked for.", old)
         durations = list(self._seconds.lines())
         yield from durations
         for line in durations:  # no time that a client or a webhook took is told apart

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ssl
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ import orjson
 
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
+from pylet.client import counters
 from pylet.client.view import Table
 from pylet.server.services import Services, Unresolved
 
@@ -48,14 +50,15 @@ class WebhookClient:
 
         url, target, name = self._target(config)
         shown = f"{url}?timeout={timeout_seconds:g}s"
+        began, host, sent = time.perf_counter(), url.split("/")[2], orjson.dumps(body)
         headers = {"Content-Type": "application/json", "Accept": "application/json, */*"}
         if name:
-            headers["Host"] = url.split("/")[2]
+            headers["Host"] = host
         try:
             context = trusting(config.get("caBundle") or "")
             async with self._open().post(
                 f"{target}?timeout={timeout_seconds:g}s",
-                data=orjson.dumps(body),
+                data=sent,
                 headers=headers,
                 ssl=context,
                 server_hostname=name or None,
@@ -64,9 +67,12 @@ class WebhookClient:
             ) as response:
                 raw = await _bounded(response)
         except TimeoutError as late:
+            counters.failed("POST", host)
             raise WebhookFailed(f'Post "{shown}": context deadline exceeded') from late
         except (aiohttp.ClientError, OSError, ssl.SSLError) as failed:
+            counters.failed("POST", host)
             raise WebhookFailed(f'Post "{shown}": {failed}') from failed
+        counters.answered("POST", host, response.status, time.perf_counter() - began, len(sent), len(raw))
         if not 200 <= response.status < 300:
             raise WebhookFailed(_refused(response.status, raw))
         try:

@@ -73,6 +73,10 @@ class Answer:
     def text(cls, text: str, status: int = 200) -> Answer:
         return cls(text.encode(), status, TEXT, (("X-Content-Type-Options", "nosniff"),))
 
+    @property
+    def size(self) -> int:
+        return len(self.body)
+
     async def prepare(self, request: web.BaseRequest) -> None:
         transport = request.transport
         if transport is None:
@@ -95,11 +99,12 @@ class Answer:
 class Streamed:
     """What a handler returns after it has written its answer itself."""
 
-    __slots__ = ("keep_alive", "status")
+    __slots__ = ("keep_alive", "size", "status")
 
-    def __init__(self, status: int = 200, *, keep_alive: bool = True) -> None:
+    def __init__(self, status: int = 200, *, keep_alive: bool = True, size: int = 0) -> None:
         self.status = status
         self.keep_alive = keep_alive
+        self.size = size
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Nothing is left to do."""
@@ -127,6 +132,7 @@ class Stream:
         self.transport = request.transport
         self._request = request
         self._is_chunked = length is None
+        self._size = len(first)
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
         self.transport.write(head(status, type_, headers, framing, close=not request.keep_alive) + first)
         audit.started(status)
@@ -139,12 +145,13 @@ class Stream:
         await self._request.writer.drain()
 
     def write_now(self, data: bytes) -> None:
+        self._size += len(data)
         self.transport.write(chunk(data) if self._is_chunked else data)
 
     def end(self) -> Streamed:
         if self._is_chunked and not self.transport.is_closing():
             self.transport.write(b"0\r\n\r\n")
-        return Streamed(keep_alive=self._request.keep_alive)
+        return Streamed(keep_alive=self._request.keep_alive, size=self._size)
 
 
 def chunk(data: bytes) -> bytes:

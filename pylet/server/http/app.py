@@ -101,8 +101,13 @@ class App:
         info = request_info(http.method, http.path, http.query if http.query_string else {})
         changes, lasts = info.verb not in _READING, info.verb == "watch" or info.subresource in _LASTING
         self._metrics.in_flight[changes] += not lasts
+        is_cut_off = False
         try:
             answer = await self._serve(http, info)
+        except Rejected:
+            is_cut_off = True
+            answer = Answer.text("Too many requests, please try again later.\n", 429)
+            answer.headers = (("Retry-After", "1"),)
         except ApiError as refused:
             answer = refusal(http, refused)
             answer.headers = [*answer.headers, *warning_headers(list(refused.warnings))]
@@ -114,13 +119,13 @@ class App:
         finally:
             self._metrics.in_flight[changes] -= not lasts
         seconds = time.perf_counter() - started
-        self._count(info, answer.status, seconds)
+        self._count(info, answer, seconds, is_cut_off=is_cut_off)
         self._access.leave(http, answer)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s %d %.1f ms", http.method, http.path_qs, answer.status, seconds * 1000)
         return answer
 
-    def _count(self, info: RequestInfo, status: int, seconds: float) -> None:
+    def _count(self, info: RequestInfo, answer: Answer | Streamed, seconds: float, *, is_cut_off: bool) -> None:
         """Names that nothing has are left out: anybody may ask for any, and each would be remembered for ever."""
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
         verb = _METHODS.get(info.verb) or info.verb.upper()
@@ -131,18 +136,18 @@ class App:
             is_one = info.name or info.verb == "create"
             scope = "resource" if is_one else "namespace" if info.namespace else "cluster"
             asked = Asked(_COMPONENT, kind.group, kind.plural, scope, subresource, verb, kind.version)
-        self._metrics.count(asked, status, seconds)
+            if kind.warning:
+                self._metrics.is_deprecated(asked)
+        if is_cut_off:
+            self._metrics.cut_off(asked, answer.status)
+        else:
+            self._metrics.count(asked, answer.status, seconds, answer.size)
 
     async def _serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
         if info.path in _UNPROTECTED:
             return Answer(self._ca, type_="application/x-pem-file")
         asked = await self._access.enter(http, info)
-        try:
-            seat = await self._limiter.enter(asked)
-        except Rejected:
-            busy = Answer.text("Too many requests, please try again later.\n", 429)
-            busy.headers = (("Retry-After", "1"),)
-            return busy
+        seat = await self._limiter.enter(asked)
         FLOW.set(seat.headers)
         if info.verb == "watch" or info.subresource in _LASTING:
             seat.leave()  # it may last for hours

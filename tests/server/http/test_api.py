@@ -9,6 +9,8 @@ import orjson
 import pytest
 import yaml
 
+from pylet.server.flow import Limiter, Rejected
+
 NAMESPACE = "/api/v1/namespaces/default"
 MAPS = f"{NAMESPACE}/configmaps"
 ODD = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "spec": 1}
@@ -229,6 +231,7 @@ async def test_the_metrics_count_requests(cluster: Any) -> None:
     """By the names and labels that the rules of the kubernetes-mixin select."""
     await cluster.ask("GET", MAPS)
     await cluster.ask("POST", MAPS, config_map("counted"))
+    await cluster.ask("GET", "/api/v1/endpoints")
     text = (await cluster.ask("GET", "/metrics")).body.decode()
     read, written = (
         f'component="apiserver",group="",resource="configmaps",scope="{scope}",subresource="",verb="{verb}",version="v1"'
@@ -238,6 +241,8 @@ async def test_the_metrics_count_requests(cluster: Any) -> None:
         f'apiserver_request_total{{{read},code="200"}} 1',
         f'apiserver_request_total{{{written},code="201"}} 1',
         f'apiserver_request_duration_seconds_bucket{{{read},le="1"}} 1',
+        f'apiserver_response_sizes_bucket{{{read},le="1e+06"}} 1',
+        'apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints",subresource=""',
         f'apiserver_request_sli_duration_seconds_bucket{{{written},le="+Inf"}} 1',
         "# TYPE apiserver_request_sli_duration_seconds histogram",
         'apiserver_current_inflight_requests{request_kind="readOnly"} 1',
@@ -250,6 +255,22 @@ async def test_the_metrics_count_requests(cluster: Any) -> None:
         assert f"\n{line}" in text, line
     names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(names) == len(set(names))
+
+
+async def test_what_is_cut_off_is_counted_apart(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def reject(*_: Any) -> None:
+        raise Rejected
+
+    with monkeypatch.context() as busy:
+        busy.setattr(Limiter, "enter", reject)
+        answer = await cluster.ask("GET", MAPS)
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
+    text = (await cluster.ask("GET", "/metrics")).body.decode()
+    (line,) = [line for line in text.splitlines() if line.startswith("apiserver_request_terminations_total{")]
+    assert line.endswith(
+        'resource="configmaps",scope="namespace",subresource="",verb="LIST",version="v1",code="429"} 1'
+    )
+    assert 'code="429"' not in text.replace(line, "")
 
 
 async def test_the_metrics_do_not_remember_names_that_nothing_has(cluster: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from pylet.api.cel import types as t
 from pylet.api.cel.program import Budget
 from pylet.api.errors import Forbidden, RemoteError
 from pylet.api.object import Object
+from pylet.server.admission.dynamic import counted
 from pylet.server.admission.dynamic.asked import Asked
 from pylet.server.admission.dynamic.cluster import Cluster
 from pylet.server.admission.dynamic.expressions import Expression, Failed, Spent
@@ -148,17 +150,21 @@ async def validate(write: Attributes, policies: Sequence[ValidatingPolicy], clus
     for invocation in found:
         policy, binding = invocation.policy, invocation.binding
         assert isinstance(policy, ValidatingPolicy)
-        denials, annotations, unannotated = policy.judge(await values_of(asked, invocation, cluster))
+        values, began = await values_of(asked, invocation, cluster), perf_counter()
+        denials, annotations, unannotated = policy.judge(values)
         for denial in denials:
+            for action in binding.spec.get("validationActions") or ():
+                took = perf_counter() - began
+                counted.checked(policy.name, binding.name, action, took, failed=not denial.reason)
             if _acted(write, policy, binding, denial):
                 denied.append((policy, binding, denial))
         denied += [(policy, binding, Denial(0, why)) for why in unannotated]
         for key, value in annotations.items():
-            values = collected.setdefault(f"{policy.name}/{key}", [])
-            if value not in values:
-                values.append(value)
-    for key, values in collected.items():
-        write.request.annotations.setdefault(key, ", ".join(values))
+            told = collected.setdefault(f"{policy.name}/{key}", [])
+            if value not in told:
+                told.append(value)
+    for key, told in collected.items():
+        write.request.annotations.setdefault(key, ", ".join(told))
     if denied:
         raise _refusal(asked, *denied[0])
 

@@ -16,7 +16,7 @@ import orjson
 from pylet.api.errors import ApiError, BadRequest
 from pylet.api.object import Object
 from pylet.api.patch import BadPatch, Failed, TooLarge, Unprocessable, json_patch
-from pylet.server.admission.dynamic import review
+from pylet.server.admission.dynamic import counted, review
 from pylet.server.admission.dynamic.asked import Asked, Match, request_of
 from pylet.server.admission.dynamic.cluster import Cluster, internal_error
 from pylet.server.admission.dynamic.hooks import Hook
@@ -122,16 +122,18 @@ async def _answer(
     if write.dry_run and hook.has_side_effects:
         raise BadRequest(f'admission webhook "{hook.name}" does not support dry run')
     sent = review.review(hook.versions, str(uuid.uuid4()), request_of(asked, match), *objects)
-    try:
-        answer = await cluster.client.call(hook.client, sent, timeout_seconds=hook.seconds)
-    except WebhookFailed as failed:
-        raise WebhookFailed(f"failed to call webhook: {failed}") from failed
-    response = review.response_of(answer, sent, mutates=mutates)
-    for key, value in response.annotations.items():
-        _note(asked, f"{hook.name}/{key}", value)
-    write.request.warnings.extend(response.warnings)
-    if not response.allowed:
-        raise review.denial(hook.name, response.status)
+    type_ = "admit" if mutates else "validating"
+    with counted.asking(hook.name, write.operation, type_, ignores_failure=hook.ignores_failure):
+        try:
+            answer = await cluster.client.call(hook.client, sent, timeout_seconds=hook.seconds)
+        except WebhookFailed as failed:
+            raise WebhookFailed(f"failed to call webhook: {failed}") from failed
+        response = review.response_of(answer, sent, mutates=mutates)
+        for key, value in response.annotations.items():
+            _note(asked, f"{hook.name}/{key}", value)
+        write.request.warnings.extend(response.warnings)
+        if not response.allowed:
+            raise review.denial(hook.name, response.status)
     return response
 
 

@@ -10,6 +10,7 @@ import pytest
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.object import Object
+from pylet.server.admission.dynamic import counted
 from tests.server.admission.dynamic.conftest import Dynamic, rule
 from tests.server.kit import configmap, refused
 
@@ -134,6 +135,8 @@ async def test_bindings_warn_and_audit_without_refusing(dynamic: Dynamic) -> Non
             "validationActions": ["Warn", "Audit"],
         }
     ]
+    of = 'apiserver_validating_admission_policy_check_total{policy="p",policy_binding="b",error_type="no_error"'
+    assert any(line.startswith(f'{of},enforcement_action="warn"}}') for line in counted.lines())
 
 
 async def test_audit_annotations_are_told(dynamic: Dynamic) -> None:

@@ -11,6 +11,7 @@ import pytest
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.validatingwebhookconfiguration import KIND as VALIDATING
 from pylet.api.object import Key, Object
+from pylet.server.admission.dynamic import counted
 from pylet.server.registry import User
 from tests.server.admission.dynamic.conftest import Dynamic, rule
 from tests.server.kit import configmap, pod, refused
@@ -267,3 +268,18 @@ async def test_nothing_sees_writes_while_nothing_is_configured(dynamic: Dynamic)
     await dynamic.api.delete(VALIDATING, "", "one")
     assert len(chain.seeing("configmaps", "", "create").validate) == before
     assert Key("", "one") not in dynamic.api.registry.table(VALIDATING).entries
+
+
+async def test_calls_are_counted_by_how_they_end(dynamic: Dynamic) -> None:
+    dynamic.webhooks.answers[A] = denied(code=418)
+    name = {"name": "counted.hooks.test", "rules": [CONFIG_MAPS]}
+    failing = {"name": "open.hooks.test", "rules": [CONFIG_MAPS], "failurePolicy": "Ignore", "clientConfig": {"url": B}}
+    await dynamic.configure("ValidatingWebhookConfiguration", name, failing)
+    await refused(dynamic.api.create(configmap("c")))
+    told = "\n".join(counted.lines())
+    of, prefix = 'name="counted.hooks.test",type="validating",operation="CREATE"', "apiserver_admission_webhook_"
+    assert f'{prefix}request_total{{{of},code="418",rejected="true"}} 1' in told
+    assert f'{prefix}rejection_count{{{of},error_type="no_error",rejection_code="418"}} 1' in told
+    assert f'{prefix}fail_open_count{{name="open.hooks.test",type="validating"}} 1' in told
+    took = 'admission_duration_seconds_count{name="counted.hooks.test",operation="CREATE",rejected="true"'
+    assert f'{prefix}{took},type="validating"}} 1' in told

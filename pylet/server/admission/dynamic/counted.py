@@ -1,0 +1,72 @@
+"""What webhooks and policies cost and refuse, each by its name. What is not configured is not told.
+
+Source: apiserver pkg/admission/metrics, pkg/admission/plugin/policy/validating/metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from pylet.aio.prometheus import Counter, Histogram
+from pylet.api.errors import ApiError
+from pylet.server.admission.dynamic.review import Unusable
+from pylet.server.webhooks import WebhookFailed
+
+_HOOK = "apiserver_admission_webhook_"
+_POLICY = "apiserver_validating_admission_policy_check_"
+_OF_CHECK = ("policy", "policy_binding", "error_type", "enforcement_action")
+_SECONDS = Histogram(
+    f"{_HOOK}admission_duration_seconds",
+    "Asking webhooks.",
+    ("name", "operation", "rejected", "type"),
+    (0.005, 0.025, 0.1, 0.5, 1, 2.5, 10, 25),
+)
+_REQUESTS = Counter(f"{_HOOK}request_total", "Webhooks asked.", ("name", "type", "operation", "code", "rejected"))
+_REJECTIONS = Counter(
+    f"{_HOOK}rejection_count",
+    "Writes that webhooks refused, or could not be asked about.",
+    ("name", "type", "operation", "error_type", "rejection_code"),
+)
+_OPEN = Counter(f"{_HOOK}fail_open_count", "Writes that went on without a webhook that failed.", ("name", "type"))
+_CHECKS = Counter(f"{_POLICY}total", "What policies found, by what was done about it.", _OF_CHECK)
+_CHECK_SECONDS = Histogram(f"{_POLICY}duration_seconds", "Finding it.", _OF_CHECK, (5e-7, 0.001, 0.01, 0.1, 1))
+_MOST_CODE = 600
+_UNAVAILABLE = 503
+
+
+@contextmanager
+def asking(name: str, operation: str, type_: str, *, ignores_failure: bool) -> Iterator[None]:
+    """Counts a webhook's call by how it ends."""
+    began = perf_counter()
+    code, error, rejected = 200, "", "false"
+    try:
+        yield
+    except (Unusable, WebhookFailed):
+        code = _UNAVAILABLE
+        if ignores_failure:
+            _OPEN.add(name, type_)
+        else:
+            error, rejected = "calling_webhook_error", "true"
+        raise
+    except ApiError as denied:
+        code, error, rejected = min(denied.code, _MOST_CODE), "no_error", "true"
+        raise
+    finally:
+        operation = operation.upper()
+        _REQUESTS.add(name, type_, operation, str(code), rejected)
+        _SECONDS.observe(perf_counter() - began, name, operation, rejected, type_)
+        if error:
+            _REJECTIONS.add(name, type_, operation, error, str(code))
+
+
+def checked(policy: str, binding: str, action: str, seconds: float, *, failed: bool) -> None:
+    labels = policy, binding, "invalid_error" if failed else "no_error", action.lower()
+    _CHECKS.add(*labels)
+    _CHECK_SECONDS.observe(seconds, *labels)
+
+
+def lines() -> Iterator[str]:
+    for counted in (_SECONDS, _REQUESTS, _REJECTIONS, _OPEN, _CHECKS, _CHECK_SECONDS):
+        yield from counted.lines()
