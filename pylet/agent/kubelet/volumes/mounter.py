@@ -35,7 +35,7 @@ from pylet.agent.kubelet.volumes.interface import (
 )
 from pylet.agent.kubelet.volumes.known import FIRST_DELAY, LONGEST_DELAY, PodVolumes, Tracked, trouble
 from pylet.agent.kubelet.volumes.references import ApiReferences
-from pylet.agent.kubelet.volumes.usage import Usage, usage
+from pylet.agent.kubelet.volumes.usage import Usage, size_of_device, usage
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
@@ -138,11 +138,19 @@ class Volumes:
         known = self._pods.get(pod_uid)
         found: dict[str, Usage] = {}
         for name, volume in (known.done if known is not None else {}).items():
-            if not volume.block and volume.path.is_relative_to(self._pod_dir(pod_uid)):
-                with suppress(OSError, CallError):
-                    told = await driver_usage(volume.path.parent, self.host)
-                    found[name] = await asyncio.to_thread(usage, volume.path) if told is None else told
+            with suppress(OSError, CallError):
+                if (told := await self._usage(self._pod_dir(pod_uid), volume)) is not None:
+                    found[name] = told
         return found
+
+    async def _usage(self, pod_dir: Path, volume: Mounted) -> Usage | None:
+        """None where nobody counts. Raises: OSError, CallError."""
+        if volume.plugin.startswith("kubernetes.io/csi"):
+            as_block = pod_dir / "volumeDevices" / "kubernetes.io~csi" / volume.volume
+            return await driver_usage(as_block if volume.block else volume.path.parent, self.host)
+        if volume.block:
+            return await asyncio.to_thread(size_of_device, volume.path)
+        return await asyncio.to_thread(usage, volume.path) if volume.path.is_relative_to(pod_dir) else None
 
     def in_use(self) -> list[str]:
         """Names of the attachable volumes that pods of this node use, as `status.volumesInUse` lists them."""

@@ -1,7 +1,8 @@
 """How full a volume is, as `/stats/summary` and eviction ask.
 
 Source: upstream `pkg/volume/metrics_du.go` (what shares the node's file system is counted file by file) and
-`metrics_statfs.go` (what has a file system of its own is asked for it).
+`metrics_statfs.go` (what has a file system of its own is asked for it), `metrics_block.go` (of a device only
+its size is known).
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ def usage(path: Path) -> Usage:
         inodes_free=stats.f_ffree,
         inodes_used=used_inodes,
     )
+
+
+def size_of_device(path: Path) -> Usage:
+    """Blocks. Raises: OSError."""
+    with path.open("rb") as device:
+        return Usage(device.seek(0, os.SEEK_END), 0, 0, 0, 0, 0)
 
 
 def _count(root: Path) -> tuple[int, int]:

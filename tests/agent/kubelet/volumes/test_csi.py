@@ -78,6 +78,11 @@ def bound(node: Node, **spec: Any) -> None:
     node.api.put(PERSISTENT_VOLUME, {"metadata": {"name": "pv"}, "spec": volume})
 
 
+def as_(mode: str, node: Node) -> None:
+    disk = node.api.tables[PERSISTENT_VOLUME].entries[Key("", "pv")].object
+    node.api.put(PERSISTENT_VOLUME, {**disk, "spec": {**disk["spec"], "volumeMode": mode}})
+
+
 async def test_a_driver_is_registered_and_known_to_the_cluster(root: Path) -> None:
     async with cluster(root) as (node, driver):
         assert driver.status[0].plugin_registered
@@ -227,11 +232,14 @@ async def test_a_size_the_driver_calls_impossible_is_given_back_and_the_pod_has_
         await node.volumes.unmount("u2")
 
 
-async def test_a_driver_that_counts_says_how_full_its_volume_is(root: Path) -> None:
-    async with cluster(root, Can.STATS) as (node, _):
+@pytest.mark.parametrize("can", [(Can.STATS,), ()], ids=["counts", "does not count"])
+@pytest.mark.parametrize("mode", ["Filesystem", "Block"])
+async def test_how_full_a_volume_is_only_its_driver_says(root: Path, mode: str, can: tuple[int, ...]) -> None:
+    async with cluster(root, *can) as (node, _):
         bound(node)
-        await node.volumes.mount(pod(CLAIMED))
-        assert await node.volumes.usage("u1") == {"data": Usage(100, 60, 40, 10, 6, 4)}
+        as_(mode, node)
+        await node.volumes.mount(pod(CLAIMED, devices=("data",) if mode == "Block" else ()))
+        assert await node.volumes.usage("u1") == ({"data": Usage(100, 60, 40, 10, 6, 4)} if can else {})
         await node.volumes.unmount("u1")
 
 
@@ -351,8 +359,7 @@ async def test_a_driver_that_is_not_there_is_named(root: Path, volume: Object, m
     node = Node(root)
     node.api.put(CSI_DRIVER, {"metadata": {"name": CsiDriver.name}, "spec": {"attachRequired": False}})
     bound(node)
-    disk = node.api.tables[PERSISTENT_VOLUME].entries[Key("", "pv")].object
-    node.api.put(PERSISTENT_VOLUME, {**disk, "spec": {**disk["spec"], "volumeMode": mode}})
+    as_(mode, node)
     with pytest.raises(NotMounted) as absent:
         await node.volumes.mount(pod(volume, devices=("data",) if mode == "Block" else ()))
     (message,) = absent.value.messages

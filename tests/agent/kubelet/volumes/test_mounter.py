@@ -15,6 +15,7 @@ from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.volumes import mounts, tools
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
+from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.persistentvolume import KIND as PERSISTENT_VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
@@ -353,21 +354,6 @@ async def test_a_claim_that_is_read_only_is_so_for_root(node: Node, tmp_path: Pa
         (path / "file").touch()
 
 
-async def test_a_block_volume_is_a_device_of_the_container(node: Node) -> None:
-    device = next(
-        (path for path in (Path("/dev/loop0"), Path("/dev/vda"), Path("/dev/sda")) if path.is_block_device()), None
-    )
-    if device is None:
-        pytest.skip("no block device here")
-    bound(node, local={"path": str(device)}, volumeMode="Block")
-    web = pod(CLAIMED, devices=("data",))
-    await node.volumes.mount(web)
-    bindings = await node.volumes.bind(web, web["spec"]["containers"][0], {})
-    assert [(d.container_path, d.host_path, d.permissions) for d in bindings.devices] == [
-        ("/dev/data", str(device), "mrw")
-    ]
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A blank loop device."""
@@ -380,6 +366,17 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     device = made.stdout.decode().strip()
     yield Path(device)
     subprocess.run(["losetup", "-d", device], check=True)
+
+
+async def test_a_block_volume_is_a_device_of_the_container_and_only_its_size_is_known(node: Node, disk: Path) -> None:
+    bound(node, local={"path": str(disk)}, volumeMode="Block")
+    web = pod(CLAIMED, devices=("data",))
+    await node.volumes.mount(web)
+    bindings = await node.volumes.bind(web, web["spec"]["containers"][0], {})
+    assert [(d.container_path, d.host_path, d.permissions) for d in bindings.devices] == [
+        ("/dev/data", str(disk), "mrw")
+    ]
+    assert await node.volumes.usage("u1") == {"data": Usage(16 << 20, 0, 0, 0, 0, 0)}
 
 
 async def test_a_blank_disk_is_formatted_once_and_shared_by_pods(node: Node, disk: Path) -> None:
