@@ -142,7 +142,7 @@ def _load(pod: Object, use: PodUse | None) -> PodLoad:
         pod,
         use.usage.working_set_bytes or 0,
         use.disk_bytes,
-        sum(volume.inodes_used for volume in use.local_volumes),
+        use.inodes,
         use.processes or 0,
         tuple(ContainerLoad(c.name, c.usage.working_set_bytes, c.disk_bytes) for c in use.containers),
     )

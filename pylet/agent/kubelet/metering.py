@@ -18,7 +18,7 @@ from pylet.agent.kubelet.group_counts import read_counts
 from pylet.agent.kubelet.machine import Machine, read_load
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
-from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
+from pylet.agent.kubelet.stats import ContainerUse, Filesystem, NodeUse, PodUse
 from pylet.agent.kubelet.storage_limits import Kept
 from pylet.agent.kubelet.usage import (
     Usage,
@@ -39,7 +39,6 @@ from pylet.cri.usage import ContainerStats
 
 _RESOURCE = "ephemeral-storage"
 VolumesOf = Callable[[str], Awaitable[Mapping[str, VolumeUsage]]]
-Filesystem = tuple[int, int, int, int]
 
 
 class Meter:
@@ -188,7 +187,8 @@ class Meter:
         )
         status: Object = next((entry for entry in known if entry["name"] == name), {})
         started = dig(status, "state", "running", "startedAt")
-        logs = log_directory(pod, self._settings) / name
+        directory, layer = log_directory(pod, self._settings) / name, stats.writable_layer
+        logs = [entry.lstat().st_size for entry in directory.iterdir()] if directory.is_dir() else None
         mounted = self._cgroups.mounted
         group = self._settings.groups.of_container(cgroup_parent(pod, self._settings), stats.attributes.id)
         swapped, may_swap = read_swap(mounted, group)
@@ -200,8 +200,10 @@ class Meter:
             replace(
                 _usage(stats), pressure=read_pressure(mounted, group), swap_bytes=swapped, swap_limit_bytes=may_swap
             ),
-            stats.writable_layer.used_bytes if stats.writable_layer is not None else None,
-            sum(entry.lstat().st_size for entry in logs.iterdir()) if logs.is_dir() else None,
+            layer.used_bytes if layer is not None else None,
+            sum(logs) if logs is not None else None,
+            (layer.inodes_used or 0) if layer is not None else 0,
+            len(logs) + 1 if logs is not None else 0,
             group=group,
         )
 

@@ -10,6 +10,9 @@ from pylet.agent.kubelet.usage import Traffic, Usage
 from pylet.agent.kubelet.volumes.usage import Usage as VolumeUsage
 from pylet.api.object import Object
 
+Filesystem = tuple[int, int, int, int]
+"""Capacity and available bytes, inodes and free inodes."""
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerUse:
@@ -20,6 +23,8 @@ class ContainerUse:
     usage: Usage
     rootfs_bytes: int | None = None
     logs_bytes: int | None = None
+    rootfs_inodes: int = 0
+    logs_inodes: int = 0
     counts: Mapping[str, float] = field(default_factory=dict)
     """By the names of cAdvisor's series."""
     group: str = ""
@@ -57,6 +62,11 @@ class PodUse:
         return volumes + self.files_bytes + sum(container.disk_bytes for container in self.containers)
 
     @property
+    def inodes(self) -> int:
+        volumes = sum(volume.inodes_used for volume in self.local_volumes)
+        return volumes + sum(container.rootfs_inodes + container.logs_inodes for container in self.containers)
+
+    @property
     def names(self) -> dict[str, str]:
         meta = self.pod["metadata"]
         return {"namespace": meta["namespace"], "pod": meta["name"]}
@@ -64,7 +74,7 @@ class PodUse:
 
 @dataclass(frozen=True, slots=True)
 class NodeUse:
-    """File systems are (capacity, available, inodes, free inodes); `capacity_bytes` is the machine's memory.
+    """`capacity_bytes` is the machine's memory.
 
     `processes` is how many there are and may be; `of_pods` is what all pods use together.
     """
@@ -74,9 +84,9 @@ class NodeUse:
     usage: Usage
     cpus: int
     capacity_bytes: int
-    filesystem: tuple[int, int, int, int]
+    filesystem: Filesystem
     pods: tuple[PodUse, ...]
-    images: tuple[int, int, int, int] = (0, 0, 0, 0)
+    images: Filesystem = (0, 0, 0, 0)
     images_bytes: int = 0
     network: tuple[Traffic, ...] = ()
     processes: tuple[int, int] = (0, 0)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
+from pylet.agent.kubelet.resources import pod_resources
+from pylet.agent.kubelet.spec import find_container, memory_bytes
+from pylet.agent.kubelet.stats import ContainerUse, Filesystem, NodeUse, PodUse
 from pylet.agent.kubelet.usage import Traffic, Usage
 from pylet.agent.kubelet.volumes.claims import claim_name
 from pylet.api import timestamps
@@ -58,7 +60,7 @@ def summary(node: NodeUse, rates: Rates) -> Object:
             },
             "rlimit": {"time": at, "curproc": node.processes[0], "maxpid": node.processes[1]},
         },
-        "pods": [_pod(use, rates, node.filesystem) for use in node.pods],
+        "pods": [_pod(use, rates, node.filesystem, node.images) for use in node.pods],
     }
     ids = (container.id for use in node.pods for container in use.containers)
     rates.keep(("node", "pods", *(use.pod["metadata"]["uid"] for use in node.pods), *ids))
@@ -87,7 +89,7 @@ def _system(node: NodeUse, usage: Usage, rates: Rates) -> Object:
     }
 
 
-def _filesystem(at: str, found: tuple[int, int, int, int]) -> Object:
+def _filesystem(at: str, found: Filesystem) -> Object:
     size, available, inodes, free = found
     return {
         "time": at,
@@ -111,7 +113,7 @@ def _network(at: str, interfaces: Sequence[Traffic]) -> Object:
     return {"network": {"time": at, **rows[0], "interfaces": rows}}
 
 
-def _pod(use: PodUse, rates: Rates, filesystem: tuple[int, int, int, int]) -> Object:
+def _pod(use: PodUse, rates: Rates, filesystem: Filesystem, images: Filesystem) -> Object:
     meta = use.pod["metadata"]
     at = timestamps.format_time(use.usage.at)
     claims = {volume["name"]: claim_name(use.pod, volume) for volume in use.pod["spec"].get("volumes") or ()}
@@ -125,15 +127,15 @@ def _pod(use: PodUse, rates: Rates, filesystem: tuple[int, int, int, int]) -> Ob
         for name, found in use.volumes.items()
     ]
     whole = _filesystem(at, filesystem)
-    inodes = sum(volume.inodes_used for volume in use.local_volumes)
+    disks = _filesystem(at, images if images[0] else filesystem), whole
     return {
         "podRef": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
         "startTime": dig(use.pod, "status", "startTime"),
-        "containers": [_container(container, rates) for container in use.containers],
-        **_use(meta["uid"], use.usage, rates),
+        "containers": [_container(each, use.pod, disks, rates) for each in use.containers],
+        **_use(meta["uid"], use.usage, rates, pod_resources(use.pod).memory_limit_in_bytes or None),
         **_network(at, use.network),
         **({"volume": volumes} if volumes else {}),
-        "ephemeral-storage": {**whole, "usedBytes": use.disk_bytes, "inodesUsed": inodes},
+        "ephemeral-storage": {**whole, "usedBytes": use.disk_bytes, "inodesUsed": use.inodes},
         **({"process_stats": {"process_count": use.processes}} if use.processes is not None else {}),
     }
 
@@ -143,14 +145,20 @@ def _camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-def _container(use: ContainerUse, rates: Rates) -> Object:
+def _container(use: ContainerUse, pod: Object, disks: tuple[Object, Object], rates: Rates) -> Object:
+    """`disks` are those of its layer and of its logs."""
     at = timestamps.format_time(use.usage.at)
-    found: Object = {"name": use.name, **_use(use.id, use.usage, rates)}
+    limits = (memory_bytes(spec, "limits") for spec in (find_container(pod, use.name) or {}, pod["spec"]))
+    limit = next(filter(None, limits), None)
+    found: Object = {"name": use.name, **_use(use.id, use.usage, rates, limit)}
     if use.started_at is not None:
         found["startTime"] = timestamps.format_time(use.started_at)
-    for name, used in (("rootfs", use.rootfs_bytes), ("logs", use.logs_bytes)):
+    for name, disk, used, inodes in (
+        ("rootfs", disks[0], use.rootfs_bytes, use.rootfs_inodes),
+        ("logs", disks[1], use.logs_bytes, use.logs_inodes),
+    ):
         if used is not None:
-            found[name] = {"time": at, "usedBytes": used}
+            found[name] = {**disk, "time": at, "usedBytes": used, "inodesUsed": inodes}
     return found
 
 

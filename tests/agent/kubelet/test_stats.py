@@ -41,6 +41,20 @@ def test_the_summary_has_rates_from_the_second_time_on() -> None:
     assert of_pod["containers"][0]["rootfs"]["usedBytes"] == 5
 
 
+def test_the_disks_that_containers_fill_are_told_with_what_is_left_of_them() -> None:
+    limited = {"name": "main", "resources": {"limits": {"memory": "1000"}}}
+    container = ContainerUse("main", "c1", "", NOW, Usage(NOW, 0, 9, 7), 5, 6, rootfs_inodes=3, logs_inodes=2)
+    volumes = {"scratch": VolumeUsage(3, 2, 1, 9, 8, 4)}
+    of = pod(limited, volumes=[{"name": "scratch", "emptyDir": {}}])
+    use = PodUse(of, Usage(NOW, 0, 9, 8), (container,), volumes)
+    [told] = summary(replace(node(), pods=(use,), images=(200, 80, 20, 9)), Rates())["pods"]
+    [main], left = told["containers"], ("capacityBytes", "availableBytes", "inodes", "inodesFree")
+    assert [main["rootfs"][name] for name in (*left, "usedBytes", "inodesUsed")] == [200, 80, 20, 9, 5, 3]
+    assert [main["logs"][name] for name in (*left, "usedBytes", "inodesUsed")] == [100, 40, 10, 7, 6, 2]
+    assert told["ephemeral-storage"]["inodesUsed"] == 3 + 2 + 4
+    assert (main["memory"]["availableBytes"], told["memory"]["availableBytes"]) == (993, 992)
+
+
 def test_a_volume_names_the_claim_it_stands_for() -> None:
     volumes = {"data": VolumeUsage(3, 2, 1, 9, 8, 1), "scratch": VolumeUsage(3, 2, 1, 9, 8, 1)}
     named = [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "scratch", "ephemeral": {}}]
