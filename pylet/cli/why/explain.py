@@ -15,6 +15,7 @@ _BY_KIND: dict[str, Callable[[Object, World], Iterable[Cause]]] = {
     "Pod": of_pod,
     "Node": of_node,
     "PersistentVolumeClaim": others.of_claim,
+    "PodDisruptionBudget": others.of_budget,
     "Service": others.of_service,
     "Namespace": others.of_namespace,
     **workloads.BY_KIND,
@@ -32,9 +33,12 @@ def _any(obj: Object, world: World) -> Iterator[Cause]:
     if is_terminating(obj):
         finalizers = ", ".join(obj["metadata"].get("finalizers") or ()) or "its dependents"
         yield Cause(f"it is being deleted, and waits for {finalizers}")
+    warning = world.warning(obj)
     for condition in conditions_of(obj):
         bad = "True" if condition.get("type") in _GOOD_WHEN_FALSE else "False"
         if condition.get("status") == bad:
-            yield Cause(f"{condition['type']} is {bad}: {condition.get('message') or condition.get('reason', '')}")
-    if warning := world.warning(obj):
+            why = condition.get("message") or condition.get("reason", "")
+            yield Cause(f"{condition['type']} is {bad}: {why}")
+            warning = "" if warning in why else warning
+    if warning:
         yield Cause(warning)

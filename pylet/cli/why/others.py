@@ -1,4 +1,4 @@
-"""Why a claim has no volume, a service no answer, a namespace does not go."""
+"""Why a claim has no volume, a service no answer, a namespace does not go, a budget allows no eviction."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pylet.api.backends import SERVICE_NAME
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.storageclass import KIND as STORAGE_CLASS
-from pylet.api.object import Key, Object, conditions_of, dig, is_terminating
+from pylet.api.object import Key, Object, condition_of, conditions_of, dig, is_terminating
 from pylet.api.podtemplate import is_ready
 from pylet.cli.why.cause import Cause
 from pylet.cli.why.pods import of_pod
@@ -80,6 +80,24 @@ def of_service(service: Object, world: World) -> Iterator[Cause]:
         yield Cause(
             f"its pods have no port of the name {', '.join(named)}" if named else "its endpoints are on their way"
         )
+
+
+def of_budget(budget: Object, world: World) -> Iterator[Cause]:
+    status = budget.get("status") or {}
+    if status.get("disruptionsAllowed"):
+        return
+    allowed = condition_of(budget, "DisruptionAllowed") or {}
+    if allowed.get("reason") == "SyncFailed":
+        yield Cause(f"nobody can say how many pods there should be: {allowed.get('message', '')}")
+    elif not status.get("expectedPods"):
+        yield Cause("it covers no pods")
+    else:
+        chosen = selector.from_object(budget["spec"].get("selector"))
+        pods = [pod for pod in world.select(POD, budget["metadata"]["namespace"], chosen) if not is_ready(pod)]
+        behind = tuple(Cause(f"pod {pod['metadata']['name']}", tuple(of_pod(pod, world))) for pod in pods[:5])
+        healthy, desired = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
+        words = f"no pod may be evicted: of {status['expectedPods']} are {healthy} healthy, and {desired} have to stay"
+        yield Cause(words, behind)
 
 
 def _warned(obj: Object, world: World) -> Iterator[Cause]:

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 
 from pylet.api import taints
 from pylet.api.kinds.node import KIND as NODE
+from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Object, dig, labels_of
+from pylet.api.kinds.storageclass import KIND as CLASS
+from pylet.api.object import Key, Object, dig, labels_of
+from pylet.api.volumebinding import class_of, waits_for_consumer
 from pylet.cli.why.cause import Cause
 from pylet.cli.why.world import World
 from pylet.server.scheduler.decide import Broken, Placement, decide
@@ -38,7 +41,7 @@ def unplaced(pod: Object, world: World) -> list[Cause]:
     if not found.nodes:
         return [Cause("the cluster has no nodes", advice="pylet token create, then install.sh agent on a machine")]
     if found.refusal is not None:
-        return [Cause(f"no node will do: {', '.join(found.refusal.reasons)}")]
+        return [Cause(f"no node will do: {', '.join(found.refusal.reasons)}", tuple(_claims(pending, world)))]
     by_reason: dict[str, list[str]] = defaultdict(list)
     for node, refusal in found.refusals.items():
         for reason in refusal.reasons:
@@ -50,6 +53,20 @@ def unplaced(pod: Object, world: World) -> list[Cause]:
     if found.elsewhere:
         causes.append(Cause(f"other nodes: {found.elsewhere}"))
     return causes
+
+
+def _claims(pod: Pending, world: World) -> Iterator[Cause]:
+    """Those of the pod that have no volume, and should before it has a node."""
+    from pylet.cli.why.others import of_claim
+
+    for name in pod.claims:
+        claim = world.get(CLAIM, Key(pod.namespace, name))
+        if claim is None:
+            yield Cause(f"the claim {name} does not exist", advice=f"create it in the namespace {pod.namespace}")
+        elif not waits_for_consumer(world.get(CLASS, Key("", class_of(claim)))) and (
+            why := tuple(of_claim(claim, world))
+        ):
+            yield Cause(f"the claim {name} has no volume", why)
 
 
 def _snapshot(world: World) -> Snapshot:

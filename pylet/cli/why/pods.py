@@ -92,7 +92,7 @@ def _container(pod: Object, status: Object, world: World, what: str) -> Cause | 
             last = dig(status, "lastState", "terminated", default={})
             words = f"{name} {_end(last)}, {status.get('restartCount', 0)} times already; it is tried again later"
             advice = f"pylet kubectl logs {pod['metadata']['name']} -c {status['name']} --previous"
-            return Cause(words, _last_words(last), advice)
+            return Cause(words, (*_last_words(last), *_killed(pod, world)), advice)
         if reason in ("ContainerCreating", "PodInitializing"):
             behind = tuple(_mounts(pod, world))
             return Cause(f"{name} is being made", behind) if behind else None
@@ -103,12 +103,13 @@ def _container(pod: Object, status: Object, world: World, what: str) -> Cause | 
 
 
 def _image(pod: Object, status: Object, waiting: Object, name: str, world: World) -> Cause:
-    why = world.warning(pod, "Failed", "ErrImageNeverPull", "InspectFailed") or waiting.get("message", "")
-    behind = tuple(
+    why = waiting.get("message") or world.warning(pod, "Failed", "ErrImageNeverPull", "InspectFailed")
+    secrets = (
         Cause(f"the pull secret {one['name']} does not exist")
         for one in dig(pod, "spec", "imagePullSecrets", default=())
         if world.get(SECRET, Key(pod["metadata"]["namespace"], one.get("name", ""))) is None
     )
+    behind = (*secrets, *_missing(pod, world))
     advice = f"check the name, or on {pod['spec'].get('nodeName')}: pylet image import FILE"
     return Cause(f"{name} has no image {status.get('image', '')}: {why}", behind, advice)
 
@@ -123,6 +124,13 @@ def _end(ended: Object) -> str:
 def _last_words(ended: Object) -> tuple[Cause, ...]:
     message = (ended.get("message") or "").strip()
     return (Cause(f"it said: {message.splitlines()[-1]}"),) if message else ()
+
+
+def _killed(pod: Object, world: World) -> Iterator[Cause]:
+    """A probe that ends the container when it fails."""
+    said = world.warning(pod, "Unhealthy")
+    if said.startswith(("Liveness probe", "Startup probe")):
+        yield Cause(f"the kubelet ended it: {said}")
 
 
 _BEFORE_IT_RUNS = ("FailedMount", "FailedAttachVolume", "FailedMapVolume", "NetworkNotReady", "FailedCreatePodSandBox")

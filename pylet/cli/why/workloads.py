@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from pylet.api.kinds.job import KIND as JOB
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.replicaset import KIND as REPLICA_SET
 from pylet.api.object import Object, condition_of, conditions_of, dig, is_terminating, uid_of
@@ -57,10 +58,23 @@ def of_job(job: Object, world: World) -> Iterator[Cause]:
             yield Cause(f"it failed: {condition.get('message', '')}", tuple(_failures(job, world)))
             return
     if job["spec"].get("suspend"):
-        name = job["metadata"]["name"]
-        advice = f'pylet kubectl patch job {name} -p \'{{"spec":{{"suspend":false}}}}\''
-        yield Cause("it is suspended", advice=advice)
+        yield Cause("it is suspended", advice=_resumed("job", job["metadata"]["name"]))
     yield from _failures(job, world)
+
+
+def of_cron_job(cron_job: Object, world: World) -> Iterator[Cause]:
+    if cron_job["spec"].get("suspend"):
+        name = cron_job["metadata"]["name"]
+        yield Cause("it is suspended: no jobs are made", advice=_resumed("cronjob", name))
+    for job in world.owned_by(JOB, uid_of(cron_job)):
+        if why := tuple(of_job(job, world)):
+            yield Cause(f"job {job['metadata']['name']}", why)
+    if warning := world.warning(cron_job):
+        yield Cause(warning)
+
+
+def _resumed(what: str, name: str) -> str:
+    return f'pylet kubectl patch {what} {name} -p \'{{"spec":{{"suspend":false}}}}\''
 
 
 def _failures(job: Object, world: World) -> Iterator[Cause]:
@@ -103,4 +117,5 @@ BY_KIND = {
     "StatefulSet": of_replicated,
     "DaemonSet": of_daemon_set,
     "Job": of_job,
+    "CronJob": of_cron_job,
 }

@@ -70,8 +70,14 @@ def owned(child: Object, owner: Object) -> Object:
     return child
 
 
+def claimed(name: str) -> Object:
+    return {"name": name, "persistentVolumeClaim": {"claimName": name}}
+
+
 ON = {"nodeName": "n"}
 CRASHING = container(restarts=4, last={"terminated": {"exitCode": 127}}, waiting={"reason": "CrashLoopBackOff"})
+UNMET = {"disruptionsAllowed": 0, "expectedPods": 2, "currentHealthy": 1, "desiredHealthy": 2}
+FINE_CLAIM = made("PersistentVolumeClaim", "d", spec={"volumeName": "v"}, status={"phase": "Bound"})
 CLASHING = {"conditions": [{"type": "Established", "status": "False", "message": "names clash"}]}
 EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "too much"}
 
@@ -147,6 +153,26 @@ EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "too much"}
             [made("Lease", "n", namespace="kube-node-lease", spec={"renewTime": "2026-01-02T11:00:00.000000Z"})],
         ),
         (["it is suspended"], made("Job", "j", spec={"suspend": True}), []),
+        (["no jobs are made", "patch cronjob c"], made("CronJob", "c", spec={"suspend": True}), []),
+        (
+            ["no node will do", "the claim c has no volume", "its storage class fast does not exist"],
+            pod(volumes=[claimed("c"), claimed("d")]),
+            [node("n"), made("PersistentVolumeClaim", "c", spec={"storageClassName": "fast"}), FINE_CLAIM],
+        ),
+        (["the claim c does not exist"], pod(volumes=[claimed("c")]), [node("n")]),
+        (
+            ["of 2 are 1 healthy, and 2 have to stay", "pod p", "no node has been found"],
+            made("PodDisruptionBudget", "b", spec={"selector": {}}, status=UNMET),
+            [pod()],
+        ),
+        (
+            ["it is cordoned", "the budget b of default keeps p there", "2 have to stay"],
+            node("n", unschedulable=True),
+            [
+                pod(**ON, status=running(ready="True")),
+                made("PodDisruptionBudget", "b", spec={"selector": {}}, status=UNMET),
+            ],
+        ),
         (["Established is False: names clash"], made("Thing", "t", status=CLASHING), []),
     ],
 )  # fmt: skip
@@ -160,6 +186,12 @@ def test_warnings_of_probes_are_told() -> None:
     about = pod(**ON, status=running(container(running={})))
     found = why(about, node("n"), event(about, "Unhealthy", "Readiness probe failed: connection refused"))
     assert "runs but is not ready: Readiness probe failed: connection refused" in found
+
+
+def test_a_probe_that_ends_a_container_is_told() -> None:
+    about = pod(**ON, status=running(CRASHING))
+    found = why(about, node("n"), event(about, "Unhealthy", "Liveness probe failed: no"))
+    assert "the kubelet ended it: Liveness probe failed: no" in found
 
 
 def test_a_pod_that_waits_for_the_network_says_so() -> None:
