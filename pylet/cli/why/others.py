@@ -96,7 +96,7 @@ def of_budget(budget: Object, world: World) -> Iterator[Cause]:
         pods = [pod for pod in world.select(POD, budget["metadata"]["namespace"], chosen) if not is_ready(pod)]
         behind = tuple(Cause(f"pod {pod['metadata']['name']}", tuple(of_pod(pod, world))) for pod in pods[:5])
         healthy, desired = status.get("currentHealthy", 0), status.get("desiredHealthy", 0)
-        words = f"no pod may be evicted: of {status['expectedPods']} are {healthy} healthy, and {desired} have to stay"
+        words = f"no pod may be evicted: {healthy} of {status['expectedPods']} are healthy, and {desired} have to stay"
         yield Cause(words, behind)
 
 

@@ -161,7 +161,7 @@ EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "too much"}
         ),
         (["the claim c does not exist"], pod(volumes=[claimed("c")]), [node("n")]),
         (
-            ["of 2 are 1 healthy, and 2 have to stay", "pod p", "no node has been found"],
+            ["1 of 2 are healthy, and 2 have to stay", "pod p", "no node has been found"],
             made("PodDisruptionBudget", "b", spec={"selector": {}}, status=UNMET),
             [pod()],
         ),
