@@ -6,8 +6,9 @@ Source: apiserver pkg/admission/plugin/policy/validating/typechecking.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from pylet.api import schema
@@ -18,21 +19,21 @@ from pylet.api.cel.names import unescape
 from pylet.api.cel.types import Declaration, Type
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.schema.node import Bytes, Integer, List, Map, Node, Number, Ref, Scalar, Text
+from pylet.api.schema.node import Any_, Bytes, Integer, List, Map, Node, Number, Ref, Scalar, Text
 
 _MOST_KINDS = 10
+_EMPTY = ("v1.FieldsV1", "runtime.RawExtension", "v1.CustomResourceSubresourceStatus")
+"""What is an object without fields to expressions; other values of no type they cannot see."""
 _NOT_COMPILED = "compilation failed: "
 
-Find = Callable[[str, str, str], Kind | None]
 
-
-def expression_warnings(policy: Object, by_resource: Find, by_kind: Find) -> list[Object]:
-    """The ExpressionWarnings of its status; the functions find served kinds."""
+def expression_warnings(policy: Object, served: Sequence[Kind]) -> list[Object]:
+    """The ExpressionWarnings of its status; `served` are all kinds."""
     spec = policy["spec"]
-    kinds = _kinds_of(spec, by_resource)
+    kinds = _kinds_of(spec, served)
     if not kinds:
         return []
-    parameters = _parameters(spec, by_kind)
+    parameters = _parameters(spec, served)
     environments = [(kind, _environment(spec, kind, parameters)) for kind in kinds]
     found: list[Object] = []
     for place, expression in _expressions(spec):
@@ -49,26 +50,32 @@ def _expressions(spec: Object) -> Iterator[tuple[str, str]]:
                 yield f"spec.validations[{position}].{name}", validation[name]
 
 
-def _kinds_of(spec: Object, by_resource: Find) -> list[Kind]:
-    """The kinds its rules name; who names all is not checked, and nobody for more than ten."""
+def _kinds_of(spec: Object, served: Sequence[Kind]) -> list[Kind]:
+    """The kinds its rules name; who names all is not checked, and nobody for more than ten.
+
+    Here, as in upstream's RESTMapper, the group "" is any.
+    """
     found: dict[Kind, None] = {}
     for rule in (spec.get("matchConstraints") or {}).get("resourceRules") or ():
         groups, versions = (sorted(rule.get(name) or ()) for name in ("apiGroups", "apiVersions"))
         if any("*" in word for word in (*groups, *versions)):
             continue
         resources = sorted(one for one in rule.get("resources") or () if not set(one) & set("*/"))
-        matching = (by_resource(g, v, r) for g in groups for v in versions for r in resources)
-        for kind in [kind for kind in matching if kind is not None][:_MOST_KINDS]:
-            found[kind] = None
+        named = ((g, v, r) for g in groups for v in versions for r in resources)
+        matching = (
+            kind for g, *one in named for kind in served if [kind.version, kind.plural] == one and g in ("", kind.group)
+        )
+        found |= dict.fromkeys(islice(matching, _MOST_KINDS))
     return sorted(found, key=lambda kind: (kind.group, kind.version, kind.name))[:_MOST_KINDS]
 
 
-def _parameters(spec: Object, by_kind: Find) -> Type | None:
+def _parameters(spec: Object, served: Sequence[Kind]) -> Type | None:
     named = spec.get("paramKind")
     if named is None:
         return None
     group, _, version = named["apiVersion"].rpartition("/")
-    kind = by_kind(group, version, named["kind"])
+    wanted = group, version, named["kind"]
+    kind = next((kind for kind in served if (kind.group, kind.version, kind.name) == wanted), None)
     return t.DYN if kind is None else _type_of(kind)
 
 
@@ -112,32 +119,37 @@ def _type_of(kind: Kind) -> Type:
 class _Fields(dict[str, tuple[str, Type]]):
     """The fields of a definition, each made when it is first named: definitions are recursive."""
 
-    def __init__(self, child: Callable[[str], Node | None]) -> None:
+    def __init__(self, name: str, child: Callable[[str], Node | None]) -> None:
         super().__init__()
+        self._name = name
         self._child = child
 
     def get(self, name: str, default: Any = None) -> Any:
         if name not in self:
             plain = unescape(name)
             node = self._child(plain)
-            if node is None:
+            type_ = None if node is None else _of_node(node, f"{self._name}.{plain}")
+            if type_ is None:
                 return default
-            self[name] = plain, _of_node(node, plain)
+            self[name] = plain, type_
         return self[name]
 
 
 def _object(name: str, child: Callable[[str], Node | None]) -> Type:
-    return Type("object", (), name, Declaration(_Fields(child)))
+    return Type("object", (), name, Declaration(_Fields(name, child)))
 
 
-def _of_node(node: Node, name: str) -> Type:
+def _of_node(node: Node, name: str) -> Type | None:
+    """None for what expressions cannot see, as quantities and what is made of them."""
     match node:
         case Ref():
-            return _object(node.definition.rpartition(".")[2], node.child)
+            return _object(name, node.child)
         case List() if node.items is not None:
-            return t.list_of(_of_node(node.items, name))
+            item = _of_node(node.items, f"{name}.@idx")
+            return None if item is None else t.list_of(item)
         case Map() if node.items is not None:
-            return t.map_of(t.STRING, _of_node(node.items, name))
+            value = _of_node(node.items, f"{name}.@elem")
+            return None if value is None else t.map_of(t.STRING, value)
         case Scalar():
             return t.STRING if node.type is str else t.BOOL
         case Integer():
@@ -148,19 +160,12 @@ def _of_node(node: Node, name: str) -> Type:
             return t.BYTES
         case Text() if "Time" in node.go_type:
             return t.TIMESTAMP
-        case Text() if "Duration" in node.go_type:
+        case Text() if "Quantity" in node.go_type:
+            return None
+        case Text():
             return t.STRING
+        case Any_() if node.go_type in _EMPTY:
+            return _object(name, lambda _: None)
+        case Any_():
+            return None
     return t.DYN
-
-
-def finder(custom: Iterable[Kind], built_in: Find, word: str) -> Find:
-    """Finds built-in kinds and those of `custom`, by their attribute `word`: `plural` or `name`."""
-
-    def find(group: str, version: str, name: str) -> Kind | None:
-        found = built_in(group, version, name)
-        if found is not None:
-            return found
-        wanted = group, version, name
-        return next((kind for kind in custom if (kind.group, kind.version, getattr(kind, word)) == wanted), None)
-
-    return find

@@ -145,6 +145,8 @@ class _Checker:
             if operand.kind == "param":
                 self.fits(operand, t.DYN)
             return t.DYN
+        if operand.name.startswith("kubernetes."):  # declared as objects that nobody knows
+            return self.report(pos, f"unexpected failed resolution of '{operand.name}'")
         return self.report(pos, f"type '{self.show(operand)}' does not support field selection")
 
     def call(self, node: Call) -> Type:

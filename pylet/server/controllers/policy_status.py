@@ -26,11 +26,9 @@ def controller(custom: Callable[[], Iterable[Kind]]) -> Controller:
         generation = policy["metadata"].get("generation", 0)
         if generation <= (policy.get("status") or {}).get("observedGeneration", 0):
             return NOTHING
-        from pylet.api.admission_rules.typechecking import expression_warnings, finder
+        from pylet.api.admission_rules.typechecking import expression_warnings
 
-        served = list(custom())
-        by_resource = finder(served, kinds.by_resource, "plural")
-        warnings = expression_warnings(policy, by_resource, finder(served, kinds.by_kind, "name"))
+        warnings = expression_warnings(policy, [*kinds.all_kinds(), *custom()])
         checked: Object = {"expressionWarnings": warnings or None}
         status = {"observedGeneration": generation, "typeChecking": checked}
         return Plan((Patch(POLICY, key, {"status": status}, subresource="status"),))

@@ -18,7 +18,7 @@ def policy(*expressions: str, resources: tuple[str, ...] = ("deployments",), **s
 
 
 def warnings(told: Object) -> list[Object]:
-    return expression_warnings(told, kinds.by_resource, kinds.by_kind)
+    return expression_warnings(told, [*kinds.all_kinds()])
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,20 @@ def warnings(told: Object) -> list[Object]:
     [
         ("object.foo > 1", 7, "undefined field 'foo'"),
         ("object.spec.replicas > '1'", 22, "found no matching overload for '_>_' applied to '(int, string)'"),
+        ("object.spec == 1", 13, "found no matching overload for '_==_' applied to '(Deployment.spec, int)'"),
+        ("object.spec.template.spec.overhead['cpu'] == '1'", 26, "undefined field 'overhead'"),
+        ("object.metadata.managedFields[0].fieldsV1.x == 1", 42, "undefined field 'x'"),
+        (
+            "[object.spec.template.spec.containers[0]] == [1]",
+            43,
+            "found no matching overload for '_==_' applied to '(list(Deployment.spec.template.spec.containers.@idx),"
+            " list(int))'",
+        ),
+        (
+            "authorizer.requestResource.check('get').allowed()",
+            11,
+            "unexpected failed resolution of 'kubernetes.authorization.Authorizer'",
+        ),
         ("params.data.x == 'y'", 1, "undeclared reference to 'params' (in container '')"),
         (
             "object.metadata.labels['x'] == 1",
@@ -67,3 +81,11 @@ def test_each_kind_is_checked_and_wildcards_are_not() -> None:
     both = warnings(policy("object.spec.paused", resources=("deployments", "daemonsets", "deployments/status")))
     assert [one["warning"].partition(":")[0] for one in both] == ["apps/v1, Kind=DaemonSet"]
     assert warnings(policy("object.nothing", resources=("*",))) == []
+
+
+def test_the_group_of_all_names_is_any() -> None:
+    """A policy about deployments of the core group is about none, and is checked as if it were about those of apps."""
+    told = policy("object.foo == 1")
+    told["spec"]["matchConstraints"]["resourceRules"][0]["apiGroups"] = [""]
+    (warning,) = warnings(told)
+    assert warning["warning"].startswith("apps/v1, Kind=Deployment: ERROR: ")
