@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pylet.api.containers import lasting
-from pylet.api.object import Object, dig
+from pylet.api.object import Object
 
 SERVICE_NAME = "kubernetes.io/service-name"
 """Label of an EndpointSlice: whose backends these are."""
@@ -22,19 +22,10 @@ def target_port(port: Object, pod: Object) -> int | None:
     return None
 
 
-def address_in(pod: Object, family: str) -> str | None:
-    """The pod's address of a family (IPv4, IPv6), if it has one."""
-    addresses = (entry["ip"] for entry in dig(pod, "status", "podIPs", default=()))
-    return next((address for address in addresses if family_of(address) == family), None)
-
-
 def family_of(address: str) -> str:
     return "IPv6" if ":" in address else "IPv4"
 
 
-def hostname_under(service: Object, pod: Object) -> str:
-    """The name DNS gives the pod below a headless Service; "" when it asked for none."""
-    spec = pod["spec"]
-    return (
-        str(spec["hostname"]) if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"] else ""
-    )
+def hostname_under(service: Object, hostname: str, subdomain: str) -> str:
+    """The name DNS gives a pod that asks for those below a headless Service; "" when it asked for none."""
+    return hostname if subdomain == service["metadata"]["name"] else ""

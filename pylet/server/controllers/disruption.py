@@ -23,14 +23,13 @@ from pylet.api.object import (
     conditions_of,
     controller_of,
     dig,
-    is_terminating,
     key_of,
-    labels_of,
     uid_of,
 )
-from pylet.api.podtemplate import is_ready, scaled_value
+from pylet.api.podtemplate import scaled_value
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.conditions import with_condition
+from pylet.server.reconcile.members import member
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Emit, Plan, Update, Watch, itself
 
 _DELETION_TIMEOUT = timedelta(minutes=2)
@@ -70,24 +69,23 @@ def _several(budget: Object, view: View) -> Iterator[Emit]:
     if not others:
         return
     chosen = [(each["metadata"]["name"], selector.from_object(each["spec"].get("selector"))) for each in others]
-    for pod in view.select(POD, key.namespace, selector.from_object(budget["spec"].get("selector"))):
-        names = [name for name, matches in chosen if matches(labels_of(pod))]
+    for pod in view.entries(POD, key.namespace, selector.from_object(budget["spec"].get("selector"))):
+        names = [name for name, matches in chosen if matches(pod.labels)]
         if names and key.name < min(names):
-            named = f'"{key.namespace}"/"{pod["metadata"]["name"]}"'
+            named = f'"{key.namespace}"/"{pod.key.name}"'
             says = f'Pod {named} matches multiple PodDisruptionBudgets.  Chose "{key.name}" arbitrarily.'
-            yield Emit(pod, "MultiplePodDisruptionBudgets", says, "Warning")
+            yield Emit(pod.object, "MultiplePodDisruptionBudgets", says, "Warning")
 
 
 def _plan(budget: Object, owners: dict[tuple[str, str], Kind], view: View, now: datetime) -> Plan:
-    pods = view.select(POD, budget["metadata"]["namespace"], selector.from_object(budget["spec"].get("selector")))
+    pods = view.entries(POD, budget["metadata"]["namespace"], selector.from_object(budget["spec"].get("selector")))
     try:
         expected, desired, unmanaged = _expectation(budget["spec"], pods, owners, view)
     except _Unknown as why:
         return Plan(tuple(_failed(budget, str(why), now)))
     disrupted, late = _disrupted(budget, pods, now)
-    healthy = sum(
-        not is_terminating(pod) and pod["metadata"]["name"] not in disrupted and is_ready(pod) for pod in pods
-    )
+    known = [(member(pod), pod.key.name) for pod in pods]
+    healthy = sum(one.is_ready and not one.is_terminating and name not in disrupted for one, name in known)
     allowed = max(0, healthy - desired) if expected > 0 else 0
     generation = budget["metadata"].get("generation", 0)
     condition = {
@@ -120,7 +118,7 @@ def _plan(budget: Object, owners: dict[tuple[str, str], Kind], view: View, now: 
 
 
 def _expectation(
-    spec: Object, pods: list[Object], owners: dict[tuple[str, str], Kind], view: View
+    spec: Object, pods: list[Entry], owners: dict[tuple[str, str], Kind], view: View
 ) -> tuple[int, int, bool]:
     """Pods there should be, how many of them healthy, and whether some have no controller. Raises: _Unknown."""
     least, most = spec.get("minAvailable"), spec.get("maxUnavailable")
@@ -134,20 +132,20 @@ def _expectation(
     return expected, scaled_value(least, expected, round_up=True), unmanaged
 
 
-def _scale(pods: list[Object], owners: dict[tuple[str, str], Kind], view: View) -> tuple[int, bool]:
+def _scale(pods: list[Entry], owners: dict[tuple[str, str], Kind], view: View) -> tuple[int, bool]:
     """The sizes of all workloads that have some of the pods, added up."""
     sizes: dict[str, int] = {}
     seen: set[str] = set()
     unmanaged = False
     for pod in pods:
-        owner = controller_of(pod)
-        if owner is None:
+        uid = member(pod).controller
+        if not uid:
             unmanaged = True
-        elif owner["uid"] not in seen:
-            seen.add(owner["uid"])
-            found = _sized(owner, pod["metadata"]["namespace"], owners, view)
+        elif uid not in seen and (owner := controller_of(pod.object)) is not None:
+            seen.add(uid)
+            found = _sized(owner, pod.key.namespace, owners, view)
             if found is None:
-                raise _Unknown(f'found no controllers for pod "{pod["metadata"]["name"]}"')
+                raise _Unknown(f'found no controllers for pod "{pod.key.name}"')
             kind, workload = found
             path = ("spec", "replicas") if kind.scale is None else kind.scale.spec
             sizes[uid_of(workload)] = dig(workload, *path, default=0 if kind.scale is not None else 1)
@@ -175,20 +173,20 @@ def _sized(
     return kind, found
 
 
-def _disrupted(budget: Object, pods: Iterable[Object], now: datetime) -> tuple[Object, list[Action]]:
+def _disrupted(budget: Object, pods: Iterable[Entry], now: datetime) -> tuple[Object, list[Action]]:
     """The evictions whose deletion has yet to show, and what to say of those it is late for."""
     noted = dig(budget, "status", "disruptedPods", default={})
     waiting: Object = {}
     late: list[Action] = []
     for pod in pods:
-        since = noted.get(pod["metadata"]["name"])
-        if since is None or is_terminating(pod):
+        since = noted.get(pod.key.name)
+        if since is None or member(pod).is_terminating:
             continue
         if timestamps.parse(since) + _DELETION_TIMEOUT > now:
-            waiting[pod["metadata"]["name"]] = since
+            waiting[pod.key.name] = since
         else:
             says = f"Pod was expected by PDB {key_of(budget)} to be deleted but it wasn't"
-            late.append(Emit(pod, "NotDeleted", says, "Warning"))
+            late.append(Emit(pod.object, "NotDeleted", says, "Warning"))
     return waiting, late
 
 

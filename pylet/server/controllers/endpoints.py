@@ -10,16 +10,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
-from pylet.api import selector
-from pylet.api.backends import address_in, hostname_under, target_port
+from pylet.api.backends import family_of, hostname_under
 from pylet.api.errors import AlreadyExists, ApiError, Conflict
 from pylet.api.kinds.endpoints import KIND as ENDPOINTS
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, annotations_of, is_terminating, key_of, labels_of, uid_of
-from pylet.api.podtemplate import is_finished, is_ready
-from pylet.client.view import View
+from pylet.client.view import Entry, View
 from pylet.server.reconcile import services
+from pylet.server.reconcile.members import member
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
 
 _MANAGED_BY = ("endpoints.kubernetes.io/managed-by", "endpoint-controller")
@@ -51,7 +50,7 @@ def _plan(key: Key, view: View, triggers: services.Triggers) -> Plan:
     labels.pop(_HEADLESS, None)
     if service["spec"].get("clusterIP") == "None":
         labels[_HEADLESS] = ""
-    pods = view.select(POD, key.namespace, selector.from_labels(service["spec"]["selector"]))
+    pods = services.selected(service, view)
     subsets, truncated = _subsets(service, pods)
     annotations = {**triggers.annotated(service, pods), **({_OVER_CAPACITY: "truncated"} if truncated else {})}
     if found is None:
@@ -77,18 +76,17 @@ def _refused(verb: str, what: str, endpoints: Object, error: ApiError) -> tuple[
     return (Emit(endpoints, f"FailedTo{verb}Endpoint", says, "Warning"),)
 
 
-def _subsets(service: Object, pods: Iterable[Object]) -> tuple[list[Object], bool]:
+def _subsets(service: Object, pods: Iterable[Entry]) -> tuple[list[Object], bool]:
     """Addresses grouped by the ports they have, in a stable order; and whether some were left out."""
     publish = bool(service["spec"].get("publishNotReadyAddresses"))
     family = (service["spec"].get("ipFamilies") or ["IPv4"])[0]
     groups: dict[tuple[tuple[tuple[str, object], ...], ...], dict[bool, list[Object]]] = {}
-    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
-        if is_finished(pod) or (is_terminating(pod) and not publish):
+    for pod in sorted(pods, key=lambda pod: pod.key.name):
+        one = member(pod)
+        address = next((ip for ip in one.ips if family_of(ip) == family), None)
+        if address is None or one.is_finished or (one.is_terminating and not publish):
             continue
-        address = address_in(pod, family)
-        if address is None:
-            continue
-        ready = publish or is_ready(pod)
+        ready = publish or one.is_ready
         groups.setdefault(_ports(service, pod), {}).setdefault(ready, []).append(_address(service, pod, address))
     truncated = _truncate(list(groups.values()))
     subsets = []
@@ -118,22 +116,22 @@ def _truncate(groups: list[dict[bool, list[Object]]]) -> bool:
     return True
 
 
-def _address(service: Object, pod: Object, ip: str) -> Object:
-    meta, spec = pod["metadata"], pod["spec"]
+def _address(service: Object, pod: Entry, ip: str) -> Object:
+    one = member(pod)
     address: Object = {
         "ip": ip,
-        "nodeName": spec["nodeName"],
-        "targetRef": {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+        "nodeName": one.node,
+        "targetRef": {"kind": "Pod", "name": pod.key.name, "namespace": pod.key.namespace, "uid": pod.uid},
     }
-    if hostname := hostname_under(service, pod):
+    if hostname := hostname_under(service, one.hostname, one.subdomain):
         address["hostname"] = hostname
     return address
 
 
-def _ports(service: Object, pod: Object) -> tuple[tuple[tuple[str, object], ...], ...]:
+def _ports(service: Object, pod: Entry) -> tuple[tuple[tuple[str, object], ...], ...]:
     ports = []
     for port in service["spec"].get("ports") or ():
-        target = target_port(port, pod)
+        target = services.port_of(port, pod)
         if target is not None:
             fields = {"port": target, "protocol": port.get("protocol", "TCP")}
             fields |= {name: port[name] for name in ("name", "appProtocol") if port.get(name)}

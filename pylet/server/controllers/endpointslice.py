@@ -11,17 +11,18 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from pylet.api import selector, zone_hints
-from pylet.api.backends import MANAGED_BY, SERVICE_NAME, family_of, hostname_under, target_port
+from pylet.api import zone_hints
+from pylet.api.backends import MANAGED_BY, SERVICE_NAME, family_of, hostname_under
 from pylet.api.errors import ApiError, Conflict
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, annotations_of, dig, is_terminating, key_of, labels_of, owners_of, uid_of
-from pylet.api.podtemplate import is_finished, is_ready, owner_reference
+from pylet.api.podtemplate import owner_reference
 from pylet.client.view import Entry, View
 from pylet.server.reconcile import services
+from pylet.server.reconcile.members import member
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
 
 MANAGER = "endpointslice-controller.k8s.io"
@@ -40,7 +41,7 @@ def _plan(key: Key, view: View, triggers: services.Triggers) -> Plan:
         return Plan(tuple(Delete(ENDPOINT_SLICE, key_of(gone), uid_of(gone)) for gone in mine)) if mine else NOTHING
     if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
         return NOTHING
-    pods = view.select(POD, key.namespace, selector.from_labels(service["spec"]["selector"]))
+    pods = services.selected(service, view)
     wanted, trigger = _endpoints(service, pods, view), triggers.annotated(service, pods)
     families = service["spec"].get("ipFamilies") or ["IPv4"]
     ours = [found for found in mine if uid_of(service) in (owner["uid"] for owner in owners_of(found))]
@@ -75,38 +76,38 @@ def _refused(service: Object, verb: str, error: ApiError) -> tuple[Action, ...]:
     return (Emit(service, "FailedToUpdateEndpointSlices", says, "Warning"),)
 
 
-def _endpoints(service: Object, pods: Iterable[Object], view: View) -> dict[str, dict[str, tuple[_Ports, Object]]]:
+def _endpoints(service: Object, pods: Iterable[Entry], view: View) -> dict[str, dict[str, tuple[_Ports, Object]]]:
     """Address family → pod uid → (ports, endpoint)."""
     publish = bool(service["spec"].get("publishNotReadyAddresses"))
     found: dict[str, dict[str, tuple[_Ports, Object]]] = {}
+    nodes = view.table(NODE).entries
     for pod in pods:
-        if is_finished(pod) or not dig(pod, "spec", "nodeName"):
+        one = member(pod)
+        node = nodes.get(Key("", one.node))
+        if one.is_finished or not one.node or (node is None and not publish):
             continue
-        if not publish and view.get(NODE, Key("", pod["spec"]["nodeName"])) is None:
-            continue
-        for address in dig(pod, "status", "podIPs", default=()):
-            endpoint = _endpoint(service, pod, address["ip"], view, publish=publish)
-            found.setdefault(family_of(address["ip"]), {})[uid_of(pod)] = _ports(service, pod), endpoint
+        zone = node.labels.get(zone_hints.ZONE, "") if node is not None else ""
+        for address in one.ips:
+            endpoint = _endpoint(service, pod, address, zone, publish=publish)
+            found.setdefault(family_of(address), {})[pod.uid] = _ports(service, pod), endpoint
     return found
 
 
-def _endpoint(service: Object, pod: Object, address: str, view: View, *, publish: bool) -> Object:
-    serving, terminating = is_ready(pod), is_terminating(pod)
-    meta, spec = pod["metadata"], pod["spec"]
+def _endpoint(service: Object, pod: Entry, address: str, zone: str, *, publish: bool) -> Object:
+    one = member(pod)
     endpoint: Object = {
         "addresses": [address],
         "conditions": {
-            "ready": publish or (serving and not terminating),
-            "serving": serving,
-            "terminating": terminating,
+            "ready": publish or (one.is_ready and not one.is_terminating),
+            "serving": one.is_ready,
+            "terminating": one.is_terminating,
         },
-        "nodeName": spec["nodeName"],
-        "targetRef": {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]},
+        "nodeName": one.node,
+        "targetRef": {"kind": "Pod", "name": pod.key.name, "namespace": pod.key.namespace, "uid": pod.uid},
     }
-    if hostname := hostname_under(service, pod):
+    if hostname := hostname_under(service, one.hostname, one.subdomain):
         endpoint["hostname"] = hostname
-    node = view.get(NODE, Key("", spec["nodeName"]))
-    if node is not None and (zone := labels_of(node).get(zone_hints.ZONE)):
+    if zone:
         endpoint["zone"] = zone
     if endpoint["conditions"]["ready"] and (hints := _hints(service, endpoint)):
         endpoint["hints"] = hints
@@ -144,11 +145,11 @@ def _hints(service: Object, endpoint: Object) -> Object:
     return hints
 
 
-def _ports(service: Object, pod: Object) -> _Ports:
+def _ports(service: Object, pod: Entry) -> _Ports:
     """The Service's ports as this pod has them; a named target that the pod lacks is left out."""
     ports = []
     for port in service["spec"].get("ports") or ():
-        number = target_port(port, pod)
+        number = services.port_of(port, pod)
         if number is None:
             continue
         fields = {"name": port.get("name", ""), "protocol": port.get("protocol", "TCP"), "port": number}

@@ -1,4 +1,4 @@
-"""What a workload has to know of each of its pods, kept with the pod's entry. Pure.
+"""What workloads, Services and budgets have to know of each of their pods, kept with the pod's entry. Pure.
 
 A plan over thousands decodes none of them: that would be 25 KiB each, all at once.
 """
@@ -19,8 +19,12 @@ class Member(NamedTuple):
     node: str
     is_terminating: bool
     is_finished: bool
-    ready_since: str | None
-    """None when it is not ready."""
+    is_ready: bool
+    ready_at: str
+    """When that became so, or ceased to be; "" before anybody said."""
+    ips: tuple[str, ...]
+    hostname: str
+    subdomain: str
 
     @property
     def is_active(self) -> bool:
@@ -31,12 +35,16 @@ def member(entry: Entry) -> Member:
     found: Member | None = entry.gist
     if found is None:
         pod = entry.decoded()
-        ready = condition_of(pod, "Ready") if is_ready(pod) else None
+        spec = pod["spec"]
         found = entry.gist = Member(
             intern((controller_of(pod) or {}).get("uid", "")),
-            intern(dig(pod, "spec", "nodeName", default="")),
+            intern(spec.get("nodeName") or ""),
             is_terminating(pod),
             is_finished(pod),
-            intern(ready.get("lastTransitionTime") or "") if ready is not None else None,
+            is_ready(pod),
+            intern((condition_of(pod, "Ready") or {}).get("lastTransitionTime") or ""),
+            tuple([address["ip"] for address in dig(pod, "status", "podIPs", default=())]),
+            spec.get("hostname") or "",
+            intern(spec.get("subdomain") or ""),
         )
     return found

@@ -111,7 +111,7 @@ def _status(workload: Object, kind: Kind, pods: Sequence[Entry], now: datetime) 
     spec = workload["spec"]
     wanted = (dig(spec, "template", "metadata", "labels", default={})).items()
     members = [member(pod) for pod in pods]
-    ready = [one.ready_since for one in members if one.is_active and one.ready_since is not None]
+    ready = [one.ready_at for one in members if one.is_active and one.is_ready]
     waits = [available_since(since, spec.get("minReadySeconds", 0), now) for since in ready]
     status: Object = {
         "replicas": sum(one.is_active for one in members),

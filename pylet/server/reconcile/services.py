@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from pylet.api.backends import MANAGED_BY, SERVICE_NAME
+from pylet.api import selector
+from pylet.api.backends import MANAGED_BY, SERVICE_NAME, target_port
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
+from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, Object, condition_of, is_terminating, key_of
+from pylet.api.object import Key, Object, is_terminating, key_of
 from pylet.client.view import Entry, View
+from pylet.server.reconcile.members import member
 
 
 def selecting(entry: Entry, view: View) -> Iterable[Key]:
@@ -17,6 +20,16 @@ def selecting(entry: Entry, view: View) -> Iterable[Key]:
         wanted = service.object["spec"].get("selector")
         if wanted and wanted.items() <= entry.labels.items():
             yield service.key
+
+
+def selected(service: Object, view: View) -> list[Entry]:
+    matches = selector.from_labels(service["spec"]["selector"])
+    return view.entries(POD, service["metadata"]["namespace"], matches)
+
+
+def port_of(port: Object, pod: Entry) -> int | None:
+    """As `target_port`; the pod is decoded where the port has a name alone."""
+    return target_port(port, pod.object if isinstance(port.get("targetPort"), str) else {})
 
 
 def of_slices(manager: str) -> Callable[[Entry, View], Iterable[Key]]:
@@ -51,10 +64,9 @@ class Triggers:
     def __init__(self) -> None:
         self._latest: dict[Key, str] = {}  # by Service, the newest change that was seen
 
-    def annotated(self, service: Object, pods: Iterable[Object]) -> dict[str, str]:
+    def annotated(self, service: Object, pods: Iterable[Entry]) -> dict[str, str]:
         """The annotation for what is written now; none where what changed has no time."""
-        ready = (condition_of(pod, "Ready") or {} for pod in pods)
-        times = [service["metadata"]["creationTimestamp"], *(each.get("lastTransitionTime") for each in ready)]
+        times = [service["metadata"]["creationTimestamp"], *(member(pod).ready_at for pod in pods)]
         known = self._latest.get(key_of(service), "")
         self._latest[key_of(service)] = max(time for time in times if time)
         fresh = min((time for time in times if time and time > known), default="")
