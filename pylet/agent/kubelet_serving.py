@@ -77,6 +77,10 @@ async def serve(
                 clock,
             )
             group.create_task(tunnels.run())
+        if port := said.get("healthzPort"):
+            from pylet.agent.kubelet.healthz import serve_health
+
+            group.create_task(serve_health(said.get("healthzBindAddress") or "127.0.0.1", port, clock))
         try:
             await server.run(context)
         except OSError as failed:

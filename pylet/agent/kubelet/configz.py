@@ -40,6 +40,7 @@ HERE: Object = {
     "evictionPressureTransitionPeriod": "5m0s",
     "fileCheckFrequency": "0s",
     "hairpinMode": "hairpin-veth",
+    "healthzBindAddress": "127.0.0.1",
     "healthzPort": 0,
     "httpCheckFrequency": "0s",
     "imageGCHighThresholdPercent": 85,

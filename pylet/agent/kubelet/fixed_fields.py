@@ -62,8 +62,6 @@ _OTHERS = frozenset(
         "featureGates",
         "fileCheckFrequency",
         "hairpinMode",
-        "healthzBindAddress",
-        "healthzPort",
         "httpCheckFrequency",
         "iptablesDropBit",
         "iptablesMasqueradeBit",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -291,6 +292,12 @@ def _whole(text: Any) -> int:
     return text
 
 
+def _port(text: Any) -> int:
+    if not 0 <= _whole(text) <= 65535:
+        raise ValueError(f"{text} must be between 1 and 65535, inclusive")
+    return int(text)
+
+
 def _flag(text: Any) -> bool:
     if not isinstance(text, bool):
         raise ValueError(f"{text!r} is neither true nor false")
@@ -372,6 +379,8 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "kubeReserved": _reserve,
     "containerLogMaxSize": _size,
     "containerLogMaxFiles": _whole,
+    "healthzBindAddress": lambda text: str(ip_address(text)),
+    "healthzPort": _port,
     "enableSystemLogHandler": _flag,
     "enableSystemLogQuery": _flag,
     "nodeStatusMaxImages": _whole,
