@@ -103,7 +103,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet, records, reporter.tell
         )
         reporter.pressures, reporter.problem = upkeep.conditions, upkeep.problem
-        reporter.volumes_in_use = volumes.in_use
+        reporter.volumes_in_use, reporter.tell_event = volumes.in_use, upkeep.tell
         csi = CsiRegistration(volumes.host, api.client, api.tables, config.node_name)
         by_type: dict[str, Handler] = {PLUGIN_TYPE: csi, DEVICE_PLUGIN: provisions.registration, DRA_PLUGIN: drivers}
         plugins = Plugins(kubelet_dir / "plugins_registry", by_type, clock)

@@ -34,6 +34,8 @@ _OVER = ("Succeeded", "Failed")
 
 Evict = Callable[[str, Ending], bool]
 """By its uid; whether the pod was there to be ended."""
+TellNode = Callable[[str, str, str], None]
+"""What an Event about the node says: its type, its reason and its message."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,7 @@ class Evicting:
     meter: Meter
     images: ImageGc
     recorder: Recorder
+    tell_node: TellNode
     pods: Callable[[], list[Object]]
     evict: Evict
     _state: State = field(default_factory=State)
@@ -71,12 +74,7 @@ class Evicting:
         if threshold is None:
             return
         log.warning("%s is short: attempting to reclaim %s", threshold.signal, threshold.resource)
-        node: Object = {
-            "kind": "Node",
-            "apiVersion": "v1",
-            "metadata": {"name": self.settings.node_name, "uid": self.settings.node_name},
-        }
-        self.recorder.tell(node, "Warning", "EvictionThresholdMet", f"Attempting to reclaim {threshold.resource}")
+        self.tell_node("Warning", "EvictionThresholdMet", f"Attempting to reclaim {threshold.resource}")
         if threshold.condition == eviction.DISK and await self._has_freed_images():
             return
         await self._evict_one(threshold, seen)

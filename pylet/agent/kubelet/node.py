@@ -67,6 +67,9 @@ class NodeReporter:
         """Whose devices the status counts."""
         self.network_problem = ""
         """Why pods cannot be given addresses, as the runtime said last."""
+        self.tell_event: Callable[[str, str, str], None] = lambda _type, _reason, _message: None
+        """Tells users of the node: type, reason and message of an Event; to be set before it runs."""
+        self._is_cordoned = False
         self._told = asyncio.Event()
 
     async def register(self) -> Object:
@@ -109,6 +112,8 @@ class NodeReporter:
                 await self._renew_lease()  # first: a node that is heard again must not be called silent any more
                 entry = nodes.entries.get(Key("", self._identity().name))
                 ready = await self._report((entry.object.get("status") or {}) if entry is not None else self._reported)
+                if entry is not None:
+                    self._mind_cordon(is_cordoned=bool(entry.object["spec"].get("unschedulable")))
                 failing = ""
             except NotFound:
                 log.warning("node %s was deleted: registering it again", self._identity().name)
@@ -169,7 +174,24 @@ class NodeReporter:
                 NODE, Key("", identity.name), patch, type_=PatchType.STRATEGIC, subresource="status"
             )
             self._reported = status
+            self._tell_news(before, status)
         return not runtime.problem
+
+    def _tell_news(self, before: Object, status: Object) -> None:
+        name = self._identity().name
+        if node_status.has_rebooted(before, status):
+            words = f"Node {name} has been rebooted, boot id: {status['nodeInfo']['bootID']}"
+            self.tell_event("Warning", "Rebooted", words)
+        for reason in node_status.news(before, status):
+            self._tell_status(reason)
+
+    def _mind_cordon(self, *, is_cordoned: bool) -> None:
+        if is_cordoned != self._is_cordoned:
+            self._is_cordoned = is_cordoned
+            self._tell_status("NodeNotSchedulable" if is_cordoned else "NodeSchedulable")
+
+    def _tell_status(self, reason: str) -> None:
+        self.tell_event("Normal", reason, f"Node {self._identity().name} status is now: {reason}")
 
     async def _runtime_facts(self) -> RuntimeFacts:
         try:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from pylet.agent.kubelet.kubelet_config import DEFAULT, KubeletConfig
 from pylet.agent.kubelet.machine import Machine
 from pylet.api import timestamps
-from pylet.api.object import Object
+from pylet.api.object import Object, dig
 from pylet.api.quantity import NANOS
 from pylet.api.resources import is_extended
 from pylet.cri.features import RuntimeFeatures, RuntimeHandler
@@ -143,6 +143,17 @@ def abilities(handlers: Iterable[RuntimeHandler], features: RuntimeFeatures) -> 
     if not told:
         return {}
     return {"runtimeHandlers": told, "features": {"supplementalGroupsPolicy": features.supplemental_groups_policy}}
+
+
+def news(before: Object, after: Object) -> list[str]:
+    """Reasons of the events that say which conditions are others now; who was not heard of was not ready."""
+    old = {"Ready": "False"} | {c["type"]: c["status"] for c in before.get("conditions") or ()}
+    changed = (c for c in after["conditions"] if old.get(c["type"]) != c["status"])
+    return [condition["reason"].replace("Kubelet", "Node", 1) for condition in changed]
+
+
+def has_rebooted(before: Object, after: Object) -> bool:
+    return dig(before, "nodeInfo", "bootID", default="") not in ("", after["nodeInfo"]["bootID"])
 
 
 def is_worth_reporting(before: Object, after: Object) -> bool:

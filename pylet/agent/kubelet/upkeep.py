@@ -14,6 +14,7 @@ from pylet.agent.kubelet.metering import Meter, VolumesOf
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.pull_records import PullRecords
 from pylet.agent.kubelet.settings import Settings
+from pylet.agent.kubelet.system_oom import SystemOom
 from pylet.aio.clock import Clock
 from pylet.api.object import Object
 from pylet.client.events import Recorder
@@ -50,6 +51,7 @@ class Upkeep:
             self.meter,
             self._images,
             self._recorder,
+            self.tell,
             pods.pods,
             pods.end,
         )
@@ -61,9 +63,14 @@ class Upkeep:
         """Why the node is not ready."""
         return shutdown.NOT_READY if self._pods.closing.is_set() else ""
 
+    def tell(self, type_: str, reason: str, message: str) -> None:
+        """An Event about the node."""
+        self._recorder.tell(self._node, type_, reason, message)
+
     async def run(self) -> None:
+        self.tell("Normal", "Starting", "Starting kubelet.")
         async with asyncio.TaskGroup() as group:
-            for component in (self._recorder, self._images, self._evicting):
+            for component in (self._recorder, self._images, self._evicting, SystemOom(self.tell)):
                 group.create_task(component.run())
             if self._phases:
                 from pylet.agent.kubelet.closing import Closing

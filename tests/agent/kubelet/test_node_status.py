@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from pylet.agent.kubelet.machine import read_machine
-from pylet.agent.kubelet.node_status import Identity, RuntimeFacts, abilities, is_worth_reporting, status
+from pylet.agent.kubelet.node_status import (
+    Identity,
+    RuntimeFacts,
+    abilities,
+    has_rebooted,
+    is_worth_reporting,
+    news,
+    status,
+)
 from pylet.api import schema
 from pylet.api.kinds.node import KIND as NODE
 from pylet.cri.features import HandlerFeatures, RuntimeFeatures, RuntimeHandler
@@ -46,3 +54,32 @@ def test_what_the_api_made_of_a_report_is_not_worth_another(port: int, tmp_path:
     node = {"metadata": {"name": "n"}, "spec": {}, "status": deepcopy(report({}))}
     schema.default_kind(NODE, node)
     assert not is_worth_reporting(node["status"], report(node["status"]))
+
+
+def told(pressures: set[str], problem: str, before: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    facts = RuntimeFacts("memory://1.0", problem)
+    return status(Identity("n", ("192.0.2.1",), 1), read_machine(tmp_path), pressures, facts, before, datetime.now(UTC))
+
+
+ENOUGH = ["NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"]
+
+
+def test_events_tell_of_conditions_that_are_others_now(tmp_path: Path) -> None:
+    starting = told(set(), "no network", {}, tmp_path)
+    assert news({}, starting) == ENOUGH
+    ready = told(set(), "", starting, tmp_path)
+    assert news(starting, ready) == ["NodeReady"]
+    short = told({"MemoryPressure", "PIDPressure", "DiskPressure"}, "down", ready, tmp_path)
+    assert news(ready, short) == [
+        "NodeHasInsufficientMemory", "NodeHasDiskPressure", "NodeHasInsufficientPID", "NodeNotReady"
+    ]  # fmt: skip
+    assert news(short, short) == []
+    given_up = {"conditions": [{**condition, "status": "Unknown"} for condition in ready["conditions"]]}
+    assert news(given_up, ready) == [*ENOUGH, "NodeReady"]
+
+
+def test_a_machine_that_was_started_again_is_told_of(tmp_path: Path) -> None:
+    now = told(set(), "", {}, tmp_path)
+    assert not has_rebooted({}, now)
+    assert not has_rebooted(now, now)
+    assert has_rebooted({"nodeInfo": {"bootID": "another"}}, now)
