@@ -169,12 +169,15 @@ def _settings(site: Site, kubelet: KubeletConfig, machine: Machine, cgroups: Cgr
 
 async def _cgroup_driver(runtime: Runtime, kubelet: KubeletConfig, clock: Clock) -> str:
     """The runtime's, once it can be asked; that of the file where it does not say."""
+    why = ""
     while True:
         try:
             told = await runtime.cgroup_driver()
             break
         except CriError as failed:
-            log.warning("container runtime: %s", failed)
+            if str(failed) != why:
+                why = str(failed)
+                log.warning("waiting for the container runtime (--container-runtime-endpoint): %s", why)
             await clock.sleep(_RETRY_SECONDS)
     if told is None:
         return kubelet.cgroup_driver

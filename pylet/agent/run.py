@@ -37,7 +37,7 @@ from pylet.agent.offline.memory import DiskMemory
 from pylet.agent.offline.vault import Vault
 from pylet.agent.site import Api, Site, Unusable, insist
 from pylet.agent.slim import slim
-from pylet.aio import services, timeset
+from pylet.aio import folderlock, services, timeset
 from pylet.aio.clock import Clock, SystemClock
 from pylet.aio.memory import keep_small
 from pylet.api import clustersettings
@@ -152,7 +152,16 @@ async def run_node(
     A machine whose addresses change, and were not chosen by a flag, begins again with the new ones; so it does when its
     time of day is set, because what waits here waits for dates.
     """
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with folderlock.hold(config.data_dir / "agent"):
+            await _run_node(config, cluster, api, credentials, clock)
+    except folderlock.Held as other:
+        raise Unusable(f"{other}: stop that one, or choose another --data-dir") from other
+
+
+async def _run_node(
+    config: AgentConfig, cluster: ClusterSettings, api: Api, credentials: Credentials, clock: Clock
+) -> None:
     remembered.write(config.data_dir, cluster)
     while True:
         addresses = config.node_ip or own_addresses(config.server[0], cluster.families)

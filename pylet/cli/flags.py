@@ -46,6 +46,11 @@ def given(command: str, params: Mapping[str, Any]) -> dict[str, tuple[str, ...]]
     return found
 
 
+def require_root() -> str | None:
+    """Why this process can't be a node, as a line; None when it can."""
+    return None if os.geteuid() == 0 else "must run as root: a node mounts and makes networks"
+
+
 def require_writable(folder: Path, flag: str) -> str | None:
     """Why this process can't make or write `folder`, as a line; None when it can."""
     existing = folder

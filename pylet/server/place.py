@@ -7,11 +7,11 @@ import os
 import secrets
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-from pylet.aio import wholefile
+from pylet.aio import folderlock, wholefile
 from pylet.api import jointoken
 from pylet.api.ip import in_url
 from pylet.client import kubeconfig
@@ -48,13 +48,24 @@ def _any_address(port: int) -> socket.socket:
 
 
 @contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """Have the folder alone: two servers would write over each other."""
+    with ExitStack() as until_the_end:
+        with writable(data_dir):
+            try:
+                until_the_end.enter_context(folderlock.hold(data_dir / "server"))
+            except folderlock.Held as other:
+                raise Unusable(f"{other}: stop that one, or choose another --data-dir") from other
+        yield
+
+
+@contextmanager
 def writable(data_dir: Path) -> Iterator[None]:
     try:
-        (data_dir / "server").mkdir(parents=True, exist_ok=True, mode=0o700)
         yield
     except OSError as failed:
         why = os.strerror(failed.errno or 0)
-        raise Unusable(f"cannot write below {data_dir}: {why}; choose another --data-dir") from failed
+        raise Unusable(f"cannot write {failed.filename or data_dir}: {why}; choose another --data-dir") from failed
 
 
 def write_kubeconfig(config: ServerConfig, pki: Pki, port: int) -> None:

@@ -100,7 +100,13 @@ async def serve(
     clock: Clock | None = None,
 ) -> None:
     """Serve until cancelled; `ready` is called once requests are answered. Raises: Unusable."""
-    clock = clock or SystemClock()
+    with place.held(config.data_dir):
+        await _serve(config, ready, beside, clock or SystemClock())
+
+
+async def _serve(
+    config: ServerConfig, ready: Callable[[Running], None] | None, beside: Beside | None, clock: Clock
+) -> None:
     profiles = optional.scheduler_profiles(config)
     pki = Pki(config.data_dir / "server" / "tls")
     address = place.advertised(config)

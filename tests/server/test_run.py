@@ -38,6 +38,14 @@ async def test_the_kubeconfig_leads_to_the_server(make_config: Make) -> None:
         assert settled.write_kubeconfig.stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_folder_has_one_server(make_config: Make) -> None:
+    settled = make_config()
+    async with running_server(settled):
+        with pytest.raises((Unusable, BaseExceptionGroup), match="in use by another pylet"):
+            async with running_server(settled):
+                pass
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -59,10 +67,10 @@ async def test_what_cannot_work_is_one_clear_line(make_config: Make, changes: di
     assert says in str(error)
 
 
-async def test_a_taken_port_is_said(make_config: Make) -> None:
+async def test_a_taken_port_is_said(make_config: Make, tmp_path: Path) -> None:
     async with running_server(make_config()) as running:
         with pytest.raises(BaseExceptionGroup) as caught:
-            async with running_server(make_config(https_listen_port=running.port)):
+            async with running_server(make_config(https_listen_port=running.port, data_dir=tmp_path / "other")):
                 pass
     assert "choose another --https-listen-port" in str(caught.value.exceptions[0])
 

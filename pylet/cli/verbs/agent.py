@@ -9,7 +9,7 @@ import click
 from pylet.api import jointoken
 from pylet.cli.configuration import load_agent
 from pylet.cli.failure import Failure
-from pylet.cli.flags import given, parameters, require_writable
+from pylet.cli.flags import given, parameters, require_root, require_writable
 from pylet.cli.options import BadOption
 
 
@@ -20,7 +20,7 @@ def _run(config_file: Path | None, **params: Any) -> None:
             jointoken.parse(config.token)
     except (BadOption, jointoken.BadToken) as error:
         raise Failure(f"pylet agent: {error}", 2) from None
-    if trouble := require_writable(config.data_dir, "data-dir"):
+    if trouble := (not config.hollow and require_root()) or require_writable(config.data_dir, "data-dir"):
         raise Failure(f"pylet agent: {trouble}", 2)
     try:
         from pylet.agent import run

@@ -12,6 +12,7 @@ import click
 
 from pylet.cli.configuration import load_agent, load_server
 from pylet.cli.failure import Failure
+from pylet.cli.flags import require_root
 from pylet.cli.options import BadOption, unknown_variables
 
 _COMMANDS = {
@@ -44,10 +45,8 @@ def _settings(role: str, config_file: Path | None) -> Iterator[tuple[bool, str]]
 
 
 def _machine() -> Iterator[tuple[bool, str]]:
-    yield (
-        os.geteuid() == 0,
-        "runs as root" if os.geteuid() == 0 else "must run as root: a node mounts and makes networks",
-    )
+    trouble = require_root()
+    yield trouble is None, trouble or "runs as root"
     for command, package in _COMMANDS.items():
         there = shutil.which(command) is not None
         yield there, f"command {command}" if there else f"command {command} is missing: install the package {package}"
@@ -75,5 +74,5 @@ VERB = click.Command(
         click.Option(["--role"], type=click.Choice(["server", "agent"]), default="server", show_default=True),
         click.Option(["-c", "--config", "config_file"], type=click.Path(path_type=Path), metavar="FILE"),
     ],
-    help="Check this machine and its settings; exits with 2 where something required is missing or wrong.",
+    help="Check this machine and its settings. Exits with 2 where something required is missing or wrong.",
 )

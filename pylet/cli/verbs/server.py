@@ -12,7 +12,7 @@ from pylet.agent.config import AgentConfig
 from pylet.api.clustersettings import ClusterSettings
 from pylet.cli.configuration import load_server
 from pylet.cli.failure import Failure
-from pylet.cli.flags import given, parameters, require_writable
+from pylet.cli.flags import given, parameters, require_root, require_writable
 from pylet.cli.options import BadOption
 
 
@@ -21,6 +21,8 @@ def _run(config_file: Path | None, **params: Any) -> None:
         config = load_server(given("server", params), config_file, os.environ)
     except BadOption as error:
         raise Failure(f"pylet server: {error}", 2) from None
+    if config.agent is not None and (trouble := require_root()):
+        raise Failure(f"pylet server: {trouble}; --disable-agent runs none", 2)
     places = ((config.data_dir, "data-dir"), (config.write_kubeconfig.parent, "write-kubeconfig"))
     for trouble in (require_writable(folder, flag) for folder, flag in places):
         if trouble:
