@@ -10,7 +10,7 @@ from pylet.cli.admin import admin
 _PATH = "/pylet/v1/secrets-encryption"
 
 
-@click.group("secrets-encrypt", help="See and change how Secrets are kept (server with --secrets-encryption).")
+@click.group("secrets-encrypt", help="See and change how Secrets are kept. The server needs --secrets-encryption.")
 @click.option("--kubeconfig", default="", metavar="FILE", help="Kubeconfig to reach the server with.")
 @click.pass_context
 def VERB(ctx: click.Context, kubeconfig: str) -> None:  # noqa: N802 (what a verb's file declares)

@@ -70,5 +70,5 @@ VERB = click.Command(
         click.Option(["--node"], default="", metavar="NAME", help="Node to look at instead of this machine's."),
         click.Option(["--ready"], is_flag=True, help="Exit with 1 unless the node is ready."),
     ],
-    help="Say whether the server answers and this machine's node is ready.",
+    help="Say whether the server answers and the node is ready.",
 )

@@ -214,5 +214,5 @@ VERB = click.Command(
     "uninstall",
     callback=_run,
     params=[click.Option(["--purge"], is_flag=True, help="Remove the cluster's data and settings, too.")],
-    help="Stop pylet and its pods and remove what it made: rules, links, groups, mounts, units.",
+    help="Stop pylet and its pods and remove what it made. That is rules, links, groups, mounts and units.",
 )

@@ -44,6 +44,4 @@ def _named(args: tuple[str, ...]) -> tuple[str, str]:
     raise Failure("name one object, as in: pylet why pod/NAME, pylet why deploy NAME -n NAMESPACE", 2)
 
 
-VERB = KubectlCommand(
-    "why", _run, [arguments()], help="Tell why an object is not as it should be.", short_help="Tell why."
-)
+VERB = KubectlCommand("why", _run, [arguments()], help="Tell why an object is not as it should be.")
