@@ -52,7 +52,7 @@ class Table:
     async def run(self, script: str) -> None:
         """Run nft's own language, one transaction. Raises: NftError."""
         with self._unheard(len(script)), _file(script) as source:
-            # Not through the event loop: uvloop forks, and gRPC's fork handlers crash the child; Popen has vfork.
+            # Not through the event loop: uvloop forks, which copies this process's page tables; Popen has vfork.
             child = _start(source)
             self._children.append(child.pid)  # its socket has this port
             _, complaint = await asyncio.to_thread(child.communicate)

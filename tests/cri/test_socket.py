@@ -139,7 +139,7 @@ async def test_calls_beyond_what_the_service_allows_wait(tmp_path: Path) -> None
 
 
 async def test_a_service_that_renews_its_connections_loses_no_call(tmp_path: Path) -> None:
-    ages = (("grpc.max_connection_age_ms", 20), ("grpc.max_connection_age_grace_ms", 1000))
+    ages = (("grpc.max_connection_age_ms", 20), ("grpc.max_connection_age_grace_ms", 60_000))
     async with serving(tmp_path / "s", Theirs(), *ages), calling(f"{tmp_path}/s") as call:
         for n in range(40):
             assert await asyncio.gather(*(call(f"{n} {m}") for m in range(5))) == [f"{n} {m}" for m in range(5)]
