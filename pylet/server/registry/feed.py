@@ -17,7 +17,7 @@ import orjson
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.server.registry.cache import Cache
-from pylet.server.registry.form import entry_of, stored
+from pylet.server.registry.form import entry_of, stored, type_meta
 from pylet.store.interface import Put, Record, Removed
 
 Convert: TypeAlias = Callable[[Kind, str, Sequence[Object]], Awaitable[list[Object]]]
@@ -30,7 +30,7 @@ class Feed:
         self._convert = convert
         storage = cache.kind.storage
         self._is_converted = storage is not None and storage.conversion is not None and convert is not None
-        self._head = b'{"kind":"%b","apiVersion":"%b"' % (cache.kind.name.encode(), cache.kind.api_version.encode())
+        self._head = type_meta(cache.kind)
         self._backlog: deque[tuple[Put | Removed, Key]] = deque()
         self._since: int | None = None  # None: not filled yet, so that changes have to wait
         self._settling = asyncio.Lock()

@@ -6,6 +6,8 @@ a place that a search finds at once: 0.2 µs against 14 µs for decoding and enc
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import orjson
 
 from pylet.api.kind import Kind
@@ -23,6 +25,12 @@ def stored(kind: Kind, obj: Object) -> bytes:
     """The bytes to store; `obj` bears no resourceVersion."""
     head = {"kind": kind.name, "apiVersion": kind.api_version, "metadata": obj["metadata"]}
     return encoded(head | obj)
+
+
+@lru_cache(512)
+def type_meta(kind: Kind) -> bytes:
+    """What the bytes of every entry begin with, so that a list can cut it off unseen."""
+    return b'{"kind":"%b","apiVersion":"%b",' % (kind.name.encode(), kind.api_version.encode())
 
 
 def served(value: bytes, revision: int) -> bytes:
@@ -56,7 +64,8 @@ class _Spliced(Entry):
 def entry_of(kind: Kind, value: bytes, revision: int, *, keep: bool = False) -> Entry:
     """The cache's entry of what the store holds; `keep` as of `Entry.of`."""
     obj = orjson.loads(value)
-    if kind.storage is not None and kind.storage.load(obj):
+    is_changed = kind.storage is not None and kind.storage.load(obj)
+    if is_changed or not value.startswith(type_meta(kind)):
         value = stored(kind, obj)
     obj["metadata"] = {"resourceVersion": str(revision), **obj["metadata"]}
     if Layout.prefix(kind) in VOLATILE:

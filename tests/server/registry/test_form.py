@@ -10,7 +10,7 @@ import pytest
 from pylet.api.kind import Kind
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.event import KIND as EVENT
-from pylet.server.registry.form import at_revision, entry_of, stored
+from pylet.server.registry.form import at_revision, entry_of, stored, type_meta
 
 
 @pytest.mark.parametrize(("kind", "is_shared"), [(CONFIGMAP, False), (EVENT, True)])
@@ -21,3 +21,10 @@ def test_an_entry_says_its_revision_and_an_events_bytes_are_the_stores_own(kind:
     assert orjson.loads(entry.raw) == entry.object == wanted
     assert orjson.loads(at_revision(entry, 8).raw)["metadata"]["resourceVersion"] == "8"
     assert any(held is value for held in gc.get_referents(entry)) is is_shared
+
+
+def test_an_entrys_bytes_begin_as_lists_rely_on_it() -> None:
+    strange = b'{"metadata":{"name":"a","namespace":"b"},"apiVersion":"v1","kind":"ConfigMap","data":{"c":"d"}}'
+    raw = entry_of(CONFIGMAP, strange, 7).raw
+    assert raw.startswith(type_meta(CONFIGMAP) + b'"metadata":{"resourceVersion":"7"')
+    assert orjson.loads(raw)["data"] == {"c": "d"}
