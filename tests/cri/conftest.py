@@ -14,6 +14,7 @@ from pylet.cri.interface import Runtime
 from pylet.cri.memory import MemoryRuntime
 from tests.containerd import ContainerdProcess, Netns
 
+CGROUP = f"/pylet-cri-{os.getpid()}"
 CAN_RUN_CONTAINERD = os.geteuid() == 0 and shutil.which("containerd") is not None
 
 
@@ -29,7 +30,7 @@ def containerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ContainerdP
             yield process
         finally:
             process.stop()
-            Cgroups().remove("/pylet-cri-test")
+            Cgroups().remove(CGROUP)
 
 
 @pytest.fixture(params=["memory", pytest.param("grpc", marks=pytest.mark.skipif(not CAN_RUN_CONTAINERD, reason=""))])

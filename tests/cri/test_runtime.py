@@ -12,6 +12,7 @@ from pylet.cri import messages as m
 from pylet.cri.features import CgroupDriver, LinuxRuntimeConfig, RuntimeConfig
 from pylet.cri.interface import Runtime
 from pylet.cri.wire import decode
+from tests.cri.conftest import CGROUP
 
 _uids = (f"pod-uid-{number}" for number in itertools.count())
 
@@ -25,7 +26,7 @@ def sandbox_config(logs: Path, *, uid: str = "", attempt: int = 0, on_host: bool
         labels={"io.kubernetes.pod.uid": uid},
         annotations={"kept": "yes"},
         linux=m.LinuxSandboxConfig(
-            cgroup_parent=f"/pylet-cri-test/pod{uid}",
+            cgroup_parent=f"{CGROUP}/pod{uid}",
             security_context=m.SandboxSecurityContext(namespace_options=m.NamespaceOption(network=network)),
         ),
     )

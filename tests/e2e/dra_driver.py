@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,9 +20,9 @@ from pylet.agent.kubelet.plugins import _Plugin as Plugin
 from pylet.agent.kubelet.plugins import _Status as Status
 from pylet.cri import wire
 
-NAME = "dra.example.com"
+NAME = f"dra-{os.getpid()}.example.com"  # the folder below is the whole machine's
 _DEVICE = {"name": "only", "containerEdits": {"env": ["DEVICE=only"]}}
-_CDI = Path("/var/run/cdi/dra.example.com.json")
+_CDI = Path(f"/var/run/cdi/{NAME}.json")
 
 
 class DraDriver:
