@@ -31,7 +31,8 @@ class EmptyDir(VolumeType):
         directory.mkdir(parents=True, exist_ok=True)
         if medium == "Memory":
             mounts.mount_tmpfs(directory, size_bytes=tmpfs_bytes(source, place.pod, await _node(place)))
-        directory.chmod(0o777)
+        else:
+            directory.chmod(0o777)
         give_to_group(directory, place.fs_group)
         ready.parent.mkdir(parents=True, exist_ok=True, mode=0o750)
         ready.touch()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,12 +44,23 @@ def show(place: Place, files: dict[str, File], *, in_memory: bool = False) -> Pa
     place.directory.mkdir(parents=True, exist_ok=True)
     if in_memory:
         mounts.mount_tmpfs(place.directory)
+    _open_to_all(place.directory, place.fs_group)
     for inside in nested_mount_points(place.name, place.pod):
         (place.directory / inside).mkdir(parents=True, exist_ok=True, mode=0o755)
     if place.fs_group is not None:
         files = {name: replace(file, mode=file.mode | _GROUP_MAY_READ) for name, file in files.items()}
     atomic.write(place.directory, files, gid=place.fs_group)
     return place.directory
+
+
+def _open_to_all(directory: Path, group: int | None) -> None:
+    """As the emptyDir that it is with upstream: what is made below is of the same group."""
+    found = directory.stat()
+    mode = stat.S_IMODE(found.st_mode) | 0o777 | (0 if group is None else stat.S_ISGID)
+    if group is not None and group != found.st_gid:
+        os.chown(directory, -1, group)
+    if mode != stat.S_IMODE(found.st_mode):
+        directory.chmod(mode)
 
 
 def _files(content: dict[str, bytes], source: Object, mode: int, what: str) -> dict[str, File]:

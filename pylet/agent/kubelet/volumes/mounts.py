@@ -17,13 +17,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def mount_tmpfs(target: Path, *, size_bytes: int | None = None) -> None:
     """Mount a tmpfs on `target` unless something is mounted there already. Raises: OSError.
 
-    What is in it stays in memory where the kernel can promise that (Linux 6.4): it may be a Secret.
+    What is in it stays in memory where the kernel can promise that (Linux 6.4): it may be a Secret. Its mode is the
+    kernel's own, 1777, as with upstream.
     """
     if os.path.ismount(target):
         return
-    options = "mode=777" + (f",size={size_bytes}" if size_bytes else "")
+    options = f"size={size_bytes}" if size_bytes else ""
     try:
-        _mount("tmpfs", target, "tmpfs", 0, f"{options},noswap")
+        _mount("tmpfs", target, "tmpfs", 0, f"{options},noswap".lstrip(","))
     except OSError:
         _mount("tmpfs", target, "tmpfs", 0, options)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -206,10 +207,12 @@ async def test_a_mode_the_pod_changed_survives_a_restart_of_pylet(node: Node) ->
 
 async def test_the_group_owns_what_is_written(node: Node) -> None:
     config(node, key="one")
-    grouped = pod(CONFIG, {"name": "d", "emptyDir": {}}, securityContext={"fsGroup": 1234})
+    memory = {"name": "m", "emptyDir": {"medium": "Memory"}}
+    grouped = pod(CONFIG, {"name": "d", "emptyDir": {}}, memory, securityContext={"fsGroup": 1234})
     paths = await node.volumes.mount(grouped)
-    assert paths["d"].stat().st_gid == 1234
-    assert paths["d"].stat().st_mode & 0o7777 == 0o2777
+    found = {name: (path.stat().st_gid, stat.S_IMODE(path.stat().st_mode)) for name, path in paths.items()}
+    assert found == {"config": (1234, 0o2777), "d": (1234, 0o2777), "m": (1234, 0o3777)}
+    assert (paths["config"] / "..data").stat().st_gid == 1234
     assert (paths["config"] / "key").stat().st_gid == 1234
 
 
