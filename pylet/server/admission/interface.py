@@ -37,7 +37,7 @@ class Reinvocation:
         self.notes: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # as Request, made for every write
 class Attributes:
     """One write. `obj` is private and may be changed (None when deleting); `old` is shared (None when creating).
 

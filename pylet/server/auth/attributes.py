@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import orjson
@@ -14,8 +13,7 @@ from pylet.server.registry import User
 _HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """Either a resource request or, when `path` is set, one for a URL that is no resource.
 
     `fields` and `labels` are the selectors of a list or watch, as text.

@@ -6,7 +6,6 @@ Who may `escalate` a role or `bind` to one is exempt. Source: pkg/registry/rbac/
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import orjson
 
@@ -44,7 +43,7 @@ def _check_role(authorizer: Authorizer, write: Write, role: Object) -> None:
         return
     if write.old is not None and write.old.get("rules") == role.get("rules"):
         return
-    if role.get("aggregationRule") and not authorizer.decide(replace(asked, verb="*", group="*", resource="*")).allowed:
+    if role.get("aggregationRule") and not authorizer.decide(asked._replace(verb="*", group="*", resource="*")).allowed:
         raise write.forbidden("must have cluster-admin privileges to use the aggregationRule")
     _check_held(authorizer, write, [Rule.of(rule) for rule in role.get("rules") or ()])
 

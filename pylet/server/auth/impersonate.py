@@ -91,7 +91,7 @@ def _check(asked: Attributes, wanted: _Wanted, mode: str, decide: Decide) -> Imp
     if mode == "associated-node":
         user = replace(user, extra={"authentication.kubernetes.io/associated-node-keys": sorted(user.extra)})
     if mode:
-        _require(replace(asked, user=user, verb=f"impersonate-on:{mode}:{asked.verb}"), decide)
+        _require(asked._replace(user=user, verb=f"impersonate-on:{mode}:{asked.verb}"), decide)
     verb = f"impersonate:{mode}" if mode else "impersonate"
     for question, forbidden in _questions(user, wanted, verb, is_constrained=bool(mode)):
         if forbidden:
@@ -114,30 +114,30 @@ def _check(asked: Attributes, wanted: _Wanted, mode: str, decide: Decide) -> Imp
 def _questions(user: User, wanted: _Wanted, verb: str, *, is_constrained: bool) -> Iterator[tuple[Attributes, str]]:
     """What has to be allowed, each with why it is refused without asking ("": ask)."""
     own = Attributes(user, verb, _GROUP, "v1")
-    names_in = own if is_constrained else replace(own, group="")
+    names_in = own if is_constrained else own._replace(group="")
     if is_constrained and wanted.node:
         name = "*" if verb.endswith("associated-node") else wanted.node
-        yield replace(names_in, resource="nodes", name=name), ""
+        yield names_in._replace(resource="nodes", name=name), ""
     elif wanted.account:
         namespace, name = wanted.account
-        yield replace(names_in, resource="serviceaccounts", namespace=namespace, name=name), ""
+        yield names_in._replace(resource="serviceaccounts", namespace=namespace, name=name), ""
     else:
-        yield replace(names_in, resource="users", name=wanted.name), ""
+        yield names_in._replace(resource="users", name=wanted.name), ""
     if wanted.uid:
-        yield replace(own, resource="uids", name=wanted.uid), ""
+        yield own._replace(resource="uids", name=wanted.uid), ""
     for group in wanted.groups:
-        question = replace(names_in, resource="groups", name=group)
+        question = names_in._replace(resource="groups", name=group)
         if is_constrained and group == MASTERS:
             yield question, "impersonating the system:masters group is not allowed"
         if is_constrained and not group:
             yield question, "impersonating the empty string group is not allowed"
         yield question, ""
     for key, values in wanted.extra.items():
-        extra = replace(own, resource="userextras", subresource=key)
+        extra = own._replace(resource="userextras", subresource=key)
         if is_constrained and (wrong := _wrong_extra(key, values)):
-            yield replace(own, resource="userextras"), wrong
+            yield own._replace(resource="userextras"), wrong
         for value in values:
-            yield replace(extra, name=value), ""
+            yield extra._replace(name=value), ""
 
 
 def _wrong_extra(key: str, values: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ import ssl
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +74,10 @@ class Access:
         if auditor is not None:
             auditor.begin(http, asked, id_)
         headers = http.headers
-        if any(name[:12].lower() == "impersonate-" for name in headers):
+        if "impersonate-" in " ".join(headers).lower():
             acting = impersonated(asked, headers.items(), self._authorizer.decide)
             if acting is not None:
-                asked = replace(asked, user=acting.user)
+                asked = asked._replace(user=acting.user)
                 if auditor is not None:
                     auditor.impersonated(*acting)
         await self.check(asked)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import orjson
@@ -167,7 +166,7 @@ class App:
         if self._kubelets.serves(info):
             if info.verb == "get" and info.subresource in _UPGRADED:
                 # WebSocket clients open with GET what SPDY clients POST: both need the same permission.
-                await self._access.check(replace(asked, verb="create"))
+                await self._access.check(asked._replace(verb="create"))
             await self._admit_connection(http, info, user)
             return await self._kubelets.serve(http, info)
         if self._proxies.serves(info):
@@ -179,7 +178,7 @@ class App:
                 raise not_found()
             return Answer.text("404 page not found\n", 404)
         if info.verb == "patch" and await self._resources.would_create(http, info, kind):
-            await self._access.check(replace(asked, verb="create"))
+            await self._access.check(asked._replace(verb="create"))
         return await self._resources.serve(http, info, kind, user)
 
     async def _admit_connection(self, http: web.BaseRequest, info: RequestInfo, user: User) -> None:

@@ -6,7 +6,7 @@ Source: apiserver pkg/endpoints/request/requestinfo.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pylet.api.selector import parse_fields
 
@@ -14,8 +14,7 @@ _VERBS = {"POST": "create", "GET": "get", "HEAD": "get", "PUT": "update", "PATCH
 _NAMESPACE_SUBRESOURCES = ("status", "finalize")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestInfo:
+class RequestInfo(NamedTuple):
     """`resource` is "" for a URL that names none; `verb` is then the method in lower case.
 
     `rest` is what follows resource, name and subresource in the path (proxies).

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 import orjson
 from aiohttp import web
@@ -51,8 +52,7 @@ _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _ACROSS = ("list", "watch", "deletecollection")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request on one kind, on its way through the verbs."""
 
     http: web.BaseRequest

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from pylet.api import causes
 from pylet.api.errors import Cause, Invalid
@@ -30,7 +31,7 @@ LOOPBACK = User("system:apiserver", ("system:masters", "system:authenticated"))
 """The server itself; the only group admission and authorization let through unseen is system:masters."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen it would take several times as long to make
 class Request:
     """One call on one kind.
 
@@ -58,8 +59,7 @@ class Request:
     annotations: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListOptions:
+class ListOptions(NamedTuple):
     """The query of a list or a watch, still as text: the registry parses and refuses it.
 
     `revision` "" means: as fresh as can be; "0": whatever the cache has. `match` is resourceVersionMatch. `more` is the
