@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from pylet.server.loopback import Loopback
 from pylet.server.pki import Pki
 from pylet.server.registry import Registry
 from pylet.server.registry.registry import is_stored
+from pylet.server.scheduler.decide import Profile
 from pylet.store.drivers.memory import MemoryStore
 from tests.sim.virtual import START, LoopClock
 
@@ -255,7 +256,9 @@ def _ended(clock: LoopClock, pod: Object, *, code: int) -> Object:
 
 
 @asynccontextmanager
-async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: datetime = START) -> AsyncIterator[Cluster]:
+async def running(
+    directory: Path, *, seed: int = 0, nodes: int = 3, start: datetime = START, profiles: Sequence[Profile] = ()
+) -> AsyncIterator[Cluster]:
     """A cluster that has started, with `nodes` ready nodes; keys are kept in `directory` and may be shared."""
     clock = LoopClock(start)
     pki = Pki(directory)
@@ -282,7 +285,9 @@ async def running(directory: Path, *, seed: int = 0, nodes: int = 3, start: date
                 task.cancel()
             await asyncio.gather(*working, return_exceptions=True)
             cluster.counters.clear()
-            found = components(ServerConfig(), client, tables, definitions, trust, clock, counted=cluster.counters)
+            found = components(
+                ServerConfig(), client, tables, definitions, trust, clock, counted=cluster.counters, profiles=profiles
+            )
             working[:] = [group.create_task(component) for component in found]
 
         cluster = Cluster(client, tables, clock, seed, restart)

@@ -18,6 +18,7 @@ from pylet.api.kinds.poddisruptionbudget import KIND as BUDGET
 from pylet.api.object import Key, Object, condition_of, dig, is_terminating
 from pylet.server.scheduler import loop
 from pylet.server.scheduler.acting import Writer
+from pylet.server.scheduler.configuration import profiles
 from pylet.server.scheduler.decide import decide
 from pylet.server.scheduler.model import Pending
 from tests.sim import invariants
@@ -116,6 +117,30 @@ def test_who_matters_more_gets_room_and_budgets_are_spared(keys: Path) -> None:
 
 def _is_going(entry: Any) -> bool:
     return entry is not None and is_terminating(entry.object)
+
+
+def test_each_pod_has_the_scheduler_that_it_names(keys: Path) -> None:
+    packing = {"name": "NodeResourcesFit", "args": {"scoringStrategy": {"type": "MostAllocated"}}}
+    config = {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "profiles": [{}, {"schedulerName": "packed", "pluginConfig": [packing]}],
+    }
+
+    async def scenario() -> None:
+        async with running(keys, profiles=profiles(config)) as cluster:
+            for number in range(3):
+                await cluster.apply(pod(f"packed-{number}", "500m", schedulerName="packed"))
+                await cluster.apply(pod(f"spread-{number}", "500m"))
+            await cluster.apply(pod("nobody", "500m", schedulerName="mine"))
+            names = [f"{kind}-{number}" for kind in ("packed", "spread") for number in range(3)]
+            await cluster.until(lambda: all(node_of(cluster, name) for name in names))
+            assert len({node_of(cluster, f"packed-{number}") for number in range(3)}) == 1
+            assert len({node_of(cluster, f"spread-{number}") for number in range(3)}) > 1
+            await asyncio.sleep(60)
+            assert node_of(cluster, "nobody") == ""
+
+    run(scenario())
 
 
 def test_a_gate_keeps_a_pod_out_until_it_is_lifted(keys: Path) -> None:

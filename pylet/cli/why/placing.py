@@ -10,7 +10,7 @@ from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.storageclass import KIND as CLASS
-from pylet.api.object import Key, Object, dig, labels_of
+from pylet.api.object import Key, Object, condition_of, dig, labels_of
 from pylet.api.volumebinding import class_of, waits_for_consumer
 from pylet.cli.why.cause import Cause
 from pylet.cli.why.world import World
@@ -29,6 +29,8 @@ def unplaced(pod: Object, world: World) -> list[Cause]:
     if gates := [gate["name"] for gate in spec.get("schedulingGates") or ()]:
         return [Cause(f"it is held by scheduling gates: {', '.join(gates)}", advice="whoever set them removes them")]
     if (scheduler := spec.get("schedulerName", _DEFAULT)) != _DEFAULT:
+        if said := (condition_of(pod, "PodScheduled") or {}).get("message"):
+            return [Cause(f"the scheduler {scheduler} says: {said}")]
         return [Cause(f"it waits for the scheduler {scheduler}", advice="run that scheduler, or name none")]
     snapshot = _snapshot(world)
     pending = Pending(pod)

@@ -95,6 +95,11 @@ EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "too much"}
         (["n lacks the labels disk=ssd", "label node n disk=ssd"], pod(nodeSelector={"disk": "ssd"}), [node("n")]),
         (["n is cordoned", "uncordon n"], pod(), [node("n", unschedulable=True)]),
         (["held by scheduling gates: g"], pod(schedulingGates=[{"name": "g"}]), [node("n")]),
+        (
+            ["the scheduler mine says: no"],
+            pod(schedulerName="mine", status={"conditions": [{"type": "PodScheduled", "message": "no"}]}),
+            [node("n")],
+        ),
         (["waits for the scheduler mine"], pod(schedulerName="mine"), [node("n")]),
         (["n could take it now"], pod(), [node("n")]),
         (["its node n is gone"], pod(**ON, status=running(container(ready=True))), []),
