@@ -222,15 +222,11 @@ def ssl_context(target: Endpoint) -> Any:
     """The `ssl.SSLContext` a client of that endpoint uses. Raises: KubeconfigError for unusable certificates."""
     import ssl
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    from pylet.aio import certificate
+
     try:
-        if target.insecure:
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        elif target.ca:
-            context.load_verify_locations(cadata=target.ca.decode("ascii"))
-        else:
-            context.load_default_certs()
+        trusted = target.ca.decode() if target.ca else None
+        context = certificate.unverified() if target.insecure else certificate.trusting(trusted)
         if target.certificate and target.key:
             _load_chain(context, target.certificate + b"\n" + target.key)
     except (ssl.SSLError, UnicodeDecodeError, OSError) as error:

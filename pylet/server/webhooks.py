@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pylet.aio import certificate
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.client import counters
@@ -110,10 +111,8 @@ class WebhookClient:
 @lru_cache(64)
 def trusting(bundle: str) -> ssl.SSLContext:
     """Trusts the CAs of a base64 caBundle, or the system's when there is none. Raises: ssl.SSLError."""
-    if not bundle:
-        return ssl.create_default_context()
     try:
-        return ssl.create_default_context(cadata=base64.b64decode(bundle).decode())
+        return certificate.trusting(base64.b64decode(bundle).decode())
     except (binascii.Error, UnicodeDecodeError) as bad:
         raise ssl.SSLError("unable to load root certificates: unable to parse bytes as PEM block") from bad
 

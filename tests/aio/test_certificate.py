@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,3 +40,36 @@ def test_a_broken_file_is_a_bad_value(tmp_path: Path) -> None:
     broken.write_text("nothing")
     with pytest.raises(ValueError, match=r"broken\.crt"):
         certificate.read(broken)
+
+
+def shaken_hands(server: ssl.SSLContext, bundle: str) -> None:
+    """A client that trusts the bundle meets the server, with no socket between them. Raises: ssl.SSLError."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        certificate.trusting(bundle).wrap_bio(back, there, server_hostname="node.example"),
+        server.wrap_bio(there, back, server_side=True),
+    ]
+    while ends:
+        for end in list(ends):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+                ends.remove(end)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
+    pki = Pki(tmp_path_factory.mktemp("trusted"))
+    pki.ensure(["node.example"], datetime.now(UTC))
+    return pki
+
+
+@pytest.mark.parametrize("text", ["", "# Főtanúsítvány\n"])
+@pytest.mark.parametrize("whose", ["ca", "serving"])
+def test_whatever_a_bundle_holds_is_trusted_whoever_signed_it(pki: Pki, whose: str, text: str) -> None:
+    pair: certificate.Pair = getattr(pki, whose)
+    shaken_hands(pki.server_context(), text + pair.certificate.read_text())
+
+
+def test_what_it_does_not_hold_is_not(pki: Pki) -> None:
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shaken_hands(pki.server_context(), pki.front_proxy_ca.certificate.read_text())

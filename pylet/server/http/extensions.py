@@ -20,7 +20,7 @@ from urllib.parse import quote
 import orjson
 from aiohttp import web
 
-from pylet.aio.certificate import Pair, unverified
+from pylet.aio.certificate import Pair, trusting, unverified
 from pylet.aio.clock import Clock
 from pylet.aio.prometheus import Counter, gauges
 from pylet.api import timestamps
@@ -368,9 +368,6 @@ def forget_identity() -> None:
 
 @lru_cache(32)
 def _context(identity: Pair, bundle: str, *, is_careless: bool) -> ssl.SSLContext:
-    if is_careless:
-        context = unverified()
-    else:
-        context = ssl.create_default_context(cadata=base64.b64decode(bundle).decode() if bundle else None)
+    context = unverified() if is_careless else trusting(base64.b64decode(bundle).decode())
     identity.load_into(context)
     return context

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from pylet.aio.certificate import trusting
 from pylet.api import base64url
 from pylet.api.object import Object
 from pylet.server.auth.authenticate import AUTHENTICATED
@@ -52,7 +53,7 @@ class Issuer:
         self._discovery = issuer.get("discoveryURL") or f"{self.url.rstrip('/')}/.well-known/openid-configuration"
         bundle = issuer.get("certificateAuthority")
         try:
-            self._tls = ssl.create_default_context(cadata=bundle) if bundle else None
+            self._tls = trusting(bundle) if bundle else None
         except ssl.SSLError as bad:
             raise BadMapping(f"{field}.issuer.certificateAuthority: {bad}") from bad
         self._mapping = Mapping(jwt, field)
