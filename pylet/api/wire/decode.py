@@ -19,7 +19,7 @@ from pylet.api import causes, schema
 from pylet.api.errors import BadRequest, Invalid, RequestEntityTooLarge
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.wire.weight import MOST, NAMED
+from pylet.api.wire.weight import FIELD, MOST, OBJECT, VALUE
 
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
@@ -42,7 +42,7 @@ def parse(raw: bytes, content_type: str = "application/json") -> Document:
         from pylet.api.wire import yaml
 
         return Document(*yaml.load(raw))
-    if NAMED * len(raw) > MOST:
+    if OBJECT * len(raw) > MOST:
         _weigh(raw)
     try:
         value = orjson.loads(raw)
@@ -60,14 +60,14 @@ def _weigh(raw: bytes) -> None:
     texts = _TEXTS.finditer(raw)
     while weight > MOST:
         if (text := next(texts, None)) is None:
-            says = f"it has more than {MOST // NAMED} fields and objects, or {MOST} values"
+            says = f"it has more than {MOST // FIELD} fields, {MOST // OBJECT} objects or {MOST // VALUE} values"
             raise RequestEntityTooLarge(f"Request entity too large: {says}")
         weight -= _weight(text[0])
 
 
 def _weight(raw: bytes) -> int:
-    values = raw.count(b",") + raw.count(b"[")
-    return values + (raw.count(b":") + raw.count(b"{")) * (NAMED - 1)
+    values, fields, objects = raw.count(b",") + raw.count(b"["), raw.count(b":"), raw.count(b"{")
+    return VALUE * values + (FIELD - VALUE) * fields + (OBJECT - VALUE) * objects
 
 
 def in_yaml(duplicates: Sequence[str]) -> str:

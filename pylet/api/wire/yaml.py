@@ -14,10 +14,11 @@ from typing import Any, Final
 import yaml
 
 from pylet.api.errors import BadRequest
-from pylet.api.wire.weight import MOST, NAMED
+from pylet.api.wire.weight import MOST, OBJECT, VALUE
 
 _MOST_DEPTH: Final = 200
-_VALUE: Final = 2  # reading one takes as much longer
+_VALUE: Final = 2 * VALUE  # reading one takes as much longer
+_FIELD: Final = OBJECT
 _MOST_DIGITS: Final = 1000  # what is longer is a text: the patterns of numbers take 0.1 s and 80 MB a megabyte
 _TAG: Final = "tag:yaml.org,2002:"
 _EXPONENT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][-+]?[0-9]+")
@@ -69,7 +70,7 @@ class _Reader:
             if event.anchor not in self._anchored:
                 raise ValueError(f"unknown anchor '{event.anchor}' referenced")
             return self._copy(self._anchored[event.anchor])
-        self._weigh(NAMED if isinstance(event, yaml.MappingStartEvent) else _VALUE)
+        self._weigh(OBJECT if isinstance(event, yaml.MappingStartEvent) else _VALUE)
         if isinstance(event, yaml.MappingStartEvent):
             value: Any = self._mapping(path, depth)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -89,7 +90,7 @@ class _Reader:
             if not isinstance(event, yaml.ScalarEvent | yaml.AliasEvent):
                 raise ValueError(f"line {_line(event)}: invalid map key")
             name = self._value(event, path, depth + 1)
-            self._weigh(NAMED - 2 * _VALUE)  # what name and value weigh by themselves
+            self._weigh(_FIELD - 2 * _VALUE)  # what name and value weigh by themselves
             if isinstance(name, dict | list):
                 raise ValueError(f"line {_line(event)}: invalid map key")
             key = name if isinstance(name, str) else _spelled(name)
@@ -136,7 +137,7 @@ class _Reader:
 
     def _copy(self, value: Any) -> Any:
         """What an alias stands for, anew: objects are changed in place later."""
-        self._weigh(NAMED + len(value) * (NAMED - _VALUE) if isinstance(value, dict) else _VALUE)
+        self._weigh(OBJECT + len(value) * (_FIELD - _VALUE) if isinstance(value, dict) else _VALUE)
         if isinstance(value, dict):
             return {name: self._copy(inner) for name, inner in value.items()}
         return [self._copy(inner) for inner in value] if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from pylet.api import causes, kinds, schema
-from pylet.api.errors import ApiError, BadRequest, Cause, Conflict
+from pylet.api.errors import ApiError, BadRequest, Cause, Conflict, RequestEntityTooLarge
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.patch import apply, checking, managed, shape
@@ -23,6 +23,7 @@ Find = Callable[[str, str, str], Kind | None]
 """A served kind by group, version and name."""
 
 _MANAGER_BYTES = 128
+_MOST_FIELDS = 72_000  # each has a name of two bytes or more, there and among the owned
 _SCALE_VERSION = "autoscaling/v1"
 _REPLICAS = ("f:spec", "f:replicas")
 _SCALE_REPLICAS = of_paths(_REPLICAS)
@@ -147,6 +148,8 @@ class Ownership:
         owners = _current(claimed, old, is_subresource=bool(request.subresource))
         if old is not None and not owners:
             return  # nobody is known to own anything, so nobody begins to: upstream's skipNonAppliedManager
+        if _is_wide(obj):
+            return
         seen = request.kind if request.kind.stored_as is kind else kind
         before: Object = {}
         after = {**obj, "metadata": dict(meta)}
@@ -176,6 +179,8 @@ class Ownership:
             what = schema.Mismatch(config, "map[string]interface {}")
             raise BadRequest(f"error decoding YAML: error unmarshaling JSON: while decoding JSON: {what}")
         _check_identity(kind, config)
+        if _is_wide(config):
+            raise RequestEntityTooLarge(f"Request entity too large: it has more than {_MOST_FIELDS} fields")
         meta = config.get("metadata") or {}
         if not isinstance(meta, dict) or meta.get("managedFields") is not None:
             raise BadRequest("metadata.managedFields must be nil")
@@ -247,6 +252,19 @@ class Ownership:
             versions=Versions(kind, self._find),
             now=now,
         )
+
+
+def _is_wide(obj: Object) -> bool:
+    """Whether there are so many fields that upstream's etcd would not take it with their owners.
+
+    Upstream stores such an object without managedFields (create.go, update.go, patch.go: isTooLargeError).
+    """
+    count, waiting = 0, [obj]
+    while waiting and count <= _MOST_FIELDS:
+        node = waiting.pop()
+        count += len(node)
+        waiting += [inner for inner in node.values() if type(inner) is dict]
+    return count > _MOST_FIELDS
 
 
 def _replicas(kind: Kind) -> tuple[str, ...]:

@@ -156,3 +156,14 @@ async def test_scaling_takes_the_replicas_over(api: Api) -> None:
     status = await refused(api.patch(DEPLOYMENT, "a", "d", deployment(replicas=3), APPLY, field_manager="ap"))
     who = '"autoscaler" with subresource "scale" using apps/v1'
     assert status["message"] == f"Apply failed with 1 conflict: conflict with {who}: .spec.replicas"
+
+
+async def test_who_owns_a_wide_object_is_not_noted(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As upstream, where etcd would not take it otherwise."""
+    monkeypatch.setattr("pylet.server.registry.ownership._MOST_FIELDS", 20)
+    narrow, wide = ({f"k{number}": "" for number in range(count)} for count in (5, 30))
+    assert "managedFields" in (await api.create(configmap("c", **narrow)))["metadata"]
+    assert "managedFields" not in (await api.update(configmap("c", **wide)))["metadata"]
+    assert "managedFields" not in (await api.create(configmap("d", **wide)))["metadata"]
+    error = await refused(apply(api, config(**wide)))
+    assert error["code"] == 413
