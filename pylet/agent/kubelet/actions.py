@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.observed import Container, Observed
-from pylet.agent.kubelet.resize import differing, needs_restart
+from pylet.agent.kubelet.resize import differing, effective, needs_restart
 from pylet.agent.kubelet.restart_all import restarts_so_far, to_reset
 from pylet.agent.kubelet.spec import (
     app_containers,
@@ -31,6 +31,7 @@ from pylet.api.object import Object, dig, is_terminating
 from pylet.cri.messages import ContainerState
 
 TERMINAL = ("Succeeded", "Failed")
+OUT_OF_TIME = "DeadlineExceeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def compute(pod: Object, observed: Observed, backoff: Backoff, now: datetime) ->
     if is_terminating(pod) or dig(pod, "status", "phase") in TERMINAL:
         return stop(observed)
     if (deadline := _deadline(pod)) is not None and deadline <= now:
-        return stop(observed, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
+        return stop(observed, OUT_OF_TIME, "Pod was active on the node longer than the specified deadline")
     if observed.sandbox is None:
         if not _deserves_sandbox(pod, observed):
             return stop(observed)
@@ -235,21 +236,26 @@ class _Steps:
         elif probed.started is False:
             words = f"Container {name} failed startup probe"
             grace = dig(container, "startupProbe", "terminationGracePeriodSeconds")
-        elif changed := self._resized(container, last):
-            if not needs_restart(container, changed):
-                self.actions.append(ResizeContainer(last.id, container))
-                return True
+        elif needs_restart(container, self._resized(container, last, inherits=True)):
             words, goes_on = f"Container {name} resize requires restart", True
         else:
+            if self._resized(container, last):  # what it inherits is resized with the pod
+                self.actions.append(ResizeContainer(last.id, container))
             return True
         words = f"{words}, will be restarted" if goes_on else words
         self.actions.append(StopContainer(last.id, name, words, grace))
         return goes_on
 
-    def _resized(self, container: Object, last: Container) -> list[str]:
+    def _resized(self, container: Object, last: Container, *, inherits: bool = False) -> list[str]:
         """Which resources of the running container are not what they should be."""
-        enforced = self.observed.enforced.get(last.id)
-        return [] if enforced is None else differing(enforced, container.get("resources") or {})
+        enforced, wanted = self.observed.enforced.get(last.id), container.get("resources") or {}
+        if enforced is None:
+            return []
+        if inherits:
+            of_pod = self.pod["spec"].get("resources") or {}
+            enforced = effective(enforced, self.observed.enforced.get("", of_pod))
+            wanted = effective(wanted, of_pod)
+        return differing(enforced, wanted)
 
     def _start(self, container: Object) -> None:
         """Start it, or its next instance once its back-off is over."""

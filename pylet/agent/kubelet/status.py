@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pylet.agent.kubelet import restart_all
-from pylet.agent.kubelet.actions import TERMINAL
+from pylet.agent.kubelet.actions import OUT_OF_TIME, TERMINAL
 from pylet.agent.kubelet.conditions import conditions
 from pylet.agent.kubelet.observed import Container, Observed
 from pylet.agent.kubelet.phase import phase
@@ -65,7 +65,7 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     statuses = {status["name"]: status for status in (*inits, *apps)}
     has_begun = any(_is_active(observed, container["name"]) for container in app_containers(pod))
     found = phase(pod, statuses, is_ending=is_ending, has_begun=has_begun)
-    found = _kept_phase(found, old, observed, is_failed=facts.failure is not None, is_ending=is_ending)
+    found = _kept_phase(found, old, observed, facts.failure, is_ending=is_ending)
     passing = [*facts.passing, *restart_all.condition(pod, observed, found)]
     return {
         **{name: old[name] for name in ("resourceClaimStatuses", "extendedResourceClaimStatus") if name in old},
@@ -85,10 +85,16 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     }
 
 
-def _kept_phase(found: str, old: Object, observed: Observed, *, is_failed: bool, is_ending: bool) -> str:
-    """What containers make of the phase, held against what the pod has been told to be."""
+def _kept_phase(
+    found: str, old: Object, observed: Observed, failure: tuple[str, str] | None, *, is_ending: bool
+) -> str:
+    """What containers make of the phase, held against what the pod has been told to be.
+
+    Who has to go and ends well has succeeded, as with upstream, unless it is out of its own time.
+    """
     if old.get("phase") in TERMINAL:
         return str(old["phase"])  # a pod does not come back from either
+    is_failed = failure is not None and (found != "Succeeded" or failure[0] == OUT_OF_TIME)
     if is_failed or (is_ending and not observed.running and found not in TERMINAL):
         found = "Failed"
     if found in TERMINAL and observed.running:

@@ -179,6 +179,24 @@ def test_a_pod_that_failed_as_a_whole_says_why() -> None:
     assert (found["phase"], found["reason"], found["message"]) == ("Failed", "DeadlineExceeded", "too long")
 
 
+@pytest.mark.parametrize(
+    ("reason", "exit_code", "told"),
+    [
+        ("Evicted", 0, ("Succeeded", None)),
+        ("Evicted", 137, ("Failed", "Evicted")),
+        ("Evicted", None, ("Running", None)),
+        ("DeadlineExceeded", 0, ("Failed", "DeadlineExceeded")),
+    ],
+    ids=["all ended well", "one was killed", "it still runs", "out of its own time, whatever it ended with"],
+)
+def test_a_pod_that_the_node_wants_gone_may_still_succeed(
+    reason: str, exit_code: int | None, told: tuple[str, str | None]
+) -> None:
+    of = {**pod(), "status": {"phase": "Running"}}
+    found = status(of, observed(instance(exit_code=exit_code)), Circumstances(("192.0.2.1",), failure=(reason, "why")))
+    assert (found["phase"], found.get("reason")) == told
+
+
 def test_nothing_new_is_not_reported() -> None:
     found = status(pod(), observed(instance()))
     assert status_patch({**pod(), "status": {**found, "message": None}}, found) is None
