@@ -102,6 +102,11 @@ def differing(before: Object, after: Object) -> list[str]:
     ]
 
 
+def effective(resources: Object, of_pod: Object) -> Object:
+    """A container's, with the pod's limits where it has none of its own."""
+    return {**resources, "limits": (of_pod.get("limits") or _NONE) | (resources.get("limits") or _NONE)}
+
+
 def needs_restart(container: Object, resources: list[str]) -> bool:
     policies = {policy["resourceName"]: policy["restartPolicy"] for policy in container.get("resizePolicy") or ()}
     return any(policies.get(name) == "RestartContainer" for name in resources)

@@ -24,6 +24,8 @@ from pylet.cri.messages import ContainerState
 from tests.agent.kubelet.builders import NOW, container, instance, observed, pod, sidecar, terminating
 
 SOME, MORE = {"requests": {"cpu": "100m"}}, {"requests": {"cpu": "200m"}}
+ANEW = [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]
+LIMITED: Object = {"limits": {"cpu": "0.2"}}
 RULE = {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
 INIT, SIDECAR = container("init"), sidecar("side")
 PROBED_SIDECAR = sidecar("side", startupProbe={"exec": {"command": ["true"]}})
@@ -264,7 +266,7 @@ def test_a_back_off_ends_when_the_clock_is_put_back() -> None:
             id="other resources are given in place",
         ),
         pytest.param(
-            pod(container(resources=MORE, resizePolicy=[{"resourceName": "cpu", "restartPolicy": "RestartContainer"}])),
+            pod(container(resources=MORE, resizePolicy=ANEW)),
             observed(instance(), enforced={"main-0": SOME}),
             ["stop main: Container main resize requires restart, will be restarted"],
             id="or with a restart, where the container asks for one",
@@ -280,6 +282,18 @@ def test_a_back_off_ends_when_the_clock_is_put_back() -> None:
             observed(instance(), instance("over", exit_code=0), enforced={"": SOME, "main-0": {}}),
             ["resize pod and main-0"],
             id="a pod that has other resources as a whole is resized with what runs in it",
+        ),
+        pytest.param(
+            pod(container(resizePolicy=ANEW), resources=LIMITED),
+            observed(instance(), enforced={"": {"limits": {"cpu": "0.1"}}, "main-0": {}}),
+            ["stop main: Container main resize requires restart, will be restarted", "resize pod and main-0"],
+            id="who has the pod's limit and asks for a restart begins anew with the pod's other limit",
+        ),
+        pytest.param(
+            pod(container(resizePolicy=ANEW, resources={"limits": {"cpu": "0.1"}}), resources=LIMITED),
+            observed(instance(), enforced={"": {"limits": {"cpu": "0.1"}}, "main-0": {"limits": {"cpu": "0.1"}}}),
+            ["resize pod and main-0"],
+            id="who has a limit of his own does not",
         ),
     ],
 )
