@@ -244,18 +244,18 @@ def _states(
         reason, message = facts.waiting[name]
         waiting = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
         return waiting, _terminated(last) if last is not None and last.is_finished else before
+    not_begun = {"waiting": {"reason": "PodInitializing" if init_containers(pod) else "ContainerCreating"}}
     if last is None:
-        reason = "PodInitializing" if init_containers(pod) else "ContainerCreating"
         if "running" in old.get("state", {}) and not before:
             words = "The container could not be located when the pod was deleted.  The container used to be Running"
             before = {"terminated": _unknown_end(words)}
-        return {"waiting": {"reason": reason}}, before
+        return not_begun, before
     if last.is_running:
         since = timestamps.format_time(last.started_at) if last.started_at is not None else None
         return {"running": {"startedAt": since} if since else {}}, before
     if last.is_finished:
         return _terminated(last), before
-    return {"waiting": {"reason": "ContainerCreating"}}, before
+    return not_begun, before
 
 
 def _before(instances: tuple[Container, ...], old: Object) -> Object:

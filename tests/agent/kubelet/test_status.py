@@ -8,6 +8,7 @@ from pylet.agent.kubelet.observed import Observed, Probed
 from pylet.agent.kubelet.reporting import status_patch
 from pylet.agent.kubelet.status import Circumstances, pod_status
 from pylet.api.object import Object, condition_of
+from pylet.cri.interface import ContainerState
 from tests.agent.kubelet.builders import NOW, container, instance, observed, pod, sidecar, terminating
 
 HOST = Circumstances(("192.0.2.1",))
@@ -145,6 +146,11 @@ def test_a_container_that_ended_in_its_hook_for_good_says_how_it_ended() -> None
     assert ended["state"]["terminated"]["exitCode"] == 1
     again = status(pod(restartPolicy="Always"), observed(instance(exit_code=1)), hooked)["containerStatuses"][0]
     assert again["state"] == {"waiting": {"reason": "PostStartHookError", "message": "no"}}
+
+
+def test_an_init_container_that_is_made_and_not_started_has_the_pod_initializing() -> None:
+    made = status(pod(init=(INIT,)), observed(instance("init", state=ContainerState.CREATED)))
+    assert made["initContainerStatuses"][0]["state"] == {"waiting": {"reason": "PodInitializing"}}
 
 
 def test_container_states() -> None:
