@@ -146,7 +146,7 @@ class Rtnetlink:
 
     def add_address(self, link: int, address: Interface) -> None:
         """Make sure that the link has this address."""
-        family, packed = _family(address), address.ip.packed
+        family, packed = family_of(address), address.ip.packed
         scope = _SCOPE_UNIVERSE
         head = _ADDRESS.pack(family, address.network.prefixlen, _NODAD if address.version == 6 else 0, scope, link)
         self._netlink.call(_NEWADDR, head + attribute(2, packed) + attribute(1, packed), CREATE | REPLACE)
@@ -160,7 +160,7 @@ class Rtnetlink:
                 self.add_address(link, address)
 
     def delete_address(self, link: int, address: Interface) -> None:
-        head = _ADDRESS.pack(_family(address), address.network.prefixlen, 0, 0, link)
+        head = _ADDRESS.pack(family_of(address), address.network.prefixlen, 0, 0, link)
         self._netlink.call(_DELADDR, head + attribute(2, address.ip.packed))
 
     def routes(self) -> list[Route]:
@@ -183,12 +183,12 @@ class Rtnetlink:
         ]
 
     def put_neighbour(self, entry: Neighbour) -> None:
-        body = _NEIGHBOUR.pack(_family(entry.address), entry.link, _PERMANENT, 0, 0)
+        body = _NEIGHBOUR.pack(family_of(entry.address), entry.link, _PERMANENT, 0, 0)
         values = attribute(1, entry.address.packed) + attribute(2, _bytes(entry.mac))
         self._netlink.call(_NEWNEIGH, body + values, CREATE | REPLACE)
 
     def delete_neighbour(self, entry: Neighbour) -> None:
-        body = _NEIGHBOUR.pack(_family(entry.address), entry.link, 0, 0, 0)
+        body = _NEIGHBOUR.pack(family_of(entry.address), entry.link, 0, 0, 0)
         self._netlink.call(_DELNEIGH, body + attribute(1, entry.address.packed))
 
     def forwards(self, link: int) -> list[Forward]:
@@ -301,7 +301,7 @@ def _forward_body(entry: Forward) -> bytes:
     return head + attribute(2, _bytes(entry.mac)) + attribute(1, entry.remote.packed)
 
 
-def _family(address: Address | Interface) -> int:
+def family_of(address: Address | Interface) -> int:
     return int(socket.AF_INET if address.version == 4 else socket.AF_INET6)
 
 

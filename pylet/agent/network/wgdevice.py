@@ -18,7 +18,7 @@ from typing import Protocol
 
 from pylet.agent import netlink
 from pylet.agent.netlink import Netlink, attribute, attributes, nested, payloads
-from pylet.agent.network.rtnetlink import Address, Network
+from pylet.agent.network.rtnetlink import Address, Network, family_of
 from pylet.agent.network.wireguard import Remote, Tunnel
 
 _CONTROL, _GET_FAMILY = 0x10, 3
@@ -105,14 +105,14 @@ def _peer(key: bytes, remote: Remote | None) -> Iterator[bytes]:
         return
     if remote.endpoint is not None:
         address, port = remote.endpoint
-        at = struct.pack("=H", _socket_family(address)) + struct.pack(">H", port)
+        at = struct.pack("=H", family_of(address)) + struct.pack(">H", port)
         rest = address.packed + bytes(8) if address.version == 4 else bytes(4) + address.packed + bytes(4)
         yield attribute(_ENDPOINT, at + rest)
     yield attribute(_KEEPALIVE, struct.pack("=H", remote.keepalive_seconds))
     yield nested(_ALLOWED, *(
         nested(
             0,
-            attribute(1, struct.pack("=H", _socket_family(network.network_address))),
+            attribute(1, struct.pack("=H", family_of(network.network_address))),
             attribute(2, network.network_address.packed),
             attribute(3, bytes([network.prefixlen])),
         )
@@ -128,10 +128,6 @@ def _endpoint(packed: bytes) -> tuple[Address, int]:
 def _network(data: bytes) -> Network:
     values = attributes(data)
     return ip_network((values[2], values[3][0]))
-
-
-def _socket_family(address: Address) -> int:
-    return int(socket.AF_INET if address.version == 4 else socket.AF_INET6)
 
 
 class UserDevice:

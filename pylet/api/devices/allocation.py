@@ -31,7 +31,7 @@ def drop_deallocated(obj: Object, old: Object) -> None:
     if dig(old, "status", "allocation") is None or not obj["status"].get("devices"):
         return
     gone = _allocated(old) - _allocated(obj)
-    kept = [device for device in obj["status"]["devices"] if _id(device) not in gone]
+    kept = [device for device in obj["status"]["devices"] if device_id(device) not in gone]
     obj["status"]["devices"] = kept
     if not kept:
         del obj["status"]["devices"]
@@ -45,7 +45,7 @@ def status(obj: Object, old: Object) -> list[Cause]:
     )
     devices = now.get("devices") or ()
     check = partial(_device, allocated=_allocated(obj))
-    found += validate_all(devices, "status.devices", check, most=len(devices), key=_id)
+    found += validate_all(devices, "status.devices", check, most=len(devices), key=device_id)
     if consumers and now.get("allocation") is None:
         says = "may not be specified when `allocated` is not set"
         found.append(causes.forbidden("status.reservedFor", says))
@@ -59,12 +59,12 @@ def status(obj: Object, old: Object) -> list[Cause]:
     return found
 
 
-def _id(of: Object) -> tuple[str, ...]:
+def device_id(of: Object) -> tuple[str, ...]:
     return tuple(of.get(name) or "" for name in ("driver", "pool", "device", "shareID"))
 
 
 def _allocated(obj: Object) -> set[tuple[str, ...]]:
-    return {_id(result) for result in dig(obj, "status", "allocation", "devices", "results", default=())}
+    return {device_id(result) for result in dig(obj, "status", "allocation", "devices", "results", default=())}
 
 
 def _consumer(of: Object, where: str) -> list[Cause]:
@@ -90,8 +90,8 @@ def _uuid_problem(text: str) -> str:
 
 def _device(device: Object, where: str, allocated: set[tuple[str, ...]]) -> list[Cause]:
     found = _named(device, where)
-    if _id(device) not in allocated:
-        shown = dict(zip(("Driver", "Pool", "Device", "ShareID"), _id(device), strict=True))
+    if device_id(device) not in allocated:
+        shown = dict(zip(("Driver", "Pool", "Device", "ShareID"), device_id(device), strict=True))
         found.append(causes.invalid(where, shown, "must be an allocated device in the claim"))
     conditions = device.get("conditions") or ()
     if len(conditions) > _MOST_CONDITIONS:

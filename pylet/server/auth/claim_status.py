@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pylet.api import causes
+from pylet.api.devices.allocation import device_id
 from pylet.api.errors import Cause, Invalid
 from pylet.api.object import Object, dig
 from pylet.server.admission.interface import UPDATE, Plugin
@@ -43,7 +44,7 @@ def _binding(authorizer: Authorizer, write: Write, before: Object, after: Object
 
 
 def _devices(authorizer: Authorizer, write: Write, before: Object, after: Object) -> Iterable[Cause]:
-    was, now = ({_id(device): device for device in status.get("devices") or ()} for status in (before, after))
+    was, now = ({device_id(device): device for device in status.get("devices") or ()} for status in (before, after))
     verbs = [f"arbitrary-node:{write.request.verb}"]
     if _is_on_node(write.user, after["allocation"]):
         verbs.insert(0, f"associated-node:{write.request.verb}")
@@ -65,10 +66,6 @@ def _devices(authorizer: Authorizer, write: Write, before: Object, after: Object
         if all(refusals):
             needs = f'changing status.devices requires resource="resourceclaims/driver", verb="[{" ".join(verbs)}]"'
             yield causes.forbidden("status.devices", f"{needs} permission: {refusals[0]}")
-
-
-def _id(device: Object) -> tuple[str, ...]:
-    return tuple(device.get(name) or "" for name in ("driver", "pool", "device", "shareID"))
 
 
 def _is_on_node(user: User, allocation: Object) -> bool:
