@@ -8,7 +8,7 @@ from pylet.agent.kubelet.observed import Observed, Probed
 from pylet.agent.kubelet.reporting import status_patch
 from pylet.agent.kubelet.status import Circumstances, pod_status
 from pylet.api.object import Object, condition_of
-from pylet.cri.interface import ContainerState
+from pylet.cri.messages import ContainerState
 from tests.agent.kubelet.builders import NOW, container, instance, observed, pod, sidecar, terminating
 
 HOST = Circumstances(("192.0.2.1",))
