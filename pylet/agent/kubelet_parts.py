@@ -99,6 +99,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             isolate=network.policies.isolate,
             network_problem=lambda: reporter.network_problem,
         )
+        volumes.host.tell = pods.recorder.tell
         upkeep = Upkeep(
             api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet, records, reporter.tell
         )

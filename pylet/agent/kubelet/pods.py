@@ -82,7 +82,7 @@ class Pods:
         self._settings = settings
         self._cgroups = cgroups or Cgroups(settings.groups)
         recorder = Recorder(client, clock, "kubelet", settings.node_name)
-        self._recorder = recorder
+        self.recorder = recorder
         self.closing = asyncio.Event()
         """That the machine goes down: no pod begins any more."""
         abilities = Abilities(has_apparmor(), settings.unsafe_sysctls)
@@ -168,7 +168,7 @@ class Pods:
             log.warning("images that an earlier kubelet was pulling: %s", failed)
         async with asyncio.TaskGroup() as group:
             self._group = group
-            group.create_task(self._recorder.run())
+            group.create_task(self.recorder.run())
             group.create_task(self._relist())
             group.create_task(self._weigh())
             rotation = LogRotation(

@@ -251,7 +251,7 @@ async def _expand(volume: Volume, driver: Driver, can: frozenset[int] | None = N
         capability, target = volume.capability(can), str(volume.target())
         limit = CapacityRange(quantity.value_of(size))
         await driver.expand(Expand(volume.handle, target, limit, staging, capability, secrets))
-        await place.references.say(place.claim, expansion.finished(place.claim, size))
+        await expansion.tell(place, place.claim, size)
     except CallError as failed:
         if failed.is_final and size:
             now = place.host.clock.now()

@@ -1,6 +1,6 @@
 """A volume that its driver's controller has made larger: whether the node must grow it too, and what its claim says.
 
-Pure: each answer is what changes in the claim's status. Source: upstream
+All but `tell` is pure: each answer is what changes in the claim's status. Source: upstream
 `pkg/volume/util/operationexecutor/node_expander.go`, `pkg/volume/util/resize_util.go`, `pkg/volume/csi/expander.go`.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from pylet.agent.kubelet.volumes.interface import Place
 from pylet.api import quantity, timestamps
 from pylet.api.object import Object, dig
 
@@ -38,6 +39,14 @@ def begun(claim: Object) -> Object:
 def finished(claim: Object, size: str) -> Object:
     conditions = [each for each in _conditions(claim) if each["type"] not in _CONDITIONS]
     return {"capacity": {"storage": size}, "conditions": conditions, "allocatedResourceStatuses": {"storage": None}}
+
+
+async def tell(place: Place, claim: Object, size: str) -> None:
+    """That the volume has that size now. Raises: ApiError."""
+    says = f'MountVolume.NodeExpandVolume succeeded for volume "{place.name}" {place.pod["spec"]["nodeName"]}'
+    for about in (place.pod, claim):
+        place.host.tell(about, "Normal", "FileSystemResizeSuccessful", says)
+    await place.references.say(claim, finished(claim, size))
 
 
 def refused(claim: Object, size: str, code: str, words: str, now: datetime) -> Object:

@@ -76,7 +76,7 @@ class Host:
     `root` is the kubelet's directory; `published` holds the volumes' and staging directories that drivers have made
     here since pylet started. `in_use` has the names, in a node's status, of volumes that are attached to it. Of the
     volumes' directories in `half_staged` nobody knows whether their drivers have staged them; drivers in
-    `failed_to_unstage` have volumes staged that no pod uses.
+    `failed_to_unstage` have volumes staged that no pod uses. `tell` makes an Event: about what, type, reason, message.
     """
 
     root: Path
@@ -87,6 +87,7 @@ class Host:
     in_use: dict[Path, str] = field(default_factory=dict)
     half_staged: dict[Path, Mapping[str, str]] = field(default_factory=dict)
     failed_to_unstage: set[str] = field(default_factory=set)
+    tell: Callable[[Object, str, str, str], None] = lambda *_: None
     _locks: WeakValueDictionary[Path, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def lock(self, what: Path) -> asyncio.Lock:

@@ -33,15 +33,18 @@ class Local(VolumeType):
         if place.is_block:
             if not stat.S_ISBLK(mode):
                 raise VolumeError(f"{source['path']} is not a block device")
+            await _expand(place)
             return path
         if stat.S_ISBLK(mode):
             directory = _disks(place.host) / place.name
             async with place.host.lock(directory):
                 await format_and_mount(path, directory, source.get("fsType") or "ext4", place.mount_options)
-                await _expand(path, directory, place)
+                await _expand(place, path, directory)
             path = directory
         elif not stat.S_ISDIR(mode):
             raise VolumeError("only directory and block device are supported")
+        else:
+            await _expand(place)
         async with place.host.lock(path):
             await asyncio.to_thread(_bind, path, place)
         return place.directory
@@ -56,14 +59,15 @@ class Local(VolumeType):
             disk.rmdir()
 
 
-async def _expand(device: Path, directory: Path, place: Place) -> None:
-    """Looked at again as long as the pod runs. Raises: VolumeError."""
+async def _expand(place: Place, *disk: Path) -> None:
+    """Looked at again as long as the pod runs: what is no mounted `disk` has its size already. Raises: VolumeError."""
     if place.claim is None or place.volume is None or place.read_only:
         return
     place.again_at(place.host.clock.now() + _AGAIN)
     if size := expansion.due(place.claim, place.volume):
-        await grow(device, directory)
-        await place.references.say(place.claim, expansion.finished(place.claim, size))
+        if disk:
+            await grow(*disk)
+        await expansion.tell(place, place.claim, size)
 
 
 def _look(path: Path) -> tuple[Path, int]:

@@ -396,17 +396,21 @@ async def test_a_blank_disk_is_formatted_once_and_shared_by_pods(node: Node, dis
     await node.volumes.unmount("u1")
 
 
-async def test_the_file_system_of_a_disk_grows_while_a_pod_runs_and_its_claim_says_so(
-    node: Node, disk: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("kind", ["disk", "device", "directory"])
+async def test_a_local_volume_grows_while_a_pod_runs_and_its_claim_says_so(
+    node: Node, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    bound(node, local={"path": str(disk)}, capacity={"storage": "16Mi"})
-    await node.volumes.mount(pod(CLAIMED))
-    bound(node, local={"path": str(disk)}, capacity={"storage": "32Mi"})
+    source = {"local": {"path": str(tmp_path if kind == "directory" else disk)}}
+    source |= {"volumeMode": "Block"} if kind == "device" else {}
+    bound(node, **source, capacity={"storage": "16Mi"})
+    await node.volumes.mount(pod(CLAIMED, devices=("data",) if kind == "device" else ()))
+    bound(node, **source, capacity={"storage": "32Mi"})
     key = Key("default", "claim")
     claim = await node.api.get(CLAIM, key)
     left = {"capacity": {"storage": "16Mi"}, "allocatedResourceStatuses": {"storage": "NodeResizePending"}}
     node.api.put(CLAIM, {**claim, "status": {**claim["status"], **left}})
     asked: list[tuple[str, ...]] = []
+    told: list[tuple[str, ...]] = []
 
     async def run(*command: str) -> str:
         """Growing what is mounted takes a capability that tests may lack."""
@@ -414,10 +418,13 @@ async def test_the_file_system_of_a_disk_grows_while_a_pod_runs_and_its_claim_sa
         return "ext4\n" if command[0] == "findmnt" else ""
 
     monkeypatch.setattr(tools, "run", run)
+    node.volumes.host.tell = lambda about, *words: told.append((about["metadata"]["name"], *words))
     node.volumes._at("u1")(node.volumes._clock.now())
     async with node.following():
         await until(lambda: node.api.tables[CLAIM].entries[key].object["status"]["capacity"] == {"storage": "32Mi"})
-    assert asked[1:] == [("resize2fs", str(disk))]
+    assert asked[1:] == ([("resize2fs", str(disk))] if kind == "disk" else [])
+    says = 'MountVolume.NodeExpandVolume succeeded for volume "pv" n1'
+    assert told == [(name, "Normal", "FileSystemResizeSuccessful", says) for name in ("web", "claim")]
     await node.volumes.unmount("u1")
 
 
