@@ -40,7 +40,7 @@ def test_a_part_is_what_lies_below_and_what_that_needs() -> None:
 
 def test_a_parameter_said_once_is_said_where_it_is_meant() -> None:
     pretty = {"name": "pretty", "in": "query", "type": "string"}
-    item = gets("X", parameters=[{"$ref": "#/parameters/p"}])
+    item = gets("X", parameters=[{"$ref": "#/parameters/p"}, {"SimpleSchema": {}}])
     document = {"paths": {"/a/x": item}, "definitions": {"X": {}}, "parameters": {"p": pretty}}
     assert part(document, "/a/")["paths"]["/a/x"]["get"]["parameters"] == [pretty]
 

@@ -7,7 +7,7 @@ Source: kube-openapi pkg/aggregator, kube-aggregator pkg/controllers/openapi/agg
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from pylet.api.object import Object
@@ -63,7 +63,17 @@ def merge(into: Object, more: Object) -> None:
 
 
 def _path(item: Object) -> Object:
-    return {method: _NEEDED | one if method != "parameters" else one for method, one in item.items()}
+    return {
+        name: _meant(one)
+        if name == "parameters"
+        else {**_NEEDED, **one, "parameters": _meant(one.get("parameters", ()))}
+        for name, one in item.items()
+    }
+
+
+def _meant(parameters: Iterable[Object]) -> list[Object]:
+    """Without those that say nothing, as kube-apiserver's documents have them of custom resources."""
+    return [one for one in parameters if "name" in one and "in" in one]
 
 
 def _is_same(one: Object, other: Object) -> bool:
