@@ -130,3 +130,14 @@ def bookmark(kind: Kind, revision: int, *, initial_events_end: bool = False) -> 
         meta["annotations"] = {"k8s.io/initial-events-end": "true"}
     raw = orjson.dumps({"kind": kind.name, "apiVersion": kind.api_version, "metadata": meta})
     return Change("BOOKMARK", Entry(Key("", ""), revision, raw, "", {}, (), ()))
+
+
+def deleted_well(kind: Kind, entry: Entry) -> bytes:
+    details = {"name": entry.key.name, "group": kind.group, "kind": kind.plural, "uid": entry.uid}
+    return success({name: value for name, value in details.items() if value})
+
+
+def success(details: Object | None = None) -> bytes:
+    """A Status that says that all went well."""
+    status: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+    return orjson.dumps(status | ({"details": details} if details else {}))

@@ -35,8 +35,9 @@ from pylet.server.admission.chain import Chain
 from pylet.server.admission.interface import CONNECT, CREATE, Plugin
 from pylet.server.registry import customs, eviction, listing, pods
 from pylet.server.registry.addresses import Addresses
-from pylet.server.registry.answers import Deleted, Page, Subscription, Written
+from pylet.server.registry.answers import Deleted, Page, Subscription, Written, success
 from pylet.server.registry.feed import Convert
+from pylet.server.registry.judging import other_uid
 from pylet.server.registry.metadata import check_name, place_in
 from pylet.server.registry.networks import Networks
 from pylet.server.registry.ownership import Ownership
@@ -46,7 +47,7 @@ from pylet.server.registry.scale import scale_of, scaled
 from pylet.server.registry.selection import Selection, UnknownField, selection_of
 from pylet.server.registry.served import Served
 from pylet.server.registry.state import State
-from pylet.server.registry.writing import Allocate, Through, Writer, other_uid, private_copy, success
+from pylet.server.registry.writing import Allocate, Through, Writer, private_copy
 from pylet.store.interface import Store
 
 _EVICTION_ATTEMPTS = 20

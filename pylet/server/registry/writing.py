@@ -10,7 +10,7 @@ Source: apiserver pkg/registry/generic/registry/store.go, pkg/registry/rest/{cre
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,9 +20,9 @@ from typing import TypeAlias
 import orjson
 
 from pylet.aio.apart import apart
-from pylet.api import causes, schema
-from pylet.api.errors import AlreadyExists, ApiError, Cause, Conflict, InternalError, Invalid, NotFound
-from pylet.api.kind import Kind, Strategy
+from pylet.api import schema
+from pylet.api.errors import AlreadyExists, ApiError, InternalError, NotFound
+from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry
@@ -30,10 +30,11 @@ from pylet.server.admission.chain import Chain
 from pylet.server.admission.interface import CREATE, DELETE, UPDATE
 from pylet.server.registry import customs, deletion, metadata
 from pylet.server.registry.admitting import Admission, Admitted
-from pylet.server.registry.answers import Deleted, Written
+from pylet.server.registry.answers import Deleted, Written, deleted_well
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.counted import StoreTimes
 from pylet.server.registry.form import Layout, entry_of, stored
+from pylet.server.registry.judging import check_version, judge, other_uid
 from pylet.server.registry.ownership import Ownership, same_but_times
 from pylet.server.registry.request import DeleteOptions, Request
 from pylet.server.registry.state import State
@@ -127,7 +128,7 @@ class Writer:
             kind.strategy.prepare_create(obj)
             if kind.strategy.has_status and "status" not in obj:
                 schema.default_kind(kind, obj)  # an empty status, as Go prints it
-            await apart(request.size, partial(_judge, request, kind, key, obj, None))
+            await apart(request.size, partial(judge, request, kind, key, obj, None))
             await admitted.validate(key)
             metadata.end_create(obj["metadata"], dry_run=request.dry_run)
             value = stored(kind, obj)
@@ -219,7 +220,7 @@ class Writer:
         key, old = entry.key, entry.object
         meta = obj["metadata"]
         metadata.check_name(kind, meta, key)
-        self._check_version(
+        check_version(
             request.kind, meta, entry, is_patch=request.verb == "patch", is_needed=through is None
         )  # a Scale without a version is put into whatever there is
         metadata.dedupe_owners(meta, request.warnings)
@@ -254,7 +255,7 @@ class Writer:
                 await admitted.validate(key)
                 return entry
             del meta["resourceVersion"]
-            await apart(request.size + len(entry.raw), partial(_judge, request, kind, key, obj, old))
+            await apart(request.size + len(entry.raw), partial(judge, request, kind, key, obj, old))
             await admitted.validate(key)
             value = stored(kind, obj)
             place = Layout.place(kind, key)
@@ -289,19 +290,6 @@ class Writer:
             except store.WriteFailed as failed:
                 raise _not_written(failed) from failed
 
-    @staticmethod
-    def _check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool, is_needed: bool) -> None:
-        uid = meta.get("uid")
-        if uid and uid != entry.uid and not is_patch:  # a patched uid is an immutable field that changed
-            raise other_uid(kind, entry.key, uid, entry.uid)
-        given = meta.pop("resourceVersion", "")
-        if not given or given == "0":
-            if is_needed and customs.needs_version(kind):
-                why = causes.invalid("metadata.resourceVersion", 0, "must be specified for an update")
-                raise Invalid(kind.group, kind.plural, entry.key.name, (why,))
-        elif given != str(entry.revision):
-            raise Conflict(kind.group, kind.plural, entry.key.name, Conflict.STALE)
-
     # ---- delete
 
     async def delete(self, request: Request, options: DeleteOptions, *, is_admitted: bool = False) -> Deleted:
@@ -327,7 +315,7 @@ class Writer:
                     case deletion.Pending():
                         return Deleted(entry.raw)
                 if not customs.answers_deleted(kind):
-                    return Deleted(_success(request.kind, entry))
+                    return Deleted(deleted_well(request.kind, entry))
                 return Deleted(entry_of(kind, stored(kind, obj), entry.revision).raw)
             except store.Conflict as lost:
                 await self._state.reached(lost.current)
@@ -398,33 +386,6 @@ def private_copy(entry: Entry) -> Object:
     return obj
 
 
-def _judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | None) -> None:
-    """Raises: Invalid."""
-    judge, meta = _judging(request, kind), obj["metadata"]
-    rules = judge.strategy
-    found: Sequence[Cause]
-    try:
-        with causes.bounded():
-            if old is None:
-                found = rules.validate(obj)
-                if not (found and customs.judges_metadata_last(request.kind)):
-                    found = [*found, *metadata.validate(judge, meta)]
-            else:
-                found = [*metadata.validate(judge, meta), *metadata.validate_update(meta, old["metadata"])]
-                found += rules.validate_update(obj, old, request.subresource)
-    except causes.TooMany as many:
-        found = many.causes
-    if found:
-        raise Invalid(kind.group, kind.name, key.name, found)
-    if not request.subresource:
-        request.warnings.extend(rules.warnings(obj) if old is None else rules.update_warnings(obj, old))
-
-
-def _judging(request: Request, kind: Kind) -> Kind:
-    """Whose rules judge the object, which is of the stored `kind`: the asked-for version's own, if it has any."""
-    return kind if type(request.kind.strategy) is Strategy else request.kind
-
-
 def _is_same(obj: Object, old: Object) -> bool:
     """Whether nothing but the time of an owner would change."""
     meta = old["metadata"]
@@ -436,21 +397,5 @@ def _is_same(obj: Object, old: Object) -> bool:
     return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS) == orjson.dumps(old, option=orjson.OPT_SORT_KEYS)
 
 
-def other_uid(kind: Kind, key: Key, asked: str, found: str) -> Conflict:
-    why = f"Precondition failed: UID in precondition: {asked}, UID in object meta: {found}"
-    return Conflict(kind.group, kind.plural, key.name, why)
-
-
 def _not_written(failed: store.WriteFailed) -> ApiError:
     return InternalError(f"the store refused the write: {failed}")
-
-
-def _success(kind: Kind, entry: Entry) -> bytes:
-    details = {"name": entry.key.name, "group": kind.group, "kind": kind.plural, "uid": entry.uid}
-    return success({name: value for name, value in details.items() if value})
-
-
-def success(details: Object | None = None) -> bytes:
-    """A Status that says that all went well."""
-    status: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-    return orjson.dumps(status | ({"details": details} if details else {}))
