@@ -73,6 +73,8 @@ def test_counters_come_with_the_moment_they_were_read() -> None:
     text = cadvisor_metrics(node())
     assert 'id="/kubepods/podu1/c1",image="app:1",name="c1"' in text
     assert 'container_cpu_usage_seconds_total{container="",cpu="total",id="/",' in text
+    begun = next(line for line in text.splitlines() if line.startswith("container_start_time_seconds{"))
+    assert begun.endswith(f" {NOW.timestamp()}")
 
 
 def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
