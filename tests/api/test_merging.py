@@ -31,11 +31,16 @@ def defined(document: Object, path: str) -> Object:
 def test_a_part_is_what_lies_below_and_what_that_needs() -> None:
     document = {
         "paths": {"/apis/a/v1/x": gets("X"), "/apis/a/v1/known": gets("Y"), "/apis/b/v1/y": gets("Y")},
-        "definitions": {"X": {"properties": {"z": reference("Z")}}, "Z": {"items": reference("Z")}, "Y": {}},
+        "definitions": {
+            "X": {"properties": {"z": reference("Z")}},
+            "Z": {"items": reference("Z")},
+            "Y": {},
+            "Alone": {},
+        },
     }
     found = part(document, "/apis/a/v1/", {"/apis/a/v1/known"})
     assert found["paths"].keys() == {"/apis/a/v1/x"}
-    assert found["definitions"].keys() == {"X", "Z"}
+    assert found["definitions"].keys() == {"X", "Z", "Alone"}
 
 
 def test_a_parameter_said_once_is_said_where_it_is_meant() -> None:

@@ -27,21 +27,30 @@ _NEEDED = {
 
 
 def part(document: Object, prefix: str, known: Container[str] = ()) -> Object:
-    """Paths below `prefix` that are not known, and the definitions they refer to. Noise raises what it comes to."""
+    """Paths below `prefix` that are not known, and what definitions they or no paths need.
+
+    Noise raises what it comes to.
+    """
     shared = document.get("parameters") or {}
     paths = {
         path: _path(_replaced(item, {}, shared))
         for path, item in document["paths"].items()
         if path.startswith(prefix) and path not in known
     }
-    definitions, needed = document.get("definitions") or {}, set[str]()
-    waiting = [*_references(paths)]
+    definitions = document.get("definitions") or {}
+    needed, others = _needed(paths, definitions), _needed(document["paths"], definitions)
+    kept = [name for name in sorted(definitions) if name in needed or name not in others]
+    return {"paths": paths, "definitions": {name: definitions[name] for name in kept}}
+
+
+def _needed(paths: Object, definitions: Object) -> set[str]:
+    found, waiting = set[str](), [*_references(paths)]
     while waiting:
         name = waiting.pop()
-        if name not in needed:
-            needed.add(name)
+        if name not in found:
+            found.add(name)
             waiting += _references(definitions[name])
-    return {"paths": paths, "definitions": {name: definitions[name] for name in sorted(needed)}}
+    return found
 
 
 def merge(into: Object, more: Object) -> None:
