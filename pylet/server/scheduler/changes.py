@@ -1,4 +1,4 @@
-"""What plugins ask of a change when they say whether it may help a pod they refused. Pure."""
+"""Which changes may help a pod that was refused: what all look at first, and what plugins ask. Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig, labels_of
 from pylet.server.scheduler.decide import Change
 from pylet.server.scheduler.model import Pending
+
+
+def asks(pod: Object) -> Object:
+    """What of a pod decides where it may go."""
+    return {**pod["spec"], "labels": labels_of(pod), "made": dig(pod, "status", "resourceClaimStatuses")}
+
+
+def offers(node: Object) -> Object:
+    """What of a node decides whom it may take."""
+    status = node.get("status") or {}
+    return {
+        "labels": labels_of(node),
+        "spec": node.get("spec"),
+        "allocatable": status.get("allocatable"),
+        "features": status.get("declaredFeatures"),
+    }
 
 
 def became(change: Change, is_so: Callable[[Object], bool]) -> bool:

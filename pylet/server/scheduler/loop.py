@@ -32,11 +32,12 @@ from pylet.api.kinds.resourceclaim import KIND as RESOURCE_CLAIM
 from pylet.api.kinds.resourceslice import KIND as SLICE
 from pylet.api.kinds.storageclass import KIND as CLASS
 from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
-from pylet.api.object import Object, dig, is_terminating, labels_of
+from pylet.api.object import Object, dig, is_terminating
 from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
 from pylet.server.scheduler.acting import Writer
+from pylet.server.scheduler.changes import asks, is_of, offers
 from pylet.server.scheduler.decide import Broken, Change, Placement, Profile, Unschedulable, decide
 from pylet.server.scheduler.model import Pending, PodInfo, counts_on_node
 from pylet.server.scheduler.plugins import PROFILE
@@ -123,7 +124,7 @@ class Scheduler:
             self._snapshot.put_node(after.object)
         elif before is not None:
             self._snapshot.remove_node(before.key.name)
-        if before is None or after is None or _offers(before.object) != _offers(after.object):
+        if before is None or after is None or offers(before.object) != offers(after.object):
             self._tell(NODE, before, after)
 
     def _other_changed(self, kind: Kind, before: Entry | None, after: Entry | None) -> None:
@@ -184,7 +185,7 @@ class Scheduler:
         if uid not in self._queue:
             self._queue.add(uid, pod["spec"].get("priority") or 0)
             self._work.set()
-        elif before is not None and _asks(before.object) != _asks(pod):
+        elif before is not None and asks(before.object) != asks(pod):
             self._hear(Change(POD, before.object, pod))
 
     def _forget(self, uid: str) -> None:
@@ -206,7 +207,7 @@ class Scheduler:
 
     def _may_help(self, uid: str, refused_by: frozenset[str], change: Change) -> bool:
         pod = self._refused[uid]
-        if change.kind is POD and change.after is not None and change.after["metadata"]["uid"] == uid:
+        if is_of(change, pod) and change.after is not None:
             pod = Pending(change.after)
         scheduler = self._profile_of(pod.pod).scheduler_name
         plugins = [plugin for name in refused_by if (plugin := self._plugins.get((scheduler, name))) is not None]
@@ -423,19 +424,3 @@ class Scheduler:
 def _on(pod: Object, node: str) -> Object:
     """The pod as it was assumed to be."""
     return {**pod, "spec": {**pod["spec"], "nodeName": node}}
-
-
-def _asks(pod: Object) -> Object:
-    """What of a pod decides where it may go."""
-    return {**pod["spec"], "labels": labels_of(pod), "made": dig(pod, "status", "resourceClaimStatuses")}
-
-
-def _offers(node: Object) -> Object:
-    """What of a node decides whom it may take."""
-    status = node.get("status") or {}
-    return {
-        "labels": labels_of(node),
-        "spec": node.get("spec"),
-        "allocatable": status.get("allocatable"),
-        "features": status.get("declaredFeatures"),
-    }
