@@ -40,6 +40,8 @@ class Circumstances:
     failure: tuple[str, str] | None = None
     passing: Sequence[Object] = ()
     """Conditions that come and go: of a resize under way, of a disruption."""
+    is_busy: bool = False
+    """Something is being started or stopped: what was not seen to run may run."""
     devices: Mapping[str, Sequence[Object]] = field(default_factory=dict)
     """By container, how the devices it was given fare."""
     node: Object = field(default_factory=dict)
@@ -50,9 +52,11 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     """The whole status; what others wrote (their conditions, resource claims, …) is kept."""
     old: Object = pod.get("status") or {}
     known = _known(old)
-    if facts.failure is not None and not (known or observed.sandboxes or observed.containers):
+    if facts.failure is not None and not (known or observed.sandboxes or observed.containers or facts.is_busy):
         return _refused(pod, facts.failure, now)
     is_ending = is_terminating(pod) or facts.failure is not None or old.get("phase") in TERMINAL
+
+    may_run = bool(observed.running) or (is_ending and facts.is_busy)
 
     def describe(container: Object) -> Object:
         return _container_status(pod, container, observed, facts, known.get(container["name"], {}))
@@ -60,12 +64,12 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     inits = [describe(container) for container in init_containers(pod)]
     apps = [_with_devices(describe(container), facts) for container in app_containers(pod)]
     others = [describe(container) for container in ephemeral_containers(pod)]
-    if is_ending and not observed.running and observed.sandbox is None:
+    if is_ending and not may_run and observed.sandbox is None:
         inits, apps = _lost(inits), [_ended(status, pod) for status in apps]
     statuses = {status["name"]: status for status in (*inits, *apps)}
     has_begun = any(_is_active(observed, container["name"]) for container in app_containers(pod))
     found = phase(pod, statuses, is_ending=is_ending, has_begun=has_begun)
-    found = _kept_phase(found, old, observed, facts.failure, is_ending=is_ending)
+    found = _kept_phase(found, old, facts.failure, is_ending=is_ending, may_run=may_run)
     passing = [*facts.passing, *restart_all.condition(pod, observed, found)]
     return {
         **{name: old[name] for name in ("resourceClaimStatuses", "extendedResourceClaimStatus") if name in old},
@@ -85,9 +89,7 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     }
 
 
-def _kept_phase(
-    found: str, old: Object, observed: Observed, failure: tuple[str, str] | None, *, is_ending: bool
-) -> str:
+def _kept_phase(found: str, old: Object, failure: tuple[str, str] | None, *, is_ending: bool, may_run: bool) -> str:
     """What containers make of the phase, held against what the pod has been told to be.
 
     Who has to go and ends well has succeeded, as with upstream, unless it is out of its own time.
@@ -95,9 +97,9 @@ def _kept_phase(
     if old.get("phase") in TERMINAL:
         return str(old["phase"])  # a pod does not come back from either
     is_failed = failure is not None and (found != "Succeeded" or failure[0] == OUT_OF_TIME)
-    if is_failed or (is_ending and not observed.running and found not in TERMINAL):
+    if is_failed or (is_ending and not may_run and found not in TERMINAL):
         found = "Failed"
-    if found in TERMINAL and observed.running:
+    if found in TERMINAL and may_run:
         return old.get("phase") or "Pending"  # what still runs still uses what the pod was given
     return found
 

@@ -218,8 +218,11 @@ class Worker:
                 if slot_of(action) not in overtaken:
                     self._launch(action, observed, group)
             self._waking.look_again(plan.again_at)
-            is_reported = not (overtaken or self._is_told_later()) and await self._report(pod, observed)
-            if (is_ending or self._failure) and not (plan.actions or busy):
+            has_to_go = bool(is_ending or self._failure)
+            is_stopping = has_to_go and POD_SLOT in self._slots.busy and not observed.running
+            is_later = overtaken or is_stopping or self._is_told_later()
+            is_reported = not is_later and await self._report(pod, observed, is_busy=bool(busy))
+            if has_to_go and not (plan.actions or busy):
                 self.stopped.set()
                 self.node.allocations.forget(uid_of(self.pod))
             if is_ending and is_reported and not plan.actions and not busy:
@@ -406,14 +409,14 @@ class Worker:
 
     # ---- reporting
 
-    async def _report(self, pod: Object, observed: Observed) -> bool:
+    async def _report(self, pod: Object, observed: Observed, *, is_busy: bool = False) -> bool:
         """Whether the API knows how things are; while it cannot be told, the pod is looked after all the same."""
         if self._deleted:
             return True
         passing = [*self._resizing.conditions, *disrupted(self._disruption)]
         health = self.node.provisions.health(self.pod)
         ips, node = self.node.settings.host_ips, own_node(self.node)
-        facts = Circumstances(ips, self._waiting, self._failure, passing, health, node)
+        facts = Circumstances(ips, self._waiting, self._failure, passing, is_busy, health, node)
         self._tally.pulling_seconds = self._starter.pulling_seconds
         self._news = []
         try:

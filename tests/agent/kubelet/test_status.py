@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pylet.agent.kubelet.observed import Observed, Probed
@@ -201,6 +203,15 @@ def test_a_pod_that_the_node_wants_gone_may_still_succeed(
     of = {**pod(), "status": {"phase": "Running"}}
     found = status(of, observed(instance(exit_code=exit_code)), Circumstances(("192.0.2.1",), failure=(reason, "why")))
     assert (found["phase"], found.get("reason")) == told
+
+
+@pytest.mark.parametrize("failure", [None, ("Evicted", "why")], ids=["deleted", "evicted"])
+def test_a_pod_is_not_over_while_something_of_it_is_being_started(failure: tuple[str, str] | None) -> None:
+    of = pod() if failure else {**pod(), "metadata": {**pod()["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+    of["status"] = {"phase": "Pending"}
+    facts = Circumstances(("192.0.2.1",), failure=failure, is_busy=True)
+    assert status(of, Observed(), facts)["phase"] == "Pending"
+    assert status(of, Observed(), replace(facts, is_busy=False))["phase"] == "Failed"
 
 
 def test_nothing_new_is_not_reported() -> None:
