@@ -11,6 +11,7 @@ from pylet.api.kinds.ingressclass import KIND as INGRESS_CLASS
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, is_terminating
 from pylet.client.view import Entry, View
+from pylet.server.reconcile.nodes import standing
 from pylet.server.reconcile.plan import NOTHING, Controller, Plan, Watch, itself, patch_status
 
 NAME = "ingress"
@@ -31,4 +32,4 @@ def _all(entry: Entry, view: View) -> Iterable[Key]:
 
 
 def controller() -> Controller:
-    return Controller(NAME, (Watch(INGRESS, itself), Watch(INGRESS_CLASS, _all), Watch(NODE, _all)), plan)
+    return Controller(NAME, (Watch(INGRESS, itself), Watch(INGRESS_CLASS, _all), Watch(NODE, _all, standing)), plan)

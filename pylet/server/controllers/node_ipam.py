@@ -15,6 +15,7 @@ from typing import TypeAlias
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object, key_of
 from pylet.client.view import Entry, View
+from pylet.server.reconcile.nodes import standing
 from pylet.server.reconcile.plan import Action, Controller, Emit, Patch, Plan, Watch
 
 _NODE_PREFIX = {4: 24, 6: 64}
@@ -31,7 +32,7 @@ def controller(cluster_cidr: str) -> Controller:
         free: dict[int, Iterator[str]] = {network.version: _free(network, taken) for network in networks}
         return Plan(tuple(_give(node, _wanted(node, free)) for node in nodes if _lacks(node, list(free))))
 
-    return Controller("node-ipam", (Watch(NODE, _all_nodes),), plan, speaker="cidrAllocator")
+    return Controller("node-ipam", (Watch(NODE, _all_nodes, standing),), plan, speaker="cidrAllocator")
 
 
 def _ranges(node: Object) -> list[str]:

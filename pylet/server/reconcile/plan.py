@@ -88,10 +88,14 @@ NOTHING = Plan()
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Changes of `kind` concern the keys `keys(entry, view)`, asked of the object as it was and as it is."""
+    """Changes of `kind` concern the keys `keys(entry, view)`, asked of the object as it was and as it is.
+
+    Where there is a `part`, a change that leaves that part of the object as it was concerns nobody.
+    """
 
     kind: Kind
     keys: Callable[[Entry, View], Iterable[Key]]
+    part: Callable[[Object], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)

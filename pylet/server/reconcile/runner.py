@@ -108,7 +108,7 @@ class Runner:
             self._add(index, watch, entry)
 
         def hear(before: Entry | None, after: Entry | None) -> None:
-            for entry in (before, after):
+            for entry in (before, after) if _matters(watch, before, after) else ():
                 if entry is not None:
                     self._add(index, watch, entry)
 
@@ -225,6 +225,12 @@ class Runner:
                 _emit(recorder, action.told)
             case Emit():
                 _emit(recorder, action)
+
+
+def _matters(watch: Watch, before: Entry | None, after: Entry | None) -> bool:
+    if watch.part is None or before is None or after is None or before.uid != after.uid:
+        return True
+    return watch.part(before.object) != watch.part(after.object)
 
 
 def _is_overtaken(refusal: ApiError, controller: Controller, key: Key) -> bool:

@@ -231,6 +231,33 @@ def test_a_plan_is_looked_at_again_when_it_said_so() -> None:
     assert [(time - times[0]).total_seconds() for time in times] == [0, 3600, 7200, 10800]
 
 
+def test_a_change_of_what_nobody_reads_concerns_nobody() -> None:
+    async def scenario() -> list[int]:
+        table, planned = Table(CONFIG_MAP), list[int]()
+        table.put(Entry.of(CONFIG_MAP, made()))
+
+        def plan(key: Key, view: View, now: datetime) -> Plan:
+            planned.append(view.table(CONFIG_MAP).entries[key].revision)
+            return NOTHING
+
+        controller = Controller("test", (Watch(CONFIG_MAP, itself, lambda obj: obj.get("data")),), plan)
+        runner = Runner(Client(), {CONFIG_MAP: table}, LoopClock(), [controller])  # type: ignore[arg-type]
+        running = asyncio.create_task(runner.run())
+        await asyncio.sleep(1)
+        for revision, more in (("2", {}), ("3", {"data": {"a": "b"}}), ("4", {"data": {"a": "b"}, "immutable": True})):
+            changed = made() | more
+            changed["metadata"]["resourceVersion"] = revision
+            table.put(Entry.of(CONFIG_MAP, changed))
+            await asyncio.sleep(1)
+        table.remove(_KEY)
+        table.put(Entry.of(CONFIG_MAP, made()))
+        await asyncio.sleep(1)
+        running.cancel()
+        return planned
+
+    assert run(scenario()) == [1, 3, 1]
+
+
 def test_a_plan_that_breaks_is_tried_again_and_breaks_nothing_else() -> None:
     client, times = Client(), list[datetime]()
 

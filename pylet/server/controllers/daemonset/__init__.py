@@ -23,6 +23,7 @@ from pylet.server.controllers.daemonset.nodes import HASH_LABEL, Place, is_updat
 from pylet.server.reconcile import revisions
 from pylet.server.reconcile.backoff import Backoff
 from pylet.server.reconcile.deletion import delete_pod
+from pylet.server.reconcile.nodes import standing
 from pylet.server.reconcile.ownership import claim, of_pod
 from pylet.server.reconcile.plan import (
     NOTHING,
@@ -215,7 +216,7 @@ CONTROLLER = Controller(
     (
         Watch(DAEMON_SET, itself),
         Watch(POD, of_pod(DAEMON_SET)),
-        Watch(NODE, _all),
+        Watch(NODE, _all, standing),
         Watch(CONTROLLER_REVISION, its_controller(DAEMON_SET)),
     ),
     partial(_plan, Backoff(*_FAILED)),

@@ -40,6 +40,7 @@ from pylet.client.view import Entry, View
 from pylet.server.controllers.servicelb import pool as address_pool
 from pylet.server.controllers.servicelb.pool import Pool
 from pylet.server.reconcile.finalizers import with_finalizer, without_finalizer
+from pylet.server.reconcile.nodes import standing
 from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Patch, Plan, Watch, itself, patch_status
 
 NAME = "servicelb"
@@ -70,7 +71,7 @@ class _Port(NamedTuple):
 def controller(*, is_on: bool = True) -> Controller:
     watches = (
         Watch(SERVICE, _concerned),
-        Watch(NODE, _all),
+        Watch(NODE, _all, standing),
         Watch(ENDPOINT_SLICE, _of_slice),
         Watch(CONFIG_MAP, _of_pool),
     )
