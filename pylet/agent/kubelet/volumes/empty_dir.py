@@ -1,4 +1,4 @@
-"""emptyDir: a directory, or a tmpfs for the Memory medium, that lives as long as its pod.
+"""emptyDir: a directory, a tmpfs for the Memory medium or a hugetlbfs for HugePages, that lives as long as its pod.
 
 Source: upstream `pkg/volume/emptydir/empty_dir.go`; the size of a tmpfs: the volume manager's
 calculateEmptyDirMemorySize.
@@ -14,6 +14,9 @@ from pylet.agent.kubelet.volumes.ownership import give_to_group
 from pylet.api import quantity
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object, dig
+from pylet.api.resources import is_hugepages
+
+_HUGE, _OF_SIZE = "HugePages", "hugepages-"
 
 
 class EmptyDir(VolumeType):
@@ -22,15 +25,17 @@ class EmptyDir(VolumeType):
 
     async def mount(self, source: Object, place: Place) -> Path:
         directory, medium = place.directory, source.get("medium", "")
-        if medium not in ("", "Memory"):
-            known = medium == "HugePages" or medium.startswith("HugePages-")
-            raise VolumeError(f"medium {medium} is not served by this node" if known else _unknown(medium))
+        is_huge = medium == _HUGE or medium.startswith(f"{_HUGE}-")
+        if not is_huge and medium not in ("", "Memory"):
+            raise VolumeError(f'unknown storage medium "{medium}"')
         ready = place.directory.parents[2] / "plugins" / "kubernetes.io~empty-dir" / place.name / "ready"
         if directory.is_dir() and ready.exists() and (not medium or mounts.is_mounted(directory)):
             return directory  # the pod may have changed its mode since
         directory.mkdir(parents=True, exist_ok=True)
         if medium == "Memory":
             mounts.mount_tmpfs(directory, size_bytes=tmpfs_bytes(source, place.pod, await _node(place)))
+        elif is_huge:
+            mounts.mount_huge_pages(directory, page_size(medium, place.pod))
         else:
             directory.chmod(0o777)
         give_to_group(directory, place.fs_group)
@@ -56,8 +61,20 @@ def _limit_bytes(pod: Object) -> int:
     return sum(quantity.value_of(limit) for limit in limits) if all(limits) else 0
 
 
-def _unknown(medium: str) -> str:
-    return f'unknown storage medium "{medium}"'
+def page_size(medium: str, pod: Object) -> int:
+    """In bytes: what the pod asks for has to have it. Raises: VolumeError."""
+    spec = pod["spec"]
+    asking = (spec, *spec["containers"], *(spec.get("initContainers") or ()))
+    asked = {name for each in asking for name in dig(each, "resources", "requests", default={}) if is_hugepages(name)}
+    sizes = {quantity.value_of(name.removeprefix(_OF_SIZE)) for name in asked}
+    if medium != _HUGE:
+        sizes &= {quantity.value_of(medium.removeprefix(f"{_HUGE}-"))}
+    if len(sizes) > 1:
+        raise VolumeError(f"medium: {medium} can't be used if container requests multiple huge page sizes")
+    if not sizes:
+        why = "hugePages storage requested, but there is no resource request for huge pages"
+        raise VolumeError(f"medium {medium}: {why}")
+    return sizes.pop()
 
 
 async def _node(place: Place) -> Object | None:

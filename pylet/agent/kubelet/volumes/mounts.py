@@ -29,6 +29,12 @@ def mount_tmpfs(target: Path, *, size_bytes: int | None = None) -> None:
         _mount("tmpfs", target, "tmpfs", 0, options)
 
 
+def mount_huge_pages(target: Path, page_bytes: int) -> None:
+    """Mount a hugetlbfs on `target` unless something is mounted there already. Raises: OSError."""
+    if not os.path.ismount(target):
+        _mount("nodev", target, "hugetlbfs", 0, f"pagesize={page_bytes}")
+
+
 def bind(source: Path | str, target: Path, *, read_only: bool = False) -> None:
     """Show `source` at `target` too, without what is mounted below it. Raises: OSError."""
     _mount(source, target, "", _MS_BIND, "")

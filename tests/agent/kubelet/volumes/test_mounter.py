@@ -14,6 +14,7 @@ import pytest
 
 from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.volumes import mounts, tools
+from pylet.agent.kubelet.volumes.empty_dir import page_size
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.agent.kubelet.volumes.usage import Usage
@@ -153,8 +154,13 @@ async def test_a_volume_that_no_container_uses_is_not_mounted(node: Node) -> Non
         ),
         pytest.param(
             {"emptyDir": {"medium": "HugePages"}},
-            "medium HugePages is not served by this node",
-            id="a medium that pylet does not know",
+            "medium HugePages: hugePages storage requested, but there is no resource request for huge pages",
+            id="huge pages that no container asks for",
+        ),
+        pytest.param(
+            {"emptyDir": {"medium": "Disk"}},
+            'unknown storage medium "Disk"',
+            id="a medium that nobody knows",
         ),
         pytest.param(
             {"nfs": {"server": "192.0.2.1", "path": "/"}},
@@ -195,6 +201,35 @@ async def test_memory_is_a_tmpfs_of_the_least_size(node: Node) -> None:
     stats = os.statvfs(path)
     assert stats.f_blocks * stats.f_frsize == 1 << 20
     assert node.mounts() == [path]
+
+
+@pytest.mark.parametrize(
+    ("medium", "asked", "expected"),
+    [
+        ("HugePages", ["hugepages-2Mi"], 2 << 20),
+        ("HugePages-1Gi", ["hugepages-2Mi", "hugepages-1Gi"], 1 << 30),
+        ("HugePages-1Gi", ["hugepages-2Mi"], "medium HugePages-1Gi: hugePages storage requested, but there is no"),
+        ("HugePages", ["hugepages-2Mi", "hugepages-1Gi"], "medium: HugePages can't be used if container requests mul"),
+    ],
+)
+def test_how_large_the_pages_of_a_volume_are(medium: str, asked: list[str], expected: int | str) -> None:
+    asking: Object = {"spec": {"containers": [{"resources": {"requests": dict.fromkeys([*asked, "cpu"], "1")}}]}}
+    if isinstance(expected, int):
+        assert page_size(medium, asking) == expected
+    else:
+        with pytest.raises(VolumeError, match=expected):
+            page_size(medium, asking)
+
+
+@pytest.mark.skipif(not Path("/sys/kernel/mm/hugepages/hugepages-2048kB").exists(), reason="no huge pages here")
+async def test_huge_pages_are_a_file_system_of_their_own(node: Node) -> None:
+    huge = pod({"name": "h", "emptyDir": {"medium": "HugePages"}}, securityContext={"fsGroup": 1234})
+    huge["spec"]["containers"][0]["resources"] = {"requests": {"hugepages-2Mi": "2Mi"}}
+    path = (await node.volumes.mount(huge))["h"]
+    assert os.statvfs(path).f_frsize == 2 << 20
+    assert path.stat().st_gid == 1234
+    await node.volumes.unmount("u1")
+    assert node.mounts() == []
 
 
 async def test_a_mode_the_pod_changed_survives_a_restart_of_pylet(node: Node) -> None:
