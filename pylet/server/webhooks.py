@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
+import posixpath
 import ssl
 import time
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -72,7 +75,7 @@ class WebhookClient:
             raise WebhookFailed(f'Post "{shown}": context deadline exceeded') from late
         except (aiohttp.ClientError, OSError, ssl.SSLError) as failed:
             counters.failed("POST", host)
-            raise WebhookFailed(f'Post "{shown}": {failed}') from failed
+            raise WebhookFailed(f'Post "{shown}": {_said(failed)}') from failed
         counters.answered("POST", host, response.status, time.perf_counter() - began, len(sent), len(raw))
         if not 200 <= response.status < 300:
             raise WebhookFailed(_refused(response.status, raw))
@@ -97,15 +100,31 @@ class WebhookClient:
         """The URL as it is told, the URL to connect to, and the name its certificate has to bear ("": the URL's)."""
         service = config.get("service")
         if service is None:
-            return config["url"], config["url"], ""
+            url = urlsplit(config["url"])._replace(path=_joined(urlsplit(config["url"]).path)).geturl()
+            return url, url, ""
         name, namespace, port = service["name"], service["namespace"], service.get("port") or 443
-        path = "/" + (service.get("path") or "").lstrip("/")
+        path = _joined(service.get("path") or "")
         host = f"{name}.{namespace}.svc"
         try:
             address = self._services.address(Key(namespace, name), port)
         except Unresolved as nobody:
             raise WebhookFailed(str(nobody)) from nobody
         return f"https://{host}:{port}{path}", f"https://{address}{path}", host
+
+
+def _joined(path: str) -> str:
+    """As Go's path.Join makes it: one slash where there are several, none at the end."""
+    return "/" + posixpath.normpath(f"/{path}").lstrip("/")
+
+
+def _said(failed: Exception) -> str:
+    import aiohttp
+
+    if isinstance(failed, aiohttp.ClientConnectorCertificateError):
+        return f"tls: failed to verify certificate: {failed.certificate_error}"
+    if isinstance(failed, aiohttp.ClientConnectorError) and failed.os_error.errno:
+        return f"dial tcp {failed.host}:{failed.port}: connect: {os.strerror(failed.os_error.errno).lower()}"
+    return str(failed)
 
 
 @lru_cache(64)

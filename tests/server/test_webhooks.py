@@ -42,7 +42,7 @@ class Hook:
 @pytest.fixture
 async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
     pki = Pki(tmp_path)
-    pki.ensure([NAME], datetime.now(UTC))
+    pki.ensure([NAME, "127.0.0.1"], datetime.now(UTC))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pki.serving.certificate, pki.serving.key)
     made: list[Hook] = []
@@ -77,9 +77,20 @@ async def test_a_service_is_reached_at_a_ready_endpoint_under_its_own_name(hook:
     assert await hook.call() == {"host": f"{NAME}:443", "query": "timeout=30s"}
 
 
-async def test_a_url_is_called_as_it_is_and_its_name_is_checked(hook: Hook) -> None:
-    with pytest.raises(webhooks.WebhookFailed, match="IP address mismatch"):
-        await hook.call(service=None, url=f"https://127.0.0.1:{hook.port}/convert")
+async def test_the_name_in_a_url_is_checked(hook: Hook) -> None:
+    with pytest.raises(webhooks.WebhookFailed, match=r"failed to verify certificate: .*Hostname mismatch"):
+        await hook.call(service=None, url=f"https://localhost:{hook.port}/convert")
+
+
+@pytest.mark.parametrize("path", ["/convert", "//convert", "/./convert/"])
+async def test_a_url_is_called_with_its_path_made_plain(hook: Hook, path: str) -> None:
+    url = f"https://127.0.0.1:{hook.port}{path}"
+    assert await hook.call(service=None, url=url) == {"host": f"127.0.0.1:{hook.port}", "query": "timeout=30s"}
+
+
+async def test_who_does_not_listen_is_named(hook: Hook) -> None:
+    with pytest.raises(webhooks.WebhookFailed, match=r"dial tcp 127.0.0.1:1: connect: connection refused"):
+        await hook.call(service=None, url="https://127.0.0.1:1/convert")
 
 
 async def test_who_is_not_signed_by_the_bundle_is_not_trusted(hook: Hook) -> None:
