@@ -32,7 +32,7 @@ _BY_NODE = "spec.nodeName"
 
 
 class Authorizer:
-    """`judge` is asked about what the rules here do not allow; only requests and reviews wait for it (`ask`)."""
+    """`judge` is asked about what the rules here do not allow, by who can wait for it (`ask`): all but expressions."""
 
     def __init__(self, registry: Registry, judge: Judge | None = None) -> None:
         self._registry = registry

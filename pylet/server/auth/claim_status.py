@@ -5,7 +5,7 @@ Source: pkg/registry/resource/utils.go (AuthorizedForBinding, AuthorizedForDevic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 
 from pylet.api import causes
 from pylet.api.devices.allocation import device_id
@@ -25,25 +25,25 @@ _BOUND = ("allocation", "reservedFor")
 def plugin(authorizer: Authorizer) -> Plugin:
     async def validate(write: Write) -> None:
         before, after = ((obj or {}).get("status") or {} for obj in (write.old, write.obj))
-        found = list(_binding(authorizer, write, before, after))
+        found = [cause async for cause in _binding(authorizer, write, before, after)]
         if after.get("allocation") is not None:
-            found += _devices(authorizer, write, before, after)
+            found += [cause async for cause in _devices(authorizer, write, before, after)]
         if found:
             raise Invalid(write.kind.group, write.kind.name, write.name, found)
 
     return Plugin("ResourceClaimStatus", {"resourceclaims/status": frozenset((UPDATE,))}, validate=validate)
 
 
-def _binding(authorizer: Authorizer, write: Write, before: Object, after: Object) -> Iterable[Cause]:
+async def _binding(authorizer: Authorizer, write: Write, before: Object, after: Object) -> AsyncIterator[Cause]:
     if any((before.get(name) or None) != (after.get(name) or None) for name in _BOUND):
         verb = write.request.verb
         asked = Attributes(write.user, verb, write.kind.group, write.kind.version, "resourceclaims", "binding")
-        if why := _refusal(authorizer, asked):
+        if why := await _refusal(authorizer, asked):
             needs = 'changing status.allocation or status.reservedFor requires resource="resourceclaims/binding"'
             yield causes.forbidden("status.allocation", f'{needs}, verb="{verb}" permission: {why}')
 
 
-def _devices(authorizer: Authorizer, write: Write, before: Object, after: Object) -> Iterable[Cause]:
+async def _devices(authorizer: Authorizer, write: Write, before: Object, after: Object) -> AsyncIterator[Cause]:
     was, now = ({device_id(device): device for device in status.get("devices") or ()} for status in (before, after))
     verbs = [f"arbitrary-node:{write.request.verb}"]
     if _is_on_node(write.user, after["allocation"]):
@@ -62,7 +62,7 @@ def _devices(authorizer: Authorizer, write: Write, before: Object, after: Object
             )
             for verb in verbs
         ]
-        refusals = [_refusal(authorizer, each) for each in asked]
+        refusals = [await _refusal(authorizer, each) for each in asked]
         if all(refusals):
             needs = f'changing status.devices requires resource="resourceclaims/driver", verb="[{" ".join(verbs)}]"'
             yield causes.forbidden("status.devices", f"{needs} permission: {refusals[0]}")
@@ -77,6 +77,6 @@ def _is_on_node(user: User, allocation: Object) -> bool:
     return False
 
 
-def _refusal(authorizer: Authorizer, asked: Attributes) -> str:
-    decision = authorizer.decide(asked)
+async def _refusal(authorizer: Authorizer, asked: Attributes) -> str:
+    decision = await authorizer.ask(asked)
     return "" if decision.allowed else asked.forbidden(decision.reason).message

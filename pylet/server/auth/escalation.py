@@ -26,34 +26,35 @@ def plugin(authorizer: Authorizer) -> Plugin:
     async def admit(write: Write) -> None:
         if write.obj is not None and write.kind.group == _GROUP and MASTERS not in write.user.groups:
             if write.kind.plural in _ROLES:
-                _check_role(authorizer, write, write.obj)
+                await _check_role(authorizer, write, write.obj)
             else:
-                _check_binding(authorizer, write, write.obj)
+                await _check_binding(authorizer, write, write.obj)
 
     return Plugin(
         "RBACEscalation", {plural: _WRITES for plural in (*_ROLES, "clusterrolebindings", "rolebindings")}, admit
     )
 
 
-def _check_role(authorizer: Authorizer, write: Write, role: Object) -> None:
+async def _check_role(authorizer: Authorizer, write: Write, role: Object) -> None:
     asked = Attributes(
         write.user, "escalate", _GROUP, "v1", write.kind.plural, namespace=write.key.namespace, name=write.name
     )
-    if authorizer.decide(asked).allowed:
+    if (await authorizer.ask(asked)).allowed:
         return
     if write.old is not None and write.old.get("rules") == role.get("rules"):
         return
-    if role.get("aggregationRule") and not authorizer.decide(asked._replace(verb="*", group="*", resource="*")).allowed:
+    everything = asked._replace(verb="*", group="*", resource="*")
+    if role.get("aggregationRule") and not (await authorizer.ask(everything)).allowed:
         raise write.forbidden("must have cluster-admin privileges to use the aggregationRule")
     _check_held(authorizer, write, [Rule.of(rule) for rule in role.get("rules") or ()])
 
 
-def _check_binding(authorizer: Authorizer, write: Write, binding: Object) -> None:
+async def _check_binding(authorizer: Authorizer, write: Write, binding: Object) -> None:
     ref, namespace = binding["roleRef"], write.key.namespace
     plural = "clusterroles" if ref["kind"] == "ClusterRole" else "roles"
     where = "" if plural == "clusterroles" else namespace
     asked = Attributes(write.user, "bind", _GROUP, "v1", plural, namespace=namespace, name=ref["name"])
-    if authorizer.decide(asked).allowed:
+    if (await authorizer.ask(asked)).allowed:
         return
     rules = authorizer.policy.role(ref["kind"], where, ref["name"])
     if rules is None:

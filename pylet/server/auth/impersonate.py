@@ -7,7 +7,7 @@ as it always did. Source: apiserver pkg/endpoints/filters/impersonation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ _GROUP = "authentication.k8s.io"
 _UNAUTHENTICATED = "system:unauthenticated"
 _NODE_NAME = "authentication.kubernetes.io/node-name"
 
-Decide = Callable[[Attributes], Decision]
+Ask = Callable[[Attributes], Awaitable[Decision]]
 
 
 class Impersonated(NamedTuple):
@@ -55,7 +55,7 @@ class _Wanted(User):
         return not (self.uid or self.groups or self.extra)
 
 
-def impersonated(asked: Attributes, headers: Iterable[tuple[str, str]], decide: Decide) -> Impersonated | None:
+async def impersonated(asked: Attributes, headers: Iterable[tuple[str, str]], ask: Ask) -> Impersonated | None:
     """The user to act as; None where nobody is named. Raises: BadRequest, Forbidden."""
     said = user_in(headers, "impersonate-")
     wanted = _Wanted(said.name, said.groups, said.uid, said.extra)
@@ -66,7 +66,7 @@ def impersonated(asked: Attributes, headers: Iterable[tuple[str, str]], decide: 
     refused: Forbidden | None = None
     for mode in _modes(asked.user, wanted):
         try:
-            return _check(asked, wanted, mode, decide)
+            return await _check(asked, wanted, mode, ask)
         except Forbidden as why:
             refused = refused or why
     assert refused is not None
@@ -85,18 +85,18 @@ def _modes(user: User, wanted: _Wanted) -> Iterator[str]:
     yield ""
 
 
-def _check(asked: Attributes, wanted: _Wanted, mode: str, decide: Decide) -> Impersonated:
+async def _check(asked: Attributes, wanted: _Wanted, mode: str, ask: Ask) -> Impersonated:
     """Raises: Forbidden."""
     user = asked.user
     if mode == "associated-node":
         user = replace(user, extra={"authentication.kubernetes.io/associated-node-keys": sorted(user.extra)})
     if mode:
-        _require(asked._replace(user=user, verb=f"impersonate-on:{mode}:{asked.verb}"), decide)
+        await _require(asked._replace(user=user, verb=f"impersonate-on:{mode}:{asked.verb}"), ask)
     verb = f"impersonate:{mode}" if mode else "impersonate"
     for question, forbidden in _questions(user, wanted, verb, is_constrained=bool(mode)):
         if forbidden:
             raise question.forbidden(forbidden)
-        _require(question, decide)
+        await _require(question, ask)
     groups = wanted.groups
     if wanted.account and not groups:
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{wanted.account[0]}")
@@ -152,9 +152,9 @@ def _wrong_extra(key: str, values: Sequence[str]) -> str:
     return "impersonating the empty string value in extra is not allowed" if "" in values else ""
 
 
-def _require(question: Attributes, decide: Decide) -> None:
+async def _require(question: Attributes, ask: Ask) -> None:
     """Raises: Forbidden."""
-    decision = decide(question)
+    decision = await ask(question)
     if not decision.allowed:
         raise question.forbidden(decision.reason)
 

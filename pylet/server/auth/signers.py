@@ -23,19 +23,19 @@ _DECIDED = ("certificate", "conditions")
 def plugins(authorizer: Authorizer) -> list[Plugin]:
     async def approve(write: Write) -> None:
         signer = _signer(write)
-        if not _may(authorizer, write.user, "approve", signer):
+        if not await _may(authorizer, write.user, "approve", signer):
             raise write.forbidden(f'user not permitted to approve requests with signerName "{signer}"')
 
     async def sign(write: Write) -> None:
         before, after = ((obj or {}).get("status") or {} for obj in (write.old, write.obj))
         signer = _signer(write)
         is_decided = any((before.get(field) or None) != (after.get(field) or None) for field in _DECIDED)
-        if is_decided and not _may(authorizer, write.user, "sign", signer):
+        if is_decided and not await _may(authorizer, write.user, "sign", signer):
             raise write.forbidden(f'user not permitted to sign requests with signerName "{signer}"')
 
     async def request_token(write: Write) -> None:
         if _NODES in write.user.groups:
-            _check_audience(authorizer, write)
+            await _check_audience(authorizer, write)
 
     update = frozenset((UPDATE,))
     return [
@@ -51,12 +51,15 @@ def _signer(write: Write) -> str:
     return signer
 
 
-def _may(authorizer: Authorizer, user: User, verb: str, signer: str) -> bool:
+async def _may(authorizer: Authorizer, user: User, verb: str, signer: str) -> bool:
     names = (signer, signer.partition("/")[0] + "/*")
-    return any(authorizer.decide(Attributes(user, verb, _GROUP, "*", "signers", name=name)).allowed for name in names)
+    for name in names:
+        if (await authorizer.ask(Attributes(user, verb, _GROUP, "*", "signers", name=name))).allowed:
+            return True
+    return False
 
 
-def _check_audience(authorizer: Authorizer, write: Write) -> None:
+async def _check_audience(authorizer: Authorizer, write: Write) -> None:
     """A node may have tokens for the audiences that the pod's volumes name."""
     assert write.obj is not None
     spec = write.obj.get("spec") or {}
@@ -76,7 +79,7 @@ def _check_audience(authorizer: Authorizer, write: Write) -> None:
         namespace=write.key.namespace,
         name=write.key.name,
     )
-    if not authorizer.decide(asked).allowed:
+    if not (await authorizer.ask(asked)).allowed:
         raise write.forbidden(
             f'audience "{audience}" not found in pod spec volume, '
             f"{node.name} is not authorized to request tokens for this audience"

@@ -75,7 +75,7 @@ class Access:
             auditor.begin(http, asked, id_)
         headers = http.headers
         if "impersonate-" in " ".join(headers).lower():
-            acting = impersonated(asked, headers.items(), self._authorizer.decide)
+            acting = await impersonated(asked, headers.items(), self._authorizer.ask)
             if acting is not None:
                 asked = asked._replace(user=acting.user)
                 if auditor is not None:

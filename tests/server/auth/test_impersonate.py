@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 
 import pytest
@@ -19,21 +20,24 @@ AUTHN = "authentication.k8s.io"
 def act(rights: Collection[str], *headers: tuple[str, str], user: User = JANE) -> tuple[User, str]:
     """`rights` are `verb resource.group [namespace/]name`; raises what is asked in vain."""
 
-    def decide(asked: Attributes) -> Decision:
+    async def ask(asked: Attributes) -> Decision:
         where = f"{asked.namespace}/{asked.name}" if asked.namespace else asked.name
         return Decision(f"{asked.verb} {asked.full_resource}.{asked.group} {where}" in rights)
 
     asked = Attributes(user, "list", "", "v1", "pods", namespace="a")
-    found = impersonated(asked, [(f"Impersonate-{name}", value) for name, value in headers], decide)
+    found = asyncio.run(impersonated(asked, [(f"Impersonate-{name}", value) for name, value in headers], ask))
     assert found is not None
     return found
 
 
-def test_without_a_name_nobody_is_impersonated() -> None:
+async def test_without_a_name_nobody_is_impersonated() -> None:
+    async def never(question: Attributes) -> Decision:
+        raise AssertionError(question)
+
     asked = Attributes(JANE, "list", "", "v1", "pods")
-    assert impersonated(asked, [("Accept", "x")], lambda question: Decision(False)) is None
+    assert await impersonated(asked, [("Accept", "x")], never) is None
     with pytest.raises(BadRequest, match=r'Groups:\[\]string{"g"}.* without impersonating a user name'):
-        impersonated(asked, [("impersonate-group", "g")], lambda question: Decision(True))
+        await impersonated(asked, [("impersonate-group", "g")], never)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from pylet.api import kinds
 from pylet.api.kinds.certificatesigningrequest import KIND as CSR
 from pylet.api.kinds.tokenrequest import KIND as TOKEN_REQUEST
 from pylet.api.object import Key, Object
-from pylet.server.auth import signers
+from pylet.server.auth import escalation, signers
+from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.authorize import Authorizer
 from pylet.server.registry import Request, User
 from tests.server.kit import Api, api, pod, refused
@@ -61,6 +62,31 @@ async def allow(api: Api, verb: str, signer: str) -> None:
 
 
 APPROVED = {"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "x"}]}}
+
+
+async def test_a_webhook_that_authorizes_is_asked_about_more_than_requests(api: Api) -> None:
+    asked = []
+
+    class Judge:
+        async def decide(self, question: Attributes) -> Decision:
+            asked.append(f"{question.verb} {question.resource} {question.name}")
+            return Decision(question.verb in ("approve", "escalate"))
+
+    authorizer = Authorizer(api.registry, Judge())
+    api.registry.admission.extend_before_last([*signers.plugins(authorizer), escalation.plugin(authorizer)])
+    await csr(api)
+    await api.patch(CSR, "", "c", APPROVED, subresource="approval", user=BOB)
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    role = {"apiVersion": f"{GROUP}/v1", "kind": "ClusterRole", "metadata": {"name": "all"}, "rules": rules}
+    await api.create(role, user=BOB)
+    binding = {
+        "apiVersion": f"{GROUP}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "b"},
+        "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": "all"},
+    }
+    assert (await refused(api.create(binding, user=BOB)))["code"] == 403
+    assert asked == ["approve signers x.test/y", "escalate clusterroles all", "bind clusterroles all"]
 
 
 async def test_approving_takes_the_signer_s_permission(guarded: Api) -> None:
