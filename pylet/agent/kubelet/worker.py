@@ -212,7 +212,7 @@ class Worker:
                 if is_ending or self._failure
                 else compute(pod, observed, self._backoff, self.node.clock.now())
             )
-            self._back_off(plan)
+            self._back_off(plan, busy)
             overtaken = busy - self._slots.busy  # what ended meanwhile has woken this worker for another look
             for action in plan.actions:
                 if slot_of(action) not in overtaken:
@@ -265,8 +265,10 @@ class Worker:
             self._waking.look_again(self.node.clock.now() + _RESIZE_RETRY)
         return pod
 
-    def _back_off(self, plan: Actions) -> None:
+    def _back_off(self, plan: Actions, busy: set[str]) -> None:
         for name, (reason, message) in (plan.waiting or {}).items():
+            if name in busy:  # it is being tried now: the wait is for the next time
+                continue
             if self._waiting.get(name) != (reason, message):
                 container = find_container(self.pod, name)
                 if container is not None:

@@ -45,7 +45,7 @@ from pylet.client.interface import Unreachable
 from pylet.client.view import Entry, Table, View
 from pylet.cri.interface import EventType, PullError
 from pylet.cri.memory import MemoryRuntime
-from pylet.cri.messages import AuthConfig, ContainerState, ContainerStatus, Sandbox
+from pylet.cri.messages import AuthConfig, ContainerConfig, ContainerState, ContainerStatus, Sandbox, SandboxConfig
 from tests.agent.kubelet.builders import IMAGE, container, pod, terminating
 from tests.sim import virtual
 from tests.waiting import until
@@ -551,6 +551,26 @@ def test_what_was_seen_before_a_start_ended_starts_nothing_again(tmp_path: Path)
             await story.until(is_running)
             assert story.told.count("Started") == 1
             assert len(await story.runtime.list_containers()) == 1
+
+    virtual.run(story())
+
+
+class SlowToCreate(MemoryRuntime):
+    async def create_container(self, sandbox_id: str, config: ContainerConfig, sandbox: SandboxConfig) -> str:
+        await asyncio.sleep(1)
+        return await super().create_container(sandbox_id, config, sandbox)
+
+
+def test_who_is_being_started_again_does_not_wait_for_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with told(pod(container(command=["serve"])), tmp_path, SlowToCreate()) as (story, _):
+            await story.until(is_running)
+            story.runtime.crash(await story.running_id(), exit_code=3)
+            for _ in range(30):
+                story.worker.poke()
+                await asyncio.sleep(0.1)
+            await story.until(partial(has_restarted, 1))
+            assert "BackOff" not in story.told
 
     virtual.run(story())
 
