@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pylet.agent.kubelet import counters, eviction, storage_limits
 from pylet.agent.kubelet.eviction import ContainerLoad, Observation, PodLoad, Policy, State, Threshold
 from pylet.agent.kubelet.image_gc import ImageGc
-from pylet.agent.kubelet.machine import read_load
+from pylet.agent.kubelet.machine import processes
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.stats import PodUse
@@ -80,7 +80,7 @@ class Evicting:
         await self._evict_one(threshold, seen)
 
     async def _seen(self) -> Mapping[str, Observation]:
-        load = read_load(self.settings.root)
+        running, most = processes()
         capacity, available, inodes, free = await self.meter.image_filesystem()
         disk = self.meter.node_filesystem()
         return {
@@ -90,7 +90,7 @@ class Evicting:
             "nodefs.inodesFree": _number(disk[3], disk[2]),
             "imagefs.available": _bytes(available, capacity),
             "imagefs.inodesFree": _number(free, inodes),
-            "pid.available": _number(load.pids_max - load.pids, load.pids_max),
+            "pid.available": _number(most - running, most),
         }
 
     async def _has_freed_images(self) -> bool:

@@ -28,17 +28,6 @@ class Machine:
     swap_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What is left of what can run out."""
-
-    disk_available_bytes: int
-    disk_free_inodes: int
-    disk_inodes: int
-    pids: int
-    pids_max: int
-
-
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64", "ppc64le": "ppc64le"}
 
 
@@ -59,15 +48,9 @@ def read_machine(data_dir: Path) -> Machine:
     )
 
 
-def read_load(data_dir: Path) -> Load:
-    disk = os.statvfs(data_dir)
-    return Load(
-        disk_available_bytes=disk.f_bavail * disk.f_frsize,
-        disk_free_inodes=disk.f_favail,
-        disk_inodes=disk.f_files,
-        pids=int((_PROC / "loadavg").read_text().split()[3].split("/")[1]),
-        pids_max=pids_max(),
-    )
+def processes() -> tuple[int, int]:
+    """How many there are, threads counted, and may be."""
+    return int((_PROC / "loadavg").read_text().split()[3].split("/")[1]), pids_max()
 
 
 def pids_max() -> int:

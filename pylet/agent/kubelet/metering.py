@@ -15,7 +15,7 @@ from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import cgroup_parent, log_directory
 from pylet.agent.kubelet.files import files_bytes
 from pylet.agent.kubelet.group_counts import read_counts
-from pylet.agent.kubelet.machine import Machine, read_load
+from pylet.agent.kubelet.machine import Machine, processes
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
 from pylet.agent.kubelet.stats import ContainerUse, Filesystem, NodeUse, PodUse
@@ -139,7 +139,6 @@ class Meter:
 
     def _gather(self, by_pod: dict[str, list[ContainerStats]], now: datetime) -> NodeUse:
         pods = tuple(self._pod(pod, by_pod[uid_of(pod)], now) for pod in self._pods() if uid_of(pod) in by_pod)
-        load = read_load(self._settings.root)
         return NodeUse(
             self._settings.node_name,
             now - timedelta(seconds=float(Path("/proc/uptime").read_text().split()[0])),
@@ -149,7 +148,7 @@ class Meter:
             self.node_filesystem(),
             pods,
             network=read_traffic("self"),
-            processes=(load.pids, load.pids_max),
+            processes=processes(),
             of_pods=read_usage(self._cgroups.mounted, self._settings.groups.of_pods(), now),
         )
 
