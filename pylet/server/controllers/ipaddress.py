@@ -1,29 +1,41 @@
 """IPAddresses of Services: every cluster IP has one that names its Service, and goes with it.
 
 The allocator asks the Services themselves (registry.networks), so this only shows what they have; it is its own repair.
-Keys are addresses. Source: upstream `pkg/registry/core/service/ipallocator/{ipallocator.go,controller/repairip.go}`.
+Keys are addresses; those of `_LOST` were shown, and somebody has deleted them.
+Source: upstream `pkg/registry/core/service/ipallocator/{ipallocator.go,controller/repairip.go}`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from pylet.api.backends import family_of
 from pylet.api.kinds.ipaddress import ALLOCATOR, FAMILY_LABEL, MANAGED_LABEL, is_managed
 from pylet.api.kinds.ipaddress import KIND as IP_ADDRESS
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, is_terminating, labels_of, uid_of
+from pylet.api.timestamps import parse
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Plan, Watch
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Watch
+
+_LOST = "lost"
+_NEW = timedelta(seconds=10)
 
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
+    is_lost, key = key.namespace == _LOST, Key("", key.name)
     found = view.get(IP_ADDRESS, key)
     if found is not None and not is_managed(labels_of(found)):
         return NOTHING
     service = _service_with(key.name, view)
     if found is None:
-        return NOTHING if service is None else Plan((Create(IP_ADDRESS, _made(key.name, service)),))
+        if service is None:
+            return NOTHING
+        says = f"Cluster IP [{family_of(key.name)}]: {key.name} is not allocated; repairing"
+        is_new = now - parse(service["metadata"]["creationTimestamp"]) < _NEW  # has it from one that is gone
+        told = (Emit(service, "ClusterIPNotAllocated", says, "Warning"),) if is_lost and not is_new else ()
+        return Plan((*told, Create(IP_ADDRESS, _made(key.name, service))))
     if is_terminating(found) or (service is not None and found["spec"].get("parentRef") == _reference(service)):
         return NOTHING
     gone: tuple[Action, ...] = (Delete(IP_ADDRESS, key, uid_of(found)),)
@@ -45,7 +57,7 @@ def _ips(service: Object) -> Iterator[str]:
 
 
 def _made(ip: str, service: Object) -> Object:
-    labels = {FAMILY_LABEL: "IPv6" if ":" in ip else "IPv4", MANAGED_LABEL: ALLOCATOR}
+    labels = {FAMILY_LABEL: family_of(ip), MANAGED_LABEL: ALLOCATOR}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "IPAddress",
@@ -66,7 +78,12 @@ def _addresses(entry: Entry, view: View) -> Iterable[Key]:
 
 def _itself(entry: Entry, view: View) -> Iterable[Key]:
     if is_managed(entry.labels):
-        yield entry.key
+        yield entry.key if entry.key in view.table(IP_ADDRESS).entries else Key(_LOST, entry.key.name)
 
 
-CONTROLLER = Controller("service-ipaddress", (Watch(IP_ADDRESS, _itself), Watch(SERVICE, _addresses)), plan)
+CONTROLLER = Controller(
+    "service-ipaddress",
+    (Watch(IP_ADDRESS, _itself), Watch(SERVICE, _addresses)),
+    plan,
+    speaker="ipallocator-repair-controller",
+)

@@ -11,7 +11,7 @@ from pylet.api.kinds.servicecidr import FINALIZER
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry
 from pylet.server.controllers import ipaddress, servicecidr
-from pylet.server.reconcile.plan import NOTHING, Create, Delete, Patch, Plan
+from pylet.server.reconcile.plan import NOTHING, Create, Delete, Emit, Patch, Plan
 from tests.server.controllers.picture import EARLIER, NOW, obj, view
 
 READY = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready"}
@@ -62,6 +62,19 @@ def test_an_address_goes_with_its_service() -> None:
 def test_an_address_that_changed_hands_is_shown_anew() -> None:
     plan = plan_ip("10.43.0.9", service("t", "10.43.0.9"), address("10.43.0.9", "s"))
     assert [type(action) for action in plan.actions] == [Delete, Create]
+
+
+def test_an_address_that_somebody_deleted_is_put_back_and_told_of() -> None:
+    watch, _ = ipaddress.CONTROLLER.watches
+    there = address("10.43.0.9")
+    entry = Entry.of(watch.kind, there)
+    assert list(watch.keys(entry, view(there))) == [Key("", "10.43.0.9")]
+    (lost,) = watch.keys(entry, view())
+    told, made = ipaddress.CONTROLLER.plan(lost, view(service("s", "10.43.0.9")), NOW).actions
+    assert isinstance(told, Emit)
+    assert told.message == "Cluster IP [IPv4]: 10.43.0.9 is not allocated; repairing"
+    assert isinstance(made, Create)
+    assert ipaddress.CONTROLLER.plan(lost, view(), NOW) == NOTHING
 
 
 def test_an_address_of_somebody_else_is_left_alone() -> None:
