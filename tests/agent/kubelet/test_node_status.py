@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pylet.agent.kubelet.kubelet_config import DEFAULT
 from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.node_status import (
     Identity,
@@ -17,6 +18,7 @@ from pylet.agent.kubelet.node_status import (
     has_rebooted,
     is_worth_reporting,
     news,
+    registration,
     status,
 )
 from pylet.api import schema
@@ -37,6 +39,15 @@ def test_what_each_handler_can_is_told() -> None:
         ],
         "features": {"supplementalGroupsPolicy": True},
     }
+
+
+def test_a_node_registers_with_the_labels_and_taints_it_was_given(tmp_path: Path) -> None:
+    given = Identity("n1", ("10.0.0.1",), 10250, ("zone=a", "bare="), ("gpu=yes:NoSchedule", "new:NoExecute"))
+    node = registration(given, read_machine(tmp_path), DEFAULT)
+    assert node["metadata"]["labels"].items() >= {"kubernetes.io/hostname": "n1", "zone": "a", "bare": ""}.items()
+    taints = [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}, {"key": "new", "effect": "NoExecute"}]
+    assert node["spec"] == {"taints": taints}
+    assert registration(Identity("n1", (), 0), read_machine(tmp_path), DEFAULT)["spec"] == {}
 
 
 def test_what_others_say_of_a_node_is_not_worth_a_report() -> None:

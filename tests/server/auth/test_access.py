@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 PODS = "/api/v1/namespaces/default/pods"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
 
@@ -38,8 +40,13 @@ async def test_nobody_known_is_refused_by_name(cluster: Any) -> None:
     assert refused.json["details"] == {"kind": "pods"}
 
 
-async def test_a_wrong_token_is_not_anonymous(cluster: Any) -> None:
-    assert (await cluster.ask("GET", "/version", token="nonsense")).status == 401
+@pytest.mark.parametrize(
+    ("authorization", "status"),
+    [("Bearer nonsense", 401), ("bearer nonsense", 401), ("Basic bm9uc2Vuc2U=", 403), ("Bearer ", 403)],
+    ids=["a wrong token", "in small letters", "a way nobody has here", "no token"],
+)
+async def test_a_wrong_token_is_not_anonymous(cluster: Any, authorization: str, status: int) -> None:
+    assert (await cluster.ask("GET", PODS, anonymous=True, Authorization=authorization)).status == status
 
 
 async def test_a_service_account_may_what_its_role_grants_at_once(cluster: Any) -> None:

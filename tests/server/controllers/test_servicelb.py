@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.loadbalancer import FROM_POOL
 from pylet.api.object import Key, Object
 from pylet.server.controllers import servicelb
+from pylet.server.controllers.servicelb.pool import parse
 from pylet.server.reconcile.plan import Patch, Plan, Update
 from tests.server.controllers.picture import NOW, obj, view
 
@@ -236,3 +238,29 @@ def test_a_service_without_an_address_is_told_once() -> None:
     (patch,) = servicelb.plan(Key("default", "web"), view(told, _pool("10.0.0.8/31")), NOW).actions
     assert isinstance(patch, Patch)
     assert [item["status"] for item in patch.patch["status"]["conditions"]] == ["True"]
+
+
+@pytest.mark.parametrize(
+    ("address", "is_in"),
+    [
+        ("10.0.0.240", True),
+        ("10.0.0.250", True),
+        ("10.0.0.239", False),
+        ("10.0.0.251", False),
+        ("fd00::10", True),
+        ("fd00::20", False),
+        ("::a00:f0", False),
+    ],
+    ids=[
+        "the first",
+        "the last",
+        "before",
+        "behind",
+        "in IPv6",
+        "behind in IPv6",
+        "of that number in IPv6",
+    ],
+)
+def test_a_pool_knows_its_addresses(address: str, is_in: bool) -> None:
+    pool = parse("10.0.0.240-10.0.0.250 fd00::10/124")
+    assert (ip_address(address) in pool) is is_in
