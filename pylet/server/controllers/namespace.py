@@ -85,7 +85,7 @@ def controller(kinds: Iterable[Kind]) -> Controller:
         return Plan((Update(NAMESPACE, {**namespace, "spec": spec}, "finalize"),))
 
     watches = (Watch(NAMESPACE, itself), *(Watch(kind, _its_namespace) for kind in inside()))
-    return Controller("namespace", watches, plan, lambda kind: Watch(kind, _its_namespace))
+    return Controller("namespace", watches, plan, lambda kind: Watch(kind, _its_namespace), longest_wait=60)
 
 
 def _refused(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, TypeAlias
 
 from pylet.api.errors import ApiError
@@ -105,6 +106,7 @@ class Controller:
     `custom` gives its watch on a custom kind, asked as definitions bring them; None where those do not concern it.
     `speaker` is whom its events come from, where upstream does not name that after the controller.
     `time_set` is told by how much the time of day was set: the times that the controller remembers move with it.
+    `longest_wait` is the most seconds that lie between two tries of what fails.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Controller:
     custom: Callable[[Kind], Watch] | None = None
     speaker: str = ""
     time_set: Callable[[timedelta], None] | None = None
+    longest_wait: float = inf
 
 
 def itself(entry: Entry, view: View) -> Iterable[Key]:

@@ -124,10 +124,13 @@ class Runner:
             self._counted.adds.add(self._controllers[item[0]].name)
 
     def _retry(self, item: _Item, result: str) -> float:
-        name = self._controllers[item[0]].name
-        self._counted.plans.add(name, result)
-        self._counted.retries.add(name)
-        return self._queue.retry(item)
+        controller = self._controllers[item[0]]
+        self._counted.plans.add(controller.name, result)
+        self._counted.retries.add(controller.name)
+        wait = self._queue.retry(item)
+        if wait > controller.longest_wait:
+            self._queue.add(item, controller.longest_wait)
+        return min(wait, controller.longest_wait)
 
     async def _work(self) -> None:
         while True:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from pylet.api.errors import ApiError, Conflict, Forbidden, NotFound
+from pylet.api.errors import ApiError, Conflict, Forbidden, InternalError, NotFound
 from pylet.api.kind import Kind
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.event import KIND as EVENT
@@ -77,13 +77,15 @@ def results_of(runner: Runner) -> Counter[Any]:
     return Counter({found[1]: int(found[2]) for found in told if found})
 
 
-def play(plan: Callable[[Key, View, datetime], Plan], client: Client, *, seconds: float = 1.0) -> Counter[Any]:
+def play(
+    plan: Callable[[Key, View, datetime], Plan], client: Client, *, seconds: float = 1.0, **given: Any
+) -> Counter[Any]:
     """Have one object's controller run for a while of virtual time; what happened how often."""
 
     async def scenario() -> Counter[Any]:
         table = Table(CONFIG_MAP)
         table.put(Entry.of(CONFIG_MAP, made()))
-        controller = Controller("test", (Watch(CONFIG_MAP, itself),), plan)
+        controller = Controller("test", (Watch(CONFIG_MAP, itself),), plan, **given)
         runner = Runner(client, {CONFIG_MAP: table}, LoopClock(), [controller])  # type: ignore[arg-type]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(runner.run(), seconds)
@@ -180,6 +182,22 @@ def test_what_fails_is_tried_again_after_ever_longer_waits() -> None:
     assert counts["conflict"] == len(times)
     assert len(times) < 20, "nothing spins"
     assert all(later > 1.5 * earlier for earlier, later in itertools.pairwise(waits))
+
+
+def test_no_wait_is_longer_than_its_controller_says() -> None:
+    client, times = Client(), list[datetime]()
+
+    def plan(key: Key, view: View, now: datetime) -> Plan:
+        times.append(now)
+        return Plan((Patch(POD, _KEY, {}),))
+
+    def refuse(verb: str, key: Key) -> None:
+        raise InternalError("no webhook answers")
+
+    client.fails = refuse
+    play(plan, client, seconds=1000.0, longest_wait=60)
+    waits = [round((b - a).total_seconds()) for a, b in itertools.pairwise(times)]
+    assert waits[-10:] == [60] * 10
 
 
 @pytest.mark.parametrize(("name", "counted"), [("it", "conflict"), ("another", "error")])

@@ -407,4 +407,4 @@ def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
         yield Key(entry.key.namespace, name)  # an orphan's finalizer still is ours
 
 
-CONTROLLER = Controller("job", (Watch(JOB, itself), Watch(POD, _of_pod)), plan)
+CONTROLLER = Controller("job", (Watch(JOB, itself), Watch(POD, _of_pod)), plan, longest_wait=60)
