@@ -12,6 +12,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from pylet.aio import folderlock, wholefile
+from pylet.aio.prometheus import gauge
 from pylet.api import jointoken
 from pylet.api.ip import in_url
 from pylet.client import kubeconfig
@@ -120,3 +121,10 @@ def advertised(config: ServerConfig) -> str:
         except OSError:
             return "127.0.0.1"
         return str(probe.getsockname()[0])
+
+
+def storage_size(data_dir: Path) -> Iterator[str]:
+    """What the database takes on disk, as a metric; nothing where it is elsewhere."""
+    size = sum(file.stat().st_size for file in (data_dir / "server").glob("db.sqlite*"))
+    if size:
+        yield from gauge("apiserver_storage_size_bytes", "The database.", {"storage_cluster_id": "sqlite"}, size)

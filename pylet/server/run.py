@@ -131,6 +131,7 @@ async def _serve(
             secrets_encryption=partial(optional.secrets_encryption, store, own_keys, clock),
             flags=config.flags,
         )
+        front.metrics.sources.append(partial(place.storage_size, config.data_dir))
         at_the_end.push_async_callback(front.close)
         tls = pki.server_context()
         await at_the_end.enter_async_context(_http(front, listening, tls))

@@ -27,6 +27,9 @@ async def test_state_outlives_a_restart(make_config: Make) -> None:
         token = (settled.data_dir / "server" / "token").read_text()
     async with running_server(settled) as running:
         assert await running.loopback(LOOPBACK).get(CONFIG_MAP, Key("default", "a"))
+        async with session(running.pki, certificate=True) as admin, admin.get(f"{running.url}/metrics") as answer:
+            told = await answer.text()
+        assert 'apiserver_storage_size_bytes{storage_cluster_id="sqlite"} ' in told
     assert (settled.data_dir / "server" / "token").read_text() == token
 
 
