@@ -247,8 +247,9 @@ def test_a_service_without_an_address_is_told_once() -> None:
         ("10.0.0.250", True),
         ("10.0.0.239", False),
         ("10.0.0.251", False),
-        ("fd00::10", True),
-        ("fd00::20", False),
+        ("fd00::11", True),
+        ("fd00::10", False),
+        ("fd00::1f", False),
         ("::a00:f0", False),
     ],
     ids=[
@@ -256,8 +257,9 @@ def test_a_service_without_an_address_is_told_once() -> None:
         "the last",
         "before",
         "behind",
-        "in IPv6",
-        "behind in IPv6",
+        "in a network",
+        "the network's own",
+        "the network's last",
         "of that number in IPv6",
     ],
 )
