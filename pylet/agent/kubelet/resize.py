@@ -107,6 +107,18 @@ def effective(resources: Object, of_pod: Object) -> Object:
     return {**resources, "limits": (of_pod.get("limits") or _NONE) | (resources.get("limits") or _NONE)}
 
 
+def restarted(pod: Object, before: Allocation) -> frozenset[str]:
+    """Names of the containers that begin anew to have what the pod wants, after what they had before."""
+    after = wanted(pod)
+
+    def changed(name: str) -> list[str]:
+        had, has = (effective(of.get(name, _NONE), of.get("", _NONE)) for of in (before, after))
+        return differing(had, has)
+
+    lasting = (*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"])
+    return frozenset(c["name"] for c in lasting if needs_restart(c, changed(c["name"])))
+
+
 def needs_restart(container: Object, resources: list[str]) -> bool:
     policies = {policy["resourceName"]: policy["restartPolicy"] for policy in container.get("resizePolicy") or ()}
     return any(policies.get(name) == "RestartContainer" for name in resources)

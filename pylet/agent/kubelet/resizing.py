@@ -25,6 +25,10 @@ class Resizing:
     enforced: dict[str, Object] = field(default_factory=dict)
     """By container id, what the runtime was told; what the pod as a whole is limited to is under ""."""
     _conditions: dict[str, Object] = field(default_factory=dict)
+    _anew: frozenset[str] = frozenset()
+    """Names of the containers that the resize under way starts anew."""
+    _former: frozenset[str] = frozenset()
+    """Ids of those that ran when it was granted."""
 
     @classmethod
     def of(cls, pod: Object, allocations: Allocations, tell: Tell) -> Resizing:
@@ -70,6 +74,7 @@ class Resizing:
             return granted
         self._conditions.pop(_PENDING, None)
         self._conditions[_IN_PROGRESS] = _condition(_IN_PROGRESS, generation)
+        self._anew, self._former = resize.restarted(pod, self.allocations.of(pod)), frozenset(self.enforced)
         self.allocations.grant(pod)
         self.tell("Normal", "ResizeStarted", f"Pod resize started: {_summary(pod, generation)}")
         return pod
@@ -88,6 +93,8 @@ class Resizing:
         if _IN_PROGRESS not in self._conditions:
             return
         of = {**running, "": ""}
+        if not self._anew <= {name for id_, name in running.items() if id_ not in self._former}:
+            return
         if not any(resize.differing(self.enforced.get(i, wanted[n]), wanted[n]) for i, n in of.items() if n in wanted):
             generation = self._conditions.pop(_IN_PROGRESS).get("observedGeneration", 0)
             self.tell("Normal", "ResizeCompleted", f"Pod resize completed: {_summary(pod, generation)}")

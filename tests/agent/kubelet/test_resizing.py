@@ -89,6 +89,28 @@ def test_a_pod_is_resized_as_a_whole(tmp_path: Path) -> None:
     assert told == ["ResizeStarted", "ResizeCompleted"]
 
 
+@pytest.mark.parametrize("of_pod", [True, False], ids=["the limit is the pod's", "the limit is its own"])
+def test_a_resize_is_over_once_who_begins_anew_runs(tmp_path: Path, *, of_pod: bool) -> None:
+    def limited(memory: str) -> Object:
+        resources = {"limits": {"memory": memory}}
+        anew = {"resizePolicy": [{"resourceName": "memory", "restartPolicy": "RestartContainer"}]}
+        if of_pod:
+            return pod(container(**anew), meta={"generation": 2}, resources=resources)
+        return pod(container(resources=resources, **anew), meta={"generation": 2})
+
+    told: list[str] = []
+    resizing = admitted(limited("1Gi"), tmp_path, told)
+    resizing.follow(limited("1Gi"), observed(instance()))
+    granted = resizing.grant(limited("2Gi"), NODE, nobody)
+    if of_pod:
+        resizing.enforced[""] = {"limits": {"memory": "2Gi"}}
+    for seen in (observed(instance()), observed(instance(exit_code=137))):
+        resizing.follow(granted, seen)
+        assert told == ["ResizeStarted"]
+    resizing.follow(granted, observed(instance(restarts=1)))
+    assert told == ["ResizeStarted", "ResizeCompleted"]
+
+
 GROUP = "kubepods/burstable/podu1"
 LIMITED: Object = {"requests": {"memory": "1Mi"}, "limits": {"memory": "20Mi"}}
 
