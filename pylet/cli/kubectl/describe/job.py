@@ -18,9 +18,9 @@ def describe(page: Page, job: Object, *, events: bool) -> None:
     if "parallelism" in spec:
         page.write(f"Parallelism:\t{spec['parallelism']}")
     page.write(f"Completions:\t{spec.get('completions', '<unset>')}")
-    for title, field in (("Completion Mode", "completionMode"), ("Suspend", "suspend")):
-        if field in spec:
-            page.write(f"{title}:\t{str(spec[field]).lower() if field == 'suspend' else spec[field]}")
+    page.fields(spec, ("Completion Mode", "completionMode"))
+    if "suspend" in spec:
+        page.write(f"Suspend:\t{str(spec['suspend']).lower()}")
     for title, field in (("Backoff Limit", "backoffLimit"), ("TTL Seconds After Finished", "ttlSecondsAfterFinished")):
         if field in spec:
             page.write(f"{title}:\t{spec[field]}")
