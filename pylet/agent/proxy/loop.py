@@ -188,8 +188,9 @@ class Proxy:
         kind, key = owner
         if kind == _POD:
             pod = self._sources.pods.entries.get(key)
-            is_here = pod is not None and pod.object["spec"].get("nodeName") == self._here.node
-            return host_ports(pod.object) if pod and is_here else ()
+            if pod is None or pod.object["spec"].get("nodeName") != self._here.node:
+                return ()
+            return host_ports(pod.object)
         entry = self._sources.services.entries.get(key)
         if entry is None or self._is_own(service := entry.decoded()):
             return ()

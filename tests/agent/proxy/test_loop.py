@@ -170,9 +170,15 @@ async def test_a_pods_host_port_comes_and_goes_with_it() -> None:
     }
     with Lab(nodes=1) as lab:
         world = World(lab.nodes[0])
+        meta = {**pod["metadata"], "name": "elsewhere"}
+        elsewhere = {**pod, "metadata": meta, "spec": {**pod["spec"], "nodeName": "there"}}
         async with running(world):
+            world.pods.put(
+                Entry.of(POD, {**elsewhere, "status": {"phase": "Running", "podIPs": [{"ip": "10.42.1.1"}]}})
+            )
             world.pods.put(Entry.of(POD, pod))
             await until(lambda: "127.0.0.1 . tcp . 9000 : 10.42.0.1 . 8080" in world.rules())
+            assert "10.42.1.1" not in world.rules()
             world.pods.remove(Key("default", "web"), 2)
             await until(lambda: "9000" not in world.rules())
 
