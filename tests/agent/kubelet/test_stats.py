@@ -70,6 +70,7 @@ def test_counters_come_with_the_moment_they_were_read() -> None:
     assert 'container_cpu_usage_seconds_total{container="main",namespace="default",pod="web"} 2.0 1767323045000' in text
     assert "node_memory_working_set_bytes 700 1767323045000" in text
     assert "scrape_error 0" in text
+    assert f'container_start_time_seconds{{container="main",namespace="default",pod="web"}} {NOW.timestamp()}' in text
     text = cadvisor_metrics(node())
     assert 'id="/kubepods/podu1/c1",image="app:1",name="c1"' in text
     assert 'container_cpu_usage_seconds_total{container="",cpu="total",id="/",' in text
