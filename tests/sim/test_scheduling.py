@@ -129,14 +129,13 @@ def test_each_pod_has_the_scheduler_that_it_names(keys: Path) -> None:
 
     async def scenario() -> None:
         async with running(keys, profiles=profiles(config)) as cluster:
-            for number in range(3):
-                await cluster.apply(pod(f"packed-{number}", "500m", schedulerName="packed"))
-                await cluster.apply(pod(f"spread-{number}", "500m"))
             await cluster.apply(pod("nobody", "500m", schedulerName="mine"))
-            names = [f"{kind}-{number}" for kind in ("packed", "spread") for number in range(3)]
-            await cluster.until(lambda: all(node_of(cluster, name) for name in names))
-            assert len({node_of(cluster, f"packed-{number}") for number in range(3)}) == 1
-            assert len({node_of(cluster, f"spread-{number}") for number in range(3)}) > 1
+            for kind, scheduler, count in (("packed", "packed", 1), ("spread", "default-scheduler", 2)):
+                for number in range(3):
+                    await cluster.apply(pod(f"{kind}-{number}", "500m", schedulerName=scheduler))
+                names = [f"{kind}-{number}" for number in range(3)]
+                await cluster.until(lambda names=names: all(node_of(cluster, name) for name in names))
+                assert len({node_of(cluster, name) for name in names}) == count
             await asyncio.sleep(60)
             assert node_of(cluster, "nobody") == ""
 
