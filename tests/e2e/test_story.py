@@ -79,6 +79,14 @@ def test_logs_and_commands_reach_both_nodes(cluster: Cluster, hello: str) -> Non
         assert cluster.kubectl("exec", "-i", name, "--", "cat", stdin="through stdin\n") == "through stdin\n"
 
 
+def test_commands_need_nothing_older_than_websockets(cluster: Cluster, hello: str) -> None:
+    told = cluster.kubectl("exec", "-v=7", "-i", "deploy/hello", "--", "cat", stdin="said\n")
+    assert told.endswith("said\n")
+    assert "101 Switching Protocols" in told
+    assert "v5.channel.k8s.io" in told
+    assert "fallback" not in told
+
+
 def test_a_failed_commands_status_is_passed_on(cluster: Cluster, hello: str) -> None:
     with pytest.raises(AssertionError, match="exit 7"):
         cluster.kubectl("exec", "deploy/hello", "--", "sh", "-c", "exit 7")
