@@ -291,14 +291,13 @@ class KubeletServer:
 
     async def _join(self, request: web.BaseRequest, url: str, streams: Mapping[str, bool]) -> web.StreamResponse:
         """Pass the Upgrade and all that follows to the runtime's streaming server; `streams` are a command's."""
-        match request.headers.get("Upgrade"):
-            case None:
-                raise Refused(400, "Upgrade request required")
-            case name if name.lower() == "websocket":
-                from pylet.agent.kubelet.translating import translate
+        if (upgrade := request.headers.get("Upgrade")) is None:
+            raise Refused(400, "Upgrade request required")
+        if upgrade.lower() == "websocket":
+            from pylet.agent.kubelet.translating import translate
 
-                if (answer := await translate(request, url, streams)) is not None:
-                    return answer
+            if (answer := await translate(request, url, streams)) is not None:
+                return answer
         to = urlsplit(url)
         assert to.hostname is not None
         target = f"{to.path}?{to.query}" if to.query else to.path

@@ -242,11 +242,11 @@ async def _outwards(near: web.WebSocketResponse, far: _Far, client: spdy.Client,
 
 
 async def _first(*ways: Any) -> Any:
-    """What the first of both ways to end answers; the other is cut off."""
+    """What the first way to end answers, of several the later named; the others are cut off."""
     tasks = [asyncio.ensure_future(way) for way in ways]
     try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return done.pop().result()
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in reversed(tasks) if task.done()).result()
     finally:
         for task in tasks:
             task.cancel()
