@@ -42,6 +42,11 @@ def test_a_file_says_some_of_it() -> None:
     assert shown({**said, "mergeDefaultEvictionSettings": True})["evictionHard"]["nodefs.available"] == "10%"
 
 
+def test_a_file_that_says_nothing_of_a_field_leaves_it_but_may_give_up_eviction() -> None:
+    found = shown({"evictionHard": {}, "clusterDNS": []})
+    assert (found["evictionHard"], found["clusterDNS"]) == ({}, ["10.43.0.10"])
+
+
 @pytest.mark.parametrize(
     ("seconds", "expected"), [(0, "0s"), (0.1, "100ms"), (5, "5s"), (60, "1m0s"), (3600, "1h0m0s"), (90.5, "1m30.5s")]
 )
