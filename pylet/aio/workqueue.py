@@ -11,6 +11,7 @@ import heapq
 import itertools
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Generic, TypeVar
 
 from pylet.aio.clock import Clock
@@ -101,12 +102,18 @@ class Schedule(Generic[K]):
 
 
 class WorkQueue(Generic[K]):
-    """`add` from anywhere in the loop; any number of workers `take`."""
+    """`add` from anywhere in the loop; any number of workers `take`.
+
+    Of the workers that have nothing to do one at most minds the clock; the others sleep until there is work for them.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._schedule: Schedule[K] = Schedule()
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._idle: set[asyncio.Future[None]] = set()
+        self._minder: asyncio.Future[None] | None = None
+        self._minded = inf  # when that one will look by itself
+        self._is_coming = False  # somebody was woken and has not looked yet
 
     def __len__(self) -> int:
         return len(self._schedule)
@@ -122,14 +129,16 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K, after: float = 0.0) -> bool:
         """Whether it was not waiting before."""
-        is_new = self._schedule.add(key, self._clock.monotonic() + after)
-        self._wake_one()
+        at = self._clock.monotonic() + after
+        is_new = self._schedule.add(key, at)
+        self._wake_for(at)
         return is_new
 
     def retry(self, key: K) -> float:
         """Add a failed key after its back-off; returns the seconds until then."""
-        wait = self._schedule.retry(key, self._clock.monotonic())
-        self._wake_one()
+        now = self._clock.monotonic()
+        wait = self._schedule.retry(key, now)
+        self._wake_for(now + wait)
         return wait
 
     def forget(self, key: K) -> None:
@@ -137,8 +146,9 @@ class WorkQueue(Generic[K]):
 
     def hasten(self) -> None:
         """Whatever waits for its time is due now."""
-        self._schedule.hasten(self._clock.monotonic())
-        self._wake_one()
+        now = self._clock.monotonic()
+        self._schedule.hasten(now)
+        self._wake_for(now)
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[K]:
@@ -148,34 +158,45 @@ class WorkQueue(Generic[K]):
             yield key
         finally:
             self._schedule.done(key)
-            self._wake_one()
+            if key in self._schedule.waiting:
+                self._wake_for(self._schedule.next_due())
 
     async def _next(self) -> K:
         while True:
             key = self._schedule.take(self._clock.monotonic())
+            due = self._schedule.next_due()
             if key is not None:
-                self._wake_one()  # there may be more for another worker
+                self._wake_for(due)  # another worker takes it, or minds the clock from now on
                 return key
-            await self._until_something()
+            await self._until(due)
 
-    async def _until_something(self) -> None:
-        due = self._schedule.next_due()
+    async def _until(self, due: float | None) -> None:
+        """Until there may be work: at `due`, unless another minds that."""
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.add(woken)
         timer = None
         try:
-            if due is None:
+            if due is None or due >= self._minded:
+                self._idle.add(woken)
                 await woken
             else:
+                if self._minder is not None and not self._minder.done():
+                    self._minder.set_result(None)
+                self._minder, self._minded = woken, due
                 timer = asyncio.ensure_future(self._clock.sleep(due - self._clock.monotonic()))
                 await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._waiters.discard(woken)
+            self._idle.discard(woken)
+            self._is_coming = False
             if timer is not None:
                 timer.cancel()
+            if self._minder is woken:
+                self._minder, self._minded = None, inf
 
-    def _wake_one(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-                return
+    def _wake_for(self, due: float | None) -> None:
+        """Have one look who looks after what is due then, if nobody does yet: he wakes the next."""
+        if due is None or due >= self._minded or self._is_coming:
+            return
+        woken = self._idle.pop() if self._idle else self._minder
+        if woken is not None and not woken.done():
+            woken.set_result(None)
+            self._is_coming = True
