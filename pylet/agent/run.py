@@ -152,8 +152,10 @@ async def run_node(
     A machine whose addresses change, and were not chosen by a flag, begins again with the new ones; so it does when its
     time of day is set, because what waits here waits for dates.
     """
+    folder = config.data_dir / "agent"
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with folderlock.hold(config.data_dir / "agent"):
+        with folderlock.hold(folder):
             await _run_node(config, cluster, api, credentials, clock)
     except folderlock.Held as other:
         raise Unusable(f"{other}: stop that one, or choose another --data-dir") from other

@@ -15,8 +15,7 @@ class Held(Exception):
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Make the folder, and have it. Raises: Held, OSError."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Raises: Held, OSError."""
     lock = os.open(folder / "lock", os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         try:

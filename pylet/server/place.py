@@ -53,8 +53,10 @@ def held(data_dir: Path) -> Iterator[None]:
     """Have the folder alone: two servers would write over each other."""
     with ExitStack() as until_the_end:
         with writable(data_dir):
+            folder = data_dir / "server"
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
-                until_the_end.enter_context(folderlock.hold(data_dir / "server"))
+                until_the_end.enter_context(folderlock.hold(folder))
             except folderlock.Held as other:
                 raise Unusable(f"{other}: stop that one, or choose another --data-dir") from other
         yield

@@ -11,12 +11,14 @@ from pylet.aio.folderlock import Held, hold
 
 
 def test_one_holds_it_at_a_time(tmp_path: Path) -> None:
-    with hold(tmp_path / "new"):
-        with pytest.raises(Held, match="in use"), hold(tmp_path / "new"):
+    other = tmp_path / "other"
+    other.mkdir()
+    with hold(tmp_path):
+        with pytest.raises(Held, match="in use"), hold(tmp_path):
             pass
-        with hold(tmp_path / "other"):
+        with hold(other):
             pass
-    with hold(tmp_path / "new"):
+    with hold(tmp_path):
         pass
 
 
