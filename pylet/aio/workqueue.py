@@ -11,7 +11,6 @@ import heapq
 import itertools
 from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from math import inf
 from typing import Generic, TypeVar
 
 from pylet.aio.clock import Clock
@@ -102,18 +101,12 @@ class Schedule(Generic[K]):
 
 
 class WorkQueue(Generic[K]):
-    """`add` from anywhere in the loop; any number of workers `take`.
-
-    Of the workers that have nothing to do one at most minds the clock; the others sleep until there is work for them.
-    """
+    """`add` from anywhere in the loop; any number of workers `take`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._schedule: Schedule[K] = Schedule()
-        self._idle: set[asyncio.Future[None]] = set()
-        self._minder: asyncio.Future[None] | None = None
-        self._minded = inf  # when that one will look by itself
-        self._is_coming = False  # somebody was woken and has not looked yet
+        self._waiters: set[asyncio.Future[None]] = set()
 
     def __len__(self) -> int:
         return len(self._schedule)
@@ -129,16 +122,14 @@ class WorkQueue(Generic[K]):
 
     def add(self, key: K, after: float = 0.0) -> bool:
         """Whether it was not waiting before."""
-        at = self._clock.monotonic() + after
-        is_new = self._schedule.add(key, at)
-        self._wake_for(at)
+        is_new = self._schedule.add(key, self._clock.monotonic() + after)
+        self._wake_one()
         return is_new
 
     def retry(self, key: K) -> float:
         """Add a failed key after its back-off; returns the seconds until then."""
-        now = self._clock.monotonic()
-        wait = self._schedule.retry(key, now)
-        self._wake_for(now + wait)
+        wait = self._schedule.retry(key, self._clock.monotonic())
+        self._wake_one()
         return wait
 
     def forget(self, key: K) -> None:
@@ -146,9 +137,8 @@ class WorkQueue(Generic[K]):
 
     def hasten(self) -> None:
         """Whatever waits for its time is due now."""
-        now = self._clock.monotonic()
-        self._schedule.hasten(now)
-        self._wake_for(now)
+        self._schedule.hasten(self._clock.monotonic())
+        self._wake_one()
 
     @asynccontextmanager
     async def take(self) -> AsyncIterator[K]:
@@ -158,45 +148,34 @@ class WorkQueue(Generic[K]):
             yield key
         finally:
             self._schedule.done(key)
-            if key in self._schedule.waiting:
-                self._wake_for(self._schedule.next_due())
+            self._wake_one()
 
     async def _next(self) -> K:
         while True:
             key = self._schedule.take(self._clock.monotonic())
-            due = self._schedule.next_due()
             if key is not None:
-                self._wake_for(due)  # another worker takes it, or minds the clock from now on
+                self._wake_one()  # there may be more for another worker
                 return key
-            await self._until(due)
+            await self._until_something()
 
-    async def _until(self, due: float | None) -> None:
-        """Until there may be work: at `due`, unless another minds that."""
+    async def _until_something(self) -> None:
+        due = self._schedule.next_due()
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.add(woken)
         timer = None
         try:
-            if due is None or due >= self._minded:
-                self._idle.add(woken)
+            if due is None:
                 await woken
             else:
-                if self._minder is not None and not self._minder.done():
-                    self._minder.set_result(None)
-                self._minder, self._minded = woken, due
                 timer = asyncio.ensure_future(self._clock.sleep(due - self._clock.monotonic()))
                 await asyncio.wait((timer, woken), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._idle.discard(woken)
-            self._is_coming = False
+            self._waiters.discard(woken)
             if timer is not None:
                 timer.cancel()
-            if self._minder is woken:
-                self._minder, self._minded = None, inf
 
-    def _wake_for(self, due: float | None) -> None:
-        """Have one look who looks after what is due then, if nobody does yet: he wakes the next."""
-        if due is None or due >= self._minded or self._is_coming:
-            return
-        woken = self._idle.pop() if self._idle else self._minder
-        if woken is not None and not woken.done():
-            woken.set_result(None)
-            self._is_coming = True
+    def _wake_one(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+                return

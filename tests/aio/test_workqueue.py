@@ -1,8 +1,11 @@
-"""When which key is due, decided without waiting, and workers that wait for it."""
+"""When which key is due, decided without waiting; and that somebody comes for it."""
 
 from __future__ import annotations
 
 import asyncio
+import random
+
+import pytest
 
 from pylet.aio.clock import VirtualClock
 from pylet.aio.workqueue import Schedule, WorkQueue
@@ -22,73 +25,34 @@ def test_a_key_that_is_worked_on_again_and_again_takes_one_place() -> None:
     assert schedule.take(8599.0) == "job"
 
 
-async def test_workers_that_have_nothing_to_do_leave_no_key_waiting() -> None:
-    """Three workers that keep what they take until `let_go`; keys come due while they wait and while they work."""
-    clock = VirtualClock()
-    queue = WorkQueue[str](clock)
-    taken: list[str] = []
-    let_go = asyncio.Event()
+@pytest.mark.parametrize("seed", range(50))
+async def test_somebody_comes_for_a_key_when_it_is_due(seed: int) -> None:
+    """In whatever order keys are added, retried and hastened: with a worker for each, none waits but for itself."""
+    chance, clock = random.Random(seed), VirtualClock()
+    queue, keys = WorkQueue[int](clock), range(3)
+    ended = dict.fromkeys(keys, 0.0)
 
     async def work() -> None:
         while True:
             async with queue.take() as key:
-                taken.append(key)
-                await let_go.wait()
+                due, taken = queue.running[key]
+                assert taken == pytest.approx(max(due, ended[key]))
+                await clock.sleep(chance.choice([0.0, 0.0, 0.5, 1.0, 3.0]))
+                if chance.random() < 0.2:
+                    queue.retry(key)
+                if chance.random() < 0.2:
+                    queue.add(chance.choice(keys), chance.choice([0.0, 0.5, 2.0]))
+                ended[key] = clock.monotonic()
 
     async with asyncio.TaskGroup() as group:
-        workers = [group.create_task(work()) for _ in range(3)]
-        queue.add("late", 60)
-        await clock.advance(1)
-        queue.add("soon", 5)  # somebody has to mind this one instead
-        queue.add("now")
-        await clock.advance(0)
-        assert taken == ["now"]
-        await clock.advance(5)
-        assert taken == ["now", "soon"]
-        await clock.advance(60)
-        assert taken == ["now", "soon", "late"]
-        queue.add("now")  # held: to be taken again when it is let go
-        queue.add("another")
-        await clock.advance(0)
-        assert len(taken) == 3
-        let_go.set()
-        await clock.advance(0)
-        assert sorted(taken[3:]) == ["another", "now"]
-        let_go.clear()
-        for key in "abc":
-            queue.add(key)
-        await clock.advance(0)
-        assert sorted(taken[5:]) == ["a", "b", "c"]
-        for worker in workers:
-            worker.cancel()
-
-
-async def test_who_is_woken_for_a_key_is_one_worker() -> None:
-    clock = VirtualClock()
-    queue = WorkQueue[int](clock)
-    looks = 0
-
-    async def work() -> None:
-        while True:
-            async with queue.take():
-                await asyncio.sleep(0)
-
-    take = queue._schedule.take
-
-    def counted(now: float) -> int | None:
-        nonlocal looks
-        looks += 1
-        return take(now)
-
-    queue._schedule.take = counted  # type: ignore[method-assign]
-    async with asyncio.TaskGroup() as group:
-        workers = [group.create_task(work()) for _ in range(16)]
-        queue.add(-1, 3600)
-        await clock.advance(0)
-        looks = 0
-        for key in range(10):
-            queue.add(key)
-            await clock.advance(0)
-        assert looks == 20, "one that takes the key, and finds no other when it is done"
-        for worker in workers:
-            worker.cancel()
+        tasks = [group.create_task(work()) for _ in keys]
+        for _ in range(100):
+            for _ in range(chance.randrange(4)):
+                queue.add(chance.choice(keys), chance.choice([0.0, 0.3, 1.0, 5.0]))
+                for _ in range(chance.randrange(3)):
+                    await asyncio.sleep(0)
+            if chance.random() < 0.1:
+                queue.hasten()
+            await clock.advance(chance.choice([0.0, 0.1, 1.0, 4.0]), settle_ticks=60)
+        for task in tasks:
+            task.cancel()
