@@ -51,9 +51,7 @@ async def _command(request: web.BaseRequest, url: str, streams: Mapping[str, boo
     """A command in a container, until it ends or its client leaves; how it ended is the last thing the client hears."""
     near = _socket(_V5)
     await near.prepare(request)
-    written = [channel for channel in (_STDOUT, _STDERR) if streams[_NAMES[channel]]]
     with suppress(ConnectionError):
-        await near.send_bytes(bytes([(*written, _ERROR)[0]]))  # a sign of life
         try:
             said = await _relayed(near, url, streams)
         except (Refused, OSError, EOFError) as failed:
@@ -201,6 +199,8 @@ async def _relayed(near: web.WebSocketResponse, url: str, streams: Mapping[str, 
                 number, frame = client.open({"streamtype": name})
                 channels[number] = channel
                 await far.send(frame)
+        # A sign of life, and no sooner: an older kubectl (1.32) complains of what comes before it has made its streams.
+        await near.send_bytes(bytes([min(channel for channel in channels.values() if channel != _STDIN)]))
         said: Object = await _first(_inwards(near, far, channels), _outwards(near, far, client, channels))
         return said
 
