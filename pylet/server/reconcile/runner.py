@@ -108,7 +108,9 @@ class Runner:
             self._add(index, watch, entry)
 
         def hear(before: Entry | None, after: Entry | None) -> None:
-            for entry in (before, after) if _matters(watch, before, after) else ():
+            if watch.part is not None and _is_same(watch.part, before, after):
+                return
+            for entry in (before, after):
                 if entry is not None:
                     self._add(index, watch, entry)
 
@@ -230,10 +232,10 @@ class Runner:
                 _emit(recorder, action)
 
 
-def _matters(watch: Watch, before: Entry | None, after: Entry | None) -> bool:
-    if watch.part is None or before is None or after is None or before.uid != after.uid:
-        return True
-    return watch.part(before.object) != watch.part(after.object)
+def _is_same(part: Callable[[Object], object], before: Entry | None, after: Entry | None) -> bool:
+    if before is None or after is None or before.uid != after.uid:
+        return False
+    return part(before.object) == part(after.object)
 
 
 def _is_overtaken(refusal: ApiError, controller: Controller, key: Key) -> bool:
