@@ -47,12 +47,16 @@ class StartContainer:
 
 @dataclass(frozen=True, slots=True)
 class StopContainer:
-    """`why` is for the Killing event; a probe may bring a grace period of its own."""
+    """`why` is for the Killing event; a probe may bring a grace period of its own.
+
+    Who `begins_anew` is started again however it ends.
+    """
 
     id: str
     name: str
     why: str
     grace_seconds: int | None = None
+    begins_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +136,12 @@ def _deserves_sandbox(pod: Object, observed: Observed) -> bool:
     if not begun:
         return True
     ended = [(container, observed.latest(container["name"])) for container in app_containers(pod)]
-    return any(last is None or restarts_after(pod, container, last.exit_code) for container, last in ended)
+    return any(last is None or _goes_on(pod, container, last, observed) for container, last in ended)
+
+
+def _goes_on(pod: Object, container: Object, last: Container, observed: Observed) -> bool:
+    """Whether another instance follows the one that has ended."""
+    return last.id in observed.anew or restarts_after(pod, container, last.exit_code)
 
 
 class _Steps:
@@ -158,6 +167,8 @@ class _Steps:
         self._resize_pod()
 
     def _resize_pod(self) -> None:
+        if any(isinstance(action, StopContainer) for action in self.actions):
+            return  # who begins anew for it has to end first: what the pod has tells what is left to do
         enforced = self.observed.enforced.get("")
         if enforced is not None and differing(enforced, self.pod["spec"].get("resources") or {}):
             lasting = (*init_containers(self.pod), *app_containers(self.pod))
@@ -193,7 +204,7 @@ class _Steps:
                     self._check(container, last)
             elif last.is_running:
                 self._check(container, last)
-            elif last.is_finished and not restarts_after(self.pod, container, last.exit_code):
+            elif last.is_finished and not _goes_on(self.pod, container, last, self.observed):
                 self.is_over = True
                 return False
             if not last.is_running and (is_sidecar(container) or not self._is_initialized(container, last)):
@@ -219,7 +230,7 @@ class _Steps:
         last = self.observed.latest(container["name"])
         if last is not None and last.is_running:
             return self._check(container, last)
-        if last is not None and last.is_finished and not restarts_after(self.pod, container, last.exit_code):
+        if last is not None and last.is_finished and not _goes_on(self.pod, container, last, self.observed):
             return False
         self._start(container)
         return True
@@ -237,13 +248,14 @@ class _Steps:
             words = f"Container {name} failed startup probe"
             grace = dig(container, "startupProbe", "terminationGracePeriodSeconds")
         elif needs_restart(container, self._resized(container, last, inherits=True)):
-            words, goes_on = f"Container {name} resize requires restart", True
+            self.actions.append(StopContainer(last.id, name, f"Container {name} resize requires restart", None, True))
+            return True
         else:
             if self._resized(container, last):  # what it inherits is resized with the pod
                 self.actions.append(ResizeContainer(last.id, container))
             return True
         words = f"{words}, will be restarted" if goes_on else words
-        self.actions.append(StopContainer(last.id, name, words, grace))
+        self.actions.append(StopContainer(last.id, name, words, grace, goes_on))
         return goes_on
 
     def _resized(self, container: Object, last: Container, *, inherits: bool = False) -> list[str]:

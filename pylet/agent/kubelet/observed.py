@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -89,13 +89,15 @@ class Sandbox:
 class Observed:
     """`sandboxes` newest first; `containers` newest first within a name.
 
-    `probed` and `enforced` (the resources the runtime was told; the pod's own under "") by container id.
+    `probed` and `enforced` (the resources the runtime was told; the pod's own under "") by container id; `anew` are the
+    ids of containers that were told to end for another to follow.
     """
 
     sandboxes: tuple[Sandbox, ...] = ()
     containers: Mapping[str, tuple[Container, ...]] = field(default_factory=dict)
     probed: Mapping[str, Probed] = field(default_factory=dict)
     enforced: Mapping[str, Object] = field(default_factory=dict)
+    anew: Collection[str] = ()
 
     @property
     def sandbox(self) -> Sandbox | None:

@@ -25,6 +25,8 @@ class Observer:
 
     runtime: Runtime
     pod_uid: str
+    anew: set[str] = field(default_factory=set)
+    """Ids of containers that were told to end for another to follow."""
     _ended: dict[str, Container] = field(default_factory=dict)
 
     async def observe(self, probed: Mapping[str, Probed], enforced: Mapping[str, Object]) -> Observed:
@@ -44,7 +46,9 @@ class Observer:
                 containers.setdefault(container.name, []).append(container)
         known = {entry.id for entry in found}
         self._ended = {id_: ended for id_, ended in self._ended.items() if id_ in known}
-        return Observed(tuple(sandboxes), {name: tuple(group) for name, group in containers.items()}, probed, enforced)
+        self.anew &= known
+        by_name = {name: tuple(group) for name, group in containers.items()}
+        return Observed(tuple(sandboxes), by_name, probed, enforced, frozenset(self.anew))
 
     async def _container(self, entry: Listed) -> Container | None:
         if entry.id in self._ended:

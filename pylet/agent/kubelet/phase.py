@@ -5,7 +5,7 @@ Source: upstream `pkg/kubelet/kubelet_pods.go`, getPhase.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pylet.agent.kubelet.restart_all import REASON
 from pylet.agent.kubelet.spec import app_containers, init_containers, restarts_after
@@ -13,14 +13,24 @@ from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig
 
 
-def phase(pod: Object, statuses: Mapping[str, Object], *, is_ending: bool, has_begun: bool) -> str:
-    """`is_ending`: nothing is started any more; `has_begun`: an app container of the current sandbox has started."""
-    outcomes = [_outcome(pod, c, statuses[c["name"]]) for c in init_containers(pod) if not is_sidecar(c)]
+def phase(
+    pod: Object, statuses: Mapping[str, Object], *, is_ending: bool, has_begun: bool, anew: Collection[str] = ()
+) -> str:
+    """`is_ending`: nothing is started any more; `has_begun`: an app container of the current sandbox has started.
+
+    `anew` are the containers that were told to end for another instance to follow.
+    """
+
+    def fate(container: Object) -> str:
+        found = _outcome(pod, container, statuses[container["name"]])
+        return "again" if found in ("done", "failed") and container["name"] in anew else found
+
+    outcomes = [fate(c) for c in init_containers(pod) if not is_sidecar(c)]
     if "failed" in outcomes:
         return "Failed"
     sidecars = [statuses[c["name"]] for c in init_containers(pod) if is_sidecar(c)]
     uninitialized = any(_is_pending(sidecar) for sidecar in sidecars)
-    apps = [_outcome(pod, c, statuses[c["name"]]) for c in app_containers(pod)]
+    apps = [fate(c) for c in app_containers(pod)]
     waits = any("waiting" in s["state"] and not _last_end(s) for s in (*sidecars,)) or "waiting" in apps
     if any(outcome in ("running", "waiting") for outcome in outcomes) or (uninitialized and not has_begun) or waits:
         return "Pending"

@@ -71,6 +71,11 @@ class Slots:
         """It is worth another try."""
         self._not_before.pop(slot, None)
 
+    async def ended(self, slot: str) -> None:
+        """Wait for what is under way there."""
+        if (task := self._tasks.get(slot)) is not None:
+            await asyncio.wait([task])
+
     def others(self) -> list[asyncio.Task[None]]:
         return list(self._tasks.values())
 

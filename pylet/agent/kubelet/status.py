@@ -68,7 +68,8 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
         inits, apps = _lost(inits), [_ended(status, pod) for status in apps]
     statuses = {status["name"]: status for status in (*inits, *apps)}
     has_begun = any(_is_active(observed, container["name"]) for container in app_containers(pod))
-    found = phase(pod, statuses, is_ending=is_ending, has_begun=has_begun)
+    anew = {name for name in observed.containers if (last := observed.latest(name)) and last.id in observed.anew}
+    found = phase(pod, statuses, is_ending=is_ending, has_begun=has_begun, anew=anew)
     found = _kept_phase(found, old, facts.failure, is_ending=is_ending, may_run=may_run)
     passing = [*facts.passing, *restart_all.condition(pod, observed, found)]
     return {
@@ -163,14 +164,13 @@ def _is_active(observed: Observed, name: str) -> bool:
 
 def _container_status(pod: Object, container: Object, observed: Observed, facts: Circumstances, old: Object) -> Object:
     name = container["name"]
-    instances = observed.containers.get(name, ())
-    last = instances[0] if instances else None
+    last = observed.latest(name)
     removed = restart_all.was_removed(pod, container, observed, old)
     if last is None and not removed and "terminated" in old.get("state", {}) and name not in facts.waiting:
         return {**old, "ready": _runs_once(pod, container) and old["state"]["terminated"].get("exitCode") == 0}
-    if last is not None and not last.is_finished and _is_final(pod, container, old):
+    if last is not None and not last.is_finished and _is_final(pod, container, observed, old):
         return old  # the API does not take back what it was told: whatever runs there again is not the pod's
-    state, previous = restart_all.REMOVED if removed else _states(pod, container, instances, facts, old)
+    state, previous = restart_all.REMOVED if removed else _states(pod, container, observed, facts, old)
     started, ready = _readiness(pod, container, last, observed, old)
     status: Object = {
         "name": name,
@@ -193,10 +193,12 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
     return status
 
 
-def _is_final(pod: Object, container: Object, old: Object) -> bool:
+def _is_final(pod: Object, container: Object, observed: Observed, old: Object) -> bool:
     """Whether it was reported to have ended, with an end that nothing follows."""
     ended = old.get("state", {}).get("terminated")
-    return ended is not None and _is_last(pod, container, int(ended.get("exitCode", 0)))
+    if ended is None or old.get("containerID", "").rpartition("/")[2] in observed.anew:
+        return False
+    return _is_last(pod, container, int(ended.get("exitCode", 0)))
 
 
 def _is_last(pod: Object, container: Object, exit_code: int) -> bool:
@@ -235,12 +237,13 @@ def _mount_status(mount: Object, *, able: bool) -> Object:
 
 
 def _states(
-    pod: Object, container: Object, instances: tuple[Container, ...], facts: Circumstances, old: Object
+    pod: Object, container: Object, observed: Observed, facts: Circumstances, old: Object
 ) -> tuple[Object, Object]:
     name = container["name"]
-    last = instances[0] if instances else None
-    before = _before(instances, old)
-    if last is not None and last.is_finished and _is_last(pod, container, last.exit_code or 0):
+    last = observed.latest(name)
+    before = _before(observed.containers.get(name, ()), old)
+    goes_on = last is None or not last.is_finished or last.id in observed.anew
+    if last is not None and not goes_on and _is_last(pod, container, last.exit_code):
         return _terminated(last), before  # whatever came of its start: nothing follows
     if name in facts.waiting and (last is None or not last.is_running):
         reason, message = facts.waiting[name]

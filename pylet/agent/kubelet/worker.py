@@ -303,8 +303,10 @@ class Worker:
                 self._occupy(slot_of(action), self._start_sandbox(attempt, observed), group)
             case StartContainer(container, restarts):
                 self._occupy(slot_of(action), self._start(container, restarts, observed), group)
-            case StopContainer(id_, name, why, grace):
+            case StopContainer(id_, name, why, grace, begins_anew):
                 target = self._target(id_, name, observed)
+                if begins_anew:
+                    self._observer.anew.add(id_)
                 self._probing.forget(id_)
                 seconds = self.grace_seconds() if grace is None or is_terminating(self.pod) else grace
                 self._occupy(slot_of(action), self._stopper.stop(self.pod, target, name, why, seconds), group)
@@ -336,6 +338,7 @@ class Worker:
 
     async def _start(self, container: Object, restarts: int, observed: Observed) -> None:
         name, now = container["name"], self.node.clock.now()
+        await self._slots.ended(SANDBOX)  # a pod that is resized as a whole has room for it then
         last = observed.latest(name)
         if last is not None and last.is_finished:
             self._backoff.failed(backoff_key(container), last.finished_at or now, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -71,11 +71,12 @@ def observed(
     sandbox: bool = True,
     probed: Mapping[str, Probed] | None = None,
     enforced: Mapping[str, Object] | None = None,
+    anew: Collection[str] = (),
 ) -> Observed:
     """`containers` newest first; with `sandbox=False` the sandbox there was has stopped."""
     groups: dict[str, tuple[Container, ...]] = {}
     for found in containers:
         groups[found.name] = (*groups.get(found.name, ()), found)
     return Observed(
-        (Sandbox("s0", sandbox, 0, ("10.42.0.7",) if sandbox else ()),), groups, probed or {}, enforced or {}
+        (Sandbox("s0", sandbox, 0, ("10.42.0.7",) if sandbox else ()),), groups, probed or {}, enforced or {}, anew
     )

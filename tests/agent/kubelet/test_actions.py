@@ -268,8 +268,26 @@ def test_a_back_off_ends_when_the_clock_is_put_back() -> None:
         pytest.param(
             pod(container(resources=MORE, resizePolicy=ANEW)),
             observed(instance(), enforced={"main-0": SOME}),
-            ["stop main: Container main resize requires restart, will be restarted"],
+            ["stop main: Container main resize requires restart"],
             id="or with a restart, where the container asks for one",
+        ),
+        pytest.param(
+            pod(restartPolicy="OnFailure"),
+            observed(instance(exit_code=0), anew={"main-0"}),
+            ["start main 1"],
+            id="who was told to end for another to follow is followed, however it ended",
+        ),
+        pytest.param(
+            pod(init=(INIT,), restartPolicy="Never"),
+            observed(instance("init", exit_code=143), anew={"init-0"}),
+            ["start init 1"],
+            id="so is an init container",
+        ),
+        pytest.param(
+            pod(restartPolicy="OnFailure"),
+            observed(instance(exit_code=0), sandbox=False, anew={"main-0"}),
+            ["sandbox 1"],
+            id="in another sandbox if need be",
         ),
         pytest.param(
             pod(container(resources={"requests": {"cpu": "0.1"}})),
@@ -286,8 +304,14 @@ def test_a_back_off_ends_when_the_clock_is_put_back() -> None:
         pytest.param(
             pod(container(resizePolicy=ANEW), resources=LIMITED),
             observed(instance(), enforced={"": {"limits": {"cpu": "0.1"}}, "main-0": {}}),
-            ["stop main: Container main resize requires restart, will be restarted", "resize pod and main-0"],
-            id="who has the pod's limit and asks for a restart begins anew with the pod's other limit",
+            ["stop main: Container main resize requires restart"],
+            id="who has the pod's limit and asks for a restart ends before the pod has its other limit",
+        ),
+        pytest.param(
+            pod(container(resizePolicy=ANEW), resources=LIMITED),
+            observed(instance(exit_code=137), enforced={"": {"limits": {"cpu": "0.1"}}, "main-0": {}}),
+            ["start main 1", "resize pod and "],
+            id="and begins anew with it",
         ),
         pytest.param(
             pod(container(resizePolicy=ANEW, resources={"limits": {"cpu": "0.1"}}), resources=LIMITED),

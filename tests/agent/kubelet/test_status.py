@@ -277,3 +277,11 @@ def test_what_is_below_a_read_only_mount_is_told_as_it_is(mount: Object, told: s
     of = pod(container(volumeMounts=[{"name": "v", "mountPath": "/v", "readOnly": True, **mount}]))
     (seen,) = status(of, Observed(), Circumstances((), node=node))["containerStatuses"]
     assert seen["volumeMounts"] == [{"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": told}]
+
+
+def test_an_end_that_another_instance_follows_is_no_success() -> None:
+    of = pod(restartPolicy="OnFailure")
+    ended = status(of, observed(instance(exit_code=0), anew={"main-0"}))
+    assert ended["phase"] == "Running"
+    again = status({**of, "status": ended}, observed(instance(restarts=1), instance(exit_code=0), anew={"main-0"}))
+    assert again["containerStatuses"][0]["state"].keys() == {"running"}

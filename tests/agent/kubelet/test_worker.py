@@ -575,6 +575,26 @@ def test_who_is_being_started_again_does_not_wait_for_it(tmp_path: Path) -> None
     virtual.run(story())
 
 
+def test_who_ends_well_to_begin_anew_is_no_success(tmp_path: Path) -> None:
+    """Another image, and a container that ends with 0 when it is asked to."""
+
+    async def story() -> None:
+        of = pod(container(command=["serve"]), restartPolicy="OnFailure")
+        async with told(of, tmp_path, SlowToCreate()) as (story, _):
+            phases = []
+            await story.until(is_running)
+            story.api.heard = lambda of: phases.append(of["status"]["phase"])
+            spec = {**story.api.pod["spec"], "containers": [container(command=["serve"], image=f"{IMAGE}.1")]}
+            meta = {**story.api.pod["metadata"], "resourceVersion": "100"}
+            story.api.pod = {**story.api.pod, "metadata": meta, "spec": spec}
+            story.worker.update(story.api.pod)
+            again = await story.until(partial(has_restarted, 1))
+            assert again["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 0
+            assert {*phases} == {"Running"}
+
+    virtual.run(story())
+
+
 async def test_a_volume_whose_image_is_not_to_be_had_is_told_as_the_containers_own(tmp_path: Path) -> None:
     runtime = MemoryRuntime(registry=frozenset((IMAGE,)))
     volume = {"name": "data", "image": {"reference": "registry.example/data:1", "pullPolicy": "Always"}}
