@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pylet.api.cel import calls, loops, members
+from pylet.api.cel import calls, literals, logic, loops, members
 from pylet.api.cel import types as t
 from pylet.api.cel.checker import CONSTANTS
 from pylet.api.cel.errors import CostExceeded, EvaluationError
-from pylet.api.cel.frame import FAILURES, UNSET, Closure, Costed, Frame, charge, charged, not_bool
+from pylet.api.cel.frame import FAILURES, UNSET, Closure, Costed, Frame, charge, charged
 from pylet.api.cel.library.optional import optional_index
 from pylet.api.cel.re2 import compile_pattern
-from pylet.api.cel.standard import contains, index, index_list, index_map, show
+from pylet.api.cel.standard import contains, index, index_list, index_map
 from pylet.api.cel.syntax import (
     Call,
     Comprehension,
@@ -27,7 +27,7 @@ from pylet.api.cel.syntax import (
     Select,
     StructNode,
 )
-from pylet.api.cel.values import NONE, Optional, Struct, UInt, type_name
+from pylet.api.cel.values import NONE, Optional, UInt
 
 
 def compile_tree(root: Node, variables: dict[str, int]) -> tuple[Closure, int, int]:
@@ -141,62 +141,18 @@ class _Compiler:
         return calls.dispatched(node, args), cost
 
     def conjunction(self, node: Call) -> Costed:
-        left, cost = self.compile(node.args[0])
-        right = charged(self.compile(node.args[1]))
-
-        def both(frame: Frame) -> Any:
-            try:
-                value = left(frame)
-            except FAILURES:
-                if right(frame) is False:
-                    return False
-                raise
-            if value is False:
-                return False
-            other = right(frame)
-            if value is True and (other is True or other is False):
-                return other
-            if other is False:
-                return False
-            raise not_bool(other if value is True else value)
-
-        return both, cost
+        return self.junction(node, settled_by=False)
 
     def disjunction(self, node: Call) -> Costed:
+        return self.junction(node, settled_by=True)
+
+    def junction(self, node: Call, *, settled_by: bool) -> Costed:
         left, cost = self.compile(node.args[0])
-        right = charged(self.compile(node.args[1]))
-
-        def either(frame: Frame) -> Any:
-            try:
-                value = left(frame)
-            except FAILURES:
-                if right(frame) is True:
-                    return True
-                raise
-            if value is True:
-                return True
-            other = right(frame)
-            if value is False and (other is True or other is False):
-                return other
-            if other is True:
-                return True
-            raise not_bool(other if value is False else value)
-
-        return either, cost
+        return logic.junction(left, charged(self.compile(node.args[1])), settled_by=settled_by), cost
 
     def conditional(self, node: Call) -> Costed:
         condition, cost = self.compile(node.args[0])
-        yes, no = self.arm(node.args[1]), self.arm(node.args[2])
-
-        def choose(frame: Frame) -> Any:
-            value = condition(frame)
-            if value is True:
-                return yes(frame)
-            if value is False:
-                return no(frame)
-            raise not_bool(value)
-
-        return choose, cost
+        return logic.choice(condition, self.arm(node.args[1]), self.arm(node.args[2])), cost
 
     def arm(self, node: Node) -> Closure:
         """A side of `?:`; cel-go does not count the variable an attribute there begins with."""
@@ -222,16 +178,7 @@ class _Compiler:
 
     def negation(self, node: Call) -> Costed:
         operand, cost = self.compile(node.args[0])
-
-        def negate(frame: Frame) -> bool:
-            value = operand(frame)
-            if value is True:
-                return False
-            if value is False:
-                return True
-            raise not_bool(value)
-
-        return negate, cost + 1
+        return logic.negation(operand), cost + 1
 
     def optional_select(self, node: Call) -> Costed:
         operand, cost = self.compile(node.args[0])
@@ -304,67 +251,19 @@ class _Compiler:
 
     def list(self, node: ListNode) -> Costed:
         parts = [self.compile(element) for element in node.elements]
-        cost = 10 + sum(part[1] for part in parts)
-        closures = [part[0] for part in parts]
-        if not node.optional:
-            return lambda frame: [closure(frame) for closure in closures], cost
-        optional = node.optional
-
-        def build(frame: Frame) -> list[Any]:
-            items = []
-            for at, closure in enumerate(closures):
-                value = closure(frame)
-                if at not in optional:
-                    items.append(value)
-                elif type(value) is not Optional:
-                    raise EvaluationError("no such overload")
-                elif value.present:
-                    items.append(value.value)
-            return items
-
-        return build, cost
+        return literals.a_list([part[0] for part in parts], node.optional), 10 + sum(part[1] for part in parts)
 
     def map(self, node: MapNode) -> Costed:
         parts = [(self.compile(entry.key), self.compile(entry.value), entry.optional) for entry in node.entries]
-        cost = 30 + sum(key[1] + value[1] for key, value, _ in parts)
         closures = [(key[0], value[0], optional) for key, value, optional in parts]
-
-        def build(frame: Frame) -> dict[Any, Any]:
-            entries: dict[Any, Any] = {}
-            for key_of, value_of, optional in closures:
-                key = key_of(frame)
-                if type(key) not in _KEYS:
-                    raise EvaluationError(f"unsupported key type: {type_name(key)}")
-                if key in entries:
-                    raise EvaluationError(f"Failed with repeated key: {show(key)}")
-                value = value_of(frame)
-                if not optional:
-                    entries[key] = value
-                elif value.present:
-                    entries[key] = value.value
-            return entries
-
-        return build, cost
+        return literals.a_map(closures), 30 + sum(key[1] + value[1] for key, value, _ in parts)
 
     def struct(self, node: StructNode) -> Costed:
         kind = node.type or t.DYN
         assert kind.declaration is not None
         parts = [(self.compile(one.value), one) for one in node.fields]
-        cost = 40 + sum(part[0][1] for part in parts)
         closures = [(members.keys(kind, one.name)[0], run[0], one.optional) for run, one in parts]
-        name = kind.name
-
-        def build(frame: Frame) -> Struct:
-            fields: dict[str, Any] = {}
-            for key, value_of, optional in closures:
-                value = value_of(frame)
-                if not optional:
-                    fields[key] = value
-                elif value.present:
-                    fields[key] = value.value
-            return Struct(name, fields)
-
-        return build, cost
+        return literals.a_struct(kind.name, closures), 40 + sum(part[0][1] for part in parts)
 
     def comprehension(self, node: Comprehension) -> Costed:
         iterated, cost = self.compile(node.range)
@@ -430,7 +329,6 @@ _INDEXES: dict[str, Callable[[Any, Any], Any]] = {"list": index_list, "map": ind
 CONSTANT_LIMIT = 1 << 20
 _CONVERSIONS = frozenset({"bool", "bytes", "double", "dyn", "duration", "int", "string", "timestamp", "type", "uint"})
 _PRIMITIVE = frozenset({bool, float, int, str, UInt})
-_KEYS = frozenset({str, int, UInt, bool})
 
 
 _SPECIAL: dict[str, Callable[[_Compiler, Call], Costed]] = {
