@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from pylet.agent.kubelet import counters
@@ -20,6 +21,7 @@ from pylet.agent.kubelet.keyring import Credential
 from pylet.agent.kubelet.pull_records import Lookup, PullRecords
 from pylet.aio.clock import Clock
 from pylet.cri.interface import CriError, PullError, Runtime
+from pylet.cri.messages import Image
 
 log = logging.getLogger(__name__)
 
@@ -52,15 +54,15 @@ class Images:
         self._turns = nullcontext() if at_once is None else asyncio.Semaphore(at_once)
         self._backoff = Backoff()
         self._failed_at: dict[str, tuple[datetime, str]] = {}
-        self._pulling: dict[tuple[str, tuple[Credential, ...]], asyncio.Future[str]] = {}
+        self._pulling: dict[tuple[str, tuple[Credential, ...]], asyncio.Future[Image]] = {}
 
     async def recover(self) -> None:
         """Take up what a kubelet before this one was pulling. Raises: CriError."""
         if self._records is not None:
             self._records.recover(await self._runtime.list_images())
 
-    async def ensure(self, image: str, policy: str, lookup: Lookup, tell: Tell, *, owner: str) -> str:
-        """What to create the container from; `owner` is the pod that asks, `lookup` finds what it may pull with.
+    async def ensure(self, image: str, policy: str, lookup: Lookup, tell: Tell, *, owner: str) -> Image:
+        """The image to create the container from; `owner` is the pod that asks, `lookup` finds what it may pull with.
 
         Raises: ImageError, CriError.
         """
@@ -71,7 +73,7 @@ class Images:
         ):
             words = f'Container image "{image}" already present on machine and can be accessed by the pod'
             tell("Normal", "Pulled", words)
-            return present.id
+            return present
         if policy == "Never":  # that it is here is nothing to tell who may not have it
             words = f'Container image "{image}" is not present with pull policy of Never'
             tell("Warning", "ErrImageNeverPull", words)
@@ -91,21 +93,23 @@ class Images:
         self._backoff.forget(key)
         return pulled
 
-    async def _pull(self, image: str, reference: str, credentials: tuple[Credential, ...], tell: Tell) -> str:
+    async def _pull(self, image: str, reference: str, credentials: tuple[Credential, ...], tell: Tell) -> Image:
         while (running := self._pulling.get((reference, credentials))) is not None:
             await asyncio.wait([running])
             if not running.cancelled():  # else whoever pulled it has gone: pull it ourselves
                 return running.result()
         tell("Normal", "Pulling", f'Pulling image "{image}"')
         begin = self._clock.monotonic()
-        done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[Image] = asyncio.get_running_loop().create_future()
         self._pulling[reference, credentials] = done
         try:
             with nullcontext() if self._records is None else self._records.pulling(image):
                 async with self._turns:
                     pulled, credential = await self._try_each(reference, credentials)
+                seconds = self._clock.monotonic() - begin
                 if self._records is not None:
                     self._records.pulled(image, pulled, credential)
+                present = await self._runtime.image_status(reference)
         except CriError as failed:
             done.set_exception(failed)
             done.exception()  # nobody else may be waiting
@@ -115,15 +119,13 @@ class Images:
             raise
         finally:
             del self._pulling[reference, credentials]
-        done.set_result(pulled)
-        seconds = self._clock.monotonic() - begin
-        took = _go_seconds(seconds)
-        present = await self._runtime.image_status(reference)
-        size = present.size if present is not None else 0
+        found = Image(pulled) if present is None else replace(present, id=pulled)
+        done.set_result(found)
+        took, size = _go_seconds(seconds), found.size
         counters.PULLS.observe(seconds, counters.image_size(size))
         words = f'Successfully pulled image "{image}" in {took} ({took} including waiting). Image size: {size} bytes.'
         tell("Normal", "Pulled", words)
-        return pulled
+        return found
 
     async def _try_each(self, reference: str, credentials: Sequence[Credential]) -> tuple[str, Credential | None]:
         """With each credential in turn, as upstream, and which was taken; the last refusal counts."""

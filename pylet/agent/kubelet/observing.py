@@ -13,7 +13,8 @@ from pylet.agent.kubelet.observed import Container, Observed, Probed, Sandbox
 from pylet.api.object import Object
 from pylet.cri.interface import NotFound, Runtime
 from pylet.cri.messages import Container as Listed
-from pylet.cri.messages import ContainerState, ContainerStatus
+from pylet.cri.messages import ContainerState, ContainerStatus, SandboxState
+from pylet.cri.messages import Sandbox as ListedSandbox
 
 _MESSAGE_BYTES = 4096
 _LOG_BYTES, _LOG_LINES = 2048, 80
@@ -21,12 +22,13 @@ _LOG_BYTES, _LOG_LINES = 2048, 80
 
 @dataclass(slots=True)
 class Observer:
-    """What has ended does not change: its status is asked once."""
+    """What does not change is asked once: the addresses of a sandbox that is ready, the status of what has ended."""
 
     runtime: Runtime
     pod_uid: str
     anew: set[str] = field(default_factory=set)
     """Ids of containers that were told to end for another to follow."""
+    _ready: Sandbox | None = None
     _ended: dict[str, Container] = field(default_factory=dict)
 
     async def observe(self, probed: Mapping[str, Probed], enforced: Mapping[str, Object]) -> Observed:
@@ -37,7 +39,7 @@ class Observer:
             if sandboxes:
                 sandboxes.append(Sandbox(sandbox.id, False, sandbox.metadata.attempt, ()))
             else:
-                sandboxes.append(Sandbox.of(await self.runtime.sandbox_status(sandbox.id)))
+                sandboxes.append(await self._sandbox(sandbox))
         found = await self.runtime.list_containers(pod_uid=self.pod_uid)
         containers: dict[str, list[Container]] = {}
         for entry in sorted(found, key=lambda c: c.created_at, reverse=True):
@@ -49,6 +51,13 @@ class Observer:
         self.anew &= known
         by_name = {name: tuple(group) for name, group in containers.items()}
         return Observed(tuple(sandboxes), by_name, probed, enforced, frozenset(self.anew))
+
+    async def _sandbox(self, entry: ListedSandbox) -> Sandbox:
+        if self._ready is None or self._ready.id != entry.id or entry.state is not SandboxState.READY:
+            sandbox = Sandbox.of(await self.runtime.sandbox_status(entry.id))
+            self._ready = sandbox if sandbox.is_ready else None
+            return sandbox
+        return self._ready
 
     async def _container(self, entry: Listed) -> Container | None:
         if entry.id in self._ended:

@@ -59,6 +59,8 @@ class Slots:
         def done(ended: asyncio.Task[None]) -> None:
             if self._tasks.get(slot) is ended:
                 del self._tasks[slot]
+            if slot == SANDBOX:
+                self.quiet_until = None  # what was to be told is told with what begins in it
             self.wake()
 
         task.add_done_callback(done)

@@ -19,7 +19,7 @@ from pylet.agent.kubelet.env import EnvError, environment, files, references, se
 from pylet.agent.kubelet.env_file import read_all
 from pylet.agent.kubelet.files import container_files, forget_instance
 from pylet.agent.kubelet.handlers import Target
-from pylet.agent.kubelet.images import ImageError, with_tag
+from pylet.agent.kubelet.images import ImageError
 from pylet.agent.kubelet.keyring import Credential
 from pylet.agent.kubelet.names import NameTooLong
 from pylet.agent.kubelet.observed import Observed
@@ -39,6 +39,7 @@ from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object, dig
 from pylet.cri import interface as cri
+from pylet.cri.messages import Image
 
 _KINDS = {"ConfigMap": CONFIG_MAP, "Secret": SECRET}
 Tell = Callable[[Object, str, str, str], None]
@@ -178,7 +179,7 @@ class Starter:
 
     # ---- image
 
-    async def _image(self, pod: Object, container: Object) -> str:
+    async def _image(self, pod: Object, container: Object) -> Image:
         def tell(type_: str, reason: str, message: str) -> None:
             self.tell(container, type_, reason, message)
 
@@ -195,7 +196,7 @@ class Starter:
 
     async def _pulled(
         self, pod: Object, container: Object, image: str, policy: str | None, tell: Callable[[str, str, str], None]
-    ) -> str:
+    ) -> Image:
         """Raises: CannotRun."""
         namespace = pod["metadata"]["namespace"]
         names = [secret.get("name", "") for secret in pod["spec"].get("imagePullSecrets") or ()]
@@ -222,7 +223,7 @@ class Starter:
 
     # ---- container
 
-    async def _create(self, pod: Object, container: Object, restarts: int, image: str, observed: Observed) -> str:
+    async def _create(self, pod: Object, container: Object, restarts: int, image: Image, observed: Observed) -> str:
         node, sandbox = self.node, observed.sandbox
         assert sandbox is not None
         try:
@@ -234,7 +235,7 @@ class Starter:
             bindings = await node.volumes.bind(pod, container, values, recursive_read_only=can)
         except (CannotProvide, EnvError, OSError, VolumeError) as failed:
             raise CannotRun("CreateContainerConfigError", str(failed)) from failed
-        user = await self._user(pod, container)
+        user = _user(pod, container, image)
         try:
             files = container_files(pod, container, restarts, sandbox, node.settings)
         except OSError as failed:
@@ -242,7 +243,7 @@ class Starter:
                 "CreateContainerConfigError", f"failed to write the container's files: {failed}"
             ) from failed
         target = _target(container, observed)
-        around = Surroundings(values, bindings, files, image, restarts, user, target, extras, users)
+        around = Surroundings(values, bindings, files, image.id, restarts, user, target, extras, users)
         config = container_config(pod, container, around, node.settings)
         try:
             id_ = await node.runtime.create_container(
@@ -253,15 +254,6 @@ class Starter:
         self.ids.add(id_)
         self.tell(container, "Normal", "Created", "Container created")
         return id_
-
-    async def _user(self, pod: Object, container: Object) -> ImageUser:
-        """Whom the image runs as. Raises: CannotRun."""
-        image = await self.node.runtime.image_status(with_tag(container["image"]))
-        user = ImageUser() if image is None else ImageUser(image.uid, image.username)
-        if why := root_refused(pod, container, user):
-            where = f'(pod: "{full_name(pod)}", container: {container["name"]})'
-            raise CannotRun("CreateContainerConfigError", f"{why} {where}")
-        return user
 
     async def _environment(
         self, pod: Object, container: Object, observed: Observed, paths: Mapping[str, Path]
@@ -304,6 +296,15 @@ async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
         if not task.cancelled():
             task.exception()
         raise
+
+
+def _user(pod: Object, container: Object, image: Image) -> ImageUser:
+    """Whom the image runs as. Raises: CannotRun."""
+    user = ImageUser(image.uid, image.username)
+    if why := root_refused(pod, container, user):
+        where = f'(pod: "{full_name(pod)}", container: {container["name"]})'
+        raise CannotRun("CreateContainerConfigError", f"{why} {where}")
+    return user
 
 
 def _image_volumes(pod: Object, container: Object) -> list[Object]:

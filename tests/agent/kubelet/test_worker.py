@@ -34,7 +34,7 @@ from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.agent.kubelet.worker import Worker
 from pylet.agent.kubelet.workplace import Node
-from pylet.aio.clock import SystemClock
+from pylet.aio.clock import Clock, SystemClock
 from pylet.api import schema
 from pylet.api.kind import Kind
 from pylet.api.kinds.node import KIND as NODE
@@ -45,7 +45,15 @@ from pylet.client.interface import Unreachable
 from pylet.client.view import Entry, Table, View
 from pylet.cri.interface import EventType, PullError
 from pylet.cri.memory import MemoryRuntime
-from pylet.cri.messages import AuthConfig, ContainerConfig, ContainerState, ContainerStatus, Sandbox, SandboxConfig
+from pylet.cri.messages import (
+    AuthConfig,
+    ContainerConfig,
+    ContainerState,
+    ContainerStatus,
+    Sandbox,
+    SandboxConfig,
+    SandboxStatus,
+)
 from tests.agent.kubelet.builders import IMAGE, container, pod, terminating
 from tests.sim import virtual
 from tests.waiting import until
@@ -130,10 +138,11 @@ class Story:
         root: Path,
         runtime: MemoryRuntime | None = None,
         tables: Mapping[Kind, Table] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.api, self.runtime, self.volumes = Api(of), runtime or MemoryRuntime(), NoVolumes()
         self.told: list[str] = []
-        clock = SystemClock()
+        clock = clock or SystemClock()
         settings = Settings(
             node_name="n1",
             host_ips=("192.0.2.1",),
@@ -201,9 +210,13 @@ class Story:
 
 @asynccontextmanager
 async def told(
-    of: Object, root: Path, runtime: MemoryRuntime | None = None, tables: Mapping[Kind, Table] | None = None
+    of: Object,
+    root: Path,
+    runtime: MemoryRuntime | None = None,
+    tables: Mapping[Kind, Table] | None = None,
+    clock: Clock | None = None,
 ) -> AsyncIterator[tuple[Story, asyncio.Task[None]]]:
-    story = Story(of, root, runtime, tables)
+    story = Story(of, root, runtime, tables, clock)
     async with asyncio.TaskGroup() as group:
         following = group.create_task(story.follow_runtime())
         await asyncio.sleep(0)
@@ -314,6 +327,35 @@ async def test_start_and_end_are_told_in_three_reports_though_others_write_meanw
         story.delete()
         await asyncio.wait_for(working, 60)
         assert story.api.pod["metadata"]["resourceVersion"] == "4"  # the deletion is the third
+
+
+class Busy(MemoryRuntime):
+    """A runtime where much else is being made; `asked` is how often for a sandbox's addresses."""
+
+    asked = 0
+
+    async def run_sandbox(self, config: SandboxConfig, *, runtime_handler: str = "") -> str:
+        await asyncio.sleep(5)
+        return await super().run_sandbox(config, runtime_handler=runtime_handler)
+
+    async def start_container(self, container_id: str) -> None:
+        await asyncio.sleep(0.5)
+        await super().start_container(container_id)
+
+    async def sandbox_status(self, sandbox_id: str) -> SandboxStatus:
+        self.asked += 1
+        return await super().sandbox_status(sandbox_id)
+
+
+def test_a_start_on_a_busy_node_is_told_in_two_reports_and_asks_for_addresses_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        runtime, clock = Busy(), virtual.LoopClock()
+        async with told(pod(container(command=["serve"])), tmp_path, runtime, clock=clock) as (story, _):
+            await story.until(is_running)
+            assert story.api.pod["metadata"]["resourceVersion"] == "2"  # has come, runs
+            assert runtime.asked == 1
+
+    virtual.run(story())
 
 
 class Lingering(MemoryRuntime):
@@ -648,9 +690,10 @@ def test_a_pull_is_shared_by_those_with_the_same_credentials_alone() -> None:
         images = Images(runtime, virtual.LoopClock())
 
         async def ask(owner: str, *auths: AuthConfig) -> str:
-            return await images.ensure(
+            found = await images.ensure(
                 IMAGE, "Always", having(*auths), lambda type_, reason, message: None, owner=owner
             )
+            return found.id
 
         asked = (ask("one"), ask("two", me), ask("three", me))
         nobody, *known = await asyncio.gather(*asked, return_exceptions=True)
