@@ -24,6 +24,8 @@ _FRAME_BYTES = 16384
 _BLOCK_BYTES = 64 << 10
 _ACKNOWLEDGE_BYTES = 1 << 20
 _STREAMS = 250
+_BLOCKS = 32
+_LITERAL, _LONG_INDEX = 0x7F, 0xFF
 _FIRST_WINDOW = 65535
 _LARGEST = (1 << 31) - 1
 _HEAD = struct.Struct(">HBBBI")
@@ -118,6 +120,7 @@ class Connection:
         self._window, self._first_window, self._frame_bytes = _FIRST_WINDOW, _FIRST_WINDOW, _FRAME_BYTES
         self._most_streams = _LARGEST
         self._block: tuple[int, bool, bytearray] | None = None
+        self._said: dict[bytes, dict[str, str]] = {}
         self._unacknowledged = 0
         settings = [(_INITIAL_WINDOW, WINDOW_BYTES), (_PUSH, 0) if is_client else (_MOST_STREAMS, _STREAMS)]
         self._frame(Frame.SETTINGS, 0, 0, b"".join(struct.pack(">HI", *setting) for setting in settings))
@@ -304,7 +307,7 @@ class Connection:
             return
         self._block = None
         # Also where nobody reads them: what is decoded goes into the one table of all streams.
-        fields = {str(name): str(value) for name, value in self._decoder.decode(bytes(block))}
+        fields = self._fields(bytes(block))
         if not self._is_client and stream > self._latest and stream % 2:
             self._latest = stream
             if len(self._streams) >= _STREAMS:
@@ -317,6 +320,17 @@ class Connection:
         events.append(Headers(stream, fields, is_last))
         if is_last:
             self._ended(stream, found)
+
+    def _fields(self, block: bytes) -> dict[str, str]:
+        """Blocks of one-byte indices alone, as nearly all answers' are, say the same until the table changes."""
+        found = self._said.get(block)
+        if found is None:
+            found = {str(name): str(value) for name, value in self._decoder.decode(block)}
+            if min(block, default=0) <= _LITERAL or _LONG_INDEX in block:
+                self._said.clear()
+            elif len(self._said) < _BLOCKS:
+                self._said[block] = found
+        return found
 
     def _ended(self, stream: int, found: _Stream) -> None:
         found.has_received = True

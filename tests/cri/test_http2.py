@@ -220,3 +220,11 @@ def test_noise_ends_the_connection_and_nothing_else(frames: list[tuple[int, int,
         end.receive((b"" if is_client else PREFACE) + b"".join(frame(*one) for one in frames))
     except ProtocolError:
         assert end.take()
+
+
+def test_an_index_says_what_the_table_says_now() -> None:
+    client = Pair().client
+    for field, said in ((b"\x01a\x011", "1"), (b"\x01a\x012", "2")):
+        for block in (b"\x40" + field, b"\xbe", b"\xbe"):  # a literal that goes into the table, then its place there
+            stream = client.request(HEAD, b"")
+            assert client.receive(frame(Frame.HEADERS, 0x4, stream, block)) == [Headers(stream, {"a": said}, False)]
