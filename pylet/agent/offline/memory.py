@@ -71,10 +71,8 @@ class DiskMemory:
                 group.create_task(self._keep(await self._fresh.get()))
 
     async def _keep(self, page: _Page) -> None:
-        """Write the table now if the file says otherwise, then after changes, ever less often while they go on."""
+        """Write the table now, then after changes, ever less often while they go on."""
         rest = _GATHER_SECONDS
-        if page.content() == await asyncio.to_thread(self._vault.read, page.file):
-            page.changed.clear()
         while True:
             if not page.changed.is_set():
                 await page.changed.wait()
@@ -99,10 +97,15 @@ class DiskMemory:
 
     async def _write(self, name: str, content: bytes) -> None:
         try:
-            await asyncio.to_thread(self._vault.write, name, content)
+            await asyncio.to_thread(self._put, name, content)
         except OSError as failed:
             self._digests.pop(name, None)
             log.warning("what this node needs to start without a server cannot be written: %s", failed)
+
+    def _put(self, name: str, content: bytes) -> None:
+        """Unless it is so already. Raises: OSError."""
+        if self._vault.read(name) != content:
+            self._vault.write(name, content)
 
     # ---- objects
 
@@ -137,7 +140,7 @@ class DiskMemory:
                 name, content = self._pending.popitem()
                 if content is None:
                     await asyncio.to_thread(self._vault.remove, name)
-                elif await asyncio.to_thread(self._vault.read, name) != content:
+                else:
                     await self._write(name, content)
             self._are_written.set()
 
