@@ -44,7 +44,14 @@ def controller() -> Controller:
             return Plan(again_after=left)
         return Plan(_remove(pod, disrupted(pod, *_ORPHANED, now)))
 
-    return Controller("pod-garbage-collector", (Watch(POD, _of_pod), Watch(NODE, _of_node)), plan)
+    return Controller("pod-garbage-collector", (Watch(POD, _of_pod, _standing), Watch(NODE, _of_node)), plan)
+
+
+def _standing(pod: Object) -> object:
+    """What of a pod says whether it may stay."""
+    meta = pod["metadata"]
+    grace = meta.get("deletionGracePeriodSeconds")
+    return dig(pod, "spec", "nodeName"), meta.get("deletionTimestamp"), grace, is_finished(pod)
 
 
 def _is_out_of_service(node: Object) -> bool:

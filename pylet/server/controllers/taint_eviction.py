@@ -41,13 +41,18 @@ def controller() -> Controller:
         told = Emit(pod, _REASON, f"Marking for deletion Pod {key}")
         return evict(pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", told, now)
 
-    return Controller("taint-eviction", (Watch(POD, itself), Watch(NODE, _of_node)), plan)
+    return Controller("taint-eviction", (Watch(POD, itself, _standing), Watch(NODE, _of_node)), plan)
+
+
+def _standing(pod: Object) -> object:
+    """What of a pod says whether it may stay: not its status, but when it came."""
+    spec, meta = pod["spec"], pod["metadata"]
+    return spec.get("nodeName"), spec.get("tolerations"), meta.get("deletionTimestamp"), _came(pod)
 
 
 def _due(pod: Object, view: View, now: datetime) -> datetime | None:
     """When the pod has to leave; None is never."""
     node = view.get(NODE, Key("", pod["spec"]["nodeName"]))
-    came = (condition_of(pod, "PodScheduled") or {}).get("lastTransitionTime")
     dues = []
     for taint in dig(node or {}, "spec", "taints", default=()):
         if taint["effect"] != "NoExecute":
@@ -57,9 +62,13 @@ def _due(pod: Object, view: View, now: datetime) -> datetime | None:
             return _AT_ONCE
         bounds = [one["tolerationSeconds"] for one in matching if one.get("tolerationSeconds") is not None]
         if bounds:
-            since = max((timestamps.parse(time) for time in (taint.get("timeAdded"), came) if time), default=now)
+            since = max((timestamps.parse(time) for time in (taint.get("timeAdded"), _came(pod)) if time), default=now)
             dues.append(since + timedelta(seconds=max(0, min(bounds))))
     return min(dues, default=None)
+
+
+def _came(pod: Object) -> str:
+    return str((condition_of(pod, "PodScheduled") or {}).get("lastTransitionTime") or "")
 
 
 def _of_node(entry: Entry, view: View) -> Iterable[Key]:
