@@ -113,6 +113,8 @@ class Strategy:
 class Schema(Protocol):
     """What a kind without a published definition brings itself; `schema.node.Struct` says what the methods do."""
 
+    def __hash__(self) -> int: ...
+
     def decode(self, obj: Object) -> list[str]: ...
 
     def child(self, name: str) -> Node | None: ...
@@ -127,6 +129,10 @@ class Storage(Protocol):
     version: str
     """The version new objects are stored in."""
     conversion: Object | None
+
+    @property
+    def schemas(self) -> Mapping[str, Schema]:
+        """By the name of every version, served or not."""
 
     def load(self, obj: Object) -> bool:
         """Make what the store held, already converted, an object of this version, in place; whether that changed it."""

@@ -26,7 +26,7 @@ from pylet.server.config import ServerConfig
 from pylet.server.crd.conversion import Converter
 from pylet.server.pki import Pki
 from pylet.server.registry import Registry, Request, User
-from pylet.server.registry.ownership import shape_of
+from pylet.server.registry.versions import shape_of
 from pylet.server.webhooks import WebhookClient
 
 _AUDIENCE = "https://kubernetes.default.svc.{domain}"

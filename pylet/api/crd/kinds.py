@@ -7,7 +7,7 @@ Source: apiextensions-apiserver pkg/apiserver/customresource_handler.go, pkg/reg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -42,19 +42,18 @@ def kinds_of(definition: bytes) -> list[Kind]:
     stored = next(version["name"] for version in spec["versions"] if version["storage"])
     conversion = spec.get("conversion") or {}
     webhook = conversion.get("webhook") if conversion.get("strategy") == "Webhook" else None
-    stored_schema = CustomSchema(definition, stored)
+    schemas = {version["name"]: CustomSchema(definition, version["name"]) for version in spec["versions"]}
     made = [
-        _kind(spec, accepted, version, CustomStorage(spec["group"], stored, webhook, stored_schema), definition)
+        _kind(spec, accepted, version, CustomStorage(spec["group"], stored, webhook, schemas, version["name"]))
         for version in spec["versions"]
         if version["served"]
     ]
     return sorted(made, key=lambda kind: kind.version == stored)
 
 
-def _kind(spec: Object, accepted: Object, version: Object, storage: CustomStorage, definition: bytes) -> Kind:
+def _kind(spec: Object, accepted: Object, version: Object, storage: CustomStorage) -> Kind:
     name = version["name"]
-    schema = storage.schema if name == storage.version else CustomSchema(definition, name)
-    storage = CustomStorage(storage.group, storage.version, storage.conversion, storage.schema, schema, name)
+    schema = storage.schemas[name]
     subresources = version.get("subresources") or {}
     scale = scale_paths(subresources["scale"]) if subresources.get("scale") else None
     has_status = subresources.get("status") is not None
@@ -182,23 +181,16 @@ class CustomSchema:
 class CustomStorage:
     """Where and how objects are kept: `pylet.api.kind.Storage`."""
 
-    __slots__ = ("_name", "_own", "conversion", "group", "schema", "version")
+    __slots__ = ("_name", "conversion", "group", "schemas", "version")
 
     def __init__(
-        self,
-        group: str,
-        version: str,
-        conversion: Object | None,
-        schema: CustomSchema,
-        own: CustomSchema | None = None,
-        name: str = "",
+        self, group: str, version: str, conversion: Object | None, schemas: Mapping[str, CustomSchema], name: str
     ) -> None:
         self.group = group
         self.version = version
         self.conversion = conversion
-        self.schema = schema
-        self._own = own or schema
-        self._name = name or version
+        self.schemas = schemas
+        self._name = name
 
     def load(self, obj: Object) -> bool:
         api_version = f"{self.group}/{self._name}"
@@ -207,20 +199,21 @@ class CustomStorage:
         lost: list[str] = []
         meta = obj["metadata"]
         if self._name == self.version or self.conversion is None:
-            root = self.schema.root
+            root = self.schemas[self.version].root
             pruning.prune(obj, root, "", lost)
             pruning.prune_nulls(obj, root)
             changed |= defaulting.default(obj, root)
         if self._name != self.version:  # a converted object loses what its version does not know, and gets nothing
-            pruning.prune(obj, self._own.root, "", lost)
+            pruning.prune(obj, self.schemas[self._name].root, "", lost)
         obj["metadata"] = meta
         return changed or bool(lost)
 
     def renamed(self, obj: Object) -> Object:
         kept: Object = orjson.loads(orjson.dumps(obj))
         kept["apiVersion"] = f"{self.group}/{self.version}"
-        pruning.prune(kept, self.schema.root, "", [])
-        defaulting.default(kept, self.schema.root)
+        root = self.schemas[self.version].root
+        pruning.prune(kept, root, "", [])
+        defaulting.default(kept, root)
         return kept
 
 

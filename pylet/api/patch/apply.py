@@ -23,19 +23,32 @@ _BEFORE_FIRST_APPLY: Final = "before-first-apply"
 _ANNOTATIONS_BYTES: Final = 256 << 10
 
 
+class Unconvertible(ValueError):
+    """An object that cannot be converted to the version of one of its owners, in upstream's words."""
+
+
 class Versions(Protocol):
     """The versions one resource has."""
 
+    is_fixed: bool
+    """Whether what a version knows never changes; a custom resource's may."""
+
     def shape(self, api_version: str) -> Shape | None:
-        """None for a version that is not served any more."""
+        """None for a version that is not served any more, whose owners are forgotten. Raises: Unconvertible."""
 
     def convert(self, obj: Object, api_version: str) -> Object:
-        """`obj`, of the version its apiVersion names, in another that has a shape; a new object, or `obj` itself."""
+        """`obj`, of the version its apiVersion names, in another that has a shape; a new object, or `obj` itself.
+
+        Raises: Unconvertible.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write: by whom (`name`), through which version and subresource; `ignored` fields cannot change by it."""
+    """One write: by whom (`name`), through which version and subresource; `ignored` fields cannot change by it.
+
+    What built-in kinds ignore is the same in all versions; a custom resource's version speaks for itself alone.
+    """
 
     name: str
     api_version: str
@@ -43,6 +56,9 @@ class Write:
     ignored: Set
     versions: Versions
     now: str
+
+    def ignored_in(self, api_version: str) -> Set:
+        return self.ignored if self.versions.is_fixed or api_version == self.api_version else {}
 
     def manager(self, operation: str) -> Manager:
         return Manager.of(self.name, operation, self.api_version, self.subresource)
@@ -81,9 +97,13 @@ class FieldConflict(ApiError):
 
 
 def updated(old: Object, new: Object, managed: Managed, write: Write) -> Managed:
-    """The owners after `write` made `new` of `old` ({}: it creates it); `managed` itself when nothing changed."""
+    """The owners after `write` made `new` of `old` ({}: it creates it); `managed` itself when nothing changed.
+
+    Raises: ValueError.
+    """
+    managed = _reconciled(old, managed, write)
     changes = typed.compare(old, new, write.shape).without(write.ignored)
-    if not changes:
+    if not changes and (write.versions.is_fixed or all(o.api_version == write.api_version for o in managed.values())):
         return managed
     result = _yielded(old, new, changes, managed, write, keep=None)
     fields = stripped(changes.touched)
@@ -96,6 +116,42 @@ def updated(old: Object, new: Object, managed: Managed, write: Write) -> Managed
             fields = ordered(stripped(union(fields, previous.fields)))
         result[manager] = Owned(fields, write.api_version, write.now)
     return capped(result)
+
+
+def _reconciled(live: Object, managed: Managed, write: Write) -> Managed:
+    """The owners whose versions are there still, of fields as their schemas know them by now."""
+    result = managed
+    for manager, owned in managed.items():
+        version = owned.api_version
+        if write.versions.is_fixed and version == write.api_version:
+            continue
+        shape = write.versions.shape(version)
+        if shape is not None:
+            _in_version(live, version, write)
+            fields = owned.fields if write.versions.is_fixed else typed.regrouped(owned.fields, shape)
+            if fields is owned.fields:
+                continue
+        if result is managed:
+            result = dict(managed)
+        if shape is None:
+            del result[manager]
+        else:
+            result[manager] = owned.with_fields(fields)
+    return result
+
+
+def _in_version(obj: Object, api_version: str, write: Write, told: str = "") -> Object:
+    """`obj` in a version that has a shape. Raises: Unconvertible, whose words begin with `told`."""
+    if obj.get("apiVersion", api_version) == api_version:
+        return obj
+    try:
+        converted = write.versions.convert(obj, api_version)
+        shape = write.versions.shape(api_version)
+        assert shape is not None
+        checking.check(converted, shape)
+    except ValueError as failed:
+        raise Unconvertible(f"{told}{failed}") from failed
+    return converted
 
 
 def _yielded(
@@ -120,17 +176,17 @@ def _yielded(
 def _seen(
     old: Object, new: Object, changes: typed.Changes, managed: Managed, write: Write
 ) -> list[tuple[Manager, Owned, typed.Changes]]:
-    """Each owner with the changes in the owner's own version; owners of versions that are gone are left out."""
+    """Each owner with the changes in the owner's own version."""
     by_version = {write.api_version: changes}
     found = []
     for manager, owned in managed.items():
         version = owned.api_version
         if version not in by_version:
             shape = write.versions.shape(version)
-            if shape is None:
-                continue
-            before, after = (write.versions.convert(obj, version) if obj else obj for obj in (old, new))
-            by_version[version] = typed.compare(before, after, shape).without(write.ignored)
+            assert shape is not None
+            before = _in_version(old, version, write, "failed to convert old object: ")
+            after = _in_version(new, version, write, "failed to convert new object: ")
+            by_version[version] = typed.compare(before, after, shape).without(write.ignored_in(version))
         found.append((manager, owned, by_version[version]))
     return found
 
@@ -141,7 +197,7 @@ def _seen(
 def applied(live: Object, config: Object, managed: Managed, write: Write, *, force: bool) -> tuple[Object, Managed]:
     """The object ({} `live`: a new one) and its owners after `config` was applied; nobody's nulls are left to drop.
 
-    Raises: FieldConflict; Misfit, for a config that is not of its schema.
+    Raises: FieldConflict; Misfit, for a config that is not of its schema; Unconvertible.
     """
     if not managed and live:
         managed = updated({}, live, managed, replace(write, name=_BEFORE_FIRST_APPLY))
@@ -162,6 +218,7 @@ def applied(live: Object, config: Object, managed: Managed, write: Write, *, for
 def _apply(live: Object, config: Object, managed: Managed, write: Write, *, force: bool) -> tuple[Object, Managed]:
     shape = write.shape
     checking.check(config, shape)
+    managed = _reconciled(live, managed, write)
     manager = write.manager(APPLY)
     last = managed.get(manager)
     fields = difference(typed.fields_of(config, shape), write.ignored, recursive=True)
@@ -191,11 +248,12 @@ def _apply(live: Object, config: Object, managed: Managed, write: Write, *, forc
 
 def _pruned(merged: Object, managed: Managed, last: Owned, write: Write) -> Object:
     """Without what the manager's last configuration set, this one does not, and nobody else owns."""
-    versions = write.versions
-    shape = versions.shape(last.api_version)
-    if shape is None:
-        return merged
-    whole = versions.convert(merged, last.api_version)
+    told = "failed to prune fields: "
+    shape = write.versions.shape(last.api_version)
+    assert shape is not None
+    whole = _in_version(
+        merged, last.api_version, write, f"{told}failed to convert merged object to last applied version: "
+    )
     once = typed.with_named(last.fields, shape)
     pruned = typed.remove(whole, once, shape)
     owned_by_version: dict[str, Set] = {}
@@ -204,20 +262,22 @@ def _pruned(merged: Object, managed: Managed, last: Owned, write: Write) -> Obje
     first = [version for version in owned_by_version if version == last.api_version]
     back = whole
     for version in [*first, *(version for version in owned_by_version if version not in first)]:
-        other = versions.shape(version)
-        if other is None:
-            continue
-        back, pruned = versions.convert(back, version), versions.convert(pruned, version)
+        other = write.versions.shape(version)
+        assert other is not None
+        failed = f"{told}failed add back owned items: failed to convert {{}} object at version {version}: "
+        back = _in_version(back, version, write, failed.format("merged"))
+        pruned = _in_version(pruned, version, write, failed.format("pruned"))
         everything = typed.with_named(typed.fields_of(back, other), other)
         left = typed.with_named(typed.fields_of(pruned, other), other)
         kept = union(left, typed.with_named(owned_by_version[version], other))
         pruned = typed.remove(back, difference(everything, kept), other)
-    pruned = versions.convert(pruned, last.api_version)
+    failed = f"{told}failed add back dangling items: failed to convert pruned object to last applied version: "
+    pruned = _in_version(pruned, last.api_version, write, failed)
     left = typed.with_named(typed.fields_of(pruned, shape), shape)
     everything = typed.with_named(typed.fields_of(whole, shape), shape)
     dangling = intersection(difference(everything, left), once)
     result: Object = typed.remove(whole, dangling, shape)
-    return versions.convert(result, write.api_version)
+    return _in_version(result, write.api_version, write, told)
 
 
 # ---- objects that kubectl applied client-side before

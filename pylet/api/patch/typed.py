@@ -252,6 +252,22 @@ def with_named(fields: Set, shape: Shape | None) -> Set:
     return named
 
 
+def regrouped(fields: Set, shape: Shape) -> Set:
+    """The set with what its schema has come to take as a whole owned as a whole; the set itself if that is nothing.
+
+    Source: ReconcileFieldSetWithSchema.
+    """
+    changed: Set = {}
+    for element, node in fields.items():
+        inner = shape.child(element[2:]) if element[0] == "f" else shape.item
+        if not node or element == SELF or inner is None:
+            continue
+        below: Set = {} if inner.form is _LEAF and inner.takes in (list, dict) else regrouped(node, inner)
+        if below is not node:
+            changed[element] = below
+    return {**fields, **changed} if changed else fields
+
+
 # ---- merge
 
 

@@ -5,7 +5,6 @@ Source: apiserver pkg/endpoints/handlers (create.go, update.go, patch.go), each 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -13,14 +12,11 @@ from pylet.api import causes, kinds, schema
 from pylet.api.errors import ApiError, BadRequest, Cause, Conflict, RequestEntityTooLarge
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.patch import apply, checking, managed, shape
+from pylet.api.patch import apply, checking, managed
 from pylet.api.patch.fieldset import Set, difference, has, of_paths
 from pylet.api.patch.managed import APPLY, Managed, Manager, Owned
-from pylet.api.patch.shape import Shape
 from pylet.server.registry.request import Request
-
-Find = Callable[[str, str, str], Kind | None]
-"""A served kind by group, version and name."""
+from pylet.server.registry.versions import Find, versions_of
 
 _MANAGER_BYTES = 128
 _MOST_FIELDS = 72_000  # each has a name of two bytes or more, there and among the owned
@@ -89,52 +85,6 @@ class OtherError(ApiError):
     code, reason = 500, ""
 
 
-def shape_of(kind: Kind) -> Shape:
-    if kind.schema is None:
-        return shape.of(kind.definition)
-    return _custom_shape(kind)
-
-
-@lru_cache(maxsize=256)
-def _custom_shape(kind: Kind) -> Shape:
-    root: Any = getattr(kind.schema, "root", kind.schema)
-    return shape.of_structural(root)
-
-
-class Versions:
-    """The served versions of one resource, for owners that wrote through another than the request's."""
-
-    def __init__(self, kind: Kind, find: Find) -> None:
-        self._kind = kind
-        self._find = find
-
-    def _other(self, api_version: str) -> Kind | None:
-        if api_version == self._kind.api_version:
-            return self._kind
-        group, _, version = api_version.rpartition("/")
-        found = self._find(group, version, self._kind.name)
-        if found is None or self._kind.schema is not None:
-            return found
-        # A version of something else that has the same name is none of this resource's.
-        return found if (found.stored_as or found) is (self._kind.stored_as or self._kind) else None
-
-    def shape(self, api_version: str) -> Shape | None:
-        found = self._other(api_version)
-        return None if found is None else shape_of(found)
-
-    def convert(self, obj: Object, api_version: str) -> Object:
-        if obj.get("apiVersion") == api_version:
-            return obj
-        group, _, version = obj.get("apiVersion", "").rpartition("/")
-        source, target = self._find(group, version, self._kind.name), self._other(api_version)
-        assert target is not None
-        if source is not None and source.stored_as is not None:
-            obj = source.to_stored(obj)
-        if target.stored_as is not None:
-            return target.from_stored(obj)
-        return {**obj, "apiVersion": api_version}
-
-
 class Ownership:
     """What writes do to `metadata.managedFields`. `find` knows the served kinds."""
 
@@ -142,17 +92,25 @@ class Ownership:
         self._find = find
 
     def track(self, request: Request, kind: Kind, obj: Object, old: Object | None, now: str) -> None:
-        """Note in `obj` (of the stored `kind`, private) who owns what after this create (no `old`) or update."""
-        meta = obj["metadata"]
-        claimed = meta.pop("managedFields", None)
+        """Note in `obj` (of the stored `kind`, private) who owns what after this create (no `old`) or update.
+
+        Raises: Unconverted, having done nothing.
+        """
+        entries = self._entries(request, kind, obj, old, now)
+        obj["metadata"].pop("managedFields", None)
+        if entries:
+            obj["metadata"]["managedFields"] = entries
+
+    def _entries(self, request: Request, kind: Kind, obj: Object, old: Object | None, now: str) -> list[Object]:
+        claimed = obj["metadata"].get("managedFields")
         owners = _current(claimed, old, is_subresource=bool(request.subresource))
         if old is not None and not owners:
-            return  # nobody is known to own anything, so nobody begins to: upstream's skipNonAppliedManager
+            return []  # nobody is known to own anything, so nobody begins to: upstream's skipNonAppliedManager
         if _is_wide(obj):
-            return
+            return []
         seen = request.kind if request.kind.stored_as is kind else kind
         before: Object = {}
-        after = {**obj, "metadata": dict(meta)}
+        after = {**obj, "metadata": {name: value for name, value in obj["metadata"].items() if name != "managedFields"}}
         if old is not None:
             before = old
             for field in ("managedFields", "resourceVersion"):  # said by both, so that comparing need not look
@@ -163,16 +121,16 @@ class Ownership:
         try:
             result = apply.updated(before, after, owners, self._write(request, seen, now))
         except ValueError:
-            return  # a list whose items cannot be told apart; validation will have its say
+            return []  # a list whose items cannot be told apart, or a version that it is not converted to
         if old is not None and result is owners and claimed is None:
-            meta["managedFields"] = old["metadata"]["managedFields"]
-        elif entries := managed.written(result):
-            meta["managedFields"] = entries
+            unchanged: list[Object] = old["metadata"]["managedFields"]
+            return unchanged
+        return managed.written(result)
 
     def applied(self, request: Request, kind: Kind, live: Object | None, config: Any, now: str) -> Object:
         """`config` applied to `live` (of the version the request names; None: there is none yet), not decoded yet.
 
-        Raises: ApiError.
+        Raises: ApiError, Unconverted.
         """
         config = {} if config is None else config
         if not isinstance(config, dict):
@@ -198,6 +156,8 @@ class Ownership:
         except checking.Misfit as misfit:
             named = f"{meta.get('namespace', '')}/{meta.get('name', '')}; {_gvk(config)}"
             raise OtherError(f"failed to create typed patch object ({named}): {misfit}") from misfit
+        except apply.Unconvertible as failed:
+            raise OtherError(str(failed)) from failed
         except ValueError as bad:
             raise OtherError(f"failed to merge config: {bad}") from bad
         entries = managed.written(result)
@@ -249,7 +209,7 @@ class Ownership:
             api_version=kind.api_version,
             subresource=request.subresource,
             ignored=_ignored(kind, request.subresource),
-            versions=Versions(kind, self._find),
+            versions=versions_of(request, kind, self._find),
             now=now,
         )
 

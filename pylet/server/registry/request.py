@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pylet.api import causes
-from pylet.api.errors import Cause, Invalid
+from pylet.api.errors import ApiError, Cause, Invalid
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 
@@ -41,7 +41,7 @@ class Request:
     `field_manager` is who owns the fields that a write changes, `stated_manager` the same if the client said so itself,
     `force` takes them from others when applying. `size` is about how many bytes the body has.
     `warnings` collects texts for `Warning` headers while the request runs, `annotations` what admission tells the audit
-    log.
+    log, `converted` what a webhook made of an object, or why it did not, by version and object.
     """
 
     verb: str
@@ -57,6 +57,7 @@ class Request:
     size: int = 0
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
+    converted: dict[bytes, Object | ApiError] = field(default_factory=dict)
 
 
 class ListOptions(NamedTuple):

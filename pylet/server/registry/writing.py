@@ -38,6 +38,7 @@ from pylet.server.registry.judging import check_version, judge, other_uid
 from pylet.server.registry.ownership import Ownership, same_but_times
 from pylet.server.registry.request import DeleteOptions, Request
 from pylet.server.registry.state import State
+from pylet.server.registry.versions import converting
 from pylet.store import interface as store
 
 Changing: TypeAlias = Callable[[Entry], Object]
@@ -96,7 +97,8 @@ class Writer:
         now = format_time(self._now())
         metadata.begin_create(kind, obj, request.key.namespace)
         metadata.dedupe_owners(meta, request.warnings)
-        await apart(request.size, partial(self._complete, request, kind, obj, None, now, is_tracked=is_tracked))
+        completed = partial(self._complete, request, kind, obj, None, now, is_tracked=is_tracked)
+        await converting(request, self._state.convert, request.size, completed)
         key = Key(meta.get("namespace", ""), meta.get("name", ""))
         admitted = await self._admission.admit(request, CREATE, kind, key, obj, None)
         meta = obj["metadata"]
@@ -181,7 +183,7 @@ class Writer:
                 return await self.create(request, obj)
             try:
                 size = 0 if through is not None else request.size + len(entry.raw)
-                obj = await apart(size, partial(changing, entry))
+                obj = await converting(request, self._state.convert, size, partial(changing, entry))
                 changed = await self._change(request, kind, cache, entry, obj, is_tracked=is_tracked, through=through)
                 return Written(changed)
             except store.Conflict as lost:
@@ -198,7 +200,7 @@ class Writer:
         while True:
             if key in cache.table.entries or not customs.is_created_by_apply(kind, request.subresource):
                 return await self.change(request, changing, is_tracked=True)
-            obj = await apart(request.size, create)
+            obj = await converting(request, self._state.convert, request.size, create)
             metadata.check_name(kind, obj["metadata"], key)
             try:
                 return await self.create(request, obj, is_tracked=True)
@@ -225,7 +227,8 @@ class Writer:
         )  # a Scale without a version is put into whatever there is
         metadata.dedupe_owners(meta, request.warnings)
         size, now = request.size + len(entry.raw), format_time(self._now())
-        await apart(size, partial(self._complete, request, kind, obj, old, now, is_tracked=is_tracked))
+        completed = partial(self._complete, request, kind, obj, old, now, is_tracked=is_tracked)
+        await converting(request, self._state.convert, size, completed)
         if through is None:
             admitted = await self._admission.admit(request, UPDATE, kind, key, obj, old)
         else:

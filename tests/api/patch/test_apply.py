@@ -26,6 +26,8 @@ CONFIGMAP, POD, DEPLOYMENT, SERVICE = (
 
 
 class OneVersion:
+    is_fixed = True
+
     def __init__(self, definition: str, api_version: str) -> None:
         self._shape = shape.of(definition)
         self._version = api_version

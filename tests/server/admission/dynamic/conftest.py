@@ -13,7 +13,7 @@ from pylet.api.object import Object
 from pylet.server.admission.dynamic import plugins
 from pylet.server.admission.dynamic.cluster import Cluster
 from pylet.server.registry import User
-from pylet.server.registry.ownership import shape_of
+from pylet.server.registry.versions import shape_of
 from pylet.server.webhooks import WebhookFailed
 from pylet.store.drivers.memory import MemoryStore
 from tests.server.kit import Api, running
