@@ -104,6 +104,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet, records, reporter.tell
         )
         reporter.pressures, reporter.problem = upkeep.conditions, upkeep.problem
+        pods.tell_node = upkeep.tell
         reporter.volumes_in_use, reporter.tell_event = volumes.in_use, upkeep.tell
         csi = CsiRegistration(volumes.host, api.client, api.tables, config.node_name)
         by_type: dict[str, Handler] = {PLUGIN_TYPE: csi, DEVICE_PLUGIN: provisions.registration, DRA_PLUGIN: drivers}

@@ -46,12 +46,12 @@ class Cgroups:
         if self.names.is_systemd:
             from pylet.agent.kubelet import slices
 
-            v2_weight = weight(resources.cpu_shares) if self._is_v2 else None
+            v2_weight = weight(resources.cpu_shares) if self.is_v2 else None
             await slices.ensure(group, slices.limits(resources, v2_weight, self._pids(group)))
         self._write_limits(group, resources)
 
     def _write_limits(self, group: str, resources: LinuxResources) -> None:
-        if self._is_v2:
+        if self.is_v2:
             self._apply_v2(group, resources)
             return
         quota = resources.cpu_quota or -1
@@ -72,7 +72,7 @@ class Cgroups:
 
         Memory that runs out ends all of a container unless it is said otherwise; nothing is swapped out.
         """
-        if not self._is_v2:
+        if not self.is_v2:
             return {}
         swap = {SWAP_LIMIT: "0"} if any(self.mounted.glob(f"*/{SWAP_LIMIT}")) else {}
         return swap if kills_one_process else {"memory.oom.group": "1", **swap}
@@ -94,7 +94,7 @@ class Cgroups:
         """Its limit, 0 where it has none, and what it uses."""
         tree, limit, used = (
             (self.mounted, "memory.max", "memory.current")
-            if self._is_v2
+            if self.is_v2
             else (self.mounted / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes")
         )
         directory = tree / group.lstrip("/")
@@ -117,11 +117,11 @@ class Cgroups:
             self.remove(self.names.of_pod(uid, tier))
 
     @property
-    def _is_v2(self) -> bool:
+    def is_v2(self) -> bool:
         return (self.mounted / "cgroup.controllers").exists()
 
     def _trees(self) -> list[Path]:
-        if self._is_v2 or not self.mounted.is_dir():
+        if self.is_v2 or not self.mounted.is_dir():
             return [self.mounted]
         return [entry for entry in self.mounted.iterdir() if entry.is_dir() and not entry.is_symlink()]
 

@@ -61,6 +61,11 @@ class Meter:
         self._volumes_of = volumes_of
         self._cgroups = Cgroups(settings.groups)
 
+    @property
+    def is_v2(self) -> bool:
+        """Whether control groups are of version 2."""
+        return self._cgroups.is_v2
+
     async def read(self, *, with_disks: bool = False, with_counts: bool = False) -> NodeUse:
         """With the files of volumes and images counted only where asked: that reads whole directories.
 

@@ -13,6 +13,8 @@ from typing import Any
 from pylet.api.quantity import NANOS, Quantity
 
 PODS = "pods"
+ENFORCED, NOT_ENFORCED = "NodeAllocatableEnforced", "FailedNodeAllocatableEnforcement"
+"""Reasons of Events about the node."""
 _NONE, _COMPRESSIBLE = "none", "-compressible"
 _RESERVED = (("system-reserved", "systemReserved"), ("kube-reserved", "kubeReserved"))
 _WAYS = (PODS, *(name + what for name, _ in _RESERVED for what in ("", _COMPRESSIBLE)), _NONE)
@@ -20,8 +22,9 @@ _WAYS = (PODS, *(name + what for name, _ in _RESERVED for what in ("", _COMPRESS
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A group that is not the pods', and what is reserved for it."""
+    """A group that is not the pods', whose it is ("system" or "kube"), and what is reserved for it."""
 
+    whose: str
     group: str
     amounts: tuple[tuple[str, Quantity], ...]
 
@@ -52,7 +55,8 @@ def kept(value: Mapping[str, Any]) -> tuple[Kept, ...]:
             raise ValueError(f'both "{name}" and "{here[1]}" cannot be specified together in enforceNodeAllocatable')
         if not group:
             raise ValueError(f'{field}Cgroup must be specified when "{here[0]}" included in enforceNodeAllocatable')
-        found.append(Kept(group, amounts if here == [name] else tuple(each for each in amounts if each[0] == "cpu")))
+        held = amounts if here == [name] else tuple(each for each in amounts if each[0] == "cpu")
+        found.append(Kept(name.removesuffix("-reserved"), group, held))
     return tuple(found)
 
 

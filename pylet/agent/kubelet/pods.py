@@ -25,10 +25,10 @@ from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.own_metrics import Doing
 from pylet.agent.kubelet.provisions import Provisions
-from pylet.agent.kubelet.resources import tiers
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.turns import PEAK, Turns
+from pylet.agent.kubelet.weighing import Weighing
 from pylet.agent.kubelet.worker import Worker
 from pylet.agent.kubelet.workplace import Isolate, Node, Volumes, is_open
 from pylet.aio.clock import Clock
@@ -39,13 +39,12 @@ from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
 from pylet.cri.interface import CriError, EventType, Runtime
-from pylet.cri.messages import ContainerState, LinuxResources, SandboxState
+from pylet.cri.messages import ContainerState, SandboxState
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _RELIST_SECONDS = 60.0
-_WEIGH_SECONDS = 1.0
 _LEAST_WAIT_SECONDS = 10.0
 
 
@@ -113,6 +112,8 @@ class Pods:
         self._others = asyncio.Event()
         volumes.wake = self._volumes_changed
         self._group: asyncio.TaskGroup | None = None
+        self.tell_node: Callable[[str, str, str], None] = lambda _type, _reason, _message: None
+        """Makes an Event about the node: type, reason and message; to be set before it runs."""
 
     def pods(self) -> list[Object]:
         """Those bound to this node, as the API has them."""
@@ -129,7 +130,7 @@ class Pods:
         return Doing(
             self.pods(),
             len(self._workers),
-            2 if (self._cgroups.mounted / "cgroup.controllers").exists() else 1,
+            2 if self._cgroups.is_v2 else 1,
             relisted_at=self._relisted_at,
             own_cpus=cpus.own_by_node() if cpus is not None else None,
             shared_cpus=len(cpus.shared) if cpus is not None else 0,
@@ -170,7 +171,8 @@ class Pods:
             self._group = group
             group.create_task(self.recorder.run())
             group.create_task(self._relist())
-            group.create_task(self._weigh())
+            weighing = Weighing(self._cgroups, self._settings, self._clock, self.pods, self._others, self.tell_node)
+            group.create_task(weighing.run())
             rotation = LogRotation(
                 self._runtime,
                 self._clock,
@@ -186,23 +188,6 @@ class Pods:
                 await self._follow_runtime()
             finally:
                 silence()
-
-    async def _weigh(self) -> None:
-        """Give each QoS class the share of the CPUs that its pods ask for, whenever that may have changed."""
-        there: dict[str, LinuxResources] = {}
-        of = self._settings
-        while True:
-            wanted = tiers(self.pods(), of.cpus * 1000 - of.reserved_milli_cpus, of.memory_bytes - of.reserved_bytes)
-            for tier, limits in wanted.items():
-                if there.get(tier) != limits:
-                    try:
-                        await self._cgroups.apply(of.groups.of_pods(tier), limits)
-                    except OSError as failed:
-                        log.warning("cgroup %s: %s", of.groups.of_pods(tier), failed)
-            there = wanted
-            await self._others.wait()
-            self._others.clear()
-            await self._clock.sleep(_WEIGH_SECONDS)  # many pods that come at once are weighed once
 
     def _changed(self, before: Entry | None, after: Entry | None) -> None:
         if before is not None and (after is None or after.uid != before.uid):

@@ -11,6 +11,7 @@ from pylet.agent.kubelet.image_gc import ImageGc
 from pylet.agent.kubelet.kubelet_config import KubeletConfig
 from pylet.agent.kubelet.machine import Machine
 from pylet.agent.kubelet.metering import Meter, VolumesOf
+from pylet.agent.kubelet.node_allocatable import ENFORCED
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.pull_records import PullRecords
 from pylet.agent.kubelet.settings import Settings
@@ -21,6 +22,9 @@ from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.cri.interface import Runtime
 
+_CGROUP_V1 = """\
+cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release. Please migrate to \
+cgroup v2. More information at https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1"""
 _NODE = {"apiVersion": "v1", "kind": "Node"}
 
 
@@ -56,7 +60,7 @@ class Upkeep:
             pods.end,
         )
         self.conditions = self._evicting.conditions
-        self._pods, self._clock, self._phases, self._changed = pods, clock, config.shutdown, changed
+        self._pods, self._clock, self._config, self._changed = pods, clock, config, changed
         self._node: Object = {**_NODE, "metadata": {"name": settings.node_name, "uid": settings.node_name}}
 
     def problem(self) -> str:
@@ -68,12 +72,20 @@ class Upkeep:
         self._recorder.tell(self._node, type_, reason, message)
 
     async def run(self) -> None:
-        self.tell("Normal", "Starting", "Starting kubelet.")
+        self._tell_beginning()
         async with asyncio.TaskGroup() as group:
             for component in (self._recorder, self._images, self._evicting, SystemOom(self.tell)):
                 group.create_task(component.run())
-            if self._phases:
+            if self._config.shutdown:
                 from pylet.agent.kubelet.closing import Closing
 
-                closing = Closing(self._phases, self._pods, self._changed, self._recorder, self._node, self._clock)
+                phases = self._config.shutdown
+                closing = Closing(phases, self._pods, self._changed, self._recorder, self._node, self._clock)
                 group.create_task(closing.run())
+
+    def _tell_beginning(self) -> None:
+        self.tell("Normal", "Starting", "Starting kubelet.")
+        if not self.meter.is_v2:
+            self.tell("Warning", "CgroupV1", _CGROUP_V1)
+        for kept in self._config.kept:
+            self.tell("Normal", ENFORCED, f"Updated limits on {kept.whose} reserved cgroup {kept.group}")
