@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 
 from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.backoff import Backoff
+from pylet.agent.kubelet.image_names import flaw, with_tag
 from pylet.agent.kubelet.keyring import Credential
 from pylet.agent.kubelet.pull_records import Lookup, PullRecords
 from pylet.aio.clock import Clock
@@ -66,8 +67,12 @@ class Images:
 
         Raises: ImageError, CriError.
         """
+        if why := flaw(image):
+            words = f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": {why}'
+            tell("Warning", "InspectFailed", words)
+            raise ImageError("InvalidImageName", words)
         reference = with_tag(image)
-        present = None if policy == "Always" else await self._runtime.image_status(reference)
+        present = None if policy == "Always" else await self._inspect(reference, tell)
         if present is not None and not (
             self._records is not None and await self._records.must_pull(image, present.id, lookup)
         ):
@@ -92,6 +97,14 @@ class Images:
         self._failed_at.pop(key, None)
         self._backoff.forget(key)
         return pulled
+
+    async def _inspect(self, reference: str, tell: Tell) -> Image | None:
+        try:
+            return await self._runtime.image_status(reference)
+        except CriError as failed:
+            words = f'Failed to inspect image "": {failed}'  # upstream names what it has not found
+            tell("Warning", "InspectFailed", words)
+            raise ImageError("ImageInspectError", words) from failed
 
     async def _pull(self, image: str, reference: str, credentials: tuple[Credential, ...], tell: Tell) -> Image:
         while (running := self._pulling.get((reference, credentials))) is not None:
@@ -156,8 +169,3 @@ class Images:
 def _go_seconds(seconds: float) -> str:
     """As Go prints a duration that was cut to milliseconds."""
     return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s" if seconds >= 1 else f"{int(seconds * 1000)}ms"
-
-
-def with_tag(image: str) -> str:
-    """The reference with the tag it means: `latest` where it has neither tag nor digest."""
-    return image if "@" in image or ":" in image.rsplit("/", 1)[-1] else f"{image}:latest"

@@ -94,6 +94,9 @@ class Starter:
         except CannotProvide as failed:
             words = f"Failed to prepare dynamic resources: prepare dynamic resources: {failed}"
             raise NoSandbox("FailedPrepareDynamicResources", words) from failed
+        if observed.sandboxes:
+            words = "Pod sandbox changed, it will be killed and re-created."
+            node.recorder.tell(pod, "Normal", "SandboxChanged", words)
         for old in observed.sandboxes:
             await node.runtime.stop_sandbox(old.id)
         counters.STARTED_PODS.add()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -43,7 +44,7 @@ from pylet.api.object import Key, Object, dig
 from pylet.api.patch import strategic
 from pylet.client.interface import Unreachable
 from pylet.client.view import Entry, Table, View
-from pylet.cri.interface import EventType, PullError
+from pylet.cri.interface import CriError, EventType, PullError
 from pylet.cri.memory import MemoryRuntime
 from pylet.cri.messages import (
     AuthConfig,
@@ -543,6 +544,17 @@ async def test_a_new_worker_adopts_what_runs(tmp_path: Path) -> None:
             successor.cancel()
 
 
+async def test_a_pod_that_lost_its_sandbox_says_so_and_goes_on_in_another(tmp_path: Path) -> None:
+    async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
+        await story.until(is_running)
+        assert "SandboxChanged" not in story.told
+        (sandbox,) = await story.runtime.list_sandboxes()
+        await story.runtime.stop_sandbox(sandbox.id)
+        story.worker.poke()
+        await story.until(partial(has_restarted, 1))
+        assert story.told.count("SandboxChanged") == 1
+
+
 async def test_root_is_refused_where_the_pod_says_so(tmp_path: Path) -> None:
     minds = container(command=["serve"], securityContext={"runAsNonRoot": True})
     async with told(pod(minds), tmp_path) as (story, _):
@@ -674,6 +686,33 @@ def test_a_failed_pull_is_told_then_its_back_off_and_a_new_pod_does_not_wait() -
         assert await ask("one") == "ErrImagePull"
 
     virtual.run(story())
+
+
+@pytest.mark.parametrize(
+    ("image", "failure", "reason", "words"),
+    [
+        (
+            "App",
+            None,
+            "InvalidImageName",
+            'Failed to apply default image tag "App": couldn\'t parse image name "App": '
+            "invalid reference format: repository name (library/App) must be lowercase",
+        ),
+        (IMAGE, CriError("no answer"), "ImageInspectError", 'Failed to inspect image "": no answer'),
+    ],
+    ids=["it is no name", "nobody knows whether it is there"],
+)
+async def test_an_image_that_cannot_be_looked_for(
+    image: str, failure: CriError | None, reason: str, words: str
+) -> None:
+    told, runtime = [], MemoryRuntime()
+    if failure is not None:
+        runtime.faults["image_status"] = [failure]
+    images = Images(runtime, SystemClock())
+    with pytest.raises(ImageError, match=re.escape(words)) as refused:
+        await images.ensure(image, "IfNotPresent", having(), lambda *event: told.append(event), owner="one")
+    assert refused.value.reason == reason
+    assert told == [("Warning", "InspectFailed", words)]
 
 
 def test_a_pull_is_shared_by_those_with_the_same_credentials_alone() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pylet.agent.kubelet.images import with_tag
+from pylet.agent.kubelet.image_names import with_tag
 from pylet.agent.kubelet.volumes import mounts, tools
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
 from pylet.api.object import Object
