@@ -25,9 +25,11 @@ def unverified() -> ssl.SSLContext:
 
 def trusting(bundle: str | None) -> ssl.SSLContext:
     """Trusts the PEM certificates of a bundle, or the system's CAs without one, as Go does: each as it is, be it no
-    CA's but a server's own, and with any text around them. Raises: ssl.SSLError."""
+    CA's but a server's own, and with any text around them; a server is named by its alternative names alone.
+    Raises: ssl.SSLError."""
     context = ssl.create_default_context(cadata=bundle and bundle.encode("ascii", "replace").decode())
     context.verify_flags = (context.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN) & ~ssl.VERIFY_X509_STRICT
+    context.hostname_checks_common_name = False
     return context
 
 

@@ -14,7 +14,7 @@ import posixpath
 import ssl
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.client import counters
 from pylet.client.view import Table
+from pylet.server.namesakes import Namesakes
 from pylet.server.services import Services, Unresolved
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class WebhookClient:
         self._services = Services(tables)
         self._connector = connector
         self._session: aiohttp.ClientSession | None = None
+        self._namesakes = Namesakes()
 
     async def call(self, config: Object, body: Object, *, timeout_seconds: float) -> Any:
         """The decoded JSON that the webhook of a `clientConfig` answers. Raises: WebhookFailed."""
@@ -59,16 +61,17 @@ class WebhookClient:
         if name:
             headers["Host"] = host
         try:
-            context = trusting(config.get("caBundle") or "")
-            async with self._open().post(
+            bundle = config.get("caBundle") or ""
+            post = partial(
+                self._open().post,
                 f"{target}?timeout={timeout_seconds:g}s",
                 data=sent,
                 headers=headers,
-                ssl=context,
                 server_hostname=name or None,
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=_CONNECT_SECONDS),
                 allow_redirects=False,
-            ) as response:
+            )
+            async with await self._namesakes.met(bundle, trusting(bundle), lambda tls: post(ssl=tls)) as response:
                 raw = await _bounded(response)
         except TimeoutError as late:
             counters.failed("POST", host)
