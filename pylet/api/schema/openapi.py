@@ -25,6 +25,7 @@ from pylet.api.schema.operations import (
 )
 from pylet.api.schema.parameters import Parameter
 from pylet.api.schema.published_defaults import defaults_of
+from pylet.version import MAJOR, MINOR
 
 _EITHER: dict[str, Object] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]},
@@ -37,7 +38,15 @@ _EITHER: dict[str, Object] = {
 _V2, _V3 = "#/definitions/", "#/components/schemas/"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _EVERYWHERE = {f"{_META}DeleteOptions", f"{_META}WatchEvent"}
-_BEARER = {"BearerToken": {"description": "Bearer Token", "in": "header", "name": "authorization", "type": "apiKey"}}
+_INFO = {"title": "Kubernetes", "version": f"{MAJOR}.{MINOR}"}
+_BEARER = {
+    "BearerToken": {
+        "description": "Bearer Token authentication",
+        "in": "header",
+        "name": "authorization",
+        "type": "apiKey",
+    }
+}
 _CODES = {200: "OK", 201: "Created", 202: "Accepted", 401: "Unauthorized"}
 
 
@@ -49,7 +58,7 @@ def document(paths: Paths, custom: Iterable[Kind] = (), group_version: tuple[str
         schemas[name] = _within(schemas[name], group_version)
     return {
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "unversioned"},
+        "info": _INFO,
         "paths": {path: _path(paths[path], _operation, _parameter) for path in sorted(paths)},
         "components": {"schemas": schemas, "securitySchemes": _BEARER},
     }
@@ -60,7 +69,7 @@ def swagger(paths: Paths, custom: Iterable[Kind] = ()) -> Object:
     names = {name for operations in paths.values() for one in operations.values() for name in _refers(one)}
     return {
         "swagger": "2.0",
-        "info": {"title": "Kubernetes", "version": "unversioned"},
+        "info": _INFO,
         "paths": {path: _path(paths[path], _swagger_operation, _swagger_parameter) for path in sorted(paths)},
         "definitions": _schemas(names, _customs(custom, _V2), _V2),
         "securityDefinitions": _BEARER,

@@ -53,19 +53,20 @@ class OpenApi:
     async def answer(self, http: web.BaseRequest) -> Answer | Streamed:
         """For a path below /openapi. Raises: ApiError."""
         self._refresh()
-        version, _, name = http.path.removeprefix("/openapi/").rstrip("/").partition("/")
-        match version, name:
-            case "v2", "":
+        match http.path.removeprefix("/openapi/").split("/", 1):
+            case ["v2"]:
                 type_ = _type_of(http.headers.get("Accept", ""))
                 return await self._document(http, _WHOLE, type_, await self._extensions.swaggers())
-            case "v3", "":
+            case ["v3"]:
                 urls = {root: self._url(root) for root in self._all()} | await self._extensions.openapi()
                 index = {"paths": {root: {"serverRelativeURL": url} for root, url in sorted(urls.items())}}
                 return self._tagged(http, orjson.dumps(index), TEXT, _hash(orjson.dumps(index)), encoding="")
-            case "v3", root if root in self._all():
+            case ["v3", root] if root in self._all():
                 return await self._v3(http, root)
-            case "v3", root if (found := await self._extensions.serve_openapi(http, root)) is not None:
+            case ["v3", root] if (found := await self._extensions.serve_openapi(http, root)) is not None:
                 return found
+            case ["v3", _]:
+                return Answer(b"", 404, "")
         return Answer.text("404 page not found\n", 404)
 
     async def _v3(self, http: web.BaseRequest, root: str) -> Answer:
@@ -156,13 +157,13 @@ def _type_of(accept: str) -> str:
 
 
 def _documents(kinds: Iterable[Kind]) -> dict[str, list[Kind]]:
-    """The kinds of each version 3 document, by its name; those of a group alone have none."""
+    """The kinds of each version 3 document, by its name; those of a group alone have none, custom groups no such."""
     from pylet.api.schema.operations import ROOT_PATHS, root_of
 
     found: dict[str, list[Kind]] = {name: [] for name in ROOT_PATHS}
     for kind in kinds:
         if kind.verbs:
-            if kind.group:
+            if kind.group and kind.definition:
                 found.setdefault(root_of(kind.group), [])
             found.setdefault(root_of(kind.group, kind.version), []).append(kind)
     return found
@@ -193,7 +194,8 @@ def _build(kinds: list[Kind], name: str, type_: str, others: Swaggers) -> bytes:
         elif not members:
             paths |= group_path(parts[1])
         else:
-            paths |= version_path(members[0].group, members[0].version)
+            if members[0].definition:
+                paths |= version_path(members[0].group, members[0].version)
             paths |= paths_of(members, subresources_of, answers_deleted)
     custom = [kind for members in chosen.values() for kind in members if kind.schema is not None]
     if name == _WHOLE:

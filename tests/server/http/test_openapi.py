@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pylet.api.wire.protobuf.reading import raw_fields
+from tests.server.crd.test_custom_resources import define, definition, version
+from tests.waiting import answered
 
 GNOSTIC = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
 
@@ -55,7 +57,22 @@ async def test_gnostic_tells_the_same_definitions(cluster: Any) -> None:
 
 async def test_what_is_not_served_is_not_found(cluster: Any) -> None:
     assert (await cluster.ask("GET", "/openapi/v3/apis/none/v1")).status == 404
+    for path in ("v2/", "v3/", "v3/apis/apps/v1/", "v4", ""):
+        assert (await cluster.ask("GET", f"/openapi/{path}")).status == 404
     assert (await cluster.ask("GET", "/openapi/v2", Accept="text/html")).status == 406
+
+
+async def test_a_custom_group_has_documents_of_its_versions_alone(cluster: Any) -> None:
+    await define(cluster, definition(version("v1", storage=True)))
+    index = await answered(
+        lambda: cluster.ask("GET", "/openapi/v3"), lambda answer: b"apis/example.com/v1" in answer.body
+    )
+    assert "apis/example.com" not in index.json["paths"]
+    assert (await cluster.ask("GET", "/openapi/v3/apis/example.com")).status == 404
+    document = (await cluster.ask("GET", "/openapi/v3/apis/example.com/v1")).json
+    assert "/apis/example.com/v1/" not in document["paths"]
+    assert "/apis/example.com/v1/widgets" in document["paths"]
+    assert document["info"]["version"] == "1.36"
 
 
 def _references(value: Any) -> Any:
