@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pylet.agent.kubelet.group_counts import SERIES
-from pylet.agent.kubelet.spec import all_containers, memory_bytes, milli_cpu
+from pylet.agent.kubelet import group_bounds, group_counts
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.usage import Usage
-from pylet.aio.prometheus import family, in_seconds
+from pylet.aio.prometheus import Sample, family, in_seconds
 
 
 def cadvisor_metrics(node: NodeUse) -> str:
@@ -50,7 +49,7 @@ def cadvisor_metrics(node: NodeUse) -> str:
         *_pressure(rows),
         *_filesystems(node),
         *_traffic(node),
-        *_limits(node),
+        *_seen(groups),
         *family("machine_cpu_cores", "gauge", "Number of logical CPU cores.", [({}, node.cpus, None)]),
         *family("machine_memory_bytes", "gauge", "Amount of memory installed.", [({}, node.capacity_bytes, None)]),
     )
@@ -63,10 +62,20 @@ def _labels(use: PodUse, container: ContainerUse) -> dict[str, str]:
     }  # fmt: skip
 
 
+_SERIES: dict[str, tuple[str, ...]] = {**group_counts.SERIES, **group_bounds.SERIES}
+
+
 def _counts(groups: list[tuple[dict[str, str], PodUse | ContainerUse]]) -> Iterator[str]:
-    for name in dict.fromkeys(name for _, use in groups for name in use.counts):
-        type_, help_ = SERIES[name]
-        yield from family(name, type_, help_, [(labels, use.counts.get(name), use.usage.at) for labels, use in groups])
+    found: dict[str, list[Sample]] = {}
+    for labels, use in groups:
+        for key, value in use.counts.items():
+            name, *values = key.split("|")
+            at = None if name in group_bounds.SERIES else use.usage.at
+            further = dict(zip(_SERIES[name][2:], values, strict=True))
+            found.setdefault(name, []).append(({**labels, **further}, value, at))
+    for name, samples in found.items():
+        type_, help_, *_ = _SERIES[name]
+        yield from family(name, type_, help_, samples)
 
 
 def _pressure(rows: list[tuple[dict[str, str], Usage]]) -> Iterator[str]:
@@ -100,12 +109,6 @@ def _filesystems(node: NodeUse) -> Iterator[str]:
             for labels, c in of_containers
         ],
     )
-    yield from family(
-        "container_processes",
-        "gauge",
-        "Number of processes running inside the container.",
-        [({"container": "", "id": u.group, **u.names}, u.processes, None) for u in node.pods],
-    )
 
 
 _TRAFFIC = (
@@ -135,17 +138,6 @@ def _traffic(node: NodeUse) -> Iterator[str]:
         yield from family(f"container_network_{name}_total", "counter", help_, samples)
 
 
-def _limits(node: NodeUse) -> Iterator[str]:
-    """What containers may use, as dashboards set it beside what they do use."""
-    asked = []
-    for use in node.pods:
-        specs = {c["name"]: c for c in all_containers(use.pod)}
-        for c in use.containers:
-            asked.append((_labels(use, c), specs.get(c.name, {})))
-    milli = [(labels, milli_cpu(spec, "limits")) for labels, spec in asked]
-    for name, help_, samples in (
-        ("cpu_period", "CPU period of the container.", [(labels, 100_000) for labels, _ in asked]),
-        ("cpu_quota", "CPU quota of the container.", [(labels, m * 100 if m else None) for labels, m in milli]),
-        ("memory_limit_bytes", "Memory limit for the container.", [(x, memory_bytes(s, "limits")) for x, s in asked]),
-    ):
-        yield from family(f"container_spec_{name}", "gauge", help_, [(labels, v, None) for labels, v in samples])
+def _seen(groups: list[tuple[dict[str, str], PodUse | ContainerUse]]) -> Iterator[str]:
+    name, help_ = "container_last_seen", "Last time a container was seen by the exporter"
+    yield from family(name, "gauge", help_, [(labels, int(u.usage.at.timestamp()), u.usage.at) for labels, u in groups])

@@ -27,10 +27,18 @@ SERIES = {
     "container_fs_reads_total": ("counter", "Cumulative count of reads completed"),
     "container_fs_writes_total": ("counter", "Cumulative count of writes completed"),
     "container_threads": ("gauge", "Number of threads running inside the container"),
+    "container_memory_failures_total": (
+        "counter",
+        "Cumulative count of memory allocation failures.",
+        "failure_type",
+        "scope",
+    ),
 }
-"""By name: type and help."""
+"""By name: type, help and further labels."""
 
 Counts = Mapping[str, float]
+"""By the name of the series, and its further labels' values behind a `|` each."""
+_FAILURES = "container_memory_failures_total"
 _OF_DISKS = {
     "container_fs_reads_bytes_total": ("rbytes", "blkio.throttle.io_service_bytes_recursive", "Read"),
     "container_fs_writes_bytes_total": ("wbytes", "blkio.throttle.io_service_bytes_recursive", "Write"),
@@ -54,6 +62,10 @@ def _v2(group: Path) -> dict[str, float | None]:
         "container_memory_cache": memory.get("file"),
         "container_memory_mapped_file": memory.get("file_mapped"),
         "container_memory_swap": number(group / "memory.swap.current"),
+        f"{_FAILURES}|pgfault|container": memory.get("pgfault"),
+        f"{_FAILURES}|pgmajfault|container": memory.get("pgmajfault"),
+        f"{_FAILURES}|pgfault|hierarchy": memory.get("pgfault"),
+        f"{_FAILURES}|pgmajfault|hierarchy": memory.get("pgmajfault"),
         "container_memory_failcnt": events.get("max"),
         "container_memory_max_usage_bytes": number(group / "memory.peak"),
         "container_oom_events_total": events.get("oom_kill"),
@@ -77,6 +89,10 @@ def _v1(mounted: Path, group: str) -> dict[str, float | None]:
         "container_memory_cache": memory.get("total_cache"),
         "container_memory_mapped_file": memory.get("total_mapped_file"),
         "container_memory_swap": memory.get("total_swap"),
+        f"{_FAILURES}|pgfault|container": memory.get("pgfault"),
+        f"{_FAILURES}|pgmajfault|container": memory.get("pgmajfault"),
+        f"{_FAILURES}|pgfault|hierarchy": memory.get("total_pgfault"),
+        f"{_FAILURES}|pgmajfault|hierarchy": memory.get("total_pgmajfault"),
         "container_memory_failcnt": number(of_memory / "memory.failcnt"),
         "container_memory_max_usage_bytes": number(of_memory / "memory.max_usage_in_bytes"),
         "container_oom_events_total": table(of_memory / "memory.oom_control").get("oom_kill"),

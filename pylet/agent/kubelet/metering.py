@@ -14,7 +14,8 @@ from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.config import cgroup_parent, log_directory
 from pylet.agent.kubelet.files import files_bytes
-from pylet.agent.kubelet.group_counts import read_counts
+from pylet.agent.kubelet.group_bounds import read_bounds
+from pylet.agent.kubelet.group_counts import Counts, read_counts
 from pylet.agent.kubelet.machine import Machine, processes
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
@@ -162,8 +163,8 @@ class Meter:
         pods = (
             replace(
                 use,
-                counts=read_counts(mounted, use.group),
-                containers=tuple(replace(c, counts=read_counts(mounted, c.group)) for c in use.containers),
+                counts=_counts(mounted, use.group),
+                containers=tuple(replace(c, counts=_counts(mounted, c.group)) for c in use.containers),
             )
             for use in found.pods
         )
@@ -214,6 +215,10 @@ class Meter:
 
 def _room(found: os.statvfs_result) -> Filesystem:
     return found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, found.f_files, found.f_favail
+
+
+def _counts(mounted: Path, group: str) -> Counts:
+    return {**read_counts(mounted, group), **read_bounds(mounted, group)}
 
 
 def _usage(stats: ContainerStats) -> Usage:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import socket
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pylet.agent.kubelet.cadvisor import cadvisor_metrics
+from pylet.agent.kubelet.group_bounds import read_bounds
 from pylet.agent.kubelet.group_counts import read_counts
 from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
@@ -123,6 +127,10 @@ COUNTS = {
     "container_memory_max_usage_bytes": 99,
     "container_oom_events_total": 1,
     "container_threads": 6,
+    "container_memory_failures_total|pgfault|container": 12,
+    "container_memory_failures_total|pgmajfault|container": 2,
+    "container_memory_failures_total|pgfault|hierarchy": 12,
+    "container_memory_failures_total|pgmajfault|hierarchy": 2,
     "container_fs_reads_bytes_total": 4608,
     "container_fs_writes_bytes_total": 10,
     "container_fs_reads_total": 3,
@@ -132,7 +140,7 @@ V2 = {
     "cgroup.controllers": "cpu",
     "g/cpu.stat": "user_usec 3000000\nsystem_usec 1000000\nnr_periods 8\nnr_throttled 2\nthrottled_usec 500000\n",
     "g/cpu.max": "10000 100000\n",
-    "g/memory.stat": "file 50\nfile_mapped 40\n",
+    "g/memory.stat": "file 50\nfile_mapped 40\npgfault 12\npgmajfault 2\n",
     "g/memory.swap.current": "4\n",
     "g/memory.peak": "99\n",
     "g/memory.events": "low 0\nmax 7\noom 3\noom_kill 1\n",
@@ -144,7 +152,8 @@ V1 = {
     "cpuacct/g/cpuacct.usage_sys": "1000000000",
     "cpu/g/cpu.stat": "nr_periods 8\nnr_throttled 2\nthrottled_time 500000000\n",
     "cpu/g/cpu.cfs_quota_us": "10000",
-    "memory/g/memory.stat": "total_cache 50\ntotal_mapped_file 40\ntotal_swap 4\n",
+    "memory/g/memory.stat": "total_cache 50\ntotal_mapped_file 40\ntotal_swap 4\npgfault 12\npgmajfault 2\n"
+    "total_pgfault 12\ntotal_pgmajfault 2\n",
     "memory/g/memory.failcnt": "7",
     "memory/g/memory.max_usage_in_bytes": "99",
     "memory/g/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
@@ -167,6 +176,58 @@ def test_what_cadvisor_counts_is_read_of_both_layouts(tmp_path: Path, files: dic
     assert 'container_memory_cache{container="",id="/g",image="",name="",namespace="default",pod="web"} 50' in (
         cadvisor_metrics(counted)
     )
+
+
+BOUNDS = {
+    "container_spec_cpu_period": 50000,
+    "container_spec_cpu_quota": 10000,
+    "container_spec_cpu_shares": 1024,
+    "container_spec_memory_limit_bytes": 4096,
+    "container_spec_memory_reservation_limit_bytes": 0,
+    "container_spec_memory_swap_limit_bytes": 0,
+    "container_threads_max": 9,
+    "container_processes": 1,
+}
+BOUNDED_V2 = {
+    "cgroup.controllers": "cpu",
+    "g/cpu.max": "10000 50000\n",
+    "g/cpu.weight": "39\n",
+    "g/memory.max": "4096\n",
+    "g/memory.min": "0\n",
+    "g/memory.swap.max": "max\n",
+    "g/pids.max": "9\n",
+    "g/cgroup.procs": f"{os.getpid()}\n",
+}
+BOUNDED_V1 = {
+    "cpu/g/cpu.cfs_period_us": "50000",
+    "cpu/g/cpu.cfs_quota_us": "10000",
+    "cpu/g/cpu.shares": "1024",
+    "cpu/g/cgroup.procs": f"{os.getpid()}\n",
+    "memory/g/memory.limit_in_bytes": "4096",
+    "memory/g/memory.soft_limit_in_bytes": "9223372036854771712",
+    "memory/g/memory.memsw.limit_in_bytes": "9223372036854771712",
+    "pids/g/pids.max": "9",
+}
+
+
+@pytest.mark.parametrize("files", [BOUNDED_V1, BOUNDED_V2], ids=["v1", "v2"])
+def test_what_a_group_may_use_is_read_of_both_layouts(tmp_path: Path, files: dict[str, str]) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    with socket.socket():
+        found = dict(read_bounds(tmp_path, "/g"))
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    assert found.pop("container_ulimits_soft|max_open_files") == soft
+    assert found.pop("container_file_descriptors") > found.pop("container_sockets") >= 1
+    rounded = {"container_spec_cpu_shares": 998} if files is BOUNDED_V2 else {}  # a weight is coarser
+    assert found == {**BOUNDS, **rounded}
+    assert read_bounds(tmp_path, "/none") == {}
+    counts = {"container_memory_failures_total|pgfault|container": 3, "container_spec_cpu_period": 50000}
+    told = cadvisor_metrics(replace(node(), pods=(PodUse(pod(), Usage(NOW), (), counts=counts, group="/g"),)))
+    labels = 'container="",%sid="/g",image="",name="",namespace="default",pod="web"'
+    assert f"container_spec_cpu_period{{{labels % ''}}} 50000\n" in told
+    assert 'failure_type="pgfault"' in told
 
 
 def test_swap_is_told_where_it_is_counted() -> None:
