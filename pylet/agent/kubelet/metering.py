@@ -24,6 +24,7 @@ from pylet.agent.kubelet.storage_limits import Kept
 from pylet.agent.kubelet.usage import (
     Usage,
     a_process,
+    own_group,
     read_pressure,
     read_processes,
     read_swap,
@@ -60,6 +61,7 @@ class Meter:
         self._settings = settings
         self._machine = machine
         self._volumes_of = volumes_of
+        self._started_at = clock.now()
         self._cgroups = Cgroups(settings.groups)
 
     @property
@@ -156,7 +158,13 @@ class Meter:
             network=read_traffic("self"),
             processes=processes(),
             of_pods=read_usage(self._cgroups.mounted, self._settings.groups.of_pods(), now),
+            of_kubelet=self._of_kubelet(now),
         )
+
+    def _of_kubelet(self, now: datetime) -> tuple[datetime, Usage] | None:
+        group = own_group(self._cgroups.mounted, Path("/proc/self/cgroup").read_text())
+        used = read_usage(self._cgroups.mounted, group, now) if group is not None else None
+        return (self._started_at, used) if used is not None and used.memory_bytes is not None else None
 
     def _counted(self, found: NodeUse) -> NodeUse:
         mounted = self._cgroups.mounted

@@ -91,3 +91,5 @@ class NodeUse:
     network: tuple[Traffic, ...] = ()
     processes: tuple[int, int] = (0, 0)
     of_pods: Usage | None = None
+    of_kubelet: tuple[datetime, Usage] | None = None
+    """Since when it runs, and what its group uses; None where it has none that counts all of it."""

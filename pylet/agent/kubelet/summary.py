@@ -50,7 +50,7 @@ def summary(node: NodeUse, rates: Rates) -> Object:
         "node": {
             "nodeName": node.name,
             "startTime": timestamps.format_time(node.started_at),
-            **({"systemContainers": [_system(node, node.of_pods, rates)]} if node.of_pods is not None else {}),
+            **({"systemContainers": systems} if (systems := _systems(node, rates)) else {}),
             **_use("node", node.usage, rates, node.capacity_bytes),
             **_network(at, node.network),
             "fs": _filesystem(at, node.filesystem),
@@ -63,7 +63,7 @@ def summary(node: NodeUse, rates: Rates) -> Object:
         "pods": [_pod(use, rates, node.filesystem, node.images) for use in node.pods],
     }
     ids = (container.id for use in node.pods for container in use.containers)
-    rates.keep(("node", "pods", *(use.pod["metadata"]["uid"] for use in node.pods), *ids))
+    rates.keep(("node", "kubelet", "pods", *(use.pod["metadata"]["uid"] for use in node.pods), *ids))
     return found
 
 
@@ -81,12 +81,14 @@ def cpu_and_memory(whole: Object) -> Object:
 _CPU_AND_MEMORY = ("nodeName", "systemContainers", "startTime", "podRef", "name", "cpu", "memory")
 
 
-def _system(node: NodeUse, usage: Usage, rates: Rates) -> Object:
-    return {
-        "name": "pods",
-        "startTime": timestamps.format_time(node.started_at),
-        **_use("pods", usage, rates, node.capacity_bytes),
-    }
+def _systems(node: NodeUse, rates: Rates) -> list[Object]:
+    """Upstream tells of the runtime only where a flag names its group."""
+    of_pods = (node.started_at, node.of_pods) if node.of_pods is not None else None
+    return [
+        {"name": name, "startTime": timestamps.format_time(found[0]), **_use(name, found[1], rates, capacity_bytes)}
+        for name, found, capacity_bytes in (("kubelet", node.of_kubelet, None), ("pods", of_pods, node.capacity_bytes))
+        if found is not None
+    ]
 
 
 def _filesystem(at: str, found: Filesystem) -> Object:

@@ -53,6 +53,22 @@ def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
     )
 
 
+def own_group(mounted: Path, listed: str) -> str | None:
+    """The group that counts what this process uses, as `/proc/self/cgroup` lists it; None where there are several.
+
+    Source: upstream `pkg/kubelet/cm/container_manager_linux.go`, getContainer.
+    """
+    groups = {}
+    for line in listed.splitlines():
+        _, controllers, group = line.split(":", 2)
+        groups.update(dict.fromkeys(controllers.split(","), group))
+    if (mounted / "cgroup.controllers").exists():
+        return groups.get("")
+    if groups.get("cpu") != groups.get("memory"):
+        return None
+    return groups.get("name=systemd", groups.get("cpu"))
+
+
 def read_swap(mounted: Path, group: str) -> tuple[int | None, int | None]:
     """How much of the group is swapped out, and how much may be: of v2 alone. The root's is the machine's."""
     directory = mounted / group.lstrip("/")

@@ -17,7 +17,7 @@ from pylet.agent.kubelet.group_counts import read_counts
 from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.stats import ContainerUse, NodeUse, PodUse
 from pylet.agent.kubelet.summary import Rates, summary
-from pylet.agent.kubelet.usage import Usage, read_swap, read_usage
+from pylet.agent.kubelet.usage import Usage, own_group, read_swap, read_usage
 from pylet.agent.kubelet.volumes.usage import Usage as VolumeUsage
 from tests.agent.kubelet.builders import NOW, pod
 
@@ -43,6 +43,31 @@ def test_the_summary_has_rates_from_the_second_time_on() -> None:
     assert of_pod["podRef"] == {"name": "web", "namespace": "default", "uid": "u1"}
     assert of_pod["containers"][0]["cpu"]["usageNanoCores"] == 500_000_000
     assert of_pod["containers"][0]["rootfs"]["usedBytes"] == 5
+
+
+def test_systems_are_told_beside_the_pods() -> None:
+    since = NOW - timedelta(seconds=9)
+    told = summary(replace(node(), of_pods=Usage(NOW, 1, 400, 300), of_kubelet=(since, Usage(NOW, 1, 60, 50))), Rates())
+    kubelet, pods = told["node"]["systemContainers"]
+    assert (kubelet["name"], kubelet["startTime"]) == ("kubelet", "2026-01-02T03:03:56Z")
+    assert (pods["name"], pods["memory"]["availableBytes"]) == ("pods", 700)
+    assert "availableBytes" not in kubelet["memory"]
+    assert "systemContainers" not in summary(node(), Rates())["node"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "group"),
+    [
+        ("4:memory:/a\n2:cpu,cpuacct:/a\n0::/\n", "/a"),
+        ("5:name=systemd:/system.slice/p.service\n4:memory:/\n2:cpu,cpuacct:/\n", "/system.slice/p.service"),
+        ("4:memory:/a\n2:cpu:/\n", None),
+    ],
+    ids=["it is in one", "systemd knows which", "memory and CPU are counted apart"],
+)
+def test_the_own_group_is_one_that_counts_all(tmp_path: Path, listed: str, group: str | None) -> None:
+    assert own_group(tmp_path, listed) == group
+    (tmp_path / "cgroup.controllers").touch()
+    assert own_group(tmp_path, "0::/system.slice/p:q.service\n") == "/system.slice/p:q.service"
 
 
 def test_the_disks_that_containers_fill_are_told_with_what_is_left_of_them() -> None:
