@@ -19,6 +19,7 @@ from pylet.api.wire import decode
 from pylet.client.interface import PatchType
 from pylet.server.admission import CHAIN
 from pylet.server.registry import LOOPBACK, DeleteOptions, ListOptions, Page, Registry, Request, User
+from pylet.server.registry.registry import is_stored
 from pylet.store.drivers.memory import MemoryStore
 from pylet.store.interface import Store
 from tests.waiting import answered
@@ -125,6 +126,9 @@ async def running(store: Store, **options: Any) -> AsyncIterator[Api]:
         yield Api(registry, task)
     finally:
         task.cancel()
+    for kind in filter(is_stored, kinds.all_kinds()):
+        for entry in registry.table(kind).entries.values():
+            assert repr(entry.object) == repr(orjson.loads(entry.raw)), "what readers see is not what was stored"
 
 
 @pytest.fixture

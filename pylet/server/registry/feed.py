@@ -25,8 +25,10 @@ Convert: TypeAlias = Callable[[Kind, str, Sequence[Object]], Awaitable[list[Obje
 
 
 class Feed:
-    def __init__(self, cache: Cache, convert: Convert | None) -> None:
+    def __init__(self, cache: Cache, convert: Convert | None, known: dict[int, Object]) -> None:
+        """`known` are objects by the identity of their bytes."""
         self.cache = cache
+        self._known = known
         self._convert = convert
         storage = cache.kind.storage
         self._is_converted = storage is not None and storage.conversion is not None and convert is not None
@@ -86,7 +88,8 @@ class Feed:
         if self._since is not None and event.revision > self._since:
             entry = None
             if isinstance(event, Put):
-                entry = entry_of(self.cache.kind, event.value, event.revision, keep=True)
+                obj = self._known.pop(id(event.value), None)
+                entry = entry_of(self.cache.kind, event.value, event.revision, obj, keep=True)
             self.cache.apply(event.revision, key, entry)
 
     async def _converted(self, values: list[bytes]) -> list[bytes]:

@@ -21,10 +21,14 @@ _META = b'"metadata":{'
 _VERSION = b'"metadata":{"resourceVersion":"'
 
 
+def headed(kind: Kind, obj: Object) -> Object:
+    """What is stored of `obj`, which bears no resourceVersion: it says first what it is."""
+    return {"kind": kind.name, "apiVersion": kind.api_version, "metadata": obj["metadata"]} | obj
+
+
 def stored(kind: Kind, obj: Object) -> bytes:
-    """The bytes to store; `obj` bears no resourceVersion."""
-    head = {"kind": kind.name, "apiVersion": kind.api_version, "metadata": obj["metadata"]}
-    return encoded(head | obj)
+    """The bytes to store of `obj`."""
+    return encoded(headed(kind, obj))
 
 
 @lru_cache(512)
@@ -61,9 +65,10 @@ class _Spliced(Entry):
         self._stored = value
 
 
-def entry_of(kind: Kind, value: bytes, revision: int, *, keep: bool = False) -> Entry:
-    """The cache's entry of what the store holds; `keep` as of `Entry.of`."""
-    obj = orjson.loads(value)
+def entry_of(kind: Kind, value: bytes, revision: int, obj: Object | None = None, *, keep: bool = False) -> Entry:
+    """The cache's entry of what the store holds, which says `obj` if somebody knows; `keep` as of `Entry.of`."""
+    if obj is None:
+        obj = orjson.loads(value)
     is_changed = kind.storage is not None and kind.storage.load(obj)
     if is_changed or not value.startswith(type_meta(kind)):
         value = stored(kind, obj)

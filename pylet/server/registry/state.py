@@ -42,6 +42,9 @@ class State:
         self.caches: dict[Kind, Cache] = {}
         self.convert: Convert | None = None
         """Converts custom objects by their webhook."""
+        self.known: dict[int, Object] = {}
+        """What is being written here, by the identity of its bytes: to decode it again is a twentieth of a pod's
+        creation, to let go of one of the two as much again."""
         self._feeds: dict[Kind, Feed] = {}
         self._by_prefix: dict[str, list[Feed]] = {}
         self._behind = asyncio.Event()
@@ -235,7 +238,7 @@ class State:
 
     def _feed(self, kind: Kind) -> Feed:
         cache = Cache(kind, asyncio.get_running_loop().call_soon, lambda: feed.seen(self.revision))
-        feed = self._feeds[kind] = Feed(cache, self.convert)
+        feed = self._feeds[kind] = Feed(cache, self.convert, self.known)
         self._by_prefix.setdefault(Layout.prefix(kind), []).append(feed)
         return feed
 

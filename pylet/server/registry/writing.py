@@ -25,7 +25,7 @@ from pylet.api.errors import AlreadyExists, ApiError, InternalError, NotFound
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.api.timestamps import format_time
-from pylet.client.view import Entry
+from pylet.client.view import Entry, encoded
 from pylet.server.admission.chain import Chain
 from pylet.server.admission.interface import CREATE, DELETE, UPDATE
 from pylet.server.registry import customs, deletion, metadata
@@ -33,7 +33,7 @@ from pylet.server.registry.admitting import Admission, Admitted
 from pylet.server.registry.answers import Deleted, Written, deleted_well
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.counted import StoreTimes
-from pylet.server.registry.form import Layout, entry_of, stored
+from pylet.server.registry.form import Layout, entry_of, headed, stored
 from pylet.server.registry.judging import check_version, judge, other_uid
 from pylet.server.registry.ownership import Ownership, same_but_times
 from pylet.server.registry.request import DeleteOptions, Request
@@ -133,17 +133,15 @@ class Writer:
             await apart(request.size, partial(judge, request, kind, key, obj, None))
             await admitted.validate(key)
             metadata.end_create(obj["metadata"], dry_run=request.dry_run)
-            value = stored(kind, obj)
-            kept = value if kind.storage is None else await self._state.encoded(kind, obj)
             if request.dry_run:
+                await self._state.encoded(kind, obj)  # it may fail to be converted
                 if key in cache.table.entries:
                     raise store.KeyExists(key.name)
-                return Entry.of(kind, obj, value)
+                return Entry.of(kind, obj, stored(kind, obj))
             try:
-                revision = await self._times.of("create", kind, self._store.create(Layout.place(kind, key), kept))
+                return await self._write(cache, key, obj)
             except store.WriteFailed as failed:
                 raise _not_written(failed) from failed
-            return await self._written(cache, key, value, revision)
 
     @staticmethod
     def _exists(kind: Kind, cache: Cache, key: Key) -> ApiError:
@@ -260,18 +258,14 @@ class Writer:
             del meta["resourceVersion"]
             await apart(request.size + len(entry.raw), partial(judge, request, kind, key, obj, old))
             await admitted.validate(key)
-            value = stored(kind, obj)
-            place = Layout.place(kind, key)
             if deletion.is_finished(kind, obj, old):
                 if not request.dry_run:
-                    gone = self._store.delete(place, expect=entry.revision)
+                    gone = self._store.delete(Layout.place(kind, key), expect=entry.revision)
                     await self._state.reached(await self._times.of("delete", kind, gone))
-                return entry_of(kind, value, entry.revision)
+                return entry_of(kind, stored(kind, obj), entry.revision)
             if request.dry_run:
-                return entry_of(kind, value, entry.revision)
-            kept = value if kind.storage is None else await self._state.encoded(kind, obj)
-            revision = await self._put(kind, place, kept, entry)
-            return await self._written(cache, key, value, revision)
+                return entry_of(kind, stored(kind, obj), entry.revision)
+            return await self._write(cache, key, obj, entry)
 
     async def put(self, request: Request, changing: Changing) -> Entry:
         """Write what `changing` makes, past admission and the kind's rules: for what the server itself decides."""
@@ -280,12 +274,11 @@ class Writer:
             entry = cache.table.entries.get(request.key)
             if entry is None:
                 raise NotFound(kind.group, kind.plural, request.key.name)
-            value = stored(kind, changing(entry))
+            obj = changing(entry)
             if request.dry_run:
-                return entry_of(kind, value, entry.revision)
+                return entry_of(kind, stored(kind, obj), entry.revision)
             try:
-                revision = await self._put(kind, Layout.place(kind, entry.key), value, entry)
-                return await self._written(cache, entry.key, value, revision)
+                return await self._write(cache, entry.key, obj, entry)
             except store.Conflict as lost:
                 await self._state.reached(lost.current)
             except store.KeyMissing as gone:
@@ -308,8 +301,10 @@ class Writer:
             outcome = deletion.decide(kind, obj, options, entry.revision, self._now())
             try:
                 match outcome:
+                    case deletion.Mark(marked) if request.dry_run:
+                        return Deleted(entry_of(kind, stored(kind, marked), entry.revision).raw)
                     case deletion.Mark(marked):
-                        return Deleted((await self._mark(request, kind, cache, entry, marked)).raw)
+                        return Deleted((await self._write(cache, key, marked, entry)).raw)
                     case deletion.Remove(marked) if not request.dry_run:
                         place = Layout.place(kind, key)
                         last = None if marked is None else stored(kind, marked)
@@ -326,14 +321,6 @@ class Writer:
                 raise NotFound(request.kind.group, request.kind.plural, key.name) from gone
             except store.WriteFailed as failed:
                 raise _not_written(failed) from failed
-
-    async def _mark(self, request: Request, kind: Kind, cache: Cache, entry: Entry, obj: Object) -> Entry:
-        value = stored(kind, obj)
-        if request.dry_run:
-            return entry_of(kind, value, entry.revision)
-        kept = value if kind.storage is None else await self._state.encoded(kind, obj)
-        revision = await self._put(kind, Layout.place(kind, entry.key), kept, entry)
-        return await self._written(cache, entry.key, value, revision)
 
     # ---- inside
 
@@ -354,16 +341,28 @@ class Writer:
         finally:
             admitted.settle()
 
-    async def _put(self, kind: Kind, place: str, value: bytes, entry: Entry) -> int:
-        """In the place of `entry`; the new revision. Raises: StoreError."""
-        return await self._times.of("update", kind, self._store.update(place, value, expect=entry.revision))
-
-    async def _written(self, cache: Cache, key: Key, value: bytes, revision: int) -> Entry:
-        await self._state.reached(revision)
+    async def _write(self, cache: Cache, key: Key, obj: Object, before: Entry | None = None) -> Entry:
+        """Have the store keep `obj`, which nobody changes any more, in the place of what was `before`: no matter if it
+        was made otherwise. Raises: StoreError, ApiError."""
+        kind, whole = cache.kind, headed(cache.kind, obj)
+        value = kept = encoded(whole)
+        if kind.storage is None:
+            self._state.known[id(value)] = whole
+        else:
+            kept = await self._state.encoded(kind, obj)
+        place = Layout.place(kind, key)
+        try:
+            if before is None:
+                revision = await self._times.of("create", kind, self._store.create(place, kept))
+            else:
+                revision = await self._times.of("update", kind, self._store.update(place, kept, expect=before.revision))
+            await self._state.reached(revision)
+        finally:
+            self._state.known.pop(id(value), None)
         entry = cache.table.entries.get(key)
         if entry is not None and entry.revision == revision:
             return entry
-        return entry_of(cache.kind, value, revision)  # somebody has written again since
+        return entry_of(kind, value, revision)  # somebody has written again since
 
     def _complete(
         self, request: Request, kind: Kind, obj: Object, old: Object | None, now: str, *, is_tracked: bool
