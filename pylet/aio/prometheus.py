@@ -49,11 +49,13 @@ class Histogram:
     _rows: dict[tuple[str, ...], list[float]] = field(default_factory=dict)
 
     def observe(self, value: float, *labels: str) -> None:
-        row = self._rows.get(labels)
-        if row is None:
-            row = self._rows[labels] = [0] * (len(self.bounds) + 1) + [0.0]
+        row = self._rows.get(labels) or self.row(*labels)
         row[bisect_left(self.bounds, value)] += 1
         row[-1] += value
+
+    def row(self, *labels: str) -> list[float]:
+        """How many values each bucket has, and their sum: for who observes so often that a call is too much."""
+        return self._rows.setdefault(labels, [0] * (len(self.bounds) + 1) + [0.0])
 
     def counts(self, *labels: str) -> list[int]:
         """By bucket."""
