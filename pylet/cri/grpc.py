@@ -25,6 +25,7 @@ T = TypeVar("T")
 # Upstream's runtimeRequestTimeout: a hung runtime fails a call instead of holding a pod's worker for ever.
 _CALL_SECONDS = 120.0
 _POD_UID_LABEL = "io.kubernetes.pod.uid"
+_IMAGES = "/runtime.v1.ImageService"
 _EVENTS = "/containerd.services.events.v1.Events"
 _NAMESPACE = "k8s.io"
 _FENCE = "/pylet/subscribed"
@@ -145,11 +146,9 @@ class GrpcRuntime:
     ) -> str:
         request = calls.PullImage(m.ImageSpec(reference), auth, sandbox_config)
         try:
-            return (await self._images("PullImage", request, calls.Text, seconds=None)).text
-        except cri.Unavailable:
-            raise
-        except cri.CriError as refused:
-            raise _pull_error(str(refused)) from refused
+            return (await self._socket.call(f"{_IMAGES}/PullImage", request, calls.Text, seconds=None)).text
+        except CallError as refused:
+            raise (_error(refused) if refused.code == "Unavailable" else pull_error(reference, refused)) from refused
 
     async def remove_image(self, reference: str) -> None:
         await self._images("RemoveImage", calls.ImageRequest(m.ImageSpec(reference)), calls.Empty)
@@ -192,7 +191,7 @@ class GrpcRuntime:
         return await self._call(f"/runtime.v1.RuntimeService/{call}", request, answer, seconds)
 
     async def _images(self, call: str, request: Any, answer: type[T], *, seconds: float | None = _CALL_SECONDS) -> T:
-        return await self._call(f"/runtime.v1.ImageService/{call}", request, answer, seconds)
+        return await self._call(f"{_IMAGES}/{call}", request, answer, seconds)
 
     async def _gone_is_fine(self, call: str, request: Any, *, seconds: float = _CALL_SECONDS) -> None:
         try:
@@ -216,14 +215,25 @@ _ERRORS: dict[str, type[cri.CriError]] = {
 }
 
 
+_PULL_ERRORS = (
+    (cri.RegistryUnavailable, "registry is unavailable"),
+    (cri.SignatureInvalid, "signature validation failed"),
+)
+
+
 def _error(refused: CallError) -> cri.CriError:
-    return _ERRORS.get(refused.code, cri.CriError)(str(refused))
+    return _ERRORS.get(refused.code, cri.CriError)(str(refused), refused.details)
 
 
-def _pull_error(text: str) -> cri.PullError:
-    for kind in (cri.RegistryUnavailable, cri.SignatureInvalid):
-        if kind.reason in text:
-            return kind(text)
+def pull_error(reference: str, refused: CallError) -> cri.PullError:
+    """Why an image is not here; its details are the runtime's own words.
+
+    Source: upstream cri-client (pullImageV1) and `pkg/kubelet/images/image_manager.go` (evalCRIPullErr)."""
+    text = refused.details if refused.code == "Unknown" else str(refused)
+    for kind, why in _PULL_ERRORS:
+        if text.startswith(kind.reason):
+            words = f"image pull failed for {reference} because the {why}{text.removeprefix(kind.reason)}"
+            return kind(words, text)
     return cri.PullError(text)
 
 

@@ -28,7 +28,11 @@ from pylet.cri.usage import ContainerStats, FilesystemUsage
 
 
 class CriError(Exception):
-    """The runtime could not do what was asked; its message is the runtime's own words."""
+    """The runtime could not do what was asked; its message is the runtime's own words, `details` without their code."""
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details or message
 
 
 class NotFound(CriError):

@@ -10,7 +10,9 @@ from pylet.agent.image_archive import BUSYBOX_REFERENCE, PAUSE_REFERENCE
 from pylet.cri import interface as cri
 from pylet.cri import messages as m
 from pylet.cri.features import CgroupDriver, LinuxRuntimeConfig, RuntimeConfig
+from pylet.cri.grpc import pull_error
 from pylet.cri.interface import Runtime
+from pylet.cri.rpc import CallError
 from pylet.cri.wire import decode
 from tests.cri.conftest import CGROUP
 
@@ -170,8 +172,9 @@ async def test_refusals_have_types(runtime: Runtime, tmp_path: Path) -> None:
     with pytest.raises(cri.NotFound):
         await runtime.exec_sync("absent", ("true",), timeout_seconds=1)
     missing = m.ContainerConfig(metadata=m.ContainerMetadata("main"), image=m.ImageSpec("pylet.local/absent:1"))
-    with pytest.raises(cri.NotFound):
+    with pytest.raises(cri.NotFound) as refused:
         await runtime.create_container(sandbox, missing, config)
+    assert not refused.value.details.startswith("rpc error")
     done = await start(runtime, sandbox, config, "true")
     await wait_until_exited(runtime, done)
     with pytest.raises(cri.CriError):
@@ -188,8 +191,41 @@ async def test_images_are_found_by_name_and_pulls_can_fail(runtime: Runtime) -> 
     # without the image of all sandboxes nothing would start any more
     assert all(each.pinned == (PAUSE_REFERENCE in each.repo_tags) for each in listed)
     assert await runtime.image_status("pylet.local/absent:1") is None
-    with pytest.raises(cri.PullError):
+    with pytest.raises(cri.PullError) as refused:
         await runtime.pull_image("127.0.0.1:1/absent:1")
+    assert "code = Unknown" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "reason", "message", "details"),
+    [
+        ("Unknown", "no such host", "ErrImagePull", "no such host", "no such host"),
+        (
+            "NotFound",
+            "no such tag",
+            "ErrImagePull",
+            "rpc error: code = NotFound desc = no such tag",
+            "rpc error: code = NotFound desc = no such tag",
+        ),
+        (
+            "Unknown",
+            "RegistryUnavailable: 503",
+            "RegistryUnavailable",
+            "image pull failed for app:1 because the registry is unavailable: 503",
+            "RegistryUnavailable: 503",
+        ),
+        (
+            "Unknown",
+            "SignatureValidationFailed: not signed",
+            "SignatureValidationFailed",
+            "image pull failed for app:1 because the signature validation failed: not signed",
+            "SignatureValidationFailed: not signed",
+        ),
+    ],
+)
+def test_why_a_pull_failed(code: str, said: str, reason: str, message: str, details: str) -> None:
+    found = pull_error("app:1", CallError(code, said))
+    assert (found.reason, str(found), found.details) == (reason, message, details)
 
 
 async def test_resources_change_while_running(runtime: Runtime, tmp_path: Path) -> None:

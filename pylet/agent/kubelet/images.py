@@ -162,7 +162,7 @@ class Images:
         reason = failed.reason if isinstance(failed, PullError) else "ErrImagePull"
         words = str(failed)
         self._failed_at[key] = now, f"{reason}: {words}"
-        tell("Warning", "Failed", f'Failed to pull image "{image}": {words}')
+        tell("Warning", "Failed", f'Failed to pull image "{image}": {failed.details}')
         return ImageError(reason, words, now + _SHOWN)
 
 

@@ -158,7 +158,7 @@ class Starter:
             try:
                 await _to_its_end(self.node.runtime.start_container(id_))
             except cri.CriError as failed:
-                raise CannotRun("RunContainerError", str(failed)) from failed
+                raise CannotRun("RunContainerError", failed.details) from failed
         self.tell(container, "Normal", "Started", "Container started")
         ended = [old for old in observed.containers.get(container["name"], ()) if old.is_finished]
         for old in ended[1:]:
@@ -253,7 +253,7 @@ class Starter:
                 sandbox.id, config, sandbox_config(pod, node.settings, sandbox.attempt, users)
             )
         except cri.CriError as failed:
-            raise CannotRun("CreateContainerError", str(failed)) from failed
+            raise CannotRun("CreateContainerError", failed.details) from failed
         self.ids.add(id_)
         self.tell(container, "Normal", "Created", "Container created")
         return id_
