@@ -1,7 +1,7 @@
 """What of the API a node keeps on its disk, one file each: its tables, and the objects its pods refer to.
 
-Files are written because something changed and for nothing else: an object at once, a table a little later, and ever
-later while it goes on changing, for flash wears out. An object that no pod of this node names any more is removed.
+Files are written because something changed and for nothing else: a little later, and a table ever later while it goes
+on changing, for flash wears out. An object that no pod of this node names any more is removed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 
@@ -89,23 +89,22 @@ class DiskMemory:
         if len(content) > _MOST_BYTES:
             log.warning("%s are too many to remember them for starts without a server", page.which.kind.plural)
             return
-        await self._write(page.file, content)
+        await asyncio.to_thread(self._put, page.file, content)
         if page.which.kind is POD and page.which.fields:
             await self._are_written.wait()  # or one that comes to the disk meanwhile would stay there
             for name in await asyncio.to_thread(self._unnamed, content):
                 self._forget(name)
 
-    async def _write(self, name: str, content: bytes) -> None:
+    def _put(self, name: str, content: bytes | None) -> None:
+        """Unless it is so already; None is no file. In a thread: it waits for the disk."""
         try:
-            await asyncio.to_thread(self._put, name, content)
+            if content is None:
+                self._vault.remove(name)
+            elif self._vault.read(name) != content:
+                self._vault.write(name, content)
         except OSError as failed:
             self._digests.pop(name, None)
             log.warning("what this node needs to start without a server cannot be written: %s", failed)
-
-    def _put(self, name: str, content: bytes) -> None:
-        """Unless it is so already. Raises: OSError."""
-        if self._vault.read(name) != content:
-            self._vault.write(name, content)
 
     # ---- objects
 
@@ -135,14 +134,19 @@ class DiskMemory:
     async def _write_objects(self) -> None:
         while True:
             await self._wake.wait()
+            await self._clock.sleep(_GATHER_SECONDS)  # each of many pods that come at once brings a token
             self._wake.clear()
-            while self._pending:
-                name, content = self._pending.popitem()
-                if content is None:
-                    await asyncio.to_thread(self._vault.remove, name)
-                else:
-                    await self._write(name, content)
-            self._are_written.set()
+            gathered = dict(self._pending)
+            await asyncio.to_thread(self._put_all, gathered)
+            for name, content in gathered.items():
+                if self._pending[name] is content:  # else it has changed meanwhile
+                    del self._pending[name]
+            if not self._pending:
+                self._are_written.set()
+
+    def _put_all(self, gathered: Mapping[str, bytes | None]) -> None:
+        for name, content in gathered.items():
+            self._put(name, content)
 
     def _recall(self, name: str) -> Object | None:
         content = self._pending[name] if name in self._pending else self._vault.read(name)

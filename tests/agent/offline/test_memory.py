@@ -127,9 +127,9 @@ async def test_an_object_is_what_was_said_of_it_last(memory: DiskMemory, disk: D
     memory.follow(which, table)
     assert list(memory.recall(which) or ()) == [obj("c", data={"k": "1"})]
     table.put(Entry.of(CONFIG_MAP, obj("c", 2, data={"k": "2"})))
-    await until(lambda: DiskMemory(disk, clock).recall(which) == [obj("c", 2, data={"k": "2"})])
+    await until(lambda: DiskMemory(disk, clock).recall(which) == [obj("c", 2, data={"k": "2"})], clock)
     table.remove(Key("a", "c"))
-    await until(lambda: DiskMemory(disk, clock).recall(which) is None)
+    await until(lambda: DiskMemory(disk, clock).recall(which) is None, clock)
 
 
 async def test_what_no_pod_names_any_more_goes_though_it_came_late_to_the_disk(
@@ -143,9 +143,9 @@ async def test_what_no_pod_names_any_more_goes_though_it_came_late_to_the_disk(
     memory.remember_object(SECRET, obj("gone"), Key("a", "gone"))
     memory.follow(OWN, table)
     later = DiskMemory(disk, clock)
-    await until(lambda: later.recall_object(SECRET, Key("a", "s")) == obj("s"), clock)
+    await until(lambda: len(disk.written) == 3, clock)
     await until(lambda: later.recall_object(SECRET, Key("a", "gone")) is None, clock)
-    assert len(disk.written) == 3
+    assert later.recall_object(SECRET, Key("a", "s")) == obj("s")
 
 
 def test_what_is_named_by_what_is_named_stays() -> None:
