@@ -160,7 +160,7 @@ class _Link(asyncio.Protocol):
             return
         for event in events:
             self._happened(event)
-        self._send()
+        asyncio.get_running_loop().call_soon(self._send)  # with what those who were waiting say next
 
     def connection_lost(self, error: Exception | None) -> None:
         self._fail("Unavailable", f"error reading from server: {error or 'EOF'}")
