@@ -54,14 +54,12 @@ class Cgroups:
         if self.is_v2:
             self._apply_v2(group, resources)
             return
-        quota = resources.cpu_quota or -1
         # A quota may not be beyond the parent's, nor a limit below what is used: the kernel refuses either.
-        self._write("cpu", group, "cpu.shares", resources.cpu_shares)
-        self._write("cpu", group, "cpu.cfs_period_us", resources.cpu_period)
-        self._write("cpu", group, "cpu.cfs_quota_us", quota)
-        self._write("memory", group, "memory.limit_in_bytes", resources.memory_limit_in_bytes or -1)
+        shares, period, quota = resources.cpu_shares, resources.cpu_period, resources.cpu_quota or -1
+        self._write("cpu", group, {"cpu.shares": shares, "cpu.cfs_period_us": period, "cpu.cfs_quota_us": quota})
+        self._write("memory", group, {"memory.limit_in_bytes": resources.memory_limit_in_bytes or -1})
         if (pids := self._pids(group)) > 0:
-            self._write("pids", group, "pids.max", pids)
+            self._write("pids", group, {"pids.max": pids})
         hugetlb = self.mounted / "hugetlb"
         if self._is_pod(group) and hugetlb.exists():
             (hugetlb / group.lstrip("/")).mkdir(parents=True, exist_ok=True)
@@ -125,12 +123,13 @@ class Cgroups:
             return [self.mounted]
         return [entry for entry in self.mounted.iterdir() if entry.is_dir() and not entry.is_symlink()]
 
-    def _write(self, controller: str, group: str, file: str, value: int) -> None:
+    def _write(self, controller: str, group: str, limits: Mapping[str, int]) -> None:
         directory = self.mounted / controller / group.lstrip("/")
         if not (self.mounted / controller).exists():
             return  # a machine without this controller cannot limit by it
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / file).write_text(str(value))
+        for file, value in limits.items():
+            (directory / file).write_text(str(value))
 
     def _apply_v2(self, group: str, resources: LinuxResources) -> None:
         directory = self.mounted

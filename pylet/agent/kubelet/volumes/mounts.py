@@ -20,7 +20,7 @@ def mount_tmpfs(target: Path, *, size_bytes: int | None = None) -> None:
     What is in it stays in memory where the kernel can promise that (Linux 6.4): it may be a Secret. Its mode is the
     kernel's own, 1777, as with upstream.
     """
-    if os.path.ismount(target):
+    if _is_top(target):
         return
     options = f"size={size_bytes}" if size_bytes else ""
     try:
@@ -31,8 +31,13 @@ def mount_tmpfs(target: Path, *, size_bytes: int | None = None) -> None:
 
 def mount_huge_pages(target: Path, page_bytes: int) -> None:
     """Mount a hugetlbfs on `target` unless something is mounted there already. Raises: OSError."""
-    if not os.path.ismount(target):
+    if not _is_top(target):
         _mount("nodev", target, "hugetlbfs", 0, f"pagesize={page_bytes}")
+
+
+def _is_top(directory: Path) -> bool:
+    """Whether a file system of its own begins there."""
+    return directory.lstat().st_dev != directory.parent.stat().st_dev
 
 
 def bind(source: Path | str, target: Path, *, read_only: bool = False) -> None:
