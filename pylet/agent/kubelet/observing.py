@@ -26,6 +26,8 @@ class Observer:
 
     runtime: Runtime
     pod_uid: str
+    is_new: bool = False
+    """The runtime has nothing of it yet, so that it need not be asked the first time."""
     anew: set[str] = field(default_factory=set)
     """Ids of containers that were told to end for another to follow."""
     _ready: Sandbox | None = None
@@ -33,6 +35,9 @@ class Observer:
 
     async def observe(self, probed: Mapping[str, Probed], enforced: Mapping[str, Object]) -> Observed:
         """Raises: CriError."""
+        if self.is_new:
+            self.is_new = False
+            return Observed((), {}, probed, enforced)
         listed = await self.runtime.list_sandboxes(pod_uid=self.pod_uid)
         sandboxes: list[Sandbox] = []
         for sandbox in sorted(listed, key=lambda s: s.created_at, reverse=True):

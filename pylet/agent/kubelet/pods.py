@@ -202,7 +202,7 @@ class Pods:
             if before is None or dig(before.object, "spec") != dig(after.object, "spec"):
                 self._others.set()  # a resize asks for another share
         elif self._group is not None:
-            self._start(Worker(after.object, self._node))
+            self._start(Worker(after.object, self._node, is_new=True))
 
     def _start(self, worker: Worker) -> None:
         assert self._group is not None

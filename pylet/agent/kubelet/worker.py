@@ -70,6 +70,8 @@ class Worker:
 
     pod: Object
     node: Node
+    is_new: bool = False
+    """It has come since the runtime was asked what there is: that has nothing of it."""
     logs: Mapping[str, Path] = field(default_factory=dict)
     """Of the containers seen running last, by their ids."""
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -99,7 +101,7 @@ class Worker:
         self._waking = Waking(node.clock, lambda: POD_SLOT in self._slots.busy)
         self._slots = Slots(node.clock, self._waking.wake, lambda: str(key_of(self.pod)))
         self._tally = Tally(None if dig(self.pod, "status", "startTime") else node.clock.now())
-        self._observer = Observer(node.runtime, uid_of(self.pod))
+        self._observer = Observer(node.runtime, uid_of(self.pod), is_new=self.is_new)
         self._starter = Starter(node, self._tell)
         self._stopper = Stopper(node.runtime, node.clock, self._tell, node.ends)
         self._probing = Probing(node.runtime, node.clock, self._tell, self._waking.wake)

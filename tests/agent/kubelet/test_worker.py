@@ -396,6 +396,15 @@ async def test_a_deletion_looks_at_the_pod_when_it_begins_and_when_it_is_over(
     assert runtime.looks == 2
 
 
+async def test_of_a_pod_that_has_just_come_the_runtime_is_not_asked(tmp_path: Path) -> None:
+    story = Story(pod(container(command=["serve"])), tmp_path, runtime := Lingering())
+    worker = Worker(story.worker.pod, story.worker.node, is_new=True)
+    working = asyncio.create_task(worker.run())
+    await story.until(is_running)
+    working.cancel()
+    assert runtime.looks == 2  # before the container is made, and then
+
+
 class Crowded(MemoryRuntime):
     """`most` is how many sandboxes were being removed at a time."""
 
