@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import posixpath
 import ssl
 import time
@@ -27,6 +26,7 @@ from pylet.client import counters
 from pylet.client.view import Table
 from pylet.server.namesakes import Namesakes
 from pylet.server.services import Services, Unresolved
+from pylet.server.unreached import said
 
 if TYPE_CHECKING:
     import aiohttp
@@ -73,12 +73,9 @@ class WebhookClient:
             )
             async with await self._namesakes.met(bundle, trusting(bundle), lambda tls: post(ssl=tls)) as response:
                 raw = await _bounded(response)
-        except TimeoutError as late:
+        except (aiohttp.ClientError, OSError, TimeoutError) as failed:
             counters.failed("POST", host)
-            raise WebhookFailed(f'Post "{shown}": context deadline exceeded') from late
-        except (aiohttp.ClientError, OSError, ssl.SSLError) as failed:
-            counters.failed("POST", host)
-            raise WebhookFailed(f'Post "{shown}": {_said(failed)}') from failed
+            raise WebhookFailed(f'Post "{shown}": {said(failed)}') from failed
         counters.answered("POST", host, response.status, time.perf_counter() - began, len(sent), len(raw))
         if not 200 <= response.status < 300:
             raise WebhookFailed(_refused(response.status, raw))
@@ -118,16 +115,6 @@ class WebhookClient:
 def _joined(path: str) -> str:
     """As Go's path.Join makes it: one slash where there are several, none at the end."""
     return "/" + posixpath.normpath(f"/{path}").lstrip("/")
-
-
-def _said(failed: Exception) -> str:
-    import aiohttp
-
-    if isinstance(failed, aiohttp.ClientConnectorCertificateError):
-        return f"tls: failed to verify certificate: {failed.certificate_error}"
-    if isinstance(failed, aiohttp.ClientConnectorError) and failed.os_error.errno:
-        return f"dial tcp {failed.host}:{failed.port}: connect: {os.strerror(failed.os_error.errno).lower()}"
-    return str(failed)
 
 
 @lru_cache(64)

@@ -311,16 +311,17 @@ class Extensions:
                     f'endpointslices for service/{service.name} in "{service.namespace}" have no addresses with port'
                 )
                 return "MissingEndpoints", f'{words} name "{named[0]}"', None
-        path = f"/apis/{spec['group']}/{spec['version']}"
+        asked = f"/apis/{spec['group']}/{spec['version']}"
         try:
-            target = self._target(extension, path, _ADMIN)
+            target = self._target(extension, asked, _ADMIN)
+            asked = target.url
             status, body = await self._forwarder.fetch(target, seconds=_ANSWER_SECONDS)
             if not 200 <= status < 300:
-                raise ServiceUnavailable(f"bad status from {target.url}: {status}")
+                raise ServiceUnavailable(f"bad status from {asked}: {status}")
             return "Passed", "all checks passed", _resources(orjson.loads(body), spec)
         except (ApiError, ValueError, KeyError, TypeError) as failed:
             why = failed.message if isinstance(failed, ApiError) else f"{failed}"
-            return "FailedDiscoveryCheck", f"failing or missing response from {path}: {why}", None
+            return "FailedDiscoveryCheck", f"failing or missing response from {asked}: {why}", None
 
 
 def _resources(document: Object, spec: Object) -> list[Object]:

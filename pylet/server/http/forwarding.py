@@ -18,6 +18,7 @@ from pylet.aio.splice import splice
 from pylet.api.errors import ServiceUnavailable
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
 from pylet.server.http.relaying import relay
+from pylet.server.unreached import said
 
 if TYPE_CHECKING:
     import aiohttp
@@ -89,7 +90,7 @@ class Forwarder:
         except ConnectionResetError:
             raise  # the client's
         except (aiohttp.ClientError, OSError, TimeoutError) as failed:
-            raise ServiceUnavailable(f"error trying to reach service: {failed}") from failed
+            raise ServiceUnavailable(f"error trying to reach service: {said(failed)}") from failed
 
     async def fetch(self, target: Target, *, seconds: float) -> tuple[int, bytes]:
         """Status and body of what the API server itself asks for. Raises: ServiceUnavailable."""
@@ -106,7 +107,7 @@ class Forwarder:
             ) as found:
                 return found.status, await _held(found)
         except (aiohttp.ClientError, OSError, TimeoutError) as failed:
-            raise ServiceUnavailable(f'Get "{target.url}": {failed or "timed out"}') from failed
+            raise ServiceUnavailable(f'Get "{target.url}": {said(failed)}') from failed
 
     async def close(self) -> None:
         if self._session is not None:
@@ -146,7 +147,7 @@ class Forwarder:
                 connect=self._tunnels.connect,
             )
         except OSError as failed:
-            raise ServiceUnavailable(f"error trying to reach service: {failed}") from failed
+            raise ServiceUnavailable(f"error trying to reach service: {said(failed)}") from failed
         http.protocol.connection_lost(None)
         return Streamed(keep_alive=False)
 

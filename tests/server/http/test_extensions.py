@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -158,7 +159,10 @@ async def test_its_openapi_document_is_among_the_cluster_s(cluster: Any, extensi
 async def test_a_server_nobody_can_trust_is_not_available(cluster: Any, extension: Extension) -> None:
     await extension.register(caBundle=None)
     condition = await extension.available("False")
+    url = rf"https://localhost:{extension.port}/apis/metrics\.test/v1"
+    says = rf'failing or missing response from {url}: Get "{url}": tls: failed to verify certificate: [^<>]+'
     assert condition["reason"] == "FailedDiscoveryCheck"
+    assert re.fullmatch(says, condition["message"])
     refused = await cluster.ask("GET", "/apis/metrics.test/v1/loads")
     assert (refused.status, refused.body) == (503, b"service unavailable\n")
 
