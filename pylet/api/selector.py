@@ -6,7 +6,7 @@ Source: apimachinery pkg/labels/selector.go, pkg/fields/selector.go; the ValueEr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pylet.api import causes, names
@@ -123,22 +123,31 @@ def validate_object(selector: Object | None, field: str) -> list[Cause]:
         found += causes.each(f"{field}.matchLabels", value, names.label_value(value))
     for position, expression in enumerate((selector or {}).get("matchExpressions") or ()):
         where = f"{field}.matchExpressions[{position}]"
-        operator, values = expression.get("operator", ""), expression.get("values") or ()
-        if operator in ("In", "NotIn"):
-            if not values:
-                says = "must be specified when `operator` is 'In' or 'NotIn'"
-                found.append(causes.required(f"{where}.values", says))
-        elif operator in ("Exists", "DoesNotExist"):
-            if values:
-                says = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-                found.append(causes.forbidden(f"{where}.values", says))
-        else:
+        operator = expression.get("operator", "")
+        if operator not in ("In", "NotIn", "Exists", "DoesNotExist"):
             found.append(causes.invalid(f"{where}.operator", operator, "not a valid selector operator"))
-        key = expression.get("key", "")
-        found += causes.each(f"{where}.key", key, names.qualified_name(key))
-        for index, value in enumerate(values):
-            found += causes.each(f"{where}.values[{index}]", value, names.label_value(value))
+        found += validate_requirement(expression, where)
     return found
+
+
+def validate_values(requirement: Object, where: str) -> Iterator[Cause]:
+    """Whether a requirement, of labels or of fields, has values if and only if its operator takes some."""
+    values = requirement.get("values")
+    match requirement.get("operator"):
+        case "In" | "NotIn" if not values:
+            yield causes.required(f"{where}.values", "must be specified when `operator` is 'In' or 'NotIn'")
+        case "Exists" | "DoesNotExist" if values:
+            says = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
+            yield causes.forbidden(f"{where}.values", says)
+
+
+def validate_requirement(requirement: Object, where: str) -> Iterator[Cause]:
+    """What is wrong with a requirement of labels; its operator may be unknown."""
+    yield from validate_values(requirement, where)
+    key = requirement.get("key", "")
+    yield from causes.each(f"{where}.key", key, names.qualified_name(key))
+    for index, value in enumerate(requirement.get("values") or ()):
+        yield from causes.each(f"{where}.values[{index}]", value, names.label_value(value))
 
 
 def parse_labels(text: str) -> LabelSelector:

@@ -63,16 +63,13 @@ def _selector_problems(terms: Object, field: str) -> Iterator[Cause]:
         why = f"when {field} is specified, requirements or rawSelector is required"
         yield causes.required(f"{field}.requirements", why)
     for at, requirement in enumerate(requirements):
-        where, values = f"{field}.requirements[{at}]", requirement.get("values")
-        match requirement.get("operator"):
-            case "In" | "NotIn" if not values:
-                says = "must be specified when `operator` is 'In' or 'NotIn'"
-                yield causes.required(f"{where}.values", says)
-            case "Exists" | "DoesNotExist" if values:
-                says = "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"
-                yield causes.forbidden(f"{where}.values", says)
+        where = f"{field}.requirements[{at}]"
+        if field.endswith("labelSelector"):
+            yield from selector.validate_requirement(requirement, where)
+            continue
         if not requirement.get("key"):
             yield causes.required(f"{where}.key", "must be specified")
+        yield from selector.validate_values(requirement, where)
 
 
 def question(user: User, spec: Object) -> Question:

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import orjson
-
-from pylet.api.errors import NotFound
+from pylet.api.causes import quoted
+from pylet.api.errors import BadRequest, NotFound
 from pylet.api.object import Object
 from pylet.server.admission.interface import CREATE, UPDATE, Plugin
 from pylet.server.admission.interface import Attributes as Write
 from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.authorize import MASTERS, Authorizer
-from pylet.server.auth.rbac import Rule
+from pylet.server.auth.rbac import Rule, described
 
 _GROUP = "rbac.authorization.k8s.io"
 _WRITES = frozenset({CREATE, UPDATE})
 _ROLES = ("clusterroles", "roles")
+_EVERYTHING = (
+    Rule.of({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}),
+    Rule.of({"verbs": ["*"], "nonResourceURLs": ["*"]}),
+)
+_COLLECTED_BY = ("ownerReferences", "finalizers", "managedFields")
 
 
 def plugin(authorizer: Authorizer) -> Plugin:
@@ -41,31 +45,49 @@ async def _check_role(authorizer: Authorizer, write: Write, role: Object) -> Non
     )
     if (await authorizer.ask(asked)).allowed:
         return
-    if write.old is not None and write.old.get("rules") == role.get("rules"):
+    if _is_collectors(role, write.old):
         return
-    everything = asked._replace(verb="*", group="*", resource="*")
-    if role.get("aggregationRule") and not (await authorizer.ask(everything)).allowed:
-        raise write.forbidden("must have cluster-admin privileges to use the aggregationRule")
     _check_held(authorizer, write, [Rule.of(rule) for rule in role.get("rules") or ()])
+    aggregates = any(_selectors(one) for one in (role, write.old or {}))
+    if aggregates and authorizer.policy.missing(write.user, write.key.namespace, _EVERYTHING):
+        raise write.forbidden("must have cluster-admin privileges to use the aggregationRule")
+
+
+def _selectors(role: Object) -> object:
+    return (role.get("aggregationRule") or {}).get("clusterRoleSelectors")
+
+
+def _is_collectors(obj: Object, old: Object | None) -> bool:
+    """Whether nothing changes but what the garbage collector needs to."""
+    return old is not None and _but_collectors(obj) == _but_collectors(old)
+
+
+def _but_collectors(obj: Object) -> Object:
+    meta = {name: value for name, value in obj["metadata"].items() if name not in (*_COLLECTED_BY, "resourceVersion")}
+    return {**obj, "metadata": meta}
 
 
 async def _check_binding(authorizer: Authorizer, write: Write, binding: Object) -> None:
     ref, namespace = binding["roleRef"], write.key.namespace
+    if _is_collectors(binding, write.old) or ref["kind"] not in ("ClusterRole", "Role"):  # whose rules refuse others
+        return
     plural = "clusterroles" if ref["kind"] == "ClusterRole" else "roles"
     where = "" if plural == "clusterroles" else namespace
     asked = Attributes(write.user, "bind", _GROUP, "v1", plural, namespace=namespace, name=ref["name"])
     if (await authorizer.ask(asked)).allowed:
         return
+    if plural == "roles" and not namespace:
+        raise BadRequest("Namespace parameter required.")
     rules = authorizer.policy.role(ref["kind"], where, ref["name"])
     if rules is None:
-        raise NotFound(_GROUP, plural, ref["name"])
+        raise NotFound(_GROUP, write.kind.plural, ref["name"])  # the request's kind, as upstream names it
     _check_held(authorizer, write, rules)
 
 
 def _check_held(authorizer: Authorizer, write: Write, rules: Iterable[Rule]) -> None:
     if missing := authorizer.policy.missing(write.user, write.key.namespace, rules):
         user = write.user
-        groups = orjson.dumps(list(user.groups)).decode()
-        listed = "\n".join(rule.described() for rule in missing)
-        who = f'user "{user.name}" (groups={groups})'
+        groups = " ".join(map(quoted, user.groups))
+        listed = "\n".join(described(missing))
+        who = f'user "{user.name}" (groups=[{groups}])'
         raise write.forbidden(f"{who} is attempting to grant RBAC permissions not currently held:\n{listed}")

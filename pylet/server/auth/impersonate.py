@@ -23,6 +23,7 @@ from pylet.server.registry import User
 _ACCOUNT, _NODE = "system:serviceaccount:", "system:node:"
 _GROUP = "authentication.k8s.io"
 _UNAUTHENTICATED = "system:unauthenticated"
+_REMEMBERED = 10_000
 _NODE_NAME = "authentication.kubernetes.io/node-name"
 
 Ask = Callable[[Attributes], Awaitable[Decision]]
@@ -55,22 +56,36 @@ class _Wanted(User):
         return not (self.uid or self.groups or self.extra)
 
 
-async def impersonated(asked: Attributes, headers: Iterable[tuple[str, str]], ask: Ask) -> Impersonated | None:
-    """The user to act as; None where nobody is named. Raises: BadRequest, Forbidden."""
-    said = user_in(headers, "impersonate-")
-    wanted = _Wanted(said.name, said.groups, said.uid, said.extra)
-    if not wanted.name:
-        if wanted.is_name_alone:
-            return None
-        raise BadRequest(_without_name(wanted))
-    refused: Forbidden | None = None
-    for mode in _modes(asked.user, wanted):
-        try:
-            return await _check(asked, wanted, mode, ask)
-        except Forbidden as why:
-            refused = refused or why
-    assert refused is not None
-    raise refused
+class Impersonation:
+    """Who acts as somebody does so by the same right again and again: the one that served him last is tried first."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+        self._last: dict[str, str] = {}
+        """Modes by the name of who asks."""
+
+    async def begin(self, asked: Attributes, headers: Iterable[tuple[str, str]]) -> Impersonated | None:
+        """The user to act as; None where nobody is named. Raises: BadRequest, Forbidden."""
+        said = user_in(headers, "impersonate-")
+        wanted = _Wanted(said.name, said.groups, said.uid, said.extra)
+        if not wanted.name:
+            if wanted.is_name_alone:
+                return None
+            raise BadRequest(_without_name(wanted))
+        name, refused = asked.user.name, None
+        last = self._last.get(name)
+        for mode in sorted(_modes(asked.user, wanted), key=lambda mode: mode != last):
+            try:
+                acting = await _check(asked, wanted, mode, self._ask)
+            except Forbidden as why:
+                refused = refused or why
+                continue
+            if len(self._last) >= _REMEMBERED:
+                self._last.clear()
+            self._last[name] = mode
+            return acting
+        assert refused is not None
+        raise refused
 
 
 def _modes(user: User, wanted: _Wanted) -> Iterator[str]:

@@ -8,10 +8,9 @@ Sources: plugin/pkg/auth/authorizer/rbac/rbac.go, pkg/registry/rbac/validation/{
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import orjson
-
+from pylet.api.causes import quoted
 from pylet.api.object import Key, Object
 from pylet.server.auth.attributes import Attributes, Decision, covers_path
 from pylet.server.registry import User
@@ -87,12 +86,21 @@ class Rule:
         parts = {
             "APIGroups": sorted(self.groups),
             "Resources": sorted(self.resources),
-            "ResourceNames": sorted(self.names),
             "NonResourceURLs": list(self.urls),
+            "ResourceNames": sorted(self.names),
             "Verbs": sorted(self.verbs),
         }
-        shown = (f"{name}:{orjson.dumps(values).decode()}" for name, values in parts.items() if values)
+        shown = (f"{name}:[{' '.join(map(quoted, values))}]" for name, values in parts.items() if values)
         return "{" + ", ".join(shown) + "}"
+
+
+def described(pieces: Iterable[Rule]) -> list[str]:
+    """Rules of one verb each (see `Rule.pieces`) in words, those that differ by the verb alone together."""
+    verbs: dict[Rule, frozenset[str]] = {}
+    for piece in pieces:
+        thing = piece if piece.urls else replace(piece, verbs=_NO_NAMES)
+        verbs[thing] = verbs.get(thing, _NO_NAMES) | piece.verbs
+    return sorted(replace(thing, verbs=told).described() for thing, told in verbs.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ _EXTENDED = 3607  # what the kubelet asks for pods; upstream's WarnOnlyBoundToke
 _EXTENSION_SECONDS = 365 * 24 * 3600
 _LEAST_SECONDS = 600
 _MOST_SECONDS = 1 << 32
-_BINDING = {("v1", "Pod"): POD, ("v1", "Secret"): SECRET, ("v1", "Node"): NODE}
+_BINDING = {kind.name: kind for kind in (POD, SECRET, NODE)}
 
 
 class TokenRequests:
@@ -66,12 +66,12 @@ class TokenRequests:
         return {
             "kind": TOKEN_REQUEST.name,
             "apiVersion": TOKEN_REQUEST.api_version,
-            "metadata": {
+            "metadata": meta
+            | {
                 "name": key.name,
                 "namespace": key.namespace,
                 "uid": uid_of(account),
                 "creationTimestamp": format_time(now),
-                **{name: meta[name] for name in ("managedFields",) if name in meta},
             },
             "spec": {
                 "audiences": audiences,
@@ -86,11 +86,11 @@ class TokenRequests:
 
     def _bound(self, account: Key, ref: Object | None) -> tuple[Object | None, Object | None]:
         """The object a token is bound to, and the node of a bound Pod."""
-        if not ref:
+        if ref is None:
             return None, None
         version, name = ref.get("apiVersion") or "", ref.get("kind") or ""
-        kind = _BINDING.get((version or "v1", name))
-        if kind is None:
+        kind = _BINDING.get(name)
+        if kind is None or "/" in version:  # any version of the core's will do
             shown = version if "/" in version else f"/{version}"
             raise BadRequest(f"cannot bind token to object of type {shown}, Kind={name}")
         name = ref.get("name") or ""

@@ -20,7 +20,7 @@ from pylet.api.errors import Unauthorized
 from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.authenticate import Authenticator, Subject
 from pylet.server.auth.authorize import Authorizer
-from pylet.server.auth.impersonate import impersonated
+from pylet.server.auth.impersonate import Impersonation
 from pylet.server.auth.request_header import proxied_user
 from pylet.server.http.answer import REQUEST_ID, Answer, Streamed
 from pylet.server.http.request_info import RequestInfo
@@ -48,6 +48,7 @@ class Access:
         self._front_proxy = front_proxy
         self._authenticator = authenticator
         self._authorizer = authorizer
+        self._impersonation = Impersonation(authorizer.ask)
         self._auditor = auditor
         self._expirations = Histogram(
             "apiserver_client_certificate_expiration_seconds", "How long clients' certificates last.", (), _LASTING
@@ -75,7 +76,7 @@ class Access:
             auditor.begin(http, asked, id_)
         headers = http.headers
         if "impersonate-" in " ".join(headers).lower():
-            acting = await impersonated(asked, headers.items(), self._authorizer.ask)
+            acting = await self._impersonation.begin(asked, headers.items())
             if acting is not None:
                 asked = asked._replace(user=acting.user)
                 if auditor is not None:

@@ -9,7 +9,7 @@ import pytest
 
 from pylet.api.errors import BadRequest, Forbidden
 from pylet.server.auth.attributes import Attributes, Decision
-from pylet.server.auth.impersonate import impersonated
+from pylet.server.auth.impersonate import Impersonation
 from pylet.server.registry import User
 
 JANE = User("jane", ("system:authenticated",))
@@ -25,7 +25,7 @@ def act(rights: Collection[str], *headers: tuple[str, str], user: User = JANE) -
         return Decision(f"{asked.verb} {asked.full_resource}.{asked.group} {where}" in rights)
 
     asked = Attributes(user, "list", "", "v1", "pods", namespace="a")
-    found = asyncio.run(impersonated(asked, [(f"Impersonate-{name}", value) for name, value in headers], ask))
+    found = asyncio.run(Impersonation(ask).begin(asked, [(f"Impersonate-{name}", value) for name, value in headers]))
     assert found is not None
     return found
 
@@ -35,9 +35,9 @@ async def test_without_a_name_nobody_is_impersonated() -> None:
         raise AssertionError(question)
 
     asked = Attributes(JANE, "list", "", "v1", "pods")
-    assert await impersonated(asked, [("Accept", "x")], never) is None
+    assert await Impersonation(never).begin(asked, [("Accept", "x")]) is None
     with pytest.raises(BadRequest, match=r'Groups:\[\]string{"g"}.* without impersonating a user name'):
-        await impersonated(asked, [("impersonate-group", "g")], never)
+        await Impersonation(never).begin(asked, [("impersonate-group", "g")])
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,24 @@ def test_the_first_mode_that_is_allowed_decides(
 ) -> None:
     user, by = act(rights, ("User", name))
     assert (user.name, user.groups, by) == (name, groups, constraint)
+
+
+async def test_by_which_right_one_acted_before_is_asked_first() -> None:
+    asked: list[str] = []
+
+    async def ask(question: Attributes) -> Decision:
+        asked.append(question.verb)
+        return Decision(question.verb == "impersonate" and question.name == "bob")
+
+    acting, wanted = Impersonation(ask), Attributes(JANE, "list", "", "v1", "pods", namespace="a")
+    with pytest.raises(Forbidden, match="impersonate-on:user-info:list"):
+        await acting.begin(wanted, [("Impersonate-User", "ann")])
+    assert await acting.begin(wanted, [("Impersonate-User", "bob")])
+    with pytest.raises(Forbidden, match='cannot impersonate resource "users"'):
+        await acting.begin(wanted, [("Impersonate-User", "ann")])
+    asked.clear()
+    assert await acting.begin(wanted, [("Impersonate-User", "bob")])
+    assert asked == ["impersonate"]
 
 
 def test_an_agent_acts_as_its_own_node() -> None:
