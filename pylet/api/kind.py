@@ -51,7 +51,7 @@ class Strategy:
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
         """Keep what this (sub)resource may not change; upstream's PrepareForUpdate."""
         if subresource == "status":
-            # Labels, annotations and finalizers may change with the status, owners may not; the rest stays.
+            # Labels, annotations, finalizers and owners may change with the status; the rest stays.
             changed: Object = {name: obj[name] for name in ("metadata", "status") if name in obj}
             if self.status_keeps_metadata:
                 kept = {name: obj["metadata"][name] for name in ("managedFields",) if name in obj["metadata"]}
@@ -59,10 +59,6 @@ class Strategy:
             obj.clear()
             obj |= {name: value for name, value in old.items() if name != "status"}
             obj |= changed
-            owners = old["metadata"].get("ownerReferences")
-            obj["metadata"].pop("ownerReferences", None)
-            if owners:
-                obj["metadata"]["ownerReferences"] = owners
         elif self.has_status:
             obj.pop("status", None)
             if "status" in old:

@@ -18,7 +18,7 @@ _NOT_NEGATIVE = ("replicas", "minReadySeconds", "revisionHistoryLimit", "progres
 
 class DeploymentStrategy(ReplicatedStrategy):
     parts = ("updatedReplicas", "readyReplicas", "availableReplicas")
-    counts = ("observedGeneration", "replicas", *parts, "unavailableReplicas", "collisionCount")
+    counts = ("observedGeneration", "replicas", *parts, "unavailableReplicas", "terminatingReplicas", "collisionCount")
 
     def spec_changed(self, obj: Object, old: Object) -> bool:
         """Annotations count: they are copied to the ReplicaSets."""
@@ -31,6 +31,12 @@ class DeploymentStrategy(ReplicatedStrategy):
             obj["metadata"].pop("labels", None)
             if "labels" in old["metadata"]:
                 obj["metadata"]["labels"] = old["metadata"]["labels"]
+
+    def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
+        found = super().validate_update(obj, old, subresource)
+        if subresource != "status":
+            return found
+        return [*found, *template.collisions_grow(obj.get("status") or {}, old.get("status") or {})]
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]

@@ -34,17 +34,18 @@ class NamespaceStrategy(Strategy):
         # Finalizers in spec change through `finalize` alone.
         obj["spec"] = {**obj.get("spec", {}), "finalizers": old.get("spec", {}).get("finalizers", [])}
 
-    def validate(self, obj: Object) -> Sequence[Cause]:
+    def validate(self, obj: Object, *, is_update: bool = False) -> Sequence[Cause]:
         found: list[Cause] = []
         says = "name is neither a standard finalizer name nor is it fully qualified"
-        for name in obj["spec"].get("finalizers") or ():
-            found += causes.each("spec.finalizers", name, names.qualified_name(name))
+        for position, name in enumerate(obj["spec"].get("finalizers") or ()):
+            where = f"spec.finalizers[{position}]" if is_update else "spec.finalizers"
+            found += causes.each(where, name, names.qualified_name(name))
             if "/" not in name and name not in ("kubernetes", "orphan", "foregroundDeletion"):
-                found.append(causes.invalid("spec.finalizers", name, says))
+                found.append(causes.invalid(where, name, says))
         return found
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        return self.validate(obj) if subresource == "finalize" else ()
+        return self.validate(obj, is_update=True) if subresource == "finalize" else ()
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

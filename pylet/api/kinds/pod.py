@@ -51,14 +51,16 @@ class PodStrategy(Strategy):
         if subresource in ("ephemeralcontainers", "resize"):
             spec = with_ephemeral if subresource == "ephemeralcontainers" else resized
             obj["spec"] = spec(old["spec"], obj["spec"])
-            _keep_metadata(obj["metadata"], old["metadata"])
+            _keep(obj["metadata"], old["metadata"], _FOR_STATUS)
         elif not subresource:
             _lift_grace(obj["spec"])
         super().prepare_update(obj, old, subresource)
         if subresource in ("ephemeralcontainers", "resize") and obj["spec"] != old["spec"]:
             obj["metadata"]["generation"] += 1
-        if subresource == "status" and "qosClass" in old.get("status", {}):
-            obj.setdefault("status", {}).setdefault("qosClass", old["status"]["qosClass"])
+        if subresource == "status":
+            _keep(obj["metadata"], old["metadata"], ("ownerReferences",))
+            if "qosClass" in old.get("status", {}):
+                obj.setdefault("status", {}).setdefault("qosClass", old["status"]["qosClass"])
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         found = [*_annotations(obj), *podspec.validate(obj["spec"], "spec")]
@@ -104,9 +106,12 @@ def _lift_grace(spec: Object) -> None:
         spec["terminationGracePeriodSeconds"] = 1
 
 
-def _keep_metadata(meta: Object, old: Object) -> None:
-    """Source: metav1.ResetObjectMetaForStatus."""
-    for name in ("labels", "annotations", "finalizers", "ownerReferences"):
+_FOR_STATUS = ("labels", "annotations", "finalizers", "ownerReferences")
+"""What metav1.ResetObjectMetaForStatus resets."""
+
+
+def _keep(meta: Object, old: Object, fields: Sequence[str]) -> None:
+    for name in fields:
         meta.pop(name, None)
         if name in old:
             meta[name] = old[name]
@@ -143,7 +148,10 @@ def _status_changes(obj: Object, old: Object) -> list[Cause]:
         text = address.get("ip", "")
         found += causes.each(f"status.podIPs[{position}]", text, problems_of(text))
     for position, condition in enumerate(dig(obj, "status", "conditions", default=())):
-        kind = condition.get("type", "")
+        kind, seen = condition.get("type", ""), condition.get("observedGeneration", 0)
+        if seen < 0:
+            says = "must be a non-negative integer"
+            found.append(causes.invalid(f"status.conditions[{position}].observedGeneration", seen, says))
         found += causes.each(f"status.conditions[{position}].Type", kind, names.qualified_name(kind))
     found += causes.immutable("status.qosClass", dig(obj, "status", "qosClass"), dig(old, "status", "qosClass"))
     for group in ("initContainer", "container"):

@@ -16,7 +16,7 @@ from pylet.api.podspec.replicated import ReplicatedStrategy
 
 class ReplicaSetStrategy(ReplicatedStrategy):
     parts = ("fullyLabeledReplicas", "readyReplicas", "availableReplicas")
-    counts = ("replicas", *parts, "observedGeneration")
+    counts = ("replicas", *parts, "observedGeneration", "terminatingReplicas")
     new_status: ClassVar[Object] = {"replicas": 0}
 
     def validate(self, obj: Object) -> Sequence[Cause]:

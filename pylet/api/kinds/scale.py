@@ -23,10 +23,14 @@ KIND = Kind(
     definition="io.k8s.api.autoscaling.v1.Scale",
     verbs=(),
     columns=(
-        columns.NAME,
-        Column("Desired", "integer", description="How many instances there shall be."),
-        Column("Available", "integer", description="How many instances there are."),
-        columns.AGE,
+        Column("Name", description=columns.NAME_TEXT),
+        Column("Desired", "integer", description="replicas is the desired number of instances for the scaled object."),
+        Column(
+            "Available",
+            "integer",
+            description="replicas is the actual number of observed instances of the scaled object.",
+        ),
+        Column("Age", description=columns.CREATED_TEXT),
     ),
     cells=_cells,
 )

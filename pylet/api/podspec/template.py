@@ -107,7 +107,7 @@ def restarts_always(template: Object, kind: str) -> list[Cause]:
 def collisions_grow(status: Object, old: Object) -> list[Cause]:
     """A status' collisionCount, which only ever grows."""
     count = status.get("collisionCount", 0)
-    if count >= old.get("collisionCount", 0):
+    if "collisionCount" not in old or count >= old["collisionCount"]:
         return []
     return [causes.invalid("status.collisionCount", count, "cannot be decremented")]
 

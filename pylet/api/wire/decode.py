@@ -242,7 +242,10 @@ def _wrong_version(kind: Kind, version: str) -> str:
 
 
 def _wrong_kind(kind: Kind, named: str, version: str) -> str:
-    if unknown := not_registered(kind, version, named):
+    from pylet.api.wire.retired import is_retired
+
+    unknown = "" if is_retired(version, named) else not_registered(kind, version, named)
+    if unknown:
         return f'{named} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.name}: {unknown}'
     if named == kind.name:
         return _wrong_version(kind, version)

@@ -51,6 +51,8 @@ def check(http: web.BaseRequest, info: RequestInfo, kind: Kind) -> Answer | None
     """The answer at a path that no kind has; None where the verb may be served. Raises: ApiError."""
     if info.subresource and info.subresource not in kind.subresources:
         raise not_found() if kind.schema is None else NotFound(kind.group, kind.plural, info.name)
+    if info.name and not info.subresource and "get" not in kind.verbs and kind.schema is None:
+        raise not_found()  # what is only created has no paths of its own
     if not _is_placed(info, kind):
         if kind.schema is None:
             raise not_found()

@@ -15,9 +15,8 @@ from pylet.server.registry.request import Request
 
 def check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool, is_needed: bool) -> None:
     """Whether the writer means what is there; takes the version out of `meta`. Raises: Conflict, Invalid."""
-    uid = meta.get("uid")
-    if uid and uid != entry.uid and not is_patch:  # a patched uid is an immutable field that changed
-        raise other_uid(kind, entry.key, uid, entry.uid)
+    if not is_patch:  # a patched uid is an immutable field that changed
+        check_uid(kind, meta, entry)
     given = meta.pop("resourceVersion", "")
     if not given or given == "0":
         if is_needed and customs.needs_version(kind):
@@ -25,6 +24,20 @@ def check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool, is_
             raise Invalid(kind.group, kind.plural, entry.key.name, (why,))
     elif given != str(entry.revision):
         raise Conflict(kind.group, kind.plural, entry.key.name, Conflict.STALE)
+
+
+def check_preconditions(kind: Kind, meta: Object, entry: Entry) -> None:
+    """Whether what is there has the uid and the version that `meta` names, if any. Raises: Conflict."""
+    check_uid(kind, meta, entry)
+    if (version := meta.get("resourceVersion")) and version != str(entry.revision):
+        why = f"ResourceVersion in precondition: {version}, ResourceVersion in object meta: {entry.revision}"
+        raise Conflict(kind.group, kind.plural, entry.key.name, f"Precondition failed: {why}")
+
+
+def check_uid(kind: Kind, meta: Object, entry: Entry) -> None:
+    """Raises: Conflict."""
+    if (uid := meta.get("uid")) and uid != entry.uid:
+        raise other_uid(kind, entry.key, uid, entry.uid)
 
 
 def other_uid(kind: Kind, key: Key, asked: str, found: str) -> Conflict:

@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from pylet.api import kinds
-from pylet.api.errors import Conflict, Forbidden, MethodNotAllowed, NotFound
+from pylet.api.errors import BadRequest, Conflict, Forbidden, MethodNotAllowed, NotFound
 from pylet.api.kind import Kind
 from pylet.api.kinds.componentstatus import KIND as COMPONENT_STATUS
 from pylet.api.kinds.componentstatus import all_healthy
@@ -37,7 +37,7 @@ from pylet.server.registry import customs, eviction, listing, pods
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written, success
 from pylet.server.registry.feed import Convert
-from pylet.server.registry.judging import other_uid
+from pylet.server.registry.judging import check_preconditions, check_uid
 from pylet.server.registry.metadata import check_name, place_in
 from pylet.server.registry.networks import Networks
 from pylet.server.registry.ownership import Ownership
@@ -174,6 +174,8 @@ class Registry:
                 pod = kinds.by_kind("", "v1", "Pod")
                 assert pod is not None
                 key = Key(request.key.namespace, obj["metadata"].get("name") or "")
+                if not key.name:
+                    raise BadRequest("Name parameter required.")
                 return await self._bind(_for(request, pod, key, "binding"), obj)
             case _, "":
                 self._check_definition(request, obj)
@@ -193,7 +195,7 @@ class Registry:
             case "scale":
                 return await self._scale(request, lambda _: fresh())
             case "finalize":
-                return await self._writer.change(request, lambda entry: _finalized(entry, fresh()))
+                return await self._writer.change(request, lambda _: fresh())
         return await self._writer.change(request, lambda _: fresh(), create=fresh)
 
     async def patch(self, request: Request, patch: Any, type_: PatchType, duplicates: Sequence[str] = ()) -> Written:
@@ -308,6 +310,9 @@ class Registry:
             if entries := owners.of_scale(kind, entry.object):
                 before["metadata"]["managedFields"] = entries
             after = changed(orjson.loads(orjson.dumps(before)))
+            check_name(SCALE, after["metadata"], request.key)
+            if request.verb == "update":
+                check_uid(kind, after["metadata"], entry)
             if not is_tracked:
                 owners.track(request, SCALE, after, before, format_time(self._now()))
             workload = scaled(kind, private_copy(entry), after)
@@ -327,9 +332,7 @@ class Registry:
         now = format_time(self._now())
 
         def bound(entry: Entry) -> Object:
-            uid = binding["metadata"].get("uid")
-            if uid and uid != entry.uid:
-                raise other_uid(request.kind, request.key, uid, entry.uid)
+            check_preconditions(request.kind, binding["metadata"], entry)
             return pods.set_condition(pods.bound(private_copy(entry), binding), scheduled, now)
 
         await self._writer.put(request, bound)
@@ -380,16 +383,6 @@ def _to_stored(kind: Kind, obj: Object) -> Object:
 
 def _with_version(entry: Entry) -> Object:
     obj: Object = orjson.loads(entry.raw)
-    return obj
-
-
-def _finalized(entry: Entry, namespace: Object) -> Object:
-    """The namespace with the `spec.finalizers` of the one that was put."""
-    obj = private_copy(entry)
-    obj["metadata"]["resourceVersion"] = namespace["metadata"].get("resourceVersion", "")
-    obj.setdefault("spec", {})["finalizers"] = (namespace.get("spec") or {}).get("finalizers") or []
-    if not obj["spec"]["finalizers"]:
-        del obj["spec"]["finalizers"]
     return obj
 
 

@@ -6,7 +6,7 @@ Source: pkg/registry/apps/{deployment,replicaset}/storage (ScaleREST).
 from __future__ import annotations
 
 from pylet.api import causes, selector
-from pylet.api.errors import Invalid
+from pylet.api.errors import Conflict, Invalid
 from pylet.api.kind import Kind, ScalePaths
 from pylet.api.object import Object, dig
 
@@ -54,14 +54,18 @@ def _count(value: object) -> int:
 
 
 def scaled(kind: Kind, workload: Object, scale: Object) -> Object:
-    """`workload` (private, changed in place) with the replicas of `scale`, whose version and uid must fit later.
+    """`workload` (private, changed in place) with the replicas of `scale`, whose version must fit later.
 
-    Raises: Invalid.
+    Raises: Invalid, Conflict.
     """
     replicas = dig(scale, "spec", "replicas", default=0)
     if replicas < 0 and kind.scale is None:  # a custom resource is judged by its own rules
         why = causes.invalid("spec.replicas", replicas, "must be greater than or equal to 0")
         raise Invalid("autoscaling", "Scale", workload["metadata"]["name"], (why,))
+    uid = scale["metadata"].get("uid")
+    if uid and uid != workload["metadata"]["uid"] and kind.scale is None:
+        says = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {workload['metadata']['uid']}"
+        raise Conflict(kind.group, f"{kind.plural}/scale", workload["metadata"]["name"], says)
     *way, last = ("spec", "replicas") if kind.scale is None else kind.scale.spec
     holder = workload
     for name in way:
