@@ -77,10 +77,12 @@ class Prober:
         fact = _FACT[name]
         await self._clock.sleep(self._delay(probe))
         in_a_row, last = 0, None
-        while True:
+        while self._matters(name):
             outcome = await handlers.run(
                 probe, self._target, self._runtime, seconds=float(probe.get("timeoutSeconds") or 1)
             )
+            if not self._matters(name):
+                return
             self.asked[_PROBES[name], "unknown" if outcome.unknown else "successful" if outcome.ok else "failed"] += 1
             if outcome.unknown:  # the runtime is away: that says nothing of the container
                 self._tell(
@@ -90,8 +92,6 @@ class Prober:
                 continue
             in_a_row = in_a_row + 1 if outcome.ok == last else 1
             last = outcome.ok
-            if name != "readinessProbe" and not self._may_kill:
-                return
             if not outcome.ok:
                 self._tell("Unhealthy", f"{_PROBES[name]} probe failed: {outcome.message}")
             elif outcome.message:
@@ -102,6 +102,9 @@ class Prober:
                 if (name == "startupProbe") or (name == "livenessProbe" and not outcome.ok):
                     return
             await self._clock.sleep(probe.get("periodSeconds") or 10)
+
+    def _matters(self, name: str) -> bool:
+        return self._may_kill or name == "readinessProbe"
 
     def _delay(self, probe: Object) -> float:
         """How long the first question has to wait: the delay counts from the container's start."""

@@ -54,10 +54,15 @@ class Probing:
         for id_, container in running.items():
             if id_ in self._watched:
                 if is_terminating(pod):
-                    self._watched[id_].prober.stop_killing()
+                    self.ending(id_)
             elif not is_terminating(pod):
                 prober = self._prober(pod, specs[container.name], container, ip)
                 self._watched[id_] = _Watched(prober, group.create_task(prober.run()))
+
+    def ending(self, container_id: str) -> None:
+        """It is being stopped: what was known of it holds until it has ended."""
+        if watched := self._watched.get(container_id):
+            watched.prober.stop_killing()
 
     def forget(self, container_id: str) -> None:
         if watched := self._watched.pop(container_id, None):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from pylet.agent.kubelet import restart_all
 from pylet.agent.kubelet.actions import OUT_OF_TIME, TERMINAL
@@ -29,6 +29,8 @@ from pylet.api.restarts import all_could_restart, restarts
 from pylet.cri.messages import ContainerState
 
 _UNKNOWN = "ContainerStatusUnknown"
+_NEVER = datetime.fromtimestamp(0, UTC)
+"""When what could not be started has started, as upstream tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +286,7 @@ def _terminated(container: Container) -> Object:
     ended: Object = {"exitCode": container.exit_code, "reason": reason, "containerID": f"containerd://{container.id}"}
     if container.message:
         ended["message"] = container.message
-    if container.started_at is not None:
-        ended["startedAt"] = timestamps.format_time(container.started_at)
+    ended["startedAt"] = timestamps.format_time(container.started_at or _NEVER)
     if container.finished_at is not None:
         ended["finishedAt"] = timestamps.format_time(container.finished_at)
     return {"terminated": ended}

@@ -309,7 +309,7 @@ class Worker:
                 target = self._target(id_, name, observed)
                 if begins_anew:
                     self._observer.anew.add(id_)
-                self._probing.forget(id_)
+                self._probing.ending(id_)
                 seconds = self.grace_seconds() if grace is None or is_terminating(self.pod) else grace
                 self._occupy(slot_of(action), self._stopper.stop(self.pod, target, name, why, seconds), group)
             case Reset():

@@ -285,3 +285,8 @@ def test_an_end_that_another_instance_follows_is_no_success() -> None:
     assert ended["phase"] == "Running"
     again = status({**of, "status": ended}, observed(instance(restarts=1), instance(exit_code=0), anew={"main-0"}))
     assert again["containerStatuses"][0]["state"].keys() == {"running"}
+
+
+def test_what_could_not_be_started_has_started_when_time_began() -> None:
+    told = status(pod(), observed(replace(instance(exit_code=128), started_at=None)))
+    assert told["containerStatuses"][0]["state"]["terminated"]["startedAt"] == "1970-01-01T00:00:00Z"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -45,7 +45,7 @@ from pylet.api.patch import strategic
 from pylet.client.interface import Unreachable
 from pylet.client.view import Entry, Table, View
 from pylet.cri.interface import CriError, EventType, PullError
-from pylet.cri.memory import MemoryRuntime
+from pylet.cri.memory import MemoryRuntime, Program
 from pylet.cri.messages import (
     AuthConfig,
     ContainerConfig,
@@ -634,6 +634,33 @@ def test_who_is_being_started_again_does_not_wait_for_it(tmp_path: Path) -> None
                 await asyncio.sleep(0.1)
             await story.until(partial(has_restarted, 1))
             assert "BackOff" not in story.told
+
+    virtual.run(story())
+
+
+def test_who_is_being_stopped_for_its_probe_is_not_asked_again(tmp_path: Path) -> None:
+    """Of a container that takes its time to end; whether it is ready is asked all the while."""
+    asked: list[str] = []
+
+    def program(command: Sequence[str]) -> Program:
+        asked.extend(command if command[0] != "serve" else ())
+        return (
+            Program(seconds=0, exit_code=int(command[0] == "live")) if command[0] != "serve" else Program(on_stop=None)
+        )
+
+    async def story() -> None:
+        live = {"exec": {"command": ["live"]}, "periodSeconds": 1, "failureThreshold": 2}
+        ready = {"exec": {"command": ["ready"]}, "periodSeconds": 1}
+        of = pod(container(command=["serve"], livenessProbe=live, readinessProbe=ready))
+        async with told(of, tmp_path, MemoryRuntime(program=program)) as (story, _):
+            await until(lambda: "Killing" in story.told)
+            before = asked.count("ready")
+            for _ in range(20):
+                story.worker.poke()
+                await asyncio.sleep(1)
+            assert asked.count("live") == 2
+            assert asked.count("ready") >= before + 19
+            assert story.api.status["containerStatuses"][0]["ready"] is True
 
     virtual.run(story())
 
