@@ -16,6 +16,8 @@ from pathlib import Path
 from pylet.agent.config import AgentConfig
 from pylet.agent.join import Credentials, join
 from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet.credentials import Keys
+from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity
@@ -23,6 +25,7 @@ from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.volumes.bindings import Bindings
+from pylet.agent.kubelet.workplace import Node
 from pylet.agent.run import identity_renewal, own_addresses
 from pylet.agent.site import insist
 from pylet.aio import services
@@ -37,7 +40,7 @@ from pylet.client.http import HttpClient
 from pylet.client.informer import Informers
 from pylet.client.interface import Client
 from pylet.client.servers import Servers, spread
-from pylet.client.view import Table, age
+from pylet.client.view import Table, View, age
 from pylet.cri.memory import MemoryRuntime
 
 log = logging.getLogger(__name__)
@@ -113,19 +116,20 @@ async def _be_node(
         reporter = NodeReporter(client, runtime, clock, home, lambda: identity)
         await insist(reporter.register, clock)
         own = await Informers(client, group).table(POD, fields=f"spec.nodeName={identity.name}")
-        pods = _pods(identity, home, client, runtime, {**shared, POD: own}, clock)
+        node = _node(identity, home, client, runtime, {**shared, POD: own}, clock)
+        for component in (node.recorder, Pods(node)):
+            group.create_task(component.run())
         group.create_task(reporter.run(shared[NODE]))
-        group.create_task(pods.run())
 
 
-def _pods(
+def _node(
     identity: Identity,
     home: Path,
     client: Client,
     runtime: MemoryRuntime,
     tables: Mapping[Kind, Table],
     clock: Clock,
-) -> Pods:
+) -> Node:
     root, machine = home / "kubelet", read_machine(home)
     settings = Settings(
         node_name=identity.name,
@@ -135,6 +139,15 @@ def _pods(
         cpus=machine.cpus,
         memory_bytes=machine.memory_bytes,
     )
-    return Pods(
-        client, runtime, NoVolumes(root), tables, clock, settings, Provisions(root, runtime, clock), _NO_CGROUPS
+    return Node(
+        client=client,
+        runtime=runtime,
+        volumes=NoVolumes(root),
+        images=Images(runtime, clock),
+        keys=Keys(root),
+        view=View(tables),
+        clock=clock,
+        settings=settings,
+        cgroups=_NO_CGROUPS,
+        provisions=Provisions(root, runtime, clock),
     )

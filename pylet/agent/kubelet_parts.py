@@ -20,6 +20,7 @@ from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD, GroupNames
 from pylet.agent.kubelet.images import Images
 from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, KubeletConfig, from_object
 from pylet.agent.kubelet.machine import Machine, pids_max, read_machine
+from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity, reserved
 from pylet.agent.kubelet.plugins import Handler, Plugins
@@ -34,6 +35,7 @@ from pylet.agent.kubelet.volumes.csi_registration import PLUGIN_TYPE, CsiRegistr
 from pylet.agent.kubelet.volumes.image import ImageSource
 from pylet.agent.kubelet.volumes.local_path import LocalPath
 from pylet.agent.kubelet.volumes.mounter import Volumes
+from pylet.agent.kubelet.workplace import Node
 from pylet.agent.kubelet_serving import serve
 from pylet.agent.network_parts import NetworkParts
 from pylet.agent.site import Site, Unusable, insist
@@ -44,7 +46,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key
 from pylet.api.quantity import NANOS
 from pylet.client.interface import Client
-from pylet.client.view import Table
+from pylet.client.view import Table, View
 from pylet.cri.features import CgroupDriver
 from pylet.cri.grpc import GrpcRuntime
 from pylet.cri.interface import CriError, Runtime
@@ -79,46 +81,44 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
         volumes = Volumes(kubelet_dir, api.client, api.tables, clock, ImageSource(runtime, socket_path))
         manifests, own_uid = kubelet.static_pod_path or _MANIFESTS, partial(_uid, tables[NODE], config.node_name)
         static = StaticPods(api.client, tables[POD], clock, manifests, config.node_name, own_uid)
-        local = {**tables, POD: static.table}
         placement = _placement(kubelet_dir, kubelet, machine)
         provisions = Provisions(kubelet_dir / "device-plugins", runtime, clock, placement, reporter.tell)
         provisions.drivers = drivers = Drivers(api.client, config.node_name, clock)
         reporter.provisions = provisions
         records = PullRecords(kubelet_dir, kubelet.verification, clock)
-        pods = Pods(
-            static.client,
-            runtime,
-            volumes,
-            local,
-            clock,
-            settings,
-            provisions,
-            cgroups,
-            Images(runtime, clock, records, at_once=kubelet.pulls_at_once),
-            Keys(kubelet_dir, _credential_providers(config, api.client, volumes.token, clock)),
+        node = Node(
+            client=static.client,
+            runtime=runtime,
+            volumes=volumes,
+            images=Images(runtime, clock, records, at_once=kubelet.pulls_at_once),
+            keys=Keys(kubelet_dir, _credential_providers(config, api.client, volumes.token, clock)),
+            view=View({**tables, POD: static.table}),
+            clock=clock,
+            settings=settings,
+            cgroups=cgroups,
+            provisions=provisions,
             isolate=network.policies.isolate,
             network_problem=lambda: reporter.network_problem,
         )
-        volumes.host.tell = pods.recorder.tell
-        upkeep = Upkeep(
-            api.client, runtime, pods, volumes.usage, clock, settings, machine, kubelet, records, reporter.tell
-        )
+        pods = Pods(node)
+        volumes.host.tell = node.recorder.tell
+        meter = Meter(runtime, clock, node.pods, settings, machine, volumes.usage)
+        upkeep = Upkeep(node, pods.end, meter, kubelet, records.prune, reporter.tell)
         reporter.pressures, reporter.problem = upkeep.conditions, upkeep.problem
-        pods.tell_node = upkeep.tell
-        reporter.volumes_in_use, reporter.tell_event = volumes.in_use, upkeep.tell
+        reporter.volumes_in_use, reporter.tell_event = volumes.in_use, node.tell
         csi = CsiRegistration(volumes.host, api.client, api.tables, config.node_name)
         by_type: dict[str, Handler] = {PLUGIN_TYPE: csi, DEVICE_PLUGIN: provisions.registration, DRA_PLUGIN: drivers}
         plugins = Plugins(kubelet_dir / "plugins_registry", by_type, clock)
         async with asyncio.TaskGroup() as group:
             local_path = LocalPath(api.client, api.tables, config.node_name)
-            for component in (volumes, drivers, plugins, csi, provisions, local_path):
+            for component in (node.recorder, volumes, drivers, plugins, csi, provisions, local_path):
                 group.create_task(component.run())
             group.create_task(_report(reporter, csi, tables[NODE], clock))
             await network.ready.wait()
             group.create_task(_run_pods(pods, names, runtime, kubelet, clock))
             for run in (static.run, upkeep.run):
                 group.create_task(run())
-            group.create_task(serve(site, runtime, pods, volumes, settings, upkeep.meter, kubelet.said))
+            group.create_task(serve(site, node, pods, volumes.census, meter, kubelet.said))
             services.notify("READY=1")
             log.info("node %s (%s) runs", config.node_name, " and ".join(site.addresses))
     finally:

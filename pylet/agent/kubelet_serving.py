@@ -6,8 +6,7 @@ import asyncio
 import errno
 import os
 import ssl
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,28 +18,26 @@ from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
-from pylet.agent.kubelet.volumes.mounter import Volumes
+from pylet.agent.kubelet.workplace import Node
 from pylet.agent.site import Site, Unusable, insist
 from pylet.agent.tunnels import Tunnels
 from pylet.aio import certificate
 from pylet.aio.clock import Clock
 from pylet.api.hostports import serves_as_node
 from pylet.api.object import Object, dig
-from pylet.cri.interface import Runtime
 
 
 async def serve(
     site: Site,
-    runtime: Runtime,
+    node: Node,
     pods: Pods,
-    volumes: Volumes,
-    settings: Settings,
+    volumes: Callable[[], Mapping[tuple[str, str], int]],
     meter: Meter,
     said: Mapping[str, Any],
 ) -> None:
     """Get a serving certificate, then serve with it, anew with each renewed one; `said` is what the configuration
     file says. Raises: Unusable."""
-    config, api, credentials, clock = site.config, site.api, site.credentials, site.clock
+    settings, config, api, credentials, clock = node.settings, site.config, site.api, site.credentials, site.clock
     pair, names = credentials.serving, (config.node_name, *settings.host_ips)
     renew = partial(_renew, site, names)
     if not (pair.exists() and all(map(certificate.read(pair.certificate).covers, names))):
@@ -54,17 +51,13 @@ async def serve(
         pair.load_into(context)
 
     server = KubeletServer(
-        runtime=runtime,
-        access=Access(api.client, clock, config.node_name),
-        clock=clock,
-        pods=pods.pods,
-        configuration=partial(_configuration, config, settings, said),
-        meter=meter,
-        probes=pods.probes_asked,
-        doing=lambda: replace(pods.doing(), volumes=volumes.census()),
-        lifetimes=partial(_lifetimes, credentials, clock),
-        address=config.bind_address,
-        port=config.kubelet_port,
+        node,
+        pods,
+        Access(api.client, clock, config.node_name),
+        meter,
+        volumes,
+        partial(_configuration, config, settings, said),
+        partial(_lifetimes, credentials, clock),
     )
     async with asyncio.TaskGroup() as group:
         group.create_task(Renewal(pair, clock, renew, load).run())
@@ -73,7 +66,7 @@ async def serve(
                 api.servers,
                 credentials.tls,
                 lambda stream: server.take(stream, context),
-                lambda address, port: any(_serves(pod, address, port, settings.host_ips) for pod in pods.pods()),
+                lambda address, port: any(_serves(pod, address, port, settings.host_ips) for pod in node.pods()),
                 clock,
             )
             group.create_task(tunnels.run())
@@ -82,7 +75,7 @@ async def serve(
 
             group.create_task(serve_health(said.get("healthzBindAddress") or "127.0.0.1", port, clock))
         try:
-            await server.run(context)
+            await server.run(config.bind_address, config.kubelet_port, context)
         except OSError as failed:
             why = os.strerror(failed.errno or 0)
             advice = "choose another --kubelet-port" if failed.errno == errno.EADDRINUSE else "check --bind-address"

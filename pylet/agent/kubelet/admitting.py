@@ -44,7 +44,7 @@ async def _make_room(
     counters.PREEMPTIONS.add(short[0].resource)
     for victim in leaving:
         node.recorder.tell(victim, "Warning", PREEMPTED.reason, PREEMPTED.message)
-    await node.end_all(leaving, PREEMPTED)
+    await node.end_all(leaving, PREEMPTED, None)
     return None
 
 

@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pylet.agent.kubelet import logind
-from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.shutdown import Phase, by_phase
-from pylet.aio.clock import Clock
-from pylet.api.object import Object, dig
-from pylet.client.events import Recorder
+from pylet.agent.kubelet.workplace import Node
+from pylet.api.object import dig
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +19,11 @@ _OVER = ("Succeeded", "Failed")
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """`run` until cancelled. `changed` is called when the node has become ready or not; events are about `node`."""
+    """`run` until cancelled. `changed` is called when the node has become ready or not."""
 
     phases: Sequence[Phase]
-    pods: Pods
+    node: Node
     changed: Callable[[], None]
-    recorder: Recorder
-    node: Object
-    clock: Clock
 
     async def run(self) -> None:
         last = ""
@@ -40,7 +35,7 @@ class Closing:
                 if str(failed) != last:
                     log.warning("this machine's shutdown cannot wait for pods: %s", failed)
                 last = str(failed)
-            await self.clock.sleep(_RETRY_SECONDS)
+            await self.node.clock.sleep(_RETRY_SECONDS)
 
     async def _watch(self) -> None:
         await logind.allow(sum(phase.seconds for phase in self.phases))
@@ -50,13 +45,13 @@ class Closing:
                 async for goes_down in shutdowns:
                     words = "shutdown event" if goes_down else "shutdown cancellation"
                     log.info("%s", words)
-                    self.recorder.tell(self.node, "Normal", "NodeShutdown", f"Shutdown manager detected {words}")
+                    self.node.tell("Normal", "NodeShutdown", f"Shutdown manager detected {words}")
                     if goes_down:
-                        self.pods.closing.set()
+                        self.node.closing.set()
                         self.changed()
                         await self._end_all()
                     else:
-                        self.pods.closing.clear()
+                        self.node.closing.clear()
                         self.changed()
                     await lock.release()
                     if not goes_down:
@@ -65,7 +60,7 @@ class Closing:
                 await lock.release()
 
     async def _end_all(self) -> None:
-        active = [pod for pod in self.pods.pods() if dig(pod, "status", "phase") not in _OVER]
+        active = [pod for pod in self.node.pods() if dig(pod, "status", "phase") not in _OVER]
         for phase, pods in by_phase(self.phases, active):
             log.info("%d pods of priority %d and above have %d s to end", len(pods), phase.priority, phase.seconds)
-            await self.pods.end_all(pods, phase.ending, within=phase.seconds)
+            await self.node.end_all(pods, phase.ending, phase.seconds)

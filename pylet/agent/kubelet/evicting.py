@@ -16,13 +16,11 @@ from pylet.agent.kubelet.eviction import ContainerLoad, Observation, PodLoad, Po
 from pylet.agent.kubelet.image_gc import ImageGc
 from pylet.agent.kubelet.machine import processes
 from pylet.agent.kubelet.metering import Meter
-from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.stats import PodUse
 from pylet.agent.kubelet.stopping import Ending
-from pylet.aio.clock import Clock
+from pylet.agent.kubelet.workplace import Node
 from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
 from pylet.api.quantity import NANOS, Format, Quantity
-from pylet.client.events import Recorder
 from pylet.cri.interface import CriError
 
 log = logging.getLogger(__name__)
@@ -34,22 +32,16 @@ _OVER = ("Succeeded", "Failed")
 
 Evict = Callable[[str, Ending], bool]
 """By its uid; whether the pod was there to be ended."""
-TellNode = Callable[[str, str, str], None]
-"""What an Event about the node says: its type, its reason and its message."""
 
 
 @dataclass(slots=True)
 class Evicting:
     """`run` until cancelled; `conditions` is what the Node's status says."""
 
-    clock: Clock
-    settings: Settings
+    node: Node
     policy: Policy
     meter: Meter
     images: ImageGc
-    recorder: Recorder
-    tell_node: TellNode
-    pods: Callable[[], list[Object]]
     evict: Evict
     _state: State = field(default_factory=State)
 
@@ -62,19 +54,19 @@ class Evicting:
                 await self.look()
             except (CriError, OSError) as failed:
                 log.warning("look at what is left: %s", failed)
-            await self.clock.sleep(_LOOK_SECONDS)
+            await self.node.clock.sleep(_LOOK_SECONDS)
 
     async def look(self) -> None:
         """Raises: CriError, OSError."""
         seen = await self._seen()
-        self._state = eviction.look(self.policy, self._state, seen, self.clock.now())
+        self._state = eviction.look(self.policy, self._state, seen, self.node.clock.now())
         if await self._enforce_limits():
             return
         threshold = eviction.most_urgent(self._state.acting)
         if threshold is None:
             return
         log.warning("%s is short: attempting to reclaim %s", threshold.signal, threshold.resource)
-        self.tell_node("Warning", "EvictionThresholdMet", f"Attempting to reclaim {threshold.resource}")
+        self.node.tell("Warning", "EvictionThresholdMet", f"Attempting to reclaim {threshold.resource}")
         if threshold.condition == eviction.DISK and await self._has_freed_images():
             return
         await self._evict_one(threshold, seen)
@@ -84,7 +76,7 @@ class Evicting:
         capacity, available, inodes, free = await self.meter.image_filesystem()
         disk = self.meter.node_filesystem()
         return {
-            "memory.available": _bytes(self.meter.memory_available(), self.settings.memory_bytes),
+            "memory.available": _bytes(self.meter.memory_available(), self.node.settings.memory_bytes),
             eviction.ALLOCATABLE_MEMORY: _bytes(*self.meter.allocatable_memory()),
             "nodefs.available": _bytes(disk[1], disk[0]),
             "nodefs.inodesFree": _number(disk[3], disk[2]),
@@ -126,11 +118,11 @@ class Evicting:
             return False
         counters.EVICTIONS.add(signal)
         log.warning("evicting pod %s: %s", key_of(pod), words)
-        self.recorder.tell(pod, "Warning", eviction.REASON, words)
+        self.node.recorder.tell(pod, "Warning", eviction.REASON, words)
         return True
 
     def _active(self) -> list[Object]:
-        return [p for p in self.pods() if dig(p, "status", "phase") not in _OVER and not is_terminating(p)]
+        return [p for p in self.node.pods() if dig(p, "status", "phase") not in _OVER and not is_terminating(p)]
 
 
 def _load(pod: Object, use: PodUse | None) -> PodLoad:

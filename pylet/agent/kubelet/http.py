@@ -28,17 +28,18 @@ from pylet.agent.kubelet.labels import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, 
 from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.logs import BadLogOptions, LogOptions, read
 from pylet.agent.kubelet.metering import Meter
-from pylet.agent.kubelet.own_metrics import Doing, kubelet_metrics, probe_metrics
+from pylet.agent.kubelet.own_metrics import kubelet_metrics, probe_metrics
+from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.spec import find_container
 from pylet.agent.kubelet.summary import Rates, cpu_and_memory, summary
 from pylet.agent.kubelet.system_logs import system_log
+from pylet.agent.kubelet.workplace import Node
 from pylet.aio import process
-from pylet.aio.clock import Clock
 from pylet.aio.splice import splice
 from pylet.api.object import Key, Object, key_of
 from pylet.client import counters as asked
-from pylet.cri.interface import CriError, NotFound, Runtime
+from pylet.cri.interface import CriError, NotFound
 from pylet.cri.messages import Container, ContainerState, SandboxState
 
 if TYPE_CHECKING:
@@ -61,42 +62,37 @@ class Refused(Exception):
 
 
 class KubeletServer:
-    """Serves until cancelled. `pods` gives the pods bound to this node; `tls` is asked for each (re)start."""
+    """Serves until cancelled.
+
+    `volumes` are how many there are by plugin and state, `configuration` is what the kubelet runs with, `lifetimes` how
+    many seconds each of its certificates is good for.
+    """
 
     def __init__(
         self,
-        *,
-        runtime: Runtime,
+        node: Node,
+        pods: Pods,
         access: Access,
-        clock: Clock,
-        pods: Callable[[], list[Object]],
-        configuration: Callable[[], Object],
         meter: Meter,
-        probes: Callable[[], list[tuple[Object, str, str, str, int]]],
-        doing: Callable[[], Doing],
+        volumes: Callable[[], Mapping[tuple[str, str], int]],
+        configuration: Callable[[], Object],
         lifetimes: Callable[[], Mapping[str, float]],
-        address: str | None,
-        port: int,
     ) -> None:
-        self._runtime = runtime
-        self._access = access
-        self._clock = clock
+        self._node = node
         self._pods = pods
-        self._configuration = configuration
+        self._access = access
         self._meter = meter
-        self._probes = probes
-        self._doing = doing
+        self._volumes = volumes
+        self._configuration = configuration
         self._lifetimes = lifetimes
         self._rates = Rates()
         self._under_way: Counter[tuple[str, ...]] = Counter()
-        self._address = address
-        self._port = port
         self._server = web.Server(self._answer, access_log=None, max_line_size=_HEAD_BYTES, max_field_size=_HEAD_BYTES)
 
-    async def run(self, tls: ssl.SSLContext) -> None:
+    async def run(self, address: str | None, port: int, tls: ssl.SSLContext) -> None:
         """Raises: OSError when the address cannot be listened on."""
         loop = asyncio.get_running_loop()
-        listening = await loop.create_server(self._server, self._address, self._port, ssl=tls, reuse_address=True)
+        listening = await loop.create_server(self._server, address, port, ssl=tls, reuse_address=True)
         try:
             await asyncio.Event().wait()
         finally:
@@ -129,13 +125,13 @@ class KubeletServer:
     ) -> web.StreamResponse:
         labels = request.method, name, "readwrite", str(name in _LASTING).lower()
         counters.REQUESTS.add(*labels)
-        begin = self._clock.monotonic()
+        begin = self._node.clock.monotonic()
         self._under_way[labels] += 1
         try:
             return await answer
         finally:
             self._under_way[labels] -= 1
-            counters.REQUEST_SECONDS.observe(self._clock.monotonic() - begin, *labels)
+            counters.REQUEST_SECONDS.observe(self._node.clock.monotonic() - begin, *labels)
 
     async def _healthz(self, request: web.BaseRequest, check: str = "") -> web.StreamResponse:
         return web.Response(text="ok")
@@ -189,10 +185,16 @@ class KubeletServer:
 
     async def _metrics(self, request: web.BaseRequest, which: str = "") -> web.StreamResponse:
         if which == "probes":
-            text = probe_metrics(self._probes())
+            text = probe_metrics(self._pods.probes_asked())
         elif not which:
             claims = await self._meter.claims()
-            doing = replace(self._doing(), claims=claims, lifetimes=self._lifetimes(), requests=self._under_way)
+            doing = replace(
+                self._pods.doing(),
+                claims=claims,
+                volumes=self._volumes(),
+                lifetimes=self._lifetimes(),
+                requests=self._under_way,
+            )
             text = kubelet_metrics(await self._meter.read(), doing)
             text += "".join(f"{line}\n" for line in (*asked.lines(), *process.lines()))
         elif which in _METRICS:
@@ -204,7 +206,7 @@ class KubeletServer:
     async def _running_pods(self, request: web.BaseRequest) -> web.StreamResponse:
         """What the runtime runs, whatever the API knows of it."""
         found: dict[str, Object] = {}
-        for container in await self._runtime.list_containers():
+        for container in await self._node.runtime.list_containers():
             names = container.labels
             if container.state is not ContainerState.RUNNING or POD_UID not in names:
                 continue
@@ -215,15 +217,15 @@ class KubeletServer:
         return web.Response(body=orjson.dumps(listed), content_type="application/json")
 
     async def _list_pods(self, request: web.BaseRequest) -> web.StreamResponse:
-        listed = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._pods()}
+        listed = {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": self._node.pods()}
         return web.Response(body=orjson.dumps(listed), content_type="application/json")
 
     async def _logs(self, request: web.BaseRequest, namespace: str, pod: str, container: str) -> web.StreamResponse:
         try:
-            options = LogOptions.of(request.query, self._clock.now())
+            options = LogOptions.of(request.query, self._node.clock.now())
         except BadLogOptions as bad:
             raise Refused(400, str(bad)) from bad
-        whole = next((p for p in self._pods() if key_of(p) == Key(namespace, pod)), None)
+        whole = next((p for p in self._node.pods() if key_of(p) == Key(namespace, pod)), None)
         if whole is None:
             raise Refused(404, f'pod "{pod}" does not exist')
         if find_container(whole, container) is None:
@@ -233,7 +235,7 @@ class KubeletServer:
         except NoLog as none:
             raise Refused(400, str(none)) from none
         try:
-            status = await self._runtime.container_status(id_)
+            status = await self._node.runtime.container_status(id_)
         except NotFound as gone:
             raise Refused(404, str(gone)) from gone
         answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
@@ -254,7 +256,7 @@ class KubeletServer:
             if request.transport is None:
                 return False
             try:
-                return (await self._runtime.container_status(container_id)).state is ContainerState.RUNNING
+                return (await self._node.runtime.container_status(container_id)).state is ContainerState.RUNNING
             except CriError:
                 return False
 
@@ -266,19 +268,19 @@ class KubeletServer:
         command = request.query.getall("command", [])
         if not command:
             raise Refused(400, "you must specify at least one command for the container")
-        return await self._join(request, await self._runtime.exec(found.id, command, **streams), streams)
+        return await self._join(request, await self._node.runtime.exec(found.id, command, **streams), streams)
 
     async def _attach(self, request: web.BaseRequest, namespace: str, pod: str, *rest: str) -> web.StreamResponse:
         found = await self._running(namespace, pod, *rest)
         streams = _streams(request.query)
-        return await self._join(request, await self._runtime.attach(found.id, **streams), streams)
+        return await self._join(request, await self._node.runtime.attach(found.id, **streams), streams)
 
     async def _port_forward(
         self, request: web.BaseRequest, namespace: str, pod: str, uid: str = ""
     ) -> web.StreamResponse:
         sandboxes = [
             sandbox
-            for sandbox in await self._runtime.list_sandboxes()
+            for sandbox in await self._node.runtime.list_sandboxes()
             if sandbox.labels.get(POD_NAME) == pod
             and sandbox.labels.get(POD_NAMESPACE) == namespace
             and uid in ("", sandbox.labels.get(POD_UID))
@@ -287,7 +289,7 @@ class KubeletServer:
         if not sandboxes:
             raise Refused(404, f'pod "{pod}" is not running')
         ports = [int(port) for port in request.query.getall("port", []) + request.query.getall("ports", [])]
-        return await self._join(request, await self._runtime.port_forward(sandboxes[0].id, ports), {})
+        return await self._join(request, await self._node.runtime.port_forward(sandboxes[0].id, ports), {})
 
     async def _join(self, request: web.BaseRequest, url: str, streams: Mapping[str, bool]) -> web.StreamResponse:
         """Pass the Upgrade and all that follows to the runtime's streaming server; `streams` are a command's."""
@@ -328,7 +330,7 @@ class KubeletServer:
         labels = {POD_NAMESPACE: namespace, POD_NAME: pod, CONTAINER_NAME: container} | ({POD_UID: uid} if uid else {})
         found = [
             candidate
-            for candidate in await self._runtime.list_containers()
+            for candidate in await self._node.runtime.list_containers()
             if all(candidate.labels.get(name) == value for name, value in labels.items())
         ]
         if not found:

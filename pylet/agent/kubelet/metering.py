@@ -64,11 +64,6 @@ class Meter:
         self._started_at = clock.now()
         self._cgroups = Cgroups(settings.groups)
 
-    @property
-    def is_v2(self) -> bool:
-        """Whether control groups are of version 2."""
-        return self._cgroups.is_v2
-
     async def read(self, *, with_disks: bool = False, with_counts: bool = False) -> NodeUse:
         """With the files of volumes and images counted only where asked: that reads whole directories.
 

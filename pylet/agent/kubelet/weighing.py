@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.node_allocatable import ENFORCED, NOT_ENFORCED
 from pylet.agent.kubelet.resources import tiers
-from pylet.agent.kubelet.settings import Settings
-from pylet.aio.clock import Clock
-from pylet.api.object import Object
+from pylet.agent.kubelet.workplace import Node
 from pylet.cri.messages import LinuxResources
 
 log = logging.getLogger(__name__)
@@ -23,14 +19,10 @@ _RETRY_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """`changed` is set whenever other `pods` are there; `tell` makes an Event about the node."""
+    """`changed` is set whenever other pods are there."""
 
-    cgroups: Cgroups
-    settings: Settings
-    clock: Clock
-    pods: Callable[[], list[Object]]
+    node: Node
     changed: asyncio.Event
-    tell: Callable[[str, str, str], None]
 
     async def run(self) -> None:
         """Until cancelled. Pods that use more than they all may have now are given time to be evicted."""
@@ -40,22 +32,22 @@ class Weighing:
             if "" in there:
                 await self.changed.wait()
             self.changed.clear()
-            await self.clock.sleep(_GATHER_SECONDS if "" in there else _RETRY_SECONDS)
+            await self.node.clock.sleep(_GATHER_SECONDS if "" in there else _RETRY_SECONDS)
 
     async def _apply(self, there: dict[str, LinuxResources]) -> dict[str, LinuxResources]:
         """What the tiers have now; those that cannot have it yet are left out."""
-        of, is_new = self.settings, "" not in there
-        wanted = tiers(self.pods(), of.cpus * 1000 - of.reserved_milli_cpus, of.memory_bytes - of.reserved_bytes)
+        of, is_new = self.node.settings, "" not in there
+        wanted = tiers(self.node.pods(), of.cpus * 1000 - of.reserved_milli_cpus, of.memory_bytes - of.reserved_bytes)
         for tier in [tier for tier, limits in wanted.items() if there.get(tier) != limits]:
             group = of.groups.of_pods(tier)
             try:
-                await self.cgroups.apply(group, wanted[tier])
+                await self.node.cgroups.apply(group, wanted[tier])
             except OSError as failed:
                 log.warning("cgroup %s: %s", group, failed)
                 del wanted[tier]
                 if not tier:
                     words = f'Failed to update Node Allocatable Limits "{group}": {failed}'
-                    self.tell("Warning", NOT_ENFORCED, words)
+                    self.node.tell("Warning", NOT_ENFORCED, words)
         if is_new and "" in wanted:
-            self.tell("Normal", ENFORCED, "Updated Node Allocatable limit across pods")
+            self.node.tell("Normal", ENFORCED, "Updated Node Allocatable limit across pods")
         return wanted

@@ -13,18 +13,21 @@ from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.images import Images
+from pylet.agent.kubelet.machine import has_apparmor
 from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.turns import PEAK, Turns
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.aio.clock import Clock
+from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import View
 from pylet.cri import interface as cri
 
+_NODE = {"apiVersion": "v1", "kind": "Node"}
 Isolate = Callable[[Object, tuple[str, ...]], Awaitable[None]]
 """(pod, its addresses): returns once network policies hold for it. It is called before anything of the pod starts."""
 
@@ -34,6 +37,10 @@ async def is_open(pod: Object, addresses: tuple[str, ...]) -> None:
 
 
 class Volumes(Protocol):
+    """The volumes of all pods of the node; `wake` hears the uid of a pod for which another try is worth while."""
+
+    wake: Callable[[str], None]
+
     async def mount(self, pod: Object, images: Collection[str] = ()) -> Mapping[str, Path]:
         """Where each volume is. Raises: NotMounted."""
         ...
@@ -56,10 +63,24 @@ class Volumes(Protocol):
 
     async def unmount(self, pod_uid: str) -> None: ...
 
+    def clean_up(self, alive: set[str]) -> None: ...
 
-@dataclass(frozen=True, slots=True)
+
+EndAll = Callable[[Iterable[Object], Ending, float | None], Awaitable[None]]
+"""Make pods fail, and wait until nothing of them runs any more; not longer than so many seconds.
+
+None is half as long again as they were given.
+"""
+
+
+async def _nobody(pods: Iterable[Object], ending: Ending, within: float | None) -> None:
+    """Where there are no workers."""
+
+
+@dataclass(slots=True, kw_only=True)
 class Node:
-    """`starts` bounds how much is started at a time."""
+    """What is here for all pods alike. `starts` and `ends` bound how much is made and taken down at a time; who waits
+    for a container to end is not counted."""
 
     client: Client
     runtime: cri.Runtime
@@ -68,20 +89,32 @@ class Node:
     keys: Keys
     view: View
     clock: Clock
-    recorder: Recorder
     settings: Settings
     cgroups: Cgroups
-    abilities: Abilities
-    starts: Turns
-    pods: Callable[[], list[Object]]
-    """Those bound to this node, as the API has them."""
-    end_all: Callable[[Iterable[Object], Ending], Awaitable[None]]
-    """Make pods fail; returns when they have ended."""
-    closing: asyncio.Event
     provisions: Provisions
-    allocations: Allocations
     isolate: Isolate = is_open
     network_problem: Callable[[], str] = str
     """Why pods cannot be given addresses now, or nothing."""
+    end_all: EndAll = _nobody
+    """Set by who has the workers."""
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
+    """That the machine goes down: no pod begins any more."""
+    starts: Turns = field(default_factory=lambda: Turns(PEAK))
     ends: Turns = field(default_factory=lambda: Turns(PEAK))
-    """Bounds how much is taken down at a time; who waits for a container to end is not counted."""
+    recorder: Recorder = field(init=False)
+    abilities: Abilities = field(init=False)
+    allocations: Allocations = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(self.client, self.clock, "kubelet", self.settings.node_name)
+        self.abilities = Abilities(has_apparmor(), self.settings.unsafe_sysctls)
+        self.allocations = Allocations(self.settings.root)
+
+    def tell(self, type_: str, reason: str, message: str) -> None:
+        """An Event about the node itself."""
+        name = self.settings.node_name
+        self.recorder.tell({**_NODE, "metadata": {"name": name, "uid": name}}, type_, reason, message)
+
+    def pods(self) -> list[Object]:
+        """Those bound to this node, as the API has them."""
+        return self.view.with_field(POD, "spec.nodeName", self.settings.node_name)

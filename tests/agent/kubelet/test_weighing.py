@@ -25,8 +25,14 @@ def test_what_pods_use_too_much_of_is_bounded_once_they_use_less(tmp_path: Path)
 
     async def story() -> None:
         settings = Settings(node_name="n1", host_ips=(), root=tmp_path, memory_bytes=1 << 30)
-        cgroups: Any = SimpleNamespace(apply=apply)
-        weighing = Weighing(cgroups, settings, LoopClock(), list, asyncio.Event(), lambda *event: told.append(event))
+        node: Any = SimpleNamespace(
+            cgroups=SimpleNamespace(apply=apply),
+            settings=settings,
+            clock=LoopClock(),
+            pods=list,
+            tell=lambda *event: told.append(event),
+        )
+        weighing = Weighing(node, asyncio.Event())
         with suppress(TimeoutError):
             async with asyncio.timeout(90):
                 await weighing.run()

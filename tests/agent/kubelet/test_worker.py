@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -15,9 +16,7 @@ from typing import Any
 import pytest
 
 from pylet.agent.kubelet import observed
-from pylet.agent.kubelet.admission import Abilities
 from pylet.agent.kubelet.admitting import admit
-from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.credentials import Keys
@@ -30,7 +29,7 @@ from pylet.agent.kubelet.provisions import Provisions
 from pylet.agent.kubelet.removing import remove
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.stopping import Ending
-from pylet.agent.kubelet.turns import PEAK, Turns
+from pylet.agent.kubelet.turns import PEAK
 from pylet.agent.kubelet.volumes.bindings import Bindings
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.agent.kubelet.worker import Worker
@@ -150,37 +149,34 @@ class Story:
             root=root,
             log_root=root / "logs",
         )
-        cgroups = Cgroups(mounted=root / "cgroup")
-        recorder: Any = SimpleNamespace(tell=self._tell)
-        images = Images(self.runtime, clock)
         client: Any = self.api
+        self.bound = Table(POD)
         node = Node(
-            client,
-            self.runtime,
-            self.volumes,
-            images,
-            Keys(root),
-            View(tables or {}),
-            clock,
-            recorder,
-            settings,
-            cgroups,
-            Abilities(),
-            Turns(4),
-            lambda: self.pods,
-            self._end_all,
-            asyncio.Event(),
-            Provisions(root, self.runtime, clock),
-            Allocations(root),
+            client=client,
+            runtime=self.runtime,
+            volumes=self.volumes,
+            images=Images(self.runtime, clock),
+            keys=Keys(root),
+            view=View({POD: self.bound, **(tables or {})}),
+            clock=clock,
+            settings=settings,
+            cgroups=Cgroups(mounted=root / "cgroup"),
+            provisions=Provisions(root, self.runtime, clock),
             network_problem=lambda: self.network_problem,
+            end_all=self._end_all,
         )
+        recorder: Any = SimpleNamespace(tell=self._tell)
+        node.recorder = recorder
         self.network_problem = ""
         self.worker = Worker(of, node)
         self.api.heard = self.worker.update
-        self.pods: list[Object] = []
         self.ended: list[Object] = []
 
-    async def _end_all(self, pods: Iterable[Object], _: Ending) -> None:
+    def bind(self, *pods: Object) -> None:
+        for each in pods:
+            self.bound.put(Entry.of(POD, {**each, "spec": {**each["spec"], "nodeName": "n1"}}))
+
+    async def _end_all(self, pods: Iterable[Object], _: Ending, within: float | None) -> None:
         self.ended += pods
 
     def _tell(self, about: Object, type_: str, reason: str, message: str, *, field_path: str = "") -> None:
@@ -236,17 +232,8 @@ async def taken_over(story: Story, runtime: MemoryRuntime, root: Path, nodes: Ta
     bound = {**story.api.pod, "spec": {**story.api.pod["spec"], "nodeName": "n1"}}
     mine.put(Entry.of(POD, bound))
     api: Any = Api(bound)
-    settings, clock = story.worker.node.settings, SystemClock()
-    pods = Pods(
-        api,
-        runtime,
-        volumes,
-        {POD: mine, NODE: nodes},
-        clock,
-        settings,
-        Provisions(root, runtime, clock),
-        Cgroups(mounted=root / "cgroup"),
-    )
+    view = View({POD: mine, NODE: nodes})
+    pods = Pods(replace(story.worker.node, client=api, runtime=runtime, view=view))
     async with asyncio.TaskGroup() as group:
         running = group.create_task(pods.run())
         yield api
@@ -490,13 +477,13 @@ async def test_a_critical_pod_makes_others_go_before_it_starts(tmp_path: Path) -
     nodes = Table(NODE)
     nodes.put(Entry.of(NODE, node))
     story = Story(pod(asks, priority=2_000_000_000), tmp_path, tables={NODE: nodes})
-    story.pods = [other]
+    story.bind(other)
     story.worker.node.allocations.admit(other)
     async with asyncio.TaskGroup() as group:
         working = group.create_task(story.worker.run())
         await story.until(is_running)
         working.cancel()
-    assert story.ended == [other]
+    assert [ended["metadata"]["name"] for ended in story.ended] == ["other"]
     assert story.told[0] == "Preempting"
 
 
@@ -507,7 +494,7 @@ async def test_of_two_pods_that_come_at_once_the_second_counts_the_first(tmp_pat
     nodes.put(Entry.of(NODE, node))
     pods = [pod(asks, meta={"name": name, "uid": name}) for name in ("first", "second")]
     story = Story(pods[0], tmp_path, tables={NODE: nodes})
-    story.pods = pods
+    story.bind(*pods)
     found = await asyncio.gather(*(admit(each, story.worker.node) for each in pods))
     assert [refused and refused[0] for refused in found] == [None, "OutOfcpu"]
 
