@@ -101,6 +101,13 @@ class ExecSync:
 
 
 @message
+class CheckpointContainer:
+    container_id: str = at(1, "")
+    location: str = at(2, "")
+    timeout: int = at(3, 0)
+
+
+@message
 class Exec:
     container_id: str = at(1, "")
     cmd: tuple[str, ...] = at(2, ())

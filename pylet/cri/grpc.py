@@ -107,6 +107,10 @@ class GrpcRuntime:
     async def reopen_log(self, container_id: str) -> None:
         await self._runtime("ReopenContainerLog", calls.Text(container_id), calls.Empty)
 
+    async def checkpoint_container(self, container_id: str, location: str, *, seconds: float) -> None:
+        request = calls.CheckpointContainer(container_id, location, round(seconds))
+        await self._runtime("CheckpointContainer", request, calls.Empty, seconds=seconds)
+
     async def container_stats(self) -> tuple[ContainerStats, ...]:
         return (await self._runtime("ListContainerStats", calls.Empty(), calls.ContainerStatsAnswer)).stats
 

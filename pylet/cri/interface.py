@@ -131,6 +131,10 @@ class Runtime(Protocol):
 
     async def reopen_log(self, container_id: str) -> None: ...
 
+    async def checkpoint_container(self, container_id: str, location: str, *, seconds: float) -> None:
+        """Write its state to the file `location`, in that time. Raises: Unimplemented by runtimes older than 2.0."""
+        ...
+
     async def container_stats(self) -> tuple[ContainerStats, ...]: ...
 
     # Commands and streams. The three that stream answer the URL of the runtime's own streaming server.

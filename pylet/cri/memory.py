@@ -258,6 +258,9 @@ class MemoryRuntime:
     async def reopen_log(self, container_id: str) -> None:
         self._running(container_id)
 
+    async def checkpoint_container(self, container_id: str, location: str, *, seconds: float) -> None:
+        raise cri.Unimplemented("the memory runtime keeps no state")
+
     async def container_stats(self) -> tuple[ContainerStats, ...]:
         now = self._clock()
         return tuple(

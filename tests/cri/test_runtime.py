@@ -242,6 +242,12 @@ async def test_the_runtime_names_itself_and_is_ready(runtime: Runtime) -> None:
     assert (await runtime.image_filesystems())[0].fs_id.mountpoint
 
 
+async def test_a_runtime_of_before_containerd_2_keeps_no_state_of_containers(runtime: Runtime, tmp_path: Path) -> None:
+    if (await runtime.version()).runtime_version.lstrip("v") < "2":
+        with pytest.raises(cri.Unimplemented):
+            await runtime.checkpoint_container("any", str(tmp_path / "state"), seconds=5)
+
+
 async def test_a_runtime_of_before_containerd_2_does_not_say_who_makes_its_cgroups(runtime: Runtime) -> None:
     if (await runtime.version()).runtime_version.lstrip("v") < "2":
         assert await runtime.cgroup_driver() is None

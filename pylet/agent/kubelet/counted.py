@@ -28,6 +28,7 @@ _NAMES = {
     "list_containers": "list_containers",
     "update_resources": "update_container",
     "reopen_log": "reopen_container_log",
+    "checkpoint_container": "checkpoint_container",
     "container_stats": "list_container_stats",
     "exec_sync": "exec_sync",
     "exec": "exec",

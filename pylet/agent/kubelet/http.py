@@ -24,12 +24,14 @@ from aiohttp import web
 from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.access import Access, Denied
 from pylet.agent.kubelet.cadvisor import cadvisor_metrics
+from pylet.agent.kubelet.commands import Commands
 from pylet.agent.kubelet.labels import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID
 from pylet.agent.kubelet.logchoice import NoLog, logged_container
 from pylet.agent.kubelet.logs import BadLogOptions, LogOptions, read
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.own_metrics import kubelet_metrics, probe_metrics
 from pylet.agent.kubelet.pods import Pods
+from pylet.agent.kubelet.reach import Reach, Refused
 from pylet.agent.kubelet.resource_metrics import resource_metrics
 from pylet.agent.kubelet.spec import find_container
 from pylet.agent.kubelet.summary import Rates, cpu_and_memory, summary
@@ -37,10 +39,10 @@ from pylet.agent.kubelet.system_logs import system_log
 from pylet.agent.kubelet.workplace import Node
 from pylet.aio import process
 from pylet.aio.splice import splice
-from pylet.api.object import Key, Object, key_of
+from pylet.api.object import Object
 from pylet.client import counters as asked
 from pylet.cri.interface import CriError, NotFound
-from pylet.cri.messages import Container, ContainerState, SandboxState
+from pylet.cri.messages import ContainerState
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.log_query import LogQuery
@@ -51,14 +53,6 @@ _HANDSHAKE_SECONDS = 15.0
 _HEAD_BYTES = 1 << 20  # as the API server's: a command to run may be long
 _SYSTEM_LOGS = Path("/var/log")
 _STREAM_HEADERS = frozenset({"connection", "upgrade", "x-stream-protocol-version"})
-
-
-class Refused(Exception):
-    """An answer other than 200: its code and text."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
 
 
 class KubeletServer:
@@ -85,6 +79,8 @@ class KubeletServer:
         self._volumes = volumes
         self._configuration = configuration
         self._lifetimes = lifetimes
+        self._reach = Reach(node.runtime, node.pods)
+        self._commands = Commands(self._reach, node.settings.root / "checkpoints")
         self._rates = Rates()
         self._under_way: Counter[tuple[str, ...]] = Counter()
         self._server = web.Server(self._answer, access_log=None, max_line_size=_HEAD_BYTES, max_field_size=_HEAD_BYTES)
@@ -116,6 +112,8 @@ class KubeletServer:
             return web.Response(status=refused.code, text=str(refused))
         except Denied as denied:
             return web.Response(status=denied.code, text=str(denied))
+        except NotFound as gone:
+            return web.Response(status=404, text=str(gone))
         except CriError as failed:
             log.warning("%s %s: %s", request.method, request.path, failed)
             return web.Response(status=500, text=str(failed))
@@ -225,19 +223,14 @@ class KubeletServer:
             options = LogOptions.of(request.query, self._node.clock.now())
         except BadLogOptions as bad:
             raise Refused(400, str(bad)) from bad
-        whole = next((p for p in self._node.pods() if key_of(p) == Key(namespace, pod)), None)
-        if whole is None:
-            raise Refused(404, f'pod "{pod}" does not exist')
+        whole = self._reach.pod(namespace, pod, f'pod "{pod}" does not exist')
         if find_container(whole, container) is None:
             raise Refused(404, f'container "{container}" not found in pod "{pod}"')
         try:
             id_ = logged_container(whole, container, previous=options.previous)
         except NoLog as none:
             raise Refused(400, str(none)) from none
-        try:
-            status = await self._node.runtime.container_status(id_)
-        except NotFound as gone:
-            raise Refused(404, str(gone)) from gone
+        status = await self._node.runtime.container_status(id_)
         answer = web.StreamResponse(headers={"Content-Type": "text/plain"})
         answer.enable_chunked_encoding()
         await answer.prepare(request)
@@ -263,7 +256,7 @@ class KubeletServer:
         return grows
 
     async def _exec(self, request: web.BaseRequest, namespace: str, pod: str, *rest: str) -> web.StreamResponse:
-        found = await self._running(namespace, pod, *rest)
+        found = await self._reach.inside(namespace, pod, *rest)
         streams = _streams(request.query)
         command = request.query.getall("command", [])
         if not command:
@@ -271,25 +264,19 @@ class KubeletServer:
         return await self._join(request, await self._node.runtime.exec(found.id, command, **streams), streams)
 
     async def _attach(self, request: web.BaseRequest, namespace: str, pod: str, *rest: str) -> web.StreamResponse:
-        found = await self._running(namespace, pod, *rest)
+        *uids, container = rest
+        found = await self._reach.container(namespace, pod, container, *uids)
+        if found is None:
+            raise Refused(500, f"container {container} not found in pod {pod}_{namespace}")
         streams = _streams(request.query)
         return await self._join(request, await self._node.runtime.attach(found.id, **streams), streams)
 
     async def _port_forward(
         self, request: web.BaseRequest, namespace: str, pod: str, uid: str = ""
     ) -> web.StreamResponse:
-        sandboxes = [
-            sandbox
-            for sandbox in await self._node.runtime.list_sandboxes()
-            if sandbox.labels.get(POD_NAME) == pod
-            and sandbox.labels.get(POD_NAMESPACE) == namespace
-            and uid in ("", sandbox.labels.get(POD_UID))
-            and sandbox.state is SandboxState.READY
-        ]
-        if not sandboxes:
-            raise Refused(404, f'pod "{pod}" is not running')
+        sandbox = await self._reach.sandbox(namespace, pod, uid)
         ports = [int(port) for port in request.query.getall("port", []) + request.query.getall("ports", [])]
-        return await self._join(request, await self._node.runtime.port_forward(sandboxes[0].id, ports), {})
+        return await self._join(request, await self._node.runtime.port_forward(sandbox, ports), {})
 
     async def _join(self, request: web.BaseRequest, url: str, streams: Mapping[str, bool]) -> web.StreamResponse:
         """Pass the Upgrade and all that follows to the runtime's streaming server; `streams` are a command's."""
@@ -317,25 +304,28 @@ class KubeletServer:
         request.protocol.connection_lost(None)
         return web.Response()
 
-    async def _running(self, namespace: str, pod: str, *rest: str) -> Container:
-        """`rest` is the container's name, with the pod's uid before it where the request says one."""
-        *uids, container = rest
-        found = await self._container(namespace, pod, container, *uids)
-        if found.state is not ContainerState.RUNNING:
-            raise Refused(400, f'container "{container}" in pod "{pod}" is not running')
-        return found
+    async def _run(self, request: web.BaseRequest, namespace: str, pod: str, *rest: str) -> web.StreamResponse:
+        _insist_on_post(request)
+        said = await self._commands.run(namespace, pod, *rest, said=request.query.get("cmd", ""))
+        return web.Response(body=said, content_type="application/json")
 
-    async def _container(self, namespace: str, pod: str, container: str, uid: str = "") -> Container:
-        """The newest instance."""
-        labels = {POD_NAMESPACE: namespace, POD_NAME: pod, CONTAINER_NAME: container} | ({POD_UID: uid} if uid else {})
-        found = [
-            candidate
-            for candidate in await self._node.runtime.list_containers()
-            if all(candidate.labels.get(name) == value for name, value in labels.items())
-        ]
-        if not found:
-            raise Refused(404, f'container not found ("{container}")')
-        return max(found, key=lambda candidate: (candidate.created_at, candidate.id))
+    async def _checkpoint(
+        self, request: web.BaseRequest, namespace: str, pod: str, container: str
+    ) -> web.StreamResponse:
+        _insist_on_post(request)
+        seconds = request.query.getall("timeout", ["0"])[-1]
+        made = await self._commands.checkpoint(namespace, pod, container, seconds, self._node.clock.now())
+        return web.Response(body=orjson.dumps({"items": [str(made)]}), content_type="application/json")
+
+    async def _debug(self, request: web.BaseRequest, what: str, *_: str) -> web.StreamResponse:
+        if what not in _DISABLED:
+            raise Refused(404, "404 page not found")
+        raise Refused(405, f"{_DISABLED[what]} endpoint is disabled.\n")
+
+
+def _insist_on_post(request: web.BaseRequest) -> None:
+    if request.method != "POST":
+        raise Refused(405, "405: Method Not Allowed")
 
 
 def _streams(query: Mapping[str, str]) -> dict[str, bool]:
@@ -362,11 +352,15 @@ _ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], Sequence[
     "runningpods": (KubeletServer._running_pods, (0,)),
     "logs": (KubeletServer._system_logs, range(32)),
     "containerLogs": (KubeletServer._logs, (3,)),
+    "checkpoint": (KubeletServer._checkpoint, (3,)),
+    "debug": (KubeletServer._debug, range(1, 32)),
+    "run": (KubeletServer._run, (3, 4)),
     "exec": (KubeletServer._exec, (3, 4)),
     "attach": (KubeletServer._attach, (3, 4)),
     "portForward": (KubeletServer._port_forward, (2, 3)),
 }
 """By the first part of the path: what answers, and how many more parts there may be."""
+_DISABLED = {"pprof": "profiling", "flags": "flags"}
 _LASTING = ("exec", "attach", "portForward")
 _METRICS = {"resource": resource_metrics, "cadvisor": cadvisor_metrics}
 _SUBRESOURCES = {
@@ -377,5 +371,6 @@ _SUBRESOURCES = {
     "stats": ("stats",),
     "metrics": ("metrics",),
     "logs": ("log",),
+    "checkpoint": ("checkpoint",),
 }
 """What the asker must be allowed on this node, any of them; `proxy` for all else."""

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 import orjson
 from aiohttp import WSMsgType, web
 
-from pylet.agent.kubelet.http import Refused
+from pylet.agent.kubelet.reach import Refused
 from pylet.aio import spdy
 from pylet.api.errors import InternalError
 from pylet.api.object import Object

@@ -13,7 +13,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from pylet.agent.kubelet.http import Refused
+from pylet.agent.kubelet.reach import Refused
 from pylet.agent.kubelet.translating import status, translate
 from pylet.aio import spdy
 
