@@ -13,12 +13,13 @@ from pylet.agent.kubelet import node_allocatable
 from pylet.agent.kubelet.cgroups import SWAP_LIMIT, Cgroups
 from pylet.agent.kubelet.claims.registration import PLUGIN_TYPE as DRA_PLUGIN
 from pylet.agent.kubelet.claims.registration import Drivers
+from pylet.agent.kubelet.config_values import BadConfig
 from pylet.agent.kubelet.counted import counted
 from pylet.agent.kubelet.credentials import Keys, Provider, Token
 from pylet.agent.kubelet.devices.registration import PLUGIN_TYPE as DEVICE_PLUGIN
 from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD, GroupNames
 from pylet.agent.kubelet.images import Images
-from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, KubeletConfig, from_object
+from pylet.agent.kubelet.kubelet_config import DEFAULT, KubeletConfig, from_object
 from pylet.agent.kubelet.machine import Machine, pids_max, read_machine
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.node import NodeReporter

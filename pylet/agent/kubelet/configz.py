@@ -12,9 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from pylet.agent.kubelet.config_values import BadConfig, span
 from pylet.agent.kubelet.eviction import DEFAULT_HARD
 from pylet.agent.kubelet.fixed_fields import FIXED, says_nothing
-from pylet.agent.kubelet.kubelet_config import BadConfig, span
 from pylet.agent.kubelet.settings import Settings
 from pylet.api.object import Object
 

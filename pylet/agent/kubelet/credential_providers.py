@@ -21,9 +21,9 @@ from typing import Any, Protocol, TypeAlias
 import orjson
 
 from pylet.agent.kubelet import counters
+from pylet.agent.kubelet.config_values import BadConfig, span
 from pylet.agent.kubelet.credentials import Token
 from pylet.agent.kubelet.keyring import DockerConfig, Source, matches
-from pylet.agent.kubelet.kubelet_config import BadConfig, span
 from pylet.agent.kubelet.provider_config import ProviderConfig, TokenUse, read
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pylet.agent.kubelet import eviction
 from pylet.agent.kubelet.backoff import LONGEST
+from pylet.agent.kubelet.config_values import BadConfig, flag, one_of, port, size, span, spans, texts, whole
 from pylet.agent.kubelet.eviction import DEFAULT_HARD, BadThreshold, Policy
 from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD
 from pylet.agent.kubelet.image_gc import ImagePolicy
@@ -23,20 +24,14 @@ from pylet.agent.kubelet.node_allocatable import PODS, Kept, kept, ways
 from pylet.agent.kubelet.pull_records import POLICIES, Verification, check_pattern
 from pylet.agent.kubelet.shutdown import Phase, two_phases
 from pylet.api.object import Object
-from pylet.api.quantity import NANOS, Quantity, parse
+from pylet.api.quantity import Quantity, parse
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.placement.settings import Settings as Placement
 
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
 _SYSCTL = re.compile(r"(kernel\.(sem|shm|msg)|fs\.mqueue\.|net\.)[a-z0-9_.-]*\*?")
 """Of namespaces alone: what is the machine's is no pod's to set."""
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _RESERVABLE = ("cpu", "memory", "ephemeral-storage", "pid")
-
-
-class BadConfig(ValueError):
-    """The file cannot be followed; the message says which field and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +236,7 @@ def _quota_period(text: Any) -> int:
 
 def _ids_per_pod(found: Any) -> int:
     """Upstream: `pkg/kubelet/apis/config/validation/validation_linux.go`."""
-    ids, unit = _whole(found.get("idsPerPod", DEFAULT.ids_per_pod)), DEFAULT.ids_per_pod
+    ids, unit = whole(found.get("idsPerPod", DEFAULT.ids_per_pod)), DEFAULT.ids_per_pod
     if ids < unit:
         raise ValueError(f"idsPerPod must not be less than {unit}")
     if ids % unit:
@@ -252,7 +247,7 @@ def _ids_per_pod(found: Any) -> int:
 
 
 def _may_swap(found: Any) -> bool:
-    return _one_of("", "NoSwap", "LimitedSwap")(found.get("swapBehavior", "")) == "LimitedSwap"
+    return one_of("", "NoSwap", "LimitedSwap")(found.get("swapBehavior", "")) == "LimitedSwap"
 
 
 def _sysctls(found: Any) -> tuple[str, ...]:
@@ -286,55 +281,6 @@ def _verification(value: Mapping[str, Any]) -> Verification:
     return Verification(policy, allowed)
 
 
-def _whole(text: Any) -> int:
-    if isinstance(text, bool) or not isinstance(text, int):
-        raise ValueError(f"{text!r} is not a whole number")
-    return text
-
-
-def _port(text: Any) -> int:
-    if not 0 <= _whole(text) <= 65535:
-        raise ValueError(f"{text} must be between 1 and 65535, inclusive")
-    return int(text)
-
-
-def _flag(text: Any) -> bool:
-    if not isinstance(text, bool):
-        raise ValueError(f"{text!r} is neither true nor false")
-    return text
-
-
-def _one_of(*names: str) -> Callable[[Any], str]:
-    def check(text: Any) -> str:
-        if text not in names:
-            raise ValueError(f"{text!r} is none of {', '.join(names)}")
-        return str(text)
-
-    return check
-
-
-def span(text: Any) -> timedelta:
-    """As Go writes a duration: `1m30s`."""
-    parts = _SPAN.findall(str(text))
-    if "".join(number + unit for number, unit in parts) != str(text) or not parts:
-        if str(text) == "0":
-            return timedelta(0)
-        raise ValueError(f'invalid duration "{text}"')
-    return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
-
-
-def _size(text: Any) -> int:
-    return parse(str(text)).nanos // NANOS
-
-
-def _texts(found: Any) -> dict[str, str]:
-    return {str(name): str(text) for name, text in found.items()}
-
-
-def _spans(found: Any) -> dict[str, timedelta]:
-    return {str(name): span(text) for name, text in found.items()}
-
-
 def _reserve(found: Any) -> tuple[tuple[str, Quantity], ...]:
     for name in found:
         if name not in _RESERVABLE:
@@ -357,53 +303,53 @@ _PLACEMENT = (
 
 def _phases(found: Any) -> tuple[Phase, ...]:
     return tuple(
-        sorted(Phase(_whole(each.get("priority")), _whole(each.get("shutdownGracePeriodSeconds"))) for each in found)
+        sorted(Phase(whole(each.get("priority")), whole(each.get("shutdownGracePeriodSeconds"))) for each in found)
     )
 
 
 _FIELDS: dict[str, Callable[[Any], Any]] = {
-    "evictionHard": _texts,
-    "evictionSoft": _texts,
-    "evictionSoftGracePeriod": _spans,
-    "evictionMinimumReclaim": _texts,
+    "evictionHard": texts,
+    "evictionSoft": texts,
+    "evictionSoftGracePeriod": spans,
+    "evictionMinimumReclaim": texts,
     "evictionPressureTransitionPeriod": span,
-    "evictionMaxPodGracePeriod": _whole,
-    "mergeDefaultEvictionSettings": _flag,
-    "imageGCHighThresholdPercent": _whole,
-    "imageGCLowThresholdPercent": _whole,
+    "evictionMaxPodGracePeriod": whole,
+    "mergeDefaultEvictionSettings": flag,
+    "imageGCHighThresholdPercent": whole,
+    "imageGCLowThresholdPercent": whole,
     "imageMinimumGCAge": span,
     "imageMaximumGCAge": span,
-    "maxPods": _whole,
-    "podPidsLimit": _whole,
+    "maxPods": whole,
+    "podPidsLimit": whole,
     "systemReserved": _reserve,
     "kubeReserved": _reserve,
-    "containerLogMaxSize": _size,
-    "containerLogMaxFiles": _whole,
+    "containerLogMaxSize": size,
+    "containerLogMaxFiles": whole,
     "healthzBindAddress": lambda text: str(ip_address(text)),
-    "healthzPort": _port,
-    "enableSystemLogHandler": _flag,
-    "enableSystemLogQuery": _flag,
-    "nodeStatusMaxImages": _whole,
+    "healthzPort": port,
+    "enableSystemLogHandler": flag,
+    "enableSystemLogQuery": flag,
+    "nodeStatusMaxImages": whole,
     "staticPodPath": Path,
     "shutdownGracePeriod": span,
     "shutdownGracePeriodCriticalPods": span,
     "shutdownGracePeriodByPodPriority": _phases,
-    "podsPerCore": _whole,
-    "serializeImagePulls": _flag,
-    "maxParallelImagePulls": _whole,
+    "podsPerCore": whole,
+    "serializeImagePulls": flag,
+    "maxParallelImagePulls": whole,
     "crashLoopBackOff": _back_off,
     "allowedUnsafeSysctls": _sysctls,
-    "seccompDefault": _flag,
+    "seccompDefault": flag,
     "userNamespaces": _ids_per_pod,
-    "cgroupDriver": _one_of("", CGROUPFS, SYSTEMD),
+    "cgroupDriver": one_of("", CGROUPFS, SYSTEMD),
     "memorySwap": _may_swap,
-    "cpuCFSQuota": _flag,
+    "cpuCFSQuota": flag,
     "cpuCFSQuotaPeriod": _quota_period,
     "enforceNodeAllocatable": ways,
     "systemReservedCgroup": str,
     "kubeReservedCgroup": str,
     "providerID": str,
-    "singleProcessOOMKill": _flag,
-    "imagePullCredentialsVerificationPolicy": _one_of(*POLICIES),
+    "singleProcessOOMKill": flag,
+    "imagePullCredentialsVerificationPolicy": one_of(*POLICIES),
     "preloadedImagesVerificationAllowlist": lambda patterns: tuple(check_pattern(str(each)) for each in patterns),
 }

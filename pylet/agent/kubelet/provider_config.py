@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from pylet.agent.kubelet import counters
-from pylet.agent.kubelet.kubelet_config import BadConfig, span
+from pylet.agent.kubelet.config_values import BadConfig, span
 from pylet.api import causes
 from pylet.api.object import Object
 

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from pylet.agent.kubelet import counters
+from pylet.agent.kubelet.config_values import BadConfig
 from pylet.agent.kubelet.credential_providers import Answer, ExecProvider, Identity, ProviderFailed, decode, load
-from pylet.agent.kubelet.kubelet_config import BadConfig
 from pylet.agent.kubelet.provider_config import ProviderConfig, TokenUse, parse, read
 from pylet.api.object import Object
 from tests.agent.kubelet.builders import pod

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pylet.agent.kubelet.config_values import BadConfig
 from pylet.agent.kubelet.eviction import ALLOCATABLE_MEMORY
-from pylet.agent.kubelet.kubelet_config import DEFAULT, BadConfig, from_object
+from pylet.agent.kubelet.kubelet_config import DEFAULT, from_object
 from pylet.agent.kubelet.machine import Machine
 from pylet.agent.kubelet.node_allocatable import enforce
 from pylet.agent.kubelet.node_status import Identity, allocatable, capacity, registration

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pylet.agent.kubelet.admission import Home, refusal
-from pylet.agent.kubelet.kubelet_config import BadConfig, from_object
+from pylet.agent.kubelet.config_values import BadConfig
+from pylet.agent.kubelet.kubelet_config import from_object
 from pylet.agent.kubelet.shutdown import Phase, by_phase
 from pylet.api.object import Object
 from tests.agent.kubelet.builders import pod
