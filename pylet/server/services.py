@@ -13,7 +13,7 @@ from pylet.api.ip import in_url
 from pylet.api.kind import Kind
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Key, dig
+from pylet.api.object import Key, Object, dig
 from pylet.client.view import Table
 
 
@@ -46,12 +46,15 @@ class Services:
             raise Unresolved(f'no endpoints available for service "{service.name}"')
         return f"{in_url(spec['clusterIP'])}:{port}"
 
+    def slices(self, service: Key) -> Iterator[Object]:
+        for entry in self._tables(ENDPOINT_SLICE).in_namespace(service.namespace).values():
+            if entry.labels.get(SERVICE_NAME) == service.name:
+                yield entry.object
+
     def endpoints(self, service: Key, port: str) -> Iterator[tuple[str, int]]:
         """Address and number of every ready endpoint of the port of that name."""
-        for entry in self._tables(ENDPOINT_SLICE).in_namespace(service.namespace).values():
-            if entry.labels.get(SERVICE_NAME) != service.name:
-                continue
-            numbers = [one["port"] for one in entry.object.get("ports") or () if (one.get("name") or "") == port]
-            for endpoint in entry.object.get("endpoints") or ():
+        for found in self.slices(service):
+            numbers = [one["port"] for one in found.get("ports") or () if (one.get("name") or "") == port]
+            for endpoint in found.get("endpoints") or ():
                 if numbers and dig(endpoint, "conditions", "ready", default=True):
                     yield endpoint["addresses"][0], numbers[0]

@@ -129,13 +129,10 @@ def test_a_certificate_request_changes_through_its_subresources_only() -> None:
     plain: Object = {"metadata": {}, "spec": {"a": 2}, "status": {}}
     CSR.strategy.prepare_update(plain, old, "")
     assert (plain["spec"], plain["status"]) == (old["spec"], old["status"])
-    signed: Object = {
-        "metadata": {},
-        "spec": {"a": 2},
-        "status": {"certificate": "x", "conditions": [{"type": "Denied"}]},
-    }
+    said = [{"type": "Failed"}, {"type": "Approved", "message": "changed"}]
+    signed: Object = {"metadata": {}, "spec": {"a": 2}, "status": {"certificate": "x", "conditions": said}}
     CSR.strategy.prepare_update(signed, old, "status")
-    assert signed["status"] == {"certificate": "x", "conditions": [{"type": "Approved"}]}
+    assert signed["status"] == {"certificate": "x", "conditions": [{"type": "Failed"}, {"type": "Approved"}]}
     denied: Object = {"metadata": {}, "spec": {}, "status": {"certificate": "x", "conditions": [{"type": "Denied"}]}}
     CSR.strategy.prepare_update(denied, old, "approval")
     assert denied["status"] == {"conditions": [{"type": "Denied"}]}

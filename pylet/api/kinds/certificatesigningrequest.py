@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +40,8 @@ _USAGES = (
     "signing",
     "timestamping",
 )
+_BLOCK = re.compile(rb"-----BEGIN ([^\n]*)-----\n(.*?)-----END \1-----", re.DOTALL)
+_DOMAIN_BYTES, _SIGNER_BYTES = 253, 571
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----\s.+-----END CERTIFICATE REQUEST-----\s*", re.DOTALL)
 
 
@@ -61,13 +63,11 @@ class CertificateSigningRequestStrategy(Strategy):
         status = obj.get("status") or {}
         obj["spec"], obj["status"] = old["spec"], old.get("status", {})
         if subresource == "approval":
-            obj["status"] = {**obj["status"], "conditions": status.get("conditions") or []}
+            obj["status"] = {**obj["status"], "conditions": status.get("conditions")}
         elif subresource == "status":
-            decided = [condition for condition in conditions_of(old) if condition.get("type") in _DECIDED]
-            others = [one for one in status.get("conditions") or () if one.get("type") not in _DECIDED]
-            obj["status"] = {**status, "conditions": [*decided, *others]}
-            if not obj["status"]["conditions"]:
-                del obj["status"]["conditions"]
+            obj["status"] = {**status, "conditions": _kept(status.get("conditions") or [], _conditions_in(old))}
+        if not obj["status"].get("conditions"):
+            obj["status"] = {name: value for name, value in obj["status"].items() if name != "conditions"}
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
@@ -90,23 +90,57 @@ class CertificateSigningRequestStrategy(Strategy):
         if seconds is not None and seconds < _LEAST_SECONDS:
             says = "may not specify a duration less than 600 seconds (10 minutes)"
             found.append(causes.invalid("spec.expirationSeconds", seconds, says))
-        return [*found, *_conditions(obj)]
+        return found
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         found = list(self.validate(obj))
+        if _conditions_in(obj) != _conditions_in(old):
+            found += _conditions(obj)
+        before, after = (dig(one, "status", "certificate", default="") for one in (old, obj))
+        if after and after != before and (problem := _certificate_problem(after)):
+            found.append(causes.invalid("status.certificate", "<certificate data>", problem))
         for type_ in (*_DECIDED, "Failed"):
-            had = any(condition.get("type") == type_ for condition in conditions_of(old))
-            has = any(condition.get("type") == type_ for condition in conditions_of(obj))
-            if had and not has:
+            had, has = (len(_of_type(_conditions_in(one), type_)) for one in (old, obj))
+            if has < had:
                 says = f"updates may not remove a condition of type {causes.quoted(type_)}"
                 found.append(causes.forbidden("status.conditions", says))
-            elif has and not had and subresource != "approval" and type_ in _DECIDED:
+            elif has > had and subresource != "approval" and type_ in _DECIDED:
                 says = f"updates may not add a condition of type {causes.quoted(type_)}"
                 found.append(causes.forbidden("status.conditions", says))
-        before = dig(old, "status", "certificate")
-        if before and dig(obj, "status", "certificate") != before:
+        if before and after != before:
             found.append(causes.forbidden("status.certificate", "updates may not modify existing certificate content"))
         return found
+
+
+def _conditions_in(obj: Object) -> list[Object]:
+    return list(conditions_of(obj))
+
+
+def _of_type(conditions: Sequence[Object], type_: str) -> list[int]:
+    """Where conditions of that type are."""
+    return [at for at, condition in enumerate(conditions) if condition.get("type") == type_]
+
+
+def _kept(conditions: list[Object], before: Sequence[Object]) -> list[Object]:
+    """What a status says; decisions stay as they were unless there are more or fewer, which validation refuses."""
+    kept = list(conditions)
+    for type_ in _DECIDED:
+        was, now = _of_type(before, type_), _of_type(conditions, type_)
+        if len(was) == len(now):
+            for old, new in zip(was, now, strict=True):
+                kept[new] = before[old]
+    return kept
+
+
+def _certificate_problem(encoded: str) -> str:
+    """What is wrong with the form of certificates in PEM; what they hold is admission's to read."""
+    blocks = _BLOCK.findall(base64.b64decode(encoded))
+    for type_, text in blocks:
+        if type_ != b"CERTIFICATE":
+            return f"only CERTIFICATE PEM blocks are allowed, found {causes.quoted(type_.decode())}"
+        if b":" in text:
+            return "no PEM block headers are permitted"
+    return "" if blocks else "must contain at least one CERTIFICATE PEM block"
 
 
 def _is_request(encoded: str) -> bool:
@@ -122,16 +156,25 @@ def _signer(name: str) -> list[Cause]:
     if name == "kubernetes.io/legacy-unknown":
         return [causes.invalid("spec.signerName", name, "the legacy signerName is not allowed via this API version")]
     domain, slash, path = name.partition("/")
-    if not slash or not path:
+    where = "spec.signerName"
+    if not slash or "/" in path:
         says = "must be a fully qualified domain and path of the form 'example.com/signer-name'"
-        return [causes.invalid("spec.signerName", name, says)]
-    found = causes.each("spec.signerName", domain, names.dns_subdomain(domain))
+        return [causes.invalid(where, name, says)]
+    found = [causes.too_long(where, _DOMAIN_BYTES)] if len(domain) > _DOMAIN_BYTES else []
+    found += _labels(domain, where, names.dns_label)
     if "." not in domain:
-        says = "should be a domain with at least two segments separated by dots"
-        found.append(causes.invalid("spec.signerName", domain, says))
-    for part in path.split("."):
-        found += causes.each("spec.signerName", path, names.dns_subdomain(part))
-    return found
+        found.append(causes.invalid(where, domain, "should be a domain with at least two segments separated by dots"))
+    found += _labels(path, where, names.dns_subdomain)
+    return found + ([causes.too_long(where, _SIGNER_BYTES)] if len(name) > _SIGNER_BYTES else [])
+
+
+def _labels(text: str, where: str, judge: Callable[[str], names.Problems]) -> list[Cause]:
+    """What is wrong with the first bad part of a dotted text."""
+    for label in text.split("."):
+        if problems := judge(label):
+            says = f"validating label {causes.quoted(label)}: "
+            return causes.each(where, text, [says + problem for problem in problems])
+    return []
 
 
 def _conditions(obj: Object) -> list[Cause]:

@@ -1,15 +1,19 @@
-"""A CertificateSigningRequest says who made it, and nobody asks for membership in system:masters.
+"""A CertificateSigningRequest says who made it and when it was decided, and what it holds can be read.
 
-Source: pkg/registry/certificates/certificates/strategy.go (PrepareForCreate), plugin/pkg/admission/certificates/
-subjectrestriction.
+Nobody asks for membership in system:masters. Source: pkg/registry/certificates/certificates/strategy.go
+(PrepareForCreate, populateConditionTimestamps), plugin/pkg/admission/certificates/subjectrestriction.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
+from collections.abc import Iterable
 
-from pylet.server.admission.interface import CREATE, Attributes, Plugin
+from pylet.api import causes
+from pylet.api.errors import Invalid
+from pylet.api.object import Object, conditions_of, dig
+from pylet.api.timestamps import format_time
+from pylet.server.admission.interface import CREATE, UPDATE, Attributes, Plugin
 
 _CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 _MASTERS = "system:masters"
@@ -17,6 +21,9 @@ _MASTERS = "system:masters"
 
 async def admit(write: Attributes) -> None:
     assert write.obj is not None
+    if write.old is not None:
+        _date(conditions_of(write.obj), conditions_of(write.old), format_time(write.now()))
+        return
     spec = write.obj.setdefault("spec", {})
     user = write.user
     said = {
@@ -32,22 +39,67 @@ async def admit(write: Attributes) -> None:
             spec.pop(field, None)
 
 
+def _date(conditions: Iterable[Object], before: Iterable[Object], now: str) -> None:
+    """Fill in when conditions were written and when they came about."""
+    began = {(was.get("type"), was.get("status")): was.get("lastTransitionTime") for was in before}
+    for condition in conditions:
+        condition["lastUpdateTime"] = condition.get("lastUpdateTime") or now
+        key = condition.get("type"), condition.get("status")
+        condition["lastTransitionTime"] = condition.get("lastTransitionTime") or began.get(key) or now
+
+
 async def validate(write: Attributes) -> None:
     assert write.obj is not None
-    spec = write.obj["spec"]
-    if spec.get("signerName") == _CLIENT_SIGNER and _MASTERS in _organizations(spec.get("request") or ""):
+    spec, certificate = write.obj["spec"], dig(write.obj, "status", "certificate", default="")
+    if write.old is not None:
+        if certificate and certificate != dig(write.old, "status", "certificate"):
+            _check_certificates(write, certificate)
+        return
+    organizations = _organizations(write, spec["request"])
+    if spec.get("signerName") == _CLIENT_SIGNER and _MASTERS in organizations:
         raise write.forbidden(f"use of {_CLIENT_SIGNER} signer with {_MASTERS} group is not allowed")
 
 
-def _organizations(request: str) -> list[str]:
+def _check_certificates(write: Attributes, encoded: str) -> None:
+    """Raises: Invalid."""
     from cryptography import x509
+
+    try:
+        x509.load_pem_x509_certificates(base64.b64decode(encoded))
+    except ValueError as bad:
+        why = causes.invalid("status.certificate", "<certificate data>", "x509: malformed certificate")
+        raise Invalid(write.kind.group, write.kind.name, write.name, (why,)) from bad
+
+
+def _organizations(write: Attributes, request: str) -> list[str]:
+    """Raises: Invalid."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.x509.oid import NameOID
 
     try:
         parsed = x509.load_pem_x509_csr(base64.b64decode(request))
-    except (ValueError, binascii.Error):
-        return []  # the kind's own validation says what is wrong with it
+        is_signed = parsed.is_signature_valid
+    except (ValueError, TypeError, UnsupportedAlgorithm) as bad:
+        raise _bad_request(write, request, "asn1: structure error") from bad
+    if not is_signed:
+        raise _bad_request(write, request, "x509: signature verification failed")
     return [str(name.value) for name in parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
 
 
-PLUGIN = Plugin("CertificateSubjectRestriction", {"certificatesigningrequests": frozenset((CREATE,))}, admit, validate)
+def _bad_request(write: Attributes, request: str, why: str) -> Invalid:
+    cause = causes.invalid("spec.request", request, why)
+    return Invalid(write.kind.group, write.kind.name, write.name, (cause,))
+
+
+_DECIDED = frozenset((UPDATE,))
+PLUGIN = Plugin(
+    "CertificateSubjectRestriction",
+    {
+        "certificatesigningrequests": frozenset((CREATE,)),
+        "certificatesigningrequests/approval": _DECIDED,
+        "certificatesigningrequests/status": _DECIDED,
+    },
+    admit,
+    validate,
+)

@@ -211,7 +211,8 @@ class Discovery:
             resources = [_aggregated(kind) for kind in self._of(group, version)]
             return {"version": version, "resources": resources, "freshness": "Current"}
         freshness = "Current" if remote.is_available else "Stale"
-        return {"version": version, "resources": remote.resources, "freshness": freshness}
+        known = {"resources": remote.resources} if remote.resources else {}
+        return {"version": version, **known, "freshness": freshness}
 
 
 def _wants_aggregated(accept: str) -> bool:

@@ -298,19 +298,18 @@ class Extensions:
         """Reason, message and, of a server that answers, its resources."""
         service, spec = extension.service, extension.spec
         port = spec["service"].get("port", 443)
-        entry = self._tables(SERVICE).entries.get(service)
+        entry, named_so = self._tables(SERVICE).entries.get(service), f'service/{service.name} in "{service.namespace}"'
         if entry is None:
-            return "ServiceNotFound", f'service/{service.name} in "{service.namespace}" is not present', None
+            return "ServiceNotFound", f"{named_so} is not present", None
         if entry.object["spec"].get("type") != "ExternalName":
             named = [one.get("name", "") for one in entry.object["spec"].get("ports") or () if one["port"] == port]
             if not named:
-                words = f'service/{service.name} in "{service.namespace}" is not listening on port {port}'
-                return "ServicePortError", words, None
+                return "ServicePortError", f"{named_so} is not listening on port {port}", None
+            if not any(self._services.slices(service)):
+                return "EndpointsNotFound", f"cannot find endpointslices for {named_so}", None
             if not any(self._services.endpoints(service, named[0])):
-                words = (
-                    f'endpointslices for service/{service.name} in "{service.namespace}" have no addresses with port'
-                )
-                return "MissingEndpoints", f'{words} name "{named[0]}"', None
+                words = f'endpointslices for {named_so} have no addresses with port name "{named[0]}"'
+                return "MissingEndpoints", words, None
         asked = f"/apis/{spec['group']}/{spec['version']}"
         try:
             target = self._target(extension, asked, _ADMIN)

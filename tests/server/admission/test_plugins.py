@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from typing import Any
 
 import pytest
 
+from pylet.api.kinds.certificatesigningrequest import KIND as REQUEST
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.pod import KIND as POD
@@ -167,6 +169,24 @@ async def test_a_certificate_request_says_who_made_it(api: Api) -> None:
     request["metadata"] = {"name": "d"}
     request["spec"] |= {"request": csr("system:masters"), "signerName": "kubernetes.io/kube-apiserver-client"}
     assert "with system:masters group is not allowed" in (await refused(api.create(request)))["message"]
+    pem = b"-----BEGIN CERTIFICATE REQUEST-----\nYQ==\n-----END CERTIFICATE REQUEST-----\n"
+    request["spec"] |= {"request": b64encode(pem).decode()}
+    assert "spec.request: Invalid value" in (await refused(api.create(request)))["message"]
+
+
+async def test_a_decision_about_a_certificate_says_when_it_was_made(api: Api) -> None:
+    spec = {"request": csr(), "signerName": "example.com/signer", "usages": ["client auth"]}
+    request = {"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": "c"}}
+    await api.create(request | {"spec": spec})
+    began = "2020-01-01T00:00:00Z"
+    said = [{"type": "Approved", "status": "True", "lastTransitionTime": began}]
+    made = await api.patch(REQUEST, "", "c", {"status": {"conditions": said}}, subresource="approval")
+    (approved,) = made["status"]["conditions"]
+    assert approved["lastUpdateTime"] > began == approved["lastTransitionTime"]
+    said = [{"type": "Approved", "status": "True", "message": "again"}, {"type": "Other", "status": "True"}]
+    made = await api.patch(REQUEST, "", "c", {"status": {"conditions": said}}, subresource="approval")
+    approved, other = made["status"]["conditions"]
+    assert approved["lastTransitionTime"] == began < other["lastTransitionTime"]
 
 
 def csr(organization: str = "dev") -> str:
