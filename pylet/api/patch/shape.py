@@ -63,11 +63,12 @@ class Shape:
     """`takes` is the JSON type of values: str, bool, float for numbers, list, dict; None for any.
 
     `always` are the fields Go prints even of an empty object, and how. `defaults` are for a list's missing keys. `item`
-    is the shape of a list's items and of fields that are not declared; None refuses such fields. `flat` remembers the
-    Sets of objects whose fields are all owned as wholes, by the fields' names.
+    is the shape of a list's items and of fields that are not declared; None refuses such fields. `every` is what all
+    fields have where none is declared. `flat` remembers the Sets of objects whose fields are all owned as wholes, by
+    the fields' names, and `known` the declared fields that were asked for.
     """
 
-    __slots__ = ("_children", "_load", "always", "defaults", "flat", "form", "item", "keys", "takes")
+    __slots__ = ("_load", "always", "defaults", "every", "flat", "form", "item", "keys", "known", "takes")
 
     def __init__(
         self,
@@ -87,7 +88,8 @@ class Shape:
         self.defaults = defaults
         self.always = always
         self._load = load
-        self._children: dict[str, Shape | None] = {}
+        self.every = item if load is None else None
+        self.known: dict[str, Shape] = {}
         self.flat: dict[tuple[str, ...], Set] = {}
 
     def declared(self, name: str) -> Shape | None:
@@ -95,15 +97,15 @@ class Shape:
         if self._load is None:
             return None
         try:
-            return self._children[name]
+            return self.known[name]
         except KeyError:
             found = self._load(name)
             if found is not None:
-                self._children[name] = found
+                self.known[name] = found
             return found
 
     def child(self, name: str) -> Shape | None:
-        return self._children.get(name) or self.declared(name) or self.item
+        return self.known.get(name) or self.declared(name) or self.item
 
 
 UNTYPED: Final = Shape(Form.LEAF)

@@ -100,7 +100,7 @@ def _compare(old: Any, new: Any, shape: Shape, into: Changes) -> None:
 
 
 def _compare_fields(old: Any, new: Any, shape: Shape, into: Changes) -> None:
-    always = shape.always
+    always, known = shape.always, shape.known
     for name in sorted(new):
         value = new[name]
         before = old.get(name, _ABSENT)
@@ -108,7 +108,7 @@ def _compare_fields(old: Any, new: Any, shape: Shape, into: Changes) -> None:
             before = always[name]
         if before is not _ABSENT and before == value:
             continue
-        child = shape.child(name)
+        child = known.get(name) or shape.child(name)
         if child is not None:
             _compare_child("f:" + name, before, value, child, into)
     for name in sorted(old.keys() - new.keys()):
@@ -168,8 +168,11 @@ def _is_leaf(value: Any, shape: Shape) -> bool:
 
 
 def _whole(value: Any, shape: Shape) -> Set:
-    """The node of something that is there on one side only: itself and all below it."""
-    if _is_leaf(value, shape):
+    """The node of something that is there on one side only: itself and all below it.
+
+    All of a new pod goes this way: what costs a call is said in place.
+    """
+    if not value or shape.form is _LEAF or (shape.form is _DEDUCED and value.__class__ is not dict):
         return {}
     if isinstance(value, dict):
         names = tuple(value)
@@ -185,9 +188,13 @@ def _whole(value: Any, shape: Shape) -> Set:
 
 def _whole_fields(value: Any, names: tuple[str, ...], shape: Shape) -> Set:
     node: Set = {SELF: {}}
-    is_flat = shape.item is None
+    if (every := shape.every) is not None and every.form is _LEAF:
+        for name in sorted(names):
+            node["f:" + name] = {}
+        return node
+    is_flat, known = shape.item is None, shape.known
     for name in sorted(names):
-        if (child := shape.child(name)) is None:
+        if (child := known.get(name) or shape.child(name)) is None:
             continue
         if child.form is _LEAF:
             node["f:" + name] = {}
