@@ -6,8 +6,7 @@ Source: apimachinery pkg/util/validation/field/errors.go.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -53,10 +52,18 @@ class TooMany(Exception):
         self.causes = causes
 
 
-class _Found:
+class Bounded:
+    """Stop judging what is wrong all over: a refusal is small though it quotes what it refuses. Raises: TooMany."""
+
     def __init__(self) -> None:
         self._causes: list[Cause] = []
         self._left = _MOST_BYTES
+
+    def __enter__(self) -> None:
+        self._outer = _found.set(self)
+
+    def __exit__(self, *raised: object) -> None:
+        _found.reset(self._outer)
 
     def add(self, cause: Cause) -> None:
         self._causes.append(cause)
@@ -65,19 +72,9 @@ class _Found:
             raise TooMany(self._causes)
 
 
-_found: ContextVar[_Found | None] = ContextVar("found", default=None)
+_found: ContextVar[Bounded | None] = ContextVar("found", default=None)
 _MOST_BYTES = 4 << 20
 _CAUSE_BYTES = 200  # beside its texts
-
-
-@contextmanager
-def bounded() -> Iterator[None]:
-    """Stop judging what is wrong all over: a refusal is small though it quotes what it refuses. Raises: TooMany."""
-    token = _found.set(_Found())
-    try:
-        yield
-    finally:
-        _found.reset(token)
 
 
 def _cause(reason: str, says: str, field: str, detail: str) -> Cause:
@@ -135,7 +132,7 @@ def alone(values: Sequence[str], field: str, what: str) -> list[Cause]:
 
 def each(field: str, value: Any, problems: Iterable[str]) -> list[Cause]:
     """One Invalid for every problem `pylet.api.names` found."""
-    return [invalid(field, value, problem) for problem in problems]
+    return [invalid(field, value, problem) for problem in problems] if problems else []
 
 
 def immutable(field: str, value: Any, old: Any, detail: str = IMMUTABLE) -> list[Cause]:

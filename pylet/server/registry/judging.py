@@ -51,7 +51,7 @@ def judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | Non
     rules = ruling.strategy
     found: Sequence[Cause]
     try:
-        with causes.bounded():
+        with causes.Bounded():
             if old is None:
                 found = rules.validate(obj)
                 if not (found and customs.judges_metadata_last(request.kind)):

@@ -110,8 +110,10 @@ def validate(kind: Kind, meta: Object) -> list[Cause]:
             found += causes.each("metadata.namespace", namespace, names.dns_label(namespace))
     if labels := meta.get("labels"):
         for key, value in labels.items():
-            found += causes.each("metadata.labels", key, names.qualified_name(key))
-            found += causes.each("metadata.labels", value, names.label_value(value))
+            if problems := names.qualified_name(key):
+                found += causes.each("metadata.labels", key, problems)
+            if problems := names.label_value(value):
+                found += causes.each("metadata.labels", value, problems)
     if annotations := meta.get("annotations"):
         found += _annotations(annotations)
     if owners := meta.get("ownerReferences"):
@@ -141,7 +143,8 @@ def _annotations(annotations: dict[str, str]) -> list[Cause]:
     found: list[Cause] = []
     size = 0
     for key, value in annotations.items():
-        found += causes.each("metadata.annotations", key, names.qualified_name(key.lower()))
+        if problems := names.qualified_name(key.lower()):
+            found += causes.each("metadata.annotations", key, problems)
         size += len(key) + len(value)
     if size > _ANNOTATIONS_BYTES // 4:  # characters are at most four bytes: count exactly only when it may matter
         size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())

@@ -223,7 +223,9 @@ def _is_wide(obj: Object) -> bool:
     while waiting and count <= _MOST_FIELDS:
         node = waiting.pop()
         count += len(node)
-        waiting += [inner for inner in node.values() if type(inner) is dict]
+        for inner in node.values():
+            if type(inner) is dict:
+                waiting.append(inner)
     return count > _MOST_FIELDS
 
 
