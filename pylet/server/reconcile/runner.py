@@ -105,21 +105,22 @@ class Runner:
     def _listen(self, index: int, watch: Watch) -> Callable[[], None]:
         table = self._view.table(watch.kind)
         for entry in list(table.entries.values()):
-            self._add(index, watch, entry)
+            for key in watch.keys(entry, self._view):
+                self._add(index, key)
 
         def hear(before: Entry | None, after: Entry | None) -> None:
             if watch.part is not None and _is_same(watch.part, before, after):
                 return
             for entry in (before, after):
                 if entry is not None:
-                    self._add(index, watch, entry)
+                    for key in watch.keys(entry, self._view):
+                        self._add(index, key)
 
         return table.listen(hear)
 
-    def _add(self, index: int, watch: Watch, entry: Entry) -> None:
-        for key in watch.keys(entry, self._view):
-            rest = self._rests.get((index, key))
-            self._enqueue((index, key), 0.0 if rest is None else max(0.0, rest - self._clock.monotonic()))
+    def _add(self, index: int, key: Key) -> None:
+        rest = self._rests.get((index, key))
+        self._enqueue((index, key), 0.0 if rest is None else max(0.0, rest - self._clock.monotonic()))
 
     def _enqueue(self, item: _Item, after: float) -> None:
         if self._queue.add(item, after):
