@@ -17,11 +17,17 @@ from pylet.api.errors import Cause
 IMMUTABLE = "field is immutable"
 
 
+class Struct(dict[str, Any]):
+    """A value that is shown with its fields in their order (`golang.inside`)."""
+
+
 def _shown(value: Any) -> str:
     if value.__class__ is str:
         return quoted(value)
     if value is None:
         return "null"
+    if value.__class__ is Struct:
+        return orjson.dumps(value).decode()
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
 

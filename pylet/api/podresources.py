@@ -34,7 +34,7 @@ def add(total: Amounts, more: Mapping[str, Quantity]) -> None:
 def requests(pod: Object, *, is_live: bool = False) -> Amounts:
     """`is_live`: as a pod that is there is charged for, with its overhead and what a resize has not yet given back."""
     spec = pod["spec"]
-    total = _aggregate(pod, "requests", _live(pod, "requests") if is_live else {})
+    total = aggregated(pod, "requests", _live(pod, "requests") if is_live else {})
     for name, amount in amounts(dig(spec, "resources", "requests")).items():
         if _is_of_pods(name, hugepages=is_live):
             total[name] = amount
@@ -46,7 +46,7 @@ def requests(pod: Object, *, is_live: bool = False) -> Amounts:
 def limits(pod: Object, *, is_live: bool = False) -> Amounts:
     """As `requests`; overhead comes on top of limits that are there."""
     spec = pod["spec"]
-    total = _aggregate(pod, "limits", _live(pod, "limits") if is_live else {})
+    total = aggregated(pod, "limits", _live(pod, "limits") if is_live else {})
     for name, amount in amounts(dig(spec, "resources", "limits")).items():
         if _is_of_pods(name, hugepages=is_live):
             total[name] = amount
@@ -63,16 +63,36 @@ def has_own(pod: Object) -> bool:
     return any(_is_of_pods(name, hugepages=True) for name in listed)
 
 
+def default(pod: Object) -> None:
+    """Fill in what the pod itself, saying something already, leaves to be told by its containers.
+
+    Source: pkg/apis/core/v1/defaults.go, defaultHugePagePodLimits and defaultPodRequests.
+    """
+    own = pod["spec"].get("resources") or {}
+    asked, most = dict(own.get("requests") or {}), dict(own.get("limits") or {})
+    if not asked and not most:
+        return
+    for name, amount in aggregated(pod, "limits").items():
+        if name.startswith("hugepages-") and name not in asked:
+            most.setdefault(name, str(amount))
+    if most:
+        own["limits"] = most
+        containers = {name: str(amount) for name, amount in aggregated(pod, "requests").items() if name in _OF_PODS}
+        limited = {name: amount for name, amount in most.items() if _is_of_pods(name, hugepages=True)}
+        own["requests"] = limited | containers | asked
+
+
 def _is_of_pods(name: str, *, hugepages: bool) -> bool:
     return name in _OF_PODS or (hugepages and name.startswith("hugepages-"))
 
 
-def _aggregate(pod: Object, field: str, live: Mapping[str, Callable[[Amounts], Amounts]]) -> Amounts:
+def aggregated(pod: Object, field: str, live: Mapping[str, Callable[[Amounts], Amounts]] | None = None) -> Amounts:
+    """What the containers ask for or may use together, whatever the pod itself says; `live` corrects some of them."""
     spec = pod["spec"]
 
     def of(container: Object) -> Amounts:
         asked = amounts(dig(container, "resources", field))
-        effective = live.get(container["name"])
+        effective = live.get(container.get("name", "")) if live else None
         return asked if effective is None else effective(asked)
 
     total: Amounts = {}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, names
+from pylet.api import causes, columns, golang, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind
 from pylet.api.object import Object
@@ -60,7 +60,8 @@ def _strategy(strategy: Object) -> list[Cause]:
             return [causes.forbidden("spec.strategy.rollingUpdate", says)]
         case "RollingUpdate":
             return _rolling(rolling or {})
-    return [causes.not_supported("spec.strategy", strategy, ("Recreate", "RollingUpdate"))]
+    shown = golang.inside("DeploymentStrategy", strategy)
+    return [causes.not_supported("spec.strategy", shown, ("Recreate", "RollingUpdate"))]
 
 
 def _rolling(rolling: Object) -> list[Cause]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pylet.api import causes, columns
+from pylet.api import causes, columns, golang
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.kinds.persistentvolumeclaim import CLASS_ANNOTATION
@@ -44,7 +44,8 @@ class PersistentVolumeStrategy(Strategy):
         if "csi" in was and "controllerExpandSecretRef" not in was["csi"]:
             source = {name: _without(each, "controllerExpandSecretRef") for name, each in source.items()}
         if source != was:
-            says = "spec.persistentvolumesource is immutable after creation"
+            differs = golang.difference(*(golang.inside("PersistentVolumeSource", one) for one in (was, source)))
+            says = f"spec.persistentvolumesource is immutable after creation\n{differs}"
             found.append(causes.forbidden("spec.persistentvolumesource", says))
         found += causes.immutable("volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
         if "nodeAffinity" in before:

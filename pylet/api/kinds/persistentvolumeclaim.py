@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pylet.api import causes, columns, names, quantity, resources
+from pylet.api import causes, columns, golang, names, quantity, resources
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig, is_terminating
@@ -81,17 +81,22 @@ def _changes(obj: Object, old: Object) -> list[Cause]:
     found: list[Cause] = []
     spec, before = obj["spec"], old["spec"]
     bound = dig(obj, "status", "phase") == "Bound"
-    changing: set[str] = set()
+    was, now = {**before}, {**spec}
     if not before.get("volumeName"):
-        changing.add("volumeName")
+        _take("volumeName", spec, was)
     if "storageClassName" not in before and CLASS_ANNOTATION not in (old["metadata"].get("annotations") or {}):
-        changing.add("storageClassName")
+        now.pop("storageClassName", None)
     if bound:
-        changing.add("volumeAttributesClassName")
-    if _fixed(spec, changing, bound=bound) != _fixed(before, changing, bound=bound):
-        found.append(causes.forbidden("spec", _FIXED))
-    size, was = _size(dig(spec, "resources", "requests")), _size(dig(before, "resources", "requests"))
-    if size < was and size <= _size(dig(old, "status", "capacity")):
+        _take("volumeAttributesClassName", before, now)
+        if (requests := dig(spec, "resources", "requests")) is not None:
+            fixed = {**requests}
+            _take("storage", dig(before, "resources", "requests", default={}), fixed)
+            now["resources"] = {**spec["resources"], "requests": fixed}
+    if now != was:
+        differs = golang.difference(*(golang.inside("PersistentVolumeClaimSpec", one) for one in (was, now)))
+        found.append(causes.forbidden("spec", f"{_FIXED}\n{differs}"))
+    size, least = _size(dig(spec, "resources", "requests")), _size(dig(before, "resources", "requests"))
+    if size < least and size <= _size(dig(old, "status", "capacity")):
         found.append(causes.forbidden(_REQUEST, "field can not be less than status.capacity"))
     found += causes.immutable("volumeMode", spec.get("volumeMode"), before.get("volumeMode"))
     name, applied = spec.get("volumeAttributesClassName"), dig(old, "status", "currentVolumeAttributesClassName")
@@ -102,12 +107,11 @@ def _changes(obj: Object, old: Object) -> list[Cause]:
     return found
 
 
-def _fixed(spec: Object, changing: set[str], *, bound: bool) -> Object:
-    fixed = {name: value for name, value in spec.items() if name not in changing}
-    if bound and dig(fixed, "resources", "requests") is not None:
-        requests = {name: value for name, value in spec["resources"]["requests"].items() if name != "storage"}
-        fixed["resources"] = {**spec["resources"], "requests": requests}
-    return fixed
+def _take(name: str, source: Object, into: Object) -> None:
+    """Have `into` say of that field what `source` says."""
+    into.pop(name, None)
+    if name in source:
+        into[name] = source[name]
 
 
 def _size(amounts: Object | None) -> int:

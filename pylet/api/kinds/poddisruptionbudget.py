@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pylet.api import causes, columns, conditions, names, selector
+from pylet.api import causes, columns, conditions, golang, names, selector
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
@@ -29,7 +29,8 @@ class PodDisruptionBudgetStrategy(Strategy):
         spec = obj["spec"]
         found: list[Cause] = []
         if "minAvailable" in spec and "maxUnavailable" in spec:
-            found.append(causes.invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"))
+            shown = golang.inside("PodDisruptionBudgetSpec", spec)
+            found.append(causes.invalid("spec", shown, "minAvailable and maxUnavailable cannot be both set"))
         for name in ("minAvailable", "maxUnavailable"):
             if name in spec:
                 found += int_or_percent(spec[name], f"spec.{name}")

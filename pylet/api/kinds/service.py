@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, names
+from pylet.api import causes, columns, golang, names
 from pylet.api.errors import Cause
 from pylet.api.ip import address_warnings, endpoint_problems_of, network_problems_of, network_warnings, problems_of
 from pylet.api.kind import Column, Kind, Strategy
@@ -240,7 +240,7 @@ def _ports(spec: Object) -> list[Cause]:
         if "appProtocol" in port:
             found += causes.each(f"{where}.appProtocol", port["appProtocol"], names.qualified_name(port["appProtocol"]))
         if (protocol, number) in taken_ports:
-            found.append(causes.duplicate(where, {"port": number, "protocol": protocol}))
+            found.append(causes.duplicate(where, golang.inside("ServicePort", {"port": number, "protocol": protocol})))
         taken_ports.add((protocol, number))
         node_port = port.get("nodePort", 0)
         if node_port and spec.get("type") == "ClusterIP":

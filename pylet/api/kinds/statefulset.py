@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pylet.api import causes, columns, names
+from pylet.api import causes, columns, golang, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind
 from pylet.api.object import Object, dig
@@ -124,7 +124,8 @@ def _update_strategy(strategy: Object) -> list[Cause]:
             return [] if rolling is None else [causes.invalid(f"{where}.rollingUpdate", rolling, says)]
         case "RollingUpdate":
             return _rolling(rolling or {}, f"{where}.rollingUpdate")
-    return [causes.invalid(where, strategy, "must be 'RollingUpdate' or 'OnDelete'")]
+    shown = golang.inside("StatefulSetUpdateStrategy", strategy)
+    return [causes.invalid(where, shown, "must be 'RollingUpdate' or 'OnDelete'")]
 
 
 def _rolling(rolling: Object, field: str) -> list[Cause]:

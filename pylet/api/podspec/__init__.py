@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pylet.api import causes, names
+from pylet.api import causes, golang, names
 from pylet.api.errors import Cause
 from pylet.api.ip import problems_of
 from pylet.api.object import Object
@@ -42,6 +42,8 @@ def validate(spec: Object, field: str) -> list[Cause]:
         value = spec.get(name)
         if value is not None:
             found += judge(value, f"{field}.{name}")
+    if "resources" in spec:
+        found += amounts.validate_pod(spec, f"{field}.resources")
     found += security.validate_pod(spec, field)
     found += scheduling.validate(spec, field)
     return [*found, *env.validate_files(spec, present, field)]
@@ -97,10 +99,10 @@ def _claims(claims: list[Object], field: str) -> list[Cause]:
         given = [source for source in sources if source in claim]
         if len(given) > 1:
             says = "at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified"
-            found.append(causes.invalid(where, claim, says))
+            found.append(causes.invalid(where, golang.inside("PodResourceClaim", claim), says))
         elif not given:
             says = "must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"
-            found.append(causes.invalid(where, claim, says))
+            found.append(causes.invalid(where, golang.inside("PodResourceClaim", claim), says))
         for source in given:
             found += causes.each(f"{where}.{source}", claim[source], names.dns_subdomain(claim[source]))
     return found
@@ -145,6 +147,5 @@ _OPTIONAL: Mapping[str, Callable[[Any, str], list[Cause]]] = {
     "activeDeadlineSeconds": _deadline,
     "hostAliases": _aliases,
     "overhead": _overhead,
-    "resources": amounts.validate_pod,
     "resourceClaims": _claims,
 }

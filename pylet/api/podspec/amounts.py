@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
-from pylet.api import causes, names, resources
+from pylet.api import causes, names, podresources, resources
 from pylet.api.errors import Cause
-from pylet.api.object import Object
+from pylet.api.object import Object, dig
 from pylet.api.quantity import parse
 
 _POD = ("cpu", "hugepages-", "memory")
@@ -14,36 +14,64 @@ _POD = ("cpu", "hugepages-", "memory")
 
 def validate(holder: Object, field: str, claims: Collection[str] = ()) -> list[Cause]:
     """A container's resources; `claims` are the names in the pod's resourceClaims."""
+    return _requirements(holder, field, claims, _of_container)
+
+
+def validate_pod(spec: Object, field: str) -> list[Cause]:
+    """A whole pod's resources, which are few and no less than its containers'."""
+    holder = spec["resources"]
+    found: list[Cause] = []
+    if holder.get("claims"):
+        found.append(causes.forbidden(f"{field}.claims", "claims may not be set for Resources at pod-level"))
+    claims = {claim.get("name", "") for claim in spec.get("resourceClaims") or ()}
+    return [*found, *_requirements(holder, field, claims, _of_pod), *_contains(spec, field)]
+
+
+def _of_container(name: str, field: str) -> list[Cause]:
+    return causes.each(field, name, resources.container_problems(name))
+
+
+def _of_pod(name: str, field: str) -> list[Cause]:
+    problems = resources.problems(name)
+    if problems or name in _POD or resources.is_hugepages(name):
+        return causes.each(field, name, problems)
+    return [causes.not_supported(field, name, _POD)]
+
+
+def _requirements(
+    holder: Object, field: str, claims: Collection[str], judge: Callable[[str, str], list[Cause]]
+) -> list[Cause]:
     found: list[Cause] = []
     for kind in ("limits", "requests"):
         for name, amount in (holder.get(kind) or {}).items():
             where = f"{field}.{kind}[{name}]"
-            found += causes.each(where, name, resources.container_problems(name))
+            found += judge(name, where)
             found += resources.amount(name, amount, where)
             found += _pages(name, amount, where)
     found += _fit(holder, field)
-    needs_company = any(
-        resources.is_hugepages(name) for kind in ("limits", "requests") for name in holder.get(kind) or ()
-    )
     given = {name for kind in ("limits", "requests") for name in holder.get(kind) or ()}
-    if needs_company and not given & {"cpu", "memory"}:
+    if any(map(resources.is_hugepages, given)) and not given & {"cpu", "memory"}:
         found.append(causes.forbidden(field, "HugePages require cpu or memory"))
     return [*found, *_claims(holder.get("claims") or (), claims, f"{field}.claims")]
 
 
-def validate_pod(holder: Object, field: str) -> list[Cause]:
-    """A whole pod's resources, which are few."""
+def _contains(spec: Object, field: str) -> list[Cause]:
+    """What of the containers does not fit. Source: validatePodResourceConsistency."""
     found: list[Cause] = []
-    for kind in ("limits", "requests"):
-        for name, amount in (holder.get(kind) or {}).items():
-            where = f"{field}.{kind}[{name}]"
-            problems = resources.problems(name)
-            found += causes.each(where, name, problems)
-            if not problems and name not in _POD and not resources.is_hugepages(name):
-                found.append(causes.not_supported(where, name, _POD))
-            found += resources.amount(name, amount, where)
-            found += _pages(name, amount, where)
-    return [*found, *_fit(holder, field)]
+    for kind in ("requests", "limits"):
+        own = spec["resources"].get(kind) or {}
+        for name, amount in podresources.aggregated({"spec": spec}, kind).items():
+            counts = kind == "requests" or resources.is_hugepages(name)
+            if counts and name in own and amount.nanos > parse(own[name]).nanos:
+                says = f"must be greater than or equal to aggregate container {kind} of {amount}"
+                found.append(causes.invalid(f"{field}.{kind}[{name}]", own[name], says))
+    most = spec["resources"].get("limits") or {}
+    for position, container in enumerate(spec.get("containers") or ()):
+        for name, amount in dig(container, "resources", "limits", default={}).items():
+            if name in most and parse(amount).nanos > parse(most[name]).nanos:
+                says = f"must be less than or equal to pod limits of {most[name]}"
+                found.append(causes.invalid(f"{field}.containers[{position}][{name}].limits", amount, says))
+    return found
 
 
 def _pages(name: str, amount: str, field: str) -> list[Cause]:

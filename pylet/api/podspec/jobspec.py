@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from pylet.api import causes, names
+from pylet.api import causes, golang, names
 from pylet.api.containers import planned
 from pylet.api.errors import Cause
 from pylet.api.indexes import parse_indexes
@@ -56,7 +56,7 @@ def validate(spec: Object, field: str) -> list[Cause]:
         if mode == "Indexed":
             found += _success_policy(spec, f"{where}.rules")
         else:
-            found.append(causes.invalid(where, spec["successPolicy"], _NEEDS_INDEXED))
+            found.append(causes.invalid(where, golang.inside("SuccessPolicy", spec["successPolicy"]), _NEEDS_INDEXED))
     replacement = spec.get("podReplacementPolicy")
     allowed = ("Failed",) if "podFailurePolicy" in spec else ("Failed", "TerminatingOrFailed")
     if replacement is not None and replacement not in allowed:

@@ -5,7 +5,7 @@ Source: core validation.go, ValidatePodEphemeralContainersUpdate and ValidatePod
 
 from __future__ import annotations
 
-from pylet.api import causes
+from pylet.api import causes, golang
 from pylet.api.errors import Cause
 from pylet.api.object import Object, dig
 from pylet.api.podspec.security import MIRROR
@@ -54,7 +54,9 @@ def ephemeral_changes(pod: Object, old: Object) -> list[Cause]:
         if container.get("name") not in now:
             found.append(causes.forbidden(where, f"existing ephemeral containers {name} may not be removed\n"))
         elif now[container["name"]] != container:
-            found.append(causes.forbidden(where, f"existing ephemeral containers {name} may not be changed"))
+            both = (golang.inside("EphemeralContainer", one) for one in (container, now[container["name"]]))
+            says = f"existing ephemeral containers {name} may not be changed\n{golang.difference(*both)}"
+            found.append(causes.forbidden(where, says))
     return found
 
 

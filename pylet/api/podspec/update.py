@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pylet.api import causes
+from pylet.api import causes, golang
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 
@@ -37,8 +35,9 @@ def changes(spec: Object, old: Object) -> list[Cause]:
     if gated:
         found += _gated_selector(spec.get("nodeSelector") or {}, old.get("nodeSelector") or {})
         found += _gated_affinity(_node_affinity(spec), _node_affinity(old))
-    if _fixed(spec, old, gated=gated) != _fixed(old, old, gated=gated):
-        found.append(causes.forbidden("spec", _SAYS))
+    if (kept := _kept(spec, old, gated=gated)) != old:
+        differs = golang.difference(golang.inside("PodSpec", old), golang.inside("PodSpec", kept))
+        found.append(causes.forbidden("spec", f"{_SAYS}\n{differs}"))
     return found
 
 
@@ -106,24 +105,38 @@ def _is_narrower(term: Object, old: Object) -> bool:
     )
 
 
-def _fixed(spec: Object, old: Object, *, gated: bool) -> dict[str, Any]:
-    """The part of `spec` that must stay as it is."""
-    changing = {"activeDeadlineSeconds", "tolerations", "schedulingGates", "containers", "initContainers"}
+def _kept(spec: Object, old: Object, *, gated: bool) -> Object:
+    """`spec` with all that may change as it was."""
+    kept = {**spec}
+    for name in ("activeDeadlineSeconds", "tolerations", "schedulingGates", *(("nodeSelector",) if gated else ())):
+        _take(name, old, kept)
+    if old.get("terminationGracePeriodSeconds", 0) < 0 and spec.get("terminationGracePeriodSeconds") == 1:
+        _take("terminationGracePeriodSeconds", old, kept)
     if gated:
-        changing |= {"nodeSelector"}
-    grace = spec.get("terminationGracePeriodSeconds")
-    if old.get("terminationGracePeriodSeconds", 0) < 0 and grace == 1:
-        changing.add("terminationGracePeriodSeconds")
-    fixed = {name: value for name, value in spec.items() if name not in changing}
-    if "terminationGracePeriodSeconds" in changing:
-        fixed["terminationGracePeriodSeconds"] = old["terminationGracePeriodSeconds"]
-    if gated:
-        # An affinity that only has what may change is as good as none.
-        rest = {name: value for name, value in (spec.get("affinity") or {}).items() if name != "nodeAffinity"}
-        fixed.pop("affinity", None)
-        fixed |= {"affinity": rest} if rest else {}
+        _keep_node_affinity(kept, old)
     for kind in ("containers", "initContainers"):
-        fixed[kind] = [
-            {name: value for name, value in container.items() if name != "image"} for container in spec.get(kind) or ()
-        ]
-    return fixed
+        if kind in spec:
+            kept[kind] = [{**container} for container in spec[kind]]
+            for container, was in zip(kept[kind], old[kind], strict=True):
+                _take("image", was, container)
+    return kept
+
+
+def _keep_node_affinity(kept: Object, old: Object) -> None:
+    affinity, was = kept.get("affinity"), _node_affinity(old)
+    if _node_affinity(kept) == was:
+        return
+    rest = {name: value for name, value in (affinity or {}).items() if name != "nodeAffinity"}
+    if was:
+        rest["nodeAffinity"] = old["affinity"]["nodeAffinity"]
+    if rest or "affinity" in old:
+        kept["affinity"] = rest
+    else:
+        del kept["affinity"]
+
+
+def _take(name: str, source: Object, into: Object) -> None:
+    """Have `into` say of that field what `source` says."""
+    into.pop(name, None)
+    if name in source:
+        into[name] = source[name]

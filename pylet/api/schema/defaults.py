@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from pylet.api import podresources
 from pylet.api.containers import planned
 from pylet.api.object import Object
 
@@ -110,9 +111,6 @@ VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
 
 def _pod(pod: Object) -> None:
     spec = pod["spec"]
-    whole = spec.get("resources") or {}
-    for name, amount in (whole.get("limits") or {}).items():
-        whole.setdefault("requests", {}).setdefault(name, amount)
     containers = list(planned(spec))
     for container in containers:
         resources = container.get("resources") or {}
@@ -120,6 +118,7 @@ def _pod(pod: Object) -> None:
             requests = resources.setdefault("requests", {})
             for name, amount in resources["limits"].items():
                 requests.setdefault(name, amount)
+    podresources.default(pod)
     spec.setdefault("enableServiceLinks", True)
     if spec.get("hostNetwork"):
         for container in containers:
