@@ -93,6 +93,7 @@ def left(node: Node) -> dict[str, int]:
         "cgroups": len(groups),
         "addresses": len(list(addresses)),
         "logs": len(list((node.directory / "pod-logs").iterdir())),
+        "links to logs": len(list((node.directory / "containers").glob("*.log"))),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from pylet.agent.kubelet import log_links
 from pylet.agent.kubelet.config import log_directory
 from pylet.agent.kubelet.names import host_aliases, hosts_file
 from pylet.agent.kubelet.observed import Container, Sandbox
@@ -36,6 +37,7 @@ def forget_instance(pod: Object, container: Container, settings: Settings) -> No
     """Remove what an instance that is no more left on the node."""
     for log_file in (log_directory(pod, settings) / container.name).glob(f"{container.restarts}.log*"):
         log_file.unlink(missing_ok=True)
+    log_links.unlink(pod, container.name, container.id, settings)
     _last_words(pod, container.name, container.restarts, settings).unlink(missing_ok=True)
 
 

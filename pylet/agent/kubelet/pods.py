@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from pylet.agent.kubelet import counters
+from pylet.agent.kubelet import counters, log_links
 from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.labels import POD_UID
 from pylet.agent.kubelet.logrotation import LogRotation
@@ -209,6 +209,7 @@ class Pods:
         What is left of pods that were deleted while nobody looked ends with the grace it was given.
         """
         runtime = self._node.runtime
+        await asyncio.to_thread(log_links.sweep, self._node.settings.log_root)
         while True:
             try:
                 sandboxes, containers = await runtime.list_sandboxes(), await runtime.list_containers()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from pathlib import Path
 
-from pylet.agent.kubelet.cgroups import Cgroups
+from pylet.agent.kubelet import log_links
 from pylet.agent.kubelet.config import log_directory
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.spec import has_own_users
@@ -37,9 +36,12 @@ async def remove(pod: Object, observed: Observed, node: Node) -> None:
             await node.runtime.stop_sandbox(sandbox.id)
             await node.runtime.remove_sandbox(sandbox.id)
     await node.volumes.unmount(uid)
-    await asyncio.to_thread(_remove_files, uid, log_directory(pod, node.settings), node.cgroups)
+    await asyncio.to_thread(_remove_files, pod, observed, node)
 
 
-def _remove_files(uid: str, logs: Path, cgroups: Cgroups) -> None:
-    cgroups.remove_pod(uid)
-    shutil.rmtree(logs, ignore_errors=True)
+def _remove_files(pod: Object, observed: Observed, node: Node) -> None:
+    node.cgroups.remove_pod(uid_of(pod))
+    for group in observed.containers.values():
+        for container in group:
+            log_links.unlink(pod, container.name, container.id, node.settings)
+    shutil.rmtree(log_directory(pod, node.settings), ignore_errors=True)

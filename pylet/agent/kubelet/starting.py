@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pylet.agent.kubelet import counters, handlers
+from pylet.agent.kubelet import counters, handlers, log_links
 from pylet.agent.kubelet.config import Surroundings, cgroup_parent, container_config, sandbox_config
 from pylet.agent.kubelet.env import EnvError, environment, files, references, service_variables
 from pylet.agent.kubelet.env_file import read_all
@@ -160,6 +160,7 @@ class Starter:
             except cri.CriError as failed:
                 raise CannotRun("RunContainerError", failed.details) from failed
         self.tell(container, "Normal", "Started", "Container started")
+        log_links.link(pod, container["name"], id_, restarts, self.node.settings)
         ended = [old for old in observed.containers.get(container["name"], ()) if old.is_finished]
         for old in ended[1:]:
             # Of what ended before, only the last instance is kept: its status, its log and its last words.

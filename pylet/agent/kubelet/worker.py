@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from pylet.agent.kubelet import counters
+from pylet.agent.kubelet import counters, log_links
 from pylet.agent.kubelet.actions import (
     TERMINAL,
     Action,
@@ -370,6 +370,7 @@ class Worker:
                 target = self._target(container.id, container.name, observed)
                 await self._stopper.stop(self.pod, target, container.name, "killing", 0)
             await self.node.runtime.remove_container(container.id)
+            log_links.unlink(self.pod, container.name, container.id, self.node.settings)
 
     async def _resize(self, slot: str, running: Mapping[str, Object]) -> None:
         """Of a container, or of the whole pod."""

@@ -16,6 +16,7 @@ import click
 
 from pylet.agent import remembered
 from pylet.agent.config import DATA_DIR, AgentConfig
+from pylet.agent.kubelet import log_links
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD, GroupNames
 from pylet.api.clustersettings import ClusterSettings
@@ -117,6 +118,7 @@ def _purge(place: _Places) -> None:
         with contextlib.suppress(OSError):
             top.rmdir()
     shutil.rmtree(place.pod_log_dir, ignore_errors=True)
+    log_links.sweep(place.pod_log_dir)
     if place.kubeconfig is not None:
         place.kubeconfig.unlink(missing_ok=True)
 
