@@ -14,8 +14,9 @@ from pathlib import Path
 from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.cgroups import SWAP_LIMIT
 from pylet.agent.kubelet.env import expand
-from pylet.agent.kubelet.names import dns_config, kernel_hostname
+from pylet.agent.kubelet.names import kernel_hostname
 from pylet.agent.kubelet.provided import Extras
+from pylet.agent.kubelet.resolver import dns_config
 from pylet.agent.kubelet.resources import container_resources, huge_page_limits, swap_limit
 from pylet.agent.kubelet.security import (
     ImageUser,

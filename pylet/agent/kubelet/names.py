@@ -1,17 +1,13 @@
-"""The names a pod has and the names it can look up: host name, hosts file, resolver. Pure.
+"""The names a pod has and those it knows by itself: host name, hosts file. Pure.
 
-Source: upstream `pkg/kubelet/kubelet_pods.go` (GeneratePodHostNameAndDomain, managedHostsFileContent) and
-`pkg/kubelet/network/dns/dns.go`.
+Source: upstream `pkg/kubelet/kubelet_pods.go` (GeneratePodHostNameAndDomain, managedHostsFileContent).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pylet.agent.kubelet.settings import Settings
-from pylet.agent.kubelet.spec import is_host_network
 from pylet.api.object import Object
-from pylet.cri.messages import DNSConfig
 
 _LABEL_LENGTH, _NODE_NAME_LENGTH = 63, 64
 
@@ -46,32 +42,6 @@ def kernel_hostname(pod: Object, cluster_domain: str) -> str:
             f"({_NODE_NAME_LENGTH} characters is the max, {len(full)} characters requested)"
         )
     return full
-
-
-def dns_config(pod: Object, settings: Settings) -> DNSConfig:
-    spec, namespace = pod["spec"], pod["metadata"]["namespace"]
-    policy = spec.get("dnsPolicy", "ClusterFirst")
-    if policy == "ClusterFirst" and is_host_network(pod):
-        policy = "Default"
-    servers: list[str] = []
-    searches: list[str] = []
-    options: dict[str, str | None] = {}
-    if policy in ("ClusterFirst", "ClusterFirstWithHostNet") and settings.cluster_dns:
-        domain = settings.cluster_domain
-        servers = [settings.cluster_dns]
-        searches = [f"{namespace}.svc.{domain}", f"svc.{domain}", domain, *settings.host_searches]
-        options = {"ndots": "5"}
-    elif policy != "None":
-        servers, searches = list(settings.host_nameservers), list(settings.host_searches)
-    own = spec.get("dnsConfig") or {}
-    servers += own.get("nameservers") or []
-    searches += own.get("searches") or []
-    options |= {option["name"]: option.get("value") for option in own.get("options") or ()}
-    return DNSConfig(
-        tuple(dict.fromkeys(servers))[:3],
-        tuple(dict.fromkeys(searches))[:32],
-        tuple(name if value is None else f"{name}:{value}" for name, value in options.items()),
-    )
 
 
 def hosts_file(pod: Object, ips: Sequence[str], cluster_domain: str) -> str:

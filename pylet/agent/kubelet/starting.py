@@ -24,6 +24,7 @@ from pylet.agent.kubelet.keyring import Credential
 from pylet.agent.kubelet.names import NameTooLong
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.provided import CannotProvide
+from pylet.agent.kubelet.resolver import objections
 from pylet.agent.kubelet.resources import pod_resources
 from pylet.agent.kubelet.runtime_class import handler_of, recurses, users_of
 from pylet.agent.kubelet.security import ImageUser, root_refused
@@ -97,6 +98,8 @@ class Starter:
         if observed.sandboxes:
             words = "Pod sandbox changed, it will be killed and re-created."
             node.recorder.tell(pod, "Normal", "SandboxChanged", words)
+        for objection in objections(pod, node.settings):
+            node.recorder.tell(pod, "Warning", "DNSConfigForming", objection)
         for old in observed.sandboxes:
             await node.runtime.stop_sandbox(old.id)
         counters.STARTED_PODS.add()
