@@ -12,7 +12,7 @@ from pylet.client import counters
 from pylet.server.admission.dynamic import counted
 from pylet.server.core import Core
 from pylet.server.flow import Limiter
-from pylet.server.http import own_metrics
+from pylet.server.http import own_metrics, plain
 from pylet.server.http.access import Access
 from pylet.server.http.app import App
 from pylet.server.http.discovery import Discovery
@@ -21,6 +21,7 @@ from pylet.server.http.forwarding import Forwarder
 from pylet.server.http.health import Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
 from pylet.server.http.openapi import OpenApi
+from pylet.server.http.paths import Paths
 from pylet.server.http.proxies import Proxies
 from pylet.server.http.resources import Resources
 from pylet.server.http.watching import Watches
@@ -65,22 +66,25 @@ def build_front(
     extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
     access = Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer())
     metrics.sources += [extensions.metrics, access.metrics, pki.metrics, counted.lines, counters.lines]
+    health, kinds = Health(is_started), registry.kinds
+    paths = Paths(
+        kinds,
+        Discovery(kinds, origin, extensions),
+        OpenApi(kinds, extensions),
+        health,
+        plain.answers(metrics, watches, health, guard.tokens, flags),
+        secrets_encryption,
+    )
     app = App(
         access=access,
         limiter=limiter,
         resources=Resources(registry, guard.reviews, guard.token_requests, watches, clock.now),
-        discovery=Discovery(registry.kinds, origin, extensions),
-        openapi=OpenApi(registry.kinds, extensions),
+        paths=paths,
         kubelets=kubelets,
         tunnels=tunnels,
         proxies=Proxies(registry.table, forwarder, tunnels, kubelets.tls),
         extensions=extensions,
-        health=Health(is_started),
         metrics=metrics,
-        watches=watches,
-        tokens=guard.tokens,
         ca=pki.ca.certificate.read_bytes(),
-        secrets_encryption=secrets_encryption,
-        flags=flags,
     )
     return Front(app, watches, metrics, extensions, kubelets, forwarder)

@@ -4,41 +4,30 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
 
-import orjson
 from aiohttp import web
 
-from pylet.api.errors import ApiError, InternalError, MethodNotAllowed
-from pylet.api.object import Object
+from pylet.api.errors import ApiError, InternalError
 from pylet.server.auth.attributes import Attributes
-from pylet.server.auth.tokens import Tokens
 from pylet.server.flow import Limiter, Rejected
 from pylet.server.http.access import Access
 from pylet.server.http.allowed import not_found
 from pylet.server.http.answer import FLOW, Answer, Streamed
 from pylet.server.http.connecting import connect_options
-from pylet.server.http.discovery import Discovery
 from pylet.server.http.extensions import Extensions
-from pylet.server.http.health import ROOTS, Health
 from pylet.server.http.kubelet_proxy import KubeletProxy
-from pylet.server.http.openapi import OpenApi
-from pylet.server.http.options import check_timeout
+from pylet.server.http.paths import Paths
 from pylet.server.http.proxies import Proxies
 from pylet.server.http.refusals import refusal
 from pylet.server.http.request_info import RequestInfo, request_info
 from pylet.server.http.resources import Resources, warning_headers
 from pylet.server.http.tunnels import PATH as TUNNEL_PATH
 from pylet.server.http.tunnels import Tunnels
-from pylet.server.http.watching import Watches
 from pylet.server.metrics import Asked, Metrics
 from pylet.server.registry import User
-from pylet.version import MAJOR, MINOR, VERSION
 
 log = logging.getLogger(__name__)
 
-_GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _COMPONENT = "apiserver"
 _METHODS = {"create": "POST", "update": "PUT"}  # what metrics call these verbs
 _READING = ("get", "list", "watch", "head", "options")
@@ -54,45 +43,24 @@ class App:
         access: Access,
         limiter: Limiter,
         resources: Resources,
-        discovery: Discovery,
-        openapi: OpenApi,
+        paths: Paths,
         kubelets: KubeletProxy,
         tunnels: Tunnels,
         proxies: Proxies,
         extensions: Extensions,
-        health: Health,
         metrics: Metrics,
-        watches: Watches,
-        tokens: Tokens,
         ca: bytes,
-        secrets_encryption: Callable[[str], Awaitable[Object]],
-        flags: Callable[[], Mapping[str, str]],
     ) -> None:
         self._access = access
         self._limiter = limiter
         self._resources = resources
-        self._discovery = discovery
-        self._openapi = openapi
+        self._paths = paths
         self._kubelets = kubelets
         self._tunnels = tunnels
         self._proxies = proxies
         self._extensions = extensions
-        self._health = health
         self._metrics = metrics
-        self._watches = watches
-        self._tokens = tokens
         self._ca = ca
-        self._secrets_encryption = secrets_encryption
-        self._flags = flags
-        self._started = datetime.now(UTC)
-        self._plain: dict[str, Callable[[], Answer]] = {
-            "/version": _version,
-            "/metrics": self._metrics_text,
-            "/metrics/slis": lambda: _exposition("".join(f"{line}\n" for line in health.indicators())),
-            "/openid/v1/jwks": lambda: Answer(orjson.dumps(tokens.jwks()), type_="application/jwk-set+json"),
-            "/.well-known/openid-configuration": self._openid_configuration,
-            "/": self._paths,
-        }
 
     async def handle(self, http: web.BaseRequest) -> Answer | Streamed:
         """Never raises for what a client sends; a bug is a 500 with one logged trace."""
@@ -162,7 +130,7 @@ class App:
         if info.path == TUNNEL_PATH:
             return self._tunnels.accept(http, asked)
         if not info.resource:
-            return await self._no_resource(http, info)
+            return await self._paths.serve(http, info.path)
         if self._kubelets.serves(info):
             if info.verb == "get" and info.subresource in _UPGRADED:
                 # WebSocket clients open with GET what SPDY clients POST: both need the same permission.
@@ -184,108 +152,3 @@ class App:
     async def _admit_connection(self, http: web.BaseRequest, info: RequestInfo, user: User) -> None:
         if (options := connect_options(info, http.query)) is not None:
             await self._resources.connect(info, user, options)
-
-    async def _no_resource(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
-        check_timeout(http.query)
-        path = info.path.rstrip("/") or "/"
-        if path == "/pylet/v1/secrets-encryption":
-            return Answer.of(
-                await self._secrets_encryption(http.query.get("action", "") if info.verb == "post" else "")
-            )
-        if path == "/statusz":
-            from pylet.server.http import zpages
-
-            return zpages.statusz(http.headers.get("Accept", ""), self._started, datetime.now(UTC))
-        if path == "/flagz":
-            from pylet.server.http import zpages
-
-            return zpages.flagz(http.headers.get("Accept", ""), self._flags())
-        make = self._plain.get(path)
-        if make is not None:
-            if path == "/version":
-                _only_get(http)
-            return make()
-        root = path.strip("/").partition("/")[0]
-        if root in ROOTS:
-            return self._health.answer(path, http.query, http.query.getall("exclude", []))
-        if root == "openapi":
-            return await self._openapi.answer(http)
-        # Lists of groups and of versions are the aggregator's, which never asks for the method; so are custom versions.
-        is_ours = root == "api" or (path.count("/") == 3 and self._resources.kinds.has_built_in(path.split("/")[2]))
-        found = self._discovery.document(path, http.headers.get("Accept", ""))
-        if found is None:
-            if is_ours:
-                raise not_found()
-            return Answer.text("404 page not found\n", 404)
-        if is_ours:
-            _only_get(http)
-        body, type_, tag = found
-        headers = (("ETag", tag), ("Vary", "Accept"))
-        if http.headers.get("If-None-Match") == tag:
-            return Answer(b"", 304, type_, headers)
-        return Answer(body, type_=type_, headers=headers)
-
-    def _metrics_text(self) -> Answer:
-        self._metrics.watches = len(self._watches)
-        return _exposition(self._metrics.text())
-
-    def _openid_configuration(self) -> Answer:
-        issuer = self._tokens.issuer
-        return Answer.of(
-            {
-                "issuer": issuer,
-                "jwks_uri": f"{issuer}/openid/v1/jwks",
-                "response_types_supported": ["id_token"],
-                "subject_types_supported": ["public"],
-                "id_token_signing_alg_values_supported": ["ES256"],
-            }
-        )
-
-    def _paths(self) -> Answer:
-        kinds = [kind for kind in self._resources.kinds if kind.verbs and kind.group]
-        groups = {f"/apis/{kind.group}" for kind in kinds} | {f"/apis/{kind.api_version}" for kind in kinds}
-        core = (
-            "/api",
-            "/api/v1",
-            "/apis",
-            "/apis/",
-            "/openapi/v2",
-            "/openapi/v3",
-            "/openapi/v3/",
-            "/flagz",
-            "/statusz",
-        )
-        plain = (path for path in self._plain if path != "/")
-        return Answer.of({"paths": sorted({*core, *plain, *groups, *self._health.paths()})})
-
-
-def _exposition(text: str) -> Answer:
-    return Answer(text.encode(), type_="text/plain; version=0.0.4; charset=utf-8")
-
-
-def _only_get(http: web.BaseRequest) -> None:
-    """Raises: MethodNotAllowed."""
-    if http.method != "GET":
-        raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
-
-
-def _version() -> Answer:
-    import platform
-
-    return Answer.of(
-        {
-            "major": MAJOR,
-            "minor": MINOR,
-            "emulationMajor": MAJOR,
-            "emulationMinor": MINOR,
-            "minCompatibilityMajor": MAJOR,
-            "minCompatibilityMinor": str(int(MINOR) - 1),
-            "gitVersion": VERSION,
-            "gitCommit": "",
-            "gitTreeState": "clean",
-            "buildDate": "1970-01-01T00:00:00Z",
-            "goVersion": "",
-            "compiler": platform.python_implementation().lower(),
-            "platform": f"linux/{_GO_MACHINES.get(platform.machine(), platform.machine())}",
-        }
-    )

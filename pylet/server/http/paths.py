@@ -1,0 +1,77 @@
+"""What is asked for beside resources: health, discovery, documents, and what is said plainly."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from pylet.api.object import Object
+from pylet.server.http.allowed import not_found
+from pylet.server.http.answer import Answer, Streamed
+from pylet.server.http.discovery import Discovery
+from pylet.server.http.health import ROOTS, Health
+from pylet.server.http.openapi import OpenApi
+from pylet.server.http.options import check_timeout
+from pylet.server.http.plain import Say, only_get
+from pylet.server.registry.served import Served
+
+_DOCUMENTS = ("/api", "/api/v1", "/apis", "/apis/", "/openapi/v2", "/openapi/v3", "/openapi/v3/")
+
+
+class Paths:
+    def __init__(
+        self,
+        kinds: Served,
+        discovery: Discovery,
+        openapi: OpenApi,
+        health: Health,
+        plain: Mapping[str, Say],
+        secrets_encryption: Callable[[str], Awaitable[Object]],
+    ) -> None:
+        self._kinds = kinds
+        self._discovery = discovery
+        self._openapi = openapi
+        self._health = health
+        self._plain = plain
+        self._secrets_encryption = secrets_encryption
+
+    async def serve(self, http: web.BaseRequest, path: str) -> Answer | Streamed:
+        """Raises: ApiError."""
+        check_timeout(http.query)
+        path = path.rstrip("/") or "/"
+        if path == "/":
+            return self._listed()
+        if path == "/pylet/v1/secrets-encryption":
+            return Answer.of(
+                await self._secrets_encryption(http.query.get("action", "") if http.method == "POST" else "")
+            )
+        if (say := self._plain.get(path)) is not None:
+            return say(http)
+        root = path.strip("/").partition("/")[0]
+        if root in ROOTS:
+            return self._health.answer(path, http.query, http.query.getall("exclude", []))
+        if root == "openapi":
+            return await self._openapi.answer(http)
+        return self._discovered(http, path, root)
+
+    def _discovered(self, http: web.BaseRequest, path: str, root: str) -> Answer:
+        # Lists of groups and of versions are the aggregator's, which never asks for the method; so are custom versions.
+        is_ours = root == "api" or (path.count("/") == 3 and self._kinds.has_built_in(path.split("/")[2]))
+        found = self._discovery.document(path, http.headers.get("Accept", ""))
+        if found is None:
+            if is_ours:
+                raise not_found()
+            return Answer.text("404 page not found\n", 404)
+        if is_ours:
+            only_get(http)
+        body, type_, tag = found
+        headers = (("ETag", tag), ("Vary", "Accept"))
+        if http.headers.get("If-None-Match") == tag:
+            return Answer(b"", 304, type_, headers)
+        return Answer(body, type_=type_, headers=headers)
+
+    def _listed(self) -> Answer:
+        kinds = [kind for kind in self._kinds if kind.verbs and kind.group]
+        groups = {f"/apis/{kind.group}" for kind in kinds} | {f"/apis/{kind.api_version}" for kind in kinds}
+        return Answer.of({"paths": sorted({*_DOCUMENTS, *self._plain, *groups, *self._health.paths()})})

@@ -1,0 +1,98 @@
+"""What is said at paths of their own, alike to whoever may ask: the version, keys, metrics, what a start was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import orjson
+from aiohttp import web
+
+from pylet.api.errors import MethodNotAllowed
+from pylet.server.auth.tokens import Tokens
+from pylet.server.http.answer import Answer
+from pylet.server.http.health import Health
+from pylet.server.http.watching import Watches
+from pylet.server.metrics import Metrics
+from pylet.version import MAJOR, MINOR, VERSION
+
+Say = Callable[[web.BaseRequest], Answer]
+
+_GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def answers(
+    metrics: Metrics, watches: Watches, health: Health, tokens: Tokens, flags: Callable[[], Mapping[str, str]]
+) -> dict[str, Say]:
+    """Who says what at each path."""
+    started = datetime.now(UTC)
+
+    def statusz(http: web.BaseRequest) -> Answer:
+        from pylet.server.http import zpages
+
+        return zpages.statusz(http.headers.get("Accept", ""), started, datetime.now(UTC))
+
+    def flagz(http: web.BaseRequest) -> Answer:
+        from pylet.server.http import zpages
+
+        return zpages.flagz(http.headers.get("Accept", ""), flags())
+
+    def metrics_text(http: web.BaseRequest) -> Answer:
+        metrics.watches = len(watches)
+        return _exposition(metrics.text())
+
+    return {
+        "/version": _version,
+        "/metrics": metrics_text,
+        "/metrics/slis": lambda http: _exposition("".join(f"{line}\n" for line in health.indicators())),
+        "/openid/v1/jwks": lambda http: Answer(orjson.dumps(tokens.jwks()), type_="application/jwk-set+json"),
+        "/.well-known/openid-configuration": lambda http: _openid_configuration(tokens.issuer),
+        "/statusz": statusz,
+        "/flagz": flagz,
+    }
+
+
+def only_get(http: web.BaseRequest) -> None:
+    """Raises: MethodNotAllowed."""
+    if http.method != "GET":
+        raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+
+
+def _exposition(text: str) -> Answer:
+    return Answer(text.encode(), type_="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _openid_configuration(issuer: str) -> Answer:
+    return Answer.of(
+        {
+            "issuer": issuer,
+            "jwks_uri": f"{issuer}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": ["ES256"],
+        }
+    )
+
+
+def _version(http: web.BaseRequest) -> Answer:
+    """Raises: MethodNotAllowed."""
+    import platform
+
+    only_get(http)
+    return Answer.of(
+        {
+            "major": MAJOR,
+            "minor": MINOR,
+            "emulationMajor": MAJOR,
+            "emulationMinor": MINOR,
+            "minCompatibilityMajor": MAJOR,
+            "minCompatibilityMinor": str(int(MINOR) - 1),
+            "gitVersion": VERSION,
+            "gitCommit": "",
+            "gitTreeState": "clean",
+            "buildDate": "1970-01-01T00:00:00Z",
+            "goVersion": "",
+            "compiler": platform.python_implementation().lower(),
+            "platform": f"linux/{_GO_MACHINES.get(platform.machine(), platform.machine())}",
+        }
+    )
