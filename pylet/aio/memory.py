@@ -20,9 +20,12 @@ _FULL_ROUNDS = 15
 async def keep_small(clock: Clock, *forget: Callable[[], None]) -> None:
     """By the minute, until cancelled: after 10,000 pods were read at a start this is 30 of 165 MiB, and takes 2 ms.
 
-    `forget` lets go, at once, of what is only kept in case it is needed again soon.
+    `forget` lets go, at once, of what is only kept in case it is needed again soon. To be begun when what a start
+    leaves behind is there.
     """
     _keep_little()
+    gc.freeze()  # it lives as long as the process: not to be looked at again
+    gc.set_threshold(20_000, 20, 20)  # trees of dicts: a pod's status costs a server 15% less CPU than with 700
     for passed in itertools.count(1):
         for let_go in forget:
             let_go()

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import socket
 import ssl
@@ -142,8 +141,6 @@ async def _serve(
         for component in _in_background(config, core, front, clock, profiles):
             group.create_task(component)
         started.set()
-        gc.freeze()  # what a start leaves behind lives as long as the process: not to be looked at again
-        gc.set_threshold(20_000, 20, 20)  # trees of dicts: a pod's status costs 15% less CPU than with 700
         group.create_task(memory.keep_small(clock, age))
         services.notify("READY=1")
         url, authority = f"https://{in_url(address)}:{port}", core.trust.authority
