@@ -43,6 +43,8 @@ class DiskMemory:
         self._wake = asyncio.Event()
         self._are_written = asyncio.Event()
         self._are_written.set()
+        self._pages: list[_Page] = []
+        self._begun: set[asyncio.Task[None]] = set()
 
     # ---- tables
 
@@ -65,10 +67,18 @@ class DiskMemory:
         self._fresh.put_nowait(_Page(which, table))
 
     async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._write_objects())
-            while True:
-                group.create_task(self._keep(await self._fresh.get()))
+        """Write until cancelled, and then what is left."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._write_objects())
+                while True:
+                    page = await self._fresh.get()
+                    self._pages.append(page)
+                    group.create_task(self._keep(page))
+        finally:
+            await asyncio.gather(*self._begun)
+            changed = [page for page in self._pages if page.changed.is_set()]
+            await self._put_all(self._pending | {page.file: content for page in changed if (content := page.content())})
 
     async def _keep(self, page: _Page) -> None:
         """Write the table now, then after changes, ever less often while they go on."""
@@ -86,25 +96,33 @@ class DiskMemory:
     async def _save(self, page: _Page) -> None:
         """Apart from who waits for the next time: the table's JSON may be big, and that wait long."""
         content = page.content()
-        if len(content) > _MOST_BYTES:
+        if content is None:
             log.warning("%s are too many to remember them for starts without a server", page.which.kind.plural)
             return
-        await asyncio.to_thread(self._put, page.file, content)
+        await self._put_all({page.file: content})
         if page.which.kind is POD and page.which.fields:
             await self._are_written.wait()  # or one that comes to the disk meanwhile would stay there
             for name in await asyncio.to_thread(self._unnamed, content):
                 self._forget(name)
 
-    def _put(self, name: str, content: bytes | None) -> None:
-        """Unless it is so already; None is no file. In a thread: it waits for the disk."""
-        try:
-            if content is None:
-                self._vault.remove(name)
-            elif self._vault.read(name) != content:
-                self._vault.write(name, content)
-        except OSError as failed:
-            self._digests.pop(name, None)
-            log.warning("what this node needs to start without a server cannot be written: %s", failed)
+    async def _put_all(self, files: Mapping[str, bytes | None]) -> None:
+        """None is no file. What has begun ends, though nobody waits for it any more."""
+        begun = asyncio.create_task(asyncio.to_thread(self._put, files))
+        self._begun.add(begun)
+        begun.add_done_callback(self._begun.discard)
+        await asyncio.shield(begun)
+
+    def _put(self, files: Mapping[str, bytes | None]) -> None:
+        """Unless they are so already. In a thread: it waits for the disk."""
+        for name, content in files.items():
+            try:
+                if content is None:
+                    self._vault.remove(name)
+                elif self._vault.read(name) != content:
+                    self._vault.write(name, content)
+            except OSError as failed:
+                self._digests.pop(name, None)
+                log.warning("what this node needs to start without a server cannot be written: %s", failed)
 
     # ---- objects
 
@@ -137,16 +155,12 @@ class DiskMemory:
             await self._clock.sleep(_GATHER_SECONDS)  # each of many pods that come at once brings a token
             self._wake.clear()
             gathered = dict(self._pending)
-            await asyncio.to_thread(self._put_all, gathered)
+            await self._put_all(gathered)
             for name, content in gathered.items():
                 if self._pending[name] is content:  # else it has changed meanwhile
                     del self._pending[name]
             if not self._pending:
                 self._are_written.set()
-
-    def _put_all(self, gathered: Mapping[str, bytes | None]) -> None:
-        for name, content in gathered.items():
-            self._put(name, content)
 
     def _recall(self, name: str) -> Object | None:
         content = self._pending[name] if name in self._pending else self._vault.read(name)
@@ -185,10 +199,11 @@ class _Page:
         self._table = table
         table.listen(self._hear)
 
-    def content(self) -> bytes:
-        """The objects as JSON, in the order of their keys: the same objects are the same bytes."""
+    def content(self) -> bytes | None:
+        """The objects as JSON, in the order of their keys: the same objects are the same bytes. None if too many."""
         entries = sorted(self._table.entries.values(), key=lambda entry: entry.key)
-        return b"[%b]" % _BETWEEN.join([entry.raw for entry in entries])
+        content = b"[%b]" % _BETWEEN.join([entry.raw for entry in entries])
+        return content if len(content) <= _MOST_BYTES else None
 
     def _hear(self, before: Entry | None, after: Entry | None) -> None:
         self.changed.set()

@@ -132,6 +132,20 @@ async def test_an_object_is_what_was_said_of_it_last(memory: DiskMemory, disk: D
     await until(lambda: DiskMemory(disk, clock).recall(which) is None, clock)
 
 
+async def test_what_changed_a_moment_before_an_orderly_end_is_kept(disk: Disk, clock: VirtualClock) -> None:
+    table, memory = Table(POD), DiskMemory(disk, clock)
+    task = asyncio.create_task(memory.run())
+    memory.follow(OWN, table)
+    await until(lambda: len(disk.written) == 1, clock)
+    table.put(Entry.of(POD, obj("p")))
+    memory.remember_object(SECRET, obj("s"), Key("a", "s"))
+    task.cancel()
+    await asyncio.wait([task])
+    later = DiskMemory(disk, clock)
+    assert list(later.recall(OWN) or ()) == [obj("p")]
+    assert later.recall_object(SECRET, Key("a", "s")) == obj("s")
+
+
 async def test_what_no_pod_names_any_more_goes_though_it_came_late_to_the_disk(
     memory: DiskMemory, disk: Disk, clock: VirtualClock
 ) -> None:
