@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from pylet.agent.kubelet import counters
+from pylet.agent.kubelet.image_names import with_tag
 from pylet.aio.clock import Clock
+from pylet.api.object import Object
 from pylet.cri.interface import CriError, Runtime
 from pylet.cri.messages import Container, Image
 
@@ -26,6 +28,14 @@ Filesystem = Callable[[], Awaitable[tuple[int, int, int, int]]]
 """Capacity and available bytes, inodes and free inodes of where images are."""
 There = Callable[[Collection[str], datetime], None]
 """Hears which images there are, by their ids, and when it was that they were looked for."""
+
+
+Tell = Callable[[str, str, str], None]
+"""Makes an Event about the node: type, reason, message."""
+
+
+class NotFreed(Exception):
+    """Too little of the disk is taken by images that nobody uses."""
 
 
 def _nobody(ids: Collection[str], since: datetime) -> None:
@@ -95,28 +105,59 @@ def to_free(capacity: int, available: int, policy: ImagePolicy) -> int:
     return max(0, int(capacity * (100 - policy.low_percent) / 100) - available)
 
 
+def mounted(pods: Iterable[Object]) -> set[str]:
+    """The images that these pods mount as volumes, by the names they are asked for."""
+    volumes = (volume for pod in pods for volume in pod["spec"].get("volumes") or () if "image" in volume)
+    return {with_tag(volume["image"]["reference"]) for volume in volumes if volume["image"].get("reference")}
+
+
+def shown(size: int) -> str:
+    """Bytes, as upstream shows them."""
+    if size < 1 << 10:
+        return f"{size} B"
+    power = min(4, (size.bit_length() - 1) // 10)
+    return f"{size / (1 << 10 * power):.1f} {'KMGT'[power - 1]}iB"
+
+
 class ImageGc:
     def __init__(
-        self, runtime: Runtime, clock: Clock, filesystem: Filesystem, policy: ImagePolicy, there: There = _nobody
+        self,
+        runtime: Runtime,
+        clock: Clock,
+        filesystem: Filesystem,
+        policy: ImagePolicy,
+        there: There = _nobody,
+        *,
+        tell: Tell,
+        pods: Callable[[], Iterable[Object]] = tuple,
     ) -> None:
+        """`pods` are those of the node: what they mount is in use."""
         self._runtime = runtime
         self._clock = clock
         self._filesystem = filesystem
         self._policy = policy
         self._there = there
+        self._tell = tell
+        self._pods = pods
         self._known: dict[str, Known] | None = None
         self._began = clock.now()
 
     async def run(self) -> None:
+        has_failed = False
         while True:
             try:
                 await self.collect()
-            except CriError as failed:
+            except (CriError, NotFreed) as failed:
                 log.warning("look for unused images: %s", failed)
+                if has_failed:  # once is no news
+                    self._tell("Warning", "ImageGCFailed", str(failed))
+                has_failed = True
+            else:
+                has_failed = False
             await self._clock.sleep(_LOOK_SECONDS)
 
     async def collect(self) -> None:
-        """Raises: CriError."""
+        """Raises: CriError, NotFreed."""
         images, now = await self._look()
         assert self._known is not None
         for image in too_old(images, self._known, self._policy, self._began, now):
@@ -128,10 +169,14 @@ class ImageGc:
             log.info("disk of images is %d%% full: freeing %d bytes", percent, wanted)
             freed = await self._free(wanted)
             if freed < wanted:
-                log.warning(
-                    "Failed to garbage collect required amount of images. Attempted to free %d bytes, "
-                    "but only found %d bytes eligible to free.", wanted, freed,
-                )  # fmt: skip
+                words = (
+                    "Insufficient free disk space on the node's image filesystem "
+                    f"({percent}% of {shown(capacity)} used). "
+                    f"Failed to free sufficient space by deleting unused images (freed {freed} bytes). "
+                    "Investigate disk usage, as it could be used by active images, logs, volumes, or other data."
+                )
+                self._tell("Warning", "FreeDiskSpaceFailed", words)
+                raise NotFreed(words)
 
     async def free_everything(self) -> int:
         """Remove every image that is not in use, as eviction asks; bytes. Raises: CriError."""
@@ -140,9 +185,13 @@ class ImageGc:
     async def _look(self) -> tuple[tuple[Image, ...], datetime]:
         began = self._clock.now()
         images, containers = await self._runtime.list_images(), await self._runtime.list_containers()
+        used = used_by(containers, images)
+        for name in mounted(self._pods()):
+            if (image := await self._runtime.image_status(name)) is not None:
+                used.add(image.id)
         now = self._clock.now()
         self._there({image.id for image in images}, began)
-        self._known = noted(self._known, images, used_by(containers, images), now)
+        self._known = noted(self._known, images, used, now)
         return images, now
 
     async def _free(self, wanted: int) -> int:

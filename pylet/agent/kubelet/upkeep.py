@@ -26,7 +26,15 @@ class Upkeep:
         self, node: Node, evict: Evict, meter: Meter, config: KubeletConfig, there: There, changed: Callable[[], None]
     ) -> None:
         """`there` hears which images there are; `changed` is called when the node is, or is not, ready all at once."""
-        self._images = ImageGc(node.runtime, node.clock, meter.image_filesystem, config.image_gc, there)
+        self._images = ImageGc(
+            node.runtime,
+            node.clock,
+            meter.image_filesystem,
+            config.image_gc,
+            there,
+            tell=node.tell,
+            pods=node.pods,
+        )
         self._evicting = Evicting(node, config.eviction, meter, self._images, evict)
         self.conditions = self._evicting.conditions
         self._node, self._config, self._changed = node, config, changed

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pylet.agent.kubelet.image_gc import ImageGc, ImagePolicy, Known, noted, removable, to_free, too_old, used_by
+from pylet.agent.kubelet.image_gc import (
+    ImageGc,
+    ImagePolicy,
+    Known,
+    NotFreed,
+    noted,
+    removable,
+    shown,
+    to_free,
+    too_old,
+    used_by,
+)
 from pylet.aio.clock import SystemClock
 from pylet.cri.memory import MemoryRuntime
 from pylet.cri.messages import Container, Image, ImageSpec
+from tests.agent.kubelet.builders import pod
+from tests.sim import virtual
+from tests.sim.virtual import LoopClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 A = Image(id="sha256:a", repo_tags=("reg/a:1",), size=10)
@@ -90,7 +106,51 @@ async def test_eviction_may_ask_for_the_same_at_the_same_time() -> None:
     runtime = Interrupted()
     for name in ("a", "b", "c"):
         await runtime.pull_image(f"reg/{name}:1")
-    images = ImageGc(runtime, SystemClock(), full, ImagePolicy())
+    images = ImageGc(runtime, SystemClock(), full, ImagePolicy(), tell=print)
     runtime.meanwhile = images.free_everything
-    await images.collect()
+    with suppress(NotFreed):  # what others removed it has not freed
+        await images.collect()
     assert await runtime.list_images() == ()
+
+
+async def full_of_other_things() -> tuple[int, int, int, int]:
+    return 20 << 30, 1 << 30, 0, 0
+
+
+def test_a_disk_that_stays_full_is_told_from_the_second_time_on() -> None:
+    told: list[tuple[str, str, str]] = []
+
+    async def story() -> None:
+        images = ImageGc(
+            MemoryRuntime(), LoopClock(), full_of_other_things, ImagePolicy(), tell=lambda *event: told.append(event)
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(400):
+                await images.run()
+
+    virtual.run(story())
+    words = (
+        "Insufficient free disk space on the node's image filesystem (95% of 20.0 GiB used). "
+        "Failed to free sufficient space by deleting unused images (freed 0 bytes). "
+        "Investigate disk usage, as it could be used by active images, logs, volumes, or other data."
+    )
+    free, failed = ("Warning", "FreeDiskSpaceFailed", words), ("Warning", "ImageGCFailed", words)
+    assert told == [free, free, failed]
+
+
+async def test_what_pods_mount_is_in_use() -> None:
+    runtime = MemoryRuntime()
+    for name in ("mounted", "unused"):
+        await runtime.pull_image(f"reg/{name}:latest")
+    of = pod(volumes=[{"name": "data", "image": {"reference": "reg/mounted"}}, {"name": "rest", "emptyDir": {}}])
+    images = ImageGc(runtime, SystemClock(), full_of_other_things, ImagePolicy(), tell=print, pods=lambda: [of])
+    await images.free_everything()
+    assert [image.repo_tags for image in await runtime.list_images()] == [("reg/mounted:latest",)]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(1023, "1023 B"), (1024, "1.0 KiB"), (1536 << 10, "1.5 MiB"), (1 << 30, "1.0 GiB"), (3 << 50, "3072.0 TiB")],
+)
+def test_sizes_are_shown_in_powers_of_1024(size: int, expected: str) -> None:
+    assert shown(size) == expected
