@@ -98,6 +98,14 @@ def invalid(field: str, value: Any, detail: str) -> Cause:
     return _cause("FieldValueInvalid", f"Invalid value: {_shown(value)}", field, detail)
 
 
+def marshalled(field: str, value: Any, detail: str) -> Cause:
+    """Invalid, where upstream shows a Go structure or what is pointed to: JSON, its fields in their order."""
+    shown = orjson.dumps(value).decode()
+    for char in "<>&":
+        shown = shown.replace(char, f"\\u{ord(char):04x}")
+    return _cause("FieldValueInvalid", f"Invalid value: {shown}", field, detail)
+
+
 def invalid_omitted(field: str, detail: str) -> Cause:
     """Invalid without showing the value: what is wrong is how values go together."""
     return _cause("FieldValueInvalid", "Invalid value", field, detail)

@@ -150,14 +150,15 @@ def _has_newlines(text: str) -> bool:
 def _meaning(definition: Object, path: str, place: _Place, total: _Total) -> list[Cause]:
     """What compiling a rule and estimating its cost finds."""
     if place.kind is None:
-        says = "internal error: failed to retrieve type information for x-kubernetes-validations"
+        says = "internal error: failed to construct type information for x-kubernetes-validations rules: "
+        says += "unable to convert structural schema to CEL declarations"
         return [Cause("InternalError", f"Internal error: {says}", path.rpartition("[")[0])]
     rule = compile_rule(definition, place.spine, place.kind.type)
     found: list[Cause] = _costs(rule, path, place, place.kind, total)
     if rule.error:
-        found.append(causes.invalid(f"{path}.rule", _as_go(definition), rule.error))
+        found.append(causes.marshalled(f"{path}.rule", _as_go(definition), rule.error))
     if rule.message_error:
-        found.append(causes.invalid(f"{path}.messageExpression", _as_go(definition), rule.message_error))
+        found.append(causes.marshalled(f"{path}.messageExpression", _as_go(definition), rule.message_error))
     if rule.uses_old:
         if place.uncorrelatable:
             says = f"oldSelf cannot be used on the uncorrelatable portion of the schema within {place.uncorrelatable}"

@@ -7,14 +7,15 @@ dynamic-resource-allocation/cel/compile.go.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pylet.api.cel import types as t
 from pylet.api.cel.checker import Scope
 from pylet.api.cel.errors import CelError, CompileError, CostExceeded, EvaluationError
-from pylet.api.cel.library import declared
+from pylet.api.cel.functions import Functions
+from pylet.api.cel.library import declared, declared_for_patches
 from pylet.api.cel.library.authorizer import Ask, Authorizer, Question, ResourceCheck, resource_check
 from pylet.api.cel.library.quantity import Quantity
 from pylet.api.cel.names import unescape
@@ -36,6 +37,7 @@ class Environment:
 
     variables: Mapping[str, Type]
     structs: Mapping[str, Type] = field(default_factory=dict)
+    functions: Callable[[], Functions] = declared
 
     def with_variables(self, kinds: Mapping[str, Type]) -> Environment:
         """With `variables.<name>`, each of its expression's type."""
@@ -46,7 +48,7 @@ class Environment:
 def compile(expression: str, environment: Environment, expect: Iterable[Type] = ()) -> Program:
     """A program; `expect` are the types it may answer with, none for any. Raises: Unfit."""
     try:
-        program = Program(expression, Scope(environment.variables, declared(), environment.structs))
+        program = Program(expression, Scope(environment.variables, environment.functions(), environment.structs))
     except CompileError as bad:
         raise Unfit(f"compilation failed: {bad}") from bad
     except EvaluationError as bad:
@@ -157,7 +159,7 @@ def admission(*, params: bool = False, authorizer: bool = False, patches: bool =
     if authorizer:
         variables["authorizer"] = Authorizer.CEL_TYPE
         variables["authorizer.requestResource"] = ResourceCheck.CEL_TYPE
-    return Environment(variables, _Patches() if patches else {})
+    return Environment(variables, _Patches(), declared_for_patches) if patches else Environment(variables)
 
 
 def bindings(

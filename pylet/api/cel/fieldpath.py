@@ -15,11 +15,18 @@ _ESCAPES = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v
 
 def normalized(path: str, schema: Object) -> str:
     """The path as errors show it. Raises: ValueError."""
+    return followed(path, schema)[0]
+
+
+def followed(path: str, schema: Object, *, in_brackets: bool = True) -> tuple[str, Object]:
+    """The path as errors show it, and the schema it leads to; `in_brackets`: names may be. Raises: ValueError."""
     tokens = _TOKEN.findall(path)
     found = ""
     at = 0
     while at < len(tokens):
         token = tokens[at]
+        if token == "[" and not in_brackets:
+            raise ValueError("array notation is not allowed")
         if at + 1 >= len(tokens):
             raise ValueError("unexpected end of JSON path" if token in ".[" else f"expected [ or . but got: {token}")
         name = tokens[at + 1]
@@ -37,7 +44,7 @@ def normalized(path: str, schema: Object) -> str:
         else:
             raise ValueError(f"expected [ or . but got: {token}")
         found, schema = _step(found, name, schema)
-    return found
+    return found, schema
 
 
 def _step(path: str, name: str, schema: Object) -> tuple[str, Object]:

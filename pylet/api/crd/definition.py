@@ -7,9 +7,6 @@ Source: apiextensions-apiserver pkg/apis/apiextensions/validation/validation.go.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import orjson
 
 from pylet.api import causes, names
 from pylet.api.admission_rules import webhooks
@@ -82,8 +79,7 @@ def _spec(spec: Object, old: Object | None) -> list[Cause]:
         found.append(causes.required("spec.scope"))
     elif scope not in ("Cluster", "Namespaced"):
         found.append(causes.not_supported("spec.scope", scope, ("Cluster", "Namespaced")))
-    versions = spec.get("versions") or []
-    found += _versions(versions)
+    found += _versions(spec.get("versions"))
     for field in ("plural", "singular", "kind", "listKind"):
         if not spec["names"].get(field):
             found.append(causes.required(f"spec.names.{field}"))
@@ -92,10 +88,11 @@ def _spec(spec: Object, old: Object | None) -> list[Cause]:
     return found
 
 
-def _versions(versions: list[Object]) -> list[Cause]:
+def _versions(given: list[Object] | None) -> list[Cause]:
+    versions = given or []
     own = [field for field in _PARTS if not _alike(versions, field)]
     found: list[Cause] = []
-    if "schema" not in own and not dig(versions[0], "schema", "openAPIV3Schema"):
+    if "schema" not in own and dig(versions[0], "schema", "openAPIV3Schema") is None:
         found += [causes.required(f"spec.versions[{at}].schema.openAPIV3Schema") for at in range(len(versions))]
     for position, version in enumerate(versions):
         found += _version(version, position, own)
@@ -103,7 +100,7 @@ def _versions(versions: list[Object]) -> list[Cause]:
     if len(set(listed)) != len(listed):
         found.append(_versions_cause(versions, "must contain unique version names"))
     if sum(bool(version.get("storage")) for version in versions) != 1:
-        found.append(_versions_cause(versions, "must have exactly one version marked as storage version"))
+        found.append(_versions_cause(given and versions, "must have exactly one version marked as storage version"))
     for field, (judge, inner) in _PARTS.items():
         if field not in own:
             found += judge(versions[0], f"spec.{inner}")
@@ -120,13 +117,15 @@ def _version(version: Object, position: int, own: list[str]) -> list[Cause]:
         bad = causes.invalid(f"{where}.name", name, ",".join(problems))
         found += [bad] if position else [bad, Cause(bad.reason, bad.message, "spec.version")]
     for problem in _deprecation_problems(version):
-        found.append(causes.invalid(f"{where}.deprecationWarning", version["deprecationWarning"], problem))
+        found.append(causes.marshalled(f"{where}.deprecationWarning", version["deprecationWarning"], problem))
+    if "schema" not in own:  # upstream does not find it here then
+        version = {**version, "schema": None}
     for field in own:
         found += _PARTS[field][0](version, f"{where}.{field}")
     return found
 
 
-def _versions_cause(versions: list[Object], says: str) -> Cause:
+def _versions_cause(versions: list[Object] | None, says: str) -> Cause:
     """Upstream shows its inner form, where what all versions have alike is empty."""
     shown = [
         {
@@ -137,12 +136,12 @@ def _versions_cause(versions: list[Object], says: str) -> Cause:
             "DeprecationWarning": version.get("deprecationWarning"),
         }
         | {
-            f"{field[0].upper()}{field[1:]}": None if _alike(versions, field) else version.get(field)
+            f"{field[0].upper()}{field[1:]}": None if _alike(versions or [], field) else version.get(field)
             for field in _PARTS
         }
-        for version in versions
+        for version in versions or ()
     ]
-    return Cause("FieldValueInvalid", f"Invalid value: {orjson.dumps(shown).decode()}: {says}", "spec.versions")
+    return causes.marshalled("spec.versions", None if versions is None else shown, says)
 
 
 def _alike(versions: list[Object], field: str) -> bool:
@@ -222,6 +221,8 @@ def _selectable(version: Object, where: str) -> list[Cause]:
     fields = version.get("selectableFields") or []
     if not fields:
         return []
+    from pylet.api.cel import fieldpath
+
     schema = dig(version, "schema", "openAPIV3Schema")
     if schema is None:
         says = "may only be set when `version.schema.openAPIV3Schema` is not included"
@@ -233,13 +234,14 @@ def _selectable(version: Object, where: str) -> list[Cause]:
         if not path:
             found.append(causes.required(place))
             continue
-        type_, problem = _selected(schema, path)
-        if problem:
-            found.append(causes.invalid(place, path, f"is an invalid path: {problem}"))
+        try:
+            told = fieldpath.followed(path, schema, in_brackets=False)[1]
+        except ValueError as bad:
+            found.append(causes.invalid(place, path, f"is an invalid path: {bad}"))
             continue
         if path.split(".")[1] == "metadata":
             found.append(causes.invalid(place, path, "must not point to fields in metadata"))
-        if type_ not in ("string", "boolean", "integer"):
+        if told.get("type") not in ("string", "boolean", "integer"):
             says = (
                 "must point to a field of type string, boolean or integer. "
                 "Enum string fields and strings with formats are allowed."
@@ -251,18 +253,6 @@ def _selectable(version: Object, where: str) -> list[Cause]:
     if len(seen) > _MOST_SELECTABLE:
         found.append(causes.too_many(where, len(seen), _MOST_SELECTABLE))
     return found
-
-
-def _selected(schema: Any, path: str) -> tuple[str, str]:
-    """The type of the field a path leads to, or what is wrong with the path."""
-    if not path.startswith("."):
-        return "", f"expected [ or . but got: {path.partition('.')[0]}"
-    for name in path[1:].split("."):
-        inner = (schema.get("properties") or {}).get(name)
-        if inner is None:
-            return "", "does not refer to a valid field"
-        schema = inner
-    return schema.get("type") or "", ""
 
 
 _PARTS: dict[str, tuple[Callable[[Object, str], list[Cause]], str]] = {
@@ -356,11 +346,11 @@ def _stored_versions(crd: Object) -> list[Cause]:
     versions = crd["spec"].get("versions") or []
     if not stored:
         return [causes.invalid(where, None, "must have at least one stored version")]
-    found = [
-        causes.invalid(where, stored, f"must have the storage version {version['name']}")
-        for version in versions
-        if version.get("storage") and version.get("name") not in stored
-    ]
+    found, left = [], set(stored)
+    for version in versions:
+        if version.get("storage") and version["name"] not in left:
+            found.append(causes.invalid(where, stored, f"must have the storage version {version['name']}"))
+        left.discard(version["name"])  # of two with one name the second is not found
     known = {version.get("name") for version in versions}
     for position, name in enumerate(stored):
         if name not in known:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from pylet.api import causes
-from pylet.api.crd import pruning, structure, validation
+from pylet.api.crd import embedded, pruning, structure, validation
 from pylet.api.crd.structural import Structural
 from pylet.api.errors import Cause
 from pylet.api.object import Object
@@ -92,7 +92,7 @@ def _defaults(schema: Object, where: str, *, inside_meta: bool, is_root: bool = 
     is_resource = is_root or bool(schema.get("x-kubernetes-embedded-resource"))
     value = schema.get("default")
     if value is not None and not inside_meta:
-        found += _default(value, Structural(schema), f"{where}.default")
+        found += _default(value, schema, f"{where}.default", is_resource=is_resource)
     if isinstance(schema.get("items"), dict):
         found += _defaults(schema["items"], f"{where}.items", inside_meta=inside_meta)
     for name, inner in (schema.get("properties") or {}).items():
@@ -101,13 +101,23 @@ def _defaults(schema: Object, where: str, *, inside_meta: bool, is_root: bool = 
     return found
 
 
-def _default(value: Any, node: Structural, where: str) -> list[Cause]:
+def _default(value: Any, schema: Object, where: str, *, is_resource: bool) -> list[Cause]:
+    node = Structural(schema)
+    node.embedded = is_resource
     pruned = orjson.loads(orjson.dumps(value))
     lost: list[str] = []
     pruning.prune(pruned, node, "", lost)
     found = [causes.invalid(where, value, "must not have unknown fields")] if lost else []
-    for cause in validation.validate(value, node):
-        found.append(Cause(cause.reason, cause.message, f"{where}.{cause.field}" if cause.field else where))
+    found += embedded.problems(value, node, where)
+    wrong = validation.validate(value, node)
+    for cause in wrong:
+        is_inside = cause.field not in ("", "<nil>")
+        found.append(Cause(cause.reason, cause.message, f"{where}.{cause.field}" if is_inside else where))
+    if not wrong and any(inner.get("x-kubernetes-validations") for inner in nested(schema)):
+        from pylet.api.cel.rules import compile_rules
+
+        rules = compile_rules(schema, root=is_resource)
+        found += rules.validate(value, None, where) if rules is not None else []
     return found
 
 

@@ -150,19 +150,13 @@ def _nested(schema: Object, where: str, *, skip_any_of: bool = False) -> list[Ca
 
 
 def completeness(values: Object, schema: Any, place: str, where: str) -> list[Cause]:
-    """What value validations name must be specified outside of them."""
+    """What value validations of the root name must be specified outside of them; upstream looks no deeper."""
     found: list[Cause] = []
     inner_values = [(values["not"], f"{where}.not")] if isinstance(values.get("not"), dict) else []
     for word in JUNCTORS:
         inner_values += [(inner, f"{where}.{word}[{at}]") for at, inner in enumerate(values.get(word) or ())]
     for inner, path in inner_values:
         found += _nested_completeness(inner, schema, place, path)
-    if values is schema:  # only the structural part descends
-        if isinstance(schema.get("items"), dict):
-            found += completeness(schema["items"], schema["items"], f"{place}.items", f"{where}.items")
-        for name, inner in (schema.get("properties") or {}).items():
-            path = f"properties[{name}]"
-            found += completeness(inner, inner, f"{place}.{path}", f"{where}.{path}")
     return found
 
 

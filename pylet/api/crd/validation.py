@@ -67,6 +67,8 @@ def _against(value: Any, node: Structural, path: str, old: Any) -> Result:
                     found.append(type_invalid(path, checks["format"], value))
             case "integer" | "number":
                 found += _number(value, checks, node.type, format_, path)
+    elif type_ == "number" and node.type == "integer":
+        found += _number(value, checks, node.type, format_, path)
     if type_ == "array":
         matched += _items(value, node, path, old, found)
     if "enum" in checks:
@@ -158,7 +160,10 @@ def _number(value: float, checks: dict[str, Any], type_: str, format_: str, path
         which = f"integer with format {format_}" if format_ else "integer (default format)"
         found.append(causes.invalid("<nil>", "", f"Checked value must be of type {which} in {path}"))
     factor = checks.get("multipleOf")
-    if factor is not None and not _is_multiple(value, factor):
+    if factor is not None and isinstance(value, int) and int(factor) <= 0:  # upstream cuts off the fraction
+        says = f"factor MultipleOf declared for {path} must be positive: {int(factor)}"
+        found.append(causes.invalid(path, int(factor), says))
+    elif factor is not None and not _is_multiple(value, factor):
         found.append(causes.invalid(path, value, f"{path} in body should be a multiple of {_go(factor)}"))
     for word, less in (("maximum", False), ("minimum", True)):
         limit = checks.get(word)
@@ -176,10 +181,10 @@ def _number(value: float, checks: dict[str, Any], type_: str, format_: str, path
 
 
 def _is_multiple(value: float, factor: float) -> bool:
-    if isinstance(value, int) and float(factor).is_integer():
-        return factor > 0 and value % int(factor) == 0
+    if isinstance(value, int):
+        return value % int(factor) == 0
     quotient = value * (1 / factor) if factor < 1 else value / factor
-    return math.isclose(quotient, round(quotient), rel_tol=1e-9, abs_tol=1e-9)
+    return abs(quotient) < _SAFE and math.isclose(quotient, round(quotient), rel_tol=1e-9, abs_tol=1e-9)
 
 
 def _go(number: float) -> str:

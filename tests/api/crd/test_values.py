@@ -29,7 +29,29 @@ def must_be(path: str, wanted: str, got: str) -> str:
     [
         pytest.param({"type": "integer"}, "x", [must_be("spec.a", "integer", "string")], id="a string for an integer"),
         pytest.param({"type": "integer"}, 2.0, [], id="a whole float is an integer"),
+        pytest.param(
+            {"type": "integer"},
+            2.5,
+            [
+                must_be("spec.a", "integer", "number"),
+                '<nil>: Invalid value: "": Checked value must be of type integer (default format) in spec.a',
+            ],
+            id="half an integer",
+        ),
         pytest.param({"type": "number"}, 2, [], id="an integer is a number"),
+        pytest.param({"type": "number", "multipleOf": 0.5}, 2.5, [], id="a multiple of a half"),
+        pytest.param(
+            {"type": "number", "multipleOf": 0.5},
+            2,
+            ["spec.a: Invalid value: 0: factor MultipleOf declared for spec.a must be positive: 0"],
+            id="an integer is no multiple of a half",
+        ),
+        pytest.param(
+            {"type": "number", "multipleOf": 0.5},
+            1e300,
+            ["spec.a: Invalid value: 1e+300: spec.a in body should be a multiple of 0.5"],
+            id="a multiple beyond what is exact",
+        ),
         pytest.param({"type": "boolean"}, 1, [must_be("spec.a", "boolean", "integer")], id="one is not true"),
         pytest.param(TEXT, None, [must_be("spec.a", "string", "null")], id="null where it is not nullable"),
         pytest.param({**TEXT, "nullable": True}, None, [], id="null where it is"),

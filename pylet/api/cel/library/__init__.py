@@ -5,7 +5,18 @@ from __future__ import annotations
 from functools import cache
 
 from pylet.api.cel.functions import Functions
-from pylet.api.cel.library import authorizer, formats, lists, network, optional, quantity, semver, strings, urls
+from pylet.api.cel.library import (
+    authorizer,
+    formats,
+    lists,
+    network,
+    optional,
+    patches,
+    quantity,
+    semver,
+    strings,
+    urls,
+)
 from pylet.api.cel.standard import declare_standard
 
 
@@ -16,4 +27,12 @@ def declared() -> Functions:
     declare_standard(functions)
     for library in (strings, lists, optional, urls, network, quantity, semver, formats, authorizer):
         library.declare_library(functions)
+    return functions
+
+
+@cache
+def declared_for_patches() -> Functions:
+    """What expressions that make patches have, too."""
+    functions = {**declared()}
+    patches.declare_library(functions)
     return functions

@@ -103,10 +103,6 @@ def quote(text: str) -> str:
     return f'"{text.translate(_QUOTES)}"'
 
 
-def _escape_key(key: str) -> str:
-    return key.replace("~", "~0").replace("/", "~1")
-
-
 def _find(text: str, pattern: str) -> str:
     span = compile_pattern(pattern).find(text, 0)
     return text[span[0] : span[1]] if span else ""
@@ -294,7 +290,6 @@ def declare_library(functions: Functions) -> None:
     declare(functions, "list(string) -> join(string): string", _join, _join_cost)
     declare(functions, "string -> format(list(dyn)): string", _format, _format_cost)
     declare(functions, "strings.quote(string): string", quote, once)
-    declare(functions, "jsonpatch.escapeKey(string): string", _escape_key, once)
     declare(functions, "string -> find(string): string", _find, regex_cost)
     declare(functions, "string -> findAll(string): list(string)", _find_all, regex_cost)
     declare(functions, "string -> findAll(string, int): list(string)", _find_all, regex_cost)
