@@ -14,7 +14,7 @@ from pylet.api.podresources import Amounts
 from pylet.api.quantity import parse
 from pylet.client.view import Table
 from pylet.server.quota import ledger, measure
-from pylet.server.quota.extended import CLAIMS, Extended
+from pylet.server.quota.extended import Extended
 
 Charges = Mapping[str, Amounts]
 """By the name of the quota."""
@@ -46,32 +46,26 @@ def charges(
 ) -> Charges:
     """What `obj` in place of `old` takes of each quota; `pending` is what others will take. Raises: Refused."""
     evaluator = measure.evaluator_of(table.kind)
-    is_claim = evaluator is CLAIMS
-    after = evaluator.measured(obj)
+    after = extended.measured(evaluator, obj)
     concerned = [
         (quota, names)
         for quota in quotas
-        if (names := [*evaluator.names(quota["spec"].get("hard") or ()), *(extended.names(quota) if is_claim else ())])
-        and evaluator.covers(quota, after.scopes)
+        if (names := extended.counted(evaluator, quota)) and evaluator.covers(quota, after.scopes)
     ]
     for quota, names in concerned:
         if evaluator.resource == "pods" and (lacking := measure.missing(obj, names)):
             raise Refused(f"failed quota: {quota['metadata']['name']}: {lacking}")
-    before = evaluator.measured(old) if old is not None and concerned else None
-    had = {**(before.used if before else {}), **(extended.of_claim(old) if old is not None and is_claim else {})}
-    will_use = {**after.used, **(extended.of_claim(obj) if is_claim else {})}
+    before = extended.measured(evaluator, old) if old is not None and concerned else None
     found: dict[str, Amounts] = {}
     waiting = list(pending)
     for quota, names in concerned:
         # What was not under this quota before is charged in full.
-        base = had if before is not None and evaluator.covers(quota, before.scopes) else {}
-        asked = _growth({name: will_use[name] for name in names if name in will_use}, base)
+        base = before.used if before is not None and evaluator.covers(quota, before.scopes) else {}
+        asked = _growth({name: after.used[name] for name in names if name in after.used}, base)
         if asked:
             name = quota["metadata"]["name"]
             used = ledger.used(quota, table, now)
-            if shared := extended.names(quota).intersection(asked):
-                podresources.add(used, extended.used(obj["metadata"]["namespace"], shared))
-                podresources.add(used, ledger.used(quota, extended.pods, now) if is_claim else {})
+            podresources.add(used, extended.beside(evaluator, quota, asked, now))
             for charge in waiting:
                 podresources.add(used, charge.get(name, {}))
             _check_fit(quota, asked, used)

@@ -6,14 +6,18 @@ Source: pkg/quota/v1/evaluator/core/resource_claims.go, addExtendedResourceQuota
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from weakref import WeakKeyDictionary
 
 from pylet.api import podresources
 from pylet.api.object import Key, Object, annotations_of, controller_of, dig, uid_of
 from pylet.api.podresources import Amounts
 from pylet.api.resources import OF_CLASS
-from pylet.client.view import Table
-from pylet.server.quota.measure import BY_DEVICE_CLASS, Scopes, evaluator
+from pylet.client.view import Entry, Table
+from pylet.server.quota import ledger
+from pylet.server.quota.measure import BY_DEVICE_CLASS, Evaluator, Measured, Scopes, evaluator
 
 CLAIMS = evaluator("resourceclaims.resource.k8s.io")
 _MADE_FOR_POD = "resource.kubernetes.io/extended-resource-claim"
@@ -24,12 +28,26 @@ class Extended:
 
     def __init__(self, classes: Table, claims: Table, pods: Table) -> None:
         self._claims = claims
-        self.pods = pods
-        self._resources: dict[str, str] = {
-            entry.key.name: name
-            for entry in classes.entries.values()
-            if (name := dig(entry.object, "spec", "extendedResourceName"))
-        }
+        self._pods = pods
+        self._resources = _stood_for(classes)
+
+    def counted(self, evaluator: Evaluator, quota: Object) -> list[str]:
+        """What of the quota objects of that sort count for."""
+        own = evaluator.names(quota["spec"].get("hard") or ())
+        return [*own, *self.names(quota)] if evaluator is CLAIMS else own
+
+    def measured(self, evaluator: Evaluator, obj: Object) -> Measured:
+        """What an object of that sort counts for."""
+        own = evaluator.measured(obj)
+        return own._replace(used={**own.used, **self.of_claim(obj)}) if evaluator is CLAIMS else own
+
+    def beside(self, evaluator: Evaluator, quota: Object, names: Iterable[str], now: datetime) -> Amounts:
+        """What is used of those names beside what objects of that sort count for by themselves."""
+        shared = self.names(quota).intersection(names)
+        total = self.used(quota["metadata"]["namespace"], shared)
+        if shared and evaluator is CLAIMS:
+            podresources.add(total, ledger.used(quota, self._pods, now))
+        return total
 
     def names(self, quota: Object) -> set[str]:
         """What claims count for of that which pods count for."""
@@ -62,7 +80,7 @@ class Extended:
     def _pod_of(self, claim: Object) -> Object | None:
         """The pod that the scheduler made it for; nobody else's claim counts for less."""
         owner, namespace = _owner(claim), claim["metadata"]["namespace"]
-        entry = self.pods.entries.get(Key(namespace, owner["name"])) if owner else None
+        entry = self._pods.entries.get(Key(namespace, owner["name"])) if owner else None
         if owner is None or entry is None or uid_of(entry.object) != owner["uid"]:
             return None
         status = dig(entry.object, "status", "extendedResourceClaimStatus")
@@ -71,6 +89,28 @@ class Extended:
         rivals = (each.object for each in self._claims.in_namespace(namespace).values())
         theirs = [_age(each) for each in rivals if (_owner(each) or {}).get("uid") == owner["uid"]]
         return None if any(age < _age(claim) for age in theirs) else entry.object
+
+
+_followed: WeakKeyDictionary[Table, dict[str, str]] = WeakKeyDictionary()
+
+
+def _stood_for(classes: Table) -> Mapping[str, str]:
+    """Extended resources by the name of their class, followed as classes change."""
+    named = _followed.get(classes)
+    if named is None:
+        named = _followed[classes] = {}
+        follow = partial(_follow, named)
+        for entry in classes.entries.values():
+            follow(None, entry)
+        classes.listen(follow)
+    return named
+
+
+def _follow(named: dict[str, str], before: Entry | None, after: Entry | None) -> None:
+    if before is not None:
+        named.pop(before.key.name, None)
+    if after is not None and (name := dig(after.object, "spec", "extendedResourceName")):
+        named[after.key.name] = name
 
 
 def _owner(claim: Object) -> Object | None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pylet.api.errors import ApiError, Forbidden
+from pylet.api.kinds.deviceclass import KIND as DEVICE_CLASS
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Object
@@ -196,3 +197,14 @@ async def test_pods_and_claims_share_a_quota_of_an_extended_resource(api: Api) -
     said = "requests.gpu.test/big=1, used: requests.gpu.test/big=2, limited: requests.gpu.test/big=2"
     refusal = await refused(api.create(asking("p2", {"gpu.test/big": "1"}, **{"gpu.test/big": "1"})))
     assert said in refusal["message"]
+
+
+async def test_a_claim_counts_for_what_its_class_stands_for_now(api: Api) -> None:
+    await api.create(quota(requests_gpu_test__big="1"))
+    wants = {"requests": [{"name": "r", "exactly": {"deviceClassName": "big", "count": 1}}]}
+    await api.create(big("ResourceClaim", "before", devices=wants))
+    await api.create(big("DeviceClass", "big", extendedResourceName="gpu.test/big"))
+    said = "exceeded quota: q, requested: requests.gpu.test/big=1, used: requests.gpu.test/big=1"
+    assert said in (await refused(api.create(big("ResourceClaim", "after", devices=wants))))["message"]
+    await api.delete(DEVICE_CLASS, "", "big")
+    await api.create(big("ResourceClaim", "after", devices=wants))
