@@ -28,6 +28,8 @@ class Observer:
     pod_uid: str
     is_new: bool = False
     """The runtime has nothing of it yet, so that it need not be asked the first time."""
+    ids: set[str] = field(default_factory=set)
+    """The pod's sandboxes and containers, by which events find it; whoever makes one adds it."""
     anew: set[str] = field(default_factory=set)
     """Ids of containers that were told to end for another to follow."""
     _ready: Sandbox | None = None
@@ -38,6 +40,7 @@ class Observer:
         if self.is_new:
             self.is_new = False
             return Observed((), {}, probed, enforced)
+        before = set(self.ids)
         listed = await self.runtime.list_sandboxes(pod_uid=self.pod_uid)
         sandboxes: list[Sandbox] = []
         for sandbox in sorted(listed, key=lambda s: s.created_at, reverse=True):
@@ -54,6 +57,9 @@ class Observer:
         known = {entry.id for entry in found}
         self._ended = {id_: ended for id_, ended in self._ended.items() if id_ in known}
         self.anew &= known
+        known.update(sandbox.id for sandbox in listed)
+        self.ids.difference_update(before - known)  # not what was made meanwhile
+        self.ids.update(known)
         by_name = {name: tuple(group) for name, group in containers.items()}
         return Observed(tuple(sandboxes), by_name, probed, enforced, frozenset(self.anew))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,7 @@ class Starter:
 
     node: Node
     tell: Tell
-    ids: set[str] = field(default_factory=set)
+    ids: set[str]
     pulling_seconds: float = 0.0
     _has_users: bool = False
 

@@ -429,7 +429,7 @@ async def test_many_pods_are_taken_down_a_few_at_a_time(tmp_path: Path) -> None:
 
 async def test_containers_that_are_gone_are_not_remembered(tmp_path: Path) -> None:
     async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
-        story.worker._backoff = Backoff(timedelta())
+        story.worker._acting.backoff = Backoff(timedelta())
         for restarts in range(5):
             await story.until(partial(has_restarted, restarts))
             story.runtime.crash(await story.running_id(), exit_code=1)
