@@ -36,7 +36,7 @@ from pylet.agent.kubelet.slots import RETRY, SANDBOX, SOON, Slots, slot_of
 from pylet.agent.kubelet.spec import find_container, is_host_network
 from pylet.agent.kubelet.standing import Standing
 from pylet.agent.kubelet.starting import CannotRun, NoSandbox, PostStartFailed, Starter, Tell
-from pylet.agent.kubelet.stopping import Stopper
+from pylet.agent.kubelet.stopping import NotStopped, Stopper
 from pylet.agent.kubelet.workplace import Node
 from pylet.api.object import Object, is_terminating
 from pylet.cri import interface as cri
@@ -57,6 +57,8 @@ class Acting:
     """Why containers do not run, by their names: reason and message."""
     backoff: Backoff = field(init=False)
     _stopping_grace: int = 0
+    _unstopped: str = ""
+    """Why the pod did not end, as told last."""
     _starter: Starter = field(init=False)
     _stopper: Stopper = field(init=False)
 
@@ -183,7 +185,14 @@ class Acting:
         if others:
             await asyncio.wait(others)
             observed = await self.observe()
-        await self._stopper.stop_pod(self.standing.pod, observed, self.ip(observed), grace)
+        pod = self.standing.pod
+        try:
+            await self._stopper.stop_pod(pod, observed, self.ip(observed), grace)
+        except NotStopped as failed:
+            if str(failed) != self._unstopped:
+                self.node.recorder.tell(pod, "Warning", "FailedKillPod", str(failed))
+            self._unstopped = str(failed)
+            raise
 
     def _target(self, id_: str, name: str, observed: Observed) -> Target:
         return Target.of(id_, self.ip(observed), find_container(self.standing.pod, name) or {})

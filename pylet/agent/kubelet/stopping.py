@@ -7,7 +7,8 @@ Source: upstream `pkg/kubelet/kuberuntime/kuberuntime_container.go` (killContain
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import handlers
@@ -17,12 +18,16 @@ from pylet.agent.kubelet.spec import app_containers, find_container, init_contai
 from pylet.agent.kubelet.turns import PEAK, Turns
 from pylet.aio.clock import Clock
 from pylet.api.containers import is_sidecar
-from pylet.api.object import Object, dig
-from pylet.cri.interface import Runtime
+from pylet.api.object import Object, dig, uid_of
+from pylet.cri.interface import CriError, Runtime
 
 DEFAULT_GRACE_SECONDS = 30
 _LEAST_GRACE_SECONDS = 2
 Tell = Callable[[Object, str, str, str], None]
+
+
+class NotStopped(CriError):
+    """Something of a pod did not end: the text says what and why, as upstream's event does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +78,30 @@ class Stopper:
             turn.ended(name)
 
     async def stop_pod(self, pod: Object, observed: Observed, ip: str, grace: int) -> None:
-        """Every container at once, each in its turn, then the sandboxes."""
+        """Every container at once, each in its turn, then the sandboxes, which end what is left. Raises: NotStopped."""
+        failures: list[str] = []
+
+        async def attempt(action: str, target: str, work: Awaitable[None]) -> None:
+            try:
+                await work
+            except CriError as failed:
+                words = json.dumps(str(failed), ensure_ascii=False)
+                failures.append(f'failed to "{action}" for "{target}" with {action}Error: {words}')
+
         turn = _Turn(pod, [container.name for container in observed.running])
         async with asyncio.TaskGroup() as group:
             for container in observed.running:
                 spec = find_container(pod, container.name) or {}
                 target = Target.of(container.id, ip, spec)
                 words = f"Stopping container {container.name}"
-                group.create_task(self.stop(pod, target, container.name, words, grace, turn))
+                stop = self.stop(pod, target, container.name, words, grace, turn)
+                group.create_task(attempt("KillContainer", container.name, stop))
         for sandbox in observed.sandboxes:
             async with self.ends.begin():
-                await self.runtime.stop_sandbox(sandbox.id)
+                await attempt("KillPodSandbox", uid_of(pod), self.runtime.stop_sandbox(sandbox.id))
+        if failures:
+            what = failures[0] if len(failures) == 1 else f"[{', '.join(failures)}]"
+            raise NotStopped(f"error killing pod: {what}")
 
 
 class _Turn:

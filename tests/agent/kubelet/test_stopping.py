@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pylet.agent.kubelet.handlers import Target
-from pylet.agent.kubelet.stopping import Stopper, grace_seconds
+from pylet.agent.kubelet.stopping import NotStopped, Stopper, grace_seconds
 from pylet.api.object import Object
-from pylet.cri.interface import DeadlineExceeded
+from pylet.cri.interface import CriError, DeadlineExceeded
 from pylet.cri.messages import ExecResult
 from tests.agent.kubelet.builders import container, instance, observed, pod, sidecar, terminating
 
@@ -18,6 +20,7 @@ class Machine:
         self.told: list[str] = []
         self._now = 0.0
         self._hook_seconds = hook_seconds
+        self.refused: dict[str, str] = {}
 
     def monotonic(self) -> float:
         return self._now
@@ -31,9 +34,15 @@ class Machine:
 
     async def stop_container(self, container_id: str, *, grace_seconds: int) -> None:
         self.asked.append(f"stop {container_id} {grace_seconds}")
+        self._refuse(container_id)
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
         self.asked.append(f"sandbox {sandbox_id}")
+        self._refuse(sandbox_id)
+
+    def _refuse(self, id_: str) -> None:
+        if id_ in self.refused:
+            raise CriError(self.refused[id_])
 
     def tell(self, of: Object, type_: str, reason: str, message: str) -> None:
         self.told.append(f"{reason}: {message}")
@@ -71,6 +80,20 @@ async def test_sidecars_end_after_the_app_in_reverse_order() -> None:
     seen = observed(instance("first"), instance("second"), instance())
     await stopper(machine).stop_pod(of, seen, "", 30)
     assert machine.asked == ["stop main-0 30", "stop second-0 30", "stop first-0 30", "sandbox s0"]
+
+
+async def test_what_does_not_end_keeps_nothing_else_from_ending_and_is_told() -> None:
+    machine = Machine()
+    machine.refused = {"a-0": 'no "way"', "s0": "no network"}
+    with pytest.raises(NotStopped) as failed:
+        await stopper(machine).stop_pod(
+            pod(container("a"), container("b")), observed(instance("a"), instance("b")), "", 5
+        )
+    assert machine.asked == ["stop a-0 5", "stop b-0 5", "sandbox s0"]
+    assert str(failed.value) == (
+        'error killing pod: [failed to "KillContainer" for "a" with KillContainerError: "no \\"way\\"", '
+        'failed to "KillPodSandbox" for "u1" with KillPodSandboxError: "no network"]'
+    )
 
 
 def test_a_deletion_says_how_long() -> None:

@@ -625,6 +625,19 @@ def test_who_is_being_started_again_does_not_wait_for_it(tmp_path: Path) -> None
     virtual.run(story())
 
 
+def test_a_pod_that_does_not_end_says_so_once_and_ends_when_it_can(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
+            await story.until(is_running)
+            story.runtime.faults["stop_sandbox"] = [CriError("no network")] * 3
+            story.delete()
+            await asyncio.sleep(10)
+            assert story.told.count("FailedKillPod") == 1
+            assert story.worker.stopped.is_set()
+
+    virtual.run(story())
+
+
 def test_who_is_being_stopped_for_its_probe_is_not_asked_again(tmp_path: Path) -> None:
     """Of a container that takes its time to end; whether it is ready is asked all the while."""
     asked: list[str] = []
