@@ -19,7 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from pylet.aio import certificate
-from pylet.server.namesakes import Namesakes, is_signed
+from pylet.server import namesakes
+from pylet.server.namesakes import Namesakes
+from pylet.server.signers import signer
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -81,24 +83,23 @@ AUTHORITY = made(CA, SIGNS)
         pytest.param(made(CA), True, id="one that does not say what its key is for, too"),
         pytest.param(made(SIGNS), False, id="one that does not say that it is a CA may not"),
         pytest.param(made(CA, SIGNS_NOTHING), False, id="nor one whose key is for something else"),
-        pytest.param(made(CA, SIGNS, end=NOW - DAY), False, id="nor one whose time is over"),
     ],
 )
 def test_who_may_sign(authority: Made, is_trusted: bool) -> None:
-    assert is_signed(made(SERVES, by=authority).der, authority.pem, NOW) is is_trusted
+    assert (signer(made(SERVES, by=authority).der, authority.pem) is not None) is is_trusted
 
 
 def test_a_name_is_not_enough() -> None:
-    assert not is_signed(made(SERVES, by=made(CA, SIGNS)).der, AUTHORITY.pem, NOW)
+    assert signer(made(SERVES, by=made(CA, SIGNS)).der, AUTHORITY.pem) is None
 
 
 def test_any_ca_of_a_bundle_will_do() -> None:
-    assert is_signed(made(SERVES, by=AUTHORITY).der, made(CA, SIGNS).pem + AUTHORITY.pem, NOW)
+    assert signer(made(SERVES, by=AUTHORITY).der, made(CA, SIGNS).pem + AUTHORITY.pem)
 
 
 @pytest.mark.parametrize("bundle", ["", "nothing"])
 def test_a_bundle_without_a_certificate_signs_nothing(bundle: str) -> None:
-    assert not is_signed(made(SERVES, by=AUTHORITY).der, bundle, NOW)
+    assert signer(made(SERVES, by=AUTHORITY).der, bundle) is None
 
 
 class Server:
@@ -147,11 +148,11 @@ Meet = Callable[[Made], Awaitable[str]]
 
 @pytest.fixture
 def meet(server: Server) -> Meet:
-    namesakes = Namesakes()
+    known = Namesakes()
 
     async def meet(authority: Made) -> str:
         bundle = base64.b64encode(authority.pem.encode()).decode()
-        return await namesakes.met(bundle, certificate.trusting(authority.pem), server.ask)
+        return await known.met(bundle, certificate.trusting(authority.pem), server.ask)
 
     return meet
 
@@ -190,3 +191,28 @@ async def test_who_is_not_trusted_hears_nothing(server: Server, meet: Meet, show
     with pytest.raises(aiohttp.ClientConnectorCertificateError, match=says):
         await meet(AUTHORITY)
     assert server.requests == 0
+
+
+async def test_a_ca_whose_time_is_over_signs_no_more(server: Server, meet: Meet) -> None:
+    authority = made(CA, SIGNS, end=NOW - DAY)
+    server.show(made(SERVES, by=authority))
+    with pytest.raises(aiohttp.ClientConnectorCertificateError, match="self-signed certificate"):
+        await meet(authority)
+
+
+async def test_what_was_refused_is_not_examined_anew(
+    server: Server, meet: Meet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examined = 0
+
+    def examine(compute: Callable[[], object], *, unless_loaded: str) -> object:
+        nonlocal examined
+        examined += 1
+        return compute()
+
+    monkeypatch.setattr(namesakes, "elsewhere", examine)
+    for shown, sum_so_far in ((first := made(SERVES), 1), (first, 1), (made(SERVES), 2)):
+        server.show(shown)
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await meet(AUTHORITY)
+        assert examined == sum_so_far
