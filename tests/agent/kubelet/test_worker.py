@@ -630,7 +630,7 @@ def test_a_pod_that_does_not_end_says_so_once_and_ends_when_it_can(tmp_path: Pat
         async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
             await story.until(is_running)
             story.runtime.faults["stop_sandbox"] = [CriError("no network")] * 3
-            story.delete()
+            story.worker.fail(Ending("Evicted", "no room"))
             await asyncio.sleep(10)
             assert story.told.count("FailedKillPod") == 1
             assert story.worker.stopped.is_set()
