@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pylet.aio import certificate
@@ -42,6 +42,8 @@ _INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
 _LEEWAY = timedelta(minutes=1)  # clocks differ; go-jose's default
 _BOUND_KINDS = {"pod": POD, "secret": SECRET, "node": NODE}
 
+CREDENTIAL = "authentication.kubernetes.io/credential-id"
+_UID = "1.3.6.1.4.1.57683.2"  # of a user's UID in a certificate's subject
 Subject = tuple[tuple[tuple[str, str], ...], ...]
 """A certificate's subject as `ssl` gives it."""
 
@@ -79,9 +81,12 @@ class Authenticator:
             raise Unauthorized
         return User(user.name, (LATE_NODES, AUTHENTICATED))
 
-    async def user(self, subject: Subject | None, authorization: str | None) -> User:
-        """`subject` is the verified client certificate's, `authorization` the header. Raises: Unauthorized."""
-        if subject and (by_certificate := certificate_user(subject)) is not None:
+    async def user(self, by_certificate: User | None, authorization: str | None) -> User:
+        """`by_certificate` is whom the verified client certificate names, `authorization` the header.
+
+        Raises: Unauthorized.
+        """
+        if by_certificate is not None:
             return by_certificate
         if not authorization:
             return ANONYMOUS
@@ -131,7 +136,7 @@ class Authenticator:
     def _account(self, identity: Identity) -> User:
         namespace = identity.account.namespace
         self._check_account(identity)
-        extra: dict[str, Sequence[str]] = {"authentication.kubernetes.io/credential-id": (f"JTI={identity.id}",)}
+        extra: dict[str, Sequence[str]] = {CREDENTIAL: (f"JTI={identity.id}",)}
         for bound in identity.bound:
             self._check_bound(namespace, bound, is_only=len(identity.bound) == 1)
             if bound.kind != "secret":
@@ -220,15 +225,19 @@ class Authenticator:
             return True
 
 
-@lru_cache(1024)
-def certificate_user(subject: Subject) -> User | None:
-    """Common name and organizations; None for a certificate without a common name."""
+def certificate_user(subject: Subject, encoded: bytes = b"") -> User | None:
+    """Common name, organizations and, of the certificate itself, its fingerprint; None for one without a common name.
+
+    Source: apiserver pkg/authentication/request/x509 (CommonNameUserConversion).
+    """
     names = [pair for group in subject for pair in group]
-    common = next((value for name, value in names if name == "commonName"), "")
-    if not common:
+    common = [value for name, value in names if name == "commonName"]
+    if not common or not common[-1]:  # the last one counts, as Go reads it
         return None
     groups = tuple(value for name, value in names if name == "organizationName")
-    return User(common, groups if AUTHENTICATED in groups else (*groups, AUTHENTICATED))
+    uid = next((value for name, value in names if name == _UID), "")
+    extra = {CREDENTIAL: (f"X509SHA256={hashlib.sha256(encoded).hexdigest()}",)}
+    return User(common[-1], groups if AUTHENTICATED in groups else (*groups, AUTHENTICATED), uid, extra)
 
 
 def _account_user(identity: Identity, extra: Mapping[str, Sequence[str]]) -> User:

@@ -5,6 +5,7 @@ Order as upstream's handler chain: authentication, audit, impersonation, authori
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import ssl
 import time
@@ -18,7 +19,7 @@ from aiohttp import web
 from pylet.aio.prometheus import Histogram
 from pylet.api.errors import Unauthorized
 from pylet.server.auth.attributes import Attributes
-from pylet.server.auth.authenticate import Authenticator, Subject
+from pylet.server.auth.authenticate import Authenticator, Subject, certificate_user
 from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.impersonate import Impersonation
 from pylet.server.auth.request_header import proxied_user
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _NOBODY = User("")
 _HOUR, _DAY = 3600, 86400
 _LASTING = (0, _HOUR / 2, _HOUR, 2 * _HOUR, 6 * _HOUR, 12 * _HOUR, *(n * _DAY for n in (1, 2, 4, 7, 30, 90, 180, 360)))
+_BEARER = "bearer"
 _end_of = lru_cache(256)(ssl.cert_time_to_seconds)
 
 
@@ -106,14 +108,25 @@ class Access:
         certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
         if certificate and (late := self._authenticator.late_user(certificate)) is not None:
             return late
-        subject: Subject | None = certificate.get("subject") if certificate else None
+        known = None
         if certificate:
             self._expirations.observe(_end_of(certificate["notAfter"]) - time.time())
-        if certificate and self._front_proxy is not None and certificate.get("issuer") == self._front_proxy:
-            subject = None  # the proxy is nobody himself
-            if (proxied := proxied_user(http.headers.items())) is not None:
-                return proxied
-        return await self._authenticator.user(subject, http.headers.get("Authorization"))
+            if self._front_proxy is not None and certificate.get("issuer") == self._front_proxy:
+                # the proxy is nobody himself
+                if (proxied := proxied_user(http.headers.items())) is not None:
+                    return proxied
+            else:
+                known = _bearer(transport, certificate)
+        return await self._authenticator.user(known, http.headers.get("Authorization"))
+
+
+def _bearer(transport: asyncio.Transport, certificate: dict[str, Any]) -> User | None:
+    """Whose certificate it is: found out once a connection, and kept with what it knows of the certificate."""
+    if _BEARER not in certificate:
+        encoded = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        certificate[_BEARER] = certificate_user(certificate["subject"], encoded)
+    user: User | None = certificate[_BEARER]
+    return user
 
 
 def attributes(user: User, http: web.BaseRequest, info: RequestInfo) -> Attributes:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import ssl
 from typing import Any
 
 import pytest
+
+from pylet.server.auth.authenticate import certificate_user
 
 PODS = "/api/v1/namespaces/default/pods"
 RBAC = "/apis/rbac.authorization.k8s.io/v1/namespaces/default"
@@ -28,6 +32,26 @@ async def grant(cluster: Any, verbs: list[str], resources: list[str], account: s
         "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": "default"}],
     }
     assert (await cluster.ask("POST", f"{RBAC}/rolebindings", binding)).status == 201
+
+
+async def test_who_comes_with_a_certificate_is_told_by_its_fingerprint(cluster: Any) -> None:
+    who = await cluster.ask("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", {})
+    encoded = ssl.PEM_cert_to_DER_cert(cluster.running.pki.admin.certificate.read_text())
+    assert who.json["status"]["userInfo"]["extra"] == {
+        "authentication.kubernetes.io/credential-id": [f"X509SHA256={hashlib.sha256(encoded).hexdigest()}"]
+    }
+
+
+def test_a_certificate_s_last_name_and_its_uid_count() -> None:
+    subject = (
+        (("commonName", "a"),),
+        (("organizationName", "dev"),),
+        (("commonName", "b"),),
+        (("1.3.6.1.4.1.57683.2", "7"),),
+    )
+    user = certificate_user(subject)
+    assert user is not None
+    assert (user.name, user.groups, user.uid) == ("b", ("dev", "system:authenticated"), "7")
 
 
 async def test_nobody_known_is_refused_by_name(cluster: Any) -> None:
