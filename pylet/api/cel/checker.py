@@ -282,8 +282,6 @@ class _Checker:
     def struct(self, node: StructNode) -> Type:
         kind = self.scope.structs.get(node.name.lstrip("."))
         if kind is None or kind.declaration is None:
-            for one in node.fields:
-                self.check(one.value)
             return self.report(node.pos, f"undeclared reference to '{node.name.lstrip('.')}' (in container '')")
         for one in node.fields:
             value = self.check(one.value)

@@ -20,6 +20,8 @@ class Issue:
         """The issue as cel-go prints it, with the line it is in and a caret (common/error.go, ToDisplayString)."""
         if self.offset < 0:
             return f"ERROR: <input>:-1:0: {self.message}"
+        if not source:
+            return f"ERROR: <input>:1:0: {self.message}"
         before = source[: self.offset]
         line_number = before.count("\n") + 1
         column = self.offset - (before.rfind("\n") + 1)

@@ -32,7 +32,9 @@ def parse(source: str) -> Node:
     except RecursionError:
         parser.fail(f"expression recursion limit exceeded: {MAX_DEPTH}", -1)
     if parser.token.kind != "end":
-        parser.fail(f"Syntax error: mismatched input '{parser.token.text}' expecting <EOF>")
+        is_last = parser.tokens[parser.at + 1].kind == "end"
+        what = "extraneous" if is_last else "mismatched"
+        parser.fail(f"Syntax error: {what} input '{parser.token.text}' expecting <EOF>")
     return node
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import ClassVar
 
-from pylet.api import causes, names, podspec, selector
+from pylet.api import causes, golang, names, podspec, selector
 from pylet.api.errors import Cause
 from pylet.api.kind import Strategy
 from pylet.api.object import Object, dig
@@ -74,7 +74,7 @@ def validate_replicated(
     else:
         found += wrong
         if not chosen.get("matchLabels") and not chosen.get("matchExpressions"):
-            found.append(causes.invalid("spec.selector", chosen, f"empty selector is invalid for {selected}"))
+            found.append(causes.invalid("spec.selector", {}, f"empty selector is invalid for {selected}"))
     if not wrong:
         labels, matches = labels_of(template), selector.from_object(chosen)
         if not matches.is_everything and not matches(labels):
@@ -82,7 +82,7 @@ def validate_replicated(
             found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
     elif kind != "DaemonSet":
         says = "invalid label selector" if kind == "ReplicaSet" else ""
-        return [*found, causes.invalid("spec.selector", chosen, says)]
+        return [*found, causes.invalid("spec.selector", golang.inside("LabelSelector", chosen or {}), says)]
     found += validate(template, "spec.template", claims=claims)
     return [*found, *restarts_always(template, kind)]
 

@@ -42,6 +42,32 @@ _OWN_JSON: dict[str, Callable[[], Node]] = {
     f"{_JSON_SCHEMA}OrBool": lambda: _schema_or("Bool"),
     f"{_JSON_SCHEMA}OrStringArray": lambda: _schema_or("StringArray"),
 }
+_EMBEDDED: dict[str, dict[str, str]] = {
+    "ConfigMapEnvSource": {"LocalObjectReference": "name"},
+    "ConfigMapKeySelector": {"LocalObjectReference": "name"},
+    "ConfigMapProjection": {"LocalObjectReference": "name"},
+    "ConfigMapVolumeSource": {"LocalObjectReference": "name"},
+    "DeviceAllocationConfiguration": {"DeviceConfiguration": "opaque"},
+    "DeviceClaimConfiguration": {"DeviceConfiguration": "opaque"},
+    "DeviceClassConfiguration": {"DeviceConfiguration": "opaque"},
+    "EphemeralContainer": {"EphemeralContainerCommon": "! targetContainerName"},
+    "IngressRule": {"IngressRuleValue": "http"},
+    "NamedRuleWithOperations": {
+        "RuleWithOperations": "operations",
+        "RuleWithOperations.Rule": "apiGroups apiVersions resources scope",
+    },
+    "PersistentVolumeSpec": {
+        "PersistentVolumeSource": "! accessModes capacity claimRef mountOptions nodeAffinity "
+        "persistentVolumeReclaimPolicy storageClassName volumeAttributesClassName volumeMode"
+    },
+    "Probe": {"ProbeHandler": "exec grpc httpGet tcpSocket"},
+    "RuleWithOperations": {"Rule": "apiGroups apiVersions resources scope"},
+    "SecretEnvSource": {"LocalObjectReference": "name"},
+    "SecretKeySelector": {"LocalObjectReference": "name"},
+    "SecretProjection": {"LocalObjectReference": "name"},
+    "Volume": {"VolumeSource": "! name"},
+}
+"""Go structs within a struct, which JSON does not show, and their fields; after `!`, the fields that are not theirs."""
 _EMPTY_IS_TOLD = ("managedFields", "policies")
 """Lists that mean something when they are empty: nobody owns anything; of an autoscaler, no defaults and an error."""
 _ZEROS: dict[type[Node], Any] = {List: None, Map: None, Any_: None, Bytes: None, Number: 0, Integer: 0, IntOrString: 0}
@@ -75,6 +101,9 @@ def compile_definition(name: str) -> Struct:
         if keeps_zero:
             keeps.append(field)
         struct.fields[field] = node.type if isinstance(node, Scalar) and node.go_type in ("string", "bool") else node
+    for inner, words in _EMBEDDED.get(struct.go_name, {}).items():
+        known = set(words.split())
+        struct.embedded |= {field: inner for field in struct.fields if (field in known) is not ("!" in known)}
     struct.keeps_zero = frozenset(keeps)
     struct.always = tuple(always)
     return struct

@@ -19,6 +19,8 @@ from pylet.api.quantity import canonical_milli
 
 Check: TypeAlias = "Node | type"
 _DROP: Final = object()
+_GO_INTEGERS = ("int32", "int64")
+_GO_TIMES = ("v1.Time", "v1.MicroTime")
 _JSON_WORDS = {
     str: "string",
     bool: "bool",
@@ -31,11 +33,16 @@ _JSON_WORDS = {
 
 
 class Mismatch(ValueError):
-    """A value of the wrong type, worded as Go's UnmarshalTypeError; `fields` is filled while unwinding."""
+    """A value of the wrong type, worded as Go's UnmarshalTypeError; `fields` is filled while unwinding.
 
-    def __init__(self, value: Any, go_type: str) -> None:
+    `is_own`: said by a Go type that decodes itself, which other decoders than JSON's repeat without the place.
+    """
+
+    def __init__(self, value: Any, go_type: str, *, is_own: bool = False) -> None:
         super().__init__(value, go_type)
-        self.value = f"number {value}" if isinstance(value, float) else _JSON_WORDS[type(value)]
+        told = value.__class__ in (int, float) and go_type in _GO_INTEGERS
+        self.is_own = is_own
+        self.value = f"number {value}" if told else _JSON_WORDS[type(value)]
         self.go_type = go_type
         self.struct = ""
         self.fields: list[str] = []
@@ -103,9 +110,7 @@ class Integer(Node):
         if value.__class__ is not int:
             raise Mismatch(value, self.go_type)
         if not -self.bound <= value < self.bound:
-            mismatch = Mismatch(value, self.go_type)
-            mismatch.value = f"number {value}"
-            raise mismatch
+            raise Mismatch(value, self.go_type)
         return value if value or self.keeps_zero else _DROP
 
 
@@ -128,6 +133,8 @@ class Text(Node):
         self.canonical = canonical
 
     def decode(self, value: Any, unknown: list[str]) -> Any:
+        if value.__class__ is not str and self.go_type in _GO_TIMES:
+            raise Mismatch(value, "string", is_own=True)
         return self.canonical(value)
 
 
@@ -136,8 +143,7 @@ class IntOrString(Node):
 
     def decode(self, value: Any, unknown: list[str]) -> Any:
         if value.__class__ is not str and (value.__class__ is not int or not -(1 << 31) <= value < 1 << 31):
-            mismatch = Mismatch(value, "int32")
-            raise ValueError(f"json: cannot unmarshal {mismatch.value} into Go value of type int32")
+            raise Mismatch(value, "int32", is_own=True)
         return value
 
 
@@ -298,14 +304,18 @@ class Ref(Node):
 
 
 class Struct:
-    """One definition. `fields` maps a field's name to `str` or `bool`, or to a Node when there is more to say."""
+    """One definition. `fields` maps a field's name to `str` or `bool`, or to a Node when there is more to say.
 
-    __slots__ = ("always", "fields", "go_name", "keeps_zero", "name")
+    `embedded` has the Go structs that fields are really of, where they are embedded in this one: messages name them.
+    """
+
+    __slots__ = ("always", "embedded", "fields", "go_name", "keeps_zero", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.go_name = name.rpartition(".")[2]
         self.fields: dict[str, Check] = {}
+        self.embedded: dict[str, str] = {}
         self.keeps_zero: frozenset[str] = frozenset()
         self.always: tuple[tuple[str, Any], ...] = ()
 
@@ -353,6 +363,8 @@ class Struct:
                     drops.append(name)
         except Mismatch as mismatch:
             mismatch.fields.insert(0, name)
+            if name in self.embedded:
+                mismatch.fields.insert(0, self.embedded[name])
             mismatch.struct = mismatch.struct or self.go_name
             raise
         if drops is not None:

@@ -96,7 +96,7 @@ def names_itself(kind: Kind) -> bool:
 
 def judges_metadata_last(kind: Kind) -> bool:
     """Whether a new object's metadata is looked at only when all else is well: rules of other kinds include it."""
-    return kind.resource == "events"
+    return kind.resource in ("events", "poddisruptionbudgets.policy")
 
 
 def is_created_by_update(kind: Kind, subresource: str) -> bool:

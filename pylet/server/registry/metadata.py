@@ -108,6 +108,8 @@ def validate(kind: Kind, meta: Object) -> list[Cause]:
             found.append(causes.required("metadata.namespace"))
         else:
             found += causes.each("metadata.namespace", namespace, names.dns_label(namespace))
+    if meta.get("generation", 0) < 0:
+        found.append(causes.invalid("metadata.generation", meta["generation"], "must be greater than or equal to 0"))
     if labels := meta.get("labels"):
         for key, value in labels.items():
             if problems := names.qualified_name(key):

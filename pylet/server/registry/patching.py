@@ -165,13 +165,15 @@ def applied(kind: Kind, merged: Object) -> Object:
 def _unstructured(misfit: schema.Mismatch) -> str:
     """A wrong type in the words of upstream's conversion from maps, which strategic patches go through."""
     go_type, given = misfit.go_type, misfit.value.partition(" ")[0]
-    kinds = {"array": "slice", "object": "map", "number": "int64"}
+    if misfit.is_own:
+        return f"json: cannot unmarshal {misfit.value} into Go value of type {go_type}"
+    number = "float64" if isinstance(misfit.args[0], float) else "int64"
+    kinds = {"array": "slice", "object": "map", "number": number}
     if go_type.startswith("[]"):
         return f"cannot restore slice from {kinds.get(given, given)}"
     if go_type.startswith("map["):
         return f"cannot restore map from {kinds.get(given, given)}"
     if go_type in ("string", "bool", "int32", "int64", "float64"):
-        number = "float64" if "." in misfit.value else "int64"
         converts = given == "number" and go_type != "bool" and (go_type == "string") == (number == "int64")
         return f"cannot convert {number} to {go_type}" if converts else f"unrecognized type: {go_type}"
     return f"cannot restore struct from: {kinds.get(given, given)}"
