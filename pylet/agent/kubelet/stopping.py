@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from pylet.agent.kubelet import handlers
 from pylet.agent.kubelet.handlers import Target
@@ -81,9 +82,9 @@ class Stopper:
         """Every container at once, each in its turn, then the sandboxes, which end what is left. Raises: NotStopped."""
         failures: list[str] = []
 
-        async def attempt(action: str, target: str, work: Awaitable[None]) -> None:
+        async def attempt(action: str, target: str, work: Callable[[], Awaitable[None]]) -> None:
             try:
-                await work
+                await work()
             except CriError as failed:
                 words = json.dumps(str(failed), ensure_ascii=False)
                 failures.append(f'failed to "{action}" for "{target}" with {action}Error: {words}')
@@ -94,11 +95,11 @@ class Stopper:
                 spec = find_container(pod, container.name) or {}
                 target = Target.of(container.id, ip, spec)
                 words = f"Stopping container {container.name}"
-                stop = self.stop(pod, target, container.name, words, grace, turn)
+                stop = partial(self.stop, pod, target, container.name, words, grace, turn)
                 group.create_task(attempt("KillContainer", container.name, stop))
         for sandbox in observed.sandboxes:
             async with self.ends.begin():
-                await attempt("KillPodSandbox", uid_of(pod), self.runtime.stop_sandbox(sandbox.id))
+                await attempt("KillPodSandbox", uid_of(pod), partial(self.runtime.stop_sandbox, sandbox.id))
         if failures:
             what = failures[0] if len(failures) == 1 else f"[{', '.join(failures)}]"
             raise NotStopped(f"error killing pod: {what}")
