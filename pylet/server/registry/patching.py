@@ -14,7 +14,7 @@ from pylet.api import causes, schema
 from pylet.api.errors import BadRequest, Invalid, RemoteError, RequestEntityTooLarge, UnsupportedMediaType
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.patch import BadPatch, Failed, TooLarge, Unprocessable, json_patch, merge, shown, strategic
+from pylet.api.patch import BadPatch, Failed, TooLarge, Unprocessable, json_patch, json_word, merge, shown, strategic
 from pylet.api.wire import decode
 from pylet.client.interface import PatchType
 
@@ -121,7 +121,12 @@ def _unknown(paths: Iterable[str]) -> Iterator[str]:
 
 def _misnamed(kind: Kind, obj: Object) -> str:
     """Why what calls itself something else cannot be read; "" where it is of the kind, or does not say."""
-    version, name = obj.setdefault("apiVersion", kind.api_version), obj.setdefault("kind", kind.name)
+    for field in ("apiVersion", "kind"):
+        if not isinstance(obj.get(field), str | None):
+            wrong = f"json: cannot unmarshal {json_word(obj[field])} into Go struct field .{field} of type string"
+            return f"couldn't get version/kind; json parse error: {wrong}"
+    name = obj["kind"] = obj.get("kind") or kind.name
+    version = obj.setdefault("apiVersion", kind.api_version)
     if (version, name) == (kind.api_version, kind.name):
         return ""
     shown_version = version if "/" in str(version) else f"/{version}"

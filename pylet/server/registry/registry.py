@@ -204,11 +204,11 @@ class Registry:
         if type_ is PatchType.APPLY:
             return await self._apply(request, patch, duplicates)
         again = orjson.dumps(patch)
-        kind = SCALE if request.subresource == "scale" else request.kind
+        kind, before = SCALE if request.subresource == "scale" else request.kind, list(request.warnings)
 
         def changed(current: Object) -> Object:
             obj, warnings = patched(kind, current, orjson.loads(again), type_, request.field_validation, duplicates)
-            request.warnings[:] = warnings
+            request.warnings[:] = [*before, *warnings]
             return obj
 
         if request.subresource == "scale":

@@ -168,6 +168,10 @@ async def test_patches_that_are_refused(api: Api) -> None:
     assert stale["message"] == STALE
     unknown = await refused(api.patch(CONFIGMAP, "a", "x", {"dtaa": {}}, field_validation="Strict"))
     assert 'strict decoding error: unknown field "dtaa"' in unknown["message"]
+    for field, value, word in (("kind", 5, "number"), ("kind", {}, "object"), ("apiVersion", [], "array")):
+        untyped = await refused(api.patch(CONFIGMAP, "a", "x", {field: value}))
+        says = f"json parse error: json: cannot unmarshal {word} into Go struct field .{field} of type string"
+        assert untyped["message"].endswith(f"couldn't get version/kind; {says}")
     missing = await refused(api.patch(CONFIGMAP, "a", "y", {}))
     assert missing["code"] == 404
 
