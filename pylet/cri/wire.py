@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _NOTHING: Mapping[str, str] = {}
+_SMALL = [bytes((value,)) for value in range(0x80)]
 _SKIP = {_FIXED64: 8, _FIXED32: 4}
 
 
@@ -52,6 +53,8 @@ class Field(typing.NamedTuple):
     number: int
     kind: Kind
     shape: typing.Literal["one", "many", "map"]
+    key: bytes
+    """What stands before its value."""
 
 
 class Layout(typing.NamedTuple):
@@ -61,20 +64,23 @@ class Layout(typing.NamedTuple):
 
 def encode(message: Any) -> bytes:
     parts: list[bytes] = []
-    for name, number, kind, shape in _layout(type(message)).fields:
+    for name, _, kind, shape, key in _layout(type(message)).fields:
         value = getattr(message, name)
         if shape == "map":
             for item in value.items():
-                _put(parts, number, _BYTES, _encode_pair(item))
+                _put(parts, key, _encode_pair(item))
         elif shape == "many":
             if kind.wire_type == _VARINT:
                 if value:
-                    _put(parts, number, _BYTES, b"".join(map(kind.encode, value)))
+                    _put(parts, key, b"".join(map(kind.encode, value)))
             else:
                 for item in value:
-                    _put(parts, number, _BYTES, kind.encode(item))
+                    _put(parts, key, kind.encode(item))
         elif value is not None and value != kind.empty:
-            _put(parts, number, kind.wire_type, kind.encode(value))
+            if kind.wire_type == _BYTES:
+                _put(parts, key, kind.encode(value))
+            else:
+                parts += (key, kind.encode(value))
     return b"".join(parts)
 
 
@@ -102,14 +108,14 @@ def decode(cls: type[T], data: bytes) -> T:
         raise Malformed(f"not a {cls.__name__} message") from broken
     if position > end:
         raise Malformed(f"truncated {cls.__name__} message")
-    for name, _, _, shape in known.values():
+    for name, _, _, shape, _ in known.values():
         if shape == "many" and name in values:
             values[name] = tuple(values[name])
     return cls(**values)
 
 
 def _take(values: dict[str, Any], field: Field, wire_type: int, value: Any) -> None:
-    name, _, kind, shape = field
+    name, _, kind, shape, _ = field
     if shape == "map":
         key, item = _decode_pair(value)
         values.setdefault(name, {})[key] = item
@@ -126,11 +132,9 @@ def _take(values: dict[str, Any], field: Field, wire_type: int, value: Any) -> N
         values[name] = kind.decode(value)
 
 
-def _put(parts: list[bytes], number: int, wire_type: int, body: bytes) -> None:
-    parts.append(_encode_varint(number << 3 | wire_type))
-    if wire_type == _BYTES:
-        parts.append(_encode_varint(len(body)))
-    parts.append(body)
+def _put(parts: list[bytes], key: bytes, body: bytes) -> None:
+    size = len(body)
+    parts += (key, _SMALL[size] if size < 0x80 else _encode_varint(size), body)
 
 
 def _encode_varint(value: int) -> bytes:
@@ -167,8 +171,8 @@ def _signed(value: int) -> int:
 
 def _encode_pair(item: tuple[str, str]) -> bytes:
     parts: list[bytes] = []
-    for number, text in enumerate(item, 1):
-        _put(parts, number, _BYTES, text.encode())
+    for key, text in zip((b"\x0a", b"\x12"), item, strict=True):
+        _put(parts, key, text.encode())
     return b"".join(parts)
 
 
@@ -241,7 +245,12 @@ def _field(field: dataclasses.Field[Any], hint: Any) -> Field:
     number = field.metadata["number"]
     origin = typing.get_origin(hint)
     if origin is tuple:
-        return Field(field.name, number, _kind(typing.get_args(hint)[0]), "many")
+        return Field(field.name, number, _kind(typing.get_args(hint)[0]), "many", _key(number, _BYTES))
     if origin is Mapping:
-        return Field(field.name, number, _SCALARS[str], "map")
-    return Field(field.name, number, _kind(hint), "one")
+        return Field(field.name, number, _SCALARS[str], "map", _key(number, _BYTES))
+    kind = _kind(hint)
+    return Field(field.name, number, kind, "one", _key(number, kind.wire_type))
+
+
+def _key(number: int, wire_type: int) -> bytes:
+    return _encode_varint(number << 3 | wire_type)

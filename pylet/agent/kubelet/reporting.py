@@ -66,7 +66,7 @@ def _addresses(old: list[Object], new: list[Object]) -> list[Object]:
 
 def _same(old: object, new: object) -> bool:
     """Nulls, empty and absent fields say the same."""
-    return _without_empty(old) == _without_empty(new)
+    return old == new or _without_empty(old) == _without_empty(new)
 
 
 def _without_empty(value: object) -> object:
