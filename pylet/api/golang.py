@@ -38,13 +38,17 @@ def inside(struct: str, value: Object) -> Struct:
         moved = {name: value[name] for name in _OF_THE_POD if name in value}
         value = {**value, "securityContext": {**(value.get("securityContext") or {}), **moved}}
     given = {name.lower(): one for name, one in value.items()}
-    given |= given.get("metadata") or {}  # of templates, where it is embedded
+    given |= {name.lower(): one for name, one in (given.get("metadata") or {}).items()}  # which templates embed
     shown = Struct()
     for field in _structs()[struct]:
         one = _held(field, given.get(field.published))
         if one or not field.omits:
             shown[field.name] = one
     return shown
+
+
+def shown(struct: str, value: Object | None) -> Struct | None:
+    return None if value is None else inside(struct, value)
 
 
 def difference(old: Any, new: Any) -> str:

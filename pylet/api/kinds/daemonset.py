@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from pylet.api import causes, columns
+from pylet.api import causes, columns, golang
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind
 from pylet.api.object import Object
@@ -63,7 +63,8 @@ class DaemonSetStrategy(template.TemplateStrategy):
             ]
         if obj["spec"] == old["spec"]:
             return ()
-        changed = causes.immutable("spec.selector", obj["spec"].get("selector"), old["spec"].get("selector"))
+        now, was = (golang.shown("LabelSelector", each["spec"].get("selector")) for each in (obj, old))
+        changed = causes.immutable("spec.selector", now, was)
         return [*changed, *self.validate(obj)]
 
 

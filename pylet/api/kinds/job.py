@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, names, selector, timestamps
+from pylet.api import causes, columns, golang, names, selector, timestamps
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind
 from pylet.api.object import Object, is_terminating, is_true
@@ -49,7 +49,8 @@ class JobStrategy(template.TemplateStrategy):
         if spec == before:
             return ()
         found = [*self.validate(obj), *_completions(spec, before)]
-        found += causes.immutable("spec.selector", spec.get("selector"), before.get("selector"))
+        now, was = (golang.shown("LabelSelector", each.get("selector")) for each in (spec, before))
+        found += causes.immutable("spec.selector", now, was)
         found += jobspec.template_changes(spec, old)
         for name in _IMMUTABLE[1:]:
             found += causes.immutable(f"spec.{name}", spec.get(name), before.get(name))

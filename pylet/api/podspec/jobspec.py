@@ -227,7 +227,8 @@ def template_changes(spec: Object, old: Object) -> list[Cause]:
         fixed = _with_scheduling(fixed, new)
         pod, wanted = _with_resources(fixed.get("spec") or {}, new.get("spec") or {}), new.get("spec")
         return causes.immutable("spec.template.spec", wanted, pod)
-    return causes.immutable("spec.template", new, fixed)
+    now, was = (golang.inside("PodTemplateSpec", one) for one in (new, fixed))
+    return causes.immutable("spec.template", now, was)
 
 
 def _with_scheduling(old: Object, new: Object) -> Object:

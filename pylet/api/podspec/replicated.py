@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pylet.api import causes
+from pylet.api import causes, golang
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 from pylet.api.podspec import template
@@ -28,7 +28,8 @@ class ReplicatedStrategy(template.TemplateStrategy):
 
     def changes(self, spec: Object, old: Object) -> list[Cause]:
         """Of what may not change."""
-        return causes.immutable("spec.selector", spec.get("selector"), old.get("selector"))
+        now, was = (golang.shown("LabelSelector", each.get("selector")) for each in (spec, old))
+        return causes.immutable("spec.selector", now, was)
 
     def _status(self, status: Object) -> list[Cause]:
         found = template.not_negative(status, *self.counts, field="status")
