@@ -7,7 +7,7 @@ Source: upstream `pkg/kubelet/kubelet_pods.go` (generateAPIPodStatus, convertToA
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from pylet.agent.kubelet import restart_all
@@ -58,6 +58,8 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
         return _refused(pod, facts.failure, now)
     is_ending = is_terminating(pod) or facts.failure is not None or old.get("phase") in TERMINAL
 
+    if is_ending:
+        observed = replace(observed, anew=())  # nothing follows any more
     may_run = bool(observed.running) or (is_ending and facts.is_busy)
 
     def describe(container: Object) -> Object:
@@ -70,7 +72,8 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
         inits, apps = _lost(inits), [_ended(status, pod) for status in apps]
     statuses = {status["name"]: status for status in (*inits, *apps)}
     has_begun = any(_is_active(observed, container["name"]) for container in app_containers(pod))
-    anew = {name for name in observed.containers if (last := observed.latest(name)) and last.id in observed.anew}
+    ended = {name: next((c for c in group if c.is_finished), None) for name, group in observed.containers.items()}
+    anew = {name for name, last in ended.items() if last is not None and last.id in observed.anew}
     found = phase(pod, statuses, is_ending=is_ending, has_begun=has_begun, anew=anew)
     found = _kept_phase(found, old, facts.failure, is_ending=is_ending, may_run=may_run)
     passing = [*facts.passing, *restart_all.condition(pod, observed, found)]
@@ -170,7 +173,7 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
     removed = restart_all.was_removed(pod, container, observed, old)
     if last is None and not removed and "terminated" in old.get("state", {}) and name not in facts.waiting:
         return {**old, "ready": _runs_once(pod, container) and old["state"]["terminated"].get("exitCode") == 0}
-    if last is not None and not last.is_finished and _is_final(pod, container, observed, old):
+    if last is not None and not last.is_finished and _is_final(pod, container, old):
         return old  # the API does not take back what it was told: whatever runs there again is not the pod's
     state, previous = restart_all.REMOVED if removed else _states(pod, container, observed, facts, old)
     started, ready = _readiness(pod, container, last, observed, old)
@@ -195,12 +198,10 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
     return status
 
 
-def _is_final(pod: Object, container: Object, observed: Observed, old: Object) -> bool:
+def _is_final(pod: Object, container: Object, old: Object) -> bool:
     """Whether it was reported to have ended, with an end that nothing follows."""
     ended = old.get("state", {}).get("terminated")
-    if ended is None or old.get("containerID", "").rpartition("/")[2] in observed.anew:
-        return False
-    return _is_last(pod, container, int(ended.get("exitCode", 0)))
+    return ended is not None and _is_last(pod, container, int(ended.get("exitCode", 0)))
 
 
 def _is_last(pod: Object, container: Object, exit_code: int) -> bool:
@@ -244,8 +245,8 @@ def _states(
     name = container["name"]
     last = observed.latest(name)
     before = _before(observed.containers.get(name, ()), old)
-    goes_on = last is None or not last.is_finished or last.id in observed.anew
-    if last is not None and not goes_on and _is_last(pod, container, last.exit_code):
+    goes_on = last is not None and last.is_finished and last.id in observed.anew
+    if last is not None and last.is_finished and not goes_on and _is_last(pod, container, last.exit_code):
         return _terminated(last), before  # whatever came of its start: nothing follows
     if name in facts.waiting and (last is None or not last.is_running):
         reason, message = facts.waiting[name]
@@ -260,6 +261,8 @@ def _states(
     if last.is_running:
         since = timestamps.format_time(last.started_at) if last.started_at is not None else None
         return {"running": {"startedAt": since} if since else {}}, before
+    if goes_on:  # the API would not take back an end that nothing follows by the pod's rules: it is told with the next
+        return old["state"] if "running" in old.get("state", {}) else not_begun, before
     if last.is_finished:
         return _terminated(last), before
     return not_begun, before

@@ -279,12 +279,24 @@ def test_what_is_below_a_read_only_mount_is_told_as_it_is(mount: Object, told: s
     assert seen["volumeMounts"] == [{"name": "v", "mountPath": "/v", "readOnly": True, "recursiveReadOnly": told}]
 
 
-def test_an_end_that_another_instance_follows_is_no_success() -> None:
-    of = pod(restartPolicy="OnFailure")
-    ended = status(of, observed(instance(exit_code=0), anew={"main-0"}))
-    assert ended["phase"] == "Running"
-    again = status({**of, "status": ended}, observed(instance(restarts=1), instance(exit_code=0), anew={"main-0"}))
-    assert again["containerStatuses"][0]["state"].keys() == {"running"}
+def test_an_end_that_another_instance_follows_is_told_with_that() -> None:
+    """The API would not take it back."""
+    of, ended = pod(restartPolicy="OnFailure"), observed(instance(exit_code=0), anew={"main-0"})
+    runs = {**of, "status": status(of, observed(instance()))}
+    between = status(runs, ended)
+    assert (between["phase"], between["containerStatuses"][0]["ready"]) == ("Running", False)
+    assert between["containerStatuses"][0]["state"].keys() == {"running"}
+    waits = status(runs, ended, replace(HOST, waiting={"main": ("CrashLoopBackOff", "")}))
+    assert waits["phase"] == "Running"
+    assert waits["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 0
+    again = status({**of, "status": between}, observed(instance(restarts=1), instance(exit_code=0), anew={"main-0"}))
+    assert again["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 0
+    made = instance(restarts=1, state=ContainerState.CREATED)
+    assert status(runs, observed(made, instance(exit_code=0), anew={"main-0"}))["phase"] == "Running"
+    last = observed(instance(restarts=1, exit_code=0), instance(exit_code=0), anew={"main-0"})
+    assert status(runs, last)["phase"] == "Succeeded"
+    over = status(terminating(runs), replace(ended, sandboxes=()))
+    assert over["containerStatuses"][0]["state"].keys() == {"terminated"}
 
 
 def test_what_could_not_be_started_has_started_when_time_began() -> None:

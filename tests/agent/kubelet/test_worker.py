@@ -685,6 +685,26 @@ def test_who_ends_well_to_begin_anew_is_no_success(tmp_path: Path) -> None:
     virtual.run(story())
 
 
+def test_who_ends_well_for_its_probe_is_no_success(tmp_path: Path) -> None:
+    def program(command: Sequence[str]) -> Program:
+        return Program() if command[0] == "serve" else Program(seconds=0, exit_code=1)
+
+    async def story() -> None:
+        live = {"exec": {"command": ["live"]}, "periodSeconds": 1, "failureThreshold": 2}
+        of = pod(container(command=["serve"], livenessProbe=live), restartPolicy="OnFailure")
+        async with told(of, tmp_path, MemoryRuntime(program=program)) as (story, _):
+            seen = set()
+            await story.until(is_running)
+            story.api.heard = lambda of: seen.update(
+                (of["status"]["phase"], *of["status"]["containerStatuses"][0]["state"])
+            )
+            await asyncio.sleep(60)
+            assert seen == {"Running", "running", "waiting"}
+            assert story.told.count("Started") >= 2
+
+    virtual.run(story())
+
+
 async def test_a_volume_whose_image_is_not_to_be_had_is_told_as_the_containers_own(tmp_path: Path) -> None:
     runtime = MemoryRuntime(registry=frozenset((IMAGE,)))
     volume = {"name": "data", "image": {"reference": "registry.example/data:1", "pullPolicy": "Always"}}
