@@ -115,7 +115,7 @@ def _kept(spec: Object, old: Object, *, gated: bool) -> Object:
     if gated:
         _keep_node_affinity(kept, old)
     for kind in ("containers", "initContainers"):
-        if kind in spec:
+        if spec.get(kind):
             kept[kind] = [{**container} for container in spec[kind]]
             for container, was in zip(kept[kind], old[kind], strict=True):
                 _take("image", was, container)
