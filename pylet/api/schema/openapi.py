@@ -25,6 +25,7 @@ from pylet.api.schema.operations import (
 )
 from pylet.api.schema.parameters import Parameter
 from pylet.api.schema.published_defaults import defaults_of
+from pylet.api.schema.published_enums import Values, enums, with_values
 from pylet.version import MAJOR, MINOR
 
 _EITHER: dict[str, Object] = {
@@ -94,7 +95,7 @@ def _refers(operation: Operation) -> list[str]:
 
 
 def _schemas(names: Iterable[str], custom: Mapping[str, Object], prefix: str) -> dict[str, Object]:
-    texts = descriptions()
+    texts, values = descriptions(), enums()
     found: dict[str, Object] = {}
     waiting = list(names)
     while waiting:
@@ -105,11 +106,11 @@ def _schemas(names: Iterable[str], custom: Mapping[str, Object], prefix: str) ->
             found[name] = custom[name]
             _rewritten(custom[name], waiting, prefix)
         else:
-            found[name] = _schema(name, orjson.loads(texts[name]), waiting, prefix)
+            found[name] = _schema(name, orjson.loads(texts[name]), values, waiting, prefix)
     return dict(sorted(found.items()))
 
 
-def _schema(name: str, texts: dict[str, str], waiting: list[str], prefix: str) -> Object:
+def _schema(name: str, texts: dict[str, str], values: Values, waiting: list[str], prefix: str) -> Object:
     schema: Object = dict((prefix == _V3 and _EITHER.get(name)) or definition(name))
     schema.pop("x-go", None)
     if texts.get(""):
@@ -124,6 +125,8 @@ def _schema(name: str, texts: dict[str, str], waiting: list[str], prefix: str) -
             )
             for field, property_ in schema["properties"].items()
         }
+        for field, taken in values.get(name.rpartition(".")[2], {}).items():
+            schema["properties"][field] = with_values(schema["properties"][field], taken)
     return schema
 
 

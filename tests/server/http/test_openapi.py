@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pylet.api.schema.published_enums import enums
 from pylet.api.wire.protobuf.reading import raw_fields
 from tests.server.crd.test_custom_resources import define, definition, version
 from tests.waiting import answered
@@ -43,6 +44,24 @@ async def test_operations_are_named_and_marked_as_clients_know_them(cluster: Any
     assert review["operationId"] == "createAuthorizationV1SelfSubjectAccessReview"
     validated = [p["name"] for p in paths[one]["patch"]["parameters"]]
     assert {"body", "dryRun", "fieldValidation", "force"} <= set(validated)
+
+
+async def test_fields_that_take_certain_values_alone_name_them(cluster: Any) -> None:
+    definitions = (await cluster.ask("GET", "/openapi/v2")).json["definitions"]
+    core = (await cluster.ask("GET", "/openapi/v3/api/v1")).json["components"]["schemas"]
+    for schemas in (definitions, core):
+        pod, claim = (
+            schemas[f"io.k8s.api.core.v1.{name}"]["properties"] for name in ("PodSpec", "PersistentVolumeClaimSpec")
+        )
+        assert pod["restartPolicy"]["enum"] == ["Always", "Never", "OnFailure"]
+        assert pod["restartPolicy"]["description"].endswith(
+            '\n\nPossible enum values:\n - `"Always"`\n - `"Never"`\n - `"OnFailure"`'
+        )
+        assert "ReadWriteOncePod" in claim["accessModes"]["items"]["enum"]
+    known = {
+        f"{name.rpartition('.')[2]}.{field}" for name, one in definitions.items() for field in one.get("properties", ())
+    }
+    assert {f"{owner}.{field}" for owner, fields in enums().items() for field in fields} <= known
 
 
 async def test_gnostic_tells_the_same_definitions(cluster: Any) -> None:
