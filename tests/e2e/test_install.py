@@ -48,7 +48,13 @@ def machine(
         yield found
         # Last, because nothing can be tried after it.
         assert "pylet is removed" in found.out("pylet", "uninstall", "--purge")
-        eventually("nothing is left", lambda: found.left() == before)  # the kernel removes links in its own time
+
+        def is_as_before() -> bool:
+            left = found.left()
+            assert left == before
+            return True
+
+        eventually("nothing is left", is_as_before)  # the kernel removes links in its own time
 
 
 def test_the_commands_of_the_readme_work(machine: Machine) -> None:
