@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")"
 
 packages="containerd runc nftables containernetworking-plugins conntrack busybox-static iproute2 haproxy skopeo docker-registry \
-apache2-utils socat strace libfaketime python3-venv systemd systemd-container"
+apache2-utils socat strace libfaketime python3-venv systemd systemd-container wireguard-go"
 
 missing=""
 for package in $packages; do
