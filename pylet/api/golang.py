@@ -22,6 +22,8 @@ _OF_THE_POD: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespac
 """What upstream keeps in a pod's security context."""
 _ESCAPES: Final = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
 _ESCAPED: Final = re.compile("[<>&\u2028\u2029]")
+_MOST_LINES: Final = 4000  # 20 ms
+_CONTEXT: Final = 3
 
 
 class _Field(NamedTuple):
@@ -52,9 +54,34 @@ def shown(struct: str, value: Object | None) -> Struct | None:
 
 
 def difference(old: Any, new: Any) -> str:
-    """How two values, as `inside` gives them, differ: a unified diff, each line with its end."""
-    lines = unified_diff(_lines(old), _lines(new))
-    return "".join(list(lines)[2:])  # there are no files to name
+    """How two values, as `inside` gives them, differ: a unified diff, each line with its end.
+
+    Of very many lines all between the first and the last that differ: to match them up can take minutes.
+    """
+    before, after = _lines(old), _lines(new)
+    if len(before) + len(after) > _MOST_LINES:
+        return _from_first_to_last(before, after)
+    return "".join(list(unified_diff(before, after))[2:])  # there are no files to name
+
+
+def _from_first_to_last(before: list[str], after: list[str]) -> str:
+    """One hunk."""
+    first = _alike(before, after)
+    rest = _alike(before[first:][::-1], after[first:][::-1])
+    ends = len(before) - rest, len(after) - rest
+    begin, tail = max(0, first - _CONTEXT), before[ends[0] : ends[0] + _CONTEXT]
+    counts = (end - begin + len(tail) for end in ends)
+    ranges = [f"{begin + 1},{count}" if count != 1 else f"{begin + 1}" for count in counts]
+    shown = [f"@@ -{ranges[0]} +{ranges[1]} @@\n", *(" " + line for line in before[begin:first])]
+    shown += ["-" + line for line in before[first : ends[0]]]
+    shown += ["+" + line for line in after[first : ends[1]]]
+    return "".join([*shown, *(" " + line for line in tail)])
+
+
+def _alike(before: list[str], after: list[str]) -> int:
+    """How many lines they begin with are the same."""
+    pairs = zip(before, after, strict=False)
+    return next((at for at, (one, other) in enumerate(pairs) if one != other), min(len(before), len(after)))
 
 
 def _held(field: _Field, value: Any) -> Any:
