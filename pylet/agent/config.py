@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from pylet.api.flags import as_flags
+
 DATA_DIR = Path("/var/lib/pylet")
 KUBELET_DIR = Path("/var/lib/kubelet")
 
@@ -60,6 +62,10 @@ class AgentConfig:
     cni_conf_dir: Path = Path("/etc/cni/net.d")
     log_level: str = "info"
     """debug, info, warning or error."""
+
+    def flags(self) -> dict[str, str]:
+        """As they could be given on the command line, but for the token."""
+        return as_flags(self, ("token",))
 
     @property
     def kubelet_root(self) -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 from pylet.agent.config import AgentConfig
 from pylet.agent.join import SERVING_SIGNER, Credentials, Renewal, request_certificate
 from pylet.agent.kubelet.access import Access
-from pylet.agent.kubelet.http import KubeletServer
+from pylet.agent.kubelet.http import Facts, KubeletServer
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.settings import Settings
@@ -50,15 +50,13 @@ async def serve(
     async def load() -> None:
         pair.load_into(context)
 
-    server = KubeletServer(
-        node,
-        pods,
-        Access(api.client, clock, config.node_name),
-        meter,
+    facts = Facts(
         volumes,
         partial(_configuration, config, settings, said),
         partial(_lifetimes, credentials, clock),
+        config.flags,
     )
+    server = KubeletServer(node, pods, Access(api.client, clock, config.node_name), meter, facts)
     async with asyncio.TaskGroup() as group:
         group.create_task(Renewal(pair, clock, renew, load).run())
         if api.servers is not None:

@@ -13,11 +13,19 @@ _SELF = Path("/proc/self")
 _START, _VIRTUAL, _RESIDENT = 19, 20, 21  # fields of proc(5)'s stat, after the name
 
 
+def started() -> float:
+    """When, in seconds since 1970."""
+    boot = next(line.split()[1] for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+    return int(boot) + int(_stat()[_START]) / os.sysconf("SC_CLK_TCK")
+
+
+def _stat() -> list[str]:
+    return (_SELF / "stat").read_text().rpartition(")")[2].split()
+
+
 def lines() -> Iterator[str]:
     used = resource.getrusage(resource.RUSAGE_SELF)
-    stat = (_SELF / "stat").read_text().rpartition(")")[2].split()
-    boot = next(line.split()[1] for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
-    started = int(boot) + int(stat[_START]) / os.sysconf("SC_CLK_TCK")
+    stat = _stat()
     seconds = round(used.ru_utime + used.ru_stime, 2)
     yield from counts("process_cpu_seconds_total", "CPU time used.", [({}, seconds)])
     for name, help_, value in (
@@ -26,6 +34,6 @@ def lines() -> Iterator[str]:
         ("virtual_memory_max_bytes", "Addresses it may use.", resource.getrlimit(resource.RLIMIT_AS)[1] % (1 << 64)),
         ("open_fds", "Open files.", len(os.listdir(_SELF / "fd"))),
         ("max_fds", "Files it may open.", resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
-        ("start_time_seconds", "When it started.", round(started, 2)),
+        ("start_time_seconds", "When it started.", round(started(), 2)),
     ):
         yield from gauge(f"process_{name}", help_, {}, value)

@@ -1,10 +1,11 @@
 """What a server is told at its start: plain data, built by the command line, read by `pylet.server.run`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pylet.api.clustersettings import NAMES, ClusterSettings
+from pylet.api.flags import as_flags
 
 _UNTOLD = ("agent", "agent_token", "token")
 
@@ -77,8 +78,7 @@ class ServerConfig:
 
     def flags(self) -> dict[str, str]:
         """As they could be given on the command line, but for secrets."""
-        told = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _UNTOLD}
-        return {name.replace("_", "-"): _as_flag(value) for name, value in told.items()}
+        return as_flags(self, _UNTOLD)
 
     @property
     def asks_others(self) -> bool:
@@ -90,9 +90,3 @@ class ServerConfig:
     def cluster(self) -> ClusterSettings:
         """What agents are told."""
         return ClusterSettings(**{name: getattr(self, name) for name in NAMES})
-
-
-def _as_flag(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"[{','.join(map(str, value))}]"
-    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)

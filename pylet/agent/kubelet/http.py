@@ -13,7 +13,8 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -39,6 +40,7 @@ from pylet.agent.kubelet.system_logs import system_log
 from pylet.agent.kubelet.workplace import Node
 from pylet.aio import process
 from pylet.aio.splice import splice
+from pylet.api.errors import NotAcceptable
 from pylet.api.object import Object
 from pylet.client import counters as asked
 from pylet.cri.interface import CriError, NotFound
@@ -46,6 +48,7 @@ from pylet.cri.messages import ContainerState
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.log_query import LogQuery
+    from pylet.api.zpages import Page
 
 log = logging.getLogger(__name__)
 
@@ -55,30 +58,29 @@ _SYSTEM_LOGS = Path("/var/log")
 _STREAM_HEADERS = frozenset({"connection", "upgrade", "x-stream-protocol-version"})
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Found out for who asks."""
+
+    volumes: Callable[[], Mapping[tuple[str, str], int]]
+    """How many there are by plugin and state."""
+    configuration: Callable[[], Object]
+    """What the kubelet runs with."""
+    lifetimes: Callable[[], Mapping[str, float]]
+    """How many seconds each of its certificates is good for."""
+    flags: Callable[[], Mapping[str, str]]
+    """What it was started with."""
+
+
 class KubeletServer:
-    """Serves until cancelled.
+    """Serves until cancelled."""
 
-    `volumes` are how many there are by plugin and state, `configuration` is what the kubelet runs with, `lifetimes` how
-    many seconds each of its certificates is good for.
-    """
-
-    def __init__(
-        self,
-        node: Node,
-        pods: Pods,
-        access: Access,
-        meter: Meter,
-        volumes: Callable[[], Mapping[tuple[str, str], int]],
-        configuration: Callable[[], Object],
-        lifetimes: Callable[[], Mapping[str, float]],
-    ) -> None:
+    def __init__(self, node: Node, pods: Pods, access: Access, meter: Meter, facts: Facts) -> None:
         self._node = node
         self._pods = pods
         self._access = access
         self._meter = meter
-        self._volumes = volumes
-        self._configuration = configuration
-        self._lifetimes = lifetimes
+        self._facts = facts
         self._reach = Reach(node.runtime, node.pods)
         self._commands = Commands(self._reach, node.settings.root / "checkpoints")
         self._rates = Rates()
@@ -114,6 +116,8 @@ class KubeletServer:
             return web.Response(status=denied.code, text=str(denied))
         except NotFound as gone:
             return web.Response(status=404, text=str(gone))
+        except NotAcceptable as bad:
+            return web.Response(status=bad.code, body=orjson.dumps(bad.status()), content_type="application/json")
         except CriError as failed:
             log.warning("%s %s: %s", request.method, request.path, failed)
             return web.Response(status=500, text=str(failed))
@@ -136,7 +140,7 @@ class KubeletServer:
 
     async def _system_logs(self, request: web.BaseRequest, *names: str) -> web.StreamResponse:
         """Of /var/log, as pages of links and as files; and what services write to the journal."""
-        path, configuration = "/".join(names), self._configuration()
+        path, configuration = "/".join(names), self._facts.configuration()
         if not configuration["enableSystemLogHandler"]:
             raise Refused(405, "logs endpoint is disabled.")
         if configuration["enableSystemLogQuery"]:
@@ -168,9 +172,19 @@ class KubeletServer:
         return answer
 
     async def _configz(self, request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(
-            body=orjson.dumps({"kubeletconfig": self._configuration()}), content_type="application/json"
-        )
+        found = {"kubeletconfig": self._facts.configuration()}
+        return web.Response(body=orjson.dumps(found), content_type="application/json")
+
+    async def _statusz(self, request: web.BaseRequest) -> web.StreamResponse:
+        from pylet.api.zpages import statusz
+
+        started, accept = datetime.fromtimestamp(process.started(), UTC), request.headers.get("Accept", "")
+        return _page(statusz("kubelet", _STATUSZ_PATHS, accept, started, self._node.clock.now()))
+
+    async def _flagz(self, request: web.BaseRequest) -> web.StreamResponse:
+        from pylet.api.zpages import flagz
+
+        return _page(flagz("kubelet", request.headers.get("Accept", ""), self._facts.flags()))
 
     async def _stats(self, request: web.BaseRequest, kind: str) -> web.StreamResponse:
         if kind != "summary":
@@ -189,8 +203,8 @@ class KubeletServer:
             doing = replace(
                 self._pods.doing(),
                 claims=claims,
-                volumes=self._volumes(),
-                lifetimes=self._lifetimes(),
+                volumes=self._facts.volumes(),
+                lifetimes=self._facts.lifetimes(),
                 requests=self._under_way,
             )
             text = kubelet_metrics(await self._meter.read(), doing)
@@ -323,6 +337,10 @@ class KubeletServer:
         raise Refused(405, f"{_DISABLED[what]} endpoint is disabled.\n")
 
 
+def _page(page: Page) -> web.Response:
+    return web.Response(body=page.body, headers=[("Content-Type", page.type), *page.headers])
+
+
 def _insist_on_post(request: web.BaseRequest) -> None:
     if request.method != "POST":
         raise Refused(405, "405: Method Not Allowed")
@@ -346,6 +364,8 @@ def _streams(query: Mapping[str, str]) -> dict[str, bool]:
 _ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], Sequence[int]]] = {
     "healthz": (KubeletServer._healthz, (0, 1)),
     "configz": (KubeletServer._configz, (0,)),
+    "statusz": (KubeletServer._statusz, (0,)),
+    "flagz": (KubeletServer._flagz, (0,)),
     "stats": (KubeletServer._stats, (1,)),
     "metrics": (KubeletServer._metrics, (0, 1)),
     "pods": (KubeletServer._list_pods, (0,)),
@@ -362,12 +382,16 @@ _ROUTES: dict[str, tuple[Callable[..., Awaitable[web.StreamResponse]], Sequence[
 """By the first part of the path: what answers, and how many more parts there may be."""
 _DISABLED = {"pprof": "profiling", "flags": "flags"}
 _LASTING = ("exec", "attach", "portForward")
+_STATUSZ_PATHS = ("/configz", "/debug", "/flagz", "/healthz", "/metrics")
+"""What upstream lists there: not all that it serves."""
 _METRICS = {"resource": resource_metrics, "cadvisor": cadvisor_metrics}
 _SUBRESOURCES = {
     "pods": ("pods", "proxy"),
     "runningpods": ("pods", "proxy"),
     "healthz": ("healthz", "proxy"),
     "configz": ("configz", "proxy"),
+    "flagz": ("configz",),
+    "statusz": ("statusz",),
     "stats": ("stats",),
     "metrics": ("metrics",),
     "logs": ("log",),

@@ -16,9 +16,10 @@ import orjson
 from pylet.api.crd.versions import priority
 from pylet.api.kind import Kind
 from pylet.api.object import Object
+from pylet.api.wire.accept import clauses
 from pylet.server.http import representation
 from pylet.server.http.allowed import body_kind, verbs_of
-from pylet.server.http.negotiation import JSON_TYPE, accepted, clauses
+from pylet.server.http.negotiation import JSON_TYPE, accepted
 
 if TYPE_CHECKING:
     from pylet.api.schema.operations import Subresource

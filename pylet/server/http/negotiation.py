@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pylet.api.errors import NotAcceptable, UnsupportedMediaType
+from pylet.api.wire.accept import clauses
 from pylet.api.wire.decode import PROTOBUF_TYPE
 
 JSON_TYPE = "application/json"
@@ -41,14 +42,6 @@ class Media(NamedTuple):
     is_pretty: bool = False
 
 
-class Clause(NamedTuple):
-    """One entry of an Accept header."""
-
-    type: str
-    quality: float
-    params: dict[str, str]
-
-
 PLAIN = Media()
 
 
@@ -67,7 +60,7 @@ def accepted(
         raise NotAcceptable(f"406: Not Acceptable\n\nAvailable representations: {', '.join(known)}")
     for clause in asked:
         for served in _STREAMED if streams else _SERVED:
-            if not _matches(clause.type, served):
+            if not clause.matches(served):
                 continue
             media = _media(served, clause.params, shapes=shapes)
             if media is not None and (has_protobuf or media.type != PROTOBUF_TYPE or media.shape is not Shape.OBJECT):
@@ -75,22 +68,6 @@ def accepted(
     if streams:
         accepted(header, shapes=shapes, has_protobuf=has_protobuf)  # what no list could be either is told so
     raise NotAcceptable("only the following media types are accepted: " + ", ".join(_WATCHED if streams else _SERVED))
-
-
-def clauses(header: str) -> list[Clause]:
-    """An Accept header's entries, best first; an empty header takes anything."""
-    found: list[Clause] = []
-    for part in (header or "*/*").split(","):
-        type_, *pairs = (piece.strip() for piece in part.split(";"))
-        params = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
-        try:
-            quality = float(params.pop("q", 1))
-        except ValueError:
-            quality = 1.0
-        if type_:
-            found.append(Clause(type_.lower(), quality, params))
-    # Sorted is stable: the client's order decides between equals. A wildcard is worth less than a name.
-    return sorted(found, key=lambda clause: (-clause.quality, clause.type.count("*")))
 
 
 def wants_indent(asked: str, user_agent: str) -> bool:
@@ -110,10 +87,6 @@ def unsupported(types: tuple[str, ...]) -> UnsupportedMediaType:
     return UnsupportedMediaType(
         "the body of the request was in an unknown format - accepted media types include: " + ", ".join(types)
     )
-
-
-def _matches(asked: str, served: str) -> bool:
-    return asked in (served, "*/*") or (asked.endswith("/*") and served.startswith(asked[:-1]))
 
 
 def _media(type_: str, params: dict[str, str], *, shapes: bool) -> Media | None:

@@ -22,10 +22,10 @@ from aiohttp import web
 from pylet.api.errors import NotAcceptable
 from pylet.api.kind import Kind
 from pylet.api.object import Object
+from pylet.api.wire.accept import clauses
 from pylet.server.http.answer import JSON, TEXT, Answer, Streamed
 from pylet.server.http.discovery import Kinds, subresources_of
 from pylet.server.http.extensions import Extensions, Swaggers
-from pylet.server.http.negotiation import clauses
 from pylet.server.registry.customs import answers_deleted
 from pylet.version import VERSION
 

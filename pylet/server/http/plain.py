@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import orjson
 from aiohttp import web
 
+from pylet.aio import process
 from pylet.api.errors import MethodNotAllowed
 from pylet.server.auth.tokens import Tokens
 from pylet.server.http.answer import Answer
@@ -16,26 +18,30 @@ from pylet.server.http.watching import Watches
 from pylet.server.metrics import Metrics
 from pylet.version import MAJOR, MINOR, VERSION
 
+if TYPE_CHECKING:
+    from pylet.api.zpages import Page
+
 Say = Callable[[web.BaseRequest], Answer]
 
 _GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+_PATHS = ("/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/statusz", "/version")
 
 
 def answers(
     metrics: Metrics, watches: Watches, health: Health, tokens: Tokens, flags: Callable[[], Mapping[str, str]]
 ) -> dict[str, Say]:
     """Who says what at each path."""
-    started = datetime.now(UTC)
 
     def statusz(http: web.BaseRequest) -> Answer:
-        from pylet.server.http import zpages
+        from pylet.api import zpages
 
-        return zpages.statusz(http.headers.get("Accept", ""), started, datetime.now(UTC))
+        started, accept = datetime.fromtimestamp(process.started(), UTC), http.headers.get("Accept", "")
+        return _page(zpages.statusz("apiserver", _PATHS, accept, started, datetime.now(UTC)))
 
     def flagz(http: web.BaseRequest) -> Answer:
-        from pylet.server.http import zpages
+        from pylet.api import zpages
 
-        return zpages.flagz(http.headers.get("Accept", ""), flags())
+        return _page(zpages.flagz("apiserver", http.headers.get("Accept", ""), flags()))
 
     def metrics_text(http: web.BaseRequest) -> Answer:
         metrics.watches = len(watches)
@@ -56,6 +62,10 @@ def only_get(http: web.BaseRequest) -> None:
     """Raises: MethodNotAllowed."""
     if http.method != "GET":
         raise MethodNotAllowed("the server does not allow this method on the requested resource", details={})
+
+
+def _page(page: Page) -> Answer:
+    return Answer(page.body, type_=page.type, headers=page.headers)
 
 
 def _exposition(text: str) -> Answer:

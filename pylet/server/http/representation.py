@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -15,6 +15,7 @@ from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.wire import metadata, table
 from pylet.api.wire.decode import PROTOBUF_TYPE
+from pylet.api.wire.yaml_text import as_yaml
 from pylet.client.view import Entry
 from pylet.server.http import parts
 from pylet.server.http.negotiation import JSON_TYPE, YAML_TYPE, Media, Shape
@@ -124,14 +125,6 @@ def obj(kind: Kind, entry: Entry) -> Object:
 
 def pretty(body: bytes) -> bytes:
     return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-
-
-def as_yaml(value: Any) -> bytes:
-    import yaml
-
-    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(value, Dumper=dumper, default_flow_style=False, sort_keys=True, allow_unicode=True)
-    return text.encode()
 
 
 def encoded(body: bytes, media: Media, *, definition: str = _STATUS) -> bytes:
