@@ -2,8 +2,8 @@
 
 The current state is a `client.view.Table`, the same thing an informer fills, so in-process readers share it. The
 history answers watches that resume and lists that continue; what it no longer holds is Expired. Watchers of one
-selection form a group: an event is judged once per group and framed once per form; what one loop tick brought is a
-Batch.
+selection form a group: an event is judged once per group and framed once per form; what one loop tick brought, or
+more of them while telling many takes long, is a Batch.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HISTORY_BYTES = 4 << 20  # of the entries only the history still holds
 _INITIAL_BATCH_BYTES = 128 << 10
 
 Soon = Callable[[Callable[[], None]], object]
-"""`loop.call_soon`: run after what this tick still brings."""
+"""`loop.call_soon` or `aio.Paced`: run after what this tick still brings."""
 
 
 class Event:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
+from pylet.aio.paced import Paced
 from pylet.aio.prometheus import counts, gauges
 from pylet.api.errors import ApiError, Timeout
 from pylet.api.kind import Kind
@@ -237,7 +238,7 @@ class State:
                     await self.store.delete(Layout.place(kind, entry.key), expect=entry.revision)
 
     def _feed(self, kind: Kind) -> Feed:
-        cache = Cache(kind, asyncio.get_running_loop().call_soon, lambda: feed.seen(self.revision))
+        cache = Cache(kind, Paced(asyncio.get_running_loop()), lambda: feed.seen(self.revision))
         feed = self._feeds[kind] = Feed(cache, self.convert, self.known)
         self._by_prefix.setdefault(Layout.prefix(kind), []).append(feed)
         return feed
