@@ -130,6 +130,14 @@ class Storage(Protocol):
     def schemas(self) -> Mapping[str, Schema]:
         """By the name of every version, served or not."""
 
+    @property
+    def scales(self) -> Mapping[str, ScalePaths]:
+        """Of the versions that have the scale subresource."""
+
+    @property
+    def preferred(self) -> Kind:
+        """The served version that clients take who name none."""
+
     def load(self, obj: Object) -> bool:
         """Make what the store held, already converted, an object of this version, in place; whether that changed it."""
         ...
@@ -201,6 +209,16 @@ class Kind:
     @property
     def singular(self) -> str:
         return self.singular_name or self.name.lower()
+
+    @property
+    def scaled_as(self) -> Kind:
+        """The version through whose scale controllers see and change what is stored as this one.
+
+        As for all clients it is the preferred one, unless only a webhook knows what that shows.
+        """
+        if self.storage is None or self.storage.conversion is not None:
+            return self
+        return self.storage.preferred
 
     @property
     def list_kind(self) -> str:

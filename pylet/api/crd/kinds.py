@@ -43,20 +43,31 @@ def kinds_of(definition: bytes) -> list[Kind]:
     conversion = spec.get("conversion") or {}
     webhook = conversion.get("webhook") if conversion.get("strategy") == "Webhook" else None
     schemas = {version["name"]: CustomSchema(definition, version["name"]) for version in spec["versions"]}
-    made = [
-        _kind(spec, accepted, version, CustomStorage(spec["group"], stored, webhook, schemas, version["name"]))
+    scales = {
+        version["name"]: scale_paths(scale)
+        for version in spec["versions"]
+        if (scale := (version.get("subresources") or {}).get("scale"))
+    }
+    stores = {
+        version["name"]: CustomStorage(spec["group"], stored, webhook, schemas, scales, version["name"])
         for version in spec["versions"]
         if version["served"]
+    }
+    made = [
+        _kind(spec, accepted, version, stores[version["name"]])
+        for version in spec["versions"]
+        if version["name"] in stores
     ]
+    for storage in stores.values():
+        storage.preferred = max(made, key=lambda kind: priority(kind.version))
     return sorted(made, key=lambda kind: kind.version == stored)
 
 
 def _kind(spec: Object, accepted: Object, version: Object, storage: CustomStorage) -> Kind:
     name = version["name"]
     schema = storage.schemas[name]
-    subresources = version.get("subresources") or {}
-    scale = scale_paths(subresources["scale"]) if subresources.get("scale") else None
-    has_status = subresources.get("status") is not None
+    scale = storage.scales.get(name)
+    has_status = (version.get("subresources") or {}).get("status") is not None
     listed = columns.of_version(version)
     return Kind(
         group=spec["group"],
@@ -181,15 +192,23 @@ class CustomSchema:
 class CustomStorage:
     """Where and how objects are kept: `pylet.api.kind.Storage`."""
 
-    __slots__ = ("_name", "conversion", "group", "schemas", "version")
+    __slots__ = ("_name", "conversion", "group", "preferred", "scales", "schemas", "version")
 
     def __init__(
-        self, group: str, version: str, conversion: Object | None, schemas: Mapping[str, CustomSchema], name: str
+        self,
+        group: str,
+        version: str,
+        conversion: Object | None,
+        schemas: Mapping[str, CustomSchema],
+        scales: Mapping[str, ScalePaths],
+        name: str,
     ) -> None:
         self.group = group
         self.version = version
         self.conversion = conversion
         self.schemas = schemas
+        self.scales = scales
+        self.preferred: Kind  # told once all versions are made
         self._name = name
 
     def load(self, obj: Object) -> bool:

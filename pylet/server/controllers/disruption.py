@@ -147,8 +147,9 @@ def _scale(pods: list[Entry], owners: dict[tuple[str, str], Kind], view: View) -
             if found is None:
                 raise _Unknown(f'found no controllers for pod "{pod.key.name}"')
             kind, workload = found
-            path = ("spec", "replicas") if kind.scale is None else kind.scale.spec
-            sizes[uid_of(workload)] = dig(workload, *path, default=0 if kind.scale is not None else 1)
+            scale = kind.scaled_as.scale
+            path = ("spec", "replicas") if scale is None else scale.spec
+            sizes[uid_of(workload)] = dig(workload, *path, default=0 if scale is not None else 1)
     return sum(sizes.values()), unmanaged
 
 
@@ -161,7 +162,7 @@ def _sized(
     if kind is None:
         raise _Unknown(f'no matches for kind "{owner["kind"]}" in version "{owner["apiVersion"]}"')
     found = view.get(kind, Key(namespace if kind.namespaced else "", owner["name"]))
-    if "scale" not in kind.subresources:
+    if "scale" not in kind.scaled_as.subresources:
         raise _Unknown(f"{kind.resource} does not implement the scale subresource")
     if found is None or uid_of(found) != owner["uid"]:
         return None

@@ -169,37 +169,38 @@ class Ownership:
         return merged
 
     def of_scale(self, kind: Kind, workload: Object) -> list[Object]:
-        """The owners of a workload's replicas, as owners of its scale."""
-        path = _replicas(kind)
+        """The owners of a workload's replicas, as owners of its scale.
+
+        Each owns the replicas of its own version. Source: apimachinery pkg/util/managedfields/scalehandler.go.
+        """
         owners = managed.read(workload["metadata"].get("managedFields"), trusted=True)
         return managed.written(
             {
                 _at_version(manager, _SCALE_VERSION): Owned(_SCALE_REPLICAS, _SCALE_VERSION, owned.time)
                 for manager, owned in owners.items()
-                if has(owned.fields, path)
+                if (path := _replicas(kind, owned.api_version)) and has(owned.fields, path)
             }
         )
 
     def from_scale(self, kind: Kind, workload: Object, scale: Object) -> None:
         """Make the owners of `scale` those of the workload's (private) replicas."""
-        path = _replicas(kind)
-        replicas = of_paths(path)
         owners = managed.read(workload["metadata"].get("managedFields"), trusted=True)
         scalers = {
-            _at_version(manager, kind.api_version): owned
+            manager: owned
             for manager, owned in managed.read(scale["metadata"].get("managedFields"), trusted=True).items()
             if has(owned.fields, _REPLICAS)
         }
         result: Managed = {}
         for manager, owned in owners.items():
-            if not has(owned.fields, path) or scalers.pop(_at_version(manager, kind.api_version), None) is not None:
+            path = _replicas(kind, owned.api_version)
+            if not path or not has(owned.fields, path) or scalers.pop(manager, None) is not None:
                 result[manager] = owned
-            elif fields := difference(owned.fields, replicas):
+            elif fields := difference(owned.fields, of_paths(path)):
                 result[manager] = owned.with_fields(fields)
         for manager in scalers:
             # Upstream asks the object, not the scale, for the time (ScaleHandler.ToParent), so mostly there is none.
             time = owners[manager].time if manager in owners else None
-            result[manager] = Owned(replicas, kind.api_version, time)
+            result[manager] = Owned(of_paths(_replicas(kind, kind.api_version)), kind.api_version, time)
         if entries := managed.written(result):
             workload["metadata"]["managedFields"] = entries
 
@@ -229,8 +230,13 @@ def _is_wide(obj: Object) -> bool:
     return count > _MOST_FIELDS
 
 
-def _replicas(kind: Kind) -> tuple[str, ...]:
-    return _REPLICAS if kind.scale is None else tuple(f"f:{name}" for name in kind.scale.spec)
+def _replicas(kind: Kind, api_version: str) -> tuple[str, ...]:
+    """Where that version of the resource keeps its replicas; () where it has no scale."""
+    if kind.storage is None:
+        return _REPLICAS
+    group, _, version = api_version.rpartition("/")
+    paths = kind.storage.scales.get(version) if group == kind.group else None
+    return tuple(f"f:{name}" for name in paths.spec) if paths is not None else ()
 
 
 def _at_version(manager: Manager, api_version: str) -> Manager:

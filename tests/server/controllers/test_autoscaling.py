@@ -6,12 +6,16 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
+import orjson
 import pytest
 
+from pylet.api.crd.kinds import kinds_of
 from pylet.api.errors import ApiError, NotFound
 from pylet.api.object import Key, Object
+from pylet.client.view import Entry, Table, View
 from pylet.server.controllers import autoscaling
 from pylet.server.controllers.autoscaling.behavior import History, normalize
+from pylet.server.controllers.autoscaling.target import target_of
 from pylet.server.reconcile.observations import Answer, Observations
 from pylet.server.reconcile.plan import Action, Emit, Patch
 from tests.server.controllers.picture import NOW, STORED, obj, pod, view
@@ -194,6 +198,35 @@ def test_a_target_that_is_not_there_is_told_of() -> None:
     assert said(actions) == {"AbleToScale": ("False", "FailedGetScale")}
     (told,) = [action for action in actions if isinstance(action, Emit)]
     assert told.message == 'deployments.apps "web" not found'
+
+
+def scaled_by(field: str) -> Object:
+    return {"scale": {"specReplicasPath": f".spec.{field}", "statusReplicasPath": f".status.{field}"}}
+
+
+@pytest.mark.parametrize(
+    ("conversion", "version"),
+    [pytest.param("None", "v2", id="preferred"), pytest.param("Webhook", "v1", id="stored, where a webhook converts")],
+)
+def test_a_custom_resource_is_scaled_through_the_version_that_says_how(conversion: str, version: str) -> None:
+    names = {"kind": "Widget", "plural": "widgets"}
+    versions = [
+        {"name": "v1", "served": True, "storage": True, "subresources": scaled_by("replicas")},
+        {"name": "v2", "served": True, "storage": False, "subresources": scaled_by("count")},
+    ]
+    webhook = {"strategy": conversion, "webhook": {"conversionReviewVersions": ["v1"]}}
+    spec = {"group": "a.test", "scope": "Namespaced", "names": names, "versions": versions, "conversion": webhook}
+    *_, kind = kinds_of(orjson.dumps({"spec": spec, "status": {"acceptedNames": names}}))
+    widget = obj("a.test/v1", "Widget", "web", spec={"replicas": 4, "count": 2})
+    table = Table(kind)
+    table.put(Entry.of(kind, widget))
+    picture = View({kind: table})
+    reference = {"scaleTargetRef": {"kind": "Widget", "name": "web", "apiVersion": "a.test/v1"}}
+    target = target_of(autoscaler() | {"spec": reference}, {("a.test", "Widget"): kind}, picture)
+    assert (target.kind.version, target.replicas) == (
+        version,
+        widget["spec"]["count" if version == "v2" else "replicas"],
+    )
 
 
 def test_two_autoscalers_of_the_same_pods_do_nothing() -> None:

@@ -99,6 +99,31 @@ async def test_what_is_defined_is_served(cluster: Any) -> None:
     assert (await cluster.ask("GET", f"{WIDGETS}?fieldSelector=spec.replicas%3D5")).status == 400
 
 
+async def test_each_version_has_a_scale_of_its_own_or_none(cluster: Any) -> None:
+    def scaled_by(field: str) -> dict[str, Any]:
+        return {"scale": {"specReplicasPath": f".spec.{field}", "statusReplicasPath": ".status.replicas"}}
+
+    spec = {"type": "object", "properties": {name: {"type": "integer"} for name in ("replicas", "count")}}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+    one = version("v1", schema=schema, subresources=scaled_by("replicas"))
+    two = version("v2", schema=schema, subresources=scaled_by("count"), storage=True)
+    await define(cluster, definition(one, two, version("v3", schema=schema)))
+    await cluster.ask("POST", f"{WIDGETS}?fieldManager=maker", widget("a", replicas=1, count=2))
+
+    async def scale(api_version: str, replicas: int, manager: str) -> Any:
+        path = f"{WIDGETS.replace('/v1/', f'/{api_version}/')}/a/scale?fieldManager={manager}"
+        return await cluster.ask("PATCH", path, {"spec": {"replicas": replicas}}, Content_Type=MERGE)
+
+    assert (await scale("v1", 5, "first")).json["spec"] == {"replicas": 5}
+    assert (await scale("v2", 6, "second")).json["spec"] == {"replicas": 6}
+    assert (await scale("v3", 7, "third")).status == 404
+    found = (await cluster.ask("GET", f"{WIDGETS}/a")).json
+    assert found["spec"] == {"replicas": 5, "count": 6}
+    owned = {entry["manager"]: entry["fieldsV1"] for entry in found["metadata"]["managedFields"]}
+    # Whoever scales takes over what the others' versions call the replicas: as kube-apiserver answered.
+    assert owned == {"second": {"f:spec": {"f:count": {}}}, "maker": {"f:spec": {".": {}, "f:count": {}}}}
+
+
 async def test_each_version_shows_the_same_objects(cluster: Any) -> None:
     old = version("v1alpha1", deprecated=True)
     await define(cluster, definition(version("v1", storage=True), old, version("v2", served=False)))

@@ -31,13 +31,14 @@ def target_of(autoscaler: Object, kinds: Mapping[tuple[str, str], Kind], view: V
         raise Unknown(f'no matches for kind "{reference["kind"]}" in group "{group}"')
     key = Key(autoscaler["metadata"]["namespace"] if kind.namespaced else "", reference["name"])
     workload = view.get(kind, key)
-    if "scale" not in kind.subresources:
+    seen = kind.scaled_as
+    if "scale" not in seen.subresources:
         raise Unknown("the server could not find the requested resource")
     if workload is None:
         raise Unknown(f'{kind.resource} "{key.name}" not found')
-    if (paths := kind.scale) is not None:
+    if (paths := seen.scale) is not None:
         chosen = dig(workload, *paths.selector, default="") if paths.selector else ""
-        return Target(kind, key, _count(workload, paths.spec), _count(workload, paths.status), str(chosen))
+        return Target(seen, key, _count(workload, paths.spec), _count(workload, paths.status), str(chosen))
     return Target(
         kind, key, dig(workload, "spec", "replicas", default=1), _count(workload, ("status", "replicas")), _of(workload)
     )
