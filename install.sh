@@ -193,8 +193,8 @@ state = "$run/containerd"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "$conf/certs.d"
 EOT
-kubelet_config=$(told KUBELET_CONFIG)
-if [ -n "$kubelet_config" ] && grep -Eq '^[^#]*cgroupDriver"?: *"?systemd' "$kubelet_config"; then
+kubelet_config=$(told KUBELET_CONFIG) drop_ins=$(told KUBELET_CONFIG_DIR)
+if grep -Eqrs '^[^#]*cgroupDriver"?: *"?systemd' "${kubelet_config:-/dev/null}" "${drop_ins:-/dev/null}"; then
     cat >> "$scratch/containerd.toml" <<EOT
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"

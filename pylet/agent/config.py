@@ -49,6 +49,8 @@ class AgentConfig:
     """Where pods' search list and the resolver's upstreams come from."""
     kubelet_config: Path | None = None
     """A KubeletConfiguration: see `pylet.agent.kubelet.kubelet_config` for what it may say."""
+    kubelet_config_dir: Path | None = None
+    """What is said over it, in files of their own: see `pylet.agent.kubelet.config_files`."""
     image_credential_provider_config: Path | None = None
     """A CredentialProviderConfig, or a directory of them; of use with the directory of their programs alone."""
     image_credential_provider_bin_dir: Path | None = None

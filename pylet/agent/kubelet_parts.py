@@ -19,7 +19,7 @@ from pylet.agent.kubelet.credentials import Keys, Provider, Token
 from pylet.agent.kubelet.devices.registration import PLUGIN_TYPE as DEVICE_PLUGIN
 from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD, GroupNames
 from pylet.agent.kubelet.images import Images
-from pylet.agent.kubelet.kubelet_config import DEFAULT, KubeletConfig, from_object
+from pylet.agent.kubelet.kubelet_config import DEFAULT, KubeletConfig
 from pylet.agent.kubelet.machine import Machine, pids_max, read_machine
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.node import NodeReporter
@@ -71,7 +71,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
     runtime = counted(containerd)
     identity = Identity(config.node_name, site.addresses, config.kubelet_port, config.node_label, config.node_taint)
     reporter = NodeReporter(api.client, runtime, clock, config.data_dir, lambda: identity)
-    reporter.config = kubelet = _kubelet_config(config.kubelet_config)
+    reporter.config = kubelet = _kubelet_config(config)
     try:
         machine = read_machine(config.data_dir)
         names = GroupNames(config.cgroup_root, kubelet.cgroup_driver)
@@ -213,16 +213,16 @@ def _placement(kubelet_dir: Path, kubelet: KubeletConfig, machine: Machine) -> P
         raise Unusable(str(bad)) from bad
 
 
-def _kubelet_config(path: Path | None) -> KubeletConfig:
+def _kubelet_config(config: AgentConfig) -> KubeletConfig:
     """Raises: Unusable."""
-    if path is None:
+    if config.kubelet_config is config.kubelet_config_dir is None:
         return DEFAULT
-    import yaml
+    from pylet.agent.kubelet.config_files import load
 
     try:
-        return from_object(yaml.safe_load(path.read_text()) or {})
-    except (OSError, yaml.YAMLError, BadConfig, AttributeError) as bad:
-        raise Unusable(f"cannot be a kubelet by {path}: {bad}") from bad
+        return load(config.kubelet_config, config.kubelet_config_dir)
+    except BadConfig as bad:
+        raise Unusable(f"cannot be a kubelet by {bad}") from bad
 
 
 def _credential_providers(config: AgentConfig, client: Client, token: Token, clock: Clock) -> list[Provider]:

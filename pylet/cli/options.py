@@ -188,6 +188,13 @@ OPTIONS: tuple[Option, ...] = (
         metavar="FILE",
     ),
     Option(
+        "kubelet-config-dir",
+        "Folder of more, *.conf, each said over what was said before.",
+        BOTH,
+        parsers.path,
+        metavar="DIR",
+    ),
+    Option(
         "image-credential-provider-config",
         "CredentialProviderConfig, or a folder of them: programs that know credentials for images.",
         BOTH,

@@ -82,8 +82,8 @@ class KubeletConfig:
 DEFAULT = KubeletConfig()
 
 
-def from_object(found: Object) -> KubeletConfig:
-    """Raises: BadConfig."""
+def fields_of(found: Object) -> dict[str, Any]:
+    """What is said, each field by itself. Raises: BadConfig."""
     kind = found.get("kind", "KubeletConfiguration"), found.get("apiVersion", "kubelet.config.k8s.io/v1beta1")
     if kind != ("KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"):
         raise BadConfig(f"kind {kind[0]!r} of {kind[1]!r} is no KubeletConfiguration of kubelet.config.k8s.io/v1beta1")
@@ -96,6 +96,12 @@ def from_object(found: Object) -> KubeletConfig:
                 value[name] = fields[name](text)
             except (ValueError, TypeError, AttributeError) as bad:
                 raise BadConfig(f"{name}: {bad}") from bad
+    return value
+
+
+def from_object(found: Object) -> KubeletConfig:
+    """Raises: BadConfig."""
+    value = fields_of(found)
     images = _image_policy(value)
     if value.get("maxPods", 0) < 0:
         raise BadConfig(f"maxPods: {value['maxPods']} must not be a negative number")
