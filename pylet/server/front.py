@@ -72,7 +72,7 @@ def build_front(
         Discovery(kinds, origin, extensions),
         OpenApi(kinds, extensions),
         health,
-        plain.answers(metrics, watches, health, guard.tokens, flags),
+        plain.answers(metrics, watches, health, guard.tokens, limiter, flags),
         secrets_encryption,
     )
     app = App(

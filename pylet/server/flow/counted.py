@@ -8,6 +8,7 @@ from pylet.aio.prometheus import Counter, Histogram, gauges
 
 _PREFIX = "apiserver_flowcontrol_"
 _OF_FLOW = ("flow_schema", "priority_level")
+_REASONS = ("queue-full", "concurrency-limit", "time-out", "cancelled")
 _SECONDS = (0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30)
 
 
@@ -34,6 +35,16 @@ class Counted:
 
     def rejected(self, schema: str, level: str, reason: str) -> None:
         self._rejected.add(schema, level, reason)
+
+    def ends(self, level: str) -> dict[str, int]:
+        """How many requests of that level got seats, and how many did not and why, so far."""
+        refused = {reason: self._rejected.total(priority_level=level, reason=reason) for reason in _REASONS}
+        return {
+            "dispatched": self._dispatched.total(priority_level=level),
+            "rejected": sum(refused.values()),
+            "timed_out": refused["time-out"],
+            "cancelled": refused["cancelled"],
+        }
 
     def lines(self) -> Iterator[str]:
         executing = [(dict(zip(_OF_FLOW, which, strict=True)), number) for which, number in self._executing.items()]

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from math import ceil
 from time import perf_counter
+from typing import NamedTuple
 
 from pylet.aio.prometheus import gauges
 from pylet.api.kind import Kind
@@ -22,6 +24,7 @@ from pylet.client.view import Table
 from pylet.server.auth.attributes import Attributes
 from pylet.server.flow.classify import flow_of, precedence, schema_of
 from pylet.server.flow.counted import Counted
+from pylet.server.flow.standing import LevelState, Standing
 
 SEATS = 600  # upstream's max-requests-inflight and max-mutating-requests-inflight
 _WAIT_SECONDS = 15.0
@@ -30,6 +33,14 @@ _REMEMBERED = 2000
 
 class Rejected(Exception):
     """No seat, and no place to wait for one."""
+
+
+class _Turn(NamedTuple):
+    """Of a request that waits since then, as `perf_counter` has it."""
+
+    comes: asyncio.Future[None]
+    asked: Attributes
+    since: float
 
 
 class _Level:
@@ -42,9 +53,9 @@ class _Level:
         self.most_waiting = 0
         self.seats = 0
         self.most = 0
-        self.taken = 0
+        self.sitting: set[Seat] = set()
         self.waiting = 0
-        self.flows: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self.flows: OrderedDict[str, deque[_Turn]] = OrderedDict()
 
     def follow(self, uid: str, spec: Object) -> None:
         """Be as the object says; who sits or waits stays."""
@@ -62,20 +73,32 @@ class _Level:
 class Seat:
     """Taken until `leave`; `headers` tell the client by which rules."""
 
-    __slots__ = ("_level", "_limiter", "_schema", "_since", "headers")
+    __slots__ = ("_level", "_limiter", "arrived", "asked", "flow", "headers", "since")
 
-    def __init__(self, limiter: Limiter, level: _Level, schema: str, headers: tuple[tuple[str, str], ...]) -> None:
+    def __init__(
+        self,
+        limiter: Limiter,
+        level: _Level,
+        flow: str,
+        asked: Attributes,
+        arrived: float,
+        headers: tuple[tuple[str, str], ...],
+    ) -> None:
         self._limiter = limiter
         self._level: _Level | None = level
-        self._schema = schema
-        self._since = perf_counter()
+        self.flow = flow
+        self.asked = asked
+        self.since = perf_counter()
+        self.arrived = arrived or self.since
         self.headers = headers
+        level.sitting.add(self)
 
     def leave(self) -> None:
         level, self._level = self._level, None
         if level is not None:
+            level.sitting.discard(self)
             self._limiter._leave(level)
-            self._limiter.counted.left(self._schema, level.name, perf_counter() - self._since)
+            self._limiter.counted.left(self.flow.partition("/")[0], level.name, perf_counter() - self.since)
 
 
 class Limiter:
@@ -94,14 +117,35 @@ class Limiter:
     async def enter(self, asked: Attributes) -> Seat:
         """Raises: Rejected."""
         level, flow, headers = self._classify(asked)
-        schema = flow.partition("/")[0]
+        arrived = 0.0
         if not level.is_exempt:
             if level.waiting or not self._has_room(level):
-                await self._wait(level, flow)
+                arrived = await self._wait(level, flow, asked)
             self._taken += 1
-        level.taken += 1
-        self.counted.entered(schema, level.name)
-        return Seat(self, level, schema, headers)
+        self.counted.entered(flow.partition("/")[0], level.name)
+        return Seat(self, level, flow, asked, arrived, headers)
+
+    def states(self, now: datetime) -> list[LevelState]:
+        """Who sits and who waits, by the name of the level."""
+        if self._is_stale:
+            self._settle()
+        began = now - timedelta(seconds=perf_counter())
+        return [self._state(level, began) for _, level in sorted(self._levels.items())]
+
+    def _state(self, level: _Level, began: datetime) -> LevelState:
+        """`began` is when `perf_counter` was 0."""
+
+        def standing(flow: str, asked: Attributes, arrived: float, started: float | None) -> Standing:
+            schema, _, flow = flow.partition("/")
+            at = None if started is None else began + timedelta(seconds=started)
+            return Standing(schema, flow, asked, began + timedelta(seconds=arrived), at)
+
+        queues = [
+            [standing(flow, turn.asked, turn.since, None) for turn in turns if not turn.comes.done()]
+            for flow, turns in level.flows.items()
+        ]
+        sitting = [standing(seat.flow, seat.asked, seat.arrived, seat.since) for seat in level.sitting]
+        return LevelState(level.name, [queue for queue in queues if queue], sitting, **self.counted.ends(level.name))
 
     def metrics(self) -> Iterator[str]:
         if self._is_stale:
@@ -112,7 +156,7 @@ class Limiter:
             ("lower_limit_seats", "Seats it always has.", lambda level: level.seats),
             ("upper_limit_seats", "Seats it can have.", lambda level: level.most),
             ("current_limit_seats", "Seats it could have now.", self._limit),
-            ("current_executing_seats", "Seats taken.", lambda level: level.taken),
+            ("current_executing_seats", "Seats taken.", lambda level: len(level.sitting)),
             ("current_inqueue_requests", "Requests that wait.", lambda level: level.waiting),
         ):
             values = [({"priority_level": level.name}, value(level)) for level in levels]
@@ -167,34 +211,39 @@ class Limiter:
     # ---- seats
 
     def _limit(self, level: _Level) -> int:
-        return min(level.most, max(level.seats, level.taken + self._total - self._taken))
+        return min(level.most, max(level.seats, len(level.sitting) + self._total - self._taken))
 
     def _has_room(self, level: _Level) -> bool:
         """Its own seats are always there; others' while the server as a whole has some left."""
-        return level.taken < level.seats or (level.taken < level.most and self._taken < self._total)
+        taken = len(level.sitting)
+        return taken < level.seats or (taken < level.most and self._taken < self._total)
 
-    async def _wait(self, level: _Level, flow: str) -> None:
+    async def _wait(self, level: _Level, flow: str, asked: Attributes) -> float:
+        """Since when. Raises: Rejected."""
         schema = flow.partition("/")[0]
         if level.waiting >= level.most_waiting:
             self.counted.rejected(schema, level.name, "queue-full" if level.most_waiting else "concurrency-limit")
             raise Rejected(level.name)
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        since, executes = perf_counter(), False
+        turn = _Turn(asyncio.get_running_loop().create_future(), asked, since)
         level.flows.setdefault(flow, deque()).append(turn)
         level.waiting += 1
-        since, executes = perf_counter(), False
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
-                await turn
+                await turn.comes
             executes = True
+            return since
         except TimeoutError as late:
             self.counted.rejected(schema, level.name, "time-out")
             raise Rejected(level.name) from late
+        except asyncio.CancelledError:
+            self.counted.rejected(schema, level.name, "cancelled")
+            raise
         finally:
             level.waiting -= 1
             self.counted.waited(schema, level.name, perf_counter() - since, executes=executes)
 
     def _leave(self, level: _Level) -> None:
-        level.taken -= 1
         if level.is_exempt:
             return
         self._taken -= 1
@@ -209,6 +258,6 @@ def _call_next(level: _Level) -> None:
         turn = turns.popleft()
         if turns:
             level.flows[flow] = turns
-        if not turn.done():
-            turn.set_result(None)
+        if not turn.comes.done():
+            turn.comes.set_result(None)
             return

@@ -13,7 +13,7 @@ from pylet.server.http.discovery import Discovery
 from pylet.server.http.health import ROOTS, Health
 from pylet.server.http.openapi import OpenApi
 from pylet.server.http.options import check_timeout
-from pylet.server.http.plain import Say, only_get
+from pylet.server.http.plain import UNLISTED, Say, only_get
 from pylet.server.registry.served import Served
 
 _DOCUMENTS = ("/api", "/api/v1", "/apis", "/apis/", "/openapi/v2", "/openapi/v3", "/openapi/v3/")
@@ -74,4 +74,5 @@ class Paths:
     def _listed(self) -> Answer:
         kinds = [kind for kind in self._kinds if kind.verbs and kind.group]
         groups = {f"/apis/{kind.group}" for kind in kinds} | {f"/apis/{kind.api_version}" for kind in kinds}
-        return Answer.of({"paths": sorted({*_DOCUMENTS, *self._plain, *groups, *self._health.paths()})})
+        plain = {path for path in self._plain if not path.startswith(UNLISTED)}
+        return Answer.of({"paths": sorted({*_DOCUMENTS, *plain, *groups, *self._health.paths()})})

@@ -12,6 +12,7 @@ from aiohttp import web
 from pylet.aio import process
 from pylet.api.errors import MethodNotAllowed
 from pylet.server.auth.tokens import Tokens
+from pylet.server.flow import Limiter, standing
 from pylet.server.http.answer import Answer
 from pylet.server.http.health import Health
 from pylet.server.http.watching import Watches
@@ -23,12 +24,19 @@ if TYPE_CHECKING:
 
 Say = Callable[[web.BaseRequest], Answer]
 
+UNLISTED = "/debug"
+"""What is below it is not among the paths that `/` lists."""
 _GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PATHS = ("/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/statusz", "/version")
 
 
 def answers(
-    metrics: Metrics, watches: Watches, health: Health, tokens: Tokens, flags: Callable[[], Mapping[str, str]]
+    metrics: Metrics,
+    watches: Watches,
+    health: Health,
+    tokens: Tokens,
+    limiter: Limiter,
+    flags: Callable[[], Mapping[str, str]],
 ) -> dict[str, Say]:
     """Who says what at each path."""
 
@@ -47,7 +55,20 @@ def answers(
         metrics.watches = len(watches)
         return _exposition(metrics.text())
 
+    def levels(http: web.BaseRequest) -> Answer:
+        return Answer.text(standing.priority_levels(limiter.states(datetime.now(UTC))))
+
+    def queues(http: web.BaseRequest) -> Answer:
+        return Answer.text(standing.queues(limiter.states(datetime.now(UTC))))
+
+    def requests(http: web.BaseRequest) -> Answer:
+        details = bool(http.query.get("includeRequestDetails"))
+        return Answer.text(standing.requests(limiter.states(datetime.now(UTC)), details=details))
+
     return {
+        f"{UNLISTED}/api_priority_and_fairness/dump_priority_levels": levels,
+        f"{UNLISTED}/api_priority_and_fairness/dump_queues": queues,
+        f"{UNLISTED}/api_priority_and_fairness/dump_requests": requests,
         "/version": _version,
         "/metrics": metrics_text,
         "/metrics/slis": lambda http: _exposition("".join(f"{line}\n" for line in health.indicators())),

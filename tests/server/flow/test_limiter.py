@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,8 +13,9 @@ from pylet.api.kinds.flowschema import KIND as FLOW_SCHEMA
 from pylet.api.kinds.prioritylevelconfiguration import KIND as PRIORITY_LEVEL
 from pylet.client.view import Entry, Table
 from pylet.server.auth.attributes import Attributes
-from pylet.server.flow import Limiter, Rejected, Seat
+from pylet.server.flow import Limiter, Rejected, Seat, standing
 from pylet.server.flow.classify import precedence, schema_of
+from pylet.server.flow.standing import LevelState, Standing
 from pylet.server.registry import User
 
 JOE = User("joe", ("system:authenticated",))
@@ -148,4 +150,63 @@ def test_the_metrics_tell_how_many_seats_each_level_has() -> None:
     assert f"# TYPE {name} gauge" in lines
     assert {f'{name}{{priority_level="{each}"}} {seats}' for each, seats in {"exempt": 0, "mine": 490}.items()} < set(
         lines
+    )
+
+
+def rows(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split(",")] for line in table.splitlines()]
+
+
+async def test_who_sits_and_who_waits_is_shown_in_tables() -> None:
+    queues = level("global-default", nominalConcurrencyShares=1, limitResponse={"type": "Queue"})
+    limiter = Limiter(tables(queues).__getitem__, seats=226)  # one seat
+    (taken,) = await seats(limiter, JOE, 1, "b")
+    waiting = [asyncio.ensure_future(seats(limiter, user, 1)) for user in (JOE, JOE, User("ann", JOE.groups))]
+    await settle()
+    states = limiter.states(datetime(2026, 1, 1, tzinfo=UTC))
+    head, *found = rows(standing.priority_levels(states))
+    assert head[0] == "PriorityLevelName"
+    assert found == sorted(found)
+    assert ["global-default", "2", "false", "false", "3", "1", "1", "0", "0", "0"] in found
+    assert ["exempt", "0", "true", "false", "0", "0", "0", "0", "0", "0"] in found
+    assert [row[:3] for row in rows(standing.queues(states))[1:]] == [
+        ["global-default", "0", "2"],
+        ["global-default", "1", "1"],
+    ]
+    shown = [
+        (*row[:5], row[9] == "0001-01-01T00:00:00Z", *row[10:])
+        for row in rows(standing.requests(states, details=True))[1:]
+    ]
+    path = ("get", "/api/v1/namespaces/a/pods", "a", "", "v1", "pods", "")
+    flow = ("global-default", "global-default")
+    assert shown == [
+        (*flow, "0", "0", "joe", True, "joe", *path),
+        (*flow, "0", "1", "joe", True, "joe", *path),
+        (*flow, "1", "0", "ann", True, "ann", *path),
+        (*flow, "-1", "-1", "joe", False, "joe", "get", "/api/v1/namespaces/b/pods", "b", "", "v1", "pods", ""),
+    ]
+    waiting[0].cancel()
+    await settle()
+    taken.leave()
+    await waiting[2]  # the flows take turns
+    table = rows(standing.priority_levels(limiter.states(datetime.now(UTC))))
+    assert ["global-default", "1", "false", "false", "1", "1", "2", "1", "0", "1"] in table
+    waiting[1].cancel()
+
+
+def test_the_tables_are_laid_out_as_upstreams_are() -> None:
+    at = datetime(2026, 11, 22, 6, 14, 15, 207487, tzinfo=UTC)
+    asked = Attributes(ADMIN, "get", path="/debug")
+    states = [LevelState("exempt", [], [Standing("exempt", "", asked, at, at)], 9300, 0, 0, 0)]
+    assert standing.priority_levels(states) == (
+        "PriorityLevelName, ActiveQueues, IsIdle, IsQuiescing, WaitingRequests, ExecutingRequests, "
+        "DispatchedRequests, RejectedRequests, TimedoutRequests, CancelledRequests\n"
+        "exempt,            0,            false,  false,       0,               1,                 "
+        "9300,               0,                0,                0\n"
+    )
+    assert standing.requests(states, details=False) == (
+        "PriorityLevelName, FlowSchemaName, QueueIndex, RequestIndexInQueue, FlowDistingsher, ArriveTime,"
+        "                  InitialSeats, FinalSeats, AdditionalLatency, StartTime\n"
+        "exempt,            exempt,         -1,         -1,                  ,                "
+        "2026-11-22T06:14:15.207487Z, 1,            0,          0s,                2026-11-22T06:14:15.207487Z\n"
     )

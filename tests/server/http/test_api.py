@@ -202,6 +202,9 @@ async def test_the_paths_and_the_status_of_the_server_are_told(cluster: Any) -> 
     paths = (await cluster.ask("GET", "/")).json["paths"]
     assert {"/apis/apps", "/apis/apps/v1", "/livez/ping", "/openapi/v3", "/statusz"} <= set(paths)
     assert paths == sorted(paths)
+    assert not any(path.startswith("/debug/") for path in paths)
+    dump = await cluster.ask("GET", "/debug/api_priority_and_fairness/dump_requests?includeRequestDetails=1")
+    assert dump.body.startswith(b"PriorityLevelName, FlowSchemaName, QueueIndex, ")
     text = (await cluster.ask("GET", "/statusz")).body.decode()
     assert text.startswith("\napiserver statusz\nWarning: ")
     assert "\nEmulation version: 1.36\n" in text
