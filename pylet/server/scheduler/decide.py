@@ -90,6 +90,17 @@ class Profile:
     may_preempt: bool = True
 
 
+def profile_of(pod: Object, profiles: Mapping[str, Profile]) -> Profile:
+    """`profiles` are by the name of their scheduler."""
+    return profiles[scheduler_of(pod)]
+
+
+def scheduler_of(pod: Object) -> str:
+    """Who is to place it."""
+    name: str = pod["spec"].get("schedulerName", "default-scheduler")
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
     node: str

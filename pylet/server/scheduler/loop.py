@@ -1,9 +1,7 @@
 """Feeds `decide` with what changes, and has done what it decides.
 
 The snapshot follows the tables change by change. A pod that was placed counts on its node at once (assumed), while its
-binding is on its way; a binding that fails gives the place back. What could not be placed waits in the queue for a
-change that one of the plugins that refused it calls helpful. A pod that has others removed for it is not tried again
-before they have been told.
+binding is on its way; a binding that fails gives the place back.
 """
 
 from __future__ import annotations
@@ -37,15 +35,24 @@ from pylet.client.events import Recorder
 from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
 from pylet.server.scheduler.acting import Writer
-from pylet.server.scheduler.changes import asks, is_of, offers
-from pylet.server.scheduler.decide import Broken, Change, Placement, Profile, Unschedulable, decide
+from pylet.server.scheduler.changes import offers
+from pylet.server.scheduler.decide import (
+    Broken,
+    Change,
+    Placement,
+    Profile,
+    Unschedulable,
+    decide,
+    profile_of,
+    scheduler_of,
+)
 from pylet.server.scheduler.model import Pending, PodInfo, counts_on_node
 from pylet.server.scheduler.plugins import PROFILE
 from pylet.server.scheduler.plugins.dynamic_resources import PLUGIN as DEVICES
 from pylet.server.scheduler.preempt import Preemption, Useless, preempt
 from pylet.server.scheduler.preparing import Claimed, Preparing, Unprepared
-from pylet.server.scheduler.queue import Queue
 from pylet.server.scheduler.snapshot import Snapshot
+from pylet.server.scheduler.waiting import Waiting
 
 log = logging.getLogger(__name__)
 
@@ -70,22 +77,12 @@ class Scheduler:
         self._tables = tables
         self._clock = clock
         self._profiles = {profile.scheduler_name: profile for profile in profiles}
-        self._arrivals = frozenset(
-            plugin.name for profile in profiles for plugin, _ in profile.plugins if plugin.minds_arrivals
-        )
-        self._plugins = {
-            (profile.scheduler_name, plugin.name): plugin for profile in profiles for plugin, _ in profile.plugins
-        }
         self._snapshot = Snapshot(View(tables))
         self._writer = Writer(client, clock)
         self._preparing = Preparing(client, self._writer, self._snapshot, clock)
         self._recorders = {name: Recorder(client, clock, name, host) for name in self._profiles}
-        self._queue = Queue()
-        self._pending: dict[str, Entry] = {}  # by uid: every pod of ours that has no node yet
-        self._refused: dict[str, Pending] = {}  # of these, those that were refused: as they were then
+        self._waiting = Waiting(self._profiles, self._snapshot, clock)
         self._assumed: set[str] = set()
-        self._preempting: set[str] = set()
-        self._work = asyncio.Event()
         self._start = 0
         self._turn = 0
         self.counts: Counter[str] = Counter()
@@ -113,8 +110,8 @@ class Scheduler:
         results = ("scheduled", "unschedulable", "error")
         attempts = [({"result": result}, self.counts[result]) for result in results]
         yield from counts("scheduler_schedule_attempts_total", "Attempts to place a pod.", attempts)
-        refused = sum(1 for _ in self._queue.parked())
-        waiting = ({"queue": "unschedulable"}, refused), ({"queue": "active"}, len(self._queue) - refused)
+        refused, others = self._waiting.counts()
+        waiting = ({"queue": "unschedulable"}, refused), ({"queue": "active"}, others)
         yield from gauges("scheduler_pending_pods", "Pods that wait.", waiting)
 
     # ---- observing
@@ -125,13 +122,13 @@ class Scheduler:
         elif before is not None:
             self._snapshot.remove_node(before.key.name)
         if before is None or after is None or offers(before.object) != offers(after.object):
-            self._tell(NODE, before, after)
+            self._waiting.tell(NODE, before, after)
 
     def _other_changed(self, kind: Kind, before: Entry | None, after: Entry | None) -> None:
         self._preparing.look()
         if kind is RESOURCE_CLAIM and (ledger := self._snapshot.devices) is not None:
             ledger.hear(None if before is None else before.object, None if after is None else after.object)
-        self._tell(kind, before, after)
+        self._waiting.tell(kind, before, after)
 
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
         if after is None or not counts_on_node(after.object):
@@ -141,30 +138,30 @@ class Scheduler:
         pod = after.object
         if node := pod["spec"].get("nodeName"):
             self._pod_placed(before, after, node)
-        elif pod["spec"].get("schedulerName", "default-scheduler") in self._profiles:
+        elif scheduler_of(pod) in self._profiles:
             self._pod_waits(before, after)
 
     def _pod_left(self, entry: Entry) -> None:
         uid = entry.uid
-        self._forget(uid)
+        self._waiting.forget(uid)
         self._assumed.discard(uid)
         self._preparing.look()
         home = self._snapshot.home_of(uid)
         if home is None and not dig(entry.object, "status", "nominatedNodeName"):
             return
         self._snapshot.remove_pod(uid)
-        self._hear(Change(POD, entry.object if home is None else _on(entry.object, home.name), None))
+        self._waiting.hear(Change(POD, entry.object if home is None else _on(entry.object, home.name), None))
 
     def _pod_placed(self, before: Entry | None, after: Entry, node: str) -> None:
         uid = after.uid
-        self._forget(uid)
+        self._waiting.forget(uid)
         self._assumed.discard(uid)
         info = PodInfo(after.object)
         self._snapshot.put_pod(info, node)
         if before is None or before.uid != uid or not before.object["spec"].get("nodeName"):
-            self._tell(POD, None, after)
+            self._waiting.tell(POD, None, after)
         elif before.labels != after.labels or PodInfo(before.object).requests != info.requests:
-            self._tell(POD, before, after)
+            self._waiting.tell(POD, before, after)
 
     def _pod_waits(self, before: Entry | None, after: Entry) -> None:
         uid, pod = after.uid, after.object
@@ -173,54 +170,15 @@ class Scheduler:
                 self._pod_left(after)
             return
         if is_terminating(pod) or pod["spec"].get("schedulingGates"):
-            self._forget(uid)
+            self._waiting.forget(uid)
             return
         nominated = dig(pod, "status", "nominatedNodeName", default="")
         was = dig(before.object, "status", "nominatedNodeName", default="") if before is not None else ""
         if nominated != was:
             self._snapshot.nominate(PodInfo(pod), nominated)
             if was and before is not None:
-                self._hear(Change(POD, before.object, None))
-        self._pending[uid] = after
-        if uid not in self._queue:
-            self._queue.add(uid, pod["spec"].get("priority") or 0)
-            self._work.set()
-        elif before is not None and asks(before.object) != asks(pod):
-            self._hear(Change(POD, before.object, pod))
-
-    def _forget(self, uid: str) -> None:
-        self._queue.remove(uid)
-        if self._pending.pop(uid, None) is not None:
-            self._refused.pop(uid, None)
-            self._snapshot.nominate_nowhere(uid)
-
-    def _tell(self, kind: Kind, before: Entry | None, after: Entry | None) -> None:
-        if self._refused:  # else nobody waits, and nothing needs to be decoded
-            self._hear(Change(kind, None if before is None else before.object, None if after is None else after.object))
-
-    def _hear(self, change: Change) -> None:
-        """Something changed: try again whom it may help."""
-        is_arrival = change.kind is POD and change.before is None
-        for uid, refused_by in self._queue.parked(self._arrivals if is_arrival else None):
-            if not refused_by or self._may_help(uid, refused_by, change):
-                self._wake(uid)
-
-    def _may_help(self, uid: str, refused_by: frozenset[str], change: Change) -> bool:
-        pod = self._refused[uid]
-        if is_of(change, pod) and change.after is not None:
-            pod = Pending(change.after)
-        scheduler = self._profile_of(pod.pod).scheduler_name
-        plugins = [plugin for name in refused_by if (plugin := self._plugins.get((scheduler, name))) is not None]
-        try:
-            return any(plugin.may_help(pod, change, self._snapshot) for plugin in plugins)
-        except Exception:  # whoever changed something is not to suffer from it
-            log.exception("cannot tell whether a change of %s helps pod %s", change.kind.plural, pod.key)
-            return True
-
-    def _wake(self, uid: str) -> None:
-        if uid not in self._preempting:
-            self._queue.wake(uid, self._clock.monotonic())
-            self._work.set()
+                self._waiting.hear(Change(POD, before.object, None))
+        self._waiting.put(before, after)
 
     # ---- deciding
 
@@ -228,25 +186,19 @@ class Scheduler:
         bindings = asyncio.Semaphore(_BINDINGS)
         decided = 0
         while True:
-            uid = self._queue.pop(self._clock.monotonic())
-            if uid is None:
-                await self._rest()
-                continue
-            self._refused.pop(uid, None)
-            pod = Pending(self._pending[uid].object)
+            pod = Pending((await self._waiting.next()).object)
             if self._claims_devices(pod) and DEVICES.waits(pod, self._snapshot):
-                self._refused[uid] = pod  # without a word: its claims are still to be made
-                self._queue.park(uid, frozenset((DEVICES.name,)))
+                self._waiting.refuse(pod, frozenset((DEVICES.name,)))  # no word: its claims are still to be made
                 continue
             try:
                 work, is_binding = self._attempt(pod)
             except Broken as failed:
                 self.counts["error"] += 1
-                self._queue.retry(uid)
+                self._waiting.retry(pod.uid)
                 work, is_binding = self._report(pod.pod, str(failed)), False
             except Exception:  # what is wrong with one pod, or one plugin, must not keep others from their places
-                log.exception("cannot decide on pod %s", self._pending[uid].key)
-                self._queue.retry(uid)
+                log.exception("cannot decide on pod %s", pod.key)
+                self._waiting.retry(pod.uid)
                 continue
             if is_binding:
                 await bindings.acquire()
@@ -260,7 +212,7 @@ class Scheduler:
     def _claims_devices(self, pod: Pending) -> bool:
         if not DEVICES.concerns(pod):
             return False
-        return (self._profile_of(pod.pod).scheduler_name, DEVICES.name) in self._plugins
+        return any(plugin.name == DEVICES.name for plugin, _ in self._profile_of(pod.pod).plugins)
 
     def _attempt(self, pod: Pending) -> tuple[Coroutine[Any, Any, None], bool]:
         """Decide, and have it count; what is left to be written, and whether it is a binding and no more."""
@@ -280,28 +232,13 @@ class Scheduler:
                 self._start += len(refused.refusals)
                 return self._refuse(pod, refused, profile), False
 
-    async def _rest(self) -> None:
-        """Until something happens, or a pod has waited long enough."""
-        self._work.clear()
-        due = self._queue.due()
-        timer = None
-        if due is not None:
-            wait = max(0.0, due - self._clock.monotonic())
-            timer = asyncio.get_running_loop().call_later(wait, self._work.set)
-        try:
-            await self._work.wait()
-        finally:
-            if timer is not None:
-                timer.cancel()
-
     def _profile_of(self, pod: Object) -> Profile:
-        return self._profiles[pod["spec"].get("schedulerName", "default-scheduler")]
+        return profile_of(pod, self._profiles)
 
     def _refuse(self, pod: Pending, refused: Unschedulable, profile: Profile) -> Coroutine[Any, Any, None]:
         """Put the pod aside, with room being made for it where that helps; what is left is to be written."""
         self.counts["unschedulable"] += 1
-        self._refused[pod.uid] = pod
-        self._queue.park(pod.uid, refused.refused_by)
+        self._waiting.refuse(pod, refused.refused_by)
         nominated: str | None = ""
         victims: tuple[PodInfo, ...] = ()
         idle, words = None, "no new claims to deallocate"
@@ -312,7 +249,7 @@ class Scheduler:
             match preempt(pod, refused, self._snapshot, profile, self._turn):
                 case Preemption(node, victims):
                     nominated = node
-                    self._preempting.add(pod.uid)
+                    self._waiting.hold(pod.uid)
                 case Useless(message, keeps_nomination):
                     refused = replace(refused, after=f"{words}, preemption: {message}")
                     nominated = None if keeps_nomination else ""
@@ -323,7 +260,7 @@ class Scheduler:
     # ---- acting
 
     def _assume(self, pod: Pending, node: str) -> None:
-        del self._pending[pod.uid]  # it keeps its place in the queue, should the binding fail
+        self._waiting.take_out(pod.uid)
         self._snapshot.nominate_nowhere(pod.uid)
         self._assumed.add(pod.uid)
         self._snapshot.put_pod(pod, node)
@@ -341,14 +278,14 @@ class Scheduler:
             await self._give_back(pod, claimed.node, str(failed))
         else:
             await self._bind(pod, claimed.node)
-            if pod.uid in self._pending:
+            if pod.uid in self._waiting:
                 await self._release(pod, claimed)
         finally:
             self._preparing.forget(claimed)
 
     async def _release(self, pod: Pending, claimed: Claimed) -> None:
         for before, after in await self._preparing.give_back(pod, claimed):
-            self._hear(Change(RESOURCE_CLAIM, before, after))
+            self._waiting.hear(Change(RESOURCE_CLAIM, before, after))
 
     async def _bind(self, pod: Pending, node: str) -> None:
         try:
@@ -367,14 +304,12 @@ class Scheduler:
         if current is not None and current.uid == pod.uid and current.object["spec"].get("nodeName"):
             return
         self._snapshot.remove_pod(pod.uid)
-        self._hear(Change(POD, _on(pod.pod, node), None))
+        self._waiting.hear(Change(POD, _on(pod.pod, node), None))
         if current is None or current.uid != pod.uid or is_terminating(current.object):
-            self._queue.remove(pod.uid)
+            self._waiting.forget(pod.uid)
             return
         log.warning("bind %s: %s", pod.key, message)
-        self._pending[pod.uid] = current
-        self._queue.retry(pod.uid)
-        self._work.set()
+        self._waiting.put_back(current)
         await self._report(current.object, message)
 
     async def _report(self, pod: Object, message: str) -> None:
@@ -389,16 +324,16 @@ class Scheduler:
         shown = message if len(message) <= _MESSAGE_BYTES else f"{message[: _MESSAGE_BYTES - 4]} ..."
         self._recorder_of(pod.pod).tell(pod.pod, "Warning", "FailedScheduling", shown, action=_SCHEDULING)
         await self._writer.refused(pod.pod, "Unschedulable", message, nominated)
-        if nominated and pod.uid in self._preempting:
+        if nominated and self._waiting.is_held(pod.uid):
             try:
                 await self._make_room(pod, nominated, victims)
             except ApiError as failed:
                 log.warning("preemption for %s on %s: %s", pod.key, nominated, failed.message)
                 victims = ()
             finally:
-                self._preempting.discard(pod.uid)
+                self._waiting.release(pod.uid)
             if not victims or any(self._snapshot.home_of(victim.uid) is None for victim in victims):
-                self._wake(pod.uid)
+                self._waiting.wake(pod.uid)
 
     async def _make_room(self, pod: Pending, node: str, victims: tuple[PodInfo, ...]) -> None:
         view = self._snapshot.view
