@@ -60,6 +60,8 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
 
     if is_ending:
         observed = replace(observed, anew=())  # nothing follows any more
+    if is_terminating(pod):
+        facts = replace(facts, waiting={})  # nor does anything wait to be started
     may_run = bool(observed.running) or (is_ending and facts.is_busy)
 
     def describe(container: Object) -> Object:

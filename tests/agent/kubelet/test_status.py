@@ -168,6 +168,15 @@ def test_container_states() -> None:
     assert again["lastState"]["terminated"]["containerID"] == "containerd://main-0"
 
 
+def test_of_a_deleted_pod_nothing_waits_to_be_started() -> None:
+    """It says how it ended, not that its end got lost."""
+    backs_off = replace(HOST, waiting={"main": ("CrashLoopBackOff", "")})
+    crashed = observed(instance(exit_code=3, restarts=1), instance(exit_code=2))
+    before = {**pod(), "status": status(pod(), crashed, backs_off)}
+    (told,) = status(terminating(before), replace(crashed, sandboxes=()), backs_off)["containerStatuses"]
+    assert (told["state"]["terminated"]["exitCode"], told["lastState"]["terminated"]["exitCode"]) == (3, 2)
+
+
 def test_addresses() -> None:
     inside = status(pod(), observed(instance()))
     assert (inside["podIP"], inside["hostIP"]) == ("10.42.0.7", "192.0.2.1")
