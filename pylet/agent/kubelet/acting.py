@@ -22,6 +22,7 @@ from pylet.agent.kubelet.actions import (
     StopContainer,
     StopPod,
     backoff_key,
+    is_held_back,
 )
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.enforcing import enforce
@@ -88,6 +89,8 @@ class Acting:
         match action:
             case StartSandbox(attempt):
                 work = self._start_sandbox(attempt, observed)
+            case StartContainer(container) if is_held_back(pod, container, self.slots.busy):
+                return None  # what is under way wakes whoever asks, when it is done
             case StartContainer(container, restarts):
                 work = self._start(container, restarts, observed)
             case StopContainer(id_, name, why, grace, begins_anew):

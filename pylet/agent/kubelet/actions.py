@@ -7,9 +7,10 @@ everything is observed and computed again, so a plan need only hold what can be 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import TypeAlias
 
 from pylet.agent.kubelet.backoff import Backoff
@@ -17,6 +18,7 @@ from pylet.agent.kubelet.observed import Container, Observed
 from pylet.agent.kubelet.resize import differing, effective, needs_restart
 from pylet.agent.kubelet.restart_all import restarts_so_far, to_reset
 from pylet.agent.kubelet.spec import (
+    all_containers,
     app_containers,
     container_hash,
     ephemeral_containers,
@@ -126,6 +128,17 @@ def stop(observed: Observed, reason: str = "", message: str = "") -> Actions:
     if observed.running or observed.sandbox is not None or reason:
         return Actions((StopPod(reason, message),))
     return Actions()
+
+
+def is_held_back(pod: Object, container: Object, busy: Collection[str]) -> bool:
+    """Whether one before it with a postStart hook has something under way.
+
+    Upstream starts one after the other, hooks included: who needs a proxy has it wait in its hook until it serves.
+    """
+    if container in ephemeral_containers(pod):
+        return False
+    before = takewhile(lambda other: other["name"] != container["name"], all_containers(pod))
+    return any(other["name"] in busy and dig(other, "lifecycle", "postStart") for other in before)
 
 
 def _deserves_sandbox(pod: Object, observed: Observed) -> bool:

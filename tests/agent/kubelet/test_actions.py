@@ -16,6 +16,7 @@ from pylet.agent.kubelet.actions import (
     StopPod,
     backoff_key,
     compute,
+    is_held_back,
 )
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.observed import Observed, Probed
@@ -323,3 +324,36 @@ def test_a_back_off_ends_when_the_clock_is_put_back() -> None:
 )
 def test_rarer_cases(of: Object, seen: Observed, expected: list[str]) -> None:
     assert plan(of, seen) == expected
+
+
+HOOKED = {"lifecycle": {"postStart": {"exec": {"command": ["wait"]}}}}
+
+
+@pytest.mark.parametrize(
+    ("name", "busy", "held"),
+    [
+        ("main", {"proxy"}, True),
+        ("main", {"side"}, True),
+        ("main", {"first"}, False),
+        ("main", {"main"}, False),
+        ("proxy", {"proxy", "main"}, False),
+        ("proxy", {"side"}, True),
+        ("shell", {"proxy", "side"}, False),
+    ],
+    ids=[
+        "its hook may run",
+        "as may a sidecar's",
+        "who has no hook holds nobody back",
+        "nobody waits for himself",
+        "nor for who comes after",
+        "sidecars come before all",
+        "an ephemeral container waits for nobody",
+    ],
+)
+def test_who_comes_after_a_post_start_hook_waits_for_it(name: str, busy: set[str], *, held: bool) -> None:
+    of = pod(
+        container("first"), container("proxy", **HOOKED), container("main", **HOOKED), init=(sidecar("side", **HOOKED),)
+    )
+    of["spec"]["ephemeralContainers"] = [container("shell")]
+    asking = next(c for kind in ("containers", "ephemeralContainers") for c in of["spec"][kind] if c["name"] == name)
+    assert is_held_back(of, asking, busy) is held

@@ -625,6 +625,22 @@ def test_who_is_being_started_again_does_not_wait_for_it(tmp_path: Path) -> None
     virtual.run(story())
 
 
+def test_what_comes_after_a_post_start_hook_starts_when_that_is_over(tmp_path: Path) -> None:
+    def program(command: Sequence[str]) -> Program:
+        return Program() if command[0] == "serve" else Program(seconds=30)
+
+    async def story() -> None:
+        hook = {"postStart": {"exec": {"command": ["wait"]}}}
+        of = pod(container("proxy", command=["serve"], lifecycle=hook), container("main", command=["serve"]))
+        async with told(of, tmp_path, MemoryRuntime(program=program)) as (story, _):
+            await asyncio.sleep(25)
+            assert story.told.count("Started") == 1
+            await asyncio.sleep(10)
+            assert story.told.count("Started") == 2
+
+    virtual.run(story())
+
+
 def test_a_pod_that_does_not_end_says_so_once_and_ends_when_it_can(tmp_path: Path) -> None:
     async def story() -> None:
         async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
