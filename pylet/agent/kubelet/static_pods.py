@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from pylet.api.errors import AlreadyExists, ApiError, NotFound
 from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, annotations_of, is_terminating, key_of, uid_of
-from pylet.client.interface import Changes, Client, Listing, PatchType
+from pylet.client.interface import Changes, Client, Listing, PatchType, Unreachable
 from pylet.client.view import Entry, Table
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class StaticPods:
             self._changed.clear()
             try:
                 await self._mirror()
-            except ApiError as failed:
+            except Unreachable as failed:
                 log.warning("mirror pods: %s", failed.message)
             try:
                 async with asyncio.timeout(_LOOK_SECONDS):
@@ -139,22 +139,31 @@ class StaticPods:
                 continue
 
     async def _mirror(self) -> None:
-        """Raises: ApiError."""
+        """Raises: Unreachable."""
         for entry in list(self._known.entries.values()):
             if MIRROR not in annotations_of(entry.object):
                 continue
             pod = self.pods.get(entry.key)
             if pod is None or not is_mirror_of(entry.object, pod) or is_terminating(entry.object):
-                try:
-                    await self._client.delete(POD, entry.key, uid=entry.uid, grace_seconds=0)
-                except NotFound:
-                    continue
+                await _tried(entry.key, self._client.delete(POD, entry.key, uid=entry.uid, grace_seconds=0), NotFound)
         for key, pod in list(self.pods.items()):
             if key not in self._known.entries and self._node_uid():
-                try:
-                    await self._client.create(POD, mirror(pod, self._node_uid()))
-                except AlreadyExists:
-                    continue
+                await _tried(key, self._client.create(POD, mirror(pod, self._node_uid())), AlreadyExists)
+
+
+async def _tried(key: Key, call: Awaitable[Object], is_done: type[ApiError]) -> None:
+    """What is refused of one pod keeps no other from its mirror; `is_done` says that nothing is left to do.
+
+    Raises: Unreachable.
+    """
+    try:
+        await call
+    except Unreachable:
+        raise
+    except is_done:
+        return
+    except ApiError as failed:
+        log.warning("mirror of pod %s: %s", key, failed.message)
 
 
 class _ToMirrors:

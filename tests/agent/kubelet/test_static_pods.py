@@ -71,6 +71,8 @@ class Api:
         self.revision = 0
 
     async def create(self, kind: object, pod: Object, **options: Any) -> Object:
+        if pod["metadata"]["namespace"] == "nowhere":
+            raise NotFound("", "namespaces", "nowhere")
         self.revision += 1
         meta = {**pod["metadata"], "uid": f"mirror-{self.revision}", "resourceVersion": str(self.revision)}
         self.table.put(Entry.of(POD, {**pod, "metadata": meta}))
@@ -122,4 +124,15 @@ async def test_mirrors_follow_the_files(tmp_path: Path) -> None:
     file.unlink()
     await until(lambda: KEY not in api.table.entries)  # inotify is heard through the loop
     assert set(static.table.entries) == {Key("x", "o")}
+    running.cancel()
+
+
+async def test_a_mirror_that_is_refused_keeps_no_other_from_being_made(tmp_path: Path) -> None:
+    api = Api()
+    (tmp_path / "a.yaml").write_bytes(WEB.replace(b"name: web,", b"name: lost, namespace: nowhere,"))
+    (tmp_path / "b.yaml").write_bytes(WEB)
+    static = StaticPods(api, api.table, VirtualClock(), tmp_path, "n1", lambda: "node-uid")  # type: ignore[arg-type]
+    running = asyncio.create_task(static.run())
+    await _settle()
+    assert set(api.table.entries) == {KEY}
     running.cancel()
