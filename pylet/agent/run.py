@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pylet.agent import remembered
+from pylet.agent import remembered, resolv_conf
 from pylet.agent.config import AgentConfig
 from pylet.agent.join import (
     CLIENT_SIGNER,
@@ -206,7 +206,7 @@ async def _run_node_at(
         *(api.tables.table(kind) for kind in (SERVICE, ENDPOINT_SLICE, NODE)),
     )
     tables = {table.kind: table for table in found}
-    site = Site(config, cluster, api, credentials, clock, addresses, *_resolver(config.resolv_conf), tables)
+    site = Site(config, cluster, api, credentials, clock, addresses, resolv_conf.read(config.resolv_conf), tables)
     network = network_parts(site)
     async with asyncio.TaskGroup() as group:
         for running in network.running:
@@ -245,15 +245,3 @@ def own_addresses(server: str, families: Sequence[int]) -> tuple[str, ...]:
 def _host(server: str) -> tuple[str, int]:
     target = urlsplit(server)
     return target.hostname or "", target.port or 6443
-
-
-def _resolver(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Nameservers and search domains of a resolv.conf; none where it cannot be read."""
-    try:
-        lines = [line.split() for line in path.read_text().splitlines()]
-    except OSError as failed:
-        log.warning("%s: %s; names outside the cluster will not be found", path, failed)
-        return (), ()
-    nameservers = tuple(words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1)
-    searches = next((tuple(words[1:]) for words in reversed(lines) if words[:1] == ["search"]), ())
-    return nameservers, searches

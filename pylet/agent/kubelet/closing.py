@@ -45,7 +45,7 @@ class Closing:
                 async for goes_down in shutdowns:
                     words = "shutdown event" if goes_down else "shutdown cancellation"
                     log.info("%s", words)
-                    self.node.tell("Normal", "NodeShutdown", f"Shutdown manager detected {words}")
+                    self.node.tell("Normal", "Shutdown", f"Shutdown manager detected {words}")
                     if goes_down:
                         self.node.closing.set()
                         self.changed()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pylet.agent.kubelet.backoff import LONGEST
 from pylet.agent.kubelet.group_names import GroupNames
+from pylet.agent.resolv_conf import ResolvConf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +26,7 @@ class Settings:
     """What containers with requests share of it; 0: nothing is swapped out."""
     cluster_dns: str = ""
     cluster_domain: str = "cluster.local"
-    host_nameservers: tuple[str, ...] = ()
-    host_searches: tuple[str, ...] = ()
+    host_resolver: ResolvConf = ResolvConf()  # noqa: RUF009 - immutable
     cpus: int = 1
     memory_bytes: int = 0
     """The machine's: how much of it a container asked for decides who is killed first."""

@@ -11,6 +11,7 @@ from pylet.agent.kubelet.image_gc import ImageGc, There
 from pylet.agent.kubelet.kubelet_config import KubeletConfig
 from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.node_allocatable import ENFORCED
+from pylet.agent.kubelet.resolver import host_objection
 from pylet.agent.kubelet.system_oom import SystemOom
 from pylet.agent.kubelet.workplace import Node
 
@@ -58,5 +59,8 @@ class Upkeep:
         self._node.tell("Normal", "Starting", "Starting kubelet.")
         if not self._node.cgroups.is_v2:
             self._node.tell("Warning", "CgroupV1", _CGROUP_V1)
+        settings = self._node.settings
+        if words := host_objection(settings.host_resolver, settings.cluster_domain):
+            self._node.tell("Warning", "CheckLimitsForResolvConf", words)
         for kept in self._config.kept:
             self._node.tell("Normal", ENFORCED, f"Updated limits on {kept.whose} reserved cgroup {kept.group}")

@@ -7,17 +7,24 @@ from typing import Any
 
 import pytest
 
-from pylet.agent.kubelet.resolver import dns_config, objections
+from pylet.agent.kubelet.resolver import dns_config, host_objection, objections
 from pylet.agent.kubelet.settings import Settings
+from pylet.agent.resolv_conf import ResolvConf, parse, read
 from tests.agent.kubelet.builders import pod
 
+LINES = """
+# search elsewhere.example
+search elsewhere.example
+search example.com. .
+options ndots:2 rotate
+options ndots:3 edns0
+"""
 NODE = Settings(
     node_name="n1",
     host_ips=(),
     root=Path("/nowhere"),
     cluster_dns="10.43.0.10",
-    host_nameservers=("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"),
-    host_searches=("example.com",),
+    host_resolver=parse(Path("/resolv.conf"), "".join(f"nameserver 192.0.2.{n}\n" for n in range(1, 5)) + LINES),
 )
 OMITTED = "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is"
 CUT = "Search Line limits were exceeded, some search paths have been omitted, the applied search line is"
@@ -64,3 +71,63 @@ def own(*searches: str, servers: int = 1) -> Any:
 )
 def test_what_does_not_fit_is_left_out_and_told(spec: Any, expected: list[str]) -> None:
     assert [*objections(pod(**spec), NODE)] == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ({}, {"ndots:5"}),
+        ({"dnsPolicy": "Default"}, {"ndots:3", "rotate", "edns0"}),
+        (
+            {"dnsPolicy": "Default", "dnsConfig": {"options": [{"name": "ndots", "value": "1"}, {"name": "trust-ad"}]}},
+            {"ndots:1", "rotate", "edns0", "trust-ad"},
+        ),
+        ({"dnsPolicy": "None", "dnsConfig": {"options": [{"name": "debug", "value": ""}]}}, {"debug"}),
+    ],
+    ids=["the cluster's", "the host's", "its own over the host's", "its own"],
+)
+def test_how_a_pod_asks(spec: Any, expected: set[str]) -> None:
+    assert set(dns_config(pod(**spec), NODE).options) == expected
+
+
+def host(*searches: str) -> ResolvConf:
+    return parse(Path("/r"), f"search {' '.join(searches)}")
+
+
+@pytest.mark.parametrize(
+    ("found", "domain", "expected"),
+    [
+        (host("example.com"), "cluster.local", ""),
+        (host(*(f"a{n}" for n in range(29))), "cluster.local", ""),
+        (
+            host(*(f"a{n}" for n in range(30))),
+            "cluster.local",
+            "Resolv.conf file '/r' contains search line consisting of more than 29 domains!",
+        ),
+        (host(*(f"a{n}" for n in range(32))), "", ""),
+        (
+            host("a", "b" * 254),
+            "cluster.local",
+            'Resolv.conf file "/r" contains a search path which length is more than allowed 253 chars!',
+        ),
+        (
+            host(*(str(n) + "b" * 240 for n in range(9))),
+            "cluster.local",
+            "Resolv.conf file '/r' contains search line which length is more than allowed 2048 chars!",
+        ),
+        (parse(Path("/r"), "nameserver"), "", "nameserver list is empty "),
+        (read(Path("/nowhere/r")), "", "open /nowhere/r: no such file or directory"),
+    ],
+    ids=[
+        "all is well",
+        "as many as fit",
+        "no room for the cluster's",
+        "as many as there may be",
+        "one too long",
+        "all too long",
+        "nobody named",
+        "no file",
+    ],
+)
+def test_what_is_told_of_the_machine_itself(found: ResolvConf, domain: str, expected: str) -> None:
+    assert host_objection(found, domain) == expected
