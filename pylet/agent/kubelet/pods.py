@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _RELIST_SECONDS = 60.0
-_LEAST_WAIT_SECONDS = 10.0
 
 
 class Pods:
@@ -76,7 +75,7 @@ class Pods:
         for worker in workers:
             worker.fail(ending)
         if within is None:
-            within = max((_LEAST_WAIT_SECONDS, *(worker.grace_seconds() * 1.5 for worker in workers)))
+            within = max((worker.patience_seconds for worker in workers), default=0.0)
         try:
             async with asyncio.timeout(within):
                 for worker in workers:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ from pylet.cri import interface as cri
 log = logging.getLogger(__name__)
 
 _RESIZE_RETRY = timedelta(minutes=3)
+_LEAST_PATIENCE_SECONDS = 10.0
+_LATE = "Container runtime did not kill the pod within specified grace period."
 
 
 class Worker:
@@ -57,6 +59,7 @@ class Worker:
         """Of the containers seen running last, by their ids."""
         self.stopped = asyncio.Event()
         """That it was to end, and that nothing of it runs any more."""
+        self._late_at: datetime | None = None
         self._own_revision = 0
         self._news: list[Object] | None = None
         """What came while a report was on its way; None while none is."""
@@ -90,8 +93,10 @@ class Worker:
         """Its sandboxes and containers, for events to find it."""
         return self._observer.ids
 
-    def grace_seconds(self) -> int:
-        return self._standing.grace_seconds()
+    @property
+    def patience_seconds(self) -> float:
+        """How long its end may take. Source: upstream `pod_workers.go` killPodNow."""
+        return max(_LEAST_PATIENCE_SECONDS, self._standing.grace_seconds() * 1.5)
 
     # ---- what others tell it
 
@@ -115,6 +120,7 @@ class Worker:
     def fail(self, ending: Ending) -> None:
         """The node wants the pod gone: it ends as Failed."""
         if self._standing.end(ending):
+            self._late_at = self.node.clock.now() + timedelta(seconds=self.patience_seconds)
             self._waking.wake()
 
     def volumes_changed(self) -> None:
@@ -196,6 +202,7 @@ class Worker:
         if has_to_go and is_at_rest:
             self.stopped.set()
             self.node.allocations.forget(uid_of(self.pod))
+        self._mind_lateness()
         if is_ending and is_reported and is_at_rest:
             await self._remove(observed)
             return True
@@ -203,6 +210,16 @@ class Worker:
         if is_over and not (busy or self._slots.busy):
             await release(self.pod, self.node)
         return False
+
+    def _mind_lateness(self) -> None:
+        """Of a pod that the node ends."""
+        if self._late_at is None or self.stopped.is_set():
+            return
+        if self.node.clock.now() < self._late_at:
+            self._waking.look_again(self._late_at)
+        else:
+            self._late_at = None
+            self.node.recorder.tell(self.pod, "Warning", "ExceededGracePeriod", _LATE)
 
     def _is_told_later(self) -> bool:
         """What has just begun is told a second later, with what came of it; that the pod has come, at once."""

@@ -69,7 +69,7 @@ class Volumes(Protocol):
 EndAll = Callable[[Iterable[Object], Ending, float | None], Awaitable[None]]
 """Make pods fail, and wait until nothing of them runs any more; not longer than so many seconds.
 
-None is half as long again as they were given.
+None is as long as their ends may take.
 """
 
 

@@ -654,6 +654,32 @@ def test_a_pod_that_does_not_end_says_so_once_and_ends_when_it_can(tmp_path: Pat
     virtual.run(story())
 
 
+class Reluctant(MemoryRuntime):
+    async def stop_container(self, container_id: str, *, grace_seconds: int) -> None:
+        await asyncio.sleep(60)
+        await super().stop_container(container_id, grace_seconds=grace_seconds)
+
+
+@pytest.mark.parametrize(
+    ("grace", "seconds", "is_told"),
+    [(0, 9, False), (0, 11, True), (20, 29, False), (20, 31, True)],
+    ids=["ten seconds it always has", "and no more", "half as long again as it was given", "and no more than that"],
+)
+def test_a_pod_that_ends_late_for_the_node_says_so(tmp_path: Path, grace: int, seconds: float, is_told: bool) -> None:
+    async def story() -> None:
+        of = pod(container(command=["serve"]), terminationGracePeriodSeconds=30)
+        async with told(of, tmp_path, Reluctant(), clock=virtual.LoopClock()) as (story, _):
+            await story.until(is_running)
+            story.worker.fail(Ending("Evicted", "no room", grace))
+            await asyncio.sleep(seconds)
+            assert ("ExceededGracePeriod" in story.told) == is_told
+            await asyncio.sleep(120)
+            assert story.told.count("ExceededGracePeriod") == 1
+            assert story.worker.stopped.is_set()
+
+    virtual.run(story())
+
+
 def test_who_is_being_stopped_for_its_probe_is_not_asked_again(tmp_path: Path) -> None:
     """Of a container that takes its time to end; whether it is ready is asked all the while."""
     asked: list[str] = []
