@@ -7,7 +7,6 @@ included.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 from base64 import b64decode
@@ -29,7 +28,7 @@ from pylet.agent.kubelet.volumes.interface import (
     VolumeType,
     Waiting,
 )
-from pylet.agent.kubelet.volumes.ownership import give_to_group
+from pylet.agent.kubelet.volumes.ownership import give_to_pod
 from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.api import quantity
 from pylet.api.errors import ApiError
@@ -74,8 +73,7 @@ class Csi(VolumeType):
         except CallError as failed:
             raise VolumeError(str(failed)) from failed
         if volume.takes_group(can):
-            given = {"only_on_root_mismatch": place.only_on_root_mismatch}
-            await asyncio.to_thread(give_to_group, target, place.fs_group, **given)
+            await give_to_pod(place, target)
         place.host.published.add(place.directory)
         await _expand(volume, driver, can)
         if dig(facts, "spec", "requiresRepublish"):

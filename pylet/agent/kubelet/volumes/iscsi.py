@@ -18,7 +18,7 @@ from pylet.agent.kubelet.volumes import mounts, tools
 from pylet.agent.kubelet.volumes.disks import format_and_mount
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
 from pylet.agent.kubelet.volumes.iscsi_target import Target, attach, let_go, log_out
-from pylet.agent.kubelet.volumes.ownership import give_to_group
+from pylet.agent.kubelet.volumes.ownership import give_to_pod
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.object import Key, Object
 
@@ -46,8 +46,7 @@ class Iscsi(VolumeType):
                 read_only = place.read_only or bool(source.get("readOnly"))
                 mounts.bind(disk / "mount", place.directory, read_only=read_only)
                 if not read_only:
-                    given = {"only_on_root_mismatch": place.only_on_root_mismatch}
-                    await asyncio.to_thread(give_to_group, place.directory, place.fs_group, **given)
+                    await give_to_pod(place, place.directory)
         return place.directory
 
     async def unmount(self, directory: Path, host: Host) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from pylet.agent.kubelet.volumes import expansion, mounts
 from pylet.agent.kubelet.volumes.disks import format_and_mount, grow
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
-from pylet.agent.kubelet.volumes.ownership import give_to_group
+from pylet.agent.kubelet.volumes.ownership import give_to_pod
 from pylet.api.object import Object
 
 _AGAIN = timedelta(minutes=1)
@@ -46,7 +46,13 @@ class Local(VolumeType):
         else:
             await _expand(place)
         async with place.host.lock(path):
-            await asyncio.to_thread(_bind, path, place)
+            if mounts.is_mounted(place.directory):
+                return place.directory
+            is_shared = await asyncio.to_thread(_bind, path, place)
+            if is_shared:
+                _mind_group(path, place)
+            elif not place.read_only:
+                await give_to_pod(place, place.directory)
         return place.directory
 
     async def unmount(self, directory: Path, host: Host) -> None:
@@ -78,15 +84,21 @@ def _look(path: Path) -> tuple[Path, int]:
         raise VolumeError(f'path "{path}" does not exist') from missing
 
 
-def _bind(path: Path, place: Place) -> None:
-    if mounts.is_mounted(place.directory):
-        return
+def _bind(path: Path, place: Place) -> bool:
+    """Whether other pods have it, too."""
     pods = place.host.root / "pods"
     is_shared = any(mounts.is_mounted(other) for other in pods.glob(f"*/volumes/*local-volume/{place.name}"))
     place.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
     mounts.bind(path, place.directory, read_only=place.read_only)
-    if not place.read_only and not is_shared:
-        give_to_group(place.directory, place.fs_group, only_on_root_mismatch=place.only_on_root_mismatch)
+    return is_shared
+
+
+def _mind_group(path: Path, place: Place) -> None:
+    """What others have is given to nobody else."""
+    has = path.stat().st_gid
+    if place.fs_group not in (None, has):
+        words = f"The requested fsGroup is {place.fs_group}, but the volume {place.name} has GID {has}."
+        place.host.tell(place.pod, "Warning", "AlreadyMountedVolume", f"{words} The volume may not be shareable.")
 
 
 def _disks(host: Host) -> Path:

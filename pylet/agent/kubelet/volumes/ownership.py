@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from pylet.agent.kubelet.volumes.interface import Place
+
+_LONG_SECONDS, _AGAIN_SECONDS = 30.0, 60.0
+_HINT = (
+    "is taking longer than expected, consider using OnRootMismatch - https://kubernetes.io/docs/tasks/"
+    "configure-pod-container/security-context/"
+    "#configure-volume-permission-and-ownership-change-policy-for-pods"
+)
 _READ, _READ_WRITE, _EXECUTE, _SETGID = 0o440, 0o660, 0o110, 0o2000
 
 
+@dataclass(slots=True)
+class Progress:
+    files: int = 0
+
+
+async def give_to_pod(place: Place, directory: Path) -> None:
+    """As the pod asks for it; what takes its time is told."""
+    if place.fs_group is None:
+        return
+    progress = Progress()
+    telling = asyncio.create_task(_tell(place, directory, progress))
+    try:
+        await asyncio.to_thread(
+            give_to_group,
+            directory,
+            place.fs_group,
+            only_on_root_mismatch=place.only_on_root_mismatch,
+            progress=progress,
+        )
+    finally:
+        telling.cancel()
+
+
+async def _tell(place: Place, directory: Path, progress: Progress) -> None:
+    words = f"Setting volume ownership for {directory.relative_to(place.host.root / 'pods')}"
+    await place.host.clock.sleep(_LONG_SECONDS)
+    told = f"{words} {_HINT}"
+    while True:
+        place.host.tell(place.pod, "Warning", "VolumePermissionChangeInProgress", told)
+        await place.host.clock.sleep(_AGAIN_SECONDS)
+        told = f"{words}, processed {progress.files} files."
+
+
 def give_to_group(
-    root: Path, group: int | None, *, only_on_root_mismatch: bool = False, read_only: bool = False
+    root: Path,
+    group: int | None,
+    *,
+    only_on_root_mismatch: bool = False,
+    read_only: bool = False,
+    progress: Progress | None = None,
 ) -> None:
     """Make everything below `root` readable (and writable) by `group`; new files inherit it. None does nothing.
 
@@ -23,6 +73,8 @@ def give_to_group(
         for name in (*files, *(name for name in directories if _is_link(name, held))):
             _give(name, group, mode, held)
         _give_open(held, group, mode | _EXECUTE | _SETGID)
+        if progress is not None:
+            progress.files += len(files) + 1
     if not root.is_dir():
         _give(os.fspath(root), group, mode, None)
 

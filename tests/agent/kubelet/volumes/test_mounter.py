@@ -347,6 +347,20 @@ async def test_a_local_directory_is_bound_and_kept_when_its_pods_are_gone(node: 
     assert (tmp_path / "disk" / "file").read_text() == "precious"
 
 
+async def test_a_local_directory_that_others_have_is_given_to_no_other_group(node: Node, tmp_path: Path) -> None:
+    told: list[str] = []
+    (disk := tmp_path / "disk").mkdir()
+    bound(node, local={"path": str(disk)})
+    node.volumes.host.tell = lambda _, type_, reason, message: told.append(f"{type_} {reason} {message}")
+    for uid, group in (("u1", 4321), ("u2", 4321), ("u3", 1234)):
+        await node.volumes.mount(pod(CLAIMED, uid=uid, securityContext={"fsGroup": group}))
+        assert disk.stat().st_gid == 4321
+    words = "The requested fsGroup is 1234, but the volume pv has GID 4321. The volume may not be shareable."
+    assert told == [f"Warning AlreadyMountedVolume {words}"]
+    for uid in ("u1", "u2", "u3"):
+        await node.volumes.unmount(uid)
+
+
 async def test_a_pod_that_goes_reads_the_mounts_of_the_node_once(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     config(node, key="one")
     memory = {"name": "memory", "emptyDir": {"medium": "Memory"}}

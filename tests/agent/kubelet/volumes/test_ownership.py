@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pylet.agent.kubelet.volumes.ownership import give_to_group, is_given
+from pylet.agent.kubelet.volumes import ownership
+from pylet.agent.kubelet.volumes.interface import Host, Place
+from pylet.agent.kubelet.volumes.ownership import Progress, give_to_group, give_to_pod, is_given
+from pylet.aio.clock import VirtualClock
+from tests.agent.kubelet.builders import pod
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 _GROUP = 4321
@@ -70,3 +77,38 @@ def test_the_root_stands_for_the_rest_where_the_policy_says_so(
     assert is_given(volume, _GROUP) is given
     give_to_group(volume, _GROUP, only_on_root_mismatch=True)
     assert ((volume / "dir" / "file").stat().st_gid == _GROUP) is not given
+
+
+async def test_what_takes_long_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    clock, is_given = VirtualClock(), threading.Event()
+
+    def slowly(*_: Any, progress: Progress, **__: Any) -> None:
+        progress.files = 7
+        is_given.wait(60)
+
+    def tell(_: Any, type_: str, reason: str, message: str) -> None:
+        told.append(f"{type_} {reason} {message}")
+
+    monkeypatch.setattr(ownership, "give_to_group", slowly)
+    directory = tmp_path / "pods" / "u1" / "volumes" / "kubernetes.io~csi" / "data"
+    host, nothing = Host(tmp_path, clock, tell=tell), Any
+    place = Place(pod(securityContext={"fsGroup": _GROUP}), "data", directory, nothing, nothing, host)  # type: ignore[arg-type]
+    giving = asyncio.create_task(give_to_pod(place, directory / "mount"))
+    await clock.advance(29)
+    assert not told
+    for seconds in (1, 60):
+        await clock.advance(seconds)
+    is_given.set()
+    await giving
+    await clock.advance(60)
+    words = "Warning VolumePermissionChangeInProgress Setting volume ownership for"
+    slow, done = told
+    assert slow.startswith(f"{words} u1/volumes/kubernetes.io~csi/data/mount is taking longer than expected, consider")
+    assert done == f"{words} u1/volumes/kubernetes.io~csi/data/mount, processed 7 files."
+
+
+def test_files_are_counted(volume: Path) -> None:
+    progress = Progress()
+    give_to_group(volume, _GROUP, progress=progress)
+    assert progress.files == len([volume, *volume.rglob("*")])
