@@ -104,7 +104,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
         pods = Pods(node)
         volumes.host.tell = node.recorder.tell
         meter = Meter(runtime, clock, node.pods, settings, machine, volumes.usage)
-        upkeep = Upkeep(node, pods.end, meter, kubelet, records.prune, reporter.tell)
+        upkeep = Upkeep(node, meter, kubelet, records.prune, reporter.tell)
         reporter.pressures, reporter.problem = upkeep.conditions, upkeep.problem
         reporter.volumes_in_use, reporter.tell_event = volumes.in_use, node.tell
         csi = CsiRegistration(volumes.host, api.client, api.tables, config.node_name)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pylet.aio.clock import Clock
 from pylet.api import timestamps
@@ -40,6 +41,7 @@ class Notice:
     field_path: str = ""
     action: str = ""
     related: Object | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 class Recorder:
@@ -63,8 +65,10 @@ class Recorder:
         field_path: str = "",
         action: str = "",
         related: Object | None = None,
+        annotations: Mapping[str, str] | None = None,
     ) -> None:
-        self._waiting.append(Notice(about, type_, reason, message, field_path, action, related))
+        notice = Notice(about, type_, reason, message, field_path, action, related, annotations or {})
+        self._waiting.append(notice)
         self._told.set()
 
     async def run(self) -> None:
@@ -109,10 +113,11 @@ class Recorder:
         return True
 
     def _event(self, key: Key, notice: Notice) -> Object:
+        annotations = {"annotations": dict(notice.annotations)} if notice.annotations else {}
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": key.name, "namespace": key.namespace},
+            "metadata": {"name": key.name, "namespace": key.namespace, **annotations},
             "involvedObject": _reference(notice.about, notice.field_path),
             "type": notice.type,
             "reason": notice.reason,

@@ -54,6 +54,15 @@ def counts(api: Api) -> list[tuple[str, str, int]]:
     return [(e["involvedObject"]["uid"], e["reason"], e["count"]) for e in api.events.values()]
 
 
+async def test_what_is_noted_beside_is_in_the_event() -> None:
+    api = Api()
+    recorder = Recorder(api, VirtualClock(), "kubelet", "n1")  # type: ignore[arg-type]
+    recorder.tell(pod(1), "Warning", "Evicted", "words", annotations={"starved_resource": "memory"})
+    await tell(api, (pod(2), "Killing"), recorder=recorder)
+    noted = [event["metadata"].get("annotations") for event in api.events.values()]
+    assert noted == [{"starved_resource": "memory"}, None]
+
+
 async def test_what_is_said_again_is_counted() -> None:
     api = Api()
     await tell(api, (pod(1), "BackOff"), (pod(2), "BackOff"), (pod(1), "BackOff"), (pod(1), "Killing"))

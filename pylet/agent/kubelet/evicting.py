@@ -8,11 +8,11 @@ a look.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import counters, eviction, storage_limits
-from pylet.agent.kubelet.eviction import ContainerLoad, Observation, PodLoad, Policy, State, Threshold
+from pylet.agent.kubelet.eviction import ContainerLoad, Disk, Observation, PodLoad, Policy, State, Threshold
 from pylet.agent.kubelet.image_gc import ImageGc
 from pylet.agent.kubelet.machine import processes
 from pylet.agent.kubelet.metering import Meter
@@ -30,9 +30,6 @@ _LIMITS = {"Usage": "emptydirfs.limit", "Pod": "ephemeralpodfs.limit", "Containe
 """What a message of `storage_limits` begins with → the signal that counts it."""
 _OVER = ("Succeeded", "Failed")
 
-Evict = Callable[[str, Ending], bool]
-"""By its uid; whether the pod was there to be ended."""
-
 
 @dataclass(slots=True)
 class Evicting:
@@ -42,7 +39,6 @@ class Evicting:
     policy: Policy
     meter: Meter
     images: ImageGc
-    evict: Evict
     _state: State = field(default_factory=State)
 
     def conditions(self) -> frozenset[str]:
@@ -67,9 +63,12 @@ class Evicting:
             return
         log.warning("%s is short: attempting to reclaim %s", threshold.signal, threshold.resource)
         self.node.tell("Warning", "EvictionThresholdMet", f"Attempting to reclaim {threshold.resource}")
-        if threshold.condition == eviction.DISK and await self._has_freed_images():
-            return
-        await self._evict_one(threshold, seen)
+        disk = Disk.ONLY
+        if threshold.condition == eviction.DISK:
+            disk = eviction.disk_of(threshold.signal, images_apart=await self.meter.are_images_apart())
+            if disk is not Disk.NODE and await self._has_freed_images():
+                return
+        await self._evict_one(threshold, seen, disk)
 
     async def _seen(self) -> Mapping[str, Observation]:
         running, most = processes()
@@ -90,14 +89,14 @@ class Evicting:
         log.info("freed %d bytes of images", freed)
         return not eviction.crossed(self.policy.thresholds, await self._seen(), with_reclaim=True)
 
-    async def _evict_one(self, threshold: Threshold, seen: Mapping[str, Observation]) -> None:
+    async def _evict_one(self, threshold: Threshold, seen: Mapping[str, Observation], disk: Disk) -> None:
         used = await self.meter.read(with_disks=threshold.condition == eviction.DISK)
         by_uid = {uid_of(use.pod): use for use in used.pods}
-        loads = [_load(pod, by_uid.get(uid_of(pod))) for pod in self._active()]
+        loads = [_load(pod, by_uid.get(uid_of(pod)), disk) for pod in self._active()]
         for load in eviction.ranked(loads, threshold.resource):
-            words = eviction.message(load, threshold.resource, self._state.acting, seen)
-            grace = eviction.grace_seconds(self.policy, threshold, load.pod)
-            if self._end(load.pod, words, grace, threshold.signal, disrupts=True):
+            words, annotations = eviction.message(load, threshold.resource, self._state.acting, seen)
+            ending = Ending(eviction.REASON, words, eviction.grace_seconds(self.policy, threshold, load.pod), words)
+            if await self._end(load.pod, ending, threshold.signal, annotations):
                 return
         log.warning("no pod is left to evict for %s", threshold.signal)
 
@@ -109,33 +108,46 @@ class Evicting:
         ended = False
         for pod in limited:
             if uid_of(pod) in kept and (words := storage_limits.exceeded(pod, kept[uid_of(pod)])):
-                ended |= self._end(pod, words, 1, _LIMITS[words.split()[0]])
+                ended |= await self._end(pod, Ending(eviction.REASON, words, 1), _LIMITS[words.split()[0]], {})
         return ended
 
-    def _end(self, pod: Object, words: str, grace_seconds: int, signal: str, *, disrupts: bool = False) -> bool:
-        ending = Ending(eviction.REASON, words, grace_seconds, words if disrupts else "")
-        if not self.evict(uid_of(pod), ending):
+    async def _end(self, pod: Object, ending: Ending, signal: str, annotations: Mapping[str, str]) -> bool:
+        """Returns when it has ended, or takes too long: what it leaves is there for the next look."""
+        log.warning("evicting pod %s: %s", key_of(pod), ending.message)
+        self.node.recorder.tell(pod, "Warning", eviction.REASON, ending.message, annotations=annotations)
+        if not await self.node.end_all([pod], ending, None):
             return False
         counters.EVICTIONS.add(signal)
-        log.warning("evicting pod %s: %s", key_of(pod), words)
-        self.node.recorder.tell(pod, "Warning", eviction.REASON, words)
         return True
 
     def _active(self) -> list[Object]:
         return [p for p in self.node.pods() if dig(p, "status", "phase") not in _OVER and not is_terminating(p)]
 
 
-def _load(pod: Object, use: PodUse | None) -> PodLoad:
+def _load(pod: Object, use: PodUse | None, disk: Disk) -> PodLoad:
     if use is None:
         return PodLoad(pod, measured=False)
+    bytes_, inodes = _on(disk, use)
     return PodLoad(
         pod,
         use.usage.working_set_bytes or 0,
-        use.disk_bytes,
-        use.inodes,
+        bytes_,
+        inodes,
         use.processes or 0,
         tuple(ContainerLoad(c.name, c.usage.working_set_bytes, c.disk_bytes) for c in use.containers),
     )
+
+
+def _on(disk: Disk, use: PodUse) -> tuple[int, int]:
+    """Bytes and inodes."""
+    layers = sum(c.rootfs_bytes or 0 for c in use.containers), sum(c.rootfs_inodes for c in use.containers)
+    match disk:
+        case Disk.ONLY:
+            return use.disk_bytes, use.inodes
+        case Disk.NODE:
+            return use.disk_bytes - layers[0], use.inodes - layers[1]
+        case Disk.IMAGES:
+            return layers
 
 
 def _bytes(available: int, capacity: int) -> Observation:

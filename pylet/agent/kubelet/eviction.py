@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import Enum
 
 from pylet.api import podresources
 from pylet.api.object import Object, annotations_of
@@ -184,6 +185,21 @@ def most_urgent(acting: Sequence[Threshold]) -> Threshold | None:
 # ---- who has to go
 
 
+class Disk(Enum):
+    """Of which disk it is looked at what a pod has there."""
+
+    ONLY = "all it has: images are on the node's own"
+    NODE = "its logs and volumes"
+    IMAGES = "its writable layers"
+
+
+def disk_of(signal: str, *, images_apart: bool) -> Disk:
+    """`images_apart`: images and writable layers have a disk of their own."""
+    if not images_apart:
+        return Disk.ONLY
+    return Disk.IMAGES if signal.startswith("imagefs.") else Disk.NODE
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerLoad:
     name: str
@@ -253,7 +269,10 @@ def grace_seconds(policy: Policy, threshold: Threshold, pod: Object) -> int:
     return policy.max_grace_seconds if own is None else min(policy.max_grace_seconds, own)
 
 
-def message(load: PodLoad, resource: str, acting: Iterable[Threshold], seen: Mapping[str, Observation]) -> str:
+def message(
+    load: PodLoad, resource: str, acting: Iterable[Threshold], seen: Mapping[str, Observation]
+) -> tuple[str, dict[str, str]]:
+    """What is told of it, and the same as annotations of the event."""
     text = f"The node was low on resource: {resource}. "
     for threshold in acting:
         if threshold.resource == resource and (observed := seen.get(threshold.signal)) is not None:
@@ -261,23 +280,30 @@ def message(load: PodLoad, resource: str, acting: Iterable[Threshold], seen: Map
             text += f"Threshold quantity: {least}, available: {observed.available}. "
             break
     if not load.measured:
-        return text
+        return text, {}
+    annotations: dict[str, str] = {}
     own = ((load.pod["spec"].get("resources") or {}).get("requests") or {}).get(resource)
     if resource == "memory" and own is not None:
         name = load.pod["metadata"]["name"]
-        text += f"Pod {name} was using {_bytes(load.memory_bytes)}, request is {own}, "
-        text += f"has larger consumption of {resource}. "
+        used = str(_bytes(load.memory_bytes))
+        text += f"Pod {name} was using {used}, request is {own}, has larger consumption of {resource}. "
+        annotations |= {"offending_pod": name, "offending_pod_usage": used}
     spec = load.pod["spec"]
     containers = {c["name"]: c for c in (*spec["containers"], *(spec.get("initContainers") or ()))}
+    exceeding: dict[str, str] = {}
     for container in load.containers:
-        used = {"memory": container.memory_bytes, "ephemeral-storage": container.disk_bytes}.get(resource)
-        if used is None or container.name not in containers:
+        amount = {"memory": container.memory_bytes, "ephemeral-storage": container.disk_bytes}.get(resource)
+        if amount is None or container.name not in containers:
             continue
         asked = parse(((containers[container.name].get("resources") or {}).get("requests") or {}).get(resource, "0"))
-        if used * NANOS > asked.nanos:
-            text += f"Container {container.name} was using {_bytes(used)}, request is {asked}, "
+        if amount * NANOS > asked.nanos:
+            exceeding[container.name] = used = str(_bytes(amount))
+            text += f"Container {container.name} was using {used}, request is {asked}, "
             text += f"has larger consumption of {resource}. "
-    return text
+    annotations["offending_containers"] = ",".join(exceeding)
+    annotations["offending_containers_usage"] = ",".join(exceeding.values())
+    annotations["starved_resource"] = resource
+    return text, annotations
 
 
 def _bytes(number: int) -> Quantity:

@@ -108,6 +108,13 @@ class Meter:
                 return _room(os.statvfs(filesystem.fs_id.mountpoint))
         return _room(os.statvfs(self._settings.root))
 
+    async def are_images_apart(self) -> bool:
+        """Whether images and writable layers have a disk of their own. Raises: CriError."""
+        for filesystem in await self._runtime.image_filesystems():
+            with suppress(OSError):
+                return os.stat(filesystem.fs_id.mountpoint).st_dev != os.stat(self._settings.root).st_dev
+        return False
+
     def memory_available(self) -> int:
         """What is neither in use nor the inactive part of the page cache: upstream's `memory.available`."""
         return self._left("/", self._machine.memory_bytes)

@@ -62,15 +62,7 @@ class Pods:
             devices_claimed=claimed,
         )
 
-    def end(self, uid: str, ending: Ending) -> bool:
-        """Make a pod fail, for the node's sake; whether it was there to be ended."""
-        worker = self._workers.get(uid)
-        if worker is None:
-            return False
-        worker.fail(ending)
-        return True
-
-    async def _end_all(self, pods: Iterable[Object], ending: Ending, within: float | None) -> None:
+    async def _end_all(self, pods: Iterable[Object], ending: Ending, within: float | None) -> int:
         workers = [worker for pod in pods if (worker := self._workers.get(uid_of(pod))) is not None]
         for worker in workers:
             worker.fail(ending)
@@ -82,6 +74,7 @@ class Pods:
                     await worker.stopped.wait()
         except TimeoutError:
             log.warning("pods that were to end still run after %d s", within)
+        return len(workers)
 
     async def run(self) -> None:
         try:

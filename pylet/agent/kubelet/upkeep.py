@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from pylet.agent.kubelet import shutdown
-from pylet.agent.kubelet.evicting import Evict, Evicting
+from pylet.agent.kubelet.evicting import Evicting
 from pylet.agent.kubelet.image_gc import ImageGc, There
 from pylet.agent.kubelet.kubelet_config import KubeletConfig
 from pylet.agent.kubelet.metering import Meter
@@ -24,7 +24,7 @@ class Upkeep:
     """`run` until cancelled; `conditions` are those of running short, for the Node's status."""
 
     def __init__(
-        self, node: Node, evict: Evict, meter: Meter, config: KubeletConfig, there: There, changed: Callable[[], None]
+        self, node: Node, meter: Meter, config: KubeletConfig, there: There, changed: Callable[[], None]
     ) -> None:
         """`there` hears which images there are; `changed` is called when the node is, or is not, ready all at once."""
         self._images = ImageGc(
@@ -36,7 +36,7 @@ class Upkeep:
             tell=node.tell,
             pods=node.pods,
         )
-        self._evicting = Evicting(node, config.eviction, meter, self._images, evict)
+        self._evicting = Evicting(node, config.eviction, meter, self._images)
         self.conditions = self._evicting.conditions
         self._node, self._config, self._changed = node, config, changed
 

@@ -66,15 +66,16 @@ class Volumes(Protocol):
     def clean_up(self, alive: set[str]) -> None: ...
 
 
-EndAll = Callable[[Iterable[Object], Ending, float | None], Awaitable[None]]
+EndAll = Callable[[Iterable[Object], Ending, float | None], Awaitable[int]]
 """Make pods fail, and wait until nothing of them runs any more; not longer than so many seconds.
 
-None is as long as their ends may take.
+None is as long as their ends may take. Returns how many were there to be ended.
 """
 
 
-async def _nobody(pods: Iterable[Object], ending: Ending, within: float | None) -> None:
+async def _nobody(pods: Iterable[Object], ending: Ending, within: float | None) -> int:
     """Where there are no workers."""
+    return 0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -135,10 +135,16 @@ def test_memory_is_the_most_urgent() -> None:
 def test_what_the_evicted_pod_is_told() -> None:
     seen = {"memory.available": left(95)}
     load = PodLoad(pod("web", memory="10Mi"), 20 * MIB, containers=(ContainerLoad("main", 20 * MIB),))
-    assert message(load, "memory", look(HARD, State(), seen, NOW).acting, seen) == (
+    words, annotations = message(load, "memory", look(HARD, State(), seen, NOW).acting, seen)
+    assert words == (
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 95Mi. "
         "Container main was using 20Mi, request is 10Mi, has larger consumption of memory. "
     )
+    assert annotations == {
+        "starved_resource": "memory",
+        "offending_containers": "main",
+        "offending_containers_usage": "20Mi",
+    }
 
 
 LIMITED: Object = {

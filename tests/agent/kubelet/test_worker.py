@@ -176,8 +176,9 @@ class Story:
         for each in pods:
             self.bound.put(Entry.of(POD, {**each, "spec": {**each["spec"], "nodeName": "n1"}}))
 
-    async def _end_all(self, pods: Iterable[Object], _: Ending, within: float | None) -> None:
+    async def _end_all(self, pods: Iterable[Object], _: Ending, within: float | None) -> int:
         self.ended += pods
+        return len(self.ended)
 
     def _tell(self, about: Object, type_: str, reason: str, message: str, *, field_path: str = "") -> None:
         self.told.append(reason)
