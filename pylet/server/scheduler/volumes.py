@@ -111,7 +111,9 @@ def _claim(pod: Pending, name: str, view: View, *, is_ephemeral: bool) -> Object
 
 
 def is_fully_bound(claim: Object) -> bool:
-    return bool(claim["spec"].get("volumeName")) and BIND_COMPLETED in annotations_of(claim)
+    """Its status says so, too: that comes last, and a node whose pod comes before it warns that it cannot mount."""
+    is_bound = bool(claim["spec"].get("volumeName")) and BIND_COMPLETED in annotations_of(claim)
+    return is_bound and dig(claim, "status", "phase", default="Pending") != "Pending"
 
 
 def candidates(claims: Claims, view: View, assumed: Assumed) -> Mapping[str, list[Object]]:

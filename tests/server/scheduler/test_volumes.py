@@ -21,7 +21,8 @@ def claim(name: str = "data", *, volume: str = "", size: str = "1Gi", class_: st
     spec |= {"storageClassName": class_} | ({"volumeName": volume} if volume else {})
     annotations = {**(BOUND if volume else {}), **meta.pop("annotations", {})}
     meta = {"name": name, "namespace": "default", "annotations": annotations, **meta}
-    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": spec}
+    status = {"phase": "Bound" if volume else "Pending"}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": spec, "status": status}
 
 
 def volume(name: str = "disk", *, on: str = "", labels: Any = None, class_: str = "", **spec: Any) -> Object:
@@ -84,6 +85,13 @@ ZONES = [{"matchLabelExpressions": [{"key": ZONE, "values": ["y"]}]}]
             {},
             "pod has unbound immediate PersistentVolumeClaims",
             id="a claim not bound",
+        ),
+        pytest.param(
+            user(),
+            [claim(volume="disk") | {"status": {"phase": "Pending"}}, volume()],
+            {},
+            "pod has unbound immediate PersistentVolumeClaims",
+            id="a claim whose status does not say yet that it is bound",
         ),
         pytest.param(
             user(),
