@@ -1,6 +1,6 @@
-"""Where a Service is to be reached from the server itself: at a ready endpoint of it, or else at its cluster address.
+"""Where a Service is to be reached from the server itself: at a ready endpoint of it.
 
-Source: apiserver pkg/util/proxy/proxy.go (ResolveEndpoint, ResolveCluster).
+Source: apiserver pkg/util/proxy/proxy.go (ResolveEndpoint).
 """
 
 from __future__ import annotations
@@ -39,12 +39,10 @@ class Services:
         if not named:
             raise Unresolved(f'no service port {port} found for service "{service.name}"')
         found = list(self.endpoints(service, named[0]))
-        if found:
-            host, number = random.choice(found)
-            return f"{in_url(host)}:{number}"
-        if spec.get("clusterIP", "None") in ("", "None"):
+        if not found:
             raise Unresolved(f'no endpoints available for service "{service.name}"')
-        return f"{in_url(spec['clusterIP'])}:{port}"
+        host, number = random.choice(found)
+        return f"{in_url(host)}:{number}"
 
     def slices(self, service: Key) -> Iterator[Object]:
         for entry in self._tables(ENDPOINT_SLICE).in_namespace(service.namespace).values():

@@ -1,12 +1,13 @@
 """How the server calls webhooks: by URL or service, over TLS it can trust, with a bound on time, size and connections.
 
-A service is reached at a ready endpoint of it, or else at its cluster address; its certificate has to name
-`<service>.<namespace>.svc` (KEP-1027). Connections are kept and shared by all webhooks.
-Source: apiserver pkg/util/webhook/client.go.
+A service is reached at a ready endpoint of it; its certificate has to name `<service>.<namespace>.svc` (KEP-1027).
+Connections are kept and shared by all webhooks.
+Source: apiserver pkg/util/webhook/{client,authentication}.go, client-go rest/with_retry.go.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import posixpath
@@ -24,6 +25,7 @@ from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.client import counters
 from pylet.client.view import Table
+from pylet.server import answered
 from pylet.server.namesakes import Namesakes
 from pylet.server.services import Services, Unresolved
 from pylet.server.unreached import said
@@ -34,10 +36,21 @@ if TYPE_CHECKING:
 _ANSWER_BYTES = 64 << 20
 _CONNECTIONS = 64
 _CONNECT_SECONDS = 10
+_ATTEMPTS = 11
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "application/json, */*",
+    "Accept-Encoding": "gzip",
+    "User-Agent": "kube-apiserver-admission",
+}
 
 
 class WebhookFailed(Exception):
     """No usable answer came; the message is upstream's as far as Go's can be told."""
+
+
+class Uncallable(WebhookFailed):
+    """Its configuration is of no use."""
 
 
 class WebhookClient:
@@ -50,39 +63,57 @@ class WebhookClient:
         self._session: aiohttp.ClientSession | None = None
         self._namesakes = Namesakes()
 
-    async def call(self, config: Object, body: Object, *, timeout_seconds: float) -> Any:
-        """The decoded JSON that the webhook of a `clientConfig` answers. Raises: WebhookFailed."""
+    async def call(self, config: Object, body: Object, *, timeout_seconds: float) -> Object:
+        """The decoded object that the webhook of a `clientConfig` answers. Raises: WebhookFailed."""
         import aiohttp
 
-        url, target, name = self._target(config)
-        shown = f"{url}?timeout={timeout_seconds:g}s"
-        began, host, sent = time.perf_counter(), url.split("/")[2], orjson.dumps(body)
-        headers = {"Content-Type": "application/json", "Accept": "application/json, */*"}
-        if name:
-            headers["Host"] = host
+        bundle, service, url = config.get("caBundle") or "", config.get("service"), _url(config)
+        host, query = url.split("/")[2], f"?timeout={timeout_seconds:g}s"
         try:
-            bundle = config.get("caBundle") or ""
+            trusted = trusting(bundle)
+        except ssl.SSLError as bad:
+            raise Uncallable(f"could not get REST client: {bad}") from bad
+        try:
             post = partial(
                 self._open().post,
-                f"{target}?timeout={timeout_seconds:g}s",
-                data=sent,
-                headers=headers,
-                server_hostname=name or None,
-                timeout=aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=_CONNECT_SECONDS),
-                allow_redirects=False,
+                f"{url if service is None else self._resolved(service)}{query}",
+                data=orjson.dumps(body),
+                headers=_HEADERS if service is None else {**_HEADERS, "Host": host},
+                server_hostname=None if service is None else host.partition(":")[0],
+                timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
+                allow_redirects=service is None,
             )
-            async with await self._namesakes.met(bundle, trusting(bundle), lambda tls: post(ssl=tls)) as response:
-                raw = await _bounded(response)
+            async with asyncio.timeout(timeout_seconds):
+                status, type_, raw = await self._asked(host, bundle, trusted, post)
+        except Unresolved as nobody:
+            raise WebhookFailed(f'Post "{url}{query}": {nobody}') from nobody
+        except aiohttp.ClientPayloadError as broken:
+            counters.failed("POST", host)
+            says = "unexpected error when reading response body. Please retry. Original error: unexpected EOF"
+            raise WebhookFailed(says) from broken
         except (aiohttp.ClientError, OSError, TimeoutError) as failed:
             counters.failed("POST", host)
-            raise WebhookFailed(f'Post "{shown}": {said(failed)}') from failed
-        counters.answered("POST", host, response.status, time.perf_counter() - began, len(sent), len(raw))
-        if not 200 <= response.status < 300:
-            raise WebhookFailed(_refused(response.status, raw))
+            raise WebhookFailed(f'Post "{url}{query}": {said(failed)}') from failed
         try:
-            return orjson.loads(raw)
-        except orjson.JSONDecodeError as bad:
-            raise WebhookFailed(f"the webhook's answer is not JSON: {bad}") from bad
+            return answered.obj(status, type_, raw)
+        except answered.Refused as refused:
+            raise WebhookFailed(str(refused)) from refused
+
+    async def _asked(
+        self, host: str, bundle: str, trusted: ssl.SSLContext, post: partial[Any]
+    ) -> tuple[int, str, bytes]:
+        """Status, type and text of what is answered, once it is not to come again later."""
+        for _ in range(_ATTEMPTS):
+            began = time.perf_counter()
+            async with await self._namesakes.met(bundle, trusted, lambda tls: post(ssl=tls)) as response:
+                raw = await _bounded(response)
+            size, status = len(post.keywords["data"]), response.status
+            counters.answered("POST", host, status, time.perf_counter() - began, size, len(raw))
+            wait = answered.wait_seconds(status, response.headers)
+            if wait is None:
+                break
+            await asyncio.sleep(wait)
+        return status, response.headers.get("Content-Type", ""), raw
 
     async def close(self) -> None:
         if self._session is not None:
@@ -96,20 +127,20 @@ class WebhookClient:
             self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
         return self._session
 
-    def _target(self, config: Object) -> tuple[str, str, str]:
-        """The URL as it is told, the URL to connect to, and the name its certificate has to bear ("": the URL's)."""
-        service = config.get("service")
-        if service is None:
-            url = urlsplit(config["url"])._replace(path=_joined(urlsplit(config["url"]).path)).geturl()
-            return url, url, ""
-        name, namespace, port = service["name"], service["namespace"], service.get("port") or 443
-        path = _joined(service.get("path") or "")
-        host = f"{name}.{namespace}.svc"
-        try:
-            address = self._services.address(Key(namespace, name), port)
-        except Unresolved as nobody:
-            raise WebhookFailed(str(nobody)) from nobody
-        return f"https://{host}:{port}{path}", f"https://{address}{path}", host
+    def _resolved(self, service: Object) -> str:
+        """The URL to connect to. Raises: Unresolved."""
+        address = self._services.address(Key(service["namespace"], service["name"]), service.get("port") or 443)
+        return f"https://{address}{_joined(service.get('path') or '')}"
+
+
+def _url(config: Object) -> str:
+    """The URL as it is told."""
+    service = config.get("service")
+    if service is None:
+        url = urlsplit(config["url"])
+        return url._replace(path=_joined(url.path)).geturl()
+    host = f"{service['name']}.{service['namespace']}.svc:{service.get('port') or 443}"
+    return f"https://{host}{_joined(service.get('path') or '')}"
 
 
 def _joined(path: str) -> str:
@@ -122,8 +153,8 @@ def trusting(bundle: str) -> ssl.SSLContext:
     """Trusts the CAs of a base64 caBundle, or the system's when there is none. Raises: ssl.SSLError."""
     try:
         return certificate.trusting(base64.b64decode(bundle).decode())
-    except (binascii.Error, UnicodeDecodeError) as bad:
-        raise ssl.SSLError("unable to load root certificates: unable to parse bytes as PEM block") from bad
+    except (binascii.Error, UnicodeDecodeError, ssl.SSLError) as bad:
+        raise ssl.SSLError(1, "unable to load root certificates: unable to parse bytes as PEM block") from bad
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
@@ -135,19 +166,3 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
             raise WebhookFailed(f"the webhook's answer is larger than {_ANSWER_BYTES} bytes")
         pieces.append(piece)
     return b"".join(pieces)
-
-
-def _refused(status: int, raw: bytes) -> str:
-    """What client-go makes of an answer that is no success."""
-    try:
-        told = orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        told = None
-    if isinstance(told, dict) and told.get("kind") == "Status" and told.get("message"):
-        return str(told["message"])
-    if status == 404:
-        return "the server could not find the requested resource"
-    if status >= 500:
-        text = raw[:2048].decode(errors="replace").strip()
-        return f'an error on the server ("{text}") has prevented the request from succeeding'
-    return f"the server responded with the status code {status} but did not return more information"

@@ -16,6 +16,7 @@ from pylet.api.podspec.probes import validate_port
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _AFFINITIES = ("ClientIP", "None")
+_IP_MODES = ("Proxy", "VIP")
 _FAMILIES = ("IPv4", "IPv6")
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _TRAFFIC = ("Cluster", "Local")
@@ -68,13 +69,29 @@ class ServiceStrategy(Strategy):
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         if subresource == "status":
-            ingresses = dig(obj, "status", "loadBalancer", "ingress", default=())
-            found: list[Cause] = []
-            for position, ingress in enumerate(ingresses):
-                if ip := ingress.get("ip"):
-                    found += causes.each(f"status.loadBalancer.ingress[{position}].ip", ip, problems_of(ip))
-            return found
+            return list(_balanced(dig(obj, "status", "loadBalancer", "ingress", default=()), obj["spec"].get("type")))
         return [*_changed_ips(obj["spec"], old["spec"]), *_changed_class(obj["spec"], old["spec"]), *self.validate(obj)]
+
+
+def _balanced(ingresses: Sequence[Object], type_: str) -> Iterator[Cause]:
+    """Source: validation.go, ValidateLoadBalancerStatus."""
+    at = "status.loadBalancer.ingress"
+    if ingresses and type_ != "LoadBalancer":
+        yield causes.forbidden(at, "may only be used when `spec.type` is 'LoadBalancer'")
+        return
+    for position, ingress in enumerate(ingresses):
+        where, ip, mode = f"{at}[{position}]", ingress.get("ip", ""), ingress.get("ipMode")
+        yield from causes.each(f"{where}.ip", ip, problems_of(ip) if ip else ())
+        if mode is None and ip:
+            yield causes.required(f"{where}.ipMode", "must be specified when `ip` is set")
+        elif mode is not None and not ip:
+            yield causes.forbidden(f"{where}.ipMode", "may not be specified when `ip` is not set")
+        elif mode is not None and mode not in _IP_MODES:
+            yield causes.not_supported(f"{where}.ipMode", mode, _IP_MODES)
+        if host := ingress.get("hostname", ""):
+            yield from causes.each(f"{where}.hostname", host, names.dns_subdomain(host))
+            if not problems_of(host):
+                yield causes.invalid(f"{where}.hostname", host, "must be a DNS name, not an IP address")
 
 
 def _changed_class(spec: Object, old: Object) -> list[Cause]:

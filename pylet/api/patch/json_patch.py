@@ -1,7 +1,7 @@
 """JSON Patch (RFC 6902), with the limits and the leniences of the library kube-apiserver uses (evanphx/json-patch).
 
 `remove` of an absent path fails, `add` to an absent parent fails, indices may be negative; `replace` and `copy` take an
-absent field for null, and what stands before a path's first slash is not looked at.
+absent field for null, and what stands before a path's first slash is not looked at. What fails is told in its words.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MOST_OPERATIONS = 10_000
 _MOST_COPIED_BYTES = 3 << 20  # upstream bounds what `copy` may multiply to
 _DECODING = "error decoding patch: json: cannot unmarshal {} into Go value of type {}"
 _FIELDS = {"op", "path", "from", "value"}
-_MISSING = object()
+_MISSING = "missing value"
 
 
 def apply(obj: Object, patch: Any) -> Object:
@@ -33,16 +33,15 @@ def apply(obj: Object, patch: Any) -> Object:
         if not isinstance(operation, dict):
             raise BadPatch(_DECODING.format(json_word(operation), "handlers.jsonPatchOp"))
         for name in ("op", "path", "from"):
-            if not isinstance(operation.get(name) or "", str):
+            if not isinstance(operation.get(name), str | None):
                 field = f"Go struct field jsonPatchOp.{name} of type string"
                 raise BadPatch(
                     f"error decoding patch: json: cannot unmarshal {json_word(operation[name])} into {field}"
                 )
-        if operation.get("path") is None:
-            raise Unprocessable("operation missing path field: missing value")
-        perform = _OPERATIONS.get(operation.get("op", ""))
+        op = operation.get("op")
+        perform = _OPERATIONS.get(op)
         if perform is None:
-            raise Unprocessable(f"Unexpected kind: {operation.get('op')}")
+            raise Unprocessable(f"Unexpected kind: {'unknown' if op is None else op}")
         perform(document, operation)
     if not isinstance(document.root, dict):
         raise Unprocessable("the patch leaves something that is not an object")
@@ -66,103 +65,161 @@ class _Document:
         self.root = root
         self.copied_bytes = 0
 
-    def get(self, path: str) -> Any:
-        tokens = _tokens(path)
-        if not tokens:
-            return self.root
-        parent = self._parent(tokens, path)
-        return parent.get(tokens[-1]) if isinstance(parent, dict) else _member(parent, tokens[-1], path)
-
-    def add(self, path: str, value: Any) -> None:
-        tokens = _tokens(path)
-        if not tokens:
-            raise Unprocessable("add operation does not apply: doc is missing path: missing value")
-        try:
-            parent = self._parent(tokens, path)
-        except Unprocessable as missing:
-            raise Unprocessable(
-                f'add operation does not apply: doc is missing path: "{path}": missing value'
-            ) from missing
-        if isinstance(parent, list):
-            index = len(parent) if tokens[-1] == "-" else _index(tokens[-1], len(parent) + 1, path)
-            parent.insert(index, value)
-        else:
-            parent[tokens[-1]] = value
-
-    def remove(self, path: str) -> Any:
-        tokens = _tokens(path)
-        if not tokens:
-            raise Unprocessable("remove operation does not apply: the whole document cannot be removed")
-        try:
-            parent = self._parent(tokens, path)
-        except Unprocessable as missing:
-            says = f'remove operation does not apply: doc is missing path: "{path}": missing value'
-            raise Unprocessable(says) from missing
-        if isinstance(parent, dict) and tokens[-1] not in parent:
-            says = f"Unable to remove nonexistent key: {tokens[-1]}: missing value"
-            raise Unprocessable(f"error in remove for path: '{path}': {says}")
-        _member(parent, tokens[-1], path)
-        if isinstance(parent, list):
-            return parent.pop(_index(tokens[-1], len(parent), path))
-        return parent.pop(tokens[-1])
-
-    def replace(self, path: str, value: Any) -> None:
-        tokens = _tokens(path)
-        if not tokens:
-            self.root = value
-            return
-        parent = self._parent(tokens, path)
-        if isinstance(parent, list):
-            parent[_index(tokens[-1], len(parent), path)] = value
-        else:
-            parent[tokens[-1]] = value
-
-    def _parent(self, tokens: list[str], path: str) -> Any:
+    def place(self, path: str, otherwise: str) -> tuple[Any, str]:
+        """The object or list that `path` leads into, and the key there. Raises: Unprocessable."""
+        tokens = [token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:]]
         parent = self.root
         for token in tokens[:-1]:
-            parent = _member(parent, token, path)
-        if not isinstance(parent, dict | list):
-            raise Unprocessable(f"{path}: doc is missing path: missing value")
-        return parent
+            try:
+                parent = _get(parent, token)
+            except _Unfit:
+                parent = None
+            if not isinstance(parent, dict | list):
+                break
+        if not tokens or not isinstance(parent, dict | list):
+            raise Unprocessable(f"{otherwise}: {_MISSING}")
+        return parent, tokens[-1]
+
+
+class _Unfit(Exception):
+    """No such key or index; the message says why."""
+
+
+def _get(parent: Any, key: str) -> Any:
+    """Raises: _Unfit."""
+    return parent.get(key) if isinstance(parent, dict) else parent[_index(key, len(parent))]
+
+
+def _put(parent: Any, key: str, value: Any) -> None:
+    """Raises: _Unfit."""
+    if isinstance(parent, dict):
+        parent[key] = value
+    elif key == "-":
+        parent.append(value)
+    else:
+        try:
+            int(key)
+        except ValueError:
+            raise _Unfit(f"value was not a proper array index: '{key}': {_no_number(key)}") from None
+        parent.insert(_index(key, len(parent) + 1), value)
+
+
+def _take(parent: Any, key: str) -> Any:
+    """Raises: _Unfit."""
+    if isinstance(parent, dict):
+        if key not in parent:
+            raise _Unfit(f"Unable to remove nonexistent key: {key}: {_MISSING}")
+        return parent.pop(key)
+    return parent.pop(_index(key, len(parent)))
+
+
+def _index(key: str, size: int) -> int:
+    """Raises: _Unfit."""
+    try:
+        index = int(key)
+    except ValueError:
+        raise _Unfit(_no_number(key)) from None
+    if not -size <= index < size:
+        raise _Unfit(f"Unable to access invalid index: {index}: invalid index referenced")
+    return index + size if index < 0 else index
+
+
+def _no_number(key: str) -> str:
+    return f'strconv.Atoi: parsing "{key}": invalid syntax'
+
+
+def _path(operation: Object, field: str = "path") -> str:
+    """Raises: Unprocessable."""
+    path = operation.get(field)
+    if path is None:
+        op = operation["op"]
+        comma = ", " if field == "from" else " "
+        why = "" if field == "path" and op in ("add", "remove", "copy") else f"operation{comma}missing {field} field: "
+        raise Unprocessable(f"{op} operation failed to decode {field}: {why}{_MISSING}")
+    return str(path)
 
 
 def _add(document: _Document, operation: Object) -> None:
-    document.add(operation["path"], deepcopy(operation.get("value")))
+    path = _path(operation)
+    parent, key = document.place(path, f'add operation does not apply: doc is missing path: "{path}"')
+    try:
+        _put(parent, key, deepcopy(operation.get("value")))
+    except _Unfit as unfit:
+        raise Unprocessable(f"error in add for path: '{path}': {unfit}") from unfit
 
 
 def _remove(document: _Document, operation: Object) -> None:
-    document.remove(operation["path"])
+    path = _path(operation)
+    parent, key = document.place(path, f'remove operation does not apply: doc is missing path: "{path}"')
+    try:
+        _take(parent, key)
+    except _Unfit as unfit:
+        raise Unprocessable(f"error in remove for path: '{path}': {unfit}") from unfit
 
 
 def _replace(document: _Document, operation: Object) -> None:
-    document.replace(operation["path"], deepcopy(operation.get("value")))
+    path, value = _path(operation), deepcopy(operation.get("value"))
+    if not path:
+        document.root = value
+        return
+    says = "replace operation does not apply: doc is missing"
+    parent, key = document.place(path, f"{says} path: {path}")
+    if isinstance(parent, dict):
+        parent[key] = value
+        return
+    try:
+        parent[_index(key, len(parent))] = value
+    except _Unfit as unfit:
+        raise Unprocessable(f"{says} key: {path}: {_MISSING}") from unfit
 
 
 def _move(document: _Document, operation: Object) -> None:
-    document.add(operation["path"], document.remove(_source(operation)))
+    source = _path(operation, "from")
+    parent, key = document.place(source, f"move operation does not apply: doc is missing from path: {source}")
+    try:
+        value = _take(parent, key)
+    except _Unfit as unfit:
+        raise Unprocessable(f"error in move for path: '{key}': {unfit}") from unfit
+    path = _path(operation)
+    parent, key = document.place(path, f"move operation does not apply: doc is missing destination path: {path}")
+    try:
+        _put(parent, key, value)
+    except _Unfit as unfit:
+        raise Unprocessable(f"error in move for path: '{path}': {unfit}") from unfit
 
 
 def _copy(document: _Document, operation: Object) -> None:
-    source = _source(operation)
-    if not source:
-        raise Unprocessable("copy operation does not apply: doc is missing from path: missing value")
-    value = document.get(source)
+    source = _path(operation, "from")
+    parent, key = document.place(source, f"copy operation does not apply: doc is missing from path: {source}")
+    try:
+        value = _get(parent, key)
+    except _Unfit as unfit:
+        raise Unprocessable(f"error in copy for from: '{source}': {unfit}") from unfit
+    path = _path(operation)
+    parent, key = document.place(path, f"copy operation does not apply: doc is missing destination path: {path}")
     document.copied_bytes += len(repr(value))
     if document.copied_bytes > _MOST_COPIED_BYTES:
         raise Unprocessable(f"accumulated size of copy operations exceeds {_MOST_COPIED_BYTES} bytes")
-    document.add(operation["path"], deepcopy(value))
+    try:
+        _put(parent, key, deepcopy(value))
+    except _Unfit as unfit:
+        raise Unprocessable(f"error while adding value during copy: {unfit}") from unfit
 
 
 def _test(document: _Document, operation: Object) -> None:
-    try:
-        found = document.get(operation["path"])
-    except Unprocessable:
-        found = None
+    path = _path(operation)
+    found = document.root
+    if path:
+        parent, key = document.place(path, f"test operation does not apply: is missing path: {path}")
+        try:
+            found = _get(parent, key)
+        except _Unfit as unfit:
+            raise Unprocessable(f"error in test for path: '{path}': {unfit}") from unfit
     if not _equal(found, operation.get("value")):
-        raise Unprocessable(f"testing value {operation['path']} failed: test failed")
+        raise Unprocessable(f"testing value {path} failed: test failed")
 
 
-_OPERATIONS: dict[str, Callable[[_Document, Object], None]] = {
+_OPERATIONS: dict[Any, Callable[[_Document, Object], None]] = {
     "add": _add,
     "remove": _remove,
     "replace": _replace,
@@ -179,38 +236,3 @@ def _equal(left: Any, right: Any) -> bool:
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(_equal, left, right))
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
-
-
-def _source(operation: Object) -> str:
-    source = operation.get("from")
-    if not isinstance(source, str):
-        raise Unprocessable("operation, missing from field: missing value")
-    return source
-
-
-def _tokens(path: str) -> list[str]:
-    if not path:
-        return []
-    if "/" not in path:
-        raise Unprocessable(f"{path}: doc is missing path: missing value")
-    return [token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:]]
-
-
-def _member(parent: Any, token: str, path: str) -> Any:
-    if isinstance(parent, dict):
-        value = parent.get(token, _MISSING)
-        if value is not _MISSING:
-            return value
-    elif isinstance(parent, list):
-        return parent[_index(token, len(parent), path)]
-    raise Unprocessable(f"{path}: doc is missing key: {token}: missing value")
-
-
-def _index(token: str, size: int, path: str) -> int:
-    try:
-        index = int(token)
-    except ValueError:
-        raise Unprocessable(f"{path}: value was not a proper array index: {token!r}") from None
-    if not -size <= index < size:
-        raise Unprocessable(f"{path}: Unable to access invalid index: {index}: invalid index referenced")
-    return index + size if index < 0 else index

@@ -21,6 +21,7 @@ from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.wire.weight import FIELD, MOST, OBJECT, VALUE
 
+JSON_TYPE = "application/json"
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml")
 PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
@@ -84,9 +85,7 @@ def of_kind(
     """
     try:
         document = _envelope(raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type)
-        obj = {} if document.value is None else document.value
-        if not isinstance(obj, dict):
-            raise BadRequest(f"{_NO_KIND}{schema.Mismatch(obj, _TYPE_META)}")
+        obj = _object(document)
         _check_words(obj)
     except BadRequest as bad:
         unrecognized = f"the object provided is unrecognized (must be of type {kind.name})"
@@ -110,10 +109,7 @@ def of_kind(
 
 def options(definition: str, raw: bytes, content_type: str = "application/json") -> Object:
     """A body that says how, not what: an object of that definition, whose unknown fields go. Raises: BadRequest."""
-    document = _envelope(raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type)
-    obj = {} if document.value is None else document.value
-    if not isinstance(obj, dict):
-        raise BadRequest(f"{_NO_KIND}{schema.Mismatch(obj, _TYPE_META)}")
+    obj = _object(_envelope(raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type))
     wanted = definition.rpartition(".")[2]
     named = obj.get("kind") or wanted
     if named != wanted:
@@ -129,6 +125,19 @@ def options(definition: str, raw: bytes, content_type: str = "application/json")
     except (ValueError, KeyError) as bad:
         raise BadRequest(str(bad)) from bad
     return obj
+
+
+def recognized(raw: bytes) -> Object:
+    """An object in JSON, or else in YAML: whichever its text looks like. Raises: BadRequest."""
+    return _object(parse(raw, JSON_TYPE if raw.lstrip()[:1] == b"{" else YAML_TYPES[0]))
+
+
+def _object(document: Document) -> Object:
+    """Raises: BadRequest."""
+    value = {} if document.value is None else document.value
+    if not isinstance(value, dict):
+        raise BadRequest(f"{_NO_KIND}{schema.Mismatch(value, _TYPE_META)}")
+    return value
 
 
 def _check_type_meta(kind: Kind, obj: Object, raw: bytes) -> None:
@@ -249,10 +258,14 @@ def _wrong_kind(kind: Kind, named: str, version: str) -> str:
         return f'{named} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.name}: {unknown}'
     if named == kind.name:
         return _wrong_version(kind, version)
-    given = version.rpartition("/")[2]
+    why = not_converted(kind, version, named)
+    return f'{named} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.name}: {why}'
+
+
+def not_converted(kind: Kind, version: str, named: str) -> str:
+    """Why a known kind of that version is not `kind`."""
     wanted = f"{kind.group.partition('.')[0] or 'core'}.{kind.name}"
-    why = f"converting ({given}.{named}) to ({wanted}): unknown conversion"
-    return f'{named} in version "{given}" cannot be handled as a {kind.name}: {why}'
+    return f"converting ({version.rpartition('/')[2]}.{named}) to ({wanted}): unknown conversion"
 
 
 def _duplicates(raw: bytes, value: Any) -> Sequence[str]:

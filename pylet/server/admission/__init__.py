@@ -39,7 +39,7 @@ CHAIN: tuple[Plugin, ...] = (
     storage_protection.PLUGIN,
     claim_resize.PLUGIN,
     runtime_class.PLUGIN,
-    certificate_requester.PLUGIN,
+    certificate_requester.RESTRICTION,
     default_ingress_class.PLUGIN,
     device_admin.PLUGIN,
     device_taints.PLUGIN,
@@ -47,4 +47,5 @@ CHAIN: tuple[Plugin, ...] = (
     node_features.PLUGIN,
     pod_resize.PLUGIN,
     resource_quota.PLUGIN,
+    certificate_requester.REQUESTER,
 )

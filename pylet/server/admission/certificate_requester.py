@@ -93,13 +93,11 @@ def _bad_request(write: Attributes, request: str, why: str) -> Invalid:
 
 
 _DECIDED = frozenset((UPDATE,))
-PLUGIN = Plugin(
-    "CertificateSubjectRestriction",
-    {
-        "certificatesigningrequests": frozenset((CREATE,)),
-        "certificatesigningrequests/approval": _DECIDED,
-        "certificatesigningrequests/status": _DECIDED,
-    },
-    admit,
-    validate,
-)
+_RESOURCES = {
+    "certificatesigningrequests": frozenset((CREATE,)),
+    "certificatesigningrequests/approval": _DECIDED,
+    "certificatesigningrequests/status": _DECIDED,
+}
+RESTRICTION = Plugin("CertificateSubjectRestriction", _RESOURCES, validate=validate)
+REQUESTER = Plugin("CertificateRequester", _RESOURCES, admit=admit)
+"""The last to change a request: whom it names is nobody else's to say."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -297,13 +298,27 @@ async def read(http: web.BaseRequest) -> bytes:
         raise RequestEntityTooLarge(f"Request entity too large: limit is {BODY_BYTES}") from large
 
 
-def warning_headers(texts: list[str]) -> Headers:
-    """Source: apimachinery pkg/util/net.NewWarningHeader."""
-    for text in dict.fromkeys(texts):
-        quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ").replace("\r", " ")
+_MOST_WARNING, _MOST_WARNED = 256, 4096
+
+
+def warning_headers(texts: Sequence[str]) -> Headers:
+    """Where all of them are long, of each its beginning, and of very many the first.
+
+    Source: apiserver pkg/endpoints/filters/warning.go, apimachinery pkg/util/net.NewWarningHeader.
+    """
+    told = [text for text in dict.fromkeys(texts) if text and not _CONTROL.search(text)]
+    if sum(map(len, told)) > _MOST_WARNED:
+        told = [text[:_MOST_WARNING] for text in told]
+    left = _MOST_WARNED
+    for text in told:
+        if left <= 0:
+            return
+        left -= len(text)
+        quoted = text.replace("\\", "\\\\").replace('"', '\\"')
         yield "Warning", f'299 - "{quoted}"'
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _PATCH_ERRORS = {PatchType.APPLY: "error decoding YAML: ", PatchType.STRATEGIC: ""}
 
 

@@ -8,7 +8,7 @@ and protobuf are the caller's business. All methods raise ApiError.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -51,6 +51,13 @@ from pylet.server.registry.writing import Allocate, Through, Writer, private_cop
 from pylet.store.interface import Store
 
 _EVICTION_ATTEMPTS = 20
+_UNDECIDED: Mapping[str, Object] = {
+    "LocalSubjectAccessReview": {"allowed": False},
+    "SelfSubjectAccessReview": {"allowed": False},
+    "SubjectAccessReview": {"allowed": False},
+    "TokenReview": {"user": {}},
+}
+"""The status, as Go prints it, of what has not been answered yet."""
 _COLLECTION_AT_ONCE = 64  # deletes of one deletecollection that share commits
 
 
@@ -176,7 +183,7 @@ class Registry:
                 key = Key(request.key.namespace, obj["metadata"].get("name") or "")
                 if not key.name:
                     raise BadRequest("Name parameter required.")
-                return await self._bind(_for(request, pod, key, "binding"), obj)
+                return await self._bind(_for(request, pod, key, "binding"), obj, asked=request)
             case _, "":
                 self._check_definition(request, obj)
                 return await self._writer.create(request, _to_stored(request.kind, obj))
@@ -266,6 +273,8 @@ class Registry:
     async def admit(self, request: Request, obj: Object, kind: Kind) -> None:
         """Ask admission about a create that stores nothing: token requests, reviews; `kind` is the body's."""
         place_in(request.kind, obj.setdefault("metadata", {}), request.key.namespace)
+        for field, undecided in _UNDECIDED.get(kind.name, {}).items():
+            obj.setdefault("status", {}).setdefault(field, undecided)
         self._writer.ownership.track(request, kind, obj, None, format_time(self._now()))
         await self._writer.admit(request, CREATE, request.kind, request.key, obj, None)
 
@@ -324,10 +333,12 @@ class Registry:
         written = await self._writer.change(plain, scale, is_tracked=True, through=through)
         return Written(Entry.of(SCALE, scale_of(kind, orjson.loads(written.entry.raw))))
 
-    async def _bind(self, request: Request, binding: Object) -> Written:
+    async def _bind(self, request: Request, binding: Object, *, asked: Request | None = None) -> Written:
+        """`asked`: what admission sees, where the pod is not named by the URL."""
         place_in(request.kind, binding["metadata"], request.key.namespace)
         pods.check_binding(binding, request.key.name)
-        await self._writer.admit(request, CREATE, request.kind, request.key, binding, None)
+        seen = asked or request
+        await self._writer.admit(seen, CREATE, seen.kind, request.key, binding, None)
         scheduled = {"type": "PodScheduled", "status": "True"}
         now = format_time(self._now())
 

@@ -101,6 +101,7 @@ class Writer:
         await converting(request, self._state.convert, request.size, completed)
         key = Key(meta.get("namespace", ""), meta.get("name", ""))
         admitted = await self._admission.admit(request, CREATE, kind, key, obj, None)
+        metadata.begin_create(kind, obj, request.key.namespace)
         meta = obj["metadata"]
         meta["uid"] = str(uuid.uuid4())
         meta["creationTimestamp"] = now
@@ -295,10 +296,10 @@ class Writer:
             entry = cache.table.entries.get(key)
             if entry is None:
                 raise NotFound(request.kind.group, request.kind.plural, key.name)
-            if not is_admitted:
-                await self.admit(request, DELETE, kind, key, None, entry.object, options)
             obj = private_copy(entry)
             outcome = deletion.decide(kind, obj, options, entry.revision, self._now())
+            if not is_admitted:
+                await self.admit(request, DELETE, kind, key, None, entry.object, options)
             try:
                 match outcome:
                     case deletion.Mark(marked) if request.dry_run:

@@ -66,7 +66,7 @@ def test_json_patch(document: Any, patch: Any, expected: Any) -> None:
     ("patch", "error", "words"),
     [
         pytest.param({}, BadPatch, "cannot unmarshal object", id="not a list"),
-        pytest.param([{"op": "add"}], Unprocessable, "missing path", id="no path"),
+        pytest.param([{"op": "add"}], Unprocessable, "failed to decode path", id="no path"),
         pytest.param(["x"], BadPatch, "cannot unmarshal string", id="an operation that is none"),
         pytest.param([{"op": "remove", "path": "/x"}], Unprocessable, "nonexistent key: x", id="absent"),
         pytest.param([{"op": "frob", "path": "/a"}], Unprocessable, "Unexpected kind: frob", id="unknown op"),

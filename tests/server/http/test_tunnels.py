@@ -183,7 +183,7 @@ async def test_an_address_that_no_pod_of_the_node_has_is_not_behind_its_tunnel(c
     patched = await cluster.ask("PATCH", f"{PODS}/p/status", status, Content_Type="application/merge-patch+json")
     assert patched.status == 200
     found = await cluster.ask("GET", f"{PODS}/p:10250/proxy/")
-    assert (found.status, found.json["message"]) == (503, "error trying to reach service: Server disconnected")
+    assert (found.status, found.json["message"]) == (503, "error trying to reach service: EOF")
 
 
 class Agent:

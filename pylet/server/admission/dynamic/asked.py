@@ -11,8 +11,10 @@ from typing import NamedTuple
 import orjson
 
 from pylet.api import schema
+from pylet.api.errors import RemoteError
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
+from pylet.api.wire import decode
 from pylet.server.admission.dynamic.cluster import Cluster, internal_error
 from pylet.server.admission.interface import CONNECT, DELETE, Attributes
 
@@ -101,6 +103,7 @@ class Asked:
             changed["metadata"].pop("resourceVersion", None)
         kind = self.kind_of(match)
         if kind is not None:
+            _check_kind(kind, changed)
             try:
                 unknown = schema.of_kind(kind).decode(changed)
             except ValueError as bad:
@@ -150,6 +153,16 @@ class Asked:
         return self._cluster.kinds.by_kind(*match.kind)
 
 
+def _check_kind(kind: Kind, changed: Object) -> None:
+    """Whether an object is still what it was. Raises: ApiError."""
+    named, version = changed.setdefault("kind", kind.name), changed.setdefault("apiVersion", kind.api_version)
+    if kind.schema is None and (named, version) != (kind.name, kind.api_version):
+        unknown = decode.not_registered(kind, version, named)
+        raise (
+            internal_error(unknown) if unknown else RemoteError({"message": decode.not_converted(kind, version, named)})
+        )
+
+
 def options_of(write: Attributes) -> Object | None:
     """The options of the operation, as the API words them."""
     request = write.request
@@ -173,7 +186,10 @@ def _delete_options(write: Attributes) -> Object:
     if given is not None:
         if given.grace_seconds is not None:
             shown["gracePeriodSeconds"] = given.grace_seconds
-        wanted = {"uid": given.uid, "resourceVersion": given.revision}
+        uid = given.uid
+        if write.kind.name in ("Namespace", "CustomResourceDefinition") and write.old is not None:
+            uid = uid or write.old["metadata"]["uid"]  # upstream's storage names whom it has found
+        wanted = {"uid": uid, "resourceVersion": given.revision}
         if preconditions := {name: value for name, value in wanted.items() if value}:
             shown["preconditions"] = preconditions
         if given.propagation:

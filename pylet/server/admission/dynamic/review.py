@@ -6,17 +6,21 @@ Source: apiserver pkg/admission/plugin/webhook/request/admissionreview.go, webho
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+from pylet.api import schema
 from pylet.api.errors import ApiError, BadRequest, RemoteError
 from pylet.api.object import Object
+from pylet.api.schema.node import Bytes, List, Map, Ref, Scalar, Struct
 from pylet.api.wire.decode import parse
 
 _GROUP = "admission.k8s.io"
 _VERSIONS = ("v1", "v1beta1")
+_READABLE = {("v1", "Status"), *((f"{_GROUP}/{version}", "AdmissionReview") for version in _VERSIONS)}
+_SCHEME = "k8s.io/apiserver/pkg/util/webhook/client.go:71"
 _JSON_PATCH = "JSONPatch"
 
 
@@ -47,25 +51,63 @@ def review(versions: Sequence[str], uid: str, request: Object, obj: Object | Non
     return {"kind": "AdmissionReview", "apiVersion": f"{_GROUP}/{version}", "request": told}
 
 
-def response_of(answer: Any, sent: Object, *, mutates: bool) -> Response:
+def response_of(answer: Object, sent: Object, *, mutates: bool) -> Response:
     """Raises: Unusable."""
-    found = answer.get("response") if isinstance(answer, dict) else None
-    if not isinstance(found, dict):
+    if unreadable := _unreadable(answer, sent):
+        raise Unusable(f"failed to call webhook: {unreadable}")
+    try:
+        _schema().decode(answer)
+    except ValueError as bad:
+        raise Unusable(f"failed to call webhook: {bad}") from bad
+    found = answer.get("response")
+    if found is None:
         raise Unusable("received invalid webhook response: webhook response was absent")
     if problem := _problem(answer, found, sent, mutates=mutates):
         raise Unusable(f"received invalid webhook response: {problem}")
-    status = found.get("status")
-    patch_type = found.get("patchType") or ""
+    patch_type = found.get("patchType", "")
     if sent["apiVersion"].endswith("/v1beta1") and found.get("patch"):
         patch_type = _JSON_PATCH
+    is_allowed = found.get("allowed", False)
     return Response(
-        found.get("allowed") is True,
-        status if isinstance(status, dict) else None,
-        _patch(found.get("patch")) if mutates and found.get("allowed") is True else [],
+        is_allowed,
+        found.get("status"),
+        _patch(found.get("patch", "")) if mutates and is_allowed else [],
         patch_type,
-        {str(key): str(value) for key, value in (found.get("auditAnnotations") or {}).items()},
-        [str(warning) for warning in found.get("warnings") or ()],
+        found.get("auditAnnotations", {}),
+        found.get("warnings", ()),
     )
+
+
+def _unreadable(answer: Object, sent: Object) -> str:
+    """Why an answer that says what it is cannot be read as what was sent, or ""."""
+    version, kind = answer.get("apiVersion") or sent["apiVersion"], answer.get("kind") or sent["kind"]
+    if (version, kind) == (sent["apiVersion"], sent["kind"]):
+        return ""
+    if (version, kind) in _READABLE:
+        told, wanted = version.rpartition("/")[2], sent["apiVersion"].rpartition("/")[2]
+        return f"converting ({told}.{kind}) to ({wanted}.{sent['kind']}): unknown conversion"
+    return f'no kind "{kind}" is registered for version "{version}" in scheme "{_SCHEME}"'
+
+
+@cache
+def _schema() -> Struct:
+    """An AdmissionReview as it is answered."""
+    response, review = Struct("AdmissionResponse"), Struct("AdmissionReview")
+    response.fields = {
+        "uid": Scalar(str, "types.UID", keeps_zero=True),
+        "allowed": bool,
+        "status": Ref("io.k8s.apimachinery.pkg.apis.meta.v1.Status", schema.of),
+        "patch": Bytes("[]uint8", keeps_zero=False),
+        "patchType": Scalar(str, "v1.PatchType", keeps_zero=True),
+        "auditAnnotations": Map(str, keeps_zero=False),
+        "warnings": List(str, keeps_zero=False),
+    }
+    review.fields = {
+        "apiVersion": str,
+        "kind": str,
+        "response": Ref("io.k8s.api.admission.v1.AdmissionResponse", lambda _: response),
+    }
+    return review
 
 
 def _problem(answer: Object, found: Object, sent: Object, *, mutates: bool) -> str:
@@ -90,21 +132,22 @@ def _problem(answer: Object, found: Object, sent: Object, *, mutates: bool) -> s
     return 'webhook returned invalid response.patchType of ""' if type_ == "" else ""
 
 
-def _patch(text: Any) -> list[Any]:
+def _patch(text: str) -> list[Any]:
+    """Raises: Unusable."""
     if not text:
         return []
+    undecodable = "received undecodable patch in webhook response: "
     try:
-        patch = parse(base64.b64decode(text, validate=True)).value
+        patch = parse(base64.b64decode(text)).value
     except BadRequest as bad:
-        why = bad.message.rpartition("json parse error: ")[2]
-        raise Unusable(f"received undecodable patch in webhook response: {why}") from bad
-    except (binascii.Error, ValueError, TypeError) as bad:
-        raise Unusable(f"received undecodable patch in webhook response: {bad}") from bad
-    if patch is None:
-        return []
-    if not isinstance(patch, list):
-        raise Unusable("received undecodable patch in webhook response: it is not a list of operations")
-    return patch
+        raise Unusable(undecodable + bad.message.rpartition("json parse error: ")[2]) from bad
+    wrong = schema.Mismatch(patch, "jsonpatch.Patch")
+    if patch is not None and not isinstance(patch, list):
+        raise Unusable(f"{undecodable}{wrong}")
+    for operation in patch or ():
+        if not isinstance(operation, dict):
+            raise Unusable(f"{undecodable}{schema.Mismatch(operation, 'jsonpatch.Operation')}")
+    return patch or []
 
 
 def check_patch_type(response: Response) -> None:

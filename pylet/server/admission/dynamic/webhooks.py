@@ -22,7 +22,7 @@ from pylet.server.admission.dynamic.cluster import Cluster, internal_error
 from pylet.server.admission.dynamic.hooks import Hook
 from pylet.server.admission.dynamic.reinvoking import Invoked
 from pylet.server.admission.interface import Attributes
-from pylet.server.webhooks import WebhookFailed
+from pylet.server.webhooks import Uncallable, WebhookFailed
 
 log = logging.getLogger(__name__)
 
@@ -126,6 +126,8 @@ async def _answer(
     with counted.asking(hook.name, write.operation, type_, ignores_failure=hook.ignores_failure):
         try:
             answer = await cluster.client.call(hook.client, sent, timeout_seconds=hook.seconds)
+        except Uncallable:
+            raise
         except WebhookFailed as failed:
             raise WebhookFailed(f"failed to call webhook: {failed}") from failed
         response = review.response_of(answer, sent, mutates=mutates)

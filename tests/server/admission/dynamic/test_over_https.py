@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,17 +25,21 @@ GROUP = "/apis/admissionregistration.k8s.io/v1"
 
 
 class Hook:
-    """`client` is its clientConfig; it answers with `response`."""
+    """`client` is its clientConfig; it answers with `response`, or with what it `says` to a uid."""
 
     def __init__(self, client: Object) -> None:
         self.client = client
         self.response: Object = {"allowed": True}
+        self.says: Callable[[str], web.Response] | None = None
         self.asked: list[Object] = []
 
     async def handle(self, request: web.Request) -> web.Response:
         review = await request.json()
         self.asked.append(review["request"])
-        return web.json_response({**review, "response": {"uid": review["request"]["uid"], **self.response}})
+        uid = review["request"]["uid"]
+        if self.says is not None:
+            return self.says(uid)
+        return web.json_response({**review, "response": {"uid": uid, **self.response}})
 
     def configuration(self, kind: str, *rules: Object, **more: Any) -> Object:
         webhook = {
