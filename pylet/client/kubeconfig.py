@@ -38,6 +38,8 @@ class Endpoint:
     key: bytes | None = None
     token: str = ""
     namespace: str = "default"
+    impersonation: tuple[tuple[str, str], ...] = ()
+    """Headers that say as whom requests are meant."""
 
     @property
     def host(self) -> str:
@@ -127,20 +129,22 @@ def _find(config: Object, plural: str, name: str) -> Object:
 
 
 def endpoint(
-    config: Object, *, context: str = "", cluster: str = "", user: str = "", server: str = "", token: str = ""
+    config: Object, *, context: str = "", cluster: str = "", user: str = "", given: Mapping[str, Any] | None = None
 ) -> Endpoint:
-    """What the current (or named) context stands for; the other arguments override parts of it.
+    """What the current (or named) context stands for; `given` fields go before its cluster's and user's own.
 
     Reads the certificate files it names. Raises: KubeconfigError.
     """
+    given = given or {}
     name = context or config.get("current-context") or ""
     chosen = _find(config, "contexts", name) if name else {}
     cluster_name, user_name = cluster or chosen.get("cluster", ""), user or chosen.get("user", "")
-    target = _find(config, "clusters", cluster_name) if cluster_name else {}
-    person = _find(config, "users", user_name) if user_name else {}
-    if "exec" in person or "auth-provider" in person:
+    target = _with(_find(config, "clusters", cluster_name) if cluster_name else {}, given)
+    person = _with(_find(config, "users", user_name) if user_name else {}, given)
+    token = _token(person)
+    if not token and ("exec" in person or "auth-provider" in person):
         raise KubeconfigError(f'user "{user_name}" needs a credential plugin, which this client does not run')
-    url = server or target.get("server") or "http://localhost:8080"
+    url = target.get("server") or "http://localhost:8080"
     return Endpoint(
         server=url.rstrip("/") if "://" in url else f"http://{url}",
         ca=_content(target, "certificate-authority"),
@@ -148,8 +152,34 @@ def endpoint(
         tls_server_name=target.get("tls-server-name") or "",
         certificate=_content(person, "client-certificate"),
         key=_content(person, "client-key"),
-        token=token or _token(person),
+        token=token,
         namespace=chosen.get("namespace") or "default",
+        impersonation=_impersonation(user_name, person),
+    )
+
+
+def _with(content: Object, given: Mapping[str, Any]) -> Object:
+    return {field: value for field, value in content.items() if field.removesuffix("-data") not in given} | dict(given)
+
+
+def _impersonation(user: str, person: Object) -> tuple[tuple[str, str], ...]:
+    """Source: client-go `transport/round_trippers.go`, impersonatingRoundTripper."""
+    name, uid, groups, extra = (person.get(field) for field in ("as", "as-uid", "as-groups", "as-user-extra"))
+    if not name:
+        if uid or groups or extra:
+            raise KubeconfigError(f"requesting uid, groups or user-extra for {user} without impersonating a user")
+        return ()
+    return (
+        ("Impersonate-User", name),
+        *([("Impersonate-Uid", uid)] if uid else []),
+        *(("Impersonate-Group", group) for group in groups or ()),
+        *((f"Impersonate-Extra-{_escaped(key)}", value) for key, values in (extra or {}).items() for value in values),
+    )
+
+
+def _escaped(key: str) -> str:
+    return "".join(
+        chr(byte) if chr(byte).isalnum() or chr(byte) in "!#$&'*+-.^_`|~" else f"%{byte:02X}" for byte in key.encode()
     )
 
 

@@ -13,7 +13,7 @@ import click
 
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.errors import as_kubectl
-from pylet.cli.kubectl.session import GLOBALS, Session
+from pylet.cli.kubectl.session import GLOBALS, REPEATED, Session
 from pylet.cli.lazy import LazyGroup
 
 _DASH = "pylet.words_before_dash"
@@ -83,9 +83,7 @@ def _invalid(value: Any, param: click.Parameter | None, ctx: click.Context | Non
 
 
 _GLOBAL_FLAGS = [
-    Flag(name, short, help=help_, default=None)
-    if bare is None
-    else Flag(name, short, help=help_, default=None, bare=bare)
+    Flag(name, short, help=help_, default=None, bare=bare, multiple=name in REPEATED)
     for name, short, bare, help_ in GLOBALS
 ]
 _GLOBAL_NAMES = [str(flag.name) for flag in _GLOBAL_FLAGS]
@@ -170,27 +168,33 @@ class KubectlCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         settings = dict(ctx.obj or {})
-        settings |= {name: value for name in self._globals if (value := ctx.params.pop(name, None)) is not None}
+        settings |= {name: value for name in self._globals if (value := ctx.params.pop(name, None)) not in (None, ())}
         session = Session(settings, command=kubectl_path(ctx), words_before_dash=ctx.meta[_DASH])
         with as_kubectl():
             assert self.callback is not None
-            return self.callback(session, **ctx.params)
+            result = self.callback(session, **ctx.params)
+        session.finish()
+        return result
 
 
 class KubectlGroup(LazyGroup):
     """Hands its global options on to the command below."""
 
-    def __init__(self, *args: Any, options: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("context_settings", {"help_option_names": ["-h", "--help"]})
         super().__init__(*args, **kwargs)
-        if options:
-            self.params.extend(_GLOBAL_FLAGS)
+        self.params.extend(_GLOBAL_FLAGS)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        args, _ = canonical(kubectl_path(ctx), self.params, args, leading=True)
+        path = kubectl_path(ctx)
+        args, _ = canonical(path, self.params, args, leading=True)
+        if "--help" not in args and all(arg.startswith("--") for arg in args):
+            click.echo(ctx.get_help())
+            ctx.exit(1 if " " in path else 0)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        given = {name: value for name in _GLOBAL_NAMES if (value := ctx.params.pop(name, None)) is not None}
+        given = {name: value for name in _GLOBAL_NAMES if (value := ctx.params.pop(name, None)) not in (None, ())}
         ctx.obj = {**(ctx.obj or {}), **given}
         return super().invoke(ctx)
 
@@ -199,7 +203,11 @@ class KubectlGroup(LazyGroup):
             path = kubectl_path(ctx)
             if " " in path:
                 raise Failure(f"error: unknown command \"{args[0]}\"\nSee '{path} -h' for help and examples")
-            raise Failure(f'error: unknown command "{args[0]}" for "{path}"')
+            from pylet.cli.kubectl.suggesting import suggestions
+
+            meant = "".join(f"\n\t{name}" for name in suggestions(args[0], self.list_commands(ctx)))
+            also = f"\n\nDid you mean this?{meant}" if meant else ""
+            raise Failure(f'error: unknown command "{args[0]}" for "{path}"{also}')
         return super().resolve_command(ctx, args)
 
 

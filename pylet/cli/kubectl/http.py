@@ -45,7 +45,7 @@ class Api:
     endpoint: Endpoint
     timeout_seconds: float | None = None
     _kept: http.client.HTTPConnection | None = None
-    _warned: set[str] = field(default_factory=set)
+    warned: set[str] = field(default_factory=set)
 
     def request(
         self,
@@ -108,13 +108,11 @@ class Api:
             raise self._failed(error) from None
         return connection
 
-    def headers(self) -> dict[str, str]:
+    def headers(self) -> list[tuple[str, str]]:
         from pylet.version import KUBERNETES
 
-        headers = {"User-Agent": f"pylet-kubectl/{KUBERNETES}"}
-        if self.endpoint.token:
-            headers["Authorization"] = f"Bearer {self.endpoint.token}"
-        return headers
+        headers = [("User-Agent", f"pylet-kubectl/{KUBERNETES}"), *self.endpoint.impersonation]
+        return [*headers, ("Authorization", f"Bearer {self.endpoint.token}")] if self.endpoint.token else headers
 
     def _exchange(
         self,
@@ -127,15 +125,18 @@ class Api:
         *,
         kept: bool,
     ) -> http.client.HTTPResponse:
-        headers = self.headers() | {"Accept": accept}
+        headers = [*self.headers(), ("Accept", accept)]
         data = None
         if body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
-            headers["Content-Type"] = content_type
+            headers += [("Content-Type", content_type), ("Content-Length", str(len(data)))]
         fresh = self._kept is None
         connection = self._kept if kept and self._kept else self._open()
         try:
-            connection.request(method, self.target(path, query), data, headers)
+            connection.putrequest(method, self.target(path, query))
+            for name, value in headers:
+                connection.putheader(name, value)
+            connection.endheaders(data)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             self._kept = None
@@ -154,8 +155,8 @@ class Api:
         """Prints each `Warning` once, as client-go's deduplicating writer does."""
         for value in response.headers.get_all("Warning") or ():
             text = value.split('"', 1)[-1].rsplit('"', 1)[0].replace('\\"', '"').replace("\\\\", "\\")
-            if text not in self._warned:
-                self._warned.add(text)
+            if text not in self.warned:
+                self.warned.add(text)
                 warn(text)
 
     def _failed(self, error: Exception) -> ConnectionFailed:

@@ -123,3 +123,15 @@ def resource_of(session: Session, obj: Object, source: str) -> Resource:
             f'no matches for kind "{obj["kind"]}" in version "{obj["apiVersion"]}"\nensure CRDs are installed first'
         )
     return resource
+
+
+def unsent(obj: Object, source: str) -> Target:
+    """What a file holds, of whatever kind it is, without a server to ask."""
+    from pylet.api.kinds import by_kind
+
+    group, _, version = obj["apiVersion"].rpartition("/")
+    kind = by_kind(group, version, obj["kind"])
+    plural = kind.plural if kind else f"{obj['kind'].lower()}s"
+    resource = Resource(group, version, plural, obj["kind"], namespaced=kind is None or kind.namespaced)
+    meta = obj.get("metadata") or {}
+    return Target(resource, meta.get("namespace") or "", str(meta.get("name") or ""), obj, source)

@@ -86,6 +86,8 @@ def command(wording: Wording) -> KubectlCommand:
         [
             *writing.choosing(),
             *writing.writing(),
+            writing.local(),
+            writing.recording(),
             switch("overwrite", help="Change what is already set."),
             switch("list", help=f"Show the {wording.field}."),
             text("resource-version", help="Change only this revision of the object."),
@@ -123,7 +125,7 @@ def _change(
     changes: dict[str, Any] = {**added, **dict.fromkeys(removed)}
     dry_run = writing.dry_run(options)
     obj = target.obj
-    if dry_run == "client":
+    if dry_run in ("client", "local"):
         merged = {k: v for k, v in {**now, **changes}.items() if v is not None}
         obj = {**obj, "metadata": {**obj["metadata"], wording.field: merged}}
     elif changes:

@@ -19,8 +19,17 @@ if TYPE_CHECKING:
     from pylet.cli.kubectl.http import Api
     from pylet.cli.kubectl.resources import Catalog
 
+_ACCEPTED = "Accepted for scripts written for kubectl; changes nothing."
 # name, short, value when it stands alone, help
 GLOBALS: tuple[tuple[str, str, str | None, str], ...] = (
+    ("as", "", None, "User to impersonate."),
+    ("as-group", "", None, "Group to impersonate; may be given several times."),
+    ("as-uid", "", None, "UID to impersonate."),
+    ("as-user-extra", "", None, "KEY=VALUE to impersonate with; may be given several times."),
+    ("cache-dir", "", None, _ACCEPTED),
+    ("certificate-authority", "", None, "File with the certificate of the server's CA."),
+    ("client-certificate", "", None, "File with a client certificate."),
+    ("client-key", "", None, "File with its key."),
     ("kubeconfig", "", None, "Kubeconfig file to use."),
     ("context", "", None, "Context of the kubeconfig to use."),
     ("cluster", "", None, "Cluster of the kubeconfig to use."),
@@ -30,8 +39,12 @@ GLOBALS: tuple[tuple[str, str, str | None, str], ...] = (
     ("token", "", None, "Bearer token to use."),
     ("insecure-skip-tls-verify", "", "true", "Do not check the server's certificate."),
     ("request-timeout", "", None, "How long to wait for one answer, as in 5s; 0 waits for ever."),
-    ("v", "v", None, "Accepted for scripts written for kubectl; changes nothing."),
+    ("tls-server-name", "", None, "Name the server's certificate is checked for."),
+    ("match-server-version", "", "true", "Require the server's version to be this program's."),
+    ("warnings-as-errors", "", "true", "End with an error where the server warned."),
+    ("v", "v", None, _ACCEPTED),
 )
+REPEATED = frozenset({"as-group", "as-user-extra"})
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -61,20 +74,39 @@ class Session:
 
     @cached_property
     def endpoint(self) -> kubeconfig.Endpoint:
-        from dataclasses import replace
+        names = ("context", "cluster", "user")
+        return kubeconfig.endpoint(
+            self.config, **{name: self.settings.get(name) or "" for name in names}, given=self._given
+        )
 
-        names = ("context", "cluster", "user", "server", "token")
-        found = kubeconfig.endpoint(self.config, **{name: self.settings.get(name) or "" for name in names})
-        if self.settings.get("insecure_skip_tls_verify") == "true":
-            found = replace(found, insecure=True)
-        return found
+    @property
+    def _given(self) -> dict[str, Any]:
+        """What the options say instead of the kubeconfig, by its fields."""
+        fields = ("server", "token", "tls-server-name", "as", "as-uid", "certificate-authority", "client-certificate")
+        found = {field: self.settings.get(field.replace("-", "_")) for field in (*fields, "client-key")}
+        found["as-groups"] = list(self.settings.get("as_group") or ())
+        extra: dict[str, list[str]] = {}
+        for pair in self.settings.get("as_user_extra") or ():
+            key, _, value = pair.partition("=")
+            extra.setdefault(key, []).append(value)
+        found["as-user-extra"] = extra
+        found["insecure-skip-tls-verify"] = self.settings.get("insecure_skip_tls_verify") == "true"
+        return {field: value for field, value in found.items() if value}
 
     @cached_property
     def api(self) -> Api:
         from pylet.cli.kubectl.http import Api
 
         timeout = duration_seconds(self.settings.get("request_timeout") or "0", "--request-timeout")
-        return Api(self.endpoint, timeout or None)
+        api = Api(self.endpoint, timeout or None)
+        if self.settings.get("match_server_version") == "true":
+            _match(api.request("GET", "/version")["gitVersion"])
+        return api
+
+    def finish(self) -> None:
+        """Ends a run that went well. Raises: Failure."""
+        if self.settings.get("warnings_as_errors") == "true" and (count := len(self.api.warned)):
+            raise Failure(f"error: {count} warning{'s' if count > 1 else ''} received")
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -89,3 +121,10 @@ class Session:
     @cached_property
     def namespace(self) -> str:
         return self.settings.get("namespace") or self.endpoint.namespace
+
+
+def _match(theirs: str) -> None:
+    from pylet.version import VERSION
+
+    if theirs != VERSION:
+        raise Failure(f"error: client version ({VERSION}) differs from server version ({theirs})")

@@ -58,7 +58,7 @@ def upgrade(
         f"Host: {api.endpoint.host}:{api.endpoint.port}",
         "Connection: Upgrade",
         *lines,
-        *(f"{name}: {value}" for name, value in api.headers().items()),
+        *(f"{name}: {value}" for name, value in api.headers()),
     ]
     peer.sendall("\r\n".join([*head, "", ""]).encode())
     status, *fields = receiver.take_through(b"\r\n\r\n").decode("latin-1").split("\r\n")

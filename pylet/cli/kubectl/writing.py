@@ -39,8 +39,21 @@ def writing() -> list[Flag]:
     ]
 
 
+def local() -> Flag:
+    return switch("local", help="Change what files say, and print it; the server is not asked.")
+
+
+def recording() -> Flag:
+    return switch("record", help="Note the command line as kubernetes.io/change-cause.")
+
+
 def choose(session: Session, args: Sequence[str], options: dict[str, Any]) -> list[Target]:
-    """The objects on the server that arguments, files or selectors name. Raises: Failure, ApiError."""
+    """The objects that arguments, files or selectors name, as the server has them. Raises: Failure, ApiError.
+
+    With --local they are as files have them.
+    """
+    if options.get("local"):
+        return _choose_local(session, args, options)
     if options["filename"]:
         from dataclasses import replace
 
@@ -60,6 +73,20 @@ def choose(session: Session, args: Sequence[str], options: dict[str, Any]) -> li
         fields=options["field_selector"],
         all_namespaces=everywhere,
     )
+
+
+def _choose_local(session: Session, args: Sequence[str], options: dict[str, Any]) -> list[Target]:
+    from pylet.cli.kubectl import manifests
+
+    if args:
+        raise Failure(
+            "error: you must specify resources by --filename when --local is set.\n"
+            "Example resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'"
+        )
+    if dry_run_of(options["dry_run"]) == "server":
+        raise Failure("error: cannot specify --local and --dry-run=server - did you mean --dry-run=client?")
+    found = manifests.objects(options["filename"], recursive=options["recursive"])
+    return [manifests.unsent(obj, source) for source, obj in found]
 
 
 def _query(manager: str, dry_run: str, **more: str) -> dict[str, str]:
@@ -109,4 +136,5 @@ def manager_of(options: dict[str, Any], default: str) -> str:
 
 
 def dry_run(options: dict[str, Any]) -> str:
-    return dry_run_of(options["dry_run"])
+    """none, client or server; local where the server is not even asked."""
+    return "local" if options.get("local") else dry_run_of(options["dry_run"])

@@ -2,60 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from pylet.cli import run
-from tests.server.conftest import config, running_server
+from tests.cli.kubectl.conftest import MANIFEST, Ended, Kubectl
 
-MANIFEST = """\
+EVENTS = """\
 apiVersion: v1
-kind: ConfigMap
-metadata: {name: conf, labels: {app: web}}
-data: {a: "1"}
+kind: Event
+metadata: {name: first}
+involvedObject: {apiVersion: v1, kind: Pod, namespace: default, name: p}
+type: Normal
+reason: Pulled
+message: ok
+lastTimestamp: "2026-01-01T00:00:00Z"
 ---
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 0
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: nginx, ports: [{containerPort: 80}]}]}
+apiVersion: v1
+kind: Event
+metadata: {name: second}
+involvedObject: {apiVersion: v1, kind: Pod, namespace: default, name: p}
+type: Warning
+reason: Failed
+message: oh
+count: 3
+firstTimestamp: "2026-01-01T00:00:00Z"
+lastTimestamp: "2026-01-02T00:00:00Z"
 """
-
-
-@dataclass(frozen=True)
-class Ended:
-    status: int
-    out: str
-    err: str
-
-
-Kubectl = Callable[..., Awaitable[Ended]]
-
-
-@pytest.fixture
-async def kubectl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Kubectl]:
-    """Runs one command line, in a thread because the CLI blocks and the server is in this one."""
-    async with running_server(config(tmp_path)):
-        manifest = tmp_path / "m.yaml"
-        manifest.write_text(MANIFEST)
-
-        async def call(*words: str) -> Ended:
-            arguments = ["kubectl", f"--kubeconfig={tmp_path / 'admin.yaml'}", *words]
-            capsys.readouterr()
-            status = await asyncio.to_thread(run, [word.replace("MANIFEST", str(manifest)) for word in arguments])
-            captured = capsys.readouterr()
-            return Ended(status, captured.out, captured.err)
-
-        yield call
 
 
 async def test_objects_come_change_and_go(kubectl: Kubectl, tmp_path: Path) -> None:
@@ -135,7 +109,8 @@ async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
 @pytest.mark.parametrize(
     ("line", "err"),
     [
-        ("nope", 'error: unknown command "nope" for "kubectl"\n'),
+        ("zzz", 'error: unknown command "zzz" for "kubectl"\n'),
+        ("list", 'error: unknown command "list" for "kubectl"\n\nDid you mean this?\n\tget\n'),
         ("get pods --nope", "error: unknown flag: --nope\nSee 'kubectl get --help' for usage.\n"),
         ("get pods a -A", "error: a resource cannot be retrieved by name across all namespaces\n"),
         ("apply", "error: must specify one of -f and -k\n"),
@@ -143,3 +118,38 @@ async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
 )
 async def test_what_can_not_be_done_is_one_clear_line(kubectl: Kubectl, line: str, err: str) -> None:
     assert await kubectl(*line.split()) == Ended(1, "", err)
+
+
+async def test_a_group_alone_tells_of_its_commands(kubectl: Kubectl) -> None:
+    told = await kubectl("config")
+    assert (told.status, told.err) == (1, "")
+    assert "get-contexts" in told.out
+    assert (await kubectl()).status == 0
+
+
+async def test_options_of_all_commands_may_stand_before_the_last_word(kubectl: Kubectl) -> None:
+    options = ["--as=someone", "--as-group=a", "--as-group=b", "--as-uid=7", "--as-user-extra=k/v=w"]
+    told = (await kubectl("auth", *options, "whoami")).out
+    for line in ("Username +someone", "UID +7", r"Groups +\[a b system:authenticated\]", r"Extra: k/v +\[w\]"):
+        assert re.search(f"^{line}$", told, re.MULTILINE)
+    alone = "error: requesting uid, groups or user-extra for default without impersonating a user\n"
+    assert await kubectl("get", "ns", "--as-group=a") == Ended(1, "", alone)
+
+
+async def test_a_warning_can_be_an_error(kubectl: Kubectl) -> None:
+    told = await kubectl("get", "endpoints", "--warnings-as-errors")
+    assert told.status == 1
+    assert told.err.splitlines()[-1] == "error: 1 warning received"
+
+
+async def test_events_are_shown_of_one_object_and_type(kubectl: Kubectl, tmp_path: Path) -> None:
+    events = tmp_path / "events.yaml"
+    events.write_text(EVENTS)
+    await kubectl("create", "-f", str(events))
+    assert re.fullmatch(
+        r"LAST SEEN +TYPE +REASON +OBJECT +MESSAGE\n\w+ \(x3 over \w+\) +Warning +Failed +Pod/p +oh\n",
+        (await kubectl("events", "--for=pod/p", "--types=warning")).out,
+    )
+    assert (await kubectl("events", "--no-headers")).out.count("\n") == 2
+    assert await kubectl("events", "--for=pod/q") == Ended(0, "", "No events found in default namespace.\n")
+    assert (await kubectl("events", "--types=Odd")).err == "error: valid --types are Normal or Warning\n"

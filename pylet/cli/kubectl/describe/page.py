@@ -106,21 +106,23 @@ class Page:
             self.write("\t".join(self._event(event)), 1)
 
     def _event(self, event: Object) -> list[str]:
-        first = self.age(event.get("eventTime") or event.get("firstTimestamp"))
-        series, count = event.get("series") or {}, event.get("count") or 0
-        when = first
-        if series:
-            when = f"{self.age(series.get('lastObservedTime'))} (x{series.get('count', 0)} over {first})"
-        elif count > 1:
-            when = f"{self.age(event.get('lastTimestamp'))} (x{count} over {first})"
         source = (event.get("source") or {}).get("component") or event.get("reportingComponent", "")
         message = event.get("message", "").strip()
         if path := event.get("involvedObject", {}).get("fieldPath"):
             message = f"{path}: {message}"
-        return [event.get("type", ""), event.get("reason", ""), when, source, message]
+        return [event.get("type", ""), event.get("reason", ""), seen(event, self.now), source, message]
 
     def age(self, time: str | None) -> str:
         return since(time, self.now)
+
+
+def seen(event: Object, now: datetime) -> str:
+    """How long ago an event was, and how often since when."""
+    first = since(event.get("eventTime") or event.get("firstTimestamp"), now)
+    series, count = event.get("series") or {}, event.get("count") or 0
+    if series:
+        return f"{since(series.get('lastObservedTime'), now)} (x{series.get('count', 0)} over {first})"
+    return f"{since(event.get('lastTimestamp'), now)} (x{count} over {first})" if count > 1 else first
 
 
 def when(time: str | None) -> str:

@@ -5,7 +5,5 @@ from pylet.cli.kubectl.command import KubectlGroup
 VERB = KubectlGroup(
     "kubectl",
     package=__name__,
-    options=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
     help="Control the cluster, as kubectl does.",
 )

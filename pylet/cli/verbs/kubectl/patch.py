@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import output, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, text
@@ -33,8 +34,9 @@ def _run(session: Session, args: tuple[str, ...], patch: str, patch_file: str, t
     dry_run = writing.dry_run(options)
     manager = writing.manager_of(options, "kubectl-patch")
     for target in writing.choose(session, args, options):
-        obj = target.obj
-        if dry_run != "client":
+        if dry_run in ("client", "local"):
+            obj = _patched(target.obj, body, type)
+        else:
             obj = writing.patch(
                 session,
                 target,
@@ -44,9 +46,26 @@ def _run(session: Session, args: tuple[str, ...], patch: str, patch_file: str, t
                 dry_run=dry_run,
                 subresource=options["subresource"],
             )
-        changed = obj["metadata"].get("resourceVersion") != target.obj["metadata"].get("resourceVersion")
-        operation = "patched" if changed or dry_run != "none" else "patched (no change)"
+        operation = "patched" if obj != target.obj else "patched (no change)"
         output.done(obj, operation, options["output"], dry_run=dry_run)
+
+
+def _patched(obj: Object, patch: Any, type: str) -> Object:
+    from pylet.api.kinds import by_kind
+    from pylet.api.patch import json_patch, merge
+    from pylet.cli.kubectl import making
+
+    group, _, version = obj["apiVersion"].rpartition("/")
+    match type:
+        case "json":
+            patched: Object = json_patch.apply(obj, patch)
+            return patched
+        case "merge":
+            return merge.apply(obj, patch)
+    if by_kind(group, version, obj["kind"]) is None:
+        what = f"{group}/{version}, Kind={obj['kind']}"
+        raise Failure(f"error: strategic merge patch is not supported for {what} locally, try --type merge")
+    return making.patched(obj, patch)
 
 
 VERB = KubectlCommand(
@@ -59,6 +78,8 @@ VERB = KubectlCommand(
         text("subresource", help="status, scale, …"),
         *writing.choosing(),
         *writing.writing(),
+        writing.local(),
+        writing.recording(),
         arguments(),
     ],
     help="Change fields of objects.",
