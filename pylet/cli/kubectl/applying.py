@@ -12,7 +12,7 @@ from typing import Any
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import writing
+from pylet.cli.kubectl import deleting, writing
 from pylet.cli.kubectl.documents import LAST_APPLIED, annotated
 from pylet.cli.kubectl.errors import as_failure, text_of
 from pylet.cli.kubectl.session import Session
@@ -56,6 +56,9 @@ class Applier:
             raise Failure(f"error: {what}")
         if self.options["server_side"]:
             return self._server_side(target), "serverside-applied"
+        if annotation := writing.cause(self.session, self.options):
+            meta = target.obj["metadata"]
+            meta["annotations"] = {**(meta.get("annotations") or {}), **annotation}
         wanted = _as_last(target.obj) if self.preview else annotated(target.obj)
         try:
             current = self.session.api.request("GET", target.path)
@@ -101,9 +104,18 @@ class Applier:
                 fieldValidation=self.validation,
             )
         except ApiError as error:
+            if self.options.get("force") and error.reason in ("Conflict", "Invalid"):
+                return self._recreate(target, wanted), "configured"
             raise _context(error, f'error when patching "{target.source}"') from None
         same = patched["metadata"].get("resourceVersion") == current["metadata"].get("resourceVersion")
         return patched, "unchanged" if same and self.dry_run == "none" else "configured"
+
+    def _recreate(self, target: Target, wanted: Object) -> Object:
+        grace = self.options["grace_period"]
+        body: Object = {"propagationPolicy": deleting.policy(self.options["cascade"])}
+        uid = deleting.delete(self.session, target, body | ({"gracePeriodSeconds": grace} if grace >= 0 else {}))
+        deleting.wait(self.session, target, uid, deleting.deadline(self.options["timeout"]))
+        return self._create(target, wanted)
 
     def _server_side(self, target: Target) -> Object:
         force = "true" if self.options["force_conflicts"] else "false"
@@ -115,6 +127,7 @@ class Applier:
                 type_=writing.APPLY,
                 manager=self.manager,
                 dry_run=self.dry_run,
+                subresource=self.options.get("subresource", ""),
                 force=force,
                 fieldValidation=self.validation,
             )

@@ -17,6 +17,7 @@ from pylet.cli.kubectl.session import GLOBALS, REPEATED, Session
 from pylet.cli.lazy import LazyGroup
 
 _DASH = "pylet.words_before_dash"
+_LINE = "pylet.line"
 
 
 class Flag(click.Option):
@@ -163,13 +164,17 @@ class KubectlCommand(click.Command):
         self._globals = [str(flag.name) for flag in shared]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        args, ctx.meta[_DASH] = canonical(kubectl_path(ctx), self.params, args, leading=False)
+        path = kubectl_path(ctx)
+        args, ctx.meta[_DASH] = canonical(path, self.params, args, leading=False)
+        end = args.index("--") if "--" in args else len(args)
+        ctx.meta[_LINE] = " ".join([path, *args[end + 1 :], *args[:end]])
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         settings = dict(ctx.obj or {})
         settings |= {name: value for name in self._globals if (value := ctx.params.pop(name, None)) not in (None, ())}
-        session = Session(settings, command=kubectl_path(ctx), words_before_dash=ctx.meta[_DASH])
+        command, line = kubectl_path(ctx), ctx.meta[_LINE]
+        session = Session(settings, command=command, words_before_dash=ctx.meta[_DASH], line=line)
         with as_kubectl():
             assert self.callback is not None
             result = self.callback(session, **ctx.params)

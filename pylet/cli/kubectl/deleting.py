@@ -11,6 +11,20 @@ from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.targets import Target
 
 _LONG_SECONDS = 7 * 86400.0
+_POLICIES = {
+    "background": "Background",
+    "true": "Background",
+    "foreground": "Foreground",
+    "orphan": "Orphan",
+    "false": "Orphan",
+}
+
+
+def policy(cascade: str) -> str:
+    """What --cascade asks of the server. Raises: Failure."""
+    if cascade not in _POLICIES:
+        raise Failure(f'error: invalid cascade value ({cascade}). Must be "background", "foreground", or "orphan".')
+    return _POLICIES[cascade]
 
 
 def delete(session: Session, target: Target, options: Object) -> str:

@@ -61,6 +61,10 @@ class Api:
         response = self._exchange(method, path, query, body, content_type, accept, kept=True)
         return _decode(response, response.read())
 
+    def raw(self, method: str, path: str, body: bytes | None = None) -> str:
+        """The answer as it is. Raises: ApiError, ConnectionFailed."""
+        return self._exchange(method, path, None, body, JSON, JSON, kept=True).read().decode(errors="replace")
+
     def stream(
         self, path: str, *, query: Mapping[str, Any] | None = None, accept: str = JSON
     ) -> http.client.HTTPResponse:

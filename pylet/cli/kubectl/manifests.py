@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pylet.api.errors import aggregated
 from pylet.api.object import Object
+from pylet.api.selector import parse_labels
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.documents import to_compact_json
+from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.resources import Resource
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
@@ -19,23 +23,47 @@ _JSON_TYPES = {str: "string", list: "array", bool: "bool"}
 _SUFFIXES = (".json", ".yaml", ".yml")
 
 
-def objects(filenames: Sequence[str], *, recursive: bool = False) -> Iterator[tuple[str, Object]]:
-    """Every object with the name of its source. Raises: Failure."""
+def objects(
+    filenames: Sequence[str], *, recursive: bool = False, labels: str = "", validation: str = "Ignore"
+) -> Iterator[tuple[str, Object | Failure]]:
+    """Every object that bears the labels, or what keeps it from being one, with the name of its source.
+
+    `validation` other than Ignore words it as a schema would. Raises: Failure, where there is no such file.
+    """
+    selector = parse_labels(labels)
     for name in (part for filename in filenames for part in filename.split(",")):
-        if name.startswith(("http://", "https://")):
-            raise Failure(f'error: "{name}": manifests are read from files and stdin only')
-        if name == "-":
-            yield from _documents("STDIN", sys.stdin.buffer.read())
-            continue
-        path = Path(name)
-        if not path.exists():
-            raise Failure(f'error: the path "{name}" does not exist')
-        for file in _files(path, recursive=recursive) if path.is_dir() else [path]:
+        for source, data in contents(name, recursive=recursive):
             try:
-                data = file.read_bytes()
-            except OSError as error:
-                raise Failure(f"error: open {file}: {str(error.strerror).lower()}") from None
-            yield from _documents(str(file), data)
+                for obj in _documents(source, data, checked=validation != "Ignore"):
+                    if selector((obj.get("metadata") or {}).get("labels") or {}):
+                        yield source, obj
+            except Failure as failure:
+                yield source, failure
+
+
+def read(filenames: Sequence[str], *, recursive: bool = False) -> Iterator[tuple[str, Object]]:
+    """Every object with the name of its source. Raises: Failure."""
+    for source, obj in objects(filenames, recursive=recursive):
+        if isinstance(obj, Failure):
+            raise obj
+        yield source, obj
+
+
+def contents(name: str, *, recursive: bool = False) -> Iterator[tuple[str, bytes]]:
+    """What a file, the files of a folder, or stdin hold, with their names. Raises: Failure."""
+    if name.startswith(("http://", "https://")):
+        raise Failure(f'error: "{name}": manifests are read from files and stdin only')
+    if name == "-":
+        yield "STDIN", sys.stdin.buffer.read()
+        return
+    path = Path(name)
+    if not path.exists():
+        raise Failure(f'error: the path "{name}" does not exist')
+    for file in _files(path, recursive=recursive) if path.is_dir() else [path]:
+        try:
+            yield str(file), file.read_bytes()
+        except OSError as error:
+            raise Failure(f"error: open {file}: {str(error.strerror).lower()}") from None
 
 
 def _files(folder: Path, *, recursive: bool) -> list[Path]:
@@ -47,7 +75,7 @@ def _files(folder: Path, *, recursive: bool) -> list[Path]:
     return files
 
 
-def _documents(source: str, data: bytes) -> Iterator[tuple[str, Object]]:
+def _documents(source: str, data: bytes, *, checked: bool) -> Iterator[Object]:
     import yaml
 
     class Loader(yaml.CSafeLoader):
@@ -63,7 +91,7 @@ def _documents(source: str, data: bytes) -> Iterator[tuple[str, Object]]:
     try:
         for document in yaml.load_all(data, Loader):
             if document is not None:
-                yield from _flattened(source, document)
+                yield from _flattened(source, document, checked=checked)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
@@ -71,11 +99,17 @@ def _documents(source: str, data: bytes) -> Iterator[tuple[str, Object]]:
         raise Failure(f"error: error parsing {source}: error converting YAML to JSON: yaml: {where}{problem}") from None
 
 
-def _flattened(source: str, document: Any) -> Iterator[tuple[str, Object]]:
+def _flattened(source: str, document: Any, *, checked: bool) -> Iterator[Object]:
     if not isinstance(document, dict):
         raise Failure(
             f'error: unable to decode "{source}": json: cannot unmarshal {_JSON_TYPES.get(type(document), "number")} '
             "into Go value of type map[string]interface {}"
+        )
+    missing = [f"{field} not set" for field in ("apiVersion", "kind") if not document.get(field)]
+    if missing and checked:
+        raise Failure(
+            f'error: error validating "{source}": error validating data: {aggregated(missing)}; if you choose to '
+            "ignore these errors, turn validation off with --validate=false"
         )
     for field in ("apiVersion", "kind"):
         if not document.get(field):
@@ -84,14 +118,33 @@ def _flattened(source: str, document: Any) -> Iterator[tuple[str, Object]]:
             raise Failure(f"error: unable to decode \"{source}\": Object '{what}' is missing in '{text}'")
     if document["kind"].endswith("List") and isinstance(document.get("items"), list):
         for item in document["items"]:
-            yield from _flattened(source, item)
+            yield from _flattened(source, item, checked=checked)
     else:
-        yield source, document
+        yield document
 
 
 def targets(session: Session, filenames: Sequence[str], *, recursive: bool = False) -> list[Target]:
     """Where every object belongs on the server; not asked there. Raises: Failure."""
-    return [target(session, obj, source) for source, obj in objects(filenames, recursive=recursive)]
+    return [target(session, obj, source) for source, obj in read(filenames, recursive=recursive)]
+
+
+def good(
+    session: Session,
+    filenames: Sequence[str],
+    failures: Collected,
+    *,
+    recursive: bool = False,
+    labels: str = "",
+    validation: str = "Ignore",
+) -> list[Target]:
+    """Those of `targets` that there are, and `failures` of the others. Raises: Failure, where there is no such file."""
+    found = []
+    for source, obj in objects(filenames, recursive=recursive, labels=labels, validation=validation):
+        if isinstance(obj, Failure):
+            failures.add(obj)
+        elif (made := failures.attempt(partial(target, session, obj, source))) is not None:
+            found.append(made)
+    return found
 
 
 def target(session: Session, obj: Object, source: str) -> Target:

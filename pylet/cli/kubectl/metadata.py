@@ -71,8 +71,8 @@ def command(wording: Wording) -> KubectlCommand:
             raise Failure("error: one or more resources must be specified as <resource> <name> or <resource>/<name>")
         if not put and not gone and not options["list"]:
             raise Failure(f"error: at least one {wording.one} update is required")
-        found = writing.choose(session, words, options)
         failures = Collected()
+        found = writing.choose(session, words, options, failures)
         for target in found:
             if options["list"]:
                 _list(target, wording, several=len(found) > 1)
@@ -130,6 +130,8 @@ def _change(
         obj = {**obj, "metadata": {**obj["metadata"], wording.field: merged}}
     elif changes:
         body: dict[str, Any] = {"metadata": {wording.field: changes}}
+        if annotation := writing.cause(session, options):
+            body["metadata"].setdefault("annotations", {}).update(annotation)
         if options["resource_version"]:
             body["metadata"]["resourceVersion"] = options["resource_version"]
         manager = writing.manager_of(options, f"kubectl-{wording.verb}")

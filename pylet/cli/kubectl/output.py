@@ -23,8 +23,11 @@ def label_of(obj: Object) -> str:
     return f"{kind}.{group}/{name}" if slash else f"{kind}/{name}"
 
 
-def printer(spec: str, *, managed_fields: bool = False, no_headers: bool = False) -> Printer:
-    """The printer for one object or List; documents of YAML are not yet separated. Raises: Failure."""
+def printer(spec: str, *, managed_fields: bool = False, no_headers: bool = False, missing_keys: bool = True) -> Printer:
+    """The printer for one object or List; documents of YAML are not yet separated. Raises: Failure.
+
+    Without `missing_keys` a path of a template that leads nowhere is an error.
+    """
     name, _, argument = spec.partition("=")
     shown = (lambda obj: obj) if managed_fields else without_managed_fields
     match name:
@@ -37,7 +40,7 @@ def printer(spec: str, *, managed_fields: bool = False, no_headers: bool = False
         case "jsonpath" | "jsonpath-file" | "jsonpath-as-json" | "custom-columns" | "custom-columns-file":
             from pylet.cli.kubectl import templates
 
-            return templates.printer(name, argument, no_headers=no_headers)
+            return templates.printer(name, argument, no_headers=no_headers, missing_keys=missing_keys)
         case "go-template" | "go-template-file" | "template" | "templatefile":
             if not argument:
                 raise Failure("error: template format specified but no template given")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ GLOBALS: tuple[tuple[str, str, str | None, str], ...] = (
     ("as-uid", "", None, "UID to impersonate."),
     ("as-user-extra", "", None, "KEY=VALUE to impersonate with; may be given several times."),
     ("cache-dir", "", None, _ACCEPTED),
+    ("disable-compression", "", "true", _ACCEPTED),
     ("certificate-authority", "", None, "File with the certificate of the server's CA."),
     ("client-certificate", "", None, "File with a client certificate."),
     ("client-key", "", None, "File with its key."),
@@ -60,12 +62,15 @@ def duration_seconds(text: str, flag: str) -> float:
 
 
 class Session:
-    """`settings` are the global options that were given, by field name."""
+    """`settings` are the global options that were given, by field name; `line` is the whole of what was asked."""
 
-    def __init__(self, settings: Mapping[str, Any], *, command: str = "kubectl", words_before_dash: int = -1) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], *, command: str = "kubectl", words_before_dash: int = -1, line: str = ""
+    ) -> None:
         self.settings = settings
         self.command = command
         self.words_before_dash = words_before_dash
+        self._line = line
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -113,6 +118,12 @@ class Session:
         from pylet.cli.kubectl.resources import Catalog
 
         return Catalog(self.api)
+
+    @cached_property
+    def change_cause(self) -> str:
+        """What --record notes."""
+        print("Flag --record has been deprecated, --record will be removed in the future", file=sys.stderr)
+        return self._line
 
     @property
     def namespace_given(self) -> bool:

@@ -21,7 +21,7 @@ def _file(path: str) -> str:
         raise Failure(f"error: error reading template {path}, {told}") from None
 
 
-def printer(name: str, argument: str, *, no_headers: bool) -> Printer:
+def printer(name: str, argument: str, *, no_headers: bool, missing_keys: bool = True) -> Printer:
     """Raises: Failure."""
     match name:
         case "custom-columns":
@@ -31,11 +31,12 @@ def printer(name: str, argument: str, *, no_headers: bool) -> Printer:
         case _:
             if not argument:
                 raise Failure("error: template format specified but no template given")
-            return _jsonpath(_file(argument) if name.endswith("file") else argument, as_json=name.endswith("json"))
+            path = _file(argument) if name.endswith("file") else argument
+            return _jsonpath(path, as_json=name.endswith("json"), missing_keys=missing_keys)
     return lambda obj: custom_columns(columns, items_of(obj), no_headers=no_headers)
 
 
-def _jsonpath(text: str, *, as_json: bool) -> Printer:
+def _jsonpath(text: str, *, as_json: bool, missing_keys: bool) -> Printer:
     try:
         template = jsonpath.parse(text)
     except jsonpath.BadPath as error:
@@ -44,8 +45,8 @@ def _jsonpath(text: str, *, as_json: bool) -> Printer:
     def show(obj: Object) -> str:
         try:
             if as_json:
-                return "".join(to_json(results) for results in jsonpath.find(template, obj))
-            return jsonpath.render(template, obj)
+                return "".join(to_json(results) for results in jsonpath.find(template, obj, missing_keys=missing_keys))
+            return jsonpath.render(template, obj, missing_keys=missing_keys)
         except jsonpath.BadPath as error:
             raise Failure(f'error: error executing jsonpath "{text}": {error}') from None
 

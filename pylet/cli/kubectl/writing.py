@@ -9,6 +9,7 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import targets
 from pylet.cli.kubectl.command import Flag, many, switch, text
+from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.output import dry_run_of
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
@@ -16,6 +17,7 @@ from pylet.cli.kubectl.targets import Target
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+_CHANGE_CAUSE = "kubernetes.io/change-cause"
 APPLY = "application/apply-patch+yaml"
 
 
@@ -47,20 +49,30 @@ def recording() -> Flag:
     return switch("record", help="Note the command line as kubernetes.io/change-cause.")
 
 
-def choose(session: Session, args: Sequence[str], options: dict[str, Any]) -> list[Target]:
-    """The objects that arguments, files or selectors name, as the server has them. Raises: Failure, ApiError.
+def cause(session: Session, options: dict[str, Any]) -> dict[str, str]:
+    """The annotation that --record asks for; {} without it."""
+    return {_CHANGE_CAUSE: session.change_cause} if options.get("record") else {}
 
-    With --local they are as files have them.
+
+def record(session: Session, target: Target, obj: Object, options: dict[str, Any], *, manager: str) -> Object:
+    """The object with the annotation that --record asks for."""
+    if not (annotation := cause(session, options)):
+        return obj
+    query_dry_run = dry_run(options)
+    return patch(session, target, {"metadata": {"annotations": annotation}}, manager=manager, dry_run=query_dry_run)
+
+
+def choose(
+    session: Session, args: Sequence[str], options: dict[str, Any], failures: Collected | None = None
+) -> list[Target]:
+    """The objects that arguments, files or selectors name, as the server has them; with --local as files have them.
+
+    With `failures` those are of files that hold no object, which else end it. Raises: Failure, ApiError.
     """
     if options.get("local"):
         return _choose_local(session, args, options)
     if options["filename"]:
-        from dataclasses import replace
-
-        from pylet.cli.kubectl import manifests
-
-        named = manifests.targets(session, options["filename"], recursive=options["recursive"])
-        return [replace(target, obj=session.api.request("GET", target.path)) for target in named]
+        return _choose_files(session, options, failures)
     selecting = bool(options["selector"] or options["field_selector"] or options["all"])
     if not args:
         raise Failure(targets.NO_RESOURCE)
@@ -75,6 +87,18 @@ def choose(session: Session, args: Sequence[str], options: dict[str, Any]) -> li
     )
 
 
+def _choose_files(session: Session, options: dict[str, Any], failures: Collected | None) -> list[Target]:
+    from dataclasses import replace
+
+    from pylet.cli.kubectl import manifests
+
+    bad = Collected() if failures is None else failures
+    named = manifests.good(session, options["filename"], bad, recursive=options["recursive"])
+    if failures is None:
+        bad.finish()
+    return [replace(target, obj=session.api.request("GET", target.path)) for target in named]
+
+
 def _choose_local(session: Session, args: Sequence[str], options: dict[str, Any]) -> list[Target]:
     from pylet.cli.kubectl import manifests
 
@@ -85,7 +109,7 @@ def _choose_local(session: Session, args: Sequence[str], options: dict[str, Any]
         )
     if dry_run_of(options["dry_run"]) == "server":
         raise Failure("error: cannot specify --local and --dry-run=server - did you mean --dry-run=client?")
-    found = manifests.objects(options["filename"], recursive=options["recursive"])
+    found = manifests.read(options["filename"], recursive=options["recursive"])
     return [manifests.unsent(obj, source) for source, obj in found]
 
 

@@ -19,6 +19,13 @@ def _role(request: Request) -> Object:
 
 
 def _cluster_role(request: Request) -> Object:
+    if labels := words(request.options["aggregation_rule"]):
+        if any(request.options[name] for name in ("verb", "resource", "non_resource_url", "resource_name")):
+            told = "aggregation rule must be specified without nonResourceURLs, verbs, resources or resourceNames"
+            raise Failure(f"error: {told}")
+        selector = {"matchLabels": dict(label.split("=", 1) for label in labels)}
+        rule = {"clusterRoleSelectors": [selector]}
+        return obj(f"{_RBAC}/v1", "ClusterRole", request.name, aggregationRule=rule, rules=None)
     if urls := words(request.options["non_resource_url"]):
         required(request, "verb")
         rules = [{"nonResourceURLs": urls, "verbs": words(request.options["verb"])}]
@@ -92,7 +99,11 @@ MAKERS = (
     Maker(
         ("clusterrole",),
         _cluster_role,
-        (*_RULE, many("non-resource-url", help="Paths that are allowed.")),
+        (
+            *_RULE,
+            many("non-resource-url", help="Paths that are allowed."),
+            many("aggregation-rule", help="KEY=VALUE of the ClusterRoles whose rules it has."),
+        ),
         failing="failed to create clusterrole:",
     ),
     Maker(

@@ -31,13 +31,13 @@ from pylet.cli.kubectl.jsonpath.syntax import (
 __all__ = ["BadPath", "Template", "find", "parse", "relaxed", "render"]
 
 
-def find(template: Template, value: Any) -> list[list[Any]]:
-    """The results of every part of the template, in order. Raises: BadPath."""
-    results, _ = _run(template, 0, value, depth=0)
+def find(template: Template, value: Any, *, missing_keys: bool = True) -> list[list[Any]]:
+    """The results of every part of the template, in order. Raises: BadPath, without `missing_keys` for those, too."""
+    results, _ = _run(template, 0, value, depth=0, strict=not missing_keys)
     return results
 
 
-def _run(template: Template, at: int, value: Any, *, depth: int) -> tuple[list[list[Any]], int]:
+def _run(template: Template, at: int, value: Any, *, depth: int, strict: bool) -> tuple[list[list[Any]], int]:
     """Results from part `at` on until the end of the template or of the range, and where that was."""
     results: list[list[Any]] = []
     while at < len(template):
@@ -49,25 +49,28 @@ def _run(template: Template, at: int, value: Any, *, depth: int) -> tuple[list[l
                 raise BadPath("not in range, nothing to end")
             return results, at
         if "range" in words:
-            items = _walk([value], tuple(step for step in part if not isinstance(step, Word)))
+            items = _walk([value], tuple(step for step in part if not isinstance(step, Word)), strict=strict)
             end = len(template)
             for item in items or [None]:
-                inner, end = _run(template, at, item, depth=depth + 1)
+                inner, end = _run(template, at, item, depth=depth + 1, strict=strict)
                 if items:
                     results += inner
             at = end
         else:
-            results.append(_walk([value], part))
+            results.append(_walk([value], part, strict=strict))
     return results, at
 
 
-def _walk(values: list[Any], path: Path) -> list[Any]:
+def _walk(values: list[Any], path: Path, *, strict: bool = False) -> list[Any]:
     for step in path:
-        values = _step(values, step)
+        found = _step(values, step, strict=strict)
+        if strict and isinstance(step, Field) and values and not found:
+            raise BadPath(f"{step.name} is not found")
+        values = found
     return values
 
 
-def _step(values: list[Any], step: Step) -> list[Any]:
+def _step(values: list[Any], step: Step, *, strict: bool) -> list[Any]:
     match step:
         case Literal(value):
             return [value]
@@ -80,7 +83,7 @@ def _step(values: list[Any], step: Step) -> list[Any]:
         case Slice():
             return [item for v in values if v is not None for item in _sliced(v, step)]
         case Union(branches):
-            return [found for branch in branches for found in _walk(values, branch)]
+            return [found for branch in branches for found in _walk(values, branch, strict=strict)]
         case Filter():
             return [item for v in values for item in _filtered(v, step)]
         case Word():
@@ -170,6 +173,6 @@ def _go_type(value: Any) -> str:
     return "map[string]interface {}"
 
 
-def render(template: Template, value: Any) -> str:
+def render(template: Template, value: Any, *, missing_keys: bool = True) -> str:
     """What `-o jsonpath=` prints. Raises: BadPath."""
-    return "".join(" ".join(map(to_text, results)) for results in find(template, value))
+    return "".join(" ".join(map(to_text, results)) for results in find(template, value, missing_keys=missing_keys))

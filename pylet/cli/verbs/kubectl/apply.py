@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from pylet.api.object import Object
+import click
+
+from pylet.api.errors import NotFound
+from pylet.api.object import Object, annotations_of
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import applying, manifests, output, writing
-from pylet.cli.kubectl.command import KubectlCommand, many, switch, text
-from pylet.cli.kubectl.documents import as_list
+from pylet.cli.kubectl import applying, deleting, manifests, output, pruning, writing
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, number, switch, text
+from pylet.cli.kubectl.documents import LAST_APPLIED, as_list, to_compact_json, to_yaml
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session
 
@@ -21,11 +25,19 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
         )
     if not filename:
         raise Failure("error: must specify one of -f and -k")
+    _refuse(options)
     apply = applying.Applier(session, options)
-    found = manifests.targets(session, filename, recursive=recursive)
-    if not found:
-        raise Failure("error: no objects passed to apply")
     failures = Collected()
+    found = manifests.good(
+        session,
+        filename,
+        failures,
+        recursive=recursive,
+        labels=options["selector"],
+        validation=apply.validation,
+    )
+    if not found and not failures.failures:
+        raise Failure("error: no objects passed to apply")
     results: list[Object] = []
     for target in found:
         try:
@@ -40,20 +52,159 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
         whole = results[0] if len(results) == 1 else as_list(results)
         print(output.printer(options["output"])(whole), end="")
     failures.finish()
+    if options["prune"]:
+        namespaces = {target.namespace for target in found if target.resource.namespaced}
+        _prune(session, {obj["metadata"].get("uid", "") for obj in results}, namespaces, options)
 
 
-VERB = KubectlCommand(
-    "apply",
-    _run,
-    [
-        many("filename", "f", help="Files, folders or - with the objects."),
-        text("kustomize", "k", help="Refused; see what it says."),
-        switch("recursive", "R", help="Folders with what is below them."),
-        switch("server-side", help="Merge on the server."),
-        switch("force-conflicts", help="Take over fields of other managers."),
-        text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
-        switch("overwrite", default=True, help="Accepted; conflicts with the live object are always overwritten."),
-        *writing.writing(),
-    ],
-    help="Make objects what files say.",
-)
+def _refuse(options: dict[str, Any]) -> None:
+    """What contradicts itself. Raises: Failure."""
+    dry_run = writing.dry_run(options)
+    for is_wrong, told in (
+        (options["force_conflicts"] and not options["server_side"], "--force-conflicts only works with --server-side"),
+        (
+            dry_run == "client" and options["server_side"],
+            "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server instead?)",
+        ),
+        (options["server_side"] and options["force"], "--force cannot be used with --server-side"),
+        (dry_run == "server" and options["force"], "--dry-run=server cannot be used with --force"),
+        (options["all"] and options["selector"], "cannot set --all and --selector at the same time"),
+        (options["prune"] and options["force"], "--force cannot be used with --prune"),
+        (
+            options["prune"] and not options["all"] and not options["selector"],
+            "all resources selected for prune without explicitly passing --all. To prune all resources, pass the --all "
+            "flag. If you did not mean to prune all resources, specify a label selector",
+        ),
+        (
+            options["prune"] and options["server_side"],
+            "--prune is in alpha and doesn't currently work on objects created by server-side apply",
+        ),
+        (
+            options["subresource"] and not options["server_side"],
+            "--subresource can only be specified for --server-side",
+        ),
+    ):
+        if is_wrong:
+            raise Failure(f"error: {told}")
+
+
+def _prune(session: Session, kept: set[str], namespaces: set[str], options: dict[str, Any]) -> None:
+    dry_run = writing.dry_run(options)
+    if session.namespace_given:
+        namespaces = {*namespaces, session.namespace}
+    body: Object = {"propagationPolicy": deleting.policy(options["cascade"])}
+    if options["grace_period"] >= 0:
+        body["gracePeriodSeconds"] = options["grace_period"]
+    if dry_run == "server":
+        body["dryRun"] = ["All"]
+    labels, allowlist = options["selector"], options["prune_allowlist"]
+    for target in pruning.left_behind(session, kept, namespaces, labels=labels, allowlist=allowlist):
+        if dry_run != "client":
+            deleting.delete(session, target, body)
+        output.done(target.obj, "pruned", options["output"], dry_run=dry_run)
+
+
+def _view(session: Session, args: tuple[str, ...], output: str, **options: Any) -> None:
+    if output not in ("yaml", "json"):
+        told = f"Unexpected -o output mode: {output}, the flag 'output' must be one of yaml|json"
+        raise Failure(f"error: {told}\nSee '{session.command} -h' for help and examples")
+    for target in writing.choose(session, args, options):
+        if LAST_APPLIED not in annotations_of(target.obj):
+            raise Failure(f"error: no last-applied-configuration annotation found on resource: {target.name}")
+        applied = json.loads(annotations_of(target.obj)[LAST_APPLIED])
+        print(
+            to_yaml(applied) if output == "yaml" else json.dumps(applied, indent=2, ensure_ascii=False) + "\n", end=""
+        )
+
+
+def _set(session: Session, filename: tuple[str, ...], create_annotation: bool, **options: Any) -> None:
+    changed = []
+    for target in manifests.targets(session, filename):
+        try:
+            current = session.api.request("GET", target.path)
+        except NotFound as error:
+            raise Failure(f"Error from server (NotFound): {error}") from None
+        now = annotations_of(current).get(LAST_APPLIED)
+        if now is None and not create_annotation:
+            raise Failure(
+                f"error: no last-applied-configuration annotation found on resource: {target.name}, to create the "
+                "annotation, run the command with --create-annotation"
+            )
+        wanted = to_compact_json(target.obj) + "\n"
+        if now == wanted:
+            print(f"set-last-applied {target.name}: no changes required.")
+        else:
+            changed.append((target, current, wanted))
+    dry_run = writing.dry_run(options)
+    for target, current, wanted in changed:
+        obj = current
+        if dry_run != "client":
+            patch = {"metadata": {"annotations": {LAST_APPLIED: wanted}}}
+            obj = writing.patch(session, target, patch, manager="", dry_run=dry_run)
+        output.done(obj, "configured", options["output"], dry_run=dry_run)
+
+
+class _Apply(KubectlGroup):
+    """A group that is a command itself when none of its commands is named."""
+
+    def __init__(self) -> None:
+        super().__init__("apply", help="Make objects what files say.")
+        self.add_command(
+            KubectlCommand(
+                "view-last-applied",
+                _view,
+                [
+                    text("output", "o", default="yaml", help="yaml or json"),
+                    *writing.choosing(),
+                    arguments(),
+                ],
+                help="Show what was applied last.",
+            )
+        )
+        self.add_command(
+            KubectlCommand(
+                "set-last-applied",
+                _set,
+                [
+                    many("filename", "f", help="Files, folders or - with the objects."),
+                    switch("create-annotation", help="Also where nothing was applied."),
+                    text("output", "o", help="Print the object: yaml, json, name, jsonpath=…"),
+                    text("dry-run", default="none", bare="unchanged", help="none, client or server."),
+                ],
+                help="Have files count as what was applied last.",
+            )
+        )
+        self._files = KubectlCommand(
+            "apply",
+            _run,
+            [
+                many("filename", "f", help="Files, folders or - with the objects."),
+                text("kustomize", "k", help="Refused; see what it says."),
+                switch("recursive", "R", help="Folders with what is below them."),
+                text("selector", "l", help="Only objects with these labels."),
+                switch("all", help="With --prune: of whatever labels."),
+                *pruning.pruning(),
+                switch("server-side", help="Merge on the server."),
+                switch("force-conflicts", help="Take over fields of other managers."),
+                switch("force", help="Delete and create anew what can not be changed."),
+                number("grace-period", default=-1, help="Seconds to end in, of what is deleted."),
+                text("timeout", default="0s", help="How long to wait for what is deleted; 0 for long."),
+                text("cascade", default="background", bare="background", help="background, foreground or orphan."),
+                text("subresource", help="status, scale, …, with --server-side."),
+                text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
+                switch("overwrite", default=True, help="Accepted; conflicts with the live object are overwritten."),
+                *writing.writing(),
+                writing.recording(),
+            ],
+            help="Make objects what files say.",
+        )
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args and args[0] in self.commands:
+            return super().make_context(info_name, args, parent, **extra)
+        return self._files.make_context(info_name, args, parent, **extra)
+
+
+VERB = _Apply()

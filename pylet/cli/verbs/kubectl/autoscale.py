@@ -8,6 +8,7 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import making, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, many, number, switch, text
+from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
@@ -27,8 +28,10 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
             raise Failure("error: --cpu-percent and --cpu are mutually exclusive")
         options["cpu"] = f"{options['cpu_percent']}%"
     choosing = {"selector": "", "field_selector": "", "all": False, "all_namespaces": False}
-    for target in writing.choose(session, args, {**options, **choosing}):
+    failures = Collected()
+    for target in writing.choose(session, args, {**options, **choosing}, failures):
         making.make(session, _scaler(target, options), options, manager="kubectl-autoscale", operation="autoscaled")
+    failures.finish()
 
 
 def _scaler(target: Target, options: dict[str, Any]) -> Object:

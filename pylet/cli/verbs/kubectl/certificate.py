@@ -10,8 +10,8 @@ from typing import Any
 from pylet.api import timestamps
 from pylet.api.object import Object, conditions_of
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, targets
-from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, switch, text
+from pylet.cli.kubectl import manifests, output, targets
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, switch, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Named, Target
@@ -19,10 +19,11 @@ from pylet.cli.kubectl.targets import Named, Target
 
 def _deciding(verb: str, condition: str, said: str) -> Callable[..., None]:
     def run(session: Session, args: tuple[str, ...], force: bool, **options: Any) -> None:
-        if not args:
+        if not args and not options["filename"]:
             raise Failure("error: one or more CSRs must be specified as <name> or -f <filename>")
         resource = session.catalog.find("csr")
         names = [arg.rpartition("/")[2] for arg in args]
+        names += [target.name for target in manifests.targets(session, options["filename"])]
         failures = Collected()
         for target in targets.fetch(session, [Named(resource, name) for name in names]):
             failures.attempt(partial(decide, session, target, force=force, output_=options["output"]))
@@ -58,6 +59,7 @@ for _verb, _condition, _said in (("approve", "Approved", "approved"), ("deny", "
             _verb,
             _deciding(_verb, _condition, _said),
             [
+                many("filename", "f", help="Files that name the requests."),
                 switch("force", help="Also when it was decided so before."),
                 text("output", "o", help="Print the object: yaml, json, name, jsonpath=…"),
                 arguments(),

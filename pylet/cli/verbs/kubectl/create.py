@@ -9,7 +9,7 @@ import click
 from pylet.api.errors import ApiError
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import making, manifests
+from pylet.cli.kubectl import making, manifests, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, switch, text
 from pylet.cli.kubectl.creating import access, configuration, network, policies, workloads
 from pylet.cli.kubectl.creating.maker import Maker, Request
@@ -24,11 +24,18 @@ _ALIASES = {"service": ("svc",), "secret": ()}
 def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **options: Any) -> None:
     if not filename:
         raise Failure("error: must specify one of -f and -k")
-    found = list(manifests.objects(filename, recursive=recursive))
+    if options["raw"]:
+        print(_raw(session, options["raw"], filename), end="")
+        return
+    validation = writing.validation_of(options["validate"])
+    found = list(manifests.objects(filename, recursive=recursive, labels=options["selector"], validation=validation))
     if not found:
         raise Failure("error: no objects passed to create")
     failures = Collected()
     for source, obj in found:
+        if isinstance(obj, Failure):
+            failures.add(obj)
+            continue
         try:
             making.make(session, obj, options, manager=_MANAGER, source=source)
         except HANDLED as error:
@@ -37,6 +44,13 @@ def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **
         except Failure as failure:
             failures.add(failure)
     failures.finish()
+
+
+def _raw(session: Session, path: str, filename: tuple[str, ...]) -> str:
+    if len(filename) != 1:
+        raise Failure("error: --raw can only use a single local file or stdin")
+    ((_, data),) = manifests.contents(filename[0])
+    return session.api.raw("POST", path, data)
 
 
 def _split(session: Session, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -119,6 +133,8 @@ class _Create(KubectlGroup):
             [
                 many("filename", "f", help="Files, folders or - with the objects."),
                 switch("recursive", "R", help="Folders with what is below them."),
+                text("selector", "l", help="Only objects with these labels."),
+                text("raw", help="A path to post a file to as it is."),
                 *(parameter for parameter in _common() if not isinstance(parameter, click.Argument)),
             ],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -18,19 +19,6 @@ _IMMEDIATE = (
     "Immediate deletion does not wait for confirmation that the running resource has been terminated. "
     "The resource may continue to run on the cluster indefinitely."
 )
-_POLICIES = {
-    "background": "Background",
-    "true": "Background",
-    "foreground": "Foreground",
-    "orphan": "Orphan",
-    "false": "Orphan",
-}
-
-
-def _policy(cascade: str) -> str:
-    if cascade not in _POLICIES:
-        raise Failure(f'error: invalid cascade value ({cascade}). Must be "background", "foreground", or "orphan".')
-    return _POLICIES[cascade]
 
 
 def _grace(options: dict[str, Any]) -> int:
@@ -49,9 +37,9 @@ def _grace(options: dict[str, Any]) -> int:
     return grace
 
 
-def _found(session: Session, args: tuple[str, ...], options: dict[str, Any]) -> Iterator[Target]:
+def _found(session: Session, args: tuple[str, ...], options: dict[str, Any], failures: Collected) -> Iterator[Target]:
     if options["filename"]:
-        yield from manifests.targets(session, options["filename"], recursive=options["recursive"])
+        yield from manifests.good(session, options["filename"], failures, recursive=options["recursive"])
         return
     if not args:
         raise Failure(targets.NO_RESOURCE)
@@ -72,7 +60,7 @@ def _found(session: Session, args: tuple[str, ...], options: dict[str, Any]) -> 
 
 
 def _body(options: dict[str, Any], grace: int, dry_run: str) -> Object:
-    body: Object = {"propagationPolicy": _policy(options["cascade"])}
+    body: Object = {"propagationPolicy": deleting.policy(options["cascade"])}
     if grace >= 0:
         body["gracePeriodSeconds"] = grace
     if dry_run == "server":
@@ -80,7 +68,10 @@ def _body(options: dict[str, Any], grace: int, dry_run: str) -> Object:
     return body
 
 
-def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
+def _run(session: Session, args: tuple[str, ...], raw: str, **options: Any) -> None:
+    if raw:
+        print(session.api.raw("DELETE", raw), end="")
+        return
     if options["all"] and options["selector"]:
         raise Failure("error: cannot set --all and --selector at the same time")
     if options["output"] not in ("", "name"):
@@ -93,7 +84,10 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     deleted: list[tuple[Target, str]] = []
     surprises = session.namespace_given and not options["filename"]
     is_any = False
-    for target in _warned(_found(session, args, options), surprises=surprises):
+    found = _warned(_found(session, args, options, failures), surprises=surprises)
+    if options["interactive"]:
+        found = iter(_confirmed(list(found)))
+    for target in found:
         is_any = True
         uid = _deleted(session, target, body, options, failures) if dry_run != "client" else ""
         if uid is not None:
@@ -106,6 +100,20 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         for target, uid in deleted:
             deleting.wait(session, target, uid, deadline)
     failures.finish()
+
+
+def _confirmed(found: list[Target]) -> list[Target]:
+    """What the person wants deleted: all of it or nothing."""
+    if not found:
+        return found
+    print(f"You are about to delete the following {len(found)} resource(s):")
+    for target in found:
+        print(target.label)
+    print("Do you want to continue? (y/N): ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() == "y":
+        return found
+    print("deletion is cancelled")
+    raise Failure(status=0)
 
 
 def _warned(found: Iterable[Target], *, surprises: bool) -> Iterator[Target]:
@@ -151,6 +159,8 @@ VERB = KubectlCommand(
         switch("wait", default=True, help="Wait until the objects are gone."),
         text("timeout", default="0s", help="How long to wait; 0 for long."),
         text("cascade", default="background", bare="background", help="background, foreground or orphan."),
+        switch("interactive", "i", help="Ask before anything is deleted."),
+        text("raw", help="A path to delete as it is."),
         switch("ignore-not-found", help="What is absent is no error."),
         arguments(),
     ],

@@ -18,7 +18,7 @@ from pylet.cli.kubectl.targets import Named, Target
 
 def _found(session: Session, args: tuple[str, ...], options: dict[str, Any], failures: Collected) -> list[Target]:
     if options["filename"]:
-        named = manifests.targets(session, options["filename"], recursive=options["recursive"])
+        named = manifests.good(session, options["filename"], failures, recursive=options["recursive"])
         return [targets.target_of(t.resource, session.api.request("GET", t.path)) for t in named]
     everywhere = options["all_namespaces"]
     labels = options["selector"]

@@ -12,10 +12,10 @@ from typing import Any
 from pylet.api.errors import NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import applying, manifests
+from pylet.cli.kubectl import applying, manifests, pruning
 from pylet.cli.kubectl.command import KubectlCommand, many, switch, text
 from pylet.cli.kubectl.documents import to_yaml, without_managed_fields
-from pylet.cli.kubectl.errors import HANDLED, as_failure
+from pylet.cli.kubectl.errors import HANDLED, Collected, as_failure
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
@@ -33,23 +33,39 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
 def _diff(session: Session, filename: tuple[str, ...], *, recursive: bool, options: dict[str, Any]) -> int:
     if not filename:
         raise Failure("error: must specify one of -f and -k")
-    found = manifests.targets(session, filename, recursive=recursive)
+    failures = Collected()
+    found = manifests.good(session, filename, failures, recursive=recursive, labels=options["selector"])
     apply = applying.Applier(session, {**options, "dry_run": "server"}, preview=True)
     with tempfile.TemporaryDirectory(prefix="LIVE-") as live, tempfile.TemporaryDirectory(prefix="MERGED-") as merged:
+        kept: set[str] = set()
         for target in found:
-            _write(session, apply, target, Path(live), Path(merged), options)
+            kept.add(_write(session, apply, target, Path(live), Path(merged), options))
+        if options["prune"]:
+            namespaces = {target.namespace for target in found if target.resource.namespaced}
+            labels, allowlist = options["selector"], options["prune_allowlist"]
+            for target in pruning.left_behind(session, kept, namespaces, labels=labels, allowlist=allowlist):
+                _put(target, target.obj, None, Path(live), Path(merged), options)
+        failures.finish()
         return _compare(live, merged)
 
 
 def _write(
     session: Session, apply: applying.Applier, target: Target, live: Path, merged: Path, options: dict[str, Any]
-) -> None:
-    """The object as it is and as it would be, each into its folder."""
+) -> str:
+    """The object as it is and as it would be, each into its folder; its uid."""
     try:
         now: Object | None = session.api.request("GET", target.path)
     except NotFound:
         now = None
-    then: Object | None = apply.one(target)[0]
+    then = apply.one(target)[0]
+    _put(target, now, then, live, merged, options)
+    uid: str = (now or then)["metadata"].get("uid", "")
+    return uid
+
+
+def _put(
+    target: Target, now: Object | None, then: Object | None, live: Path, merged: Path, options: dict[str, Any]
+) -> None:
     if not options["show_managed_fields"]:
         now, then = now and without_managed_fields(now), then and without_managed_fields(then)
     if target.resource.label == "secret" and not options["show_secrets"]:
@@ -92,6 +108,8 @@ VERB = KubectlCommand(
     _run,
     [
         many("filename", "f", help="Files, folders or - with the objects."),
+        text("selector", "l", help="Only objects with these labels."),
+        *pruning.pruning(),
         switch("recursive", "R", help="Folders with what is below them."),
         switch("server-side", help="Merge on the server."),
         switch("force-conflicts", help="Take over fields of other managers."),

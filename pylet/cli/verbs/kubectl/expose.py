@@ -8,6 +8,7 @@ from pylet.api.object import labels_of
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import making, services, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, many, switch, text
+from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
@@ -16,8 +17,10 @@ _LONGEST_NAME = 63
 
 def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     choosing = {"selector": "", "field_selector": "", "all": False, "all_namespaces": False}
-    for target in writing.choose(session, args, {**options, **choosing}):
+    failures = Collected()
+    for target in writing.choose(session, args, {**options, **choosing}, failures):
         _expose(session, target, options)
+    failures.finish()
 
 
 def _expose(session: Session, target: Target, options: dict[str, Any]) -> None:

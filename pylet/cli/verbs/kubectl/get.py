@@ -14,6 +14,7 @@ from pylet.cli.kubectl import output, targets
 from pylet.cli.kubectl.command import KubectlCommand, arguments, many, number, switch, text
 from pylet.cli.kubectl.documents import as_list
 from pylet.cli.kubectl.errors import HANDLED, Collected
+from pylet.cli.kubectl.http import JSON
 from pylet.cli.kubectl.resources import Resource
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.tables import ACCEPT, TablePrinter
@@ -35,18 +36,19 @@ class _Get:
         self.options = options
         self.everywhere: bool = options["all_namespaces"]
         self.human = options["output"] in ("", "wide")
+        self.accept = ACCEPT if options["server_print"] else JSON
         self.query = {
             "labelSelector": options["selector"],
             "fieldSelector": options["field_selector"],
             "limit": options["chunk_size"] if not options["sort_by"] else 0,
         }
 
-    def asks(self, args: Sequence[str]) -> list[tuple[targets.Ask, str]]:
-        """What to get, and in which namespace."""
+    def asks(self, args: Sequence[str], failures: Collected) -> list[tuple[targets.Ask, str]]:
+        """What to get, and in which namespace; `failures` are of files that hold no object."""
         if filenames := self.options["filename"]:
             from pylet.cli.kubectl import manifests
 
-            found = manifests.targets(self.session, filenames, recursive=self.options["recursive"])
+            found = manifests.good(self.session, filenames, failures, recursive=self.options["recursive"])
             return [(Named(target.resource, target.name), target.namespace) for target in found]
         if not args:
             raise Failure(_NO_TYPE)
@@ -88,7 +90,7 @@ class _Get:
 
     def tables(self, args: Sequence[str]) -> None:
         failures = Collected()
-        asks = self.asks(args)
+        asks = self.asks(args, failures)
         groups: dict[Resource, list[Object]] = {}
         for ask, namespace in asks:
             pages = self.attempted(partial(self._pages, ask, namespace), failures)
@@ -115,7 +117,7 @@ class _Get:
         while more is not None:
             query["continue"] = more
             try:
-                page = self.session.api.request("GET", self.path(ask, namespace), query=query, accept=ACCEPT)
+                page = self.session.api.request("GET", self.path(ask, namespace), query=query, accept=self.accept)
             except BadRequest as error:
                 raise targets.explained(error, ask.resource, query) from None
             pages.append(page)
@@ -144,9 +146,10 @@ class _Get:
             self.options["output"],
             managed_fields=self.options["show_managed_fields"],
             no_headers=self.options["no_headers"],
+            missing_keys=self.options["allow_missing_template_keys"],
         )
         failures = Collected()
-        asks = self.asks(args)
+        asks = self.asks(args, failures)
         items: list[Object] = []
         for ask, namespace in asks:
             found = self.attempted(partial(self._objects, ask, namespace), failures)
@@ -168,11 +171,13 @@ class _Get:
     # ---- watching
 
     def watch(self, args: Sequence[str]) -> None:
-        asks = self.asks(args)
+        failures = Collected()
+        asks = self.asks(args, failures)
+        failures.finish()
         if len({ask.resource for ask, _ in asks}) > 1:
             raise Failure("error: you may only specify a single resource type")
         ask, namespace = asks[0]
-        accept = ACCEPT if self.human else "application/json"
+        accept = self.accept if self.human else "application/json"
         query = dict(self.query)
         first = self.session.api.request("GET", self.path(ask, namespace), query=query, accept=accept)
         if isinstance(ask, Named):
@@ -245,6 +250,8 @@ VERB = KubectlCommand(
         many("filename", "f", help="Files that name the objects."),
         switch("recursive", "R", help="Folders with what is below them."),
         number("chunk-size", default=500, help="Objects in one answer; 0 for all."),
+        switch("server-print", default=True, help="Have the server choose the columns."),
+        switch("allow-missing-template-keys", default=True, help="What a template does not find is no error."),
         text("subresource", help="status, scale, …"),
         text("raw", help="A path to get as it is."),
         arguments(),

@@ -9,6 +9,7 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import output, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, text
+from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
 
 _TYPES = {"json": writing.JSON_PATCH, "merge": writing.MERGE, "strategic": writing.STRATEGIC}
@@ -33,7 +34,8 @@ def _run(session: Session, args: tuple[str, ...], patch: str, patch_file: str, t
     body = _body(patch, patch_file)
     dry_run = writing.dry_run(options)
     manager = writing.manager_of(options, "kubectl-patch")
-    for target in writing.choose(session, args, options):
+    failures = Collected()
+    for target in writing.choose(session, args, options, failures):
         if dry_run in ("client", "local"):
             obj = _patched(target.obj, body, type)
         else:
@@ -46,8 +48,10 @@ def _run(session: Session, args: tuple[str, ...], patch: str, patch_file: str, t
                 dry_run=dry_run,
                 subresource=options["subresource"],
             )
+            obj = writing.record(session, target, obj, options, manager=manager)
         operation = "patched" if obj != target.obj else "patched (no change)"
         output.done(obj, operation, options["output"], dry_run=dry_run)
+    failures.finish()
 
 
 def _patched(obj: Object, patch: Any, type: str) -> Object:

@@ -24,7 +24,8 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
         raise Failure("error: --timeout must have --force specified")
     failures = Collected()
     replace = _recreate if options["force"] else _update
-    for target in manifests.targets(session, filename, recursive=recursive):
+    validation = writing.validation_of(options["validate"])
+    for target in manifests.good(session, filename, failures, recursive=recursive, validation=validation):
         failures.attempt(partial(replace, session, target, options), context=f'error when replacing "{target.source}"')
     failures.finish()
 
@@ -53,7 +54,9 @@ def _update(session: Session, target: Target, options: dict[str, Any]) -> None:
 def _recreate(session: Session, target: Target, options: dict[str, Any]) -> None:
     grace = max(options["grace_period"], 0)
     try:
-        uid = deleting.delete(session, target, {"gracePeriodSeconds": grace, "propagationPolicy": "Background"})
+        uid = deleting.delete(
+            session, target, {"gracePeriodSeconds": grace, "propagationPolicy": deleting.policy(options["cascade"])}
+        )
         print(f'{target.resource.label} "{target.name}" deleted{deleting.whence(target)}', flush=True)
         deleting.wait(session, target, uid, deleting.deadline(options["timeout"]))
     except NotFound:
@@ -72,6 +75,7 @@ VERB = KubectlCommand(
         switch("force", help="Delete and create anew."),
         number("grace-period", default=-1, help="Seconds to end in, with --force."),
         text("timeout", default="0s", help="How long to wait with --force; 0 for long."),
+        text("cascade", default="background", bare="background", help="background, foreground or orphan."),
         text("subresource", help="status, scale, …"),
         text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
         switch("save-config", help="Note what was applied, for `kubectl apply`."),

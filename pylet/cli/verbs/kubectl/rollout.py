@@ -82,13 +82,15 @@ def _versions(session: Session, target: Target, deadline: float | None) -> Itera
             yield obj
 
 
-def _chosen(session: Session, args: tuple[str, ...], options: dict[str, Any]) -> list[Target]:
+def _chosen(
+    session: Session, args: tuple[str, ...], options: dict[str, Any], failures: Collected | None = None
+) -> list[Target]:
     if not args and not options["filename"]:
         raise Failure("error: required resource not specified")
     if len(args) == 1 and "/" not in args[0] and not options["selector"]:
         asks = targets.parse(args, session.catalog, everything=True)
         return targets.fetch(session, asks)
-    return writing.choose(session, args, options)
+    return writing.choose(session, args, options, failures)
 
 
 def _refuse_others(target: Target, what: str) -> None:
@@ -106,7 +108,8 @@ def _revisions(session: Session, target: Target) -> dict[int, rollouts.Revision]
 
 
 def _history(session: Session, args: tuple[str, ...], revision: int, **options: Any) -> None:
-    for target in _chosen(session, args, options):
+    failures = Collected()
+    for target in _chosen(session, args, options, failures):
         _refuse_others(target, "history viewer")
         revisions = _revisions(session, target)
         if not revision:
@@ -121,6 +124,7 @@ def _history(session: Session, args: tuple[str, ...], revision: int, **options: 
         else:
             print(f"{output.label_of(target.obj)} with revision #{revision}")
             print(_template_text(session, revisions[revision]))
+    failures.finish()
 
 
 def _template_text(session: Session, revision: rollouts.Revision) -> str:
@@ -179,7 +183,7 @@ def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: 
         obj = writing.patch(session, target, body, type_=writing.JSON_PATCH, manager=manager, dry_run=dry_run)
         output.done(obj, "rolled back", options["output"], dry_run=dry_run)
 
-    for target in _chosen(session, args, options):
+    for target in _chosen(session, args, options, failures):
         failures.attempt(partial(undo, target))
     failures.finish()
 
@@ -217,7 +221,7 @@ def _changing(change: Callable[[Object], tuple[Object | None, str]]) -> Callable
                 obj = writing.patch(session, target, body, type_=writing.STRATEGIC, manager=manager, dry_run=dry_run)
             output.done(obj, operation, options["output"], dry_run=dry_run)
 
-        for target in _chosen(session, args, options):
+        for target in _chosen(session, args, options, failures):
             failures.attempt(partial(one, target))
         failures.finish()
 

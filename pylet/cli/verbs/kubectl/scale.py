@@ -16,7 +16,8 @@ from pylet.cli.kubectl.targets import Target
 def _run(session: Session, args: tuple[str, ...], replicas: int, current_replicas: int, **options: Any) -> None:
     if replicas < 0:
         raise Failure("error: The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0")
-    found = writing.choose(session, args, options)
+    failures = Collected()
+    found = writing.choose(session, args, options, failures)
     if not found:
         raise Failure("error: no objects passed to scale")
     dry_run = writing.dry_run(options)
@@ -29,9 +30,9 @@ def _run(session: Session, args: tuple[str, ...], replicas: int, current_replica
             manager = writing.manager_of(options, "kubectl-scale")
             body = {"spec": {"replicas": replicas}}
             writing.patch(session, target, body, manager=manager, dry_run=dry_run, subresource="scale")
+            writing.record(session, target, target.obj, options, manager=manager)
         output.done(target.obj, "scaled", options["output"], dry_run=dry_run)
 
-    failures = Collected()
     for target in found:
         failures.attempt(partial(scale, target))
     failures.finish()
@@ -45,6 +46,7 @@ VERB = KubectlCommand(
         number("current-replicas", default=-1, help="Scale only from this number."),
         *writing.choosing(),
         *writing.writing(),
+        writing.recording(),
         arguments(),
     ],
     help="Change the number of replicas.",

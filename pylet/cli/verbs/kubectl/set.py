@@ -47,6 +47,8 @@ def _change(session: Session, target: Target, change: Change, operation: str, op
     patch = change(target.obj)
     if not patch:
         return
+    if annotation := writing.cause(session, options):
+        patch = {**patch, "metadata": {**patch.get("metadata", {}), "annotations": annotation}}
     dry_run = writing.dry_run(options)
     obj = making.patched(target.obj, patch)
     if dry_run not in ("client", "local"):

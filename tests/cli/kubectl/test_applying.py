@@ -1,0 +1,117 @@
+"""`apply` and what is beside it: pruning, what was applied last, files of which some are broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.kubectl.conftest import Ended, Kubectl
+
+
+def configmap(name: str, value: str = "1", label: str = "a") -> str:
+    meta = {"name": name, "labels": {"set": label}}
+    return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"a": value}}) + "\n---\n"
+
+
+async def test_what_no_file_says_any_more_is_pruned(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text(configmap("one") + configmap("two") + configmap("three", label="b"))
+    await kubectl("apply", "-f", str(file))
+    await kubectl("create", "configmap", "four")
+    await kubectl("label", "configmap", "four", "set=a")
+    file.write_text(configmap("one"))
+    line = ("-f", str(file), "--prune", "-l", "set=a", "--prune-allowlist=core/v1/ConfigMap")
+    told = await kubectl("diff", *line)
+    assert told.status == 1
+    pruned = "configmap/one unchanged{0}\nconfigmap/two pruned{0}\n"
+    dry = await kubectl("apply", *line, "--dry-run=server")
+    assert dry == Ended(0, pruned.format(" (server dry run)"), "")
+    assert await kubectl("apply", *line) == Ended(0, pruned.format(""), "")
+    left = (await kubectl("get", "cm", "-o", "jsonpath={.items[*].metadata.name}")).out.split()
+    assert left == ["four", "kube-root-ca.crt", "one", "three"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("--prune", "all resources selected for prune without explicitly passing --all. To prune all resources, pass"),
+        ("--force-conflicts", "--force-conflicts only works with --server-side"),
+        ("--server-side --dry-run=client", "--dry-run=client doesn't work with --server-side"),
+        ("--subresource=status", "--subresource can only be specified for --server-side"),
+    ],
+)
+async def test_flags_that_contradict_each_other_are_refused(kubectl: Kubectl, flags: str, told: str) -> None:
+    ended = await kubectl("apply", "-f", "MANIFEST", *flags.split())
+    assert ended.status == 1
+    assert ended.err.startswith(f"error: {told}")
+
+
+async def test_what_can_not_be_changed_is_made_anew_by_force(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    file.write_text("{apiVersion: v1, kind: Secret, metadata: {name: s}, type: a}")
+    await kubectl("apply", "-f", str(file))
+    file.write_text("{apiVersion: v1, kind: Secret, metadata: {name: s}, type: b}")
+    assert "field is immutable" in (await kubectl("apply", "-f", str(file))).err
+    assert await kubectl("apply", "-f", str(file), "--force") == Ended(0, "secret/s configured\n", "")
+    assert (await kubectl("get", "secret", "s", "-o", "jsonpath={.type}")).out == "b"
+
+
+async def test_what_was_applied_last_is_shown_and_set(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "f.json"
+    file.write_text(configmap("one").removesuffix("---\n"))
+    await kubectl("create", "-f", str(file))
+    nothing = "error: no last-applied-configuration annotation found on resource: one"
+    assert (await kubectl("apply", "view-last-applied", "cm/one")).err == f"{nothing}\n"
+    assert (await kubectl("apply", "set-last-applied", "-f", str(file))).err.startswith(f"{nothing}, to create")
+    line = ("apply", "set-last-applied", "-f", str(file), "--create-annotation")
+    assert await kubectl(*line) == Ended(0, "configmap/one configured\n", "")
+    assert await kubectl(*line) == Ended(0, "set-last-applied one: no changes required.\n", "")
+    shown = await kubectl("apply", "view-last-applied", "cm/one", "-o", "json")
+    assert json.loads(shown.out)["data"] == {"a": "1"}
+
+
+async def test_a_broken_file_keeps_no_other_from_being_read(kubectl: Kubectl, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.yaml").write_text("{apiVersion: v1, metadata: {name: a}}")
+    (folder / "b.yaml").write_text(configmap("b"))
+    unset = (
+        f'error: error validating "{folder}/a.yaml": error validating data: kind not set; if you choose to ignore '
+        "these errors, turn validation off with --validate=false\n"
+    )
+    assert await kubectl("apply", "-f", str(folder)) == Ended(1, "configmap/b created\n", unset)
+    broken = (
+        f"error: unable to decode \"{folder}/a.yaml\": Object 'Kind' is missing in "
+        '\'{"apiVersion":"v1","metadata":{"name":"a"}}\'\n'
+    )
+    assert await kubectl("get", "-f", str(folder), "-o", "name") == Ended(1, "configmap/b\n", broken)
+    assert await kubectl("label", "-f", str(folder), "x=y") == Ended(1, "configmap/b labeled\n", broken)
+    deleted = 'configmap "b" deleted from default namespace\n'
+    assert await kubectl("delete", "-f", str(folder)) == Ended(1, deleted, broken)
+
+
+async def test_the_command_line_is_recorded(kubectl: Kubectl) -> None:
+    path = r"jsonpath={.metadata.annotations.kubernetes\.io/change-cause}"
+    told = "Flag --record has been deprecated, --record will be removed in the future\n"
+    await kubectl("create", "configmap", "one")
+    assert await kubectl("label", "cm", "one", "a=b", "--record") == Ended(0, "configmap/one labeled\n", told)
+    cause = (await kubectl("get", "cm", "one", "-o", path)).out
+    assert cause.startswith("kubectl label cm one a=b ")
+    assert cause.endswith(" --record=true")
+    assert (await kubectl("patch", "cm", "one", '-p={"data":{"a":"b"}}', "--record")).out == "configmap/one patched\n"
+    assert (await kubectl("get", "cm", "one", "-o", path)).out.startswith("kubectl patch cm one ")
+
+
+async def test_deleting_asks_first(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    await kubectl("create", "configmap", "one")
+    asked = "You are about to delete the following 1 resource(s):\nconfigmap/one\nDo you want to continue? (y/N): "
+    for answer, told in (
+        ("n\n", "deletion is cancelled\n"),
+        ("y\n", 'configmap "one" deleted from default namespace\n'),
+    ):
+        (tmp_path / "answer").write_text(answer)
+        with (tmp_path / "answer").open() as stdin:
+            monkeypatch.setattr("sys.stdin", stdin)
+            assert await kubectl("delete", "cm", "one", "--interactive") == Ended(0, asked + told, "")
