@@ -23,11 +23,22 @@ def _stat() -> list[str]:
     return (_SELF / "stat").read_text().rpartition(")")[2].split()
 
 
+def _octets() -> tuple[int, int]:
+    """Received and sent, as Prometheus' Go client reads them."""
+    names, values = (
+        line.split() for line in (_SELF / "net" / "netstat").read_text().splitlines() if line.startswith("IpExt:")
+    )
+    told = dict(zip(names, values, strict=True))
+    return int(told["InOctets"]), int(told["OutOctets"])
+
+
 def lines() -> Iterator[str]:
     used = resource.getrusage(resource.RUSAGE_SELF)
     stat = _stat()
     seconds = round(used.ru_utime + used.ru_stime, 2)
     yield from counts("process_cpu_seconds_total", "CPU time used.", [({}, seconds)])
+    for way, octets in zip(("receive", "transmit"), _octets(), strict=True):
+        yield from counts(f"process_network_{way}_bytes_total", "Over IP, of its whole network.", [({}, octets)])
     for name, help_, value in (
         ("resident_memory_bytes", "Memory in use.", int(stat[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE")),
         ("virtual_memory_bytes", "Addresses in use.", int(stat[_VIRTUAL])),

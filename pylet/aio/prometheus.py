@@ -31,10 +31,9 @@ class Counter:
     def value(self, *labels: str) -> int:
         return self._values.get(labels, 0)
 
-    def total(self, **labels: str) -> int:
-        """Of all that have these labels."""
-        wanted = [(self.labels.index(label), text) for label, text in labels.items()]
-        return sum(value for found, value in self._values.items() if all(found[at] == text for at, text in wanted))
+    def items(self) -> Iterable[tuple[tuple[str, ...], int]]:
+        """By labels."""
+        return self._values.items()
 
     def lines(self) -> Iterator[str]:
         """As Prometheus reads it; one without labels is told before it counted anything."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pylet.aio.clock import Clock
 from pylet.api.object import Object
 from pylet.client import counters
+from pylet.server.admission import pod_security
 from pylet.server.admission.dynamic import counted
 from pylet.server.core import Core
 from pylet.server.flow import Limiter
@@ -66,13 +67,14 @@ def build_front(
     extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
     access = Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer())
     metrics.sources += [extensions.metrics, access.metrics, pki.metrics, counted.lines, counters.lines]
+    metrics.sources.append(pod_security.lines)
     health, kinds = Health(is_started), registry.kinds
     paths = Paths(
         kinds,
         Discovery(kinds, origin, extensions),
         OpenApi(kinds, extensions),
         health,
-        plain.answers(metrics, watches, health, guard.tokens, limiter, flags),
+        plain.answers(metrics, health, guard.tokens, limiter, flags),
         secrets_encryption,
     )
     app = App(

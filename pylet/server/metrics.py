@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pylet.aio import process
@@ -38,23 +39,34 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self._requests = Counter("apiserver_request_total", "Requests answered.", (*_OF_REQUEST, "code"))
-        self._seconds = Histogram("apiserver_request_duration_seconds", "Answering them.", _OF_REQUEST, _BUCKETS)
+        self._requests = Counter("apiserver_request_total", "Requests answered.", (*_OF_REQUEST, "dry_run", "code"))
+        labels = (*_OF_REQUEST, "dry_run")
+        self._seconds = Histogram("apiserver_request_duration_seconds", "Answering them.", labels, _BUCKETS)
         self._bytes = Histogram("apiserver_response_sizes", "Of answers to GET and LIST.", _OF_REQUEST, _BYTES)
         self._cut_off = Counter("apiserver_request_terminations_total", "Cut off.", (*_OF_REQUEST, "code"))
         self._deprecated: set[tuple[str, ...]] = set()
-        self.watches = 0
+        self._lasting: dict[Asked, int] = {}
         self.in_flight = {False: 0, True: 0}
         """Requests by whether they change something; those that last for hours are not among them."""
         self.sources: list[Callable[[], Iterator[str]]] = []
         """What other parts count, each as lines of its own."""
 
-    def count(self, asked: Asked, code: int, seconds: float, size: int) -> None:
-        self._requests.add(*asked, str(code))
+    def count(self, asked: Asked, dry_run: str, code: int, seconds: float, size: int) -> None:
+        """`dry_run` is All, or "" where changes are meant."""
+        self._requests.add(*asked, dry_run, str(code))
         if asked.verb in _READS:
             self._bytes.observe(size, *asked)
         if asked.verb != "WATCH":  # which lasts as long as its client likes
-            self._seconds.observe(seconds, *asked)
+            self._seconds.observe(seconds, *asked, dry_run)
+
+    @contextmanager
+    def lasting(self, asked: Asked) -> Iterator[None]:
+        """While a request is served that may last for hours."""
+        self._lasting[asked] = self._lasting.get(asked, 0) + 1
+        try:
+            yield
+        finally:
+            self._lasting[asked] -= 1
 
     def cut_off(self, asked: Asked, code: int) -> None:
         """A request that was not let in, as the server has too much to do."""
@@ -78,7 +90,8 @@ class Metrics:
             yield line.replace("_request_", "_request_sli_", 1)
         flights = [({"request_kind": _KINDS[changes]}, number) for changes, number in self.in_flight.items()]
         yield from gauges("apiserver_current_inflight_requests", "Requests being answered.", flights)
-        yield from gauge("apiserver_longrunning_requests", "Watches open.", {"verb": "WATCH"}, self.watches)
+        lasting = [(asked._asdict(), number) for asked, number in self._lasting.items()]
+        yield from gauges("apiserver_longrunning_requests", "Requests that may last for hours.", lasting)
         yield from gauge("kubernetes_build_info", "The version.", LABELS, 1)
         for source in self.sources:
             yield from source()

@@ -6,13 +6,15 @@ Source: pod-security-admission admission/admission.go; without exemptions, and p
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from pylet.aio.prometheus import Counter
 from pylet.api.errors import Forbidden, Invalid
 from pylet.api.object import Key, Object, controller_of, dig
 from pylet.client.view import Entry
 from pylet.server.admission.interface import CREATE, UPDATE, Attributes, Plugin
+from pylet.version import MINOR
 
 if TYPE_CHECKING:
     from pylet.api.podsecurity import Limit, Policy
@@ -22,6 +24,11 @@ _ENFORCED = f"{_PREFIX}enforce-policy"
 _WRITES = frozenset((CREATE, UPDATE))
 _TEMPLATES = ("replicationcontrollers", "replicasets", "deployments", "statefulsets", "daemonsets", "jobs")
 _POD_RESOURCES = ("pods", "pods/ephemeralcontainers", "pods/resize")
+_EVALUATIONS = Counter(
+    "pod_security_evaluations_total",
+    "Of pods and what makes them: all that is enforced, and what is audited and warned of where it is denied.",
+    ("decision", "mode", "policy_level", "policy_version", "request_operation", "resource", "subresource"),
+)
 _MOST_PODS = 3000
 _MOST_SECONDS = 0.1  # upstream gives itself a second, but nobody waits for it
 
@@ -35,6 +42,7 @@ async def validate(write: Attributes) -> None:
     if entry is None or not _is_labelled(entry.labels):
         if write.kind.name == "Pod":
             write.request.annotations[_ENFORCED] = "privileged:latest"
+            _count("allow", "enforce", "privileged:latest", write)
         return
     from pylet.api.podsecurity import policy_of
 
@@ -87,13 +95,31 @@ def _evaluate(write: Attributes, policy: Policy, metadata: Object, spec: Object)
     if write.kind.name == "Pod":
         notes[_ENFORCED] = str(policy.enforce)
         refused = violations(policy.enforce, metadata, spec)
+        _count("deny" if refused else "allow", "enforce", policy.enforce, write)
     if noted := violations(policy.audit, metadata, spec):
+        _count("deny", "audit", policy.audit, write)
         notes[f"{_PREFIX}audit-violations"] = f'would violate PodSecurity "{policy.audit}": {noted}'
     if refused:
         why = f'violates PodSecurity "{policy.enforce}": {refused}'
         raise Forbidden(write.kind.group, write.kind.plural, write.key.name, why)
     if warned := violations(policy.warn, metadata, spec):
+        _count("deny", "warn", policy.warn, write)
         write.warnings.append(f'would violate PodSecurity "{policy.warn}": {warned}')
+
+
+def _count(decision: str, mode: str, limit: Limit | str, write: Attributes) -> None:
+    level, _, version = str(limit).partition(":")
+    if level == "privileged":
+        version = "latest"  # it always means the same
+    elif version != "latest" and int(version.partition(".")[2]) > int(MINOR):
+        version = "future"  # anybody may name any
+    what = "pod" if write.kind.name == "Pod" else "controller"
+    _EVALUATIONS.add(decision, mode, level, version, write.operation.lower(), what, write.subresource)
+
+
+def lines() -> Iterator[str]:
+    """What was found so far, by upstream's names."""
+    return _EVALUATIONS.lines()
 
 
 def _validate_namespace(write: Attributes) -> None:

@@ -30,6 +30,10 @@ class Auditor:
         self._log = log
         self._now = now
 
+    def metrics(self) -> tuple[int, int]:
+        """Events so far, and those that were lost."""
+        return self._log.told, self._log.lost
+
     def begin(self, http: web.BaseRequest, asked: Attributes, id_: str) -> None:
         """`asked.user` is who authenticated."""
         if (record := self._record(http, asked, id_)) is not None:

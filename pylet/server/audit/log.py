@@ -45,13 +45,16 @@ class AuditLog:
         self._lines: list[bytes] = []
         self._waiting_bytes = 0
         self._dropped = 0
+        self.told = self.lost = 0
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
 
     def add(self, event: Object) -> None:
         line = orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
+        self.told += 1
         if self._waiting_bytes + len(line) > _WAITING_BYTES:
             self._dropped += 1
+            self.lost += 1
             return
         self._lines.append(line)
         self._waiting_bytes += len(line)
@@ -80,6 +83,7 @@ class AuditLog:
             try:
                 await asyncio.to_thread(self._write, lines)
             except OSError as failed:
+                self.lost += len(lines)
                 log.error("%d audit events are lost: write %s: %s", len(lines), self._path, failed)
 
     def _write(self, lines: list[bytes]) -> None:

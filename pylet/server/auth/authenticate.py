@@ -10,11 +10,12 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pylet.aio import certificate
+from pylet.aio.prometheus import counts
 from pylet.api.errors import Unauthorized
 from pylet.api.jointoken import bootstrap_parts
 from pylet.api.kinds.node import KIND as NODE
@@ -66,6 +67,7 @@ class Authenticator:
         self._audiences = frozenset(audiences)
         self._static = dict(static)
         self._now = now
+        self._valid_tokens = self._stale_tokens = 0
         self._others = others
 
     def late_user(self, shown: Mapping[str, Any]) -> User | None:
@@ -97,6 +99,11 @@ class Authenticator:
             return (await self.known(token.strip(), self._audiences))[0]
         except BadToken as bad:
             raise Unauthorized from bad
+
+    def metrics(self) -> Iterator[str]:
+        """Of tokens that last longer than they should, as pods' do."""
+        for name, number in (("valid", self._valid_tokens), ("stale", self._stale_tokens)):
+            yield from counts(f"serviceaccount_{name}_tokens_total", f"Uses of {name} tokens.", [({}, number)])
 
     async def known(self, token: str, audiences: frozenset[str] | None = None) -> tuple[User, tuple[str, ...]]:
         """As `token_user`, and others are asked where nobody here knows the token. Raises: BadToken."""
@@ -143,7 +150,13 @@ class Authenticator:
                 extra[f"authentication.kubernetes.io/{bound.kind}-name"] = (bound.name,)
                 if bound.uid:
                     extra[f"authentication.kubernetes.io/{bound.kind}-uid"] = (bound.uid,)
-        if identity.warn_after and (late := int(self._now().timestamp() - identity.warn_after)) > 0:
+        if not identity.warn_after:
+            return _account_user(identity, extra)
+        late = int(self._now().timestamp() - identity.warn_after)
+        if late <= 0:
+            self._valid_tokens += 1
+        else:
+            self._stale_tokens += 1
             subject = f"system:serviceaccount:{namespace}:{identity.account.name}"
             says = f"subject: {subject}, seconds after warning threshold: {late}"
             audit.annotate("authentication.k8s.io/stale-token", says)

@@ -8,7 +8,7 @@ Source: apiserver pkg/util/flowcontrol (KEP-1040); but each flow has a queue of 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from math import ceil
@@ -23,7 +23,7 @@ from pylet.api.object import Object, uid_of
 from pylet.client.view import Table
 from pylet.server.auth.attributes import Attributes
 from pylet.server.flow.classify import flow_of, precedence, schema_of
-from pylet.server.flow.counted import Counted
+from pylet.server.flow.counted import Counted, Flow
 from pylet.server.flow.standing import LevelState, Standing
 
 SEATS = 600  # upstream's max-requests-inflight and max-mutating-requests-inflight
@@ -156,12 +156,15 @@ class Limiter:
             ("lower_limit_seats", "Seats it always has.", lambda level: level.seats),
             ("upper_limit_seats", "Seats it can have.", lambda level: level.most),
             ("current_limit_seats", "Seats it could have now.", self._limit),
-            ("current_executing_seats", "Seats taken.", lambda level: len(level.sitting)),
-            ("current_inqueue_requests", "Requests that wait.", lambda level: level.waiting),
         ):
             values = [({"priority_level": level.name}, value(level)) for level in levels]
             yield from gauges(f"apiserver_flowcontrol_{name}", help_, values)
-        yield from self.counted.lines()
+        sitting, waiting = Counter[Flow](), Counter[Flow]()
+        for level in levels:
+            sitting.update((seat.flow.partition("/")[0], level.name) for seat in level.sitting)
+            for flow, turns in level.flows.items():
+                waiting[flow.partition("/")[0], level.name] += sum(not turn.comes.done() for turn in turns)
+        yield from self.counted.lines(sitting, waiting, {level.name for level in levels if level.is_exempt})
 
     # ---- rules
 

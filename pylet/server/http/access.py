@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from pylet.aio.prometheus import Histogram
+from pylet.aio.prometheus import Histogram, counts
 from pylet.api.errors import Unauthorized
 from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.authenticate import Authenticator, Subject, certificate_user
@@ -55,10 +55,20 @@ class Access:
         self._expirations = Histogram(
             "apiserver_client_certificate_expiration_seconds", "How long clients' certificates last.", (), _LASTING
         )
+        self._known = self._unknown = self._asked = self._allowed = 0
         self._ids = map("{}{:012x}".format, itertools.repeat(str(uuid.uuid4())[:-12]), itertools.count(1))
 
     def metrics(self) -> Iterator[str]:
-        return self._expirations.lines()
+        """Refused certificates and tokens are errors, as upstream says: who shows nothing is known to be nobody."""
+        yield from self._expirations.lines()
+        attempts = [({"result": "success"}, self._known), ({"result": "error"}, self._unknown)]
+        yield from counts("authentication_attempts", "Requests whose sender was looked for.", attempts)
+        asked = [({"result": "allowed"}, self._allowed), ({"result": "no-opinion"}, self._asked - self._allowed)]
+        yield from counts("authorization_attempts_total", "Requests that were judged.", asked)
+        yield from self._authenticator.metrics()
+        told = self._auditor.metrics() if self._auditor is not None else (0, 0)
+        for name, number in zip(("event", "error"), told, strict=True):
+            yield from counts(f"apiserver_audit_{name}_total", f"Audit {name}s.", [({}, number)])
 
     async def enter(self, http: web.BaseRequest, info: RequestInfo) -> Attributes:
         """What is asked and by whom, who may. Raises: Unauthorized, Forbidden, BadRequest."""
@@ -69,7 +79,9 @@ class Access:
         auditor = self._auditor
         try:
             user = await self._user(http)
+            self._known += 1
         except Unauthorized:
+            self._unknown += 1
             if auditor is not None:
                 auditor.refuse(http, attributes(_NOBODY, http, info), id_)
             raise
@@ -83,7 +95,9 @@ class Access:
                 asked = asked._replace(user=acting.user)
                 if auditor is not None:
                     auditor.impersonated(*acting)
+        self._asked += 1
         await self.check(asked)
+        self._allowed += 1
         return asked
 
     async def check(self, asked: Attributes) -> None:

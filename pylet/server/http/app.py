@@ -86,29 +86,30 @@ class App:
         finally:
             self._metrics.in_flight[changes] -= not lasts
         seconds = time.perf_counter() - started
-        self._count(info, answer, seconds, is_cut_off=is_cut_off)
+        asked = self._asked(info)
+        if is_cut_off:
+            self._metrics.cut_off(asked, answer.status)
+        else:
+            dry_run = "All" if "dryRun=All" in http.query_string else ""
+            self._metrics.count(asked, dry_run, answer.status, seconds, answer.size)
         self._access.leave(http, answer)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s %d %.1f ms", http.method, http.path_qs, answer.status, seconds * 1000)
         return answer
 
-    def _count(self, info: RequestInfo, answer: Answer | Streamed, seconds: float, *, is_cut_off: bool) -> None:
+    def _asked(self, info: RequestInfo) -> Asked:
         """Names that nothing has are left out: anybody may ask for any, and each would be remembered for ever."""
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
         verb = _METHODS.get(info.verb) or info.verb.upper()
         if kind is None:
-            asked = Asked(_COMPONENT, "", "", "", "", verb, "")
-        else:
-            subresource = info.subresource if info.subresource in kind.subresources else ""
-            is_one = info.name or info.verb == "create"
-            scope = "resource" if is_one else "namespace" if info.namespace else "cluster"
-            asked = Asked(_COMPONENT, kind.group, kind.plural, scope, subresource, verb, kind.version)
-            if kind.warning:
-                self._metrics.is_deprecated(asked)
-        if is_cut_off:
-            self._metrics.cut_off(asked, answer.status)
-        else:
-            self._metrics.count(asked, answer.status, seconds, answer.size)
+            return Asked(_COMPONENT, "", "", "", "", verb, "")
+        subresource = info.subresource if info.subresource in kind.subresources else ""
+        is_one = info.name or info.verb == "create"
+        scope = "resource" if is_one else "namespace" if info.namespace else "cluster"
+        asked = Asked(_COMPONENT, kind.group, kind.plural, scope, subresource, verb, kind.version)
+        if kind.warning:
+            self._metrics.is_deprecated(asked)
+        return asked
 
     async def _serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
         if info.path in _UNPROTECTED:
@@ -118,6 +119,8 @@ class App:
         FLOW.set(seat.headers)
         if info.verb == "watch" or info.subresource in _LASTING:
             seat.leave()  # it may last for hours
+            with self._metrics.lasting(self._asked(info)):
+                return await self._let_in(http, info, asked)
         try:
             return await self._let_in(http, info, asked)
         finally:

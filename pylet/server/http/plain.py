@@ -15,7 +15,6 @@ from pylet.server.auth.tokens import Tokens
 from pylet.server.flow import Limiter, standing
 from pylet.server.http.answer import Answer
 from pylet.server.http.health import Health
-from pylet.server.http.watching import Watches
 from pylet.server.metrics import Metrics
 from pylet.version import MAJOR, MINOR, VERSION
 
@@ -32,7 +31,6 @@ _PATHS = ("/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/statusz", "/v
 
 def answers(
     metrics: Metrics,
-    watches: Watches,
     health: Health,
     tokens: Tokens,
     limiter: Limiter,
@@ -52,7 +50,6 @@ def answers(
         return _page(zpages.flagz("apiserver", http.headers.get("Accept", ""), flags()))
 
     def metrics_text(http: web.BaseRequest) -> Answer:
-        metrics.watches = len(watches)
         return _exposition(metrics.text())
 
     def levels(http: web.BaseRequest) -> Answer:

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 
 import orjson
 
+from pylet.aio.prometheus import gauge, gauges
 from pylet.api import causes
 from pylet.api.errors import Cause, InternalError, Invalid
 from pylet.api.kinds.service import has_health_check, validate_cluster_ips
@@ -34,6 +35,15 @@ class Addresses:
         for entry in services.entries.values():
             self._heard(None, entry)
         services.listen(self._heard)
+
+    def metrics(self) -> Iterator[str]:
+        used = list(self._networks.used())
+        prefix, allocated = "kube_apiserver_clusterip_allocator", "Of the range, taken."
+        yield from gauges(f"{prefix}_allocated_ips", allocated, [({"cidr": cidr}, taken) for cidr, taken, _ in used])
+        yield from gauges(f"{prefix}_available_ips", "Free.", [({"cidr": cidr}, free) for cidr, _, free in used])
+        prefix, taken = "kube_apiserver_nodeport_allocator", len(self._ports.taken)
+        yield from gauge(f"{prefix}_allocated_ports", allocated, {}, taken)
+        yield from gauge(f"{prefix}_available_ports", "Free.", {}, self._ports.last - self._ports.first + 1 - taken)
 
     @contextmanager
     def allocate(self, service: Object, old: Object | None) -> Iterator[None]:

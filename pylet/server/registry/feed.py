@@ -28,6 +28,8 @@ class Feed:
     def __init__(self, cache: Cache, convert: Convert | None, known: dict[int, Object]) -> None:
         """`known` are objects by the identity of their bytes."""
         self.cache = cache
+        self.taken = 0
+        """Changes that came, since the start."""
         self._known = known
         self._convert = convert
         storage = cache.kind.storage
@@ -62,6 +64,7 @@ class Feed:
             self._apply(*self._backlog.popleft())
 
     def take(self, event: Put | Removed, key: Key) -> None:
+        self.taken += 1
         if self._backlog or self._since is None or self._must_wait(event):
             self._backlog.append((event, key))
         else:

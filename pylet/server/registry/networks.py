@@ -55,6 +55,13 @@ class Networks:
         address = ip_address(ip)
         return self._taken[f"IPv{address.version}"], int(address)
 
+    def used(self) -> Iterator[tuple[str, int, int]]:
+        """Of each network: how many of its addresses are taken, and how many are not."""
+        for cidr in self._networks():
+            first, last, _ = _range(cidr)
+            taken = sum(first <= number <= last for number in self._taken["IPv6" if ":" in cidr else "IPv4"])
+            yield cidr, taken, last - first + 1 - taken
+
     def _ranges(self, family: str) -> Iterator[tuple[int, int, int]]:
         for cidr in self._networks():
             if (":" in cidr) == (family == "IPv6"):

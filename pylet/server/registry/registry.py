@@ -83,6 +83,7 @@ class Registry:
         self._now = now
         self._service_network = service_cidr
         self._node_ports = node_ports
+        self._addresses: Addresses | None = None
         self._allocators: dict[Kind, Allocate] = {}
         self._writer = Writer(
             self._state, self.admission, allocators=self._allocators, ownership=Ownership(self.kinds.by_kind), now=now
@@ -101,8 +102,8 @@ class Registry:
         if SERVICE in self._state.caches:
             cidrs, ips = (self._state.caches[kind].table for kind in (SERVICE_CIDR, IP_ADDRESS))
             networks = Networks(self._service_network.split(","), cidrs, ips)
-            addresses = Addresses(self.table(SERVICE), networks, self._node_ports)
-            self._allocators[SERVICE] = addresses.allocate
+            self._addresses = Addresses(self.table(SERVICE), networks, self._node_ports)
+            self._allocators[SERVICE] = self._addresses.allocate
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
@@ -118,6 +119,8 @@ class Registry:
     def metrics(self) -> Iterator[str]:
         yield from self._state.metrics()
         yield from self._writer.metrics()
+        if self._addresses is not None:
+            yield from self._addresses.metrics()
 
     def table(self, kind: Kind) -> Table:
         """The watch cache's current state: live, shared, read-only."""

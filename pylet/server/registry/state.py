@@ -118,11 +118,15 @@ class State:
 
     def metrics(self) -> Iterator[str]:
         """How many objects there are, under today's name and the one before, and what watchers were told."""
-        sizes = [(kind, len(cache.table.entries)) for kind, cache in self.caches.items()]
-        old = [({"resource": kind.resource}, size) for kind, size in sizes]
-        yield from gauges("apiserver_storage_objects", "Objects.", old)
-        new = [({"group": kind.group, "resource": kind.plural}, size) for kind, size in sizes]
-        yield from gauges("apiserver_resource_objects", "Objects.", new)
+        by_resource = {kind.resource: (kind, feed) for kind, feed in self._feeds.items()}  # whatever its versions
+        sizes = {name: len(feed.cache.table.entries) for name, (_, feed) in by_resource.items()}
+        yield from gauges(
+            "apiserver_storage_objects", "Objects.", [({"resource": name}, sizes[name]) for name in sizes]
+        )
+        labels = {name: {"group": kind.group, "resource": kind.plural} for name, (kind, _) in by_resource.items()}
+        yield from gauges("apiserver_resource_objects", "Objects.", [(labels[name], sizes[name]) for name in sizes])
+        taken = [(labels[name], feed.taken) for name, (_, feed) in by_resource.items() if feed.taken]
+        yield from counts("apiserver_storage_events_received_total", "Changes that the store told of.", taken)
         told = [
             ({"group": kind.group, "version": kind.version, "resource": kind.plural}, cache.told)
             for kind, cache in self.caches.items()

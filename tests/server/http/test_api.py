@@ -235,25 +235,49 @@ async def test_the_metrics_count_requests(cluster: Any) -> None:
     await cluster.ask("GET", MAPS)
     await cluster.ask("POST", MAPS, config_map("counted"))
     await cluster.ask("GET", "/api/v1/endpoints")
+    await cluster.ask("POST", f"{MAPS}?dryRun=All", config_map("dry"))
+    await cluster.ask("GET", f"{MAPS}?watch=1&timeoutSeconds=1")
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    await cluster.ask("POST", "/api/v1/namespaces/default/pods?dryRun=All", pod)
+    assert (await cluster.ask("GET", "/version", anonymous=True)).status == 200
+    assert (await cluster.ask("GET", "/api/v1/secrets", anonymous=True)).status == 403
+    assert (await cluster.ask("GET", "/api/v1/secrets", token="bad")).status == 401
     text = (await cluster.ask("GET", "/metrics")).body.decode()
     read, written = (
         f'component="apiserver",group="",resource="configmaps",scope="{scope}",subresource="",verb="{verb}",version="v1"'
         for scope, verb in (("namespace", "LIST"), ("resource", "POST"))
     )
     for line in (
-        f'apiserver_request_total{{{read},code="200"}} 1',
-        f'apiserver_request_total{{{written},code="201"}} 1',
-        f'apiserver_request_duration_seconds_bucket{{{read},le="1"}} 1',
+        f'apiserver_request_total{{{read},dry_run="",code="200"}} 1',
+        f'apiserver_request_total{{{written},dry_run="",code="201"}} 1',
+        f'apiserver_request_total{{{written},dry_run="All",code="201"}} 1',
+        f'apiserver_request_duration_seconds_bucket{{{read},dry_run="",le="1"}} 1',
         f'apiserver_response_sizes_bucket{{{read},le="1e+06"}} 1',
         'apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints",subresource=""',
-        f'apiserver_request_sli_duration_seconds_bucket{{{written},le="+Inf"}} 1',
+        f'apiserver_request_sli_duration_seconds_bucket{{{written},dry_run="",le="+Inf"}} 1',
         "# TYPE apiserver_request_sli_duration_seconds histogram",
         'apiserver_current_inflight_requests{request_kind="readOnly"} 1',
         'apiserver_current_inflight_requests{request_kind="mutating"} 0',
         'apiserver_storage_objects{resource="namespaces"} ',
         'apiserver_resource_objects{group="apps",resource="deployments"} 0',
         'aggregator_unavailable_apiservice{name="v1.apps"} 0',
-        'apiserver_flowcontrol_current_executing_seats{priority_level="workload-low"} ',
+        'apiserver_flowcontrol_current_executing_seats{flow_schema="exempt",priority_level="exempt"} 1',
+        'apiserver_flowcontrol_current_inqueue_requests{flow_schema="global-default",'
+        'priority_level="global-default"} 0',
+        'apiserver_flowcontrol_request_wait_duration_seconds_bucket{execute="true",flow_schema="global-default",',
+        'apiserver_storage_events_received_total{group="",resource="configmaps"} ',
+        'apiserver_longrunning_requests{component="apiserver",group="",resource="configmaps",scope="namespace",'
+        'subresource="",verb="WATCH",version="v1"} 0',
+        'authentication_attempts{result="success"} ',
+        'authentication_attempts{result="error"} 1',
+        'authorization_attempts_total{result="allowed"} ',
+        'authorization_attempts_total{result="no-opinion"} 1',
+        "apiserver_audit_event_total ",
+        'kube_apiserver_clusterip_allocator_allocated_ips{cidr="',
+        "kube_apiserver_nodeport_allocator_available_ports ",
+        "serviceaccount_valid_tokens_total ",
+        "process_network_receive_bytes_total ",
+        'pod_security_evaluations_total{decision="allow",mode="enforce",policy_level="privileged",',
     ):
         assert f"\n{line}" in text, line
     names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
@@ -285,8 +309,13 @@ async def test_the_metrics_do_not_remember_names_that_nothing_has(cluster: Any) 
         'group="",resource="",scope="",subresource=""',
         'group="",resource="pods",scope="resource",subresource=""',
     )
-    assert f'apiserver_request_total{{component="apiserver",{nothing},verb="GET",version="",code="404"}}' in text
-    assert f'apiserver_request_total{{component="apiserver",{pods},verb="GET",version="v1",code="404"}}' in text
+    assert (
+        f'apiserver_request_total{{component="apiserver",{nothing},verb="GET",version="",dry_run="",code="404"}}'
+        in text
+    )
+    assert (
+        f'apiserver_request_total{{component="apiserver",{pods},verb="GET",version="v1",dry_run="",code="404"}}' in text
+    )
 
 
 async def test_metrics_tell_of_requests_controllers_and_scheduling(cluster: Any) -> None:
