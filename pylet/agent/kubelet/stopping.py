@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -66,17 +67,30 @@ class Stopper:
         container = find_container(pod, name) or {"name": name}
         self.tell(container, "Normal", "Killing", why)
         begin = self.clock.monotonic()
-        hook = dig(container, "lifecycle", "preStop")
-        if hook is not None and grace > 0:
-            outcome = await handlers.run(hook, target, self.runtime, seconds=float(grace))
-            if not outcome.ok and self.clock.monotonic() - begin < grace:
-                self.tell(container, "Warning", "FailedPreStopHook", "PreStopHook failed")
-        if turn is not None:
-            await turn.wait(name, grace - int(self.clock.monotonic() - begin))
-        left = grace - int(self.clock.monotonic() - begin)
-        await self.runtime.stop_container(target.container_id, grace_seconds=max(_LEAST_GRACE_SECONDS, left))
+        async with self._hooked(container, target, grace):
+            if turn is not None:
+                await turn.wait(name, grace - int(self.clock.monotonic() - begin))
+            left = grace - int(self.clock.monotonic() - begin)
+            await self.runtime.stop_container(target.container_id, grace_seconds=max(_LEAST_GRACE_SECONDS, left))
         if turn is not None:
             turn.ended(name)
+
+    @asynccontextmanager
+    async def _hooked(self, container: Object, target: Target, grace: int) -> AsyncIterator[None]:
+        """Its preStop hook has ended, or its time; a hook that goes on may do so for as long as the container."""
+        hook = dig(container, "lifecycle", "preStop")
+        if hook is None or grace <= 0:
+            yield
+            return
+        running = asyncio.create_task(handlers.run(hook, target, self.runtime, seconds=None))
+        try:
+            await asyncio.wait([running], timeout=grace)
+            if running.done() and not running.result().ok:
+                self.tell(container, "Warning", "FailedPreStopHook", "PreStopHook failed")
+            yield
+        finally:
+            running.cancel()
+            await asyncio.wait([running])
 
     async def stop_pod(self, pod: Object, observed: Observed, ip: str, grace: int) -> None:
         """Every container at once, each in its turn, then the sandboxes, which end what is left. Raises: NotStopped."""

@@ -2,39 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from pylet.agent.kubelet.handlers import Target
 from pylet.agent.kubelet.stopping import NotStopped, Stopper, grace_seconds
 from pylet.api.object import Object
-from pylet.cri.interface import CriError, DeadlineExceeded
+from pylet.cri.interface import CriError
 from pylet.cri.messages import ExecResult
 from tests.agent.kubelet.builders import container, instance, observed, pod, sidecar, terminating
+from tests.sim import virtual
 
 
 class Machine:
-    """A runtime that notes what was asked of it, on a clock that its commands move."""
+    """A runtime that notes what was asked of it; its containers take all the time they are given where `is_slow`."""
 
-    def __init__(self, hook_seconds: float = 0.0) -> None:
+    def __init__(self, hook_seconds: float = 0.0, hook_exit_code: int = 0, *, is_slow: bool = False) -> None:
         self.asked: list[str] = []
         self.told: list[str] = []
-        self._now = 0.0
+        self.hooked_seconds = 0.0
         self._hook_seconds = hook_seconds
+        self._hook_exit_code = hook_exit_code
+        self._is_slow = is_slow
         self.refused: dict[str, str] = {}
 
     def monotonic(self) -> float:
-        return self._now
+        return asyncio.get_running_loop().time()
 
     async def exec_sync(self, container_id: str, command: list[str], *, timeout_seconds: float) -> ExecResult:
         self.asked.append(f"exec {command[0]}")
-        self._now += min(self._hook_seconds, timeout_seconds)
-        if self._hook_seconds > timeout_seconds:
-            raise DeadlineExceeded("too long")
-        return ExecResult(exit_code=0)
+        begin = self.monotonic()
+        try:
+            await asyncio.sleep(self._hook_seconds)
+        finally:
+            self.hooked_seconds = self.monotonic() - begin
+        return ExecResult(exit_code=self._hook_exit_code)
 
     async def stop_container(self, container_id: str, *, grace_seconds: int) -> None:
         self.asked.append(f"stop {container_id} {grace_seconds}")
         self._refuse(container_id)
+        if self._is_slow:
+            await asyncio.sleep(grace_seconds)
 
     async def stop_sandbox(self, sandbox_id: str) -> None:
         self.asked.append(f"sandbox {sandbox_id}")
@@ -55,22 +64,34 @@ def stopper(machine: Machine) -> Stopper:
 HOOKED = container(lifecycle={"preStop": {"exec": {"command": ["bye"]}}})
 
 
-async def test_a_hook_runs_first_and_its_time_counts() -> None:
+def stop_main(machine: Machine, grace: int = 30) -> None:
+    virtual.run(stopper(machine).stop(pod(HOOKED), Target("main-0", "", {}), "main", "Stopping container main", grace))
+
+
+def test_a_hook_runs_first_and_its_time_counts() -> None:
     machine = Machine(hook_seconds=10)
-    await stopper(machine).stop(pod(HOOKED), Target("main-0", "", {}), "main", "Stopping container main", 30)
+    stop_main(machine)
     assert machine.asked == ["exec bye", "stop main-0 20"]
     assert machine.told == ["Killing: Stopping container main"]
 
 
-async def test_a_hook_that_takes_all_the_time_leaves_two_seconds() -> None:
-    machine = Machine(hook_seconds=60)
-    await stopper(machine).stop(pod(HOOKED), Target("main-0", "", {}), "main", "Stopping container main", 30)
+def test_a_hook_that_fails_is_told() -> None:
+    machine = Machine(hook_exit_code=1)
+    stop_main(machine)
+    assert machine.told == ["Killing: Stopping container main", "FailedPreStopHook: PreStopHook failed"]
+
+
+def test_a_hook_that_takes_all_the_time_leaves_two_seconds_and_lasts_as_long_as_its_container() -> None:
+    machine = Machine(hook_seconds=60, is_slow=True)
+    stop_main(machine)
     assert machine.asked == ["exec bye", "stop main-0 2"]
+    assert machine.hooked_seconds == 32
+    assert machine.told == ["Killing: Stopping container main"]
 
 
-async def test_without_grace_there_is_no_hook() -> None:
+def test_without_grace_there_is_no_hook() -> None:
     machine = Machine()
-    await stopper(machine).stop(pod(HOOKED), Target("main-0", "", {}), "main", "Stopping container main", 0)
+    stop_main(machine, grace=0)
     assert machine.asked == ["stop main-0 2"]
 
 
