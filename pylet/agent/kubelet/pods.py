@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pylet.agent.kubelet import counters, log_links
@@ -39,11 +39,17 @@ class Pods:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._table = node.view.table(POD)
+        self.ended: Callable[[str], None] = lambda uid: None
+        """Hears of a pod, by its uid, when nothing is left of it."""
         self._workers: dict[str, Worker] = {}
         self._relisted_at = 0.0
         self._others = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         node.provisions.told, node.volumes.wake, node.end_all = self._poke, self._volumes_changed, self._end_all
+
+    def runs(self, uid: str) -> bool:
+        """Whether something of it is here, or may be."""
+        return uid in self._workers
 
     def probes_asked(self) -> list[tuple[Object, str, str, str, int]]:
         """Pod, container, probe, result and how often."""
@@ -129,6 +135,7 @@ class Pods:
         self._workers.pop(uid, None)
         self._node.allocations.forget(uid)
         self._node.provisions.release()
+        self.ended(uid)
         self._others.set()
         for worker in self._workers.values():
             if worker.is_resize_pending:

@@ -2,6 +2,7 @@
 
 To the rest of the kubelet they are pods like others: `table` has them in the place of their mirrors, and what `client`
 is told of them reaches the mirror. The directory is followed by inotify; one that is not there is looked for again.
+What a file says anew, or no more, takes effect when the pod it said before has ended: until then its mirror stays.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ class StaticPods:
         self.table = Table(POD)
         self.client: Client = _ToMirrors(client, self)
         self.pods: dict[Key, Object] = {}
+        self.runs: Callable[[str], bool] = lambda uid: False
+        """Whether something of the pod with this uid is still to end; who knows calls `ended` when it has."""
+        self._ending: dict[Key, str] = {}
         self._client = client
         self._known = pods
         self._clock = clock
@@ -76,6 +80,12 @@ class StaticPods:
         entry = self._known.entries.get(key)
         return entry.object if entry is not None and is_mirror_of(entry.object, self.pods[key]) else None
 
+    def ended(self, uid: str) -> None:
+        """Nothing is left of that pod: the one that has its name may begin."""
+        for key in [key for key, ending in self._ending.items() if ending == uid]:
+            del self._ending[key]
+            self._show(key)
+
     # ---- files
 
     def _read(self) -> None:
@@ -96,14 +106,24 @@ class StaticPods:
         key = key_of(pod)
         if self._files.get(path) not in (None, key):
             self._drop(self._files[path])
+        before = self.pods.get(key)
+        if before is not None and uid_of(before) != uid_of(pod):
+            self._drop(key)
         self._files[path], self.pods[key] = key, pod
-        known = self.mirror_of(key)
-        self.table.put(Entry.of(POD, pod if known is None else as_static(pod, known)))
+        self._show(key)
+
+    def _show(self, key: Key) -> None:
+        pod = self.pods.get(key)
+        if pod is not None and key not in self._ending:
+            known = self.mirror_of(key)
+            self.table.put(Entry.of(POD, pod if known is None else as_static(pod, known)))
         self._changed.set()
 
     def _drop(self, key: Key | None) -> None:
-        if key is not None and self.pods.pop(key, None) is not None:
+        if key is not None and (pod := self.pods.pop(key, None)) is not None:
             self.table.remove(key)
+            if self.runs(uid_of(pod)):
+                self._ending.setdefault(key, uid_of(pod))
             self._changed.set()
 
     # ---- the API's pods
@@ -121,7 +141,7 @@ class StaticPods:
         self._changed.set()
         pod = self.pods.get(entry.key)
         if pod is not None and after is not None and is_mirror_of(after.object, pod):
-            self.table.put(Entry.of(POD, as_static(pod, after.object)))
+            self._show(entry.key)
 
     # ---- mirrors
 
@@ -141,13 +161,13 @@ class StaticPods:
     async def _mirror(self) -> None:
         """Raises: Unreachable."""
         for entry in list(self._known.entries.values()):
-            if MIRROR not in annotations_of(entry.object):
+            if MIRROR not in annotations_of(entry.object) or entry.key in self._ending:
                 continue
             pod = self.pods.get(entry.key)
             if pod is None or not is_mirror_of(entry.object, pod) or is_terminating(entry.object):
                 await _tried(entry.key, self._client.delete(POD, entry.key, uid=entry.uid, grace_seconds=0), NotFound)
         for key, pod in list(self.pods.items()):
-            if key not in self._known.entries and self._node_uid():
+            if key not in self._known.entries and key not in self._ending and self._node_uid():
                 await _tried(key, self._client.create(POD, mirror(pod, self._node_uid())), AlreadyExists)
 
 

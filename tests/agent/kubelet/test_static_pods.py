@@ -136,3 +136,38 @@ async def test_a_mirror_that_is_refused_keeps_no_other_from_being_made(tmp_path:
     await _settle()
     assert set(api.table.entries) == {KEY}
     running.cancel()
+
+
+@pytest.mark.parametrize(
+    ("said", "follows"),
+    [
+        pytest.param(WEB.replace(b"reg/web", b"reg/other"), True, id="another"),
+        pytest.param(None, False, id="none"),
+        pytest.param(WEB, True, id="the same, once it was gone"),
+    ],
+)
+async def test_a_pod_that_has_yet_to_end_keeps_its_mirror_and_its_name(
+    tmp_path: Path, said: bytes | None, *, follows: bool
+) -> None:
+    api, file, here = Api(), tmp_path / "web.yaml", set[str]()
+    file.write_bytes(WEB)
+    static = StaticPods(api, api.table, VirtualClock(), tmp_path, "n1", lambda: "node-uid")  # type: ignore[arg-type]
+    static.runs = here.__contains__
+    running = asyncio.create_task(static.run())
+    await _settle()
+    uid, shown = static.table.entries[KEY].uid, api.table.entries[KEY].uid
+    here.add(uid)
+    if said in (None, WEB):
+        file.unlink()
+        await until(lambda: KEY not in static.table.entries)
+    if said is not None:
+        file.write_bytes(said)
+    await until(lambda: KEY not in static.table.entries and (KEY in static.pods) == follows)
+    await _settle()
+    assert api.table.entries[KEY].uid == shown
+    here.clear()
+    static.ended(uid)
+    assert (KEY in static.table.entries) == follows
+    await _settle()
+    assert (KEY in api.table.entries) == follows
+    running.cancel()

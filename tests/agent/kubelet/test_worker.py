@@ -39,7 +39,7 @@ from pylet.api import schema
 from pylet.api.kind import Kind
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
-from pylet.api.object import Key, Object, dig
+from pylet.api.object import Key, Object, dig, key_of
 from pylet.api.patch import strategic
 from pylet.client.interface import Unreachable
 from pylet.client.view import Entry, Table, View
@@ -539,6 +539,28 @@ async def test_a_new_worker_adopts_what_runs(tmp_path: Path) -> None:
             assert await story.running_id() == first
             assert len(await story.runtime.list_containers()) == 1
             successor.cancel()
+
+
+async def test_of_a_pod_that_has_gone_it_is_told_when_nothing_of_it_is_left(tmp_path: Path) -> None:
+    bound, node = Table(POD), Table(NODE)
+    node.put(Entry.of(NODE, {"metadata": {"name": "n1"}, "status": {}}))
+    story, ended = Story(pod(container(command=["serve"])), tmp_path), list[str]()
+    story.volumes.clean_up = lambda ending: None  # type: ignore[attr-defined]
+    of = {**story.api.pod, "spec": {**story.api.pod["spec"], "nodeName": "n1"}}
+    bound.put(Entry.of(POD, of))
+    pods = Pods(replace(story.worker.node, view=View({POD: bound, NODE: node})))
+    pods.ended = ended.append
+    uid = of["metadata"]["uid"]
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pods.run())
+        await story.until(is_running)
+        assert pods.runs(uid)
+        bound.remove(key_of(of))
+        assert pods.runs(uid)
+        await until(lambda: ended == [uid])
+        assert not pods.runs(uid)
+        assert await story.runtime.list_containers() == ()
+        running.cancel()
 
 
 async def test_a_pod_that_lost_its_sandbox_says_so_and_goes_on_in_another(tmp_path: Path) -> None:
