@@ -61,12 +61,6 @@ def resource_metrics(node: NodeUse) -> str:
             "1 if there was an error while getting container metrics, 0 otherwise",
             [(nowhere, 0, None)],
         ),
-        *family(
-            "scrape_error",
-            "gauge",
-            "1 if there was an error while getting container metrics, 0 otherwise",
-            [(nowhere, 0, None)],
-        ),
     )
     return "\n".join(lines) + "\n"
 
