@@ -39,6 +39,9 @@ class PodVolumes:
     is_frozen: bool = False
     done: dict[str, Mounted] = field(default_factory=dict)
     trouble: dict[str, Trouble] = field(default_factory=dict)
+    """Of those that are not there."""
+    stale: dict[str, Trouble] = field(default_factory=dict)
+    """Of those that are, as they were."""
     refers_to: set[tuple[Kind, Key]] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

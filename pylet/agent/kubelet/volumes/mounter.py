@@ -283,14 +283,20 @@ class Volumes:
             return  # what a pod shows may go before it does, with its namespace
         async with known.lock:
             for volume in used(known.pod):
-                if volume["name"] not in known.done:
-                    continue
-                try:
-                    await self._mount(known, volume, live_only=True)
-                except (VolumeError, ApiError) as failed:
-                    # The container keeps what it has, as upstream: a deleted ConfigMap does not empty a running pod.
-                    log.warning("refresh volume %s of pod %s: %s", volume["name"], uid, failed)
-                    self._at(uid)(self._clock.now() + timedelta(seconds=_RETRY_SECONDS))
+                if volume["name"] in known.done:
+                    await self._look_again(known, volume)
+
+    async def _look_again(self, known: PodVolumes, volume: Object) -> None:
+        """What cannot be renewed stays as it is, as upstream: a deleted ConfigMap does not empty a running pod."""
+        name = volume["name"]
+        before = known.stale.pop(name, None)
+        try:
+            await self._mount(known, volume, live_only=True)
+        except (VolumeError, ApiError) as failed:
+            known.stale[name] = left = trouble(failed, name, before, self._clock.now())
+            self._at(uid_of(known.pod))(left.until)
+            if not left.told:
+                self.host.tell(known.pod, "Warning", _reason(left.message), left.message)
 
     async def _try(self, known: PodVolumes, volume: Object) -> None:
         name = volume["name"]
@@ -401,6 +407,13 @@ class Volumes:
 def _shown(pod: Object) -> tuple[object, ...]:
     """What of a pod its volumes may show."""
     return pod["metadata"].get("labels"), pod["metadata"].get("annotations"), pod["spec"]
+
+
+def _reason(message: str) -> str:
+    """Of the event about a volume that is there."""
+    if message.startswith("MountVolume.NodeExpandVolume "):
+        return "VolumeResizeFailed"
+    return "FailedMapVolume" if message.startswith("MapVolume.") else "FailedMount"
 
 
 def _words(operation: str, name: str, failed: Exception | str) -> str:

@@ -86,11 +86,16 @@ async def test_a_pod_that_ran_before_pylet_did_is_kept_up_to_date(node: Node) ->
 
 async def test_what_is_deleted_stays_in_a_running_pod(node: Node) -> None:
     config(node, key="one")
+    told: list[tuple[str, ...]] = []
     path = (await node.volumes.mount(pod(CONFIG)))["config"]
+    node.volumes.host.tell = lambda about, *words: told.append((about["metadata"]["name"], *words))
     async with node.following():
         node.api.remove(CONFIG_MAP, Key("default", "app"))
         assert (await node.volumes.mount(pod(CONFIG)))["config"] == path
+        await until(lambda: bool(told))
     assert (path / "key").read_text() == "one"
+    why = 'MountVolume.SetUp failed for volume "config" : configmap "app" not found'
+    assert set(told) == {("web", "Warning", "FailedMount", why)}
 
 
 async def test_a_pod_the_api_has_no_more_keeps_what_it_shows(node: Node) -> None:
