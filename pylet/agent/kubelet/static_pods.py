@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class StaticPods:
         self._node_name = node_name
         self._node_uid = node_uid
         self._texts: dict[Path, bytes] = {}
-        self._files: dict[Path, Key] = {}
+        self._files: dict[Path, Object] = {}
         self._changed = asyncio.Event()
         self._read()
         for entry in list(pods.entries.values()):
@@ -90,27 +90,31 @@ class StaticPods:
 
     def _read(self) -> None:
         found = {path: path.read_bytes() for path in _files(self._directory)}
-        for path in self._texts.keys() - found.keys():
-            self._drop(self._files.pop(path, None))
+        for path in self._files.keys() - found.keys():
+            del self._files[path]
         for path, text in found.items():
             if self._texts.get(path) != text:
                 self._load(path, text)
         self._texts = found
+        self._take(_first_of_each(self._files))
 
     def _load(self, path: Path, text: bytes) -> None:
         try:
-            pod = static_pod(text, str(path), self._node_name, self._clock.now())
+            self._files[path] = pod = static_pod(text, str(path), self._node_name, self._clock.now())
         except BadManifest as bad:
             log.warning("%s", bad)
             return
-        key = key_of(pod)
-        if self._files.get(path) not in (None, key):
-            self._drop(self._files[path])
-        before = self.pods.get(key)
-        if before is not None and uid_of(before) != uid_of(pod):
-            self._drop(key)
-        self._files[path], self.pods[key] = key, pod
-        self._show(key)
+        if twins := [other for other, its in self._files.items() if other != path and key_of(its) == key_of(pod)]:
+            log.warning("%s: pod %s is in %s, too; the first file is followed", path, key_of(pod), min(twins))
+
+    def _take(self, wanted: Mapping[Key, Object]) -> None:
+        for key, pod in list(self.pods.items()):
+            if key not in wanted or uid_of(wanted[key]) != uid_of(pod):
+                self._drop(key, pod)
+        for key, pod in wanted.items():
+            if self.pods.get(key) is not pod:
+                self.pods[key] = pod
+                self._show(key)
 
     def _show(self, key: Key) -> None:
         pod = self.pods.get(key)
@@ -119,12 +123,12 @@ class StaticPods:
             self.table.put(Entry.of(POD, pod if known is None else as_static(pod, known)))
         self._changed.set()
 
-    def _drop(self, key: Key | None) -> None:
-        if key is not None and (pod := self.pods.pop(key, None)) is not None:
-            self.table.remove(key)
-            if self.runs(uid_of(pod)):
-                self._ending.setdefault(key, uid_of(pod))
-            self._changed.set()
+    def _drop(self, key: Key, pod: Object) -> None:
+        del self.pods[key]
+        self.table.remove(key)
+        if self.runs(uid_of(pod)):
+            self._ending.setdefault(key, uid_of(pod))
+        self._changed.set()
 
     # ---- the API's pods
 
@@ -184,6 +188,11 @@ async def _tried(key: Key, call: Awaitable[Object], is_done: type[ApiError]) -> 
         return
     except ApiError as failed:
         log.warning("mirror of pod %s: %s", key, failed.message)
+
+
+def _first_of_each(files: Mapping[Path, Object]) -> dict[Key, Object]:
+    """Of several files with a pod of the same name the first is followed."""
+    return {key_of(pod): pod for _, pod in sorted(files.items(), reverse=True)}
 
 
 class _ToMirrors:

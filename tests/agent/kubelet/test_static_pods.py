@@ -127,6 +127,26 @@ async def test_mirrors_follow_the_files(tmp_path: Path) -> None:
     running.cancel()
 
 
+async def test_of_two_files_with_the_same_pod_the_first_is_followed(tmp_path: Path) -> None:
+    api = Api()
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    second.write_bytes(WEB.replace(b"reg/web", b"reg/second"))
+    static = StaticPods(api, api.table, VirtualClock(), tmp_path, "n1", lambda: "node-uid")  # type: ignore[arg-type]
+    running = asyncio.create_task(static.run())
+
+    def image() -> str:
+        return str(static.pods[KEY]["spec"]["containers"][0]["image"])
+
+    await _settle()
+    assert image() == "reg/second"
+    first.write_bytes(WEB)
+    await until(lambda: image() == "reg/web")
+    first.unlink()
+    await until(lambda: image() == "reg/second")
+    assert static.table.entries[KEY].uid == static.pods[KEY]["metadata"]["uid"]
+    running.cancel()
+
+
 async def test_a_mirror_that_is_refused_keeps_no_other_from_being_made(tmp_path: Path) -> None:
     api = Api()
     (tmp_path / "a.yaml").write_bytes(WEB.replace(b"name: web,", b"name: lost, namespace: nowhere,"))
