@@ -52,8 +52,6 @@ _OTHERS = frozenset(
     (
         "authentication",
         "authorization",
-        "containerLogMaxWorkers",
-        "containerLogMonitorInterval",
         "enableContentionProfiling",
         "enableDebugFlagsHandler",
         "enableProfilingHandler",

@@ -20,6 +20,7 @@ from pylet.agent.kubelet.config_values import BadConfig, flag, one_of, port, siz
 from pylet.agent.kubelet.eviction import DEFAULT_HARD, BadThreshold, Policy
 from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD
 from pylet.agent.kubelet.image_gc import ImagePolicy
+from pylet.agent.kubelet.logrotation import LogBounds
 from pylet.agent.kubelet.node_allocatable import PODS, Kept, kept, ways
 from pylet.agent.kubelet.pull_records import POLICIES, Verification, check_pattern
 from pylet.agent.kubelet.shutdown import Phase, two_phases
@@ -42,8 +43,7 @@ class KubeletConfig:
     pod_pids_limit: int = -1
     reserved: tuple[tuple[str, Quantity], ...] = ()
     """Of the machine and of Kubernetes, together; by resource, as often as it is named."""
-    log_max_bytes: int = 10 << 20
-    log_max_files: int = 5
+    log_bounds: LogBounds = LogBounds()  # noqa: RUF009 - immutable
     images_reported: int = 50
     static_pod_path: Path | None = None
     placement: Placement | None = None
@@ -103,20 +103,19 @@ def from_object(found: Object) -> KubeletConfig:
     """Raises: BadConfig."""
     value = fields_of(found)
     images = _image_policy(value)
-    if value.get("maxPods", 0) < 0:
-        raise BadConfig(f"maxPods: {value['maxPods']} must not be a negative number")
+    for name, least in (("maxPods", 0), ("podsPerCore", 0), ("nodeStatusMaxImages", -1)):
+        if value.get(name, 0) < least:
+            words = f"must be {least} or greater" if least else "must not be a negative number"
+            raise BadConfig(f"{name}: {value[name]} {words}")
     if value.get("enableSystemLogQuery") and not value.get("enableSystemLogHandler", True):
         raise BadConfig("enableSystemLogHandler is required for enableSystemLogQuery")
-    if value.get("containerLogMaxFiles", 2) < 2:
-        raise BadConfig(f"containerLogMaxFiles: {value['containerLogMaxFiles']} must be greater than 1")
     return KubeletConfig(
         _eviction_policy(value),
         images,
         value.get("maxPods", DEFAULT.max_pods),
         value.get("podPidsLimit", DEFAULT.pod_pids_limit),
         _reserved(value),
-        value.get("containerLogMaxSize", DEFAULT.log_max_bytes),
-        value.get("containerLogMaxFiles", DEFAULT.log_max_files),
+        _log_bounds(value),
         value.get("nodeStatusMaxImages", DEFAULT.images_reported),
         value.get("staticPodPath"),
         _placement(value) if any(name in value for name in _PLACEMENT) else None,
@@ -213,7 +212,23 @@ def _image_policy(value: Mapping[str, Any]) -> ImagePolicy:
     if low >= high:
         raise BadConfig(f"imageGCLowThresholdPercent: {low} must be less than imageGCHighThresholdPercent {high}")
     least = value.get("imageMinimumGCAge") or timedelta(minutes=2)
-    return ImagePolicy(high, low, least, value.get("imageMaximumGCAge", timedelta(0)))
+    most = value.get("imageMaximumGCAge", timedelta(0))
+    if timedelta(0) < most <= least:
+        raise BadConfig(f"imageMaximumGCAge: {most} must be greater than imageMinimumGCAge {least}")
+    return ImagePolicy(high, low, least, most)
+
+
+def _log_bounds(value: Mapping[str, Any]) -> LogBounds:
+    so = DEFAULT.log_bounds
+    interval = value.get("containerLogMonitorInterval") or timedelta(seconds=so.look_seconds)
+    files, workers = value.get("containerLogMaxFiles", so.most_files), value.get("containerLogMaxWorkers", so.workers)
+    if files < 2:
+        raise BadConfig(f"containerLogMaxFiles: {files} must be greater than 1")
+    if workers < 1:
+        raise BadConfig(f"containerLogMaxWorkers: {workers} must be greater than or equal to 1")
+    if interval < timedelta(seconds=3):
+        raise BadConfig(f"containerLogMonitorInterval: {interval} must be greater than or equal to 3s")
+    return LogBounds(value.get("containerLogMaxSize", so.most_bytes), files, workers, interval.total_seconds())
 
 
 def _pulls_at_once(value: Mapping[str, Any]) -> int | None:
@@ -331,6 +346,8 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "kubeReserved": _reserve,
     "containerLogMaxSize": size,
     "containerLogMaxFiles": whole,
+    "containerLogMaxWorkers": whole,
+    "containerLogMonitorInterval": span,
     "healthzBindAddress": lambda text: str(ip_address(text)),
     "healthzPort": port,
     "enableSystemLogHandler": flag,

@@ -12,6 +12,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -21,46 +22,52 @@ from pylet.cri.interface import CriError, Runtime
 
 log = logging.getLogger(__name__)
 
-_LOOK_SECONDS = 10
+
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    most_bytes: int = 10 << 20
+    """A container's log that has grown to that is put aside; less than 0: none ever is."""
+    most_files: int = 5
+    """The one that is written and those put aside."""
+    workers: int = 1
+    """How many are put aside at a time."""
+    look_seconds: float = 10.0
 
 
 class LogRotation:
-    """Runs until cancelled; `running` gives the logs of running containers by container id.
-
-    `most_files` are the one that is written and those put aside.
-    """
+    """Runs until cancelled; `running` gives the logs of running containers by container id."""
 
     def __init__(
-        self,
-        runtime: Runtime,
-        clock: Clock,
-        running: Callable[[], Mapping[str, Path]],
-        *,
-        most_bytes: int,
-        most_files: int,
+        self, runtime: Runtime, clock: Clock, running: Callable[[], Mapping[str, Path]], bounds: LogBounds
     ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._running = running
-        self._most_bytes = most_bytes
-        self._most_files = most_files
+        self._bounds = bounds
+        self._turns = asyncio.Semaphore(bounds.workers)
 
     async def run(self) -> None:
-        while True:
-            await self._clock.sleep(_LOOK_SECONDS)
-            for id_, path in self._running().items():
-                if _size(path) > self._most_bytes:
-                    try:
-                        await self._rotate(id_, path)
-                    except (CriError, OSError) as failed:
-                        log.warning("rotate %s: %s", path, failed)
+        while self._bounds.most_bytes >= 0:
+            await self._clock.sleep(self._bounds.look_seconds)
+            async with asyncio.TaskGroup() as group:
+                for id_, path in self._running().items():
+                    size = _size(path)
+                    if size is None or size >= self._bounds.most_bytes:
+                        group.create_task(self._begin_anew(id_, path, is_gone=size is None))
+
+    async def _begin_anew(self, container_id: str, path: Path, *, is_gone: bool) -> None:
+        async with self._turns:
+            try:
+                await (self._runtime.reopen_log(container_id) if is_gone else self._rotate(container_id, path))
+            except (CriError, OSError) as failed:
+                log.warning("begin %s anew: %s", path, failed)
 
     async def _rotate(self, container_id: str, path: Path) -> None:
         top = path.parents[2]
         with directory(top) as root:
             held = open_beneath(root, str(path.parent.relative_to(top)), os.O_RDONLY | os.O_DIRECTORY)
         try:
-            aside = await asyncio.to_thread(put_aside, held, path.name, self._clock.now(), self._most_files)
+            aside = await asyncio.to_thread(put_aside, held, path.name, self._clock.now(), self._bounds.most_files)
             try:
                 await self._runtime.reopen_log(container_id)
             except CriError:
@@ -106,8 +113,11 @@ def _compress(held: int, plain: str) -> None:
     os.unlink(plain, dir_fd=held)
 
 
-def _size(path: Path) -> int:
+def _size(path: Path) -> int | None:
+    """None where somebody has removed it."""
     try:
         return path.stat(follow_symlinks=False).st_size
+    except FileNotFoundError:
+        return None
     except OSError:
         return 0

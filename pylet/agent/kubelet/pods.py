@@ -95,8 +95,7 @@ class Pods:
                 self._node.runtime,
                 self._node.clock,
                 self._logs,
-                most_bytes=self._node.settings.log_max_bytes,
-                most_files=self._node.settings.log_max_files,
+                self._node.settings.log_bounds,
             )
             group.create_task(rotation.run())
             await self._take_over()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pylet.agent.kubelet.backoff import LONGEST
 from pylet.agent.kubelet.group_names import GroupNames
+from pylet.agent.kubelet.logrotation import LogBounds
 from pylet.agent.resolv_conf import ResolvConf
 
 
@@ -38,9 +39,7 @@ class Settings:
 
     quota_period_micros: int | None = 100_000
     """In which who has a limit of CPU has its part of it; None: nobody is held back."""
-    log_max_bytes: int = 10 << 20
-    """A container's log that has grown beyond is put aside."""
-    log_max_files: int = 5
+    log_bounds: LogBounds = LogBounds()  # noqa: RUF009 - immutable
 
     longest_back_off: timedelta = LONGEST
     """Before a container that keeps failing is started again."""

@@ -10,6 +10,7 @@ import pytest
 from pylet.agent.kubelet.config_values import BadConfig
 from pylet.agent.kubelet.eviction import ALLOCATABLE_MEMORY
 from pylet.agent.kubelet.kubelet_config import DEFAULT, from_object
+from pylet.agent.kubelet.logrotation import LogBounds
 from pylet.agent.kubelet.machine import Machine
 from pylet.agent.kubelet.node_allocatable import enforce
 from pylet.agent.kubelet.node_status import Identity, allocatable, capacity, registration
@@ -134,6 +135,11 @@ def test_a_file_may_leave_things_alone_as_kubeadm_s_does() -> None:
             {"enableSystemLogQuery": True, "enableSystemLogHandler": False}, "is required for", id="a query of nothing"
         ),
         pytest.param({"containerLogMaxFiles": 1}, "must be greater than 1", id="a log without room to rotate"),
+        pytest.param({"containerLogMaxWorkers": 0}, "must be greater than or equal to 1", id="nobody to rotate logs"),
+        pytest.param({"containerLogMonitorInterval": "2s"}, "than or equal to 3s", id="logs looked at too often"),
+        pytest.param({"podsPerCore": -1}, "podsPerCore: -1 must not be a negative", id="fewer than none on a core"),
+        pytest.param({"nodeStatusMaxImages": -2}, "must be -1 or greater", id="fewer images than all"),
+        pytest.param({"imageMaximumGCAge": "2m"}, "must be greater than imageMinimumGCAge", id="too young"),
     ],
 )
 def test_what_is_refused(said: Object, words: str) -> None:
@@ -169,6 +175,7 @@ def test_where_pods_run() -> None:
         ({"cpuManagerPolicyOptions": {"other": "true"}}, 'unknown CPU Manager Policy option: "other"'),
         ({"topologyManagerPolicyOptions": {"max-allowable-numa-nodes": "4"}}, "should not be less than 8"),
         ({"reservedSystemCPUs": "3-1"}, "invalid list of CPUs"),
+        ({"reservedMemory": [{"numaNode": 1, "limits": {"memory": "0"}}]}, "may not be zero for NUMA node 1"),
     ],
 )
 def test_where_pods_cannot_run(fields: dict[str, object], words: str) -> None:
@@ -184,6 +191,8 @@ def test_small_things() -> None:
     found = from_object(
         {
             "podsPerCore": 10,
+            "containerLogMaxWorkers": 3,
+            "containerLogMonitorInterval": "1m",
             "serializeImagePulls": True,
             "crashLoopBackOff": {"maxContainerRestartPeriod": "30s"},
             "allowedUnsafeSysctls": ["net/core/somaxconn", "kernel.msg*"],
@@ -192,6 +201,7 @@ def test_small_things() -> None:
     )
     assert (found.pods_per_core, found.pulls_at_once, found.seccomp_default) == (10, 1, True)
     assert found.longest_back_off == timedelta(seconds=30)
+    assert found.log_bounds == LogBounds(workers=3, look_seconds=60)
     assert found.unsafe_sysctls == ("net.core.somaxconn", "kernel.msg*")
 
 

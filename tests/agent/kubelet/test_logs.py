@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,14 @@ import pytest
 
 from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.beneath import directory
-from pylet.agent.kubelet.logrotation import put_aside
+from pylet.agent.kubelet.logrotation import LogBounds, LogRotation, put_aside
 from pylet.agent.kubelet.logs import LogOptions, last_lines, read
 from pylet.agent.kubelet.observing import last_words
 from pylet.agent.kubelet.system_logs import system_log
+from pylet.aio.clock import VirtualClock
+from pylet.cri.memory import MemoryRuntime
 from pylet.cri.messages import ContainerState, ContainerStatus, Mount
+from tests.waiting import until
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -57,6 +61,46 @@ async def test_following_goes_on_in_the_new_file(tmp_path: Path) -> None:
         running = False
         path.write_bytes(line("two") + line("three"))
     assert await pieces.get() == b"three\n"
+
+
+class Writing(MemoryRuntime):
+    """Begins a log anew when it may; `busy` is how many at once."""
+
+    def __init__(self, logs: Mapping[str, Path]) -> None:
+        super().__init__()
+        self.logs, self.busy, self.may = logs, 0, asyncio.Event()
+
+    async def reopen_log(self, container_id: str) -> None:
+        self.busy += 1
+        await self.may.wait()
+        self.logs[container_id].touch()
+
+
+@pytest.mark.parametrize(
+    ("bounds", "seconds", "at_once", "sizes"),
+    [
+        pytest.param(LogBounds(10), 9, 0, [9, 10, 11, None], id="not yet"),
+        pytest.param(LogBounds(10), 10, 1, [9, 0, 0, 0], id="one by one"),
+        pytest.param(LogBounds(10, workers=3), 10, 3, [9, 0, 0, 0], id="all at once"),
+        pytest.param(LogBounds(10, look_seconds=60), 59, 0, [9, 10, 11, None], id="seldom"),
+        pytest.param(LogBounds(-1), 60, 0, [9, 10, 11, None], id="never"),
+    ],
+)
+async def test_which_logs_are_begun_anew(
+    tmp_path: Path, bounds: LogBounds, seconds: float, at_once: int, sizes: list[int | None]
+) -> None:
+    logs = {name: tmp_path / "logs" / "pod" / name / "0.log" for name in ("small", "full", "large", "gone")}
+    for path, size in zip(logs.values(), (9, 10, 11, None), strict=True):
+        path.parent.mkdir(parents=True)
+        if size is not None:
+            path.write_bytes(b"x" * size)
+    runtime, clock = Writing(logs), VirtualClock()
+    rotating = asyncio.create_task(LogRotation(runtime, clock, lambda: logs, bounds).run())
+    await clock.advance(seconds)
+    await until(lambda: runtime.busy == at_once)
+    runtime.may.set()
+    await until(lambda: [path.stat().st_size if path.exists() else None for path in logs.values()] == sizes)
+    rotating.cancel()
 
 
 def test_what_is_put_aside_is_compressed_and_bounded(tmp_path: Path) -> None:

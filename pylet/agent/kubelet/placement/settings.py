@@ -108,6 +108,8 @@ def _reserved_memory(found: Any) -> dict[int, dict[str, int]]:
         for name, amount in entry["limits"].items():
             if name != "memory" and not name.startswith("hugepages-"):
                 raise ValueError(f"the limit type {name!r} is neither memory nor hugepages")
+            if not value_of(amount):
+                raise ValueError(f"reserved memory may not be zero for NUMA node {entry['numaNode']}, {name!r}")
             if name in node:
                 raise ValueError(
                     f"the reserved memory has duplicate limits of {name!r} for NUMA node {entry['numaNode']}"
