@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pylet.api import causes
 from pylet.api.errors import Invalid
 from pylet.api.object import Object, conditions_of, dig
 from pylet.api.timestamps import format_time
 from pylet.server.admission.interface import CREATE, UPDATE, Attributes, Plugin
+
+if TYPE_CHECKING:
+    from cryptography.x509 import CertificateSigningRequest
 
 _CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 _MASTERS = "system:masters"
@@ -79,12 +83,37 @@ def _organizations(write: Attributes, request: str) -> list[str]:
 
     try:
         parsed = x509.load_pem_x509_csr(base64.b64decode(request))
-        is_signed = parsed.is_signature_valid
+        is_signed = _is_signed(parsed)
     except (ValueError, TypeError, UnsupportedAlgorithm) as bad:
         raise _bad_request(write, request, "asn1: structure error") from bad
     if not is_signed:
         raise _bad_request(write, request, "x509: signature verification failed")
     return [str(name.value) for name in parsed.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+
+
+def _is_signed(request: CertificateSigningRequest) -> bool:
+    """By its own key; with SHA-1 too, which `is_signature_valid` never finds valid and Go allows in requests.
+
+    Source: crypto/x509 checkSignature (allowSHA1).
+    """
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.hashes import SHA1
+
+    key, hashed = request.public_key(), request.signature_hash_algorithm
+    if not isinstance(hashed, SHA1):
+        return request.is_signature_valid
+    try:
+        if isinstance(key, rsa.RSAPublicKey):
+            key.verify(request.signature, request.tbs_certrequest_bytes, PKCS1v15(), hashed)
+        elif isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(request.signature, request.tbs_certrequest_bytes, ec.ECDSA(hashed))
+        else:
+            return False
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _bad_request(write: Attributes, request: str, why: str) -> Invalid:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
@@ -172,6 +172,46 @@ async def test_a_certificate_request_says_who_made_it(api: Api) -> None:
     pem = b"-----BEGIN CERTIFICATE REQUEST-----\nYQ==\n-----END CERTIFICATE REQUEST-----\n"
     request["spec"] |= {"request": b64encode(pem).decode()}
     assert "spec.request: Invalid value" in (await refused(api.create(request)))["message"]
+
+
+SHA1_REQUESTS = {
+    "rsa": (
+        "MIIBWzCBxQIBADAcMQwwCgYDVQQKDANkZXYxDDAKBgNVBAMMA3NhbTCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkCgYEAzs4ftSGL"
+        "GvrY43zpkviyTusrUhpeFvQBC2P6kyR2qfJrP0brCLDL+8RRK4Jvx7XjVCKv2Plqvsd7HB5JjBVbRgFPnkgkfuRtJ5JNzF1d93rU"
+        "lvVLYjPRq4l0PVNYQ+WOXYSQr+tBHOf1tcvEZ13vhwi3WdK0Un8azhN7gZh7H/8CAwEAAaAAMA0GCSqGSIb3DQEBBQUAA4GBAKz5"
+        "vUs7ce1fZ5VXeF/wXx+cU9g7HzMNuznM6oHsDvOSdYG0O3o5egYvU7liCodko/q+M33SRLjNLFTEc2ndk3gWTDEPCdVuKkYq5wW6"
+        "Lkhs1UYKzbgchXOPvKGTDGu6r8+ysnD347ZNsAEq6NiVFqo9idL2mkMhIlGDpngm1ySP"
+    ),
+    "ec": (
+        "MIHVMH4CAQAwHDEMMAoGA1UECgwDZGV2MQwwCgYDVQQDDANzYW0wWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARPafD6HgeZT462"
+        "NpES6P/O13EK1tnJ8BqA6TzzjFoAtnLDUG1peGdI/VFYFkztnrY9crOiPRJcSfsM1+uaN0RtoAAwCQYHKoZIzj0EAQNIADBFAiBC"
+        "yVjXU6EckQya9tu9gZ6j9IPc4jSVBkVBz5lgxGwQTgIhAIDv6CCRGC9PrgggfPzueR3XDgvU1ubtr+Gp3gn3Pt+s"
+    ),
+}
+"""As `openssl req -new -sha1` makes them (DER); `cryptography` signs with better hashes alone."""
+
+
+@pytest.mark.parametrize("key", SHA1_REQUESTS)
+async def test_a_certificate_request_may_be_signed_with_sha1(api: Api, key: str) -> None:
+    der = SHA1_REQUESTS[key]
+
+    def request(name: str, der: str) -> dict[str, Any]:
+        pem = f"-----BEGIN CERTIFICATE REQUEST-----\n{der}\n-----END CERTIFICATE REQUEST-----\n"
+        spec = {
+            "request": b64encode(pem.encode()).decode(),
+            "signerName": "example.com/signer",
+            "usages": ["client auth"],
+        }
+        return {
+            "apiVersion": "certificates.k8s.io/v1",
+            "kind": "CertificateSigningRequest",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+
+    await api.create(request("good", der))
+    forged = b64encode(b64decode(der).replace(b"sam", b"san")).decode()
+    assert "signature verification failed" in (await refused(api.create(request("bad", forged))))["message"]
 
 
 async def test_a_decision_about_a_certificate_says_when_it_was_made(api: Api) -> None:
