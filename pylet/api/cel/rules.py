@@ -113,9 +113,8 @@ class _Correlated:
 
     __slots__ = ("_same", "new", "old")
 
-    def __init__(self, new: Any, old: Any) -> None:
-        self.new, self.old = new, old
-        self._same: bool | None = None
+    def __init__(self, new: Any, old: Any, *, same: bool | None = None) -> None:
+        self.new, self.old, self._same = new, old, same
 
     def is_unchanged(self) -> bool:
         if self._same is None:
@@ -160,8 +159,9 @@ class Rules:
     def validate(self, new: Any, old: Any, path: str, budget: Budget | None = None) -> list[Cause]:
         """What the rules find wrong with `new`, whose place is `path`; `old` is None when it is created."""
         walk = _Walk(budget or Budget())
+        whole = None if old is None else _Correlated(new, old, same=False)  # schemas do not declare its metadata
         with suppress(Stop):
-            walk.visit(self._root, new, old, path, _Ratchet() if old is None else _Ratchet(_Correlated(new, old)))
+            walk.visit(self._root, new, old, path, _Ratchet(whole))
         return walk.found
 
 

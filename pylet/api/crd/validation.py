@@ -36,7 +36,7 @@ def validate(value: Any, node: Structural, path: str = "", old: Any = UNSET) -> 
 
 def _check(value: Any, node: Structural, path: str, old: Any) -> Result:
     found, matched = _against(value, node, path, old)
-    if found and old is not UNSET and path not in ("kind", "apiVersion") and _equal(value, old):
+    if found and old is not UNSET and path not in ("kind", "apiVersion") and _unchanged(value, old, node):
         return Result([], matched)
     return Result(found, matched)
 
@@ -259,6 +259,28 @@ def _fields(value: dict[str, Any], node: Structural, path: str, old: Any, found:
 
 def _before(old: Any, name: str) -> Any:
     return old.get(name, UNSET) if isinstance(old, dict) else UNSET
+
+
+def _unchanged(value: Any, old: Any, node: Structural | None) -> bool:
+    """As far as the schema says what belongs together: what it does not declare counts as changed, and so does a whole
+    object, whose metadata no schema declares; elements of a map may have changed places.
+
+    Source: apiserver pkg/cel/common/equality.go, CachedDeepEqual.
+    """
+    if isinstance(value, dict) and isinstance(old, dict):
+        return len(value) == len(old) and all(
+            name in old
+            and node is not None
+            and (inner := node.of(name)) is not None
+            and _unchanged(one, old[name], inner)
+            for name, one in value.items()
+        )
+    if isinstance(value, list) and isinstance(old, list) and node is not None and node.list_type == "map":
+        before = _by_keys(old, node)
+        return len(value) == len(old) and all(
+            (was := before.get(_key(one, node))) is not None and _unchanged(one, was, node.item) for one in value
+        )
+    return _equal(value, old)
 
 
 def _equal(one: Any, other: Any) -> bool:

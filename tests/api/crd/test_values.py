@@ -158,6 +158,31 @@ def test_items_of_maps_are_told_apart_by_their_keys() -> None:
     assert told(schema, {"a": [{"k": "new", "n": 1}, {"k": "x", "n": 5}]}, old=old) == []
 
 
+def test_items_of_maps_may_change_places() -> None:
+    item = {"type": "object", "properties": {"k": TEXT, "n": {"type": "integer"}}}
+    schema = spec(
+        a={
+            "type": "array",
+            "maxItems": 1,
+            "items": item,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["k"],
+        }
+    )
+    one, two = {"k": "x", "n": 5}, {"k": "y"}
+    old = {"spec": {"a": [one, two]}}
+    assert told(schema, {"a": [two, one]}, old=old) == []
+    assert len(told(schema, {"a": [two, {"k": "x", "n": 6}]}, old=old)) == 1
+    assert len(told(schema, {"a": [two, {"k": "z", "n": 5}]}, old=old)) == 1
+
+
+def test_what_the_schema_does_not_declare_counts_as_changed() -> None:
+    field = {"type": "object", "required": ["b"], "x-kubernetes-preserve-unknown-fields": True}
+    schema = spec(a=field)
+    assert len(told(schema, {"a": {"c": 1}}, old={"spec": {"a": {"c": 1}}})) == 1
+    assert told(schema, {"a": {}}, old={"spec": {"a": {}}}) == []
+
+
 def test_doubled_elements_are_found() -> None:
     item = {"type": "object", "properties": {"k": TEXT}}
     schema = as_root(
