@@ -25,6 +25,13 @@ def test_json_gets_kind_and_version_from_the_request() -> None:
     assert warnings == []
 
 
+def test_the_core_group_may_be_written_with_a_slash() -> None:
+    obj, _ = decode.of_kind(POD, b'{"apiVersion":"/v1"}')
+    assert obj["apiVersion"] == "v1"
+    with pytest.raises(BadRequest):
+        decode.of_kind(POD, b'{"apiVersion":"//v1"}')
+
+
 @pytest.mark.parametrize(
     ("raw", "content_type"),
     [

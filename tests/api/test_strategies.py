@@ -51,6 +51,14 @@ def test_a_pods_negative_grace_is_one_whenever_it_is_said() -> None:
     assert again["spec"] == obj["spec"]
 
 
+def test_a_pods_status_leaves_its_deletion_and_its_owners_alone() -> None:
+    old, obj = pod({}), pod({})
+    old["metadata"]["ownerReferences"] = [{"uid": "u"}]
+    obj["metadata"]["deletionTimestamp"] = "2020-01-01T00:00:00Z"
+    POD.strategy.prepare_update(obj, old, "status")
+    assert obj["metadata"] == {**old["metadata"], "generation": 1}
+
+
 @pytest.mark.parametrize(
     ("obj", "asked", "seconds"),
     [

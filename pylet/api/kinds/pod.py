@@ -58,7 +58,7 @@ class PodStrategy(Strategy):
         if subresource in ("ephemeralcontainers", "resize") and obj["spec"] != old["spec"]:
             obj["metadata"]["generation"] += 1
         if subresource == "status":
-            _keep(obj["metadata"], old["metadata"], ("ownerReferences",))
+            _keep(obj["metadata"], old["metadata"], ("deletionTimestamp", "ownerReferences"))
             if "qosClass" in old.get("status", {}):
                 obj.setdefault("status", {}).setdefault("qosClass", old["status"]["qosClass"])
 

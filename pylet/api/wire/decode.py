@@ -94,7 +94,10 @@ def of_kind(
     if kind.schema is not None:
         _check_type_meta(kind, obj, raw)
     named = obj["kind"] = obj.get("kind") or kind.name
-    version = obj["apiVersion"] = obj.get("apiVersion") or kind.api_version
+    version = obj.get("apiVersion") or kind.api_version
+    if version.count("/") == 1:
+        version = version.removeprefix("/")  # a way to write the core group
+    obj["apiVersion"] = version
     if (named, version) == _OLD_EVICTION and kind.name == named:
         version = obj["apiVersion"] = kind.api_version
     if (named, version) != (kind.name, kind.api_version):

@@ -12,7 +12,7 @@ from typing import Any
 
 from pylet.api.kind import Column, Kind
 from pylet.api.object import Object
-from pylet.api.wire.metadata import partial
+from pylet.api.wire.metadata import VERSION, partial
 
 NONE, METADATA, OBJECT = "None", "Metadata", "Object"
 """The query's includeObject: what each row carries; "" is Metadata."""
@@ -31,7 +31,7 @@ def table(
     *,
     include: str = "",
     headers: bool = True,
-    api_version: str = "meta.k8s.io/v1",
+    api_version: str = VERSION,
 ) -> Object:
     """`list_meta` is the metadata of the list or of the one object; `headers` False on a watch's later events."""
     carried = ("resourceVersion", "continue", "remainingItemCount")
@@ -40,18 +40,18 @@ def table(
         "apiVersion": api_version,
         "metadata": {name: list_meta[name] for name in carried if name in list_meta},
         "columnDefinitions": [_definition(column) for column in kind.columns or _FALLBACK] if headers else None,
-        "rows": [row(kind, obj, now, include=include) for obj in objects],
+        "rows": [row(kind, obj, now, include=include, api_version=api_version) for obj in objects],
     }
 
 
-def row(kind: Kind, obj: Object, now: datetime, *, include: str = "") -> Object:
+def row(kind: Kind, obj: Object, now: datetime, *, include: str = "", api_version: str = VERSION) -> Object:
     match include:
         case "None":
             carried: Any = None
         case "Object":
             carried = obj
         case _:
-            carried = partial(obj)
+            carried = partial(obj, api_version)
     return {"cells": cells(kind, obj, now), "object": carried}
 
 
@@ -59,9 +59,9 @@ def cells(kind: Kind, obj: Object, now: datetime) -> list[Any]:
     return kind.cells(obj, now) if kind.cells is not None else _name_and_creation(obj)
 
 
-def blank(kind: Kind, obj: Object) -> Object:
+def blank(kind: Kind, obj: Object, api_version: str) -> Object:
     """The row of an object that only says where a watch is."""
-    return {"cells": [""] * len(kind.columns or _FALLBACK), "object": partial(obj)}
+    return {"cells": [""] * len(kind.columns or _FALLBACK), "object": partial(obj, api_version)}
 
 
 def _definition(column: Column) -> Object:

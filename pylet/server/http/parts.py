@@ -59,11 +59,11 @@ def partials(entries: Sequence[Entry], version: str) -> Iterator[bytes]:
         yield (b"}," + before).join(cut)
 
 
-def rows(kind: Kind, entries: Sequence[Entry], now: datetime, include: str) -> Iterator[bytes]:
+def rows(kind: Kind, entries: Sequence[Entry], now: datetime, include: str, version: str) -> Iterator[bytes]:
     """Their rows of the kind's table, as `partials`; `include` says what of the object a row carries."""
     moment, seconds = Moment.fromtimestamp(now.timestamp(), UTC), now.timestamp()
     is_whole = include in (table.NONE, table.OBJECT)
-    before, after = (b"", b"}") if is_whole else (_before_metadata(), b"}}")
+    before, after = (b"", b"}") if is_whole else (_before_metadata(version), b"}}")
     opening, middle = b'{"cells":', b',"object":' + before
     between = after + b"," + opening
     for some in _some(entries):
@@ -96,5 +96,5 @@ def _cut(entry: Entry, obj: Object) -> Parts:
     return found
 
 
-def _before_metadata(version: str = metadata.VERSION) -> bytes:
+def _before_metadata(version: str) -> bytes:
     return orjson.dumps(metadata.partial({"metadata": ""}, version))[: -len('""}')]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
@@ -75,14 +75,15 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
                 return Listed(_joined(head, "items", _bare_items(kind, page)))
             objects = (orjson.loads(item) for item in _bare_items(kind, page))
         case Shape.TABLE:
-            head = table.table(kind, (), meta, now, api_version=_meta_version(media))
+            version = _meta_version(media)
+            head = table.table(kind, (), meta, now, api_version=version)
             del head["rows"]
             if (order := kind.row_order) is not None:
                 page = page._replace(entries=sorted(page.entries, key=lambda entry: order(entry.object)))
             if is_stored:
-                return Listed(_joined(head, "rows", parts.rows(kind, page.entries, now, include)))
-            rows = (table.row(kind, obj(kind, entry), now, include=include) for entry in page.entries)
-            return Listed(_written(head, "rows", rows, media))
+                return Listed(_joined(head, "rows", parts.rows(kind, page.entries, now, include, version)))
+            shown = partial(table.row, kind, now=now, include=include, api_version=version)
+            return Listed(_written(head, "rows", (shown(obj(kind, entry)) for entry in page.entries), media))
         case Shape.METADATA:
             go_type = _go_type(kind, kind.list_kind) if kind.schema is None else "*unstructured.UnstructuredList"
             raise NotAcceptable(f"you requested PartialObjectMetadata, but the requested object is a list ({go_type})")
@@ -209,9 +210,10 @@ class _TableForm:
         meta, kind = entry.object["metadata"], self._kind
         made = table.table(kind, (), meta, _now(), headers=self._headers, api_version=self._version)
         if type_ == "BOOKMARK":
-            made["rows"] = [table.blank(kind, entry.object)]
+            made["rows"] = [table.blank(kind, entry.object, self._version)]
         else:
-            made["rows"] = [table.row(kind, obj(kind, entry), _now(), include=self._include)]
+            row = table.row(kind, obj(kind, entry), _now(), include=self._include, api_version=self._version)
+            made["rows"] = [row]
         return _framed(type_, made)
 
 

@@ -173,8 +173,7 @@ class Resources:
 
     async def _watch(self, call: Call) -> Streamed:
         asked = _list_options(call)
-        include = call.query.get("includeObject", "")
-        frames = form.frames(call.kind, call.media, include)
+        frames = form.frames(call.kind, call.media, _include(call))
         seconds = options.number(call.query, "timeoutSeconds") or 0
         try:
             subscription = await self._registry.watch(call.request, asked)

@@ -30,7 +30,7 @@ class Written(NamedTuple):
 
 
 class Deleted(NamedTuple):
-    """`body` is the answer's JSON, an object or a Status; `code` is 200, or 202 while the object still exists."""
+    """`body` is the answer's JSON, an object or a Status; `code` is 200, or 202 (see `DeleteOptions`)."""
 
     body: bytes
     code: int = 200

@@ -53,9 +53,10 @@ def judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | Non
     try:
         with causes.Bounded():
             if old is None:
-                found = rules.validate(obj)
-                if not (found and customs.judges_metadata_last(request.kind)):
-                    found = [*found, *metadata.validate(ruling, meta)]
+                if customs.judges_metadata_last(request.kind):
+                    found = rules.validate(obj) or metadata.validate(ruling, meta)
+                else:
+                    found = [*metadata.validate(ruling, meta), *rules.validate(obj)]
             else:
                 found = [*metadata.validate(ruling, meta), *metadata.validate_update(meta, old["metadata"])]
                 found += rules.validate_update(obj, old, request.subresource)

@@ -74,7 +74,8 @@ def carry_over(meta: Object, old: Object) -> None:
     meta.pop("selfLink", None)
 
 
-def dedupe_owners(meta: Object, warnings: list[str]) -> None:
+def dedupe_owners(meta: Object, warnings: list[str], when: str = "") -> None:
+    """`when`: told with the warning. Source: apiserver pkg/endpoints/handlers, dedupOwnerReferencesAndAddWarning."""
     owners: list[Object] = meta.get("ownerReferences") or []
     if len(owners) < 2:
         return
@@ -86,7 +87,7 @@ def dedupe_owners(meta: Object, warnings: list[str]) -> None:
     if doubled:
         meta["ownerReferences"] = list(kept.values())
         warnings.append(
-            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, "
+            f".metadata.ownerReferences contains duplicate entries{when}; API server dedups owner references in 1.20+, "
             "and may reject such requests as early as 1.24; please fix your requests; "
             f"duplicate UID(s) observed: {', '.join(doubled)}"
         )

@@ -41,14 +41,13 @@ _IGNORED: dict[tuple[str, str], Set] = {
 _STATUS_ALONE = frozenset(
     {
         "admissionregistration.k8s.io",
-        "apiextensions.k8s.io",
         "apiregistration.k8s.io",
         "flowcontrol.apiserver.k8s.io",
         "resource.k8s.io",
         "storage.k8s.io",
     }
 )
-"""Groups whose status subresource leaves metadata alone."""
+"""Groups whose status subresource leaves metadata alone; that of definitions does not, kubernetes issue 137681."""
 
 
 def manager_causes(verb: str, given: str, *, applies: bool = False, force: bool | None = None) -> list[Cause]:

@@ -79,10 +79,14 @@ class ListOptions(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteOptions:
-    """`propagation` is Background, Foreground, Orphan or "" (the kind's default); `uid`, `revision`: preconditions."""
+    """`propagation` is Background, Foreground, Orphan or "" (the kind's default); `uid`, `revision`: preconditions.
+
+    `is_cascading` is set by `orphanDependents: false` alone: what then stays for a while is answered with 202.
+    """
 
     grace_seconds: int | None = None
     propagation: str = ""
+    is_cascading: bool = False
     uid: str = ""
     revision: str = ""
     dry_run: bool = False
@@ -106,6 +110,7 @@ class DeleteOptions:
         return cls(
             grace_seconds=body.get("gracePeriodSeconds"),
             propagation=policy or "",
+            is_cascading=orphan is False,
             uid=preconditions.get("uid") or "",
             revision=preconditions.get("resourceVersion") or "",
             dry_run=bool(dry_run),

@@ -59,6 +59,7 @@ class Through:
     put: Callable[[Object, Object], object]
 
 
+_MUTATED = " after mutating admission happens"
 _NAME_ATTEMPTS = 8
 
 
@@ -103,6 +104,7 @@ class Writer:
         admitted = await self._admission.admit(request, CREATE, kind, key, obj, None)
         metadata.begin_create(kind, obj, request.key.namespace)
         meta = obj["metadata"]
+        metadata.dedupe_owners(meta, request.warnings, _MUTATED)
         meta["uid"] = str(uuid.uuid4())
         meta["creationTimestamp"] = now
         if not (meta.get("name") or meta.get("generateName")) and customs.names_itself(kind):
@@ -224,7 +226,7 @@ class Writer:
         check_version(
             request.kind, meta, entry, is_patch=request.verb == "patch", is_needed=through is None
         )  # a Scale without a version is put into whatever there is
-        metadata.dedupe_owners(meta, request.warnings)
+        metadata.dedupe_owners(meta, request.warnings, _MUTATED if request.verb == "patch" else "")
         size, now = request.size + len(entry.raw), format_time(self._now())
         completed = partial(self._complete, request, kind, obj, old, now, is_tracked=is_tracked)
         await converting(request, self._state.convert, size, completed)
@@ -234,6 +236,7 @@ class Writer:
             shown = through.shown(obj)
             admitted = await self._admission.admit(through.request, UPDATE, kind, key, shown, through.shown(old))
             through.put(obj, shown)
+        metadata.dedupe_owners(obj["metadata"], request.warnings, _MUTATED)
         try:
             return await self._swap(request, kind, cache, entry, obj, admitted)
         finally:
@@ -253,12 +256,13 @@ class Writer:
             meta = obj["metadata"]
             metadata.carry_over(meta, old["metadata"])
             meta["resourceVersion"] = old["metadata"]["resourceVersion"]
-            if _is_same(obj, old):
-                await admitted.validate(key)
-                return entry
-            del meta["resourceVersion"]
-            await apart(request.size + len(entry.raw), partial(judge, request, kind, key, obj, old))
+            is_same = _is_same(obj, old)
+            if not is_same or kind.schema is not None:  # a definition's rules may have changed, or compare
+                del meta["resourceVersion"]
+                await apart(request.size + len(entry.raw), partial(judge, request, kind, key, obj, old))
             await admitted.validate(key)
+            if is_same:
+                return entry
             if deletion.is_finished(kind, obj, old):
                 if not request.dry_run:
                     gone = self._store.delete(Layout.place(kind, key), expect=entry.revision)
@@ -292,6 +296,7 @@ class Writer:
     async def delete(self, request: Request, options: DeleteOptions, *, is_admitted: bool = False) -> Deleted:
         kind, cache = await self._stored_kind(request)
         key = request.key if kind.namespaced else Key("", request.key.name)
+        still_there = 202 if options.is_cascading else 200
         while True:
             entry = cache.table.entries.get(key)
             if entry is None:
@@ -303,16 +308,16 @@ class Writer:
             try:
                 match outcome:
                     case deletion.Mark(marked) if request.dry_run:
-                        return Deleted(entry_of(kind, stored(kind, marked), entry.revision).raw)
+                        return Deleted(entry_of(kind, stored(kind, marked), entry.revision).raw, still_there)
                     case deletion.Mark(marked):
-                        return Deleted((await self._write(cache, key, marked, entry)).raw)
+                        return Deleted((await self._write(cache, key, marked, entry)).raw, still_there)
                     case deletion.Remove(marked) if not request.dry_run:
                         place = Layout.place(kind, key)
                         last = None if marked is None else stored(kind, marked)
                         gone = self._store.delete(place, expect=entry.revision, last=last)
                         await self._state.reached(await self._times.of("delete", kind, gone))
                     case deletion.Pending():
-                        return Deleted(entry.raw)
+                        return Deleted(entry.raw, still_there)
                 if not customs.answers_deleted(kind):
                     return Deleted(deleted_well(request.kind, entry))
                 return Deleted(entry_of(kind, stored(kind, obj), entry.revision).raw)

@@ -124,6 +124,20 @@ async def test_each_version_has_a_scale_of_its_own_or_none(cluster: Any) -> None
     assert owned == {"second": {"f:spec": {"f:count": {}}}, "maker": {"f:spec": {".": {}, "f:count": {}}}}
 
 
+async def test_what_changes_nothing_is_judged_too(cluster: Any) -> None:
+    rule = {"rule": "!oldSelf.hasValue()", "optionalOldSelf": True, "message": "only once"}
+    schema = {
+        "type": "object",
+        "properties": {
+            "spec": {"type": "object", "properties": {"a": {"type": "string", "x-kubernetes-validations": [rule]}}}
+        },
+    }
+    await define(cluster, definition(version("v1", storage=True, schema={"openAPIV3Schema": schema})))
+    assert (await cluster.ask("POST", WIDGETS, widget("a", a="x"))).status == 201
+    again = await cluster.ask("PATCH", f"{WIDGETS}/a", {"spec": {"a": "x"}}, Content_Type=MERGE)
+    assert (again.status, again.json["details"]["causes"][0]["field"]) == (422, "spec.a")
+
+
 async def test_each_version_shows_the_same_objects(cluster: Any) -> None:
     old = version("v1alpha1", deprecated=True)
     await define(cluster, definition(version("v1", storage=True), old, version("v2", served=False)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 import yaml
 
@@ -92,9 +93,23 @@ async def test_a_list_in_yaml_is_the_list_in_json(cluster: Any, made: Any) -> No
 
 async def test_a_table_of_an_unknown_inclusion_is_refused(cluster: Any) -> None:
     accept = "application/json;as=Table;v=v1;g=meta.k8s.io"
-    answer = await cluster.ask("GET", f"{MAPS}?includeObject=Some", Accept=accept)
-    assert answer.status == 400
-    assert answer.json["message"].endswith("must be 'Metadata', 'Object', 'None', or empty")
+    for query in ("includeObject=Some", "includeObject=Some&watch=1&timeoutSeconds=1"):
+        answer = await cluster.ask("GET", f"{MAPS}?{query}", Accept=accept)
+        assert answer.status == 400
+        assert answer.json["message"].endswith("must be 'Metadata', 'Object', 'None', or empty")
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+@pytest.mark.parametrize("path", [f"{MAPS}/a", MAPS, f"{MAPS}?watch=1&timeoutSeconds=1&resourceVersion=0"])
+async def test_rows_carry_metadata_in_the_version_of_their_table(
+    cluster: Any, made: Any, version: str, path: str
+) -> None:
+    accept = f"application/json;as=Table;v={version};g=meta.k8s.io"
+    answer = await cluster.ask("GET", path, Accept=accept)
+    told = orjson.loads(answer.body.splitlines()[0])
+    table = told.get("object", told)
+    assert table["apiVersion"] == f"meta.k8s.io/{version}"
+    assert {row["object"]["apiVersion"] for row in table["rows"]} == {table["apiVersion"]}
 
 
 async def test_flow_schemas_stand_in_the_order_they_are_tried_in(cluster: Any) -> None:

@@ -91,7 +91,7 @@ def test_a_timeout(text: str, is_fine: bool) -> None:
         (b'{"dryRun":["All"]}', DeleteOptions(dry_run=True)),
         (b'{"dryRun":["All","All"],"x":1}', DeleteOptions(dry_run=True)),
         (b'{"kind":"DeleteOptions","apiVersion":"apps/v1","gracePeriodSeconds":0}', DeleteOptions(grace_seconds=0)),
-        (b'{"orphanDependents":false}', DeleteOptions(propagation="Background")),
+        (b'{"orphanDependents":false}', DeleteOptions(propagation="Background", is_cascading=True)),
         (b'{"orphanDependents":true}', DeleteOptions(propagation="Orphan")),
         (b'{"preconditions":{"uid":"u","resourceVersion":"1"}}', DeleteOptions(uid="u", revision="1")),
         (b"null", DeleteOptions()),

@@ -39,7 +39,7 @@ def pod(restarted: str = STAMP) -> Entry:
 
 
 def rows_at(entry: Entry, now: datetime, kind: Kind | None = None, include: str = "") -> Any:
-    (row,) = parts.rows(kind or kind_of("Pod"), [entry], now, include)
+    (row,) = parts.rows(kind or kind_of("Pod"), [entry], now, include, metadata.VERSION)
     return orjson.loads(row)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
+from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.kinds.deployment import KIND as DEPLOYMENT
 from pylet.api.object import Object
 from pylet.client.interface import PatchType
@@ -142,6 +143,18 @@ async def test_a_status_is_owned_through_its_subresource_only(api: Api) -> None:
     assert owners(changed)["two status"] == {"f:status": {"f:replicas": {}}}
     again = await api.patch(DEPLOYMENT, "a", "d", {"status": {"replicas": 3}}, field_manager="three")
     assert owners(again).keys() == {"one", "two status"}
+
+
+async def test_labels_are_owned_through_the_status_of_a_definition(api: Api) -> None:
+    """Kubernetes issue 137681: a definition's status changes its metadata too."""
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    spec = {"group": "b.c", "scope": "Cluster", "names": {"plural": "as", "kind": "A"}, "versions": [version]}
+    crd = {"apiVersion": DEFINITION.api_version, "kind": DEFINITION.name, "metadata": {"name": "as.b.c"}, "spec": spec}
+    await api.create(crd, field_manager="one")
+    patch = crd | {"metadata": {"name": "as.b.c", "labels": {"a": "b"}}}
+    changed = await api.patch(DEFINITION, "", "as.b.c", patch, APPLY, subresource="status", field_manager="two")
+    assert changed["metadata"]["labels"] == {"a": "b"}
+    assert owners(changed)["two Apply status"] == {"f:metadata": {"f:labels": {"f:a": {}}}}
 
 
 async def test_scaling_takes_the_replicas_over(api: Api) -> None:

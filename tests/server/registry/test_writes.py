@@ -116,6 +116,13 @@ async def test_a_write_that_changes_nothing_writes_nothing(api: Api) -> None:
     assert api.registry.revision == before
 
 
+async def test_what_is_wrong_with_a_new_objects_metadata_is_told_first(api: Api) -> None:
+    made = pod("x", containers=[{"name": "A_", "image": "i"}])
+    made["metadata"]["labels"] = {"a": "b c"}
+    causes = (await refused(api.create(made)))["details"]["causes"]
+    assert [cause["field"] for cause in causes] == ["metadata.labels", "spec.containers[0].name"]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
