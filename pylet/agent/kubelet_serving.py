@@ -64,7 +64,7 @@ async def serve(
                 api.servers,
                 credentials.tls,
                 lambda stream: server.take(stream, context),
-                lambda address, port: any(_serves(pod, address, port, settings.host_ips) for pod in node.pods()),
+                lambda address, port: any(serves(pod, address, port, settings.host_ips) for pod in node.pods()),
                 clock,
             )
             group.create_task(tunnels.run())
@@ -110,7 +110,7 @@ def _lifetimes(credentials: Credentials, clock: Clock) -> dict[str, float]:
     }
 
 
-def _serves(pod: Object, address: str, port: int, own: tuple[str, ...]) -> bool:
+def serves(pod: Object, address: str, port: int, own: tuple[str, ...]) -> bool:
     """Whether the pod has that address to itself; of this node's `own`, whether it says that it listens at the port."""
     if is_host_network(pod):
         return address in own and serves_as_node(pod, address, port)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 
-class _Side(asyncio.Protocol):
+class Side(asyncio.Protocol):
     """One end: what arrives here is written to `peer`, once there is one."""
 
     def __init__(self, ended: asyncio.Event, peer: asyncio.Transport | None = None) -> None:
@@ -42,7 +42,7 @@ class _Side(asyncio.Protocol):
             return False  # TLS knows no half-closed connection: all of it ends
         self.has_finished = True
         self.peer.write_eof()
-        return not cast(_Side, self.peer.get_protocol()).has_finished
+        return not cast(Side, self.peer.get_protocol()).has_finished
 
     def pause_writing(self) -> None:
         if self.peer is not None and not self.peer.is_closing():
@@ -76,8 +76,8 @@ async def splice(
     """
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
     connect = connect or loop.create_connection
-    far, far_side = await connect(lambda: _Side(ended), host, port, ssl=tls, server_hostname=server_hostname)
-    near_side = _Side(ended, far)
+    far, far_side = await connect(lambda: Side(ended), host, port, ssl=tls, server_hostname=server_hostname)
+    near_side = Side(ended, far)
     try:
         far.write(head)
         if isinstance(near, socket.socket):

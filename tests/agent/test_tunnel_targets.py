@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pylet.agent.kubelet_serving import _serves
+from pylet.agent.kubelet_serving import serves
 
 NODE, POD = "192.0.2.1", "10.42.0.7"
 
@@ -32,4 +32,4 @@ def _pod(address: str, *, protocol: str = "TCP", **spec: Any) -> Any:
     ],
 )
 def test_a_tunnel_leads_to(pod: Any, address: str, port: int, expected: bool) -> None:
-    assert _serves(pod, address, port, (NODE,)) is expected
+    assert serves(pod, address, port, (NODE,)) is expected

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from pylet.aio.splice import _Side, splice
+from pylet.aio.splice import Side, splice
 
 
 async def test_bytes_pass_both_ways_and_both_connections_end_together() -> None:
@@ -80,7 +80,7 @@ class Transport:
         return False
 
     def get_protocol(self) -> Any:
-        return _Side(asyncio.Event())
+        return Side(asyncio.Event())
 
     def write_eof(self) -> None:
         self.said_eof = True
@@ -88,6 +88,6 @@ class Transport:
 
 @pytest.mark.parametrize(("own", "peer"), [(True, True), (True, False), (False, True)])
 def test_one_direction_ends_alone_only_where_both_connections_can_be_half_closed(own: bool, peer: bool) -> None:
-    side: Any = _Side(asyncio.Event())
+    side: Any = Side(asyncio.Event())
     side.own, side.peer = Transport(half_closes=own), Transport(half_closes=peer)
     assert side.eof_received() is side.peer.said_eof is (own and peer)

@@ -15,9 +15,7 @@ import grpc
 import orjson
 
 from pylet.agent.kubelet.claims import messages as m
-from pylet.agent.kubelet.plugins import _Ask as Nothing
-from pylet.agent.kubelet.plugins import _Plugin as Plugin
-from pylet.agent.kubelet.plugins import _Status as Status
+from pylet.agent.kubelet.plugins import InfoRequest, PluginInfo, RegistrationStatus
 from pylet.cri import wire
 
 NAME = f"dra-{os.getpid()}.example.com"  # the folder below is the whole machine's
@@ -49,8 +47,10 @@ class DraDriver:
             "NodeUnprepareResources": _unary(m.Request, self._unprepare),
         }
         registration = {
-            "GetInfo": _unary(Nothing, lambda _: Plugin("DRAPlugin", NAME, str(self._socket), ("v1.DRAPlugin",))),
-            "NotifyRegistrationStatus": _unary(Status, self._told),
+            "GetInfo": _unary(
+                InfoRequest, lambda _: PluginInfo("DRAPlugin", NAME, str(self._socket), ("v1.DRAPlugin",))
+            ),
+            "NotifyRegistrationStatus": _unary(RegistrationStatus, self._told),
         }
         self._server.add_generic_rpc_handlers(
             (
@@ -81,9 +81,9 @@ class DraDriver:
         for file in (self._socket, self._registration, _CDI):
             file.unlink(missing_ok=True)
 
-    def _told(self, status: Status) -> Nothing:
+    def _told(self, status: RegistrationStatus) -> InfoRequest:
         self.is_registered = status.plugin_registered
-        return Nothing()
+        return InfoRequest()
 
     def _prepare(self, request: m.Request) -> m.PrepareAnswer:
         fails = self.fails  # the test changes it meanwhile

@@ -41,12 +41,12 @@ class Handler(Protocol):
 
 
 @message
-class _Ask:
-    pass
+class InfoRequest:
+    """An empty one, which RegistrationStatusResponse is, too."""
 
 
 @message
-class _Plugin:
+class PluginInfo:
     type: str = at(1, "")
     name: str = at(2, "")
     endpoint: str = at(3, "")
@@ -54,7 +54,7 @@ class _Plugin:
 
 
 @message
-class _Status:
+class RegistrationStatus:
     plugin_registered: bool = at(1, False)
     error: str = at(2, "")
 
@@ -85,7 +85,7 @@ class Plugins:
     async def _follow(self, path: Path) -> None:
         """Register the plugin, however long that takes, and let go of it when its socket has gone."""
         socket = ServiceSocket(str(path))
-        plugin: _Plugin | None = None
+        plugin: PluginInfo | None = None
         try:
             delay, longest = _RETRY_SECONDS
             while True:
@@ -105,9 +105,9 @@ class Plugins:
             if plugin is not None:
                 await self.handlers[plugin.type].deregister(plugin.name, plugin.endpoint or str(path))
 
-    async def _register(self, socket: ServiceSocket, path: Path) -> _Plugin:
+    async def _register(self, socket: ServiceSocket, path: Path) -> PluginInfo:
         """Raises: CallError, Refused."""
-        plugin = await socket.call(f"{_SERVICE}/GetInfo", _Ask(), _Plugin, seconds=_SECONDS)
+        plugin = await socket.call(f"{_SERVICE}/GetInfo", InfoRequest(), PluginInfo, seconds=_SECONDS)
         try:
             handler = self.handlers.get(plugin.type)
             if handler is None:
@@ -115,14 +115,14 @@ class Plugins:
                 raise Refused(f"RegisterPlugin error -- {words}")
             await handler.register(plugin.name, plugin.endpoint or str(path), plugin.supported_versions)
         except Refused as refused:
-            await self._tell(socket, _Status(False, str(refused)))
+            await self._tell(socket, RegistrationStatus(False, str(refused)))
             raise
-        await self._tell(socket, _Status(True))
+        await self._tell(socket, RegistrationStatus(True))
         log.info("plugin %s (%s) is registered", plugin.name, plugin.type)
         return plugin
 
-    async def _tell(self, socket: ServiceSocket, status: _Status) -> None:
-        await socket.call(f"{_SERVICE}/NotifyRegistrationStatus", status, _Ask, seconds=_SECONDS)
+    async def _tell(self, socket: ServiceSocket, status: RegistrationStatus) -> None:
+        await socket.call(f"{_SERVICE}/NotifyRegistrationStatus", status, InfoRequest, seconds=_SECONDS)
 
 
 def _sockets(directory: Path) -> list[tuple[Path, int]]:

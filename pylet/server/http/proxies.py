@@ -64,15 +64,15 @@ class Proxies:
         return await self._forwarder.forward(http, Target(base + path, tls, links=Links(prefix, hosts)))
 
     def _pod(self, namespace: str, asked: str) -> tuple[str, ssl.SSLContext | None]:
-        scheme, name, port = _split(asked, "pod")
+        scheme, name, port = split_target(asked, "pod")
         pod = self._get(POD, Key(namespace, name))
         if not port:
             ports = [one["containerPort"] for c in pod["spec"]["containers"] for one in c.get("ports") or ()]
             port = str(ports[0]) if ports else ""
-        return _url(scheme, _allowed(dig(pod, "status", "podIP", default="")), port)
+        return _url(scheme, allowed_address(dig(pod, "status", "podIP", default="")), port)
 
     def _service(self, namespace: str, asked: str) -> tuple[str, ssl.SSLContext | None]:
-        scheme, name, port = _split(asked, "service")
+        scheme, name, port = split_target(asked, "service")
         service = self._get(SERVICE, Key(namespace, name))
         if port.isdecimal():
             named = [one.get("name", "") for one in service["spec"].get("ports") or () if one["port"] == int(port)]
@@ -83,15 +83,15 @@ class Proxies:
         if not found:
             raise ServiceUnavailable(f'no endpoints available for service "{asked}"')
         address, number = random.choice(found)
-        return _url(scheme, _allowed(address), str(number))
+        return _url(scheme, allowed_address(address), str(number))
 
     def _node(self, _: str, asked: str) -> tuple[str, ssl.SSLContext | None]:
-        scheme, name, port = _split(asked, "node")
+        scheme, name, port = split_target(asked, "node")
         host, own = self._tunnels.address(name)
         if not port or port == str(own):
             host, own = self._tunnels.kubelet(name)
             return f"https://{in_url(host)}:{own}", self._kubelet_tls
-        return _url(scheme, _allowed(host), port)
+        return _url(scheme, allowed_address(host), port)
 
     def _get(self, kind: Kind, key: Key) -> Object:
         entry = self._tables(kind).entries.get(key)
@@ -100,7 +100,7 @@ class Proxies:
         return entry.object
 
 
-def _split(asked: str, what: str) -> tuple[str, str, str]:
+def split_target(asked: str, what: str) -> tuple[str, str, str]:
     """Scheme, name and port of `name`, `name:port` or `scheme:name:port`. Raises: BadRequest."""
     parts = asked.split(":")
     scheme, name, port = {1: ("", *parts, ""), 2: ("", *parts), 3: tuple(parts)}.get(len(parts), ("", "", ""))
@@ -114,7 +114,8 @@ def _url(scheme: str, host: str, port: str) -> tuple[str, ssl.SSLContext | None]
     return base, unverified() if scheme == "https" else None
 
 
-def _allowed(address: str) -> str:
+def allowed_address(address: str) -> str:
+    """The address, unless it leads back to this machine or to nobody. Raises: BadRequest."""
     try:
         ip = ip_address(address)
     except ValueError as bad:

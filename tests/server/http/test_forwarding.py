@@ -16,7 +16,7 @@ from pylet.client.view import Table
 from pylet.server.http.answer import Listener
 from pylet.server.http.forwarding import Forwarder, Target
 from pylet.server.http.links import Links
-from pylet.server.http.proxies import _allowed, _split
+from pylet.server.http.proxies import allowed_address, split_target
 from pylet.server.http.tunnels import Tunnels
 
 PREFIX = "/api/v1/namespaces/a/pods/p/proxy"
@@ -164,16 +164,16 @@ async def test_nobody_there_is_503() -> None:
     ],
 )
 def test_a_name_may_say_scheme_and_port(asked: str, found: tuple[str, str, str]) -> None:
-    assert _split(asked, "pod") == found
+    assert split_target(asked, "pod") == found
 
 
 @pytest.mark.parametrize("asked", ["", ":", "ftp:web:21", "a:b:c:d", "https::1"])
 def test_other_names_are_refused(asked: str) -> None:
     with pytest.raises(BadRequest, match="invalid pod request"):
-        _split(asked, "pod")
+        split_target(asked, "pod")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1", "", "x"])
 def test_the_servers_own_machine_is_not_reached(address: str) -> None:
     with pytest.raises(BadRequest, match="address not allowed"):
-        _allowed(address)
+        allowed_address(address)

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from pylet.agent.kubelet.plugins import _Ask, _Plugin, _Status
+from pylet.agent.kubelet.plugins import InfoRequest, PluginInfo, RegistrationStatus
 from pylet.agent.kubelet.volumes import csi_driver as csi
 from pylet.agent.kubelet.volumes import mounts
 from pylet.agent.kubelet.volumes.mounter import Volumes
@@ -131,7 +131,7 @@ class CsiDriver:
 
     def __init__(self, directory: Path, *can: csi.Can) -> None:
         self.calls: list[tuple[str, Any]] = []
-        self.status: list[_Status] = []
+        self.status: list[RegistrationStatus] = []
         self.refuses: dict[str, grpc.StatusCode] = {}
         self.takes = 8
         self._can = can
@@ -148,8 +148,8 @@ class CsiDriver:
         await self._serve(self.socket, "csi.v1.Node", self._node())
         registry.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240
         registration = {
-            "GetInfo": (_Ask, lambda _: _Plugin("CSIPlugin", self.name, str(self.socket), ("1.0.0",))),
-            "NotifyRegistrationStatus": (_Status, self._told),
+            "GetInfo": (InfoRequest, lambda _: PluginInfo("CSIPlugin", self.name, str(self.socket), ("1.0.0",))),
+            "NotifyRegistrationStatus": (RegistrationStatus, self._told),
         }
         await self._serve(registry / f"{self.name}-reg.sock", "pluginregistration.Registration", registration)
 
@@ -157,9 +157,9 @@ class CsiDriver:
         for server in self._servers:
             await server.stop(None)
 
-    def _told(self, status: _Status) -> _Ask:
+    def _told(self, status: RegistrationStatus) -> InfoRequest:
         self.status.append(status)
-        return _Ask()
+        return InfoRequest()
 
     def _node(self) -> dict[str, tuple[type[Any], Callable[[Any], Any]]]:
         def stage(request: csi.Stage) -> Any:
