@@ -19,6 +19,11 @@ from pylet.api.object import Object
 
 ADMIN_FILE = Path("/etc/pylet/pylet.yaml")
 _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
+_MISSING = {
+    "clusters": 'no server found for cluster "{}"',
+    "users": 'auth info "{}" does not exist',
+    "contexts": "context was not found for specified context: {}",
+}
 _PATHS = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 
 
@@ -125,7 +130,7 @@ def _find(config: Object, plural: str, name: str) -> Object:
         if entry.get("name") == name:
             content: Object = entry.get(_LISTS[plural]) or {}
             return content
-    raise KubeconfigError(f'{_LISTS[plural]} "{name}" does not exist')
+    raise KubeconfigError(_MISSING[plural].format(name))
 
 
 def endpoint(

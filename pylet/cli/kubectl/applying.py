@@ -10,14 +10,15 @@ from dataclasses import replace
 from typing import Any
 
 from pylet.api.errors import ApiError, Conflict, NotFound
-from pylet.api.object import Object
+from pylet.api.object import Object, annotations_of
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import deleting, writing
+from pylet.cli.kubectl import deleting, migrating, writing
 from pylet.cli.kubectl.documents import LAST_APPLIED, annotated
 from pylet.cli.kubectl.errors import as_failure, text_of
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
+_SERVER_MANAGER = "kubectl"
 _CONFLICT = """
 Please review the fields above--they currently have other managers. Here
 are the ways you can resolve this warning:
@@ -42,7 +43,7 @@ class Applier:
         self.dry_run = writing.dry_run(options)
         self.validation = writing.validation_of(options["validate"])
         server_side = options["server_side"]
-        self.manager = writing.manager_of(options, "kubectl" if server_side else "kubectl-client-side-apply")
+        self.manager = writing.manager_of(options, _SERVER_MANAGER if server_side else "kubectl-client-side-apply")
 
     def one(self, target: Target) -> tuple[Object, str]:
         """The object as it is now, and what was done to it."""
@@ -118,6 +119,44 @@ class Applier:
         return self._create(target, wanted)
 
     def _server_side(self, target: Target) -> Object:
+        applied = self._applied(target)
+        if self.manager != _SERVER_MANAGER or LAST_APPLIED not in annotations_of(applied):
+            return applied
+        return self._migrated(target, applied)
+
+    def _migrated(self, target: Target, applied: Object) -> Object:
+        """What was applied by the client once counts as applied by the server from now on."""
+        managed = applied["metadata"].get("managedFields") or ()
+        if not migrating.owners(managed, "Apply"):
+            meta = {
+                field: applied["metadata"][field] for field in ("name", "namespace") if field in applied["metadata"]
+            }
+            annotations = {LAST_APPLIED: annotations_of(applied)[LAST_APPLIED]}
+            kind = {field: applied[field] for field in ("apiVersion", "kind")}
+            body = {**kind, "metadata": {**meta, "annotations": annotations}}
+            manager = "kubectl-last-applied"
+            applied = writing.patch(
+                self.session, target, body, type_=writing.APPLY, manager=manager, dry_run=self.dry_run
+            )
+            managed = applied["metadata"].get("managedFields") or ()
+        clients = migrating.owners(managed, "Update")
+        if not clients:
+            return applied
+        revision = applied["metadata"]["resourceVersion"]
+        upgrade = [
+            {
+                "op": "replace",
+                "path": "/metadata/managedFields",
+                "value": migrating.migrated(managed, clients, self.manager),
+            },
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": revision},
+        ]
+        writing.patch(
+            self.session, target, upgrade, type_=writing.JSON_PATCH, manager=self.manager, dry_run=self.dry_run
+        )
+        return self._applied(target)
+
+    def _applied(self, target: Target) -> Object:
         force = "true" if self.options["force_conflicts"] else "false"
         try:
             return writing.patch(
@@ -148,6 +187,8 @@ def _as_last(obj: Object) -> Object:
 def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_nulls(v) for k, v in value.items() if v is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
     return value
 
 

@@ -24,6 +24,8 @@ def text_of(error: Exception, *, context: str = "") -> str:
         return f"Error from server{f' ({error.reason})' if error.reason else ''}: {prefix}{error}"
     if isinstance(error, Failure | ConnectionFailed):
         return str(error)
+    if str(error).startswith("context was not found"):
+        return f"Error in configuration: {error}"
     return f"error: {prefix}{error}"
 
 

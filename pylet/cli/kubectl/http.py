@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from pylet.api.errors import ApiError, RemoteError, from_status
 from pylet.cli.failure import warn
+from pylet.cli.kubectl.tracing import Trace
 from pylet.client.kubeconfig import Endpoint, ssl_context
 
 JSON = "application/json"
@@ -44,6 +45,7 @@ class Api:
 
     endpoint: Endpoint
     timeout_seconds: float | None = None
+    verbosity: int = 0
     _kept: http.client.HTTPConnection | None = None
     warned: set[str] = field(default_factory=set)
 
@@ -58,26 +60,33 @@ class Api:
         accept: str = JSON,
     ) -> Any:
         """The decoded JSON answer, or its text when it is something else. Raises: ApiError, ConnectionFailed."""
-        response = self._exchange(method, path, query, body, content_type, accept, kept=True)
-        return _decode(response, response.read())
+        response, trace = self._exchange(method, path, query, body, content_type, accept, kept=True)
+        data = response.read()
+        trace.told(data)
+        return _decode(response, data)
 
     def raw(self, method: str, path: str, body: bytes | None = None) -> str:
         """The answer as it is. Raises: ApiError, ConnectionFailed."""
-        return self._exchange(method, path, None, body, JSON, JSON, kept=True).read().decode(errors="replace")
+        response, trace = self._exchange(method, path, None, body, JSON, JSON, kept=True)
+        data = response.read()
+        trace.told(data)
+        return data.decode(errors="replace")
 
     def stream(
         self, path: str, *, query: Mapping[str, Any] | None = None, accept: str = JSON
     ) -> http.client.HTTPResponse:
         """A response to read from while it grows, on a connection of its own. Raises: ApiError, ConnectionFailed."""
-        return self._exchange("GET", path, query, None, "", accept, kept=False)
+        return self._exchange("GET", path, query, None, "", accept, kept=False)[0]
 
     def watch(self, path: str, query: Mapping[str, Any], *, accept: str = JSON) -> Iterator[Any]:
-        """The watch events as they come, until the server ends the watch. Raises: ApiError, ConnectionFailed."""
+        """The events as they come, until the server or the timeout ends it. Raises: ConnectionFailed, ApiError."""
         response = self.stream(path, query={**query, "watch": "true"}, accept=accept)
         try:
             while line := response.readline():
                 if line.strip():
                     yield json.loads(line)
+        except TimeoutError:
+            return
         except (OSError, http.client.HTTPException) as error:
             raise self._failed(error) from None
         finally:
@@ -85,7 +94,7 @@ class Api:
 
     def target(self, path: str, query: Mapping[str, Any] | None = None) -> str:
         """The request target: path with its query, empty values left out."""
-        pairs = {key: value for key, value in (query or {}).items() if value not in ("", None, [])}
+        pairs = {key: value for key, value in sorted((query or {}).items()) if value not in ("", None, [], 0)}
         return self.endpoint.path + path + (f"?{urlencode(pairs, doseq=True)}" if pairs else "")
 
     def connect(self) -> socket.socket:
@@ -128,7 +137,7 @@ class Api:
         accept: str,
         *,
         kept: bool,
-    ) -> http.client.HTTPResponse:
+    ) -> tuple[http.client.HTTPResponse, Trace]:
         headers = [*self.headers(), ("Accept", accept)]
         data = None
         if body is not None:
@@ -136,6 +145,8 @@ class Api:
             headers += [("Content-Type", content_type), ("Content-Length", str(len(data)))]
         fresh = self._kept is None
         connection = self._kept if kept and self._kept else self._open()
+        url = f"{self.endpoint.server.removesuffix(self.endpoint.path)}{self.target(path, query)}"
+        trace = Trace(self.verbosity, method, url, headers, data)
         try:
             connection.putrequest(method, self.target(path, query))
             for name, value in headers:
@@ -150,10 +161,13 @@ class Api:
             raise self._failed(error) from None
         if kept:
             self._kept = connection
+        trace.answered(response)
         self._warn(response)
         if response.status >= 400:
-            raise _error(response, response.read())
-        return response
+            data = response.read()
+            trace.told(data)
+            raise _error(response, data)
+        return response, trace
 
     def _warn(self, response: http.client.HTTPResponse) -> None:
         """Prints each `Warning` once, as client-go's deduplicating writer does."""

@@ -188,3 +188,11 @@ def unsent(obj: Object, source: str) -> Target:
     resource = Resource(group, version, plural, obj["kind"], namespaced=kind is None or kind.namespaced)
     meta = obj.get("metadata") or {}
     return Target(resource, meta.get("namespace") or "", str(meta.get("name") or ""), obj, source)
+
+
+def raw(session: Session, method: str, path: str, filenames: Sequence[str]) -> str:
+    """The answer to a file sent as it is. Raises: Failure, ApiError."""
+    if len(filenames) != 1:
+        raise Failure("error: --raw can only use a single local file or stdin")
+    ((_, data),) = contents(filenames[0])
+    return session.api.raw(method, path, data)

@@ -5,13 +5,13 @@ The table saves the two discovery requests that most commands would begin with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from pylet.api.errors import ApiError
-from pylet.cli.failure import Failure
+from pylet.cli.failure import Failure, warn
 from pylet.cli.kubectl.http import JSON, Api
 
 
@@ -93,6 +93,7 @@ class Catalog:
 
     def __init__(self, api: Api) -> None:
         self._api = api
+        self._warned: set[str] = set()
 
     @cached_property
     def discovered(self) -> list[Resource]:
@@ -129,9 +130,21 @@ class Catalog:
 
         Raises: Failure.
         """
-        if found := _match(name, WELL_KNOWN) or _match(name, self.discovered):
+        if found := next(_matching(name, WELL_KNOWN), None):
+            return found
+        matching = _matching(name, self.discovered)
+        if found := next(matching, None):
+            self._warn_of_others(name, found, matching)
             return found
         raise Failure(f'error: the server doesn\'t have a resource type "{name.split(".")[0]}"')
+
+    def _warn_of_others(self, name: str, found: Resource, others: Iterable[Resource]) -> None:
+        """A short name may be that of several resources, of which the first is meant."""
+        if name in found.short_names and name not in self._warned:
+            self._warned.add(name)
+            for other in dict.fromkeys(each.qualified for each in others if name in each.short_names):
+                if other != found.qualified:
+                    warn(f'short name "{name}" could also match lower priority resource {other}')
 
     def of_kind(self, api_version: str, kind: str) -> Resource | None:
         """The resource of an object in a manifest."""
@@ -143,12 +156,12 @@ class Catalog:
 
     def category(self, name: str) -> list[Resource]:
         """The resources of a category such as `all`; no discovery for what is an ordinary resource's name."""
-        if _match(name, WELL_KNOWN) or "." in name:
+        if next(_matching(name, WELL_KNOWN), None) or "." in name:
             return []
         return [r for r in self.discovered if name in r.categories]
 
 
-def _match(name: str, resources: list[Resource] | tuple[Resource, ...]) -> Resource | None:
+def _matching(name: str, resources: Iterable[Resource]) -> Iterator[Resource]:
     first, _, rest = name.lower().partition(".")
     version, _, group = rest.partition(".")
     for resource in resources:
@@ -156,8 +169,7 @@ def _match(name: str, resources: list[Resource] | tuple[Resource, ...]) -> Resou
         if first not in names:
             continue
         if not rest or rest == resource.group or (version, group) == (resource.version, resource.group):
-            return resource
-    return None
+            yield resource
 
 
 def _split(api_version: str) -> tuple[str, str]:

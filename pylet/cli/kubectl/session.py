@@ -44,7 +44,7 @@ GLOBALS: tuple[tuple[str, str, str | None, str], ...] = (
     ("tls-server-name", "", None, "Name the server's certificate is checked for."),
     ("match-server-version", "", "true", "Require the server's version to be this program's."),
     ("warnings-as-errors", "", "true", "End with an error where the server warned."),
-    ("v", "v", None, _ACCEPTED),
+    ("v", "v", None, "How much to tell: 6 of each request, 8 with headers and bodies."),
 )
 REPEATED = frozenset({"as-group", "as-user-extra"})
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -103,10 +103,18 @@ class Session:
         from pylet.cli.kubectl.http import Api
 
         timeout = duration_seconds(self.settings.get("request_timeout") or "0", "--request-timeout")
-        api = Api(self.endpoint, timeout or None)
+        api = Api(self.endpoint, timeout or None, verbosity=self._verbosity)
         if self.settings.get("match_server_version") == "true":
             _match(api.request("GET", "/version")["gitVersion"])
         return api
+
+    @property
+    def _verbosity(self) -> int:
+        given = str(self.settings.get("v") or 0)
+        if not given.isdecimal():
+            told = f'invalid argument "{given}" for "-v, --v" flag: strconv.ParseInt: parsing "{given}": invalid syntax'
+            raise Failure(f"error: {told}\nSee '{self.command} --help' for usage.")
+        return int(given)
 
     def finish(self) -> None:
         """Ends a run that went well. Raises: Failure."""

@@ -12,6 +12,7 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl.resources import Catalog, Resource
 from pylet.cli.kubectl.session import Session
 
+_PAGE = 500
 NO_RESOURCE = """\
 error: You must provide one or more resources by argument or filename.
 Example resource specifications include:
@@ -126,9 +127,15 @@ def _resources(types: str, catalog: Catalog) -> list[Resource]:
 
 
 def fetch(
-    session: Session, asks: Sequence[Ask], *, labels: str = "", fields: str = "", all_namespaces: bool = False
+    session: Session,
+    asks: Sequence[Ask],
+    *,
+    labels: str = "",
+    fields: str = "",
+    all_namespaces: bool = False,
+    page: int = _PAGE,
 ) -> list[Target]:
-    """The objects asked for, in order. Raises: ApiError, ConnectionFailed."""
+    """The objects asked for, in order, lists in pages of so many. Raises: ApiError, ConnectionFailed."""
     targets = []
     for ask in asks:
         namespace = session.namespace if ask.resource.namespaced and not all_namespaces else ""
@@ -137,7 +144,7 @@ def fetch(
                 obj = session.api.request("GET", resource.path(namespace, name))
                 targets.append(Target(resource, namespace, name, obj))
             case Listed(resource):
-                query = {"labelSelector": labels, "fieldSelector": fields, "limit": 500}
+                query = {"labelSelector": labels, "fieldSelector": fields, "limit": page}
                 targets += [target_of(resource, item) for item in pages(session, resource.path(namespace), query)[1]]
     return targets
 

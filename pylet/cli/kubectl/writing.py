@@ -133,7 +133,9 @@ def create(
         return target.obj
     path = target.resource.path(target.namespace)
     query = _query(manager, dry_run, fieldValidation=validation)
-    made: Object = session.api.request("POST", path, query=query, body=target.obj)
+    # Source: cli-runtime `pkg/resource/helper.go`, Create: a revision that was copied along is no mistake.
+    meta = {field: value for field, value in target.obj["metadata"].items() if field != "resourceVersion"}
+    made: Object = session.api.request("POST", path, query=query, body={**target.obj, "metadata": meta})
     return made
 
 

@@ -115,3 +115,38 @@ async def test_deleting_asks_first(kubectl: Kubectl, monkeypatch: pytest.MonkeyP
         with (tmp_path / "answer").open() as stdin:
             monkeypatch.setattr("sys.stdin", stdin)
             assert await kubectl("delete", "cm", "one", "--interactive") == Ended(0, asked + told, "")
+
+
+async def test_what_the_client_applied_goes_away_when_the_server_applies(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "f.json"
+    wanted = json.loads(configmap("one").removesuffix("---\n"))
+    path = "jsonpath={.data}"
+    for data, flags, found in (
+        ({"a": "1", "old": "1"}, (), '{"a":"1","old":"1"}'),
+        ({"a": "1"}, ("--server-side",), '{"a":"1"}'),
+        ({"a": "1", "new": "1"}, (), '{"a":"1","new":"1"}'),
+        ({"a": "2"}, ("--server-side",), '{"a":"2"}'),
+    ):
+        file.write_text(json.dumps({**wanted, "data": data}))
+        assert (await kubectl("apply", "-f", str(file), *flags)).status == 0
+        assert (await kubectl("get", "cm", "one", "-o", path)).out == found
+
+
+async def test_nulls_of_a_manifest_are_not_sent(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "f.yaml"
+    resources = "{requests: {cpu: null, memory: 1Mi}}"
+    file.write_text(
+        f"{{apiVersion: v1, kind: Pod, metadata: {{name: p}}, spec: {{containers: [{{name: c, image: i, "
+        f"resources: {resources}}}]}}}}"
+    )
+    await kubectl("apply", "-f", str(file))
+    path = "jsonpath={.spec.containers[0].resources}"
+    assert (await kubectl("get", "pod", "p", "-o", path)).out == '{"requests":{"memory":"1Mi"}}'
+
+
+async def test_a_revision_that_was_copied_along_is_no_mistake(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "f.json"
+    copied = json.loads(configmap("one").removesuffix("---\n"))
+    copied["metadata"]["resourceVersion"] = "7"
+    file.write_text(json.dumps(copied))
+    assert await kubectl("create", "-f", str(file)) == Ended(0, "configmap/one created\n", "")

@@ -98,6 +98,40 @@ async def test_an_object_is_edited(kubectl: Kubectl, tmp_path: Path, monkeypatch
     assert await kubectl("edit", "cm", "conf") == Ended(0, "Edit cancelled, no changes made.\n", "")
 
 
+async def test_several_objects_are_edited_in_one_file(
+    kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\ngrep -q "kind: List" "$1" && sed -i "s/x: old/x: new/" "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("KUBE_EDITOR", str(editor))
+    for name in ("one", "two", "three"):
+        await kubectl("create", "configmap", name, f"--from-literal=x={'same' if name == 'three' else 'old'}")
+    told = await kubectl("edit", "cm", "one", "two", "three", "--output-patch")
+    lines = "".join(f'Patch: {{"data":{{"x":"new"}}}}\nconfigmap/{name} edited\n' for name in ("one", "two"))
+    assert told == Ended(0, lines, "")
+
+
+async def test_requests_are_told_of(kubectl: Kubectl) -> None:
+    told = (await kubectl("get", "cm", "-v=6")).err
+    url = r"https://127.0.0.1:\d+/api/v1/namespaces/default/configmaps\?limit=500"
+    line = rf'I\d{{4}} [\d:.]+ +\d+ http.py\] "Response" verb="GET" url="{url}" status="200 OK" milliseconds=\d+\n'
+    assert re.fullmatch(line, told)
+    bodies = (await kubectl("get", "cm", "-v=8")).err
+    assert '"Request" verb="GET"' in bodies
+    assert '"Response Body" body="{\\"kind\\":\\"Table\\"' in bodies
+    assert (await kubectl("get", "cm", "-v=x")).status == 1
+
+
+async def test_files_are_sent_to_paths_as_they_are(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "f.json"
+    file.write_text('{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"raw"}}')
+    path = "/api/v1/namespaces/default/configmaps"
+    assert '"name":"raw"' in (await kubectl("create", "--raw", path, "-f", str(file))).out
+    assert '"name":"raw"' in (await kubectl("replace", "--raw", f"{path}/raw", "-f", str(file))).out
+    assert '"status":"Success"' in (await kubectl("delete", "--raw", f"{path}/raw")).out
+
+
 async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
     explained = await kubectl("explain", "deploy.spec.replicas")
     assert explained.out.startswith(
@@ -113,6 +147,12 @@ async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
         ("list", 'error: unknown command "list" for "kubectl"\n\nDid you mean this?\n\tget\n'),
         ("get pods --nope", "error: unknown flag: --nope\nSee 'kubectl get --help' for usage.\n"),
         ("get pods a -A", "error: a resource cannot be retrieved by name across all namespaces\n"),
+        (
+            "create role r --verb=get --resource=deployments.nope",
+            'error: the server doesn\'t have a resource type "deployments" in group "nope"\n',
+        ),
+        ("get pods --context=x", "Error in configuration: context was not found for specified context: x\n"),
+        ("exec -f MANIFEST -- true", "error: cannot exec into multiple objects at a time\n"),
         ("apply", "error: must specify one of -f and -k\n"),
     ],
 )

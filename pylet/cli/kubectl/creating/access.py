@@ -6,6 +6,7 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.command import Flag, many, text
 from pylet.cli.kubectl.creating.maker import Maker, Request, obj, required, words
+from pylet.cli.kubectl.resources import Resource
 
 _RBAC = "rbac.authorization.k8s.io"
 
@@ -44,13 +45,23 @@ def _rules(request: Request) -> list[Object]:
         if type_ == "*":
             groups.setdefault("", []).append(word)
             continue
-        resource = request.catalog.find(type_)
+        resource = _found(request, type_)
         groups.setdefault(resource.group, []).append(resource.plural + slash + subresource)
     if not groups:
         raise Failure("error: at least one resource must be specified")
     names = words(request.options["resource_name"])
     more = {"resourceNames": names} if names else {}
     return [{"apiGroups": [group], **more, "resources": found, "verbs": verbs} for group, found in groups.items()]
+
+
+def _found(request: Request, type_: str) -> Resource:
+    group = type_.partition(".")[2]
+    try:
+        return request.catalog.find(type_)
+    except Failure as failure:
+        if not group:
+            raise
+        raise Failure(f'{failure.message} in group "{group}"') from None
 
 
 def _binding(request: Request) -> Object:

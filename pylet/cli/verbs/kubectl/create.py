@@ -25,7 +25,7 @@ def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **
     if not filename:
         raise Failure("error: must specify one of -f and -k")
     if options["raw"]:
-        print(_raw(session, options["raw"], filename), end="")
+        print(manifests.raw(session, "POST", options["raw"], filename), end="")
         return
     validation = writing.validation_of(options["validate"])
     found = list(manifests.objects(filename, recursive=recursive, labels=options["selector"], validation=validation))
@@ -44,13 +44,6 @@ def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **
         except Failure as failure:
             failures.add(failure)
     failures.finish()
-
-
-def _raw(session: Session, path: str, filename: tuple[str, ...]) -> str:
-    if len(filename) != 1:
-        raise Failure("error: --raw can only use a single local file or stdin")
-    ((_, data),) = manifests.contents(filename[0])
-    return session.api.raw("POST", path, data)
 
 
 def _split(session: Session, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:

@@ -26,7 +26,7 @@ def _found(session: Session, args: tuple[str, ...], options: dict[str, Any], fai
     found = []
     for ask in asks:
         try:
-            found += targets.fetch(session, [ask], labels=labels, all_namespaces=everywhere)
+            found += targets.fetch(session, [ask], labels=labels, all_namespaces=everywhere, page=options["chunk_size"])
         except NotFound as error:
             if matching := _beginning_with(session, ask):
                 found += matching
@@ -45,7 +45,7 @@ def _beginning_with(session: Session, ask: targets.Ask) -> list[Target]:
     return [target for target in everything if target.name.startswith(ask.name)]
 
 
-def _run(session: Session, args: tuple[str, ...], show_events: str | None, chunk_size: int, **options: Any) -> None:
+def _run(session: Session, args: tuple[str, ...], show_events: str | None, **options: Any) -> None:
     if not args and not options["filename"]:
         raise Failure(
             'error: You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list '
@@ -75,7 +75,7 @@ VERB = KubectlCommand(
             bare="true",
             help="With events; by default when one object is shown.",
         ),
-        number("chunk-size", default=500, help="Accepted; lists come in pages anyway."),
+        number("chunk-size", default=500, help="Objects in one answer; 0 for all."),
         arguments(),
     ],
     help="Show objects in detail.",

@@ -14,7 +14,7 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import output, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
-from pylet.cli.kubectl.documents import to_json, to_yaml, without_managed_fields
+from pylet.cli.kubectl.documents import annotated, as_list, to_compact_json, to_json, to_yaml, without_managed_fields
 from pylet.cli.kubectl.errors import HANDLED, as_failure
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
@@ -34,20 +34,20 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     if not found:
         print("Edit cancelled, no objects found.", file=sys.stderr)
         return
-    for target in found:
-        _Edit(session, target, options).run()
+    _Edit(session, found, options).run()
 
 
 class _Edit:
-    """One object: edited until the server takes it, the person gives up, or an attempt repeats a refused one."""
+    """Objects in one file: edited until the server takes them, the person gives up, or repeats what was refused."""
 
-    def __init__(self, session: Session, target: Target, options: dict[str, Any]) -> None:
+    def __init__(self, session: Session, targets: list[Target], options: dict[str, Any]) -> None:
         self.session = session
-        self.target = target
+        self.targets = targets
         self.options = options
         write = to_json if options["output"] == "json" else to_yaml
-        shown = target.obj if options["show_managed_fields"] else without_managed_fields(target.obj)
-        self.original = write(shown)
+        objects = [target.obj for target in targets]
+        shown = objects[0] if len(objects) == 1 else as_list(objects)
+        self.original = write(shown if options["show_managed_fields"] else without_managed_fields(shown))
 
     def run(self) -> None:
         """Raises: Failure."""
@@ -69,8 +69,8 @@ class _Edit:
         """What the person leaves, without lines of comment. Raises: Failure."""
         editor = os.environ.get("KUBE_EDITOR") or os.environ.get("EDITOR") or "vi"
         suffix = f".{self.options['output']}"
-        with tempfile.NamedTemporaryFile("w", prefix="kubectl-edit-", suffix=suffix, delete=False) as file:
-            file.write(text_)
+        with tempfile.NamedTemporaryFile("w", prefix="kubectl-edit-", suffix=suffix, newline="", delete=False) as file:
+            file.write(text_.replace("\n", "\r\n") if self.options["windows_line_endings"] else text_)
         try:
             status = subprocess.run([*shlex.split(editor), file.name], check=False).returncode
             if status:
@@ -99,28 +99,36 @@ class _Edit:
         """Raises: Failure, with what is wrong."""
         import yaml
 
-        from pylet.api.patch import merge
-
         try:
             wanted: Any = yaml.load(edited, yaml.CSafeLoader)
         except yaml.YAMLError as error:
             raise Failure(f"error: yaml: {' '.join(str(error).split())}") from None
-        before: Object = yaml.load(self.original, yaml.CSafeLoader)
         if not isinstance(wanted, dict):
             raise Failure("error: the edited file holds no object")
-        for field in ("apiVersion", "kind"):
-            if wanted.get(field) != before.get(field):
-                raise Failure(f"error: {field} may not be changed")
-        if (wanted.get("metadata") or {}).get("name") != self.target.name:
+        before = {_identity(obj): obj for obj in output.items_of(yaml.load(self.original, yaml.CSafeLoader))}
+        changed = [(_identity(obj), obj) for obj in output.items_of(wanted) if obj not in before.values()]
+        if any(identity not in before for identity, _ in changed):
             raise Failure("error: At least one of apiVersion, kind and name was changed")
-        patch = merge.three_way(before, wanted, before)
-        if not patch:
+        if not changed:
             print("Edit cancelled, no changes made.")
-            return
+        for identity, obj in changed:
+            target = next(target for target in self.targets if _identity(target.obj) == identity)
+            self._send(target, before[identity], obj)
+
+    def _send(self, target: Target, before: Object, wanted: Object) -> None:
+        """Raises: Failure, with what is wrong."""
+        from pylet.api.patch import merge
+
+        if annotation := writing.cause(self.session, self.options):
+            meta = wanted["metadata"]
+            wanted = {**wanted, "metadata": {**meta, "annotations": {**(meta.get("annotations") or {}), **annotation}}}
+        patch = merge.three_way(before, annotated(wanted) if self.options["save_config"] else wanted, before)
+        if self.options["output_patch"]:
+            print(f"Patch: {to_compact_json(patch)}")
         try:
             obj = writing.patch(
                 self.session,
-                self.target,
+                target,
                 patch,
                 manager=writing.manager_of(self.options, "kubectl-edit"),
                 subresource=self.options["subresource"],
@@ -131,6 +139,11 @@ class _Edit:
         output.done(obj, "edited")
 
 
+def _identity(obj: Object) -> tuple[str, ...]:
+    meta = obj.get("metadata") or {}
+    return (obj.get("apiVersion") or "", obj.get("kind") or "", meta.get("namespace") or "", meta.get("name") or "")
+
+
 VERB = KubectlCommand(
     "edit",
     _run,
@@ -138,6 +151,10 @@ VERB = KubectlCommand(
         text("output", "o", default="yaml", help="yaml or json"),
         text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
         text("subresource", help="status, scale, …"),
+        switch("save-config", help="Note what was applied, for `kubectl apply`."),
+        switch("output-patch", help="Print what is sent."),
+        switch("windows-line-endings", help="Lines of the file end as on Windows."),
+        writing.recording(),
         switch("show-managed-fields", help="Keep managedFields."),
         *writing.choosing(),
         text("field-manager", help="Who the fields belong to."),

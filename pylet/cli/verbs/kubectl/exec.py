@@ -7,14 +7,26 @@ import sys
 
 from pylet.api.object import dig
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import pods, remote
-from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
+from pylet.cli.kubectl import manifests, pods, remote
+from pylet.cli.kubectl.command import KubectlCommand, arguments, many, switch, text
 from pylet.cli.kubectl.session import Session
 
 
-def _run(session: Session, args: tuple[str, ...], container: str, stdin: bool, tty: bool, quiet: bool) -> None:
+def _run(
+    session: Session,
+    args: tuple[str, ...],
+    container: str,
+    stdin: bool,
+    tty: bool,
+    quiet: bool,
+    filename: tuple[str, ...],
+) -> None:
     dash = session.words_before_dash
     words, command = (args[:dash], args[dash:]) if dash >= 0 else (args, ())
+    if filename:
+        words = tuple(f"{target.resource.qualified}/{target.name}" for target in manifests.targets(session, filename))
+        if len(words) > 1:
+            raise Failure("error: cannot exec into multiple objects at a time")
     if len(words) > 1:
         raise Failure(
             "error: exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\n"
@@ -54,6 +66,7 @@ VERB = KubectlCommand(
         text("container", "c", help="Which container."),
         switch("stdin", "i", help="Pass standard input on."),
         switch("tty", "t", help="Standard input is a terminal."),
+        many("filename", "f", help="A file that names the object."),
         switch("quiet", "q", help="Print only what the command prints."),
         arguments(),
     ],

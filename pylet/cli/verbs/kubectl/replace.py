@@ -22,6 +22,9 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
         raise Failure("error: --grace-period must have --force specified")
     if duration_seconds(options["timeout"], "--timeout") and not options["force"]:
         raise Failure("error: --timeout must have --force specified")
+    if options["raw"]:
+        print(manifests.raw(session, "PUT", options["raw"], filename), end="")
+        return
     failures = Collected()
     replace = _recreate if options["force"] else _update
     validation = writing.validation_of(options["validate"])
@@ -76,6 +79,7 @@ VERB = KubectlCommand(
         number("grace-period", default=-1, help="Seconds to end in, with --force."),
         text("timeout", default="0s", help="How long to wait with --force; 0 for long."),
         text("cascade", default="background", bare="background", help="background, foreground or orphan."),
+        text("raw", help="A path to put a file to as it is."),
         text("subresource", help="status, scale, …"),
         text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
         switch("save-config", help="Note what was applied, for `kubectl apply`."),
