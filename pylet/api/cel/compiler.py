@@ -117,10 +117,11 @@ class _Compiler:
             return members.field(operand, key), cost + 1
 
         def select(frame: Frame) -> Any:
+            container = operand(frame)
             try:
-                return operand(frame)[key]
-            except KeyError as missing:
-                raise EvaluationError(f"no such key: {missing.args[0]}") from missing
+                return container[key]
+            except (KeyError, TypeError) as missing:
+                raise members.unfit(container, key) from missing
 
         return select, cost + 1
 

@@ -55,6 +55,15 @@ class CostExceeded(CelError):
         super().__init__("operation cancelled: actual cost limit exceeded")
 
 
+_NATIVE = frozenset(("@in", "contains", "endsWith", "matches", "startsWith"))
+
+
 def no_such_overload(function: str, names: list[str]) -> EvaluationError:
-    """The error of a call whose arguments have, at run time, types the function is not declared for."""
-    return EvaluationError(f"no such overload: {function}({', '.join(names)})")
+    """The error of a call whose arguments have, at run time, types the function is not declared for.
+
+    What values do themselves, as operators, is told without names.
+    """
+    if "_" in function or function in _NATIVE:
+        return EvaluationError("no such overload")
+    told = function if function == "size" else f"{function}({', '.join(names)})"
+    return EvaluationError(f"no such overload: {told}")

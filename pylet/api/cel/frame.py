@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from pylet.api.cel.errors import CostExceeded, EvaluationError
-from pylet.api.cel.values import type_name
 
 Frame = list[Any]
 Closure = Callable[[Frame], Any]
@@ -44,5 +43,5 @@ def charged(costed: Costed) -> Closure:
     return branch
 
 
-def not_bool(value: Any) -> EvaluationError:
-    return EvaluationError(f"no such overload: {type_name(value)}")
+def not_bool() -> EvaluationError:
+    return EvaluationError("no such overload")

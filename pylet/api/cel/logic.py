@@ -25,7 +25,7 @@ def junction(left: Closure, right: Closure, *, settled_by: bool) -> Closure:
             return other
         if other is settled_by:
             return settled_by
-        raise not_bool(other if value is neutral else value)
+        raise not_bool()
 
     return join
 
@@ -37,7 +37,7 @@ def choice(condition: Closure, yes: Closure, no: Closure) -> Closure:
             return yes(frame)
         if value is False:
             return no(frame)
-        raise not_bool(value)
+        raise not_bool()
 
     return choose
 
@@ -49,6 +49,6 @@ def negation(operand: Closure) -> Closure:
             return False
         if value is False:
             return True
-        raise not_bool(value)
+        raise not_bool()
 
     return negate

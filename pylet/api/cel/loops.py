@@ -11,8 +11,16 @@ from typing import Any
 from pylet.api.cel.errors import CostExceeded, EvaluationError
 from pylet.api.cel.frame import FAILURES, Closure, Costed, Frame, charge, not_bool
 from pylet.api.cel.functions import Overload, dispatcher
+from pylet.api.cel.values import type_name
 
 Assign = Callable[[Frame, Any], Iterable[None]]
+
+
+def _not_iterable(value: Any) -> EvaluationError:
+    return EvaluationError(f"got 'types.{_GO_TYPES.get(type_name(value), 'Unknown')}', expected iterable type")
+
+
+_GO_TYPES = {"bool": "Bool", "double": "Double", "int": "Int", "null_type": "Null", "string": "String", "uint": "Uint"}
 
 
 def assigning(first: int, second: int | None) -> Assign:
@@ -21,14 +29,14 @@ def assigning(first: int, second: int | None) -> Assign:
 
     def single(frame: Frame, container: Any) -> Iterable[None]:
         if not isinstance(container, (list, dict)):
-            raise EvaluationError("no such overload")
+            raise _not_iterable(container)
         for item in container:
             frame[first] = item
             yield
 
     def double(frame: Frame, container: Any) -> Iterable[None]:
         if not isinstance(container, (list, dict)):
-            raise EvaluationError("no such overload")
+            raise _not_iterable(container)
         pairs: Iterable[tuple[Any, Any]] = enumerate(container) if isinstance(container, list) else container.items()
         for key, value in pairs:
             frame[first] = key
@@ -63,7 +71,7 @@ def quantifier(iterated: Closure, assign: Assign, predicate: Costed, condition_c
                     charge(frame, condition_cost)
                 return stop
             if value is not (not stop):
-                failure = not_bool(value)
+                failure = not_bool()
         if failure is not None:
             raise failure
         return not stop
@@ -81,7 +89,7 @@ def one(iterated: Closure, assign: Assign, predicate: Costed) -> Closure:
             if value is True:
                 count += 1
             elif value is not False:
-                raise not_bool(value)
+                raise not_bool()
             charge(frame, cost + 2 * value)
         return count == 1
 
@@ -136,5 +144,5 @@ def _is_kept(frame: Frame, keep: Costed | None) -> bool:
     charge(frame, cost)
     value = holds(frame)
     if value is not True and value is not False:
-        raise not_bool(value)
+        raise not_bool()
     return bool(value)

@@ -29,7 +29,14 @@ def select(container: Any, names: list[str]) -> Any:
             if name in container:
                 return container[name]
         raise EvaluationError(f"no such key: {names[0]}")
-    raise EvaluationError("no such overload")
+    raise unfit(container, names[0])
+
+
+def unfit(container: Any, name: str) -> EvaluationError:
+    """Of what has no fields."""
+    if isinstance(container, list):
+        return EvaluationError("unsupported index type 'string' in list")
+    return EvaluationError(f"no such key: {name}")
 
 
 def select_optional(container: Any, names: list[str]) -> Optional:
@@ -48,9 +55,10 @@ def field(operand: Closure, key: str) -> Closure:
     """A declared field: null stands for an absent one."""
 
     def field(frame: Frame) -> Any:
+        container = operand(frame)
         try:
-            value = operand(frame)[key]
-        except KeyError:
+            value = container[key]
+        except (KeyError, TypeError):
             value = None
         if value is None:
             raise EvaluationError(f"no such key: {key}")
@@ -70,6 +78,8 @@ def has(operand: Closure, names: list[str], *, is_object: bool) -> Closure:
             return name in container or any(other in container for other in names)
         if isinstance(container, Optional):
             return container.present and isinstance(container.value, dict) and name in container.value
-        raise EvaluationError("no such overload")
+        if isinstance(container, list):
+            raise unfit(container, name)
+        return False
 
     return has

@@ -136,7 +136,7 @@ def index(container: Any, key: Any) -> Any:
         return index_map(container, key)
     if isinstance(container, list):
         return index_list(container, key)
-    raise no_such_overload("_[_]", [type_name(container), type_name(key)])
+    raise EvaluationError(f"no such key: {show(key)}")
 
 
 def index_map(entries: dict[Any, Any], key: Any) -> Any:

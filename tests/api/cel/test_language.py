@@ -21,6 +21,8 @@ TRUE = {
     "all is false when one item is, whatever else fails": "![0, 2].all(x, 4 / x == 3)",
     "division goes towards zero": "-7 / 2 == -3 && -7 % 2 == -1",
     "has asks for a key": "has({'a': 1}.a) && !has({'a': 1}.b)",
+    "what has no fields does not have one": "!has(dyn(null).a) && !has(dyn({'a': 'b'}).a.c)",
+    "nor optionally": "dyn({'a': 'b'}).?a.?c.orValue('d') == 'd'",
     "exists_one wants exactly one": "[1, 2, 2].exists_one(x, x == 1) && ![1, 2, 2].exists_one(x, x == 2)",
     "map with a filter": "[1, 2, 3].map(x, x > 1, x * 2) == [4, 6]",
     "two variables over a list": "['a', 'b'].all(i, v, i < 2 && v != '')",
@@ -92,8 +94,15 @@ FAILING = {
     "index": ("[1][5]", "index out of bounds: 5"),
     "conversion": ("int('x')", "type conversion error from 'string' to 'int'"),
     "nothing there": ("optional.none().value()", "optional.none() dereference"),
-    "types that only show at run time": ("dyn(1) + dyn('a')", "no such overload: _+_(int, string)"),
-    "null": ("dyn(null).x", "no such overload"),
+    "types that only show at run time": ("dyn(1) + dyn('a')", "no such overload"),
+    "functions that only show at run time": ("dyn(1).lowerAscii()", "no such overload: lowerAscii(int)"),
+    "sizes that only show at run time": ("size(dyn(1))", "no such overload: size"),
+    "null": ("dyn(null).x", "no such key: x"),
+    "a field of a text": ("dyn({'a': 'b'}).a.c", "no such key: c"),
+    "a place in a text": ("dyn('a')[0]", "no such key: 0"),
+    "a field of a list": ("dyn([1]).a", "unsupported index type 'string' in list"),
+    "all of a number": ("dyn(1).all(x, true)", "got 'types.Int', expected iterable type"),
+    "no bool": ("!dyn('a')", "no such overload"),
 }
 
 

@@ -41,7 +41,7 @@ def optional_index(container: Any, key: Any) -> Optional:
         if isinstance(key, (list, dict)) or key not in container:
             return NONE
         return Optional(index_map(container, key))
-    raise EvaluationError("no such overload")
+    return NONE
 
 
 def _through(optional: Optional, key: Any) -> Optional:
