@@ -72,14 +72,15 @@ class Pods:
         workers = [worker for pod in pods if (worker := self._workers.get(uid_of(pod))) is not None]
         for worker in workers:
             worker.fail(ending)
+        with_volumes = within is not None
         if within is None:
             within = max((worker.patience_seconds for worker in workers), default=0.0)
         try:
             async with asyncio.timeout(within):
                 for worker in workers:
-                    await worker.stopped.wait()
+                    await (worker.released if with_volumes else worker.stopped).wait()
         except TimeoutError:
-            log.warning("pods that were to end still run after %d s", within)
+            log.warning("pods that were to end still run, or have volumes, after %d s", within)
         return len(workers)
 
     async def run(self) -> None:

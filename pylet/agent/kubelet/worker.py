@@ -59,6 +59,8 @@ class Worker:
         """Of the containers seen running last, by their ids."""
         self.stopped = asyncio.Event()
         """That it was to end, and that nothing of it runs any more."""
+        self.released = asyncio.Event()
+        """And that its volumes are not mounted any more."""
         self._late_at: datetime | None = None
         self._own_revision = 0
         self._news: list[Object] | None = None
@@ -205,10 +207,12 @@ class Worker:
         self._mind_lateness()
         if is_ending and is_reported and is_at_rest:
             await self._remove(observed)
+            self.released.set()
             return True
-        is_over = dig(self.pod, "status", "phase") in TERMINAL and not observed.running
-        if is_over and not (busy or self._slots.busy):
+        is_over = dig(self.pod, "status", "phase") in TERMINAL or (standing.failure is not None and is_at_rest)
+        if is_over and not (observed.running or busy or self._slots.busy):
             await release(self.pod, self.node)
+            self.released.set()
         return False
 
     def _mind_lateness(self) -> None:

@@ -67,9 +67,9 @@ class Volumes(Protocol):
 
 
 EndAll = Callable[[Iterable[Object], Ending, float | None], Awaitable[int]]
-"""Make pods fail, and wait until nothing of them runs any more; not longer than so many seconds.
+"""Make pods fail, and wait until nothing of them runs any more, nor is mounted; not longer than so many seconds.
 
-None is as long as their ends may take. Returns how many were there to be ended.
+None is as long as their ends may take, whatever is mounted then. Returns how many were there to be ended.
 """
 
 

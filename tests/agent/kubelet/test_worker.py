@@ -471,6 +471,25 @@ async def test_a_pod_that_the_node_ends_says_that_it_was_disrupted(tmp_path: Pat
     assert (disruption["status"], disruption["reason"]) == ("True", "TerminationByKubelet")
 
 
+@pytest.mark.parametrize("is_told", [True, False], ids=["and the API knows", "while the API is away"])
+async def test_a_pod_that_the_node_ends_lets_go_of_its_volumes(tmp_path: Path, is_told: bool) -> None:
+    """Whoever ends it for the machine's sake waits for that: a driver that ends later may be needed for it."""
+    may_release = asyncio.Event()
+
+    async def release(_: str) -> None:
+        await may_release.wait()
+
+    async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
+        await story.until(is_running)
+        story.volumes.release = release  # type: ignore[method-assign]
+        story.api.is_away = not is_told
+        story.worker.fail(Ending("Terminated", "the machine goes down"))
+        await asyncio.wait_for(story.worker.stopped.wait(), 60)
+        assert not story.worker.released.is_set()
+        may_release.set()
+        await asyncio.wait_for(story.worker.released.wait(), 60)
+
+
 async def test_a_critical_pod_makes_others_go_before_it_starts(tmp_path: Path) -> None:
     asks = container(command=["serve"], resources={"requests": {"cpu": "1"}})
     other = {**pod(asks, meta={"name": "other", "uid": "u2"}), "status": {"startTime": "2026-01-02T03:04:05Z"}}
