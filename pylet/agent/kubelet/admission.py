@@ -62,6 +62,9 @@ class Home:
     is_closing: bool = False
 
 
+NODE_AFFINITY = "NodeAffinity"
+"""The reason of who does not belong on the node, as far as its labels are known here."""
+
 Check: TypeAlias = Callable[[Object, Home], Refusal | None]
 
 
@@ -78,6 +81,9 @@ def _closing(pod: Object, home: Home) -> Refusal | None:
 
 
 def _system(pod: Object, home: Home) -> Refusal | None:
+    if labels_of(pod).get("kubernetes.io/os", "linux") != "linux":
+        words = "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label"
+        return "PodOSSelectorNodeLabelDoesNotMatch", words
     if dig(pod, "spec", "os", "name") not in (None, "linux"):
         return "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
     is_strict = dig(pod, "spec", "securityContext", "supplementalGroupsPolicy") == "Strict"
@@ -157,7 +163,7 @@ def shortages(pod: Object, home: Home) -> Iterator[Shortage]:
 def _affinity(pod: Object, home: Home) -> Refusal | None:
     if not home.node or allows(pod["spec"], home.node["metadata"]["name"], labels_of(home.node)):
         return None
-    return _failed("NodeAffinity", "node(s) didn't match Pod's node affinity/selector")
+    return _failed(NODE_AFFINITY, "node(s) didn't match Pod's node affinity/selector")
 
 
 def _ports(pod: Object, home: Home) -> Refusal | None:

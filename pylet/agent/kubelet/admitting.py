@@ -8,6 +8,7 @@ from dataclasses import replace
 from pylet.agent.kubelet import admission, counters
 from pylet.agent.kubelet.preemption import PREEMPTED, NoVictims, Shortage, victims
 from pylet.agent.kubelet.workplace import Node
+from pylet.api.errors import ApiError
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object
 
@@ -27,6 +28,9 @@ async def _refusal(pod: Object, node: Node) -> admission.Refusal | None:
     refused = admission.refusal(pod, home, admission.EARLY) or await node.provisions.admit(pod)
     home = replace(home, node=node.provisions.with_room(home.node), others=others(pod, node))
     refused = refused or admission.refusal(pod, home, admission.LATER)
+    if refused is not None and refused[0] == admission.NODE_AFFINITY:  # labels may have come with the pod
+        home = replace(home, node=node.provisions.with_room(await _node_now(node)))
+        refused = admission.refusal(pod, home, admission.LATER)
     if refused is None and (short := list(admission.shortages(pod, home))):
         return await _make_room(pod, running, short, node)
     return refused
@@ -46,6 +50,14 @@ async def _make_room(
         node.recorder.tell(victim, "Warning", PREEMPTED.reason, PREEMPTED.message)
     await node.end_all(leaving, PREEMPTED, None)
     return None
+
+
+async def _node_now(node: Node) -> Object:
+    """As the API has it; while that is away, as it was known."""
+    try:
+        return await node.client.get(NODE, Key("", node.settings.node_name))
+    except ApiError:
+        return own_node(node)
 
 
 def own_node(node: Node) -> Object:

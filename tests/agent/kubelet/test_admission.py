@@ -49,6 +49,13 @@ def asking(cpu: str, name: str = "web") -> Object:
             pod(os={"name": "windows"}),
             ("PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"),
         ),
+        (
+            pod(meta={"labels": {"kubernetes.io/os": "windows"}}),
+            (
+                "PodOSSelectorNodeLabelDoesNotMatch",
+                "Failed to admit pod as the `kubernetes.io/os` label doesn't match node label",
+            ),
+        ),
     ],
     ids=[
         "plain",
@@ -60,6 +67,7 @@ def asking(cpu: str, name: str = "web") -> Object:
         "what is left",
         "more than is left",
         "another system",
+        "another system by its label",
     ],
 )
 def test_what_a_node_takes(of: Object, expected: tuple[str, str] | None) -> None:

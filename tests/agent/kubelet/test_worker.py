@@ -65,6 +65,7 @@ class Api:
     def __init__(self, of: Object) -> None:
         self.pod = of
         self.is_away = False
+        self.node: Object | None = None
         self.deleted: list[tuple[str, int]] = []
         self.changed = asyncio.Event()
         self.heard: Callable[[Object], None] = lambda of: None
@@ -84,6 +85,11 @@ class Api:
         self.changed.set()
         self.heard(self.pod)
         return self.pod
+
+    async def get(self, kind: Kind, key: Key) -> Object:
+        if self.node is None:
+            raise Unreachable("no answer")
+        return self.node
 
     async def until(self, holds: Callable[[Object], bool]) -> Object:
         """Wait until the reported status is as wanted."""
@@ -517,6 +523,19 @@ async def test_of_two_pods_that_come_at_once_the_second_counts_the_first(tmp_pat
     story.bind(*pods)
     found = await asyncio.gather(*(admit(each, story.worker.node) for each in pods))
     assert [refused and refused[0] for refused in found] == [None, "OutOfcpu"]
+
+
+async def test_a_label_that_came_with_the_pod_is_asked_for(tmp_path: Path) -> None:
+    node = {"metadata": {"name": "n1"}, "status": {"allocatable": {"cpu": "1", "pods": "110"}}}
+    nodes = Table(NODE)
+    nodes.put(Entry.of(NODE, node))
+    of = pod(container(), nodeSelector={"disk": "ssd"})
+    story = Story(of, tmp_path, tables={NODE: nodes})
+    refused = await admit(of, story.worker.node)
+    assert refused is not None
+    assert refused[0] == "NodeAffinity"
+    story.api.node = {**node, "metadata": {"name": "n1", "labels": {"disk": "ssd"}}}
+    assert await admit(of, story.worker.node) is None
 
 
 @pytest.mark.parametrize("is_up", [True, False], ids=["while it ran on", "and the machine was started again"])
