@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import counters, eviction, storage_limits
+from pylet.agent.kubelet.container_gc import remove_dead
 from pylet.agent.kubelet.eviction import ContainerLoad, Disk, Observation, PodLoad, Policy, State, Threshold
 from pylet.agent.kubelet.image_gc import ImageGc
 from pylet.agent.kubelet.machine import processes
@@ -66,7 +67,7 @@ class Evicting:
         disk = Disk.ONLY
         if threshold.condition == eviction.DISK:
             disk = eviction.disk_of(threshold.signal, images_apart=await self.meter.are_images_apart())
-            if disk is not Disk.NODE and await self._has_freed_images():
+            if disk is not Disk.NODE and await self._has_freed_disk():
                 return
         await self._evict_one(threshold, seen, disk)
 
@@ -84,9 +85,11 @@ class Evicting:
             "pid.available": _number(most - running, most),
         }
 
-    async def _has_freed_images(self) -> bool:
+    async def _has_freed_disk(self) -> bool:
+        """Of what nobody runs: whether that is enough."""
+        dead = await remove_dead(self.node)
         freed = await self.images.free_everything()
-        log.info("freed %d bytes of images", freed)
+        log.info("removed %d containers of pods that are over, and %d bytes of images", dead, freed)
         return not eviction.crossed(self.policy.thresholds, await self._seen(), with_reclaim=True)
 
     async def _evict_one(self, threshold: Threshold, seen: Mapping[str, Observation], disk: Disk) -> None:

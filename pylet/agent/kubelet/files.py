@@ -8,7 +8,7 @@ from pathlib import Path
 from pylet.agent.kubelet import log_links
 from pylet.agent.kubelet.config import log_directory
 from pylet.agent.kubelet.names import host_aliases, hosts_file
-from pylet.agent.kubelet.observed import Container, Sandbox
+from pylet.agent.kubelet.observed import Sandbox
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
 from pylet.api.object import Object, uid_of
@@ -33,12 +33,12 @@ def container_files(
     return files
 
 
-def forget_instance(pod: Object, container: Container, settings: Settings) -> None:
-    """Remove what an instance that is no more left on the node."""
-    for log_file in (log_directory(pod, settings) / container.name).glob(f"{container.restarts}.log*"):
+def forget_instance(pod: Object, name: str, restarts: int, id_: str, settings: Settings) -> None:
+    """Remove what an instance of a container that is no more left on the node."""
+    for log_file in (log_directory(pod, settings) / name).glob(f"{restarts}.log*"):
         log_file.unlink(missing_ok=True)
-    log_links.unlink(pod, container.name, container.id, settings)
-    _last_words(pod, container.name, container.restarts, settings).unlink(missing_ok=True)
+    log_links.unlink(pod, name, id_, settings)
+    _last_words(pod, name, restarts, settings).unlink(missing_ok=True)
 
 
 def files_bytes(pod: Object, settings: Settings) -> int:

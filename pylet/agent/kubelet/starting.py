@@ -168,7 +168,7 @@ class Starter:
         for old in ended[1:]:
             # Of what ended before, only the last instance is kept: its status, its log and its last words.
             await self.node.runtime.remove_container(old.id)
-            forget_instance(pod, old, self.node.settings)
+            forget_instance(pod, old.name, old.restarts, old.id, self.node.settings)
         kept = {old.sandbox_id for group in observed.containers.values() for old in group if old not in ended[1:]}
         for sandbox in observed.sandboxes[1:]:
             if sandbox.id not in kept:

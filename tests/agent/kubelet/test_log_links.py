@@ -7,7 +7,7 @@ from pathlib import Path
 from pylet.agent.kubelet import log_links
 from pylet.agent.kubelet.files import forget_instance
 from pylet.agent.kubelet.settings import Settings
-from tests.agent.kubelet.builders import instance, pod
+from tests.agent.kubelet.builders import pod
 
 WEB = pod()
 
@@ -32,7 +32,7 @@ def test_each_instance_that_is_kept_has_one(tmp_path: Path) -> None:
     assert links(tmp_path) == {"web_default_main-main-0.log": "0\n", "web_default_main-main-1.log": "1\n"}
     log_links.link(WEB, "main", "main-1", 1, settings)  # it is there already
     log_links.link(WEB, "main", "main-2", 2, settings)  # it has no log
-    forget_instance(WEB, instance(), settings)
+    forget_instance(WEB, "main", 0, "main-0", settings)
     assert links(tmp_path) == {"web_default_main-main-1.log": "1\n"}
 
 
