@@ -70,12 +70,12 @@ def own_group(mounted: Path, listed: str) -> str | None:
 
 
 def read_swap(mounted: Path, group: str) -> tuple[int | None, int | None]:
-    """How much of the group is swapped out, and how much may be: of v2 alone. The root's is the machine's."""
-    directory = mounted / group.lstrip("/")
-    if directory != mounted:
-        return number(directory / "memory.swap.current"), number(directory / "memory.swap.max")
+    """How much of the group is swapped out, and how much may be, which v1 does not say. v2's root is the machine."""
+    inside = group.lstrip("/")
     if not (mounted / "cgroup.controllers").exists():
-        return None, None
+        return table(mounted / "memory" / inside / "memory.stat").get("total_swap"), None
+    if inside:
+        return number(mounted / inside / "memory.swap.current"), number(mounted / inside / "memory.swap.max")
     memory = meminfo()
     return memory["SwapTotal"] - memory["SwapFree"], memory["SwapTotal"]
 

@@ -113,7 +113,7 @@ def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
     for path, content in {
         old / "cpuacct/g/cpuacct.usage": "7000",
         old / "memory/g/memory.usage_in_bytes": "100",
-        old / "memory/g/memory.stat": "cache 5\ntotal_rss 60\ntotal_inactive_file 30\ntotal_pgfault 3\n",
+        old / "memory/g/memory.stat": "cache 5\ntotal_rss 60\ntotal_inactive_file 30\ntotal_pgfault 3\ntotal_swap 4\n",
         new / "cgroup.controllers": "",
         new / "g/cpu.stat": "usage_usec 7\n",
         new / "g/memory.current": "100",
@@ -127,9 +127,8 @@ def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
     }.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    wanted = Usage(NOW, 7000, 100, 70, 60, 3, None)
-    assert read_usage(old, "/g", NOW) == wanted
-    assert read_usage(new, "/g", NOW) == replace(wanted, swap_bytes=4)
+    wanted = Usage(NOW, 7000, 100, 70, 60, 3, None, swap_bytes=4)
+    assert read_usage(old, "/g", NOW) == read_usage(new, "/g", NOW) == wanted
     assert read_swap(new, "/limited") == (4, 9)
     root = read_usage(new, "/", NOW)
     assert (root.memory_bytes, root.working_set_bytes) == (110, 80)
