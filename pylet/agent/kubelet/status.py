@@ -29,6 +29,15 @@ from pylet.api.restarts import all_could_restart, restarts
 from pylet.cri.messages import ContainerState
 
 _UNKNOWN = "ContainerStatusUnknown"
+_PASSED: Object = {
+    "exitCode": 0,
+    "reason": "Completed",
+    "message": "Unable to get init container status from container runtime and pod has been initialized, "
+    "treat it as exited normally",
+    "startedAt": None,
+    "finishedAt": None,
+}
+"""How an init container ended of which neither the runtime nor the API knows, of a pod that got further."""
 _NEVER = datetime.fromtimestamp(0, UTC)
 """When what could not be started has started, as upstream tells it."""
 
@@ -161,6 +170,11 @@ def _pod_ips(observed: Observed, old: Object) -> tuple[str, ...]:
     return tuple(entry["ip"] for entry in old.get("podIPs") or ())
 
 
+def _has_been_made(pod: Object, observed: Observed) -> bool:
+    """Whether it got as far as its app containers."""
+    return any(observed.latest(container["name"]) is not None for container in app_containers(pod))
+
+
 def _is_active(observed: Observed, name: str) -> bool:
     last = observed.current(name)
     return last is not None and last.state in (ContainerState.RUNNING, ContainerState.EXITED)
@@ -189,6 +203,8 @@ def _container_status(pod: Object, container: Object, observed: Observed, facts:
         "imageID": last.image_ref if last is not None else "",
         "started": started,
     }
+    if last is None and not removed and _runs_once(pod, container) and _has_been_made(pod, observed):
+        status |= {"state": {"terminated": _PASSED}, "ready": True}
     if last is not None:
         status["containerID"] = f"containerd://{last.id}"
         status |= _resources(container, observed.enforced.get(last.id) if last.is_running else None)

@@ -168,6 +168,17 @@ def test_container_states() -> None:
     assert again["lastState"]["terminated"]["containerID"] == "containerd://main-0"
 
 
+def test_an_init_container_that_nobody_knows_of_has_ended_well_where_the_pod_got_further() -> None:
+    """A static pod's, which was removed, and the kubelet began anew."""
+    of = pod(init=(INIT,))
+    told = status(of, observed(instance()))
+    assert (told["phase"], told["initContainerStatuses"][0]["ready"]) == ("Running", True)
+    assert told["initContainerStatuses"][0]["state"]["terminated"]["reason"] == "Completed"
+    assert status(of, observed())["initContainerStatuses"][0]["state"].keys() == {"waiting"}
+    side = status(pod(init=(sidecar("init"),)), observed(instance()))
+    assert side["initContainerStatuses"][0]["state"].keys() == {"waiting"}
+
+
 def test_of_a_deleted_pod_nothing_waits_to_be_started() -> None:
     """It says how it ended, not that its end got lost."""
     backs_off = replace(HOST, waiting={"main": ("CrashLoopBackOff", "")})
