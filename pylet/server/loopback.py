@@ -193,5 +193,5 @@ def _canonical(kind: Kind, obj: Object) -> Object:
         if found is None:
             raise BadRequest(f'no kind "{name}" is registered for version "{version}"')
         kind = found
-    decode.canonicalize(kind, body, decode.IGNORE)
+    decode.canonicalize(kind, body)
     return body

@@ -94,6 +94,66 @@ def test_unknown_and_duplicate_fields(validation: str, warnings: list[str]) -> N
     assert told == warnings
 
 
+ODD = [
+    'duplicate field "metadata.name"',
+    'unknown field "metadata.odd"',
+    'unknown field "spec.odd1"',
+    'unknown field "spec.odd2"',
+    'duplicate field "spec.hostPID"',
+    'unknown field "spec.containers[0].odd"',
+    'duplicate field "spec.containers[0].image"',
+]
+ODD_JSON = b"""{"metadata":{"name":"a","name":"b","odd":1},"spec":{"odd1":1,"odd2":{"x":1,"x":2},"odd2":2,
+"hostPID":true,"hostPID":false,"containers":[{"name":"c","odd":1,"image":"a","image":"b"}]}}"""
+ODD_IN_YAML = [
+    'line 4: key "name" already set in map',
+    'line 9: key "odd2" already set in map',
+    'line 15: key "image" already set in map',
+    'unknown field "metadata.odd"',
+    'unknown field "spec.containers[0].odd"',
+    'unknown field "spec.odd1"',
+    'unknown field "spec.odd2"',
+]
+ODD_YAML = b"""
+metadata:
+  name: a
+  name: b
+  odd: 1
+spec:
+  odd1: 1
+  odd2: 1
+  odd2: 2
+  containers:
+  - name: c
+    odd: 1
+    image: a
+    # again
+    image: b
+"""
+
+
+@pytest.mark.parametrize(
+    ("raw", "type_", "problems", "first"),
+    [
+        pytest.param(ODD_JSON, "application/json", ODD, ODD[0], id="JSON: as they stand there"),
+        pytest.param(
+            ODD_YAML,
+            "application/yaml",
+            ODD_IN_YAML,
+            "yaml: unmarshal errors:\n  " + "\n  ".join(ODD_IN_YAML[:3]) + ", unknown",
+            id="YAML: first what is twice, then as the sorted fields stand",
+        ),
+    ],
+)
+def test_what_is_odd_is_told_in_upstreams_order(raw: bytes, type_: str, problems: list[str], first: str) -> None:
+    assert decode.of_kind(POD, raw, type_)[1] == problems
+    with pytest.raises(BadRequest) as refused:
+        decode.of_kind(POD, raw, type_, "Strict")
+    told = refused.value.message.partition("strict decoding error: ")[2]
+    assert told.startswith(first)
+    assert told.endswith(", ".join(problems[3:]))
+
+
 BOMB = b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
     b"%c: &%c [%s]\n" % (name, name, b",".join([b"*%c" % (name - 1)] * 10)) for name in b"bcdefg"
 )

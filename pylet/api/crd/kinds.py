@@ -182,7 +182,8 @@ class CustomSchema:
             pruning.prune(obj, self.root, "", pruned)
         except RecursionError as deep:
             raise ValueError("exceeded max depth") from deep
-        return [*sorted(unknown), *sorted(pruned)]
+        own = sorted(path for path in unknown if path.startswith("metadata."))
+        return [*own, *sorted(pruned), *sorted(set(unknown).difference(own))]
 
     def default(self, obj: Object) -> None:
         pruning.prune_nulls(obj, self.root)

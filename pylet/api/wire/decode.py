@@ -8,7 +8,6 @@ Sources: apimachinery pkg/runtime/serializer/json, apiserver pkg/endpoints/handl
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from pylet.api import causes, schema
 from pylet.api.errors import BadRequest, Invalid, RequestEntityTooLarge
 from pylet.api.kind import Kind
 from pylet.api.object import Object
+from pylet.api.wire import strict
 from pylet.api.wire.weight import FIELD, MOST, OBJECT, VALUE
 
 JSON_TYPE = "application/json"
@@ -27,11 +27,12 @@ PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 _MOST_STRICT_ERRORS = 100
 _OLD_EVICTION = ("Eviction", "policy/v1beta1")  # says the same in a version that bodies may still have
+_UNMARSHAL = "yaml: unmarshal errors:"
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 
 
 class Document(NamedTuple):
-    """Decoded JSON or YAML, and what is told of fields that were written twice: of YAML see `in_yaml`."""
+    """Decoded JSON or YAML, and what is told of fields that were written twice, in YAML of their lines."""
 
     value: Any
     duplicates: Sequence[str] = ()
@@ -52,7 +53,7 @@ def parse(raw: bytes, content_type: str = "application/json") -> Document:
         if text != raw:  # Go takes what is no UTF-8 for U+FFFD
             return parse(text)
         raise BadRequest(_go_words(raw, bad)) from bad
-    return Document(value, [f'duplicate field "{path}"' for path in _duplicates(raw, value)])
+    return Document(value, _duplicates(raw, value))
 
 
 def _weigh(raw: bytes) -> None:
@@ -72,8 +73,8 @@ def _weight(raw: bytes) -> int:
 
 
 def in_yaml(duplicates: Sequence[str]) -> str:
-    """The one problem that YAML with these duplicates has."""
-    return "\n  ".join(["error converting YAML to JSON: yaml: unmarshal errors:", *duplicates])
+    """The one problem that a configuration to apply, with these duplicates, has."""
+    return "\n  ".join([f"error converting YAML to JSON: {_UNMARSHAL}", *duplicates])
 
 
 def of_kind(
@@ -104,10 +105,17 @@ def of_kind(
         raise BadRequest(_wrong_kind(kind, named, version))
     if content_type == PROTOBUF_TYPE:
         obj |= _message(kind, raw)
-    twice = document.duplicates
-    if twice and content_type in YAML_TYPES:
-        twice = [in_yaml(twice)]
-    return obj, canonicalize(kind, obj, validation, twice, raw)
+    is_yaml, twice = content_type in YAML_TYPES, document.duplicates
+    text = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS) if is_yaml else raw
+    unknown = canonicalize(kind, obj)
+    if validation == IGNORE or not (unknown or twice):
+        return obj, []
+    if validation != STRICT:
+        return obj, _problems(kind, unknown, twice, text, is_yaml=is_yaml)[:_MOST_STRICT_ERRORS]
+    if twice and is_yaml:
+        twice = ["\n  ".join([_UNMARSHAL, *twice])]
+    problems = _problems(kind, unknown, twice, text, is_yaml=is_yaml)
+    raise BadRequest(f"{_cannot(kind)}strict decoding error: {', '.join(problems[:_MOST_STRICT_ERRORS])}")
 
 
 def options(definition: str, raw: bytes, content_type: str = "application/json") -> Object:
@@ -180,34 +188,20 @@ def _cannot(kind: Kind) -> str:
     return f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
 
 
-def canonicalize(
-    kind: Kind, obj: Object, validation: str = WARN, duplicates: Sequence[str] = (), raw: bytes = b""
-) -> list[str]:
-    """Decode `obj` by its kind's schema, in place (`schema.Struct.decode`); what patches do with their result.
-
-    Answers texts for `Warning` headers, `duplicates` among them in the order of the text `raw`. Raises: BadRequest, for
-    the wrong types and, with Strict, for unknown fields.
-    """
-    cannot = _cannot(kind)
+def canonicalize(kind: Kind, obj: Object) -> list[str]:
+    """Decode `obj` by its kind's schema, in place; answers unknown paths. Raises: BadRequest, for the wrong types."""
     try:
-        unknown = schema.of_kind(kind).decode(obj)
+        return schema.of_kind(kind).decode(obj)
     except ValueError as bad:
-        raise BadRequest(cannot + str(bad)) from bad
-    if validation == IGNORE or not (unknown or duplicates):
-        return []
-    problems = [*duplicates, *(f'unknown field "{path}"' for path in unknown)]
-    if raw and duplicates and unknown:
-        problems.sort(key=lambda problem: _place(problem, raw))
-    if validation == STRICT:
-        raise BadRequest(f"{cannot}strict decoding error: {', '.join(problems[:_MOST_STRICT_ERRORS])}")
-    return problems[:_MOST_STRICT_ERRORS]
+        raise BadRequest(_cannot(kind) + str(bad)) from bad
 
 
-def _place(problem: str, raw: bytes) -> int:
-    """About where in the text a decoder comes upon it: at a field's first mention, or at its second."""
-    name = b'"%b"' % problem.rstrip('"').rpartition('"')[2].rpartition(".")[2].encode()
-    first = raw.find(name)
-    return raw.find(name, first + 1) if problem.startswith("duplicate") else first
+def _problems(kind: Kind, unknown: Sequence[str], twice: Sequence[str], text: bytes, *, is_yaml: bool) -> list[str]:
+    """All that is odd about a body, whose JSON is `text`: YAML's has sorted fields, as upstream converts it."""
+    if kind.schema is not None:
+        return [*twice, *strict.unknown(unknown)]
+    told = strict.in_order(unknown, text)
+    return [*twice, *told] if is_yaml else told
 
 
 _NO_KIND = "couldn't get version/kind; json parse error: "
@@ -274,27 +268,7 @@ def not_converted(kind: Kind, version: str, named: str) -> str:
 def _duplicates(raw: bytes, value: Any) -> Sequence[str]:
     if orjson.dumps(value).count(b'"') == raw.count(b'"') and rb"\u0022" not in raw:
         return ()
-    found: list[str] = []
-    _walk(json.loads(raw, object_pairs_hook=_Pairs), "", found)
-    return found
-
-
-class _Pairs(list[tuple[str, Any]]):
-    """An object as written."""
-
-
-def _walk(value: Any, path: str, found: list[str]) -> None:
-    if isinstance(value, _Pairs):
-        seen: set[str] = set()
-        for name, inner in value:
-            where = f"{path}.{name}" if path else name
-            if name in seen:
-                found.append(where)
-            seen.add(name)
-            _walk(inner, where, found)
-    elif isinstance(value, list):
-        for position, inner in enumerate(value):
-            _walk(inner, f"{path}[{position}]", found)
+    return strict.twice(raw)
 
 
 def _go_words(raw: bytes, bad: orjson.JSONDecodeError) -> str:

@@ -5,7 +5,7 @@ Source: apiserver pkg/endpoints/handlers/patch.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -15,7 +15,7 @@ from pylet.api.errors import BadRequest, Invalid, RemoteError, RequestEntityTooL
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.patch import BadPatch, Failed, TooLarge, Unprocessable, json_patch, json_word, merge, shown, strategic
-from pylet.api.wire import decode
+from pylet.api.wire import decode, strict
 from pylet.client.interface import PatchType
 
 _REJECTED = "the server rejected our request due to an error in our request"
@@ -56,8 +56,7 @@ def patched(
     obj = _changed(kind, current, patch, type_)
     problems = list(duplicates)
     if type_ is PatchType.JSON:
-        problems += _unknown(json_patch.unknown_fields(patch))
-        problems = [f"json patch {problem}" for problem in problems]
+        problems = [f"json patch {problem}" for problem in _by_operation(problems, json_patch.unknown_fields(patch))]
     # Decoding drops from the object what refusals quote.
     before = b"" if type_ is PatchType.STRATEGIC else orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)
 
@@ -73,7 +72,8 @@ def patched(
         raise invalid(why)
     try:
         shares = kind.schema is None and type_ is not PatchType.JSON
-        problems += _unknown(_decode(kind, obj, current if shares else {}))
+        unknown = _decode(kind, obj, current if shares else {})
+        problems += strict.unknown(unknown if kind.schema is not None else sorted(unknown))
     except schema.Mismatch as misfit:
         raise invalid(_unstructured(misfit) if type_ is PatchType.STRATEGIC else str(misfit)) from misfit
     except ValueError as bad_value:
@@ -82,8 +82,6 @@ def patched(
     if not problems or validation == decode.IGNORE:
         return obj, []
     if validation == decode.STRICT:
-        if kind.schema is None:
-            problems.sort()  # as in the text that upstream decodes
         raise invalid(f"strict decoding error: {', '.join(problems)}")
     return obj, problems
 
@@ -115,8 +113,10 @@ def _unprocessable() -> RemoteError:
     return RemoteError({"code": 422, "reason": "Invalid", "message": _REJECTED, "details": {}})
 
 
-def _unknown(paths: Iterable[str]) -> Iterator[str]:
-    return (f'unknown field "{path}"' for path in paths)
+def _by_operation(twice: Sequence[str], unknown: Iterable[str]) -> list[str]:
+    """What is odd about a JSON patch, whose paths begin with the number of the operation in brackets."""
+    problems = [*twice, *strict.unknown([*unknown])]
+    return sorted(problems, key=lambda problem: int(problem.partition("[")[2].partition("]")[0]))
 
 
 def _misnamed(kind: Kind, obj: Object) -> str:
@@ -163,7 +163,7 @@ def applied(kind: Kind, merged: Object) -> Object:
     """What server-side apply made, decoded; it was checked before, so nothing in it is unknown. Raises: ApiError."""
     obj: Object = orjson.loads(orjson.dumps(merged))
     obj["kind"], obj["apiVersion"] = kind.name, kind.api_version
-    decode.canonicalize(kind, obj, decode.IGNORE)
+    decode.canonicalize(kind, obj)
     return obj
 
 
