@@ -26,7 +26,7 @@ def _shown(value: Any) -> str:
         return quoted(value)
     if value is None:
         return "null"
-    if value.__class__ is Struct:
+    if value.__class__ is Struct or (value.__class__ is list and value and value[0].__class__ is Struct):
         return orjson.dumps(value).decode()
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
 
@@ -115,8 +115,8 @@ def forbidden(field: str, detail: str) -> Cause:
     return _cause("FieldValueForbidden", "Forbidden", field, detail)
 
 
-def duplicate(field: str, value: Any) -> Cause:
-    return _cause("FieldValueDuplicate", f"Duplicate value: {_shown(value)}", field, "")
+def duplicate(field: str, value: Any, detail: str = "") -> Cause:
+    return _cause("FieldValueDuplicate", f"Duplicate value: {_shown(value)}", field, detail)
 
 
 def not_found(field: str, value: Any) -> Cause:

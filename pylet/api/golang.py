@@ -13,7 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from pylet.api import causes
 from pylet.api.causes import Struct
+from pylet.api.errors import Cause
 from pylet.api.object import Object
 
 _FIELD: Final = re.compile(r"(?:(\w+)=)?(\w+)([\"#'&\[{-]?)(\w*)(~?)")
@@ -51,6 +53,11 @@ def inside(struct: str, value: Object) -> Struct:
 
 def shown(struct: str, value: Object | None) -> Struct | None:
     return None if value is None else inside(struct, value)
+
+
+def immutable(field: str, struct: str, value: Object | None, old: Object | None) -> list[Cause]:
+    """Invalid when the value changed, which is of that struct."""
+    return causes.immutable(field, shown(struct, value), shown(struct, old))
 
 
 def difference(old: Any, new: Any) -> str:

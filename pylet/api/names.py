@@ -139,6 +139,11 @@ def path_segment(text: str) -> Problems:
     """Anything that can stand in a path: RBAC names."""
     if text in (".", ".."):
         return (f"may not be '{text}'",)
+    return path_segment_prefix(text)
+
+
+def path_segment_prefix(text: str) -> Problems:
+    """What others follow."""
     return tuple(f"may not contain '{char}'" for char in "/%" if char in text)
 
 

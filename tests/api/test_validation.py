@@ -469,8 +469,8 @@ TOLERATION = {"key": "a", "operator": "Exists"}
             {"spec": {"spec": {"devices": {}}, "metadata": {"uid": "u"}}},
             [
                 "spec.metadata.uID: Forbidden: cannot be set",
-                'spec: Invalid value: {"metadata":{"uid":"u"},"spec":{"devices":{"requests":null}}}: '
-                "field is immutable",
+                'spec: Invalid value: {"uid":"u","Spec":{"Devices":{"Requests":null,"Constraints":null,"Config":null}}}'
+                ": field is immutable",
             ],
             id="so is one of a claim's template",
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pylet.api import causes, names, selector
+from pylet.api import causes, conditions, names, selector
 from pylet.api.admission_rules.expressions import BOOL, OBJECT, PATCHES, STRING, STRING_OR_NULL, Compiler
 from pylet.api.admission_rules.matching import (
     FAILURE_POLICIES,
@@ -15,7 +15,7 @@ from pylet.api.admission_rules.matching import (
     validate_mutable,
 )
 from pylet.api.errors import Cause
-from pylet.api.object import Object, dig
+from pylet.api.object import Object, conditions_of, dig
 
 _ACTIONS = ("Audit", "Deny", "Warn")
 _REASONS = ("Forbidden", "Invalid", "RequestEntityTooLarge")
@@ -97,7 +97,7 @@ def status(obj: Object) -> list[Cause]:
     for position, warning in enumerate(dig(obj, "status", "typeChecking", "expressionWarnings", default=())):
         where = f"status.typeChecking.expressionWarnings[{position}]"
         found += [causes.required(f"{where}.{name}") for name in ("warning", "fieldRef") if not warning.get(name)]
-    return found
+    return [*found, *conditions.validate(list(conditions_of(obj)), "status.conditions")]
 
 
 def _both(spec: Object, compiler: Compiler, *, mutates: bool = False) -> list[Cause]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from pylet.api import causes, csi, names, quantity
+from pylet.api import causes, csi, golang, names, quantity
 from pylet.api.devices import parts
 from pylet.api.devices.parts import validate_all
 from pylet.api.errors import Cause
@@ -78,10 +78,11 @@ def validate(spec: Object, old: Object | None = None) -> list[Cause]:
 def _place(spec: Object) -> list[Cause]:
     found: list[Cause] = []
     chosen = _chosen(spec, "spec", found, "must be either unset or set to a non-empty string")
-    terms = (spec.get("nodeSelector") or {}).get("nodeSelectorTerms") or ()
-    if "nodeSelector" in spec and len(terms) != 1:
+    terms = (spec.get("nodeSelector") or {}).get("nodeSelectorTerms")
+    if "nodeSelector" in spec and len(terms or ()) != 1:
         says = "must have exactly one node selector term"
-        found.append(causes.invalid("spec.nodeSelector.nodeSelectorTerms", terms, says))
+        told = [golang.inside("NodeSelectorTerm", term) for term in terms] if terms is not None else None
+        found.append(causes.invalid("spec.nodeSelector.nodeSelectorTerms", told, says))
     each = spec.get("perDeviceNodeSelection")
     if each:
         chosen.append("`perDeviceNodeSelection`")

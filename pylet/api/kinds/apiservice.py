@@ -36,7 +36,7 @@ class APIServiceStrategy(Strategy):
         group, version = spec.get("group", ""), spec.get("version", "")
         found: list[Cause] = []
         wanted = f"{version}.{group}"
-        if name != wanted and not names.path_segment(name):
+        if name and name != wanted and not names.path_segment(name):
             says = f'must be `spec.version+"."+spec.group`: "{wanted}"'
             found.append(causes.invalid("metadata.name", name, says))
         if not group and version != "v1":

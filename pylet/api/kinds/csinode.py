@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, csi, names
+from pylet.api import causes, columns, csi, golang, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
@@ -35,7 +35,7 @@ class CSINodeStrategy(Strategy):
         for driver in obj["spec"].get("drivers") or ():
             had = before.get(driver.get("name"))
             if had is not None:
-                found += causes.immutable("spec.drivers", _fixed(driver), _fixed(had))
+                found += golang.immutable("spec.drivers", "CSINodeDriver", _fixed(driver), _fixed(had))
         return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pylet.api import causes, names, quantity, selector
+from pylet.api import causes, golang, names, quantity, selector
 from pylet.api.errors import Cause
 from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Object
@@ -23,9 +23,9 @@ class CSIStorageCapacityStrategy(Strategy):
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         found = list(self.validate(obj))
-        for name in ("nodeTopology", "storageClassName"):
-            found += causes.immutable(name, obj.get(name), old.get(name))
-        return found
+        found += golang.immutable("nodeTopology", "LabelSelector", obj.get("nodeTopology"), old.get("nodeTopology"))
+        now, was = (each.get("storageClassName") for each in (obj, old))
+        return [*found, *causes.immutable("storageClassName", now, was)]
 
 
 KIND = Kind(

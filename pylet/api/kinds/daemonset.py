@@ -63,8 +63,8 @@ class DaemonSetStrategy(template.TemplateStrategy):
             ]
         if obj["spec"] == old["spec"]:
             return ()
-        now, was = (golang.shown("LabelSelector", each["spec"].get("selector")) for each in (obj, old))
-        changed = causes.immutable("spec.selector", now, was)
+        now, was = (each["spec"].get("selector") for each in (obj, old))
+        changed = golang.immutable("spec.selector", "LabelSelector", now, was)
         return [*changed, *self.validate(obj)]
 
 
@@ -86,7 +86,8 @@ def _update_strategy(strategy: Object) -> list[Cause]:
             if strategy.get("rollingUpdate") is None:
                 return [causes.required(f"{where}.rollingUpdate")]
             return _rolling(strategy["rollingUpdate"], f"{where}.rollingUpdate")
-    return [causes.not_supported(where, strategy, ("RollingUpdate", "OnDelete"))]
+    shown = golang.inside("DaemonSetUpdateStrategy", strategy)
+    return [causes.not_supported(where, shown, ("RollingUpdate", "OnDelete"))]
 
 
 def _rolling(rolling: Object, field: str) -> list[Cause]:

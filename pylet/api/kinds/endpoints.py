@@ -34,7 +34,8 @@ class EndpointsStrategy(Strategy):
                     problems = wrong or endpoint_problems_of(ip)
                     found += causes.each(f"{at}.ip", ip, problems)
                     for name, check in (("hostname", names.dns_label), ("nodeName", names.dns_subdomain)):
-                        if text := address.get(name):
+                        text = address.get(name)
+                        if text or (text is not None and name == "nodeName"):
                             found += causes.each(f"{at}.{name}", text, check(text))
             ports = subset.get("ports") or ()
             for index, port in enumerate(ports):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, names
+from pylet.api import causes, columns, golang, names
 from pylet.api.errors import Cause
 from pylet.api.ip import canonical_problems_of
 from pylet.api.kind import Column, Kind, Strategy
@@ -42,7 +42,8 @@ class IPAddressStrategy(Strategy):
         return [*found, *causes.each(f"{where}.namespace", namespace, names.path_segment(namespace))]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        changed = causes.immutable("spec.parentRef", obj["spec"].get("parentRef"), old["spec"].get("parentRef"))
+        now, was = (each["spec"].get("parentRef") for each in (obj, old))
+        changed = golang.immutable("spec.parentRef", "ParentReference", now, was)
         return [*self.validate(obj), *changed]
 
 

@@ -14,7 +14,12 @@ from pylet.api.podspec import jobspec, jobstatus, template
 
 _NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")
 _UID_LABELS = ("controller-uid", "batch.kubernetes.io/controller-uid")
-_IMMUTABLE = ("selector", "completionMode", "podFailurePolicy", "backoffLimitPerIndex", "managedBy", "successPolicy")
+_IMMUTABLE = ("completionMode", "backoffLimitPerIndex", "managedBy")
+_IMMUTABLE_STRUCTS = {
+    "selector": "LabelSelector",
+    "podFailurePolicy": "PodFailurePolicy",
+    "successPolicy": "SuccessPolicy",
+}
 _STATES = (
     ("Complete", "Complete"),
     ("Failed", "Failed"),
@@ -49,10 +54,10 @@ class JobStrategy(template.TemplateStrategy):
         if spec == before:
             return ()
         found = [*self.validate(obj), *_completions(spec, before)]
-        now, was = (golang.shown("LabelSelector", each.get("selector")) for each in (spec, before))
-        found += causes.immutable("spec.selector", now, was)
         found += jobspec.template_changes(spec, old)
-        for name in _IMMUTABLE[1:]:
+        for name, struct in _IMMUTABLE_STRUCTS.items():
+            found += golang.immutable(f"spec.{name}", struct, spec.get(name), before.get(name))
+        for name in _IMMUTABLE:
             found += causes.immutable(f"spec.{name}", spec.get(name), before.get(name))
         return found
 

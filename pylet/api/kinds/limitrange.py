@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 
 from pylet.api import causes, columns, names, quantity, resources
 from pylet.api.errors import Cause
@@ -78,8 +79,8 @@ def _consistent(name: str, amounts: Mapping[str, str], where: str) -> list[Cause
         shown, at = amounts["maxLimitRequestRatio"], f"{where}.maxLimitRequestRatio[{name}]"
         if ratio < quantity.NANOS:
             found.append(causes.invalid(at, shown, f"ratio {shown} is less than 1"))
-        if nanos.get("min") and "max" in nanos and ratio * nanos["min"] > nanos["max"] * quantity.NANOS:
-            most = nanos["max"] / nanos["min"]
+        most = nanos["max"] / nanos["min"] if nanos.get("min") and "max" in nanos else inf
+        if ratio / quantity.NANOS > most:
             found.append(causes.invalid(at, shown, f"ratio {shown} is greater than max/min = {most:.6f}"))
     if default in nanos and nanos[default] != nanos.get(request, nanos[default]) and not resources.overcommits(name):
         says = f"default value {amounts[default]} must equal to defaultRequest value {amounts[request]} in {name}"

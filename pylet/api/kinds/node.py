@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, names, resources
+from pylet.api import causes, columns, golang, names, resources
 from pylet.api.errors import Cause
 from pylet.api.ip import network_problems_of, network_warnings
 from pylet.api.kind import Column, Kind, Strategy
@@ -61,7 +61,8 @@ class NodeStrategy(Strategy):
             elif effect not in _EFFECTS:
                 found.append(causes.not_supported(f"{where}.effect", effect, _EFFECTS))
             if (key, effect) in seen:
-                found.append(causes.duplicate(where, taint))
+                says = "taints must be unique by key and effect pair"
+                found.append(causes.duplicate(where, golang.inside("Taint", taint), says))
             seen.add((key, effect))
         cidrs = dig(obj, "spec", "podCIDRs", default=())
         for position, cidr in enumerate(cidrs):

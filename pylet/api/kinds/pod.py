@@ -12,7 +12,7 @@ from pylet.api.errors import Cause
 from pylet.api.ip import problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, condition_of, dig, is_terminating, is_true
-from pylet.api.podspec import labelkeys
+from pylet.api.podspec import containers, labelkeys
 from pylet.api.podspec import warnings as odd
 from pylet.api.podspec.security import MIRROR, sync_app_armor
 from pylet.api.podspec.subresources import ephemeral_changes, resize_changes, resized, with_ephemeral
@@ -63,7 +63,7 @@ class PodStrategy(Strategy):
                 obj.setdefault("status", {}).setdefault("qosClass", old["status"]["qosClass"])
 
     def validate(self, obj: Object) -> Sequence[Cause]:
-        found = [*_annotations(obj), *podspec.validate(obj["spec"], "spec")]
+        found = [*_annotations(obj), *_spec(obj)]
         if obj["spec"].get("ephemeralContainers"):
             says = "cannot be set on create"
             found.append(causes.forbidden("spec.ephemeralContainers", says))
@@ -76,11 +76,11 @@ class PodStrategy(Strategy):
             case "":
                 if obj["spec"] == old["spec"]:
                     return ()
-                return [*podspec.validate(obj["spec"], "spec"), *changes(obj["spec"], old["spec"])]
+                return [*_spec(obj), *changes(obj["spec"], old["spec"])]
             case "ephemeralcontainers":
-                return [*podspec.validate(obj["spec"], "spec"), *ephemeral_changes(obj, old)]
+                return [*_spec(obj), *ephemeral_changes(obj, old)]
             case "resize":
-                return [*podspec.validate(obj["spec"], "spec"), *resize_changes(obj, old)]
+                return [*_spec(obj), *resize_changes(obj, old)]
         return ()
 
     def warnings(self, obj: Object) -> Sequence[str]:
@@ -115,6 +115,10 @@ def _keep(meta: Object, old: Object, fields: Sequence[str]) -> None:
         meta.pop(name, None)
         if name in old:
             meta[name] = old[name]
+
+
+def _spec(obj: Object) -> list[Cause]:
+    return [*podspec.validate(obj["spec"], "spec"), *containers.padded_images(obj["spec"], "spec")]
 
 
 def _annotations(pod: Object) -> list[Cause]:

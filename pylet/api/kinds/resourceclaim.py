@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns
+from pylet.api import columns, golang
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
@@ -30,7 +30,7 @@ class ResourceClaimStrategy(Strategy):
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         if subresource != "status":
-            return causes.immutable("spec", obj["spec"], old["spec"])
+            return golang.immutable("spec", "ResourceClaimSpec", obj["spec"], old["spec"])
         from pylet.api.devices import allocation
 
         return allocation.status(obj, old)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns
+from pylet.api import columns, golang
 from pylet.api.errors import Cause
 from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Object
@@ -21,7 +21,8 @@ class ResourceClaimTemplateStrategy(Strategy):
         return [*found, *claims.claim_spec(obj["spec"].get("spec") or {}, "spec.spec")]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        return [*self.validate(obj), *causes.immutable("spec", obj["spec"], old["spec"])]
+        changed = golang.immutable("spec", "ResourceClaimTemplateSpec", obj["spec"], old["spec"])
+        return [*self.validate(obj), *changed]
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, names
+from pylet.api import causes, columns, golang, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
@@ -39,9 +39,7 @@ def _scheduling(scheduling: Object) -> list[Cause]:
     found += validate_tolerations(tolerations, where)
     for position, toleration in enumerate(tolerations):
         if _listed(toleration) in map(_listed, tolerations[:position]):
-            shown = {field.capitalize(): value for field, value in _listed(toleration).items()}
-            seconds = {"TolerationSeconds": toleration.get("tolerationSeconds")}
-            found.append(causes.duplicate(f"{where}[{position}]", {**shown, **seconds}))
+            found.append(causes.duplicate(f"{where}[{position}]", golang.inside("Toleration", toleration)))
     return found
 
 

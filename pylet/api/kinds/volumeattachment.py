@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, csi, names
+from pylet.api import causes, columns, csi, golang, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, dig
@@ -48,7 +48,8 @@ class VolumeAttachmentStrategy(Strategy):
         return found
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        return [*self.validate(obj), *causes.immutable("spec", obj["spec"], old["spec"])]
+        changed = golang.immutable("spec", "VolumeAttachmentSpec", obj["spec"], old["spec"])
+        return [*self.validate(obj), *changed]
 
 
 def _status(status: Object) -> list[Cause]:

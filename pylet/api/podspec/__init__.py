@@ -141,7 +141,7 @@ _OPTIONAL: Mapping[str, Callable[[Any, str], list[Cause]]] = {
     "serviceAccountName": _name(names.dns_subdomain),
     "nodeName": _name(names.dns_subdomain),
     "priorityClassName": _name(names.dns_subdomain),
-    "runtimeClassName": _name(names.dns_subdomain),
+    "runtimeClassName": lambda value, field: causes.each(field, value, names.dns_subdomain(value)),
     "hostname": _name(names.dns_label),
     "subdomain": _name(names.dns_label),
     "activeDeadlineSeconds": _deadline,

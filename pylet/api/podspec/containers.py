@@ -50,7 +50,7 @@ def validate_all(spec: Object, volumes: Mapping[str, str], field: str) -> list[C
     for position, container in enumerate(spec.get("initContainers") or ()):
         where = f"{field}.initContainers[{position}]"
         found += _container(container, spec, volumes, where)
-        found += _name_taken(container, taken, where)
+        found += _name_taken(container, taken, where) if container.get("name") else []
         found += _host_ports(container, set(), where)
         if container.get("restartPolicy") == "Always":
             found += probes.validate(container, grace, where)
@@ -86,6 +86,16 @@ def _name_taken(container: Object, taken: set[str], where: str) -> list[Cause]:
     return []
 
 
+def padded_images(spec: Object, field: str) -> list[Cause]:
+    """What is no image's name: judged of pods alone, as templates may have been written before that was."""
+    return [
+        causes.invalid(f"{field}.{name}[{position}].image", image, "must not have leading or trailing whitespace")
+        for name in ("containers", "initContainers", "ephemeralContainers")
+        for position, container in enumerate(spec.get(name) or ())
+        if (image := container.get("image", "")) != image.strip()
+    ]
+
+
 def _container(container: Object, spec: Object, volumes: Mapping[str, str], where: str) -> list[Cause]:
     found: list[Cause] = []
     name = container.get("name")
@@ -93,11 +103,8 @@ def _container(container: Object, spec: Object, volumes: Mapping[str, str], wher
         found.append(causes.required(f"{where}.name"))
     elif problems := names.dns_label(name):
         found += causes.each(f"{where}.name", name, problems)
-    image = container.get("image")
-    if not image:
+    if not container.get("image"):
         found.append(causes.required(f"{where}.image"))
-    elif image != image.strip():
-        found.append(causes.invalid(f"{where}.image", image, "must not have leading or trailing whitespace"))
     policy = container.get("terminationMessagePolicy")
     if policy not in _MESSAGE_POLICIES:
         found.append(causes.not_supported(f"{where}.terminationMessagePolicy", policy or "", _MESSAGE_POLICIES))

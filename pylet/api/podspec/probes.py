@@ -21,7 +21,8 @@ def validate(container: Object, grace_seconds: int, where: str) -> list[Cause]:
         if hook in ("postStart", "preStop"):
             found += _handler(handler, _HOOK_HANDLERS, f"{where}.lifecycle.{hook}")
             seconds = (handler.get("sleep") or {}).get("seconds", 0)
-            if "sleep" in handler and not 0 <= seconds <= grace_seconds:
+            is_only = not any(kind in handler for kind in _HOOK_HANDLERS[:-1])
+            if "sleep" in handler and is_only and not 0 <= seconds <= grace_seconds:
                 says = f"must be non-negative and less than terminationGracePeriodSeconds ({grace_seconds})"
                 found.append(causes.invalid(f"{where}.lifecycle.{hook}.sleep", seconds, says))
     for name in PROBES:

@@ -28,8 +28,7 @@ class ReplicatedStrategy(template.TemplateStrategy):
 
     def changes(self, spec: Object, old: Object) -> list[Cause]:
         """Of what may not change."""
-        now, was = (golang.shown("LabelSelector", each.get("selector")) for each in (spec, old))
-        return causes.immutable("spec.selector", now, was)
+        return golang.immutable("spec.selector", "LabelSelector", spec.get("selector"), old.get("selector"))
 
     def _status(self, status: Object) -> list[Cause]:
         found = template.not_negative(status, *self.counts, field="status")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from pylet.api import causes
+from pylet.api import causes, golang
 from pylet.api.containers import every, placed
 from pylet.api.errors import Cause
 from pylet.api.object import Object
@@ -117,7 +117,7 @@ def _profiles(context: Object, field: str) -> list[Cause]:
             found.append(causes.not_supported(f"{where}.type", kind, _PROFILES))
         if kind != "Localhost":
             if profile is not None:
-                shown = {"LocalhostProfile": profile, "Type": kind}
+                shown = golang.inside("SeccompProfile", seccomp)
                 says = "can only be set when seccomp type is Localhost"
                 found.append(causes.invalid(f"{where}.localhostProfile", shown, says))
         elif profile is None:

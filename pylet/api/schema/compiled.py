@@ -139,7 +139,7 @@ def _compile(schema: Object, go_type: str, *, keeps_zero: bool) -> Node:
         case "number", _:
             return Number("float64", keeps_zero=keeps_zero)
         case "array", _:
-            return List(_item(schema["items"]), keeps_zero=keeps_zero)
+            return List(_item(schema["items"]), go_type, keeps_zero=keeps_zero)
         case "object", _ if "additionalProperties" in schema:
             return Map(_item(schema["additionalProperties"]), keeps_zero=keeps_zero)
     return Any_()

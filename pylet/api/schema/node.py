@@ -171,10 +171,11 @@ def _bad_base64(text: str) -> int:
 
 
 class List(Node):
-    __slots__ = ("item",)
+    __slots__ = ("item", "item_type")
 
-    def __init__(self, item: Check, *, keeps_zero: bool) -> None:
-        super().__init__("[]" + _go_name(item), keeps_zero=keeps_zero)
+    def __init__(self, item: Check, item_type: str = "", *, keeps_zero: bool) -> None:
+        self.item_type = item_type or _go_name(item)
+        super().__init__("[]" + self.item_type, keeps_zero=keeps_zero)
         self.item = item
 
     @property
@@ -191,7 +192,7 @@ class List(Node):
             for position, entry in enumerate(value):
                 if entry.__class__ is not item:
                     if entry is not None:
-                        raise Mismatch(entry, _go_name(item))
+                        raise Mismatch(entry, self.item_type)
                     value[position] = item()
             return value
         decode = _node(item).decode
@@ -327,6 +328,12 @@ class Struct:
         unknown: list[str] = []
         try:
             self.decode_into(obj, unknown)
+        except Mismatch as mismatch:
+            if not mismatch.is_own:
+                from pylet.api.schema import own
+
+                own.decode(self, obj)
+            raise
         except RecursionError as deep:
             raise ValueError("exceeded max depth") from deep
         return unknown

@@ -137,6 +137,8 @@ def validate_update(meta: Object, old: Object) -> list[Cause]:
             listed = "[]string{" + ", ".join(map(causes.quoted, extra)) + "}"
             why = "no new finalizers can be added if the object is being deleted, found new finalizers " + listed
             found.append(causes.forbidden("metadata.finalizers", why))
+    if generated := meta.get("generateName"):
+        found += causes.each("metadata.generateName", generated, names.path_segment_prefix(generated))
     for field in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
         found += causes.immutable(f"metadata.{field}", meta.get(field), old.get(field))
     return found
