@@ -41,7 +41,7 @@ class Services:
         found = list(self.endpoints(service, named[0]))
         if not found:
             raise Unresolved(f'no endpoints available for service "{service.name}"')
-        host, number = random.choice(found)
+        host, number, _ = random.choice(found)
         return f"{in_url(host)}:{number}"
 
     def slices(self, service: Key) -> Iterator[Object]:
@@ -49,10 +49,10 @@ class Services:
             if entry.labels.get(SERVICE_NAME) == service.name:
                 yield entry.object
 
-    def endpoints(self, service: Key, port: str) -> Iterator[tuple[str, int]]:
-        """Address and number of every ready endpoint of the port of that name."""
+    def endpoints(self, service: Key, port: str) -> Iterator[tuple[str, int, Object]]:
+        """Address and number of every ready endpoint of the port of that name, and the reference to what it is."""
         for found in self.slices(service):
             numbers = [one["port"] for one in found.get("ports") or () if (one.get("name") or "") == port]
             for endpoint in found.get("endpoints") or ():
                 if numbers and dig(endpoint, "conditions", "ready", default=True):
-                    yield endpoint["addresses"][0], numbers[0]
+                    yield endpoint["addresses"][0], numbers[0], endpoint.get("targetRef") or {}

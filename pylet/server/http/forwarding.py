@@ -48,7 +48,10 @@ _CONNECT_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a request goes: `url` is all but the query, `name` what the certificate must say if not the URL's host."""
+    """Where a request goes: `url` is all but the query, `name` what the certificate must say if not the URL's host.
+
+    With `links` it is proxied for whom it looks as if it were served here: it is asked by the name the client uses.
+    """
 
     url: str
     tls: ssl.SSLContext | None = None
@@ -133,7 +136,8 @@ class Forwarder:
         query = http.rel_url.raw_query_string
         headers = _passed(http, target)
         headers.update({"Connection": "Upgrade", "Upgrade": http.headers.get("Upgrade", "")})
-        lines = [f"{http.method} {parts.path or '/'}{'?' + query if query else ''} HTTP/1.1", f"Host: {parts.netloc}"]
+        headers.setdefault("Host", parts.netloc)
+        lines = [f"{http.method} {parts.path or '/'}{'?' + query if query else ''} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         tls = target.tls if parts.scheme == "https" else None
         try:
@@ -155,10 +159,11 @@ class Forwarder:
 def _passed(http: web.BaseRequest, target: Target) -> CIMultiDict[str]:
     """The client's headers less what concerns its own connection and who it is."""
     named = {name.strip().lower() for name in http.headers.get("Connection", "").split(",")}
+    kept = {"content-length"} if target.links is None else {"content-length", "host"}
     headers = CIMultiDict(
         (name, value)
         for name, value in http.headers.items()
-        if name.lower() not in _HOP_BY_HOP | named | {"authorization"} and not name.lower().startswith(_OURS)
+        if name.lower() not in (_HOP_BY_HOP - kept) | named | {"authorization"} and not name.lower().startswith(_OURS)
     )
     if http.remote:
         before = http.headers.get("X-Forwarded-For")
@@ -172,8 +177,10 @@ def _passed(http: web.BaseRequest, target: Target) -> CIMultiDict[str]:
 async def _answered(http: web.BaseRequest, found: aiohttp.ClientResponse, target: Target) -> Answer | Streamed:
     headers = _returned(found, target)
     type_ = found.headers.get("Content-Type", TEXT)
-    if http.method == "HEAD" or found.status in (204, 304):
+    if found.status in (204, 304):
         return Answer(b"", found.status, type_, headers)
+    if http.method == "HEAD":
+        return Stream(http, status=found.status, type_=type_, headers=headers, length=found.content_length or 0).end()
     is_page = type_.partition(";")[0].strip() == "text/html" and "Content-Encoding" not in found.headers
     if target.links is not None and is_page and "Location" not in found.headers:
         page = await _held(found)

@@ -37,7 +37,7 @@ _ATTRIBUTES = {
     "video": ("poster", "src"),
 }
 _TAG = re.compile(rb"<([a-zA-Z]+)(\s[^<>]*)>")
-_ATTRIBUTE = re.compile(rb"""([a-zA-Z-]+)(\s*=\s*)("[^"]*"|'[^']*')""")
+_ATTRIBUTE = re.compile(rb"""([a-zA-Z-]+)(\s*=\s*)("[^"]*"|'[^']*'|[^\s"'<>]+)""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ class Links:
             def attribute(found: re.Match[bytes]) -> bytes:
                 if found[1].decode().lower() not in names:
                     return found[0]
-                link = self.rewritten(found[3][1:-1].decode(errors="surrogateescape"))
+                bare = found[3] if found[3][:1] not in b"\"'" else found[3][1:-1]
+                link = self.rewritten(bare.decode(errors="surrogateescape"))
                 return found[1] + found[2] + b'"' + link.encode(errors="surrogateescape") + b'"'
 
             return b"<" + found[1] + _ATTRIBUTE.sub(attribute, found[2]) + b">"

@@ -7,10 +7,12 @@ Sources: pkg/registry/core/{pod,node}/strategy.go and service/storage/storage.go
 
 from __future__ import annotations
 
+import posixpath
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 
@@ -55,7 +57,7 @@ class Proxies:
         base, tls = self._locate[info.resource](info.namespace, info.name)
         parts = http.rel_url.raw_path.split("/")
         depth = 8 if info.namespace else 6  # /api/v1/namespaces/NAMESPACE/pods/NAME/proxy, /api/v1/nodes/NAME/proxy
-        prefix, path = "/".join(parts[:depth]), "/".join(["", *parts[depth:]]) if parts[depth:] else ""
+        prefix, path = "/".join(parts[:depth]), plain("/".join(parts[depth:])) if parts[depth:] else ""
         if not path and http.method in ("GET", "HEAD"):
             query = http.rel_url.raw_query_string
             where = f"{http.rel_url.raw_path}/{'?' + query if query else ''}"
@@ -79,11 +81,20 @@ class Proxies:
             if not named:
                 raise ServiceUnavailable(f'no service port {port} found for service "{name}"')
             port = named[0]
-        found = list(self._services.endpoints(Key(namespace, name), port))
+        found = list(self._pods_behind(Key(namespace, name), port))
         if not found:
             raise ServiceUnavailable(f'no endpoints available for service "{asked}"')
         address, number = random.choice(found)
         return _url(scheme, allowed_address(address), str(number))
+
+    def _pods_behind(self, service: Key, port: str) -> Iterator[tuple[str, int]]:
+        """What is no pod's address is not proxied to, whoever says that it is behind a Service."""
+        pods = self._tables(POD).entries
+        for address, number, refers in self._services.endpoints(service, port):
+            pod = pods.get(Key(service.namespace, refers.get("name", "")))
+            ips = dig(pod.object if pod is not None else None, "status", "podIPs", default=())
+            if refers.get("namespace") == service.namespace and any(one.get("ip") == address for one in ips):
+                yield address, number
 
     def _node(self, _: str, asked: str) -> tuple[str, ssl.SSLContext | None]:
         scheme, name, port = split_target(asked, "node")
@@ -109,7 +120,19 @@ def split_target(asked: str, what: str) -> tuple[str, str, str]:
     return scheme or "http", name, port
 
 
+def plain(path: str) -> str:
+    """An encoded path from its root, as Go makes it of a decoded one: no dots, nor slashes that follow each other."""
+    decoded = unquote(path, errors="surrogateescape")
+    joined = "/" + posixpath.normpath(f"/{decoded}").lstrip("/")
+    if decoded.endswith("/") and joined != "/":
+        joined += "/"
+    return quote(joined, safe="/$&+,:;=@", errors="surrogateescape")
+
+
 def _url(scheme: str, host: str, port: str) -> tuple[str, ssl.SSLContext | None]:
+    """Raises: ServiceUnavailable."""
+    if port and not (port.isdecimal() and int(port) < 1 << 16):
+        raise ServiceUnavailable(f"error trying to reach service: dial tcp: address {port}: invalid port")
     base = f"{scheme}://{in_url(host)}{':' + port if port else ''}"
     return base, unverified() if scheme == "https" else None
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 async def relay(http: web.BaseRequest, found: aiohttp.ClientResponse, stream: Stream | Messages) -> Streamed:
-    """Raises: aiohttp.ClientError when the other breaks off."""
+    """Where the other breaks off, so does the answer: it has begun, and nothing else can be said in it."""
     import aiohttp
 
     connection = http.protocol
@@ -24,8 +24,8 @@ async def relay(http: web.BaseRequest, found: aiohttp.ClientResponse, stream: St
         async for piece in found.content.iter_any():
             await stream.write(piece)
     except (ConnectionResetError, aiohttp.ClientError):
-        if http.transport is not None and not http.transport.is_closing():
-            raise
+        if http.transport is not None:
+            http.transport.close()
         return Streamed(keep_alive=False)
     finally:
         connection.lost = None

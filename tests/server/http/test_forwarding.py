@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -16,8 +17,11 @@ from pylet.client.view import Table
 from pylet.server.http.answer import Listener
 from pylet.server.http.forwarding import Forwarder, Target
 from pylet.server.http.links import Links
-from pylet.server.http.proxies import allowed_address, split_target
+from pylet.server.http.proxies import allowed_address, plain, split_target
 from pylet.server.http.tunnels import Tunnels
+from tests.server.conftest import Cluster, cluster
+
+__all__ = ["cluster"]
 
 PREFIX = "/api/v1/namespaces/a/pods/p/proxy"
 
@@ -36,7 +40,12 @@ async def behind(request: web.Request) -> web.StreamResponse:
             raise web.HTTPFound("/elsewhere?x=1")
         case "/page":
             page = '<a class="x" href="/in">in</a><a href=\'other\'>rel</a><img src="http://far.test/i"><p href="/no">'
+            page += "<img src=/i>"
             return web.Response(text=page, content_type="text/html")
+        case "/short":
+            assert request.transport is not None
+            request.transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+            request.transport.close()
         case "/large":
             return web.Response(body=b"x" * (8 << 20))
         case "/socket":
@@ -84,12 +93,36 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
+async def test_what_breaks_off_breaks_off_here(base: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", URL(base).port)
+    writer.write(f"GET {PREFIX}/short HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert (await reader.read()).endswith(b"\r\n\r\nabc")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        pytest.param("", "/", id="the root"),
+        pytest.param("x//y/", "/x/y/", id="one slash for several"),
+        pytest.param("a/../b", "/b", id="up and down"),
+        pytest.param("%2e%2e/x", "/x", id="not beyond the root"),
+        pytest.param("a%2Fb", "/a/b", id="an encoded slash"),
+        pytest.param("%C3%A9 +&;=", "/%C3%A9%20+&;=", id="what is encoded"),
+    ],
+)
+def test_paths_are_made_plain(path: str, expected: str) -> None:
+    assert plain(path) == expected
+
+
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
 async def test_method_query_and_body_arrive_as_they_were(base: str, client: aiohttp.ClientSession, method: str) -> None:
     body = "" if method in ("GET", "OPTIONS") else "some text"
     async with client.request(method, URL(f"{base}/echo?a=%2F&b=+c", encoded=True), data=body) as found:
         seen = await found.json()
     assert (seen["method"], seen["target"], seen["body"]) == (method, "/echo?a=%2F&b=+c", body)
+    assert seen["headers"]["Host"] == URL(base).authority
+    assert "Transfer-Encoding" not in seen["headers"]
 
 
 async def test_who_asked_stays_here(base: str, client: aiohttp.ClientSession) -> None:
@@ -117,6 +150,7 @@ async def test_links_of_a_page_lead_back_here(base: str, client: aiohttp.ClientS
         page = await found.text()
     assert page == (
         f'<a class="x" href="{PREFIX}/in">in</a><a href="other">rel</a><img src="http://far.test/i"><p href="/no">'
+        f'<img src="{PREFIX}/i">'
     )
 
 
@@ -124,7 +158,7 @@ async def test_large_bodies_pass_in_pieces_and_heads_have_none(base: str, client
     async with client.get(f"{base}/large") as found:
         assert len(await found.read()) == 8 << 20
     async with client.head(f"{base}/large") as found:
-        assert (found.status, await found.read()) == (200, b"")
+        assert (found.status, await found.read(), found.headers["Content-Length"]) == (200, b"", str(8 << 20))
 
 
 async def test_an_upgrade_passes_through(base: str, client: aiohttp.ClientSession) -> None:
@@ -177,3 +211,32 @@ def test_other_names_are_refused(asked: str) -> None:
 def test_the_servers_own_machine_is_not_reached(address: str) -> None:
     with pytest.raises(BadRequest, match="address not allowed"):
         allowed_address(address)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        pytest.param("services/s/proxy/x", 'no endpoints available for service "s"', id="an address that is no pod's"),
+        pytest.param(
+            "pods/p:70000/proxy/x",
+            "error trying to reach service: dial tcp: address 70000: invalid port",
+            id="no port",
+        ),
+    ],
+)
+async def test_who_is_not_to_be_reached(cluster: Cluster, path: str, says: str) -> None:
+    base, version = "/api/v1/namespaces/default", "discovery.k8s.io/v1"
+    spec = {"clusterIP": "None", "ports": [{"port": 80}]}
+    await cluster.ask("POST", f"{base}/services", {"metadata": {"name": "s"}, "spec": spec})
+    await cluster.ask("POST", f"{base}/serviceaccounts", {"metadata": {"name": "default"}})
+    pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    await cluster.ask("POST", f"{base}/pods", pod)
+    status = {"status": {"podIP": "10.1.2.3", "podIPs": [{"ip": "10.1.2.3"}]}}
+    await cluster.ask("PATCH", f"{base}/pods/p/status", status, Content_Type="application/merge-patch+json")
+    meta = {"name": "s-1", "labels": {"kubernetes.io/service-name": "s"}}
+    endpoints = [{"addresses": ["10.1.2.4"], "targetRef": {"kind": "Pod", "namespace": "default", "name": "p"}}]
+    slice_ = {"metadata": meta, "addressType": "IPv4", "ports": [{"port": 80}], "endpoints": endpoints}
+    made = await cluster.ask("POST", f"/apis/{version}/namespaces/default/endpointslices", slice_)
+    assert made.status == 201
+    refused = await cluster.ask("GET", f"{base}/{path}")
+    assert (refused.status, refused.json["message"]) == (503, says)
