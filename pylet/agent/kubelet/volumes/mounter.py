@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
@@ -17,7 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from pylet.agent.kubelet import counters
-from pylet.agent.kubelet.volumes import bindings, mounts, volume_types
+from pylet.agent.kubelet.volumes import bindings, volume_types
 from pylet.agent.kubelet.volumes.bindings import Bindings, Mounted
 from pylet.agent.kubelet.volumes.claims import check_node, resolve, used
 from pylet.agent.kubelet.volumes.counting import NO_PLUGIN, operation, plugin_name
@@ -33,8 +32,9 @@ from pylet.agent.kubelet.volumes.interface import (
     VolumeType,
     Waiting,
 )
-from pylet.agent.kubelet.volumes.known import FIRST_DELAY, LONGEST_DELAY, PodVolumes, Tracked, trouble
+from pylet.agent.kubelet.volumes.known import PodVolumes, Tracked, trouble
 from pylet.agent.kubelet.volumes.references import ApiReferences
+from pylet.agent.kubelet.volumes.teardown import VOLUMES, TearDown, volumes_in
 from pylet.agent.kubelet.volumes.usage import Usage, size_of_device, usage
 from pylet.aio.clock import Clock
 from pylet.api.errors import ApiError
@@ -47,7 +47,6 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = timedelta(minutes=2, seconds=3)  # podAttachAndMountTimeout of upstream's volume manager
 _RETRY_SECONDS = 10
-_VOLUMES = ("volumes", "volumeDevices", "volume-subpaths", "plugins")
 
 
 class NotMounted(VolumeError):
@@ -83,7 +82,7 @@ class Volumes:
         self._due: dict[str, datetime] = {}
         self._orphans: set[str] = set()
         self._left_to_adopt: set[str] = set()
-        self._stuck: dict[str, timedelta] = {}
+        self._teardown = TearDown(self.host, self._plugins)
         self._again = asyncio.Event()
         self.wake: Callable[[str], None] = lambda uid: None
 
@@ -173,7 +172,7 @@ class Volumes:
 
     async def release(self, pod_uid: str) -> None:
         """Remove the volumes of a pod that runs no more; its other files stay. Raises: VolumeError."""
-        await self._clear(pod_uid, *(self._pod_dir(pod_uid) / top for top in _VOLUMES))
+        await self._clear(pod_uid, *(self._pod_dir(pod_uid) / top for top in VOLUMES))
 
     async def _clear(self, pod_uid: str, *everything: Path) -> None:
         self._due.pop(pod_uid, None)
@@ -182,35 +181,14 @@ class Volumes:
             async with known.lock:
                 self._release(known)
         self._references.forget_tokens(pod_uid)
-        directory = self._pod_dir(pod_uid)
-        try:
-            if directory.exists():
-                await self._tear_down(pod_uid, everything)
-        except VolumeError as failed:
-            delay = min(self._stuck.get(pod_uid, FIRST_DELAY / 2) * 2, LONGEST_DELAY)
-            self._stuck[pod_uid], failed.again_at = delay, self._clock.now() + delay
-            raise
-        self._stuck.pop(pod_uid, None)
-        for wanted in [volume for volume in self.host.in_use if volume.is_relative_to(directory)]:
-            del self.host.in_use[wanted]  # which never came
+        await self._teardown.attempt(pod_uid, self._pod_dir(pod_uid), everything)
         if self.host.failed_to_unstage:
             self._again.set()
-
-    async def _tear_down(self, pod_uid: str, everything: Collection[Path]) -> None:
-        directory = self._pod_dir(pod_uid)
-        if (subpaths := directory / "volume-subpaths").exists():
-            await _in_thread(mounts.unmount_below, subpaths)
-        for top in _VOLUMES[:2]:
-            for volume in directory.glob(f"{top}/kubernetes.io~*/*"):
-                if type_ := self._plugins.get(volume.parent.name.partition("~")[2]):
-                    with operation(plugin_name(type_, {}), "unmap_volume" if top != "volumes" else "volume_unmount"):
-                        await type_.unmount(volume, self.host)
-        await _in_thread(_remove, *everything)
 
     def clean_up(self, alive: set[str]) -> None:
         """Unmount, as soon as it can be done, what pods that are not `alive` left behind when pylet did not run."""
         pods = self._root / "pods"
-        for found in (volume for top in _VOLUMES[:2] for volume in pods.glob(f"*/{top}/kubernetes.io~*/*")):
+        for found in (volume for pod_dir in pods.glob("*") for volume in volumes_in(pod_dir)):
             counters.RECONSTRUCTED.add()
             if found.parent.name.partition("~")[2] not in self._plugins:
                 counters.RECONSTRUCTED_ERRORS.add()
@@ -256,7 +234,7 @@ class Volumes:
                 return await self.unmount(uid)
             except VolumeError as failed:
                 log.warning("remove what is left of pod %s: %s", uid, failed)
-            await self._clock.sleep(self._stuck[uid].total_seconds())
+            await self._clock.sleep(self._teardown.delays[uid].total_seconds())
 
     async def _unstage(self, driver: str) -> None:
         """A driver that comes back is asked when it is registered."""
@@ -418,20 +396,3 @@ def _reason(message: str) -> str:
 
 def _words(operation: str, name: str, failed: Exception | str) -> str:
     return f'{operation} failed for volume "{name}" : {failed}'
-
-
-async def _in_thread(act: Callable[..., object], *directories: Path) -> None:
-    """Of what may hang. Raises: VolumeError."""
-    try:
-        await asyncio.to_thread(act, *directories)
-    except OSError as failed:
-        raise VolumeError(f"clean up {directories[0]}: {failed}") from failed
-
-
-def _remove(*directories: Path) -> None:
-    if not (there := [directory for directory in directories if directory.exists()]):
-        return
-    if mounts.unmount_below(*there) and (left := mounts.mounts_below(*there)):
-        raise OSError(f"{left[0]} is still mounted: not removing what may be somebody's data")
-    for directory in there:
-        shutil.rmtree(directory)

@@ -395,11 +395,11 @@ async def test_a_driver_that_has_gone_is_asked_less_and_less(root: Path) -> None
             with pytest.raises(VolumeError, match=f"driver name {driver.name} not found") as absent:
                 await node.volumes.release("u1")
             assert absent.value.again_at is not None
-            waits.append(node.volumes._stuck["u1"].total_seconds())
+            waits.append(node.volumes._teardown.delays["u1"].total_seconds())
         assert waits == [0.5, 1, 2, 4, 8, 16, 32, 64, 122, 122]
         node.volumes.host.drivers = drivers
         await node.volumes.unmount("u1")
-        assert not node.volumes._stuck
+        assert not node.volumes._teardown.delays
 
 
 async def test_what_is_done_to_volumes_is_counted(root: Path) -> None:
