@@ -33,6 +33,7 @@ from pylet.agent.kubelet.spec import container_type, full_name, has_own_users, i
 from pylet.agent.kubelet.volumes.interface import VolumeError
 from pylet.agent.kubelet.volumes.mounter import NotMounted
 from pylet.agent.kubelet.workplace import Node
+from pylet.aio.failures import in_words
 from pylet.api.errors import NotFound
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.node import KIND as NODE
@@ -111,7 +112,7 @@ class Starter:
         except (CannotProvide, cri.CriError, NameTooLong, OSError) as failed:
             counters.STARTED_PODS_ERRORS.add()
             self._count_users_error()
-            raise NoSandbox("FailedCreatePodSandBox", f"Failed to create pod sandbox: {failed}") from failed
+            raise NoSandbox("FailedCreatePodSandBox", f"Failed to create pod sandbox: {in_words(failed)}") from failed
 
     async def _run_sandbox(self, pod: Object, attempt: int) -> None:
         node = self.node
@@ -241,14 +242,13 @@ class Starter:
             can = await recurses(pod, container, node.client, node.runtime)
             bindings = await node.volumes.bind(pod, container, values, recursive_read_only=can)
         except (CannotProvide, EnvError, OSError, VolumeError) as failed:
-            raise CannotRun("CreateContainerConfigError", str(failed)) from failed
+            raise CannotRun("CreateContainerConfigError", in_words(failed)) from failed
         user = _user(pod, container, image)
         try:
             files = container_files(pod, container, restarts, sandbox, node.settings)
         except OSError as failed:
-            raise CannotRun(
-                "CreateContainerConfigError", f"failed to write the container's files: {failed}"
-            ) from failed
+            words = f"failed to write the container's files: {in_words(failed)}"
+            raise CannotRun("CreateContainerConfigError", words) from failed
         target = _target(container, observed)
         around = Surroundings(values, bindings, files, image.id, restarts, user, target, extras, users)
         config = container_config(pod, container, around, node.settings)

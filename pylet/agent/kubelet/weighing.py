@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pylet.agent.kubelet.node_allocatable import ENFORCED, NOT_ENFORCED
 from pylet.agent.kubelet.resources import tiers
 from pylet.agent.kubelet.workplace import Node
+from pylet.aio.failures import in_words
 from pylet.cri.messages import LinuxResources
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Weighing:
                 log.warning("cgroup %s: %s", group, failed)
                 del wanted[tier]
                 if not tier:
-                    words = f'Failed to update Node Allocatable Limits "{group}": {failed}'
+                    words = f'Failed to update Node Allocatable Limits "{group}": {in_words(failed)}'
                     self.node.tell("Warning", NOT_ENFORCED, words)
         if is_new and "" in wanted:
             self.node.tell("Normal", ENFORCED, "Updated Node Allocatable limit across pods")

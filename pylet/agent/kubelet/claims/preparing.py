@@ -19,6 +19,7 @@ from pylet.agent.kubelet.claims.registration import Driver, Drivers
 from pylet.agent.kubelet.provided import CannotProvide
 from pylet.agent.kubelet.spec import app_containers
 from pylet.aio import wholefile
+from pylet.aio.failures import in_words
 from pylet.api.errors import ApiError
 from pylet.api.kinds.resourceclaim import KIND as CLAIM
 from pylet.api.object import Key, Object, controller_of, dig, uid_of
@@ -198,7 +199,7 @@ class Claims:
         try:
             wholefile.write(self._file, ledger.to_text(self.held.values()).encode())
         except OSError as failed:
-            raise CannotProvide(f"checkpoint ResourceClaim cache: {failed}") from failed
+            raise CannotProvide(f"checkpoint ResourceClaim cache: {in_words(failed)}") from failed
 
 
 def claims_of(pod: Object) -> Iterator[tuple[str, str, bool]]:

@@ -37,6 +37,7 @@ from pylet.agent.kubelet.volumes.references import ApiReferences
 from pylet.agent.kubelet.volumes.teardown import VOLUMES, TearDown, volumes_in
 from pylet.agent.kubelet.volumes.usage import Usage, size_of_device, usage
 from pylet.aio.clock import Clock
+from pylet.aio.failures import in_words
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, is_terminating, uid_of
@@ -317,7 +318,8 @@ class Volumes:
             raise
         except (OSError, VolumeError) as failed:
             tried = failed.operation if isinstance(failed, VolumeError) else SET_UP
-            raise VolumeError(_words(AS_BLOCK.get(tried, tried) if block else tried, asked.name, failed)) from failed
+            tried = AS_BLOCK.get(tried, tried) if block else tried
+            raise VolumeError(_words(tried, asked.name, in_words(failed))) from failed
         if not live_only:
             waited = (self._clock.now() - known.since).total_seconds()
             counters.STORAGE_TOTAL.observe(waited, plugin, "overall_volume_mount")
@@ -394,5 +396,5 @@ def _reason(message: str) -> str:
     return "FailedMapVolume" if message.startswith("MapVolume.") else "FailedMount"
 
 
-def _words(operation: str, name: str, failed: Exception | str) -> str:
+def _words(operation: str, name: str, failed: str) -> str:
     return f'{operation} failed for volume "{name}" : {failed}'

@@ -12,6 +12,7 @@ from pylet.agent.kubelet.volumes import mounts
 from pylet.agent.kubelet.volumes.counting import operation, plugin_name
 from pylet.agent.kubelet.volumes.interface import Host, VolumeError, VolumeType
 from pylet.agent.kubelet.volumes.known import FIRST_DELAY, LONGEST_DELAY
+from pylet.aio.failures import in_words
 
 VOLUMES = ("volumes", "volumeDevices", "volume-subpaths", "plugins")
 """What of a pod's directory its volumes are in."""
@@ -63,7 +64,7 @@ async def _in_thread(act: Callable[..., object], *directories: Path) -> None:
     try:
         await asyncio.to_thread(act, *directories)
     except OSError as failed:
-        raise VolumeError(f"clean up {directories[0]}: {failed}") from failed
+        raise VolumeError(f"clean up {directories[0]}: {in_words(failed)}") from failed
 
 
 def _remove(*directories: Path) -> None:

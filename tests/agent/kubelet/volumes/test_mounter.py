@@ -158,6 +158,11 @@ async def test_a_volume_that_no_container_uses_is_not_mounted(node: Node) -> Non
             id="a path that is nothing",
         ),
         pytest.param(
+            {"hostPath": {"path": "/dev/null/below", "type": "DirectoryOrCreate"}},
+            "/dev/null/below: Not a directory",
+            id="a path that cannot be made",
+        ),
+        pytest.param(
             {"emptyDir": {"medium": "HugePages"}},
             "medium HugePages: hugePages storage requested, but there is no resource request for huge pages",
             id="huge pages that no container asks for",
