@@ -9,6 +9,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pylet.api.kind import Kind
+    from pylet.api.object import Object
     from pylet.server.audit.record import Record
 
 RECORD: ContextVar[Record | None] = ContextVar("audited request", default=None)
@@ -27,6 +29,13 @@ def started(status: int) -> None:
     record = RECORD.get()
     if record is not None and record.on_start is not None:
         record.on_start(status)
+
+
+def requested(kind: Kind, obj: Object) -> None:
+    """What a client sent, as it was understood and before anybody changes it."""
+    record = RECORD.get()
+    if record is not None:
+        record.keep_request(kind, obj)
 
 
 def notes() -> dict[str, str]:

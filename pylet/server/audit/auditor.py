@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
 _LONG_RUNNING = frozenset({"attach", "exec", "proxy", "log", "portforward"})
+_DELETING = ("delete", "deletecollection")
+_DELETE_OPTIONS = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal"}
 _DECISION, _REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reason"
 
 
@@ -56,9 +58,11 @@ class Auditor:
             told = {
                 "kind": "Status",
                 "apiVersion": "v1",
+                "metadata": {},
                 "status": "Failure",
-                "message": f"Authentication failed, attempted: {_attempted(http)}",
+                "message": "Unauthorized",
                 "reason": "Unauthorized",
+                "code": 401,
             }
             self._add(record, STARTED, 401, response=told)
 
@@ -82,9 +86,13 @@ class Auditor:
         request = response = None
         if record.detail.level >= Level.METADATA and record.asked.verb not in ("get", "list", "watch"):
             raw = http._read_bytes  # what the handler has read; bodies of streams are never read
-            request = decoded(raw, http.headers.get("Content-Type", "")) if raw else None
-        if record.detail.level >= Level.REQUEST_RESPONSE or status >= 400 or record.asked.verb == "delete":
+            request = record.request or (decoded(raw, http.headers.get("Content-Type", "")) if raw else None)
+            if record.asked.verb in _DELETING and isinstance(request, dict):
+                request = {**request, **_DELETE_OPTIONS}
+        if record.detail.level >= Level.REQUEST_RESPONSE or status >= 400 or _answers_status(record.asked):
             response = decoded(body, type_) if body and not record.asked.path else None
+        if record.on_start is not None:  # it might have gone on for long
+            self._add(record, STARTED, status, request, response)
         self._add(record, COMPLETE, status, request, response)
 
     def _started(self, record: Record, status: int) -> None:
@@ -95,6 +103,10 @@ class Auditor:
         event = record.event(stage, self._now(), status, request, response)
         if event is not None:
             self._log.add(event)
+
+
+def _answers_status(asked: Attributes) -> bool:
+    return asked.verb == "delete" or asked.subresource in ("binding", "eviction") or asked.resource == "bindings"
 
 
 def decoded(raw: bytes, content_type: str) -> Any:
@@ -120,8 +132,3 @@ def _source_ips(http: web.BaseRequest) -> list[str]:
     if http.remote and http.remote not in found[-1:]:
         found.append(http.remote)
     return found
-
-
-def _attempted(http: web.BaseRequest) -> str:
-    scheme = http.headers.get("Authorization", "").partition(" ")[0].lower()
-    return scheme if scheme in ("basic", "bearer") else "x509"

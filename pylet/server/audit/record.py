@@ -11,6 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
+
+from pylet.api import schema
+from pylet.api.kind import Kind
 from pylet.api.object import Object, dig
 from pylet.api.timestamps import format_micro
 from pylet.server.audit.policy import NAMES, Detail, Level
@@ -40,7 +44,13 @@ class Record:
     constraint: str = ""
     on_start: Callable[[int], None] | None = None
     """For requests that may go on for long: called when the answer begins."""
+    request: Object | None = None
     annotations: dict[str, str] = field(default_factory=dict)
+
+    def keep_request(self, kind: Kind, obj: Object) -> None:
+        if self.detail.level >= Level.REQUEST:
+            self.request = orjson.loads(orjson.dumps(obj))
+            schema.default_kind(kind, self.request)
 
     def event(
         self, stage: str, now: datetime, status: int = 0, request: Any = None, response: Any = None
@@ -57,7 +67,7 @@ class Record:
             "stage": stage,
             "requestURI": self.uri,
             "verb": self.asked.verb,
-            "user": user_info(self.asked.user),
+            "user": user_info(self.asked.user) if self.asked.user.name else {},
         }
         if self.acting is not None:
             event["impersonatedUser"] = user_info(self.acting)

@@ -118,6 +118,8 @@ class Resources:
         call = self._call(http, info, kind, user)
         if kind.warning:
             call.request.warnings.append(kind.warning)
+            if kind.schema is None:
+                audit.annotate("k8s.io/deprecated", "true")
         try:
             answer = await self._verbs[info.verb](call)
         except ApiError as refused:
@@ -244,6 +246,7 @@ class Resources:
         of_kind = partial(decode.of_kind, kind, raw, type_, call.request.field_validation)
         obj, warnings = await apart(len(raw), of_kind)
         call.request.warnings.extend(warnings)
+        audit.requested(kind, obj)
         return obj
 
     # ---- answering

@@ -194,7 +194,7 @@ async def test_requests_are_written_down_stage_by_stage(
         await cluster.ask("GET", "/api/v1/nodes", Impersonate_User="bob")
         await cluster.ask("GET", "/api/v1/nodes", token="wrong")
     events = [orjson.loads(line) for line in written.read_bytes().splitlines()]
-    mine = [event for event in events if event["user"]["username"] == "system:admin"]
+    mine = [event for event in events if event["user"].get("username") == "system:admin"]
     assert [(event["verb"], event["stage"], event.get("responseStatus", {}).get("code")) for event in mine] == [
         ("create", "RequestReceived", None),
         ("create", "ResponseComplete", 201),
@@ -212,5 +212,41 @@ async def test_requests_are_written_down_stage_by_stage(
     assert created["annotations"] == {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""}
     assert mine[3]["responseStatus"]["message"] == 'secrets "nix" not found'
     (refused,) = [event for event in events if not event["user"].get("username")]
-    assert (refused["stage"], refused["responseStatus"]["code"]) == ("ResponseStarted", 401)
+    assert (refused["stage"], refused["user"]) == ("ResponseStarted", {})
+    assert (refused["responseStatus"]["code"], refused["responseStatus"]["message"]) == (401, "Unauthorized")
     assert b"aGlkZGVu" not in written.read_bytes()
+
+
+async def test_requests_are_written_down_as_they_were_understood(
+    tmp_path: Path, make_config: Callable[..., ServerConfig]
+) -> None:
+    written, rules = tmp_path / "audit.log", tmp_path / "policy.yaml"
+    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
+    rules.write_bytes(orjson.dumps({**policy, "rules": [rule("RequestResponse", users=["system:admin"])]}))
+    settled = make_config(audit_policy_file=rules, audit_log_path=str(written))
+    async with (
+        running_server(settled) as running,
+        session(running.pki, certificate=True) as admin,
+        session(running.pki, certificate=False) as anyone,
+    ):
+        cluster = Cluster(running, admin, anyone)
+
+        base = "/api/v1/namespaces/default"
+        await cluster.ask("POST", f"{base}/services", {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}})
+        await cluster.ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": "hidden"}})
+        await cluster.ask("DELETE", f"{base}/services/s", {"propagationPolicy": "Background"})
+        await cluster.ask("GET", f"{base}/endpoints")
+        await cluster.ask("GET", f"{base}/pods/nix/log")
+    events = [orjson.loads(line) for line in written.read_bytes().splitlines()]
+    created, reviewed, deleted, deprecated, started, ended = events
+    assert (created["requestObject"]["kind"], created["requestObject"]["spec"]["type"]) == ("Service", "ClusterIP")
+    assert "clusterIP" not in created["requestObject"]["spec"]
+    assert reviewed["requestObject"]["spec"] == {"token": REDACTED}
+    assert deleted["requestObject"] == {
+        "kind": "DeleteOptions",
+        "apiVersion": "meta.k8s.io/__internal",
+        "propagationPolicy": "Background",
+    }
+    assert deprecated["annotations"]["k8s.io/deprecated"] == "true"
+    assert [event["stage"] for event in (started, ended)] == ["ResponseStarted", "ResponseComplete"]
+    assert started["responseStatus"]["code"] == ended["responseStatus"]["code"] == 404
