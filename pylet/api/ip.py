@@ -9,6 +9,7 @@ from pylet.api.names import Problems
 
 _NO_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 _NO_NETWORK = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+_IPV4 = (1 << 32) - 1
 _LEADING = re.compile(r"(?<![0-9a-fA-F:])0+(?=[0-9])")
 
 
@@ -78,6 +79,19 @@ def is_network(text: str) -> bool:
     except ValueError:
         return False
     return "%" not in text
+
+
+def parsed(text: str) -> tuple[int, int, int, int] | None:
+    """A network's IP version, first and last address and bits of its prefix, read as leniently as Go's
+    `ParseCIDRSloppy`; None for what is none. An IPv4 address within IPv6 counts as IPv4."""
+    base, slash, length = _LEADING.sub("", text.partition("/")[0]), *text.partition("/")[1:]
+    if not slash or not is_network(plain := f"{base}/{length.lstrip('0') or '0'}"):
+        return None
+    network = ip_network(plain, strict=False)
+    first, last = int(network.network_address), int(network.broadcast_address)
+    if _is_mapped(network.network_address):
+        return 4, first & _IPV4, last & _IPV4, network.prefixlen
+    return network.version, first, last, network.prefixlen
 
 
 def address_warnings(field: str, text: str) -> list[str]:

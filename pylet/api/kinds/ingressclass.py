@@ -31,7 +31,8 @@ class IngressClassStrategy(Strategy):
         return found if parameters is None else [*found, *_parameters_wrong(parameters, "spec.parameters")]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
-        changed = causes.immutable("spec.controller", obj["spec"].get("controller"), old["spec"].get("controller"))
+        now, was = (each["spec"].get("controller", "") for each in (obj, old))
+        changed = causes.immutable("spec.controller", now, was)
         return [*changed, *self.validate(obj)]
 
 

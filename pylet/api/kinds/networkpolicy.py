@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from ipaddress import ip_network
 from typing import Any
 
 from pylet.api import causes, columns, names, selector
 from pylet.api.errors import Cause
-from pylet.api.ip import is_network, network_problems_of, network_warnings
+from pylet.api.ip import network_problems_of, network_warnings, parsed
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 
@@ -112,20 +111,18 @@ def _block(block: Object, where: str, known: frozenset[str]) -> list[Cause]:
         if network not in known:
             found += causes.each(field, network, network_problems_of(network))
         if field.endswith(".cidr"):
-            if not is_network(network):
+            if parsed(network) is None:
                 return found
-        elif is_network(network) and not _is_within(network, block["cidr"]):
+        elif parsed(network) is not None and not _is_within(network, block["cidr"]):
             found.append(causes.invalid(field, network, "must be a strict subset of `cidr`"))
     return found
 
 
 def _is_within(inner: str, outer: str) -> bool:
-    small, big = ip_network(inner, strict=False), ip_network(outer, strict=False)
-    return (
-        small.version == big.version
-        and small.prefixlen > big.prefixlen
-        and big.network_address <= small.network_address <= big.broadcast_address  # type: ignore[operator]
-    )
+    small, big = parsed(inner), parsed(outer)
+    assert small is not None
+    assert big is not None
+    return small[0] == big[0] and small[3] > big[3] and big[1] <= small[1] <= big[2]
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

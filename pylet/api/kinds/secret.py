@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from pylet.api import causes, columns, names
+from pylet.api import causes, columns, names, tlspair
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, annotations_of
@@ -29,6 +29,14 @@ _REDACTED = "<secret contents redacted>"
 
 
 class SecretStrategy(Strategy):
+    def warnings(self, obj: Object) -> Sequence[str]:
+        if obj.get("type") != "kubernetes.io/tls":
+            return ()
+        data = obj.get("data") or {}
+        pair = (base64.b64decode(data.get(key) or "") for key in _NEEDS["kubernetes.io/tls"])
+        problem = tlspair.problem(*pair)
+        return (problem,) if problem else ()
+
     def validate(self, obj: Object) -> Sequence[Cause]:
         found: list[Cause] = []
         data = obj.get("data") or {}

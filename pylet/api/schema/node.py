@@ -244,8 +244,10 @@ class Map(Node):
         before = len(unknown)
         for name, entry in value.items():
             if entry is None:
-                value[name] = "0" if isinstance(node, Text) else ""
-                continue
+                if not isinstance(node, Ref):
+                    value[name] = "0" if isinstance(node, Text) else ""
+                    continue
+                entry = value[name] = {}
             decoded = node.decode(entry, unknown)
             if decoded is not entry:
                 value[name] = decoded

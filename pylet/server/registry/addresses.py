@@ -46,12 +46,15 @@ class Addresses:
         yield from gauge(f"{prefix}_available_ports", "Free.", {}, self._ports.last - self._ports.first + 1 - taken)
 
     @contextmanager
-    def allocate(self, service: Object, old: Object | None) -> Iterator[None]:
-        """Complete `service` in place with addresses and ports. Raises: Invalid, InternalError."""
+    def allocate(self, service: Object, old: Object | None, *, dry_run: bool) -> Iterator[None]:
+        """Complete `service` in place with addresses and ports. Raises: Invalid, InternalError.
+
+        Upstream's dry run judges a port by who has it alone, and words an address that it has not otherwise.
+        """
         if old is not None:
             _keep_allocated(service["spec"], old["spec"])
         _agree_on_ips(service["spec"], old["spec"] if old else None)
-        held = Held()
+        held = Held(dry_run=dry_run)
         try:
             if old is None or not _keeps_preferred(service["spec"], old["spec"]):
                 self._families(service, old)
@@ -145,7 +148,7 @@ class Addresses:
         name = service["metadata"].get("name", "")
         if asked:
             try:
-                self._networks.check(asked)
+                self._networks.check(asked, dry_run=held.dry_run)
             except (Refused, ValueError) as why:
                 ips = service["spec"].get("clusterIPs")
                 cause = causes.invalid("spec.clusterIPs", ips, f"failed to allocate IP {asked}: {why}")
@@ -203,7 +206,7 @@ class Addresses:
             return asked
         if not asked:
             asked = pool.choose()
-        elif not pool.first <= asked <= pool.last:
+        elif not held.dry_run and not pool.first <= asked <= pool.last:
             valid = f"{pool.first}-{pool.last}"
             raise Refused(f"provided port is not in the valid range. The range of valid ports is {valid}")
         elif pool.taken[asked]:

@@ -71,6 +71,7 @@ _FREE_FINALIZERS = {
     "apiextensions.k8s.io",
     "apiregistration.k8s.io",
     "coordination.k8s.io",
+    "node.k8s.io",
     "policy",
 }
 

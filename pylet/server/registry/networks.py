@@ -41,11 +41,14 @@ class Networks:
                 continue
         raise Full("range is full")
 
-    def check(self, ip: str) -> None:
+    def check(self, ip: str, *, dry_run: bool) -> None:
         """Raises: Refused, ValueError."""
         taken, number = self.place(ip)
         family = f"IPv{ip_address(ip).version}"
         if not any(first <= number <= last for first, last, _ in self._ranges(family)):
+            if dry_run:
+                valid = next(cidr for cidr in self._networks() if (":" in cidr) == (family == "IPv6"))
+                raise Refused(f"the provided IP ({ip}) is not in the valid range. The range of valid IPs is {valid}")
             raise Refused("the provided network does not match the current range")
         if number in taken:
             raise Refused("provided IP is already allocated")

@@ -41,7 +41,8 @@ class Pool:
 class Held:
     """What one write has chosen so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, dry_run: bool) -> None:
+        self.dry_run = dry_run
         self._held: list[tuple[Counter[int], int]] = []
 
     def take(self, taken: Counter[int], number: int) -> None:

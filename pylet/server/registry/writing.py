@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import orjson
 
@@ -43,8 +43,12 @@ from pylet.store import interface as store
 
 Changing: TypeAlias = Callable[[Entry], Object]
 """Makes the new object out of the current one: a private copy, canonical, of the stored version."""
-Allocate: TypeAlias = Callable[[Object, Object | None], AbstractContextManager[None]]
-"""Completes an object with what the server hands out, and holds it until the write is decided."""
+
+
+class Allocate(Protocol):
+    """Completes an object with what the server hands out, and holds it until the write is decided."""
+
+    def __call__(self, obj: Object, old: Object | None, /, *, dry_run: bool) -> AbstractContextManager[None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ class Writer:
     async def _create(
         self, request: Request, kind: Kind, cache: Cache, key: Key, obj: Object, admitted: Admitted
     ) -> Entry:
-        with nullcontext() if request.subresource else self._allocation(kind, obj, None):
+        with nullcontext() if request.subresource else self._allocation(request, kind, obj, None):
             kind.strategy.prepare_create(obj)
             if kind.strategy.has_status and "status" not in obj:
                 schema.default_kind(kind, obj)  # an empty status, as Go prints it
@@ -247,7 +251,7 @@ class Writer:
     ) -> Entry:
         """Put `obj` into the place of `entry`."""
         key, old = entry.key, entry.object
-        with self._allocation(kind, obj, old):
+        with self._allocation(request, kind, obj, old):
             if "generation" in old["metadata"]:
                 obj["metadata"]["generation"] = old["metadata"]["generation"]
             else:
@@ -378,9 +382,11 @@ class Writer:
         if not is_tracked:
             self.ownership.track(request, kind, obj, old, now)
 
-    def _allocation(self, kind: Kind, obj: Object, old: Object | None) -> AbstractContextManager[None]:
+    def _allocation(
+        self, request: Request, kind: Kind, obj: Object, old: Object | None
+    ) -> AbstractContextManager[None]:
         allocate = self._allocators.get(kind)
-        return nullcontext() if allocate is None else allocate(obj, old)
+        return nullcontext() if allocate is None else allocate(obj, old, dry_run=request.dry_run)
 
     async def _stored_kind(self, request: Request) -> tuple[Kind, Cache]:
         kind = request.kind.stored_as or request.kind
