@@ -81,7 +81,7 @@ def load(files: Iterable[Path], *, required: bool = False) -> Object:
             if required:
                 raise KubeconfigError(f"stat {file}: no such file or directory") from None
         except OSError as error:
-            raise KubeconfigError(f"error loading config file {file}: {os.strerror(error.errno or 0)}") from None
+            raise KubeconfigError(f'error loading config file "{file}": {os.strerror(error.errno or 0)}') from None
     return merge(documents)
 
 
@@ -92,11 +92,13 @@ def _parse(file: Path, data: bytes) -> Object:
         document = yaml.load(data, yaml.CSafeLoader)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
-        raise KubeconfigError(f"error loading config file {file}: {reason}") from None
+        raise KubeconfigError(f'error loading config file "{file}": {reason}') from None
     if document is None:
         return {}
     if not isinstance(document, dict):
-        raise KubeconfigError(f"error loading config file {file}: it is not a kubeconfig")
+        raise KubeconfigError(f'error loading config file "{file}": it is not a kubeconfig')
+    if (version := document.get("apiVersion", "v1")) != "v1":
+        raise KubeconfigError(f'error loading config file "{file}": no kind "Config" is registered for "{version}"')
     return document
 
 

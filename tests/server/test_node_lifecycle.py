@@ -58,7 +58,9 @@ def pod(*tolerations: Object) -> tuple[Kind, Object]:
     [
         pytest.param(node("True", (NOT_READY, "NoSchedule")), [], id="a ready node loses its taint"),
         pytest.param(node("True", ("mine", "NoSchedule")), None, id="a user's taint stays"),
-        pytest.param(node(None), [NOT_READY, NOT_READY], id="a new node is not ready"),
+        pytest.param(node(None), None, id="of a node that has not spoken yet nothing is known"),
+        pytest.param(node(None, (NOT_READY, "NoSchedule")), [], id="a node that has not spoken yet is not marked"),
+        pytest.param(node("False"), [NOT_READY], id="a node that is not ready is marked; the only one is not emptied"),
         pytest.param(node("Unknown"), [UNREACHABLE], id="a silent node is unreachable; the only one is not emptied"),
         pytest.param(
             node("True", unschedulable=True),

@@ -51,8 +51,11 @@ class RuntimeFacts:
     """As a Node's status tells them."""
 
 
+_SILENT = ("Ready", "False", "KubeletNotReady", "the kubelet has not reported its status yet")
+
+
 def registration(identity: Identity, machine: Machine, config: KubeletConfig) -> Object:
-    """The Node as this kubelet would create it; status comes separately."""
+    """The Node as this kubelet would create it: not ready until its status is reported."""
     labels = {
         "kubernetes.io/hostname": identity.name,
         "kubernetes.io/os": "linux",
@@ -66,6 +69,7 @@ def registration(identity: Identity, machine: Machine, config: KubeletConfig) ->
         "kind": "Node",
         "metadata": {"name": identity.name, "labels": labels},
         "spec": {"providerID": config.provider_id} if config.provider_id else {},
+        "status": {"conditions": [dict(zip(("type", "status", "reason", "message"), _SILENT, strict=True))]},
     }
     if identity.taints:
         node["spec"]["taints"] = [_taint(text) for text in identity.taints]
@@ -197,7 +201,7 @@ def _condition(found: tuple[str, str, str, str], before: Object, now: datetime) 
     type_, state, reason, message = found
     old = next((c for c in before.get("conditions") or () if c["type"] == type_), None)
     stamp = timestamps.format_time(now)
-    since = old["lastTransitionTime"] if old is not None and old["status"] == state else stamp
+    since = old.get("lastTransitionTime", stamp) if old is not None and old["status"] == state else stamp
     return {
         "type": type_,
         "status": state,

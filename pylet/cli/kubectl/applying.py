@@ -106,28 +106,29 @@ class Applier:
             )
         except ApiError as error:
             if self.options.get("force") and error.reason in ("Conflict", "Invalid"):
-                return self._recreate(target, wanted), "configured"
+                return self._recreate(target, current, wanted), "configured"
             raise _context(error, f'error when patching "{target.source}"') from None
         same = patched["metadata"].get("resourceVersion") == current["metadata"].get("resourceVersion")
         return patched, "unchanged" if same and self.dry_run == "none" else "configured"
 
-    def _recreate(self, target: Target, wanted: Object) -> Object:
+    def _recreate(self, target: Target, current: Object, wanted: Object) -> Object:
+        """The object made anew, or the old one again where that can not be."""
         grace = self.options["grace_period"]
         body: Object = {"propagationPolicy": deleting.policy(self.options["cascade"])}
         uid = deleting.delete(self.session, target, body | ({"gracePeriodSeconds": grace} if grace >= 0 else {}))
         deleting.wait(self.session, target, uid, deleting.deadline(self.options["timeout"]))
-        return self._create(target, wanted)
+        try:
+            return self._create(target, wanted)
+        except Failure:
+            writing.create(self.session, replace(target, obj=current), manager=self.manager)
+            raise
 
     def _server_side(self, target: Target) -> Object:
-        applied = self._applied(target)
-        if self.manager != _SERVER_MANAGER or LAST_APPLIED not in annotations_of(applied):
-            return applied
-        return self._migrated(target, applied)
-
-    def _migrated(self, target: Target, applied: Object) -> Object:
         """What was applied by the client once counts as applied by the server from now on."""
+        applied = self._applied(target)
         managed = applied["metadata"].get("managedFields") or ()
-        if not migrating.owners(managed, "Apply"):
+        is_kept = self.manager == _SERVER_MANAGER and LAST_APPLIED in annotations_of(applied)
+        if is_kept and not migrating.owners(managed, "Apply"):
             meta = {
                 field: applied["metadata"][field] for field in ("name", "namespace") if field in applied["metadata"]
             }

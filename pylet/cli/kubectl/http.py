@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from pylet.api.errors import ApiError, RemoteError, from_status
 from pylet.cli.failure import warn
+from pylet.cli.kubectl import tracing
 from pylet.cli.kubectl.tracing import Trace
 from pylet.client.kubeconfig import Endpoint, ssl_context
 
@@ -86,7 +87,7 @@ class Api:
                 if line.strip():
                     yield json.loads(line)
         except TimeoutError:
-            return
+            tracing.note(self.verbosity, "unable to decode an event from the watch stream: context deadline exceeded")
         except (OSError, http.client.HTTPException) as error:
             raise self._failed(error) from None
         finally:

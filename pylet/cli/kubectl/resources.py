@@ -136,6 +136,8 @@ class Catalog:
         if found := next(matching, None):
             self._warn_of_others(name, found, matching)
             return found
+        if found := next(_matching(name, self.discovered, is_prefix=True), None):
+            return found
         raise Failure(f'error: the server doesn\'t have a resource type "{name.split(".")[0]}"')
 
     def _warn_of_others(self, name: str, found: Resource, others: Iterable[Resource]) -> None:
@@ -161,14 +163,16 @@ class Catalog:
         return [r for r in self.discovered if name in r.categories]
 
 
-def _matching(name: str, resources: Iterable[Resource]) -> Iterator[Resource]:
+def _matching(name: str, resources: Iterable[Resource], *, is_prefix: bool = False) -> Iterator[Resource]:
+    """With `is_prefix` those of a group that begins with the one that is named, too."""
     first, _, rest = name.lower().partition(".")
     version, _, group = rest.partition(".")
     for resource in resources:
         names = (resource.plural, resource.singular, resource.kind.lower(), *resource.short_names)
         if first not in names:
             continue
-        if not rest or rest == resource.group or (version, group) == (resource.version, resource.group):
+        is_exact = not rest or rest == resource.group or (version, group) == (resource.version, resource.group)
+        if is_exact or (is_prefix and resource.group.startswith(rest)):
             yield resource
 
 

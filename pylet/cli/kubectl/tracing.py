@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-_REQUESTS, _HEADERS = 6, 8
+_NOTES, _REQUESTS, _HEADERS = 5, 6, 8
 _SHOWN = {8: 1024, 9: 10240}
 _HIDDEN = {"authorization"}
 
@@ -23,15 +23,15 @@ class Trace:
         self._began = datetime.now(UTC)
         if verbosity >= _HEADERS:
             self._body("Request Body", body or b"")
-            self._line(f'"Request" {self._request} {_block(headers)}')
+            _line(f'"Request" {self._request} {_block(headers)}')
 
     def answered(self, response: http.client.HTTPResponse) -> None:
         taken = int((datetime.now(UTC) - self._began).total_seconds() * 1000)
         status = f'status="{response.status} {response.reason}"'
         if self._verbosity >= _HEADERS:
-            self._line(f'"Response" {status} {_block(response.getheaders())} milliseconds={taken}')
+            _line(f'"Response" {status} {_block(response.getheaders())} milliseconds={taken}')
         elif self._verbosity >= _REQUESTS:
-            self._line(f'"Response" {self._request} {status} milliseconds={taken}')
+            _line(f'"Response" {self._request} {status} milliseconds={taken}')
 
     def told(self, body: bytes) -> None:
         if self._verbosity >= _HEADERS:
@@ -41,10 +41,16 @@ class Trace:
         text = body.decode(errors="replace")
         most = _SHOWN.get(self._verbosity, len(text))
         left = f" [truncated {len(text) - most} chars]" if len(text) > most else ""
-        self._line(f'"{title}" body={json.dumps(text[:most] + left)}')
+        _line(f'"{title}" body={json.dumps(text[:most] + left)}')
 
-    def _line(self, text: str) -> None:
-        print(f"I{datetime.now():%m%d %H:%M:%S.%f} {os.getpid():7} http.py] {text}", file=sys.stderr)
+
+def note(verbosity: int, text: str) -> None:
+    if verbosity >= _NOTES:
+        _line(f'"{text}"')
+
+
+def _line(text: str) -> None:
+    print(f"I{datetime.now():%m%d %H:%M:%S.%f} {os.getpid():7} http.py] {text}", file=sys.stderr)
 
 
 def _block(headers: Iterable[tuple[str, str]]) -> str:

@@ -44,6 +44,7 @@ def test_what_each_handler_can_is_told() -> None:
 def test_a_node_registers_with_the_labels_and_taints_it_was_given(tmp_path: Path) -> None:
     given = Identity("n1", ("10.0.0.1",), 10250, ("zone=a", "bare="), ("gpu=yes:NoSchedule", "new:NoExecute"))
     node = registration(given, read_machine(tmp_path), DEFAULT)
+    assert [(c["type"], c["status"]) for c in node["status"]["conditions"]] == [("Ready", "False")]
     assert node["metadata"]["labels"].items() >= {"kubernetes.io/hostname": "n1", "zone": "a", "bare": ""}.items()
     taints = [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}, {"key": "new", "effect": "NoExecute"}]
     assert node["spec"] == {"taints": taints}

@@ -58,6 +58,15 @@ async def test_what_can_not_be_changed_is_made_anew_by_force(kubectl: Kubectl, t
     assert (await kubectl("get", "secret", "s", "-o", "jsonpath={.type}")).out == "b"
 
 
+async def test_what_can_not_be_made_anew_is_as_it_was(kubectl: Kubectl, tmp_path: Path) -> None:
+    await kubectl("apply", "-f", "MANIFEST")
+    file = tmp_path / "m.yaml"
+    file.write_text(file.read_text().replace("metadata: {labels: {app: web}}", "metadata: {labels: {app: other}}"))
+    refused = await kubectl("apply", "-f", "MANIFEST", "--force")
+    assert "`selector` does not match template `labels`" in refused.err
+    assert (await kubectl("get", "deploy", "web", "-o", "jsonpath={.metadata.name}")).out == "web"
+
+
 async def test_what_was_applied_last_is_shown_and_set(kubectl: Kubectl, tmp_path: Path) -> None:
     file = tmp_path / "f.json"
     file.write_text(configmap("one").removesuffix("---\n"))

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from pylet.cli.failure import Failure
 from pylet.cli.kubectl.http import Api
 from pylet.cli.kubectl.resources import Catalog, Resource
 
@@ -23,3 +24,11 @@ def test_a_short_name_of_several_resources_is_warned_of_once(capsys: pytest.Capt
     assert capsys.readouterr().err == told
     assert catalog.find("bar") is other
     assert capsys.readouterr().err == ""
+
+
+def test_a_group_may_be_named_by_its_beginning() -> None:
+    catalog = Catalog(cast("Any", Api))
+    catalog.__dict__["discovered"] = [resource("foos", "a.example"), resource("foos", "b.example")]
+    assert catalog.find("foos.b").group == "b.example"
+    with pytest.raises(Failure, match='the server doesn\'t have a resource type "foos"'):
+        catalog.find("foos.c")

@@ -29,8 +29,8 @@ def _entries(request: Request) -> dict[str, bytes]:
         put(key, value.strip("'\"").encode() if value[:1] == value[-1:] and value[:1] in "'\"" else value.encode())
     for source in request.options["from_file"]:
         key, equals, path = source.partition("=")
-        for name, file in _sources(Path(path if equals else key), key if equals else ""):
-            put(name, file.read_bytes())
+        for name, value in _sources(Path(path if equals else key), key if equals else ""):
+            put(name, value)
     for path in request.options["from_env_file"]:
         for line in _read(Path(path)).decode().splitlines():
             if line.strip() and not line.lstrip().startswith("#"):
@@ -39,18 +39,18 @@ def _entries(request: Request) -> dict[str, bytes]:
     return data
 
 
-def _sources(path: Path, key: str) -> list[tuple[str, Path]]:
-    _read(path)
+def _sources(path: Path, key: str) -> list[tuple[str, bytes]]:
+    """Of each key its value; every file is read once, because one may be a pipe."""
     if not path.is_dir():
-        return [(key or path.name, path)]
+        return [(key or path.name, _read(path))]
     if key:
         raise Failure("error: cannot give a key name for a directory path")
-    return [(file.name, file) for file in sorted(path.iterdir()) if file.is_file()]
+    return [(file.name, _read(file)) for file in sorted(path.iterdir()) if file.is_file()]
 
 
 def _read(path: Path) -> bytes:
     try:
-        return b"" if path.is_dir() else path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise Failure(f"error: error reading {path}: {str(error.strerror).lower()}") from None
 

@@ -24,6 +24,7 @@ _FILES = {
     ("", "ServiceAccount"): "serviceaccount",
     ("", "Endpoints"): "endpoints",
     ("apps", "Deployment"): "deployment",
+    ("", "ReplicationController"): "replicaset",
     ("apps", "ReplicaSet"): "replicaset",
     ("apps", "DaemonSet"): "daemonset",
     ("apps", "StatefulSet"): "statefulset",
@@ -38,9 +39,9 @@ _FILES = {
 }
 
 
-def text_of(session: Session, target: Target, *, events: bool, now: datetime) -> str:
+def text_of(session: Session, target: Target, *, events: bool, now: datetime, page_size: int = 500) -> str:
     """Raises: ApiError, ConnectionFailed."""
-    page = Page(session.api, now)
+    page = Page(session.api, now, page_size=page_size)
     file = _FILES.get((target.resource.group, target.resource.kind), "generic")
     module = f"{__name__}.{file}"
     importlib.import_module(module).describe(page, target.obj, events=events)

@@ -17,9 +17,10 @@ _HIDDEN = {"kubectl.kubernetes.io/last-applied-configuration"}
 
 
 class Page:
-    def __init__(self, api: Api, now: datetime) -> None:
+    def __init__(self, api: Api, now: datetime, *, page_size: int = 500) -> None:
         self.api = api
         self.now = now
+        self._page_size = page_size
         self._blocks = [""]
 
     def write(self, text: str, level: int = 0) -> None:
@@ -34,7 +35,12 @@ class Page:
         return "".join(align(block) for block in self._blocks)
 
     def listed(self, path: str, **query: str) -> list[Object]:
-        found: list[Object] = self.api.request("GET", path, query=query).get("items") or []
+        found: list[Object] = []
+        more: str | None = ""
+        while more is not None:
+            answer = self.api.request("GET", path, query={**query, "limit": self._page_size, "continue": more})
+            found += answer.get("items") or ()
+            more = (answer.get("metadata") or {}).get("continue") or None
         return found
 
     def head(self, obj: Object, *, namespace: bool = True) -> None:
@@ -93,7 +99,7 @@ class Page:
         }
         namespace = f"/namespaces/{meta['namespace']}" if meta.get("namespace") else ""
         selector = ",".join(f"{key}={value}" for key, value in fields.items() if value)
-        self.event_table(self.listed(f"/api/v1{namespace}/events", fieldSelector=selector, limit="500"))
+        self.event_table(self.listed(f"/api/v1{namespace}/events", fieldSelector=selector))
 
     def event_table(self, events: Sequence[Object]) -> None:
         if not events:

@@ -54,8 +54,9 @@ def _run(session: Session, args: tuple[str, ...], show_events: str | None, **opt
     failures = Collected()
     found = _found(session, args, options, failures)
     events = len(found) < 2 if show_events is None else show_events == "true"
+    show = partial(describe.text_of, session, events=events, now=datetime.now(UTC), page_size=options["chunk_size"])
     for position, target in enumerate(found):
-        shown = failures.attempt(partial(describe.text_of, session, target, events=events, now=datetime.now(UTC)))
+        shown = failures.attempt(partial(show, target))
         if shown is not None:
             print(("\n\n" if position else "") + shown, end="")
     if not found and not failures.failures:

@@ -37,10 +37,10 @@ _KEPT = (
 
 
 def _status(session: Session, args: tuple[str, ...], watch: bool, timeout: str, revision: int, **options: Any) -> None:
-    found = _chosen(session, args, options)
+    failures = Collected()
+    found = _chosen(session, args, options, failures)
     seconds = duration_seconds(timeout, "--timeout")
     deadline = time.monotonic() + seconds if seconds else None
-    failures = Collected()
     for target in found:
         _refuse_others(target, "status viewer")
         failures.attempt(partial(_follow, session, target, watch, revision, deadline))

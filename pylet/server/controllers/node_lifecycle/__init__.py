@@ -59,12 +59,12 @@ class _Nodes:
         if left <= timedelta() and not _is_silent(node):
             return Plan((*told, _silenced(node, now), *_unready_pods(key.name, view, now)))
         again = left if left > timedelta() else None
-        empties, wait = self._may_empty(node, view, now) if not ready else (True, None)
+        empties, wait = self._may_empty(node, view, now) if speaks and not ready else (True, None)
         wanted = taints(node, now, empties=empties)
         again = min((each for each in (again, wait) if each), default=None)
         if wanted == (dig(node, "spec", "taints", default=[])):
             return Plan(told, again)
-        if empties and not ready and not is_emptied(node):
+        if empties and speaks and not ready and not is_emptied(node):
             self._zones.emptied(node, now)
         return Plan((*told, Update(NODE, {**node, "spec": {**node["spec"], "taints": wanted}})), again)
 
@@ -90,8 +90,6 @@ class _Nodes:
 
     def _may_empty(self, node: Object, view: View, now: datetime) -> tuple[bool, timedelta | None]:
         """Whether pods may be sent away from a node that isn't ready, or how long until that may be asked again."""
-        if condition_of(node, "Ready") is None:
-            return True, None  # a new node has none
         if self._zones.are_all_lost(view):
             self._were_all_lost = True
             return False, None  # the first that is ready again wakes all

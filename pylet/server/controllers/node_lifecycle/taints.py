@@ -44,9 +44,9 @@ def is_emptied(node: Object) -> bool:
 
 def _wanted(node: Object) -> Iterator[tuple[str, str]]:
     status = {condition["type"]: condition["status"] for condition in conditions_of(node)}
-    match status.get("Ready", "False"):
-        case "True":
-            pass
+    match status.get("Ready"):
+        case "True" | None:
+            pass  # of a node that has not spoken yet nothing is known
         case "Unknown":
             yield UNREACHABLE, "NoSchedule"
             yield UNREACHABLE, "NoExecute"
