@@ -30,14 +30,14 @@ _PARAMETERS = _query(
     continue string The token of the previous answer: the list goes on after it.
     dryRun string All: go all the way and change nothing.
     fieldManager string Who makes this change; fields are noted as its own.
-    fieldSelector string Only objects with such fields.
+    fieldSelector string Restricts the list of returned objects to those with such fields.
     fieldValidation string What unknown and duplicate fields bring: Ignore, Warn or Strict.
     follow boolean Whether to wait for more of the log.
     force boolean Whether to take fields that others own. Only for applied patches.
     gracePeriodSeconds integer Seconds until the object may be removed.
     ignoreStoreReadErrorWithClusterBreakingPotential boolean Delete what can no longer be read, whatever depends on it.
     insecureSkipTLSVerifyBackend boolean Whether to read the log of a node that cannot prove who it is.
-    labelSelector string Only objects with such labels.
+    labelSelector string Restricts the list of returned objects to those with such labels.
     limit integer At most so many objects; the answer says how to go on.
     limitBytes integer At most so many bytes of the log.
     orphanDependents boolean Deprecated: use propagationPolicy.
@@ -59,7 +59,7 @@ _PARAMETERS = _query(
     timeoutSeconds integer After how many seconds a list or watch ends.
     timestamps boolean Whether each line begins with its time.
     tty boolean Whether there is a terminal.
-    watch boolean Whether to go on with what changes.
+    watch boolean Watch for changes to the described resources, beside listing them.
     """
 )
 

@@ -95,7 +95,7 @@ async def test_an_object_is_edited(kubectl: Kubectl, tmp_path: Path, monkeypatch
     await kubectl("apply", "-f", "MANIFEST")
     assert await kubectl("edit", "cm", "conf") == Ended(0, "configmap/conf edited\n", "")
     assert (await kubectl("get", "cm", "conf", "-o", "jsonpath={.data.a}")).out == "2"
-    assert await kubectl("edit", "cm", "conf") == Ended(0, "Edit cancelled, no changes made.\n", "")
+    assert await kubectl("edit", "cm", "conf") == Ended(0, "", "Edit cancelled, no changes made.\n")
 
 
 async def test_several_objects_are_edited_in_one_file(
@@ -110,6 +110,24 @@ async def test_several_objects_are_edited_in_one_file(
     told = await kubectl("edit", "cm", "one", "two", "three", "--output-patch")
     lines = "".join(f'Patch: {{"data":{{"x":"new"}}}}\nconfigmap/{name} edited\n' for name in ("one", "two"))
     assert told == Ended(0, lines, "")
+
+
+async def test_an_object_is_edited_before_it_is_made(
+    kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i "s/name: web/name: other/" "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("KUBE_EDITOR", str(editor))
+    made = "deployment.apps/other created\n"
+    assert await kubectl("create", "--edit", "-f", "MANIFEST") == Ended(0, made, "Edit cancelled, no changes made.\n")
+    both = "error: --raw and --edit are mutually exclusive\n"
+    assert await kubectl("create", "--edit", "--raw=/api", "-f", "MANIFEST") == Ended(1, "", both)
+
+
+async def test_help_is_told_of_a_command(kubectl: Kubectl) -> None:
+    assert (await kubectl("help", "rollout", "status")).out.startswith("Usage: pylet kubectl rollout status")
+    assert (await kubectl("help", "nope")).out.startswith('Unknown help topic "nope"\n')
 
 
 async def test_requests_are_told_of(kubectl: Kubectl) -> None:

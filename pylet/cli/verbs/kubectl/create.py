@@ -13,6 +13,7 @@ from pylet.cli.kubectl import making, manifests, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, switch, text
 from pylet.cli.kubectl.creating import access, configuration, network, policies, workloads
 from pylet.cli.kubectl.creating.maker import Maker, Request
+from pylet.cli.kubectl.documents import to_yaml
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
 
@@ -25,6 +26,8 @@ def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **
     if not filename:
         raise Failure("error: must specify one of -f and -k")
     if options["raw"]:
+        if options["edit"]:
+            raise Failure("error: --raw and --edit are mutually exclusive")
         print(manifests.raw(session, "POST", options["raw"], filename), end="")
         return
     validation = writing.validation_of(options["validate"])
@@ -37,13 +40,33 @@ def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **
             failures.add(obj)
             continue
         try:
-            making.make(session, obj, options, manager=_MANAGER, source=source)
+            wanted = _edited(obj) if options["edit"] else obj
+            if wanted is not None:
+                making.make(session, wanted, options, manager=_MANAGER, source=source)
         except HANDLED as error:
             invalid = getattr(error, "reason", "") == "Invalid"
             failures.add(error, context="" if invalid else f'error when creating "{source}"')
         except Failure as failure:
             failures.add(failure)
     failures.finish()
+
+
+def _edited(obj: Object) -> Object | None:
+    """The object as the person leaves it, None when that is as it was. Raises: Failure."""
+    import yaml
+
+    from pylet.cli.kubectl import editing
+
+    text_ = to_yaml(obj)
+    wanted = editing.edited(editing.HEADER + text_, suffix="yaml")
+    if wanted == text_ or not wanted.strip():
+        editing.cancelled(wanted)
+        return None
+    try:
+        made: Object = yaml.load(wanted, yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        raise Failure(f"error: yaml: {' '.join(str(error).split())}") from None
+    return made
 
 
 def _split(session: Session, args: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -127,6 +150,7 @@ class _Create(KubectlGroup):
                 many("filename", "f", help="Files, folders or - with the objects."),
                 switch("recursive", "R", help="Folders with what is below them."),
                 text("selector", "l", help="Only objects with these labels."),
+                switch("edit", help="Edit the objects before they are made."),
                 text("raw", help="A path to post a file to as it is."),
                 *(parameter for parameter in _common() if not isinstance(parameter, click.Argument)),
             ],

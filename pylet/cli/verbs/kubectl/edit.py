@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, writing
+from pylet.cli.kubectl import editing, output, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
 from pylet.cli.kubectl.documents import annotated, as_list, to_compact_json, to_json, to_yaml, without_managed_fields
 from pylet.cli.kubectl.errors import HANDLED, as_failure
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
-
-_HEADER = """\
-# Please edit the object below. Lines beginning with a '#' will be ignored,
-# and an empty file will abort the edit. If an error occurs while saving this file will be
-# reopened with the relevant failures.
-#
-"""
 
 
 def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
@@ -53,7 +42,7 @@ class _Edit:
         """Raises: Failure."""
         text_, reasons = self.original, ""
         while True:
-            edited = self._edited(_HEADER + reasons + text_)
+            edited = self._edited(editing.HEADER + reasons + text_)
             if edited == text_ or not edited.strip():
                 self._give_up(edited, reasons)
                 return
@@ -66,26 +55,13 @@ class _Edit:
                 return
 
     def _edited(self, text_: str) -> str:
-        """What the person leaves, without lines of comment. Raises: Failure."""
-        editor = os.environ.get("KUBE_EDITOR") or os.environ.get("EDITOR") or "vi"
-        suffix = f".{self.options['output']}"
-        with tempfile.NamedTemporaryFile("w", prefix="kubectl-edit-", suffix=suffix, newline="", delete=False) as file:
-            file.write(text_.replace("\n", "\r\n") if self.options["windows_line_endings"] else text_)
-        try:
-            status = subprocess.run([*shlex.split(editor), file.name], check=False).returncode
-            if status:
-                raise Failure(f'error: there was a problem with the editor "{editor}"')
-            lines = Path(file.name).read_text().splitlines(keepends=True)
-        except OSError as error:
-            told = f"error: unable to launch the editor {editor!r}: {str(error.strerror).lower()}"
-            raise Failure(told.replace("'", '"')) from None
-        finally:
-            Path(file.name).unlink(missing_ok=True)
-        return "".join(line for line in lines if not line.startswith("#"))
+        return editing.edited(
+            text_, suffix=self.options["output"], windows_line_endings=self.options["windows_line_endings"]
+        )
 
     def _give_up(self, edited: str, reasons: str) -> None:
         if not reasons:
-            print("Edit cancelled, no changes made." if edited.strip() else "Edit cancelled, saved file was empty.")
+            editing.cancelled(edited)
             return
         with tempfile.NamedTemporaryFile("w", prefix="kubectl-edit-", suffix=".yaml", delete=False) as file:
             file.write(reasons + edited)
@@ -110,7 +86,7 @@ class _Edit:
         if any(identity not in before for identity, _ in changed):
             raise Failure("error: At least one of apiVersion, kind and name was changed")
         if not changed:
-            print("Edit cancelled, no changes made.")
+            editing.cancelled(edited)
         for identity, obj in changed:
             target = next(target for target in self.targets if _identity(target.obj) == identity)
             self._send(target, before[identity], obj)
