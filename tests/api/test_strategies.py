@@ -132,6 +132,16 @@ def test_a_service_without_node_ports_gives_them_up_though_it_loses_ports_meanwh
     assert new["spec"] == {"type": "ClusterIP", "ports": [{"port": 81}]}
 
 
+def test_a_service_that_is_a_name_elsewhere_has_no_policy_within() -> None:
+    spec = {"type": "ExternalName", "externalName": "a.test", "internalTrafficPolicy": "Cluster"}
+    new: Object = {"metadata": {}, "spec": dict(spec)}
+    SERVICE.strategy.prepare_create(new)
+    assert "internalTrafficPolicy" not in new["spec"]
+    changed: Object = {"metadata": {}, "spec": dict(spec)}
+    SERVICE.strategy.prepare_update(changed, new, "")
+    assert changed["spec"] == new["spec"]
+
+
 def test_a_certificate_request_changes_through_its_subresources_only() -> None:
     old: Object = {"metadata": {}, "spec": {"a": 1}, "status": {"conditions": [{"type": "Approved"}]}}
     plain: Object = {"metadata": {}, "spec": {"a": 2}, "status": {}}

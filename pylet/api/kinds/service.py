@@ -36,11 +36,13 @@ class ServiceStrategy(Strategy):
 
     def prepare_create(self, obj: Object) -> None:
         obj["status"] = {"loadBalancer": {}}
+        _drop_internal_policy(obj["spec"])
 
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
         super().prepare_update(obj, old, subresource)
         if not subresource:
             _drop_other_types_fields(obj, old)
+            _drop_internal_policy(obj["spec"])
 
     def validate(self, obj: Object) -> Sequence[Cause]:
         spec = obj["spec"]
@@ -169,6 +171,12 @@ def _drop_other_types_fields(obj: Object, old: Object) -> None:
         drop_unchanged("externalTrafficPolicy")
     if type_ != "LoadBalancer":
         obj["status"] = {**obj.get("status", {}), "loadBalancer": {}}
+
+
+def _drop_internal_policy(spec: Object) -> None:
+    """Source: pkg/registry/core/service/storage/storage.go, defaultOnReadInternalTrafficPolicy."""
+    if spec.get("type") == "ExternalName":
+        spec.pop("internalTrafficPolicy", None)
 
 
 def _node_ports(spec: Object) -> set[int]:

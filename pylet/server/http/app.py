@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from aiohttp import web
 
@@ -33,6 +35,7 @@ _METHODS = {"create": "POST", "update": "PUT"}  # what metrics call these verbs
 _READING = ("get", "list", "watch", "head", "options")
 _UPGRADED = ("attach", "exec", "portforward")
 _LASTING = (*_UPGRADED, "log", "proxy")
+_Serve: TypeAlias = Callable[[web.BaseRequest, RequestInfo], Awaitable[Answer | Streamed]]
 _UNPROTECTED = ("/cacerts",)  # what an agent pins before it trusts anybody
 
 
@@ -138,11 +141,9 @@ class App:
             if info.verb == "get" and info.subresource in _UPGRADED:
                 # WebSocket clients open with GET what SPDY clients POST: both need the same permission.
                 await self._access.check(asked._replace(verb="create"))
-            await self._admit_connection(http, info, user)
-            return await self._kubelets.serve(http, info)
+            return await self._connect(http, info, user, self._kubelets.serve)
         if self._proxies.serves(info):
-            await self._admit_connection(http, info, user)
-            return await self._proxies.serve(http, info)
+            return await self._connect(http, info, user, self._proxies.serve)
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
         if kind is None or not kind.verbs:
             if self._resources.kinds.has_built_in(info.group):
@@ -152,6 +153,16 @@ class App:
             await self._access.check(asked._replace(verb="create"))
         return await self._resources.serve(http, info, kind, user)
 
-    async def _admit_connection(self, http: web.BaseRequest, info: RequestInfo, user: User) -> None:
-        if (options := connect_options(info, http.query)) is not None:
-            await self._resources.connect(info, user, options)
+    async def _connect(self, http: web.BaseRequest, info: RequestInfo, user: User, serve: _Serve) -> Answer | Streamed:
+        """What admission warns of is told with the answer, whatever that is, but of what is streamed."""
+        warnings: list[str] = []
+        try:
+            if (options := connect_options(info, http.query)) is not None:
+                await self._resources.connect(info, user, options, warnings)
+            answer = await serve(http, info)
+        except ApiError as refused:
+            refused.warnings = [*warnings, *refused.warnings]
+            raise
+        if warnings and isinstance(answer, Answer):
+            answer.headers = [*answer.headers, *warning_headers(warnings)]
+        return answer

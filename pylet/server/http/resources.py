@@ -103,12 +103,14 @@ class Resources:
         table = await self._registry.load_table(kind.stored_as or kind)
         return Key(info.namespace if kind.namespaced else "", info.name) not in table.entries
 
-    async def connect(self, info: RequestInfo, user: User, asked: Object) -> None:
-        """Ask admission whether that connection may be made. Raises: ApiError."""
+    async def connect(self, info: RequestInfo, user: User, asked: Object, warnings: list[str]) -> None:
+        """Ask admission, which may warn, whether that connection may be made. Raises: ApiError."""
         kind = self.kinds.by_resource(info.group, info.version, info.resource)
         if kind is not None:
             key = Key(info.namespace if kind.namespaced else "", info.name)
-            request = Request(verb=info.verb, kind=kind, key=key, subresource=info.subresource, user=user)
+            request = Request(
+                verb=info.verb, kind=kind, key=key, subresource=info.subresource, user=user, warnings=warnings
+            )
             await self._registry.connect(request, asked)
 
     async def serve(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Answer | Streamed:

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
+from pylet.api.patch import managed
 from pylet.server.admission.chain import Chain
 from pylet.server.admission.interface import Admit, Attributes
 from pylet.server.registry.counted import AdmissionTimes
 from pylet.server.registry.request import DeleteOptions, Request
 from pylet.server.registry.state import State
+
+_INVALID = (
+    ".metadata.managedFields was in an invalid state after admission; this could be caused by an outdated mutating "
+    "admission controller; please fix your requests: "
+)
 
 
 class Admitted:
@@ -88,9 +95,26 @@ class Admission:
             deleting=deleting,
             named="" if request.verb == "deletecollection" else key.name,
         )
+        owners = meta.get("managedFields")
         if admit:
             await self.times.ask(admit, write, "admit")
         if write.reinvocation.is_wanted:
             write.reinvocation.is_again = True
             await self.times.ask(admit, write, "admit")
+        if obj is not None and "metadata" in obj:
+            _restore_owners(obj["metadata"], owners, request.warnings)
         return Admitted(self.times, write, validate)
+
+
+def _restore_owners(meta: Object, before: Any, warnings: list[str]) -> None:
+    """Undo what makes no sense of who owns what. Source: apiserver pkg/endpoints/handlers/fieldmanager/admission.go."""
+    after = meta.get("managedFields")
+    if after is before or after == before:
+        return
+    try:
+        managed.read(after)
+    except ValueError as bad:
+        warnings.append(f"{_INVALID}{bad}")
+        meta.pop("managedFields")
+        if before is not None:
+            meta["managedFields"] = before

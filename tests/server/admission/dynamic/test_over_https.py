@@ -99,6 +99,15 @@ async def test_a_connection_can_be_refused(cluster: Cluster, hook: Hook) -> None
     assert (hook.asked[0]["object"], hook.asked[0]["name"]) == (options, "p")
 
 
+async def test_what_a_connection_is_warned_of_is_told_though_it_fails(cluster: Cluster, hook: Hook) -> None:
+    body = hook.configuration("ValidatingWebhookConfiguration", rule("pods/*", operations=["CONNECT"]))
+    await cluster.ask("POST", f"{GROUP}/validatingwebhookconfigurations", body)
+    hook.response = {"allowed": True, "warnings": ["careful"]}
+    for path in ("exec?command=ls", "proxy/"):
+        failed = await cluster.ask("POST", f"/api/v1/namespaces/default/pods/p/{path}")
+        assert (failed.status, failed.headers["Warning"]) == (404, '299 - "careful"')
+
+
 async def test_custom_resources_are_seen_in_the_version_a_rule_names(cluster: Cluster, hook: Hook) -> None:
     schema = {"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object"}}}}
     versions = [{"name": name, "served": True, "storage": name == "v1", "schema": schema} for name in ("v1", "v1beta1")]

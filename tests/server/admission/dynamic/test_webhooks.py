@@ -11,6 +11,7 @@ import pytest
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.validatingwebhookconfiguration import KIND as VALIDATING
 from pylet.api.object import Key, Object
+from pylet.client.interface import PatchType
 from pylet.server.admission.dynamic import counted
 from pylet.server.registry import User
 from tests.server.admission.dynamic.conftest import Dynamic, rule
@@ -184,6 +185,19 @@ async def test_warnings_and_audit_annotations_reach_the_request(dynamic: Dynamic
     request = dynamic.api.request("create", CONFIG_MAP, "a")
     await dynamic.api.registry.create(request, configmap("c"))
     assert (request.warnings, request.annotations) == (["careful"], {"a.hooks.test/k": "v"})
+
+
+async def test_owners_that_make_no_sense_are_put_back(dynamic: Dynamic) -> None:
+    await dynamic.api.create(configmap("c", x="1"), field_manager="one")
+    entry = {"operation": "Update", "apiVersion": "", "fieldsType": "FieldsV1"}
+    dynamic.webhooks.answers[A] = patching({"op": "replace", "path": "/metadata/managedFields", "value": [entry]})
+    every = rule("configmaps", operations=["CREATE", "UPDATE"])
+    await dynamic.configure("MutatingWebhookConfiguration", {"rules": [every]})
+    request = dynamic.api.request("patch", CONFIG_MAP, "a", "c", field_manager="two")
+    changed = (await dynamic.api.registry.patch(request, {"data": {"k": "v"}}, PatchType.MERGE)).entry.object
+    assert [entry["manager"] for entry in changed["metadata"]["managedFields"]] == ["one", "two"]
+    assert len(request.warnings) == 1
+    assert request.warnings[0].startswith(".metadata.managedFields was in an invalid state after admission")
 
 
 async def test_nobody_is_asked_about_configurations_of_admission(dynamic: Dynamic) -> None:
