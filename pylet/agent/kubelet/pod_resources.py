@@ -30,7 +30,15 @@ async def serve(directory: Path, pods: Callable[[], Collection[Object]], holding
             refused.add("v1")
             raise
 
-    methods = {f"/v1.PodResourcesLister/{method}": partial(answer, method) for method in counters.HOLDINGS_OF}
+    async def answer_alpha(request: bytes) -> bytes:
+        """v1's answer: the fields that v1alpha1 knows are the same there, and it passes over the others."""
+        from pylet.agent.kubelet import holdings as loaded
+
+        counters.HOLDINGS.add("v1alpha1")
+        return loaded.answer("List", request, pods(), holdings())
+
+    methods: dict[str, served.Method] = {"/v1alpha1.PodResourcesLister/List": answer_alpha}
+    methods |= {f"/v1.PodResourcesLister/{method}": partial(answer, method) for method in counters.HOLDINGS_OF}
     await served.serve(_socket(directory), methods)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import grpc.aio
 import pytest
 
-from pylet.agent.kubelet import holdings
+from pylet.agent.kubelet import holdings, pod_resources
 from pylet.agent.kubelet.claims.ledger import Held
 from pylet.agent.kubelet.claims.messages import Device as Claimed
 from pylet.agent.kubelet.devices.ledger import Ledger
@@ -18,6 +20,7 @@ from pylet.cri import wire
 from pylet.cri.served import Refused
 from tests.agent.kubelet.builders import container, pod
 from tests.agent.kubelet.placement.machines import GI, TWO_SOCKETS
+from tests.waiting import until
 
 NAME = "x.io/d"
 NODE_1 = Topology((NumaNode(1),))
@@ -81,3 +84,15 @@ def test_lists_what_can_be_given(ledger: Ledger, placement: Placement) -> None:
         )
         == holdings.Allocatable()
     )
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha1"])
+async def test_either_version_is_told_who_holds_which_devices(version: str, ledger: Ledger, tmp_path: Path) -> None:
+    serving = asyncio.create_task(pod_resources.serve(tmp_path, lambda: [POD], lambda: holdings.Holdings(ledger)))
+    socket = tmp_path / "kubelet.sock"
+    await until(socket.exists)
+    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+        answer = await channel.unary_unary(f"/{version}.PodResourcesLister/List")(b"", wait_for_ready=True)
+    serving.cancel()
+    (told,) = wire.decode(holdings.Listed, answer).pod_resources
+    assert [held.device_ids for held in told.containers[0].devices] == [("a",), ("b",)]
