@@ -11,12 +11,13 @@ import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from pylet.agent.kubelet import counters, log_links
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.labels import POD_UID
 from pylet.agent.kubelet.logrotation import LogRotation
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.own_metrics import Doing
+from pylet.agent.kubelet.removing import left_logs, remove_logs
 from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.weighing import Weighing
 from pylet.agent.kubelet.worker import Worker
@@ -208,7 +209,6 @@ class Pods:
         What is left of pods that were deleted while nobody looked ends with the grace it was given.
         """
         runtime = self._node.runtime
-        await asyncio.to_thread(log_links.sweep, self._node.settings.log_root)
         while True:
             try:
                 sandboxes, containers = await runtime.list_sandboxes(), await runtime.list_containers()
@@ -240,3 +240,6 @@ class Pods:
         for uid in self._node.cgroups.pods():
             if uid not in ending:
                 self._node.cgroups.remove_pod(uid)
+        assert self._group is not None
+        log_root = self._node.settings.log_root
+        self._group.create_task(asyncio.to_thread(remove_logs, left_logs(log_root, ending), log_root))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from pylet.agent.kubelet import log_links
 from pylet.agent.kubelet.config import log_directory
@@ -37,6 +39,20 @@ async def remove(pod: Object, observed: Observed, node: Node) -> None:
             await node.runtime.remove_sandbox(sandbox.id)
     await node.volumes.unmount(uid)
     await asyncio.to_thread(_remove_files, pod, observed, node)
+
+
+def left_logs(log_root: Path, alive: Collection[str]) -> list[Path]:
+    """Directories of pods' logs whose pods are not `alive`, by their uids; what is named otherwise is not ours."""
+    if not log_root.is_dir():
+        return []
+    return [path for path in log_root.iterdir() if path.name.count("_") == 2 and path.name.split("_")[2] not in alive]
+
+
+def remove_logs(left: Iterable[Path], log_root: Path) -> None:
+    """And links that lead to logs no more."""
+    for directory in left:
+        shutil.rmtree(directory, ignore_errors=True)
+    log_links.sweep(log_root)
 
 
 def _remove_files(pod: Object, observed: Observed, node: Node) -> None:

@@ -538,6 +538,18 @@ async def test_a_label_that_came_with_the_pod_is_asked_for(tmp_path: Path) -> No
     assert await admit(of, story.worker.node) is None
 
 
+async def test_logs_of_pods_that_are_no_more_are_removed(tmp_path: Path) -> None:
+    nodes = Table(NODE)
+    async with told(pod(container(command=["serve"])), tmp_path, tables={NODE: nodes}) as (story, _):
+        await story.until(is_running)
+    logs = tmp_path / "logs"
+    for name in ("default_web_u1", "default_gone_u9", "lost+found"):
+        (logs / name / "main").mkdir(parents=True, exist_ok=True)
+    async with taken_over(story, story.runtime, tmp_path, nodes):
+        await until(lambda: not (logs / "default_gone_u9").exists())
+    assert {path.name for path in logs.iterdir()} == {"default_web_u1", "lost+found"}
+
+
 @pytest.mark.parametrize("is_up", [True, False], ids=["while it ran on", "and the machine was started again"])
 async def test_a_pod_that_fits_no_more_goes_only_where_it_has_to_begin_anew(tmp_path: Path, is_up: bool) -> None:
     """The node was given other labels while no kubelet looked."""
