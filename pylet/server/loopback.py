@@ -105,7 +105,9 @@ class Loopback:
         grace_seconds: int | None = None,
         propagation: str = "",
     ) -> Object:
-        options = DeleteOptions(uid=uid, revision=revision, grace_seconds=grace_seconds, propagation=propagation)
+        options = DeleteOptions(
+            uid=uid or None, revision=revision or None, grace_seconds=grace_seconds, propagation=propagation
+        )
         deleted: Object = orjson.loads((await self._registry.delete(self._request("delete", kind, key), options)).body)
         return deleted
 

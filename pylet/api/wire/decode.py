@@ -118,14 +118,20 @@ def of_kind(
     raise BadRequest(f"{_cannot(kind)}strict decoding error: {', '.join(problems[:_MOST_STRICT_ERRORS])}")
 
 
+_UNVERSIONED = ("APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "Status")
+
+
 def options(definition: str, raw: bytes, content_type: str = "application/json") -> Object:
     """A body that says how, not what: an object of that definition, whose unknown fields go. Raises: BadRequest."""
     obj = _object(_envelope(raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type))
+    _check_words(obj)
     wanted = definition.rpartition(".")[2]
     named = obj.get("kind") or wanted
+    if named in _UNVERSIONED:
+        raise BadRequest(f"converting (v1.{named}) to (v1.{wanted}): unknown conversion")
     if named != wanted:
         scheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"
-        version = obj.get("apiVersion") or "v1"
+        version = obj.get("apiVersion") or "meta.k8s.io/v1"
         raise BadRequest(f'no kind "{named}" is registered for version "{version}" in scheme "{scheme}"')
     try:
         if content_type == PROTOBUF_TYPE:

@@ -134,13 +134,13 @@ def _begin_definition(obj: Object, now: datetime) -> Outcome:
 def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> None:
     if kind.name == "Namespace":
         _check_stored(kind, meta, options, revision)
-    if options.uid and options.uid != meta.get("uid"):
+    if options.uid is not None and options.uid != meta.get("uid"):
         why = (
             f"the UID in the precondition ({options.uid}) does not match the UID in record ({meta.get('uid', '')}). "
             "The object might have been deleted and then recreated"
         )
         raise Conflict(kind.group, kind.name, meta["name"], why)
-    if options.revision and options.revision != str(revision):
+    if options.revision is not None and options.revision != str(revision):
         why = (
             f"the ResourceVersion in the precondition ({options.revision}) does not match the ResourceVersion in "
             f"record ({revision}). The object might have been modified"
@@ -154,7 +154,7 @@ def _check_stored(kind: Kind, meta: Object, options: DeleteOptions, revision: in
         ("UID", options.uid, meta.get("uid", "")),
         ("ResourceVersion", options.revision, str(revision)),
     ):
-        if asked and asked != found:
+        if asked is not None and asked != found:
             why = f"Precondition failed: {field} in precondition: {asked}, {field} in object meta: {found}"
             raise Conflict(kind.group, kind.plural, meta["name"], why)
 

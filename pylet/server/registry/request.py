@@ -87,8 +87,8 @@ class DeleteOptions:
     grace_seconds: int | None = None
     propagation: str = ""
     is_cascading: bool = False
-    uid: str = ""
-    revision: str = ""
+    uid: str | None = None
+    revision: str | None = None
     dry_run: bool = False
 
     @classmethod
@@ -111,8 +111,8 @@ class DeleteOptions:
             grace_seconds=body.get("gracePeriodSeconds"),
             propagation=policy or "",
             is_cascading=orphan is False,
-            uid=preconditions.get("uid") or "",
-            revision=preconditions.get("resourceVersion") or "",
+            uid=preconditions.get("uid"),
+            revision=preconditions.get("resourceVersion"),
             dry_run=bool(dry_run),
         )
 

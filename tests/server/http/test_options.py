@@ -94,6 +94,7 @@ def test_a_timeout(text: str, is_fine: bool) -> None:
         (b'{"orphanDependents":false}', DeleteOptions(propagation="Background", is_cascading=True)),
         (b'{"orphanDependents":true}', DeleteOptions(propagation="Orphan")),
         (b'{"preconditions":{"uid":"u","resourceVersion":"1"}}', DeleteOptions(uid="u", revision="1")),
+        (b'{"preconditions":{"uid":"","resourceVersion":""}}', DeleteOptions(uid="", revision="")),
         (b"null", DeleteOptions()),
         (b'{"preconditions":null}', DeleteOptions()),
     ],
@@ -113,6 +114,22 @@ _INTO = f"{_CANNOT} string into Go struct field DeleteOptions"
             b'{"dryRun":"All"}',
             BadRequest,
             f"{_INTO}.dryRun of type []string",
+        ),
+        (
+            b'{"kind":5}',
+            BadRequest,
+            f"couldn't get version/kind; json parse error: {_CANNOT} number into Go struct field .kind of type string",
+        ),
+        (
+            b'{"kind":"Status","apiVersion":"v1"}',
+            BadRequest,
+            "converting (v1.Status) to (v1.DeleteOptions): unknown conversion",
+        ),
+        (
+            b'{"kind":"Pod"}',
+            BadRequest,
+            'no kind "Pod" is registered for version "meta.k8s.io/v1" in scheme '
+            '"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"',
         ),
         (
             b'{"preconditions":[null]}',
