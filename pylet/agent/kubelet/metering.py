@@ -62,6 +62,7 @@ class Meter:
         self._machine = machine
         self._volumes_of = volumes_of
         self._started_at = clock.now()
+        self._images_apart: bool | None = None
         self._cgroups = Cgroups(settings.groups)
 
     async def read(self, *, with_disks: bool = False, with_counts: bool = False) -> NodeUse:
@@ -109,11 +110,13 @@ class Meter:
         return _room(os.statvfs(self._settings.root))
 
     async def are_images_apart(self) -> bool:
-        """Whether images and writable layers have a disk of their own. Raises: CriError."""
-        for filesystem in await self._runtime.image_filesystems():
-            with suppress(OSError):
-                return os.stat(filesystem.fs_id.mountpoint).st_dev != os.stat(self._settings.root).st_dev
-        return False
+        """Whether images and writable layers have a disk of their own: found out once. Raises: CriError."""
+        if self._images_apart is None:
+            for filesystem in await self._runtime.image_filesystems():
+                with suppress(OSError):
+                    self._images_apart = _device(filesystem.fs_id.mountpoint) != _device(self._settings.root)
+                    break
+        return bool(self._images_apart)
 
     def memory_available(self) -> int:
         """What is neither in use nor the inactive part of the page cache: upstream's `memory.available`."""
@@ -138,13 +141,14 @@ class Meter:
         if any(_RESOURCE in podresources.limits(pod) for pod in pods):
             for stats in await self._runtime.container_stats():
                 used.setdefault(stats.attributes.labels.get(labels.POD_UID, ""), []).append(stats)
-        found = {}
+        found, apart = {}, await self.are_images_apart()
         for pod in pods:
             uses = tuple(self._container(pod, stats) for stats in used.get(uid_of(pod), ()))
             own = files_bytes(pod, self._settings)
             use = PodUse(pod, Usage(self._clock.now()), uses, await self._volumes_of(uid_of(pod)), files_bytes=own)
             volumes = {name: volume.used_bytes for name, volume in use.volumes.items()}
-            found[uid_of(pod)] = Kept(volumes, {c.name: c.disk_bytes for c in uses}, use.disk_bytes)
+            containers = {c.name: (c.logs_bytes or 0) if apart else c.disk_bytes for c in uses}
+            found[uid_of(pod)] = Kept(volumes, containers, use.disk_bytes)
         return found
 
     def _gather(self, by_pod: dict[str, list[ContainerStats]], now: datetime) -> NodeUse:
@@ -221,6 +225,11 @@ class Meter:
             len(logs) + 1 if logs is not None else 0,
             group=group,
         )
+
+
+def _device(path: str | Path) -> int:
+    """The one that the file system is on. Raises: OSError."""
+    return os.stat(path).st_dev
 
 
 def _room(found: os.statvfs_result) -> Filesystem:
