@@ -209,3 +209,11 @@ async def test_no_policy_costs_more_than_its_budget(dynamic: Dynamic) -> None:
     await police(dynamic, f"{numbers}.all(a, {numbers}.all(b, {numbers}.all(c, a + b + c >= 0)))")
     status = await refused(dynamic.api.create(configmap("c")))
     assert "operation cancelled: actual cost limit exceeded" in status["message"]
+
+
+async def test_policies_judge_webhooks_configurations_but_no_policies(dynamic: Dynamic) -> None:
+    everything = {"resourceRules": [{**rule("*"), "apiGroups": ["*"]}]}
+    await police(dynamic, "false", constraints=everything)
+    await dynamic.make(POLICY, "another", {"matchConstraints": everything, "validations": [{"expression": "true"}]})
+    status = await refused(dynamic.configure("ValidatingWebhookConfiguration", {"rules": [rule("pods")]}))
+    assert status["message"].endswith("failed expression: false")
