@@ -17,6 +17,8 @@ from pylet.api.object import Key, Object, annotations_of, dig
 from pylet.api.podspec import apireferences
 
 _MIRROR = "kubernetes.io/config.mirror"
+_CONTROLLERS = ("controllerPublishSecretRef", "controllerExpandSecretRef")
+"""Secrets of a CSI volume that are no node's."""
 _OF_NODE = {"volumeattachments": ATTACHMENT, "resourceslices": SLICE}
 
 PodsOn = Callable[[str], Iterable[Object]]
@@ -71,7 +73,8 @@ class Relations:
             for name in references(pod, "persistentvolumeclaims"):
                 claim = self._find(CLAIM, Key(namespace, name)) or {}
                 volume = self._find(VOLUME, Key("", dig(claim, "spec", "volumeName", default="")))
-                if volume is not None:
+                bound = dig(volume or {}, "spec", "claimRef", default={})
+                if volume is not None and (bound.get("namespace"), bound.get("name")) == (namespace, name):
                     yield from _secrets_of(volume, namespace)
 
 
@@ -98,11 +101,11 @@ def references(pod: Object, resource: str) -> Iterator[str]:
 
 
 def _secrets_of(volume: Object, namespace: str) -> Iterator[Key]:
-    """Secrets a PersistentVolume names, without a namespace in that of its claim."""
+    """Secrets a PersistentVolume names for nodes, without a namespace in that of its claim."""
     for source in volume["spec"].values():
         if isinstance(source, dict):
             for field, value in source.items():
-                if field.endswith(("secretRef", "SecretRef")) and isinstance(value, dict):
+                if field.endswith(("secretRef", "SecretRef")) and field not in _CONTROLLERS:
                     yield Key(value.get("namespace") or namespace, value.get("name") or "")
             if source.get("secretName"):
                 yield Key(source.get("secretNamespace") or namespace, source["secretName"])

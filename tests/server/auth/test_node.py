@@ -44,13 +44,22 @@ PODS: list[Object] = [
 ]
 FOUND: dict[tuple[Kind, Key], Object] = {
     (CLAIM, Key("a", "claim")): {"spec": {"volumeName": "pv"}},
+    (CLAIM, Key("a", "p-e")): {"spec": {"volumeName": "other"}},
     (VOLUME, Key("", "pv")): {
         "spec": {
             "claimRef": {"namespace": "a", "name": "claim"},
-            "csi": {"nodeStageSecretRef": {"namespace": "storage", "name": "stage"}},
+            "csi": {
+                "nodeStageSecretRef": {"namespace": "storage", "name": "stage"},
+                "controllerPublishSecretRef": {"namespace": "storage", "name": "attach"},
+            },
         }
     },
-    (VOLUME, Key("", "other")): {"spec": {"claimRef": {"namespace": "b", "name": "claim"}}},
+    (VOLUME, Key("", "other")): {
+        "spec": {
+            "claimRef": {"namespace": "b", "name": "claim"},
+            "csi": {"nodeStageSecretRef": {"namespace": "storage", "name": "other"}},
+        }
+    },
     (VOLUME, Key("", "local")): {"metadata": {"labels": {"pylet.io/node": "n"}}, "spec": {}},
     (ATTACHMENT, Key("", "mine")): {"spec": {"nodeName": "n"}},
     (ATTACHMENT, Key("", "theirs")): {"spec": {"nodeName": "m"}},
@@ -114,6 +123,8 @@ def test_what_concerns_the_node_is_open_to_it(question: str) -> None:
         ("get core/secrets shop/other", NO_RELATION),
         ("get core/secrets b/vol", NO_RELATION),
         ("get core/secrets a/static", NO_RELATION),
+        ("get core/secrets storage/attach", NO_RELATION),
+        ("get core/secrets storage/other", NO_RELATION),
         ("list core/secrets a", "No Object name found"),
         ("list core/secrets", "can only read namespaced object of this type"),
         ("delete core/secrets a/vol", "can only read resources of this type"),
