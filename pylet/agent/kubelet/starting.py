@@ -180,10 +180,13 @@ class Starter:
         hook = dig(container, "lifecycle", "postStart")
         if hook is None:
             return
-        outcome = await handlers.run(hook, Target.of(id_, ip, container), self.node.runtime, seconds=None)
+        target = Target.of(id_, ip, container)
+        outcome = await handlers.run(hook, target, self.node.runtime, seconds=None, is_hook=True)
         if not outcome.ok:
             self.tell(container, "Warning", "FailedPostStartHook", "PostStartHook failed")
             raise PostStartFailed(id_, outcome.message)
+        if outcome.message:
+            self.tell(container, "Warning", handlers.FELL_BACK, outcome.message)
 
     # ---- image
 

@@ -82,11 +82,13 @@ class Stopper:
         if hook is None or grace <= 0:
             yield
             return
-        running = asyncio.create_task(handlers.run(hook, target, self.runtime, seconds=None))
+        running = asyncio.create_task(handlers.run(hook, target, self.runtime, seconds=None, is_hook=True))
         try:
             await asyncio.wait([running], timeout=grace)
             if running.done() and not running.result().ok:
                 self.tell(container, "Warning", "FailedPreStopHook", "PreStopHook failed")
+            elif running.done() and (warning := running.result().message):
+                self.tell(container, "Warning", handlers.FELL_BACK, warning)
             yield
         finally:
             running.cancel()
