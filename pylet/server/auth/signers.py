@@ -68,8 +68,12 @@ async def _check_audience(authorizer: Authorizer, write: Write) -> None:
     if len(audiences) > 1:
         raise write.forbidden("node may only request 0 or 1 audiences")
     audience = audiences[0]
-    if entry is None or audience in _audiences(write, entry.object):
+    missing: dict[str, None] = {}
+    if entry is None or audience in _audiences(write, entry.object, missing):
         return
+    if missing:
+        what = next(iter(missing)) if len(missing) == 1 else f"[{', '.join(missing)}]"
+        raise write.forbidden(f'error validating audience "{audience}": {what}')
     node = write.user
     asked = Attributes(
         node,
@@ -86,26 +90,37 @@ async def _check_audience(authorizer: Authorizer, write: Write) -> None:
         )
 
 
-def _audiences(write: Write, pod: Object) -> Iterator[str]:
+def _audiences(write: Write, pod: Object, missing: dict[str, None]) -> Iterator[str]:
+    """Those that the pod's volumes name; what is looked for on the way and not found becomes `missing`.
+
+    Source: plugin/pkg/admission/noderestriction/admission.go, podReferencesAudience.
+    """
+
+    def found(kind: str, key: Key, group: str = "") -> Object:
+        entry = write.table(kind).entries.get(key)
+        if entry is None:
+            missing[f'{kind.lower()}{group} "{key.name}" not found'] = None
+            return {}
+        return entry.object
+
     for volume in pod["spec"].get("volumes") or ():
         for source in dig(volume, "projected", "sources", default=()):
             if "serviceAccountToken" in source:
                 yield source["serviceAccountToken"].get("audience") or ""
-        if driver := _driver(write, pod, volume):
-            found = write.table("CSIDriver").entries.get(Key("", driver))
-            for request in dig(found.object if found else None, "spec", "tokenRequests", default=()):
+        driver = dig(volume, "csi", "driver")
+        if claim := _claim(pod, volume):
+            bound = found("PersistentVolumeClaim", Key(write.key.namespace, claim))
+            name = dig(bound, "spec", "volumeName", default="")
+            driver = dig(found("PersistentVolume", Key("", name)) if bound else None, "spec", "csi", "driver")
+        if driver:
+            drives = found("CSIDriver", Key("", driver), ".storage.k8s.io")
+            for request in dig(drives, "spec", "tokenRequests", default=()):
                 yield request.get("audience") or ""
 
 
-def _driver(write: Write, pod: Object, volume: Object) -> str:
-    """The CSI driver behind a volume, "" where there is none."""
-    if "csi" in volume:
-        return str(volume["csi"].get("driver") or "")
-    claim = dig(volume, "persistentVolumeClaim", "claimName")
+def _claim(pod: Object, volume: Object) -> str:
+    """The claim behind a volume, "" where there is none."""
     if "ephemeral" in volume:
-        claim = f"{pod['metadata']['name']}-{volume['name']}"
-    bound = write.table("PersistentVolumeClaim").entries.get(Key(write.key.namespace, claim)) if claim else None
-    name = dig(bound.object, "spec", "volumeName") if bound is not None else None
-    entry = write.table("PersistentVolume").entries.get(Key("", name)) if name else None
-    driver: str = dig(entry.object, "spec", "csi", "driver", default="") if entry is not None else ""
-    return driver
+        return f"{pod['metadata']['name']}-{volume['name']}"
+    claim: str = dig(volume, "persistentVolumeClaim", "claimName", default="")
+    return claim

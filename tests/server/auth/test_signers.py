@@ -117,18 +117,39 @@ async def test_a_node_asks_for_its_own_certificate(api: Api) -> None:
     assert await csr(api, signer, "system:node:n1", user=KUBELET)
 
 
+CLAIM_TEMPLATE = {"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+
+
 @pytest.mark.parametrize(("audience", "is_allowed"), [("", True), ("vault", True), ("other", False)])
 async def test_a_node_takes_tokens_its_pods_mount(guarded: Api, audience: str, is_allowed: bool) -> None:
     sources = [{"serviceAccountToken": {"path": "t", "audience": "vault"}}]
-    volumes = [{"name": "v", "projected": {"sources": sources}}]
-    made = await guarded.create(pod("p", nodeName="n1", volumes=volumes))
+    asking = token(guarded, audience, {"name": "v", "projected": {"sources": sources}})
+    if is_allowed:
+        await asking
+    else:
+        assert f'audience "{audience}" not found in pod spec volume' in (await refused(asking))["message"]
+
+
+@pytest.mark.parametrize(
+    ("volume", "missing"),
+    [
+        ({"csi": {"driver": "x.test"}}, 'csidriver.storage.k8s.io "x.test" not found'),
+        ({"persistentVolumeClaim": {"claimName": "c"}}, 'persistentvolumeclaim "c" not found'),
+        ({"ephemeral": {"volumeClaimTemplate": CLAIM_TEMPLATE}}, 'persistentvolumeclaim "p-v" not found'),
+    ],
+)
+async def test_what_leads_to_an_audience_has_to_be_there(guarded: Api, volume: Object, missing: str) -> None:
+    """In words of kube-apiserver's own tests, test/integration/auth/node_test.go."""
+    status = await refused(token(guarded, "vault", {"name": "v", **volume}))
+    assert status["message"].endswith(f'error validating audience "vault": {missing}')
+
+
+async def token(api: Api, audience: str, volume: Object) -> None:
+    """A node asks for a token of the audience, for a pod with that volume."""
+    made = await api.create(pod("p", nodeName="n1", volumes=[volume]))
     bound = {"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": made["metadata"]["uid"]}
     spec = {"boundObjectRef": bound, "audiences": [audience] if audience else []}
     accounts = kinds.by_kind("", "v1", "ServiceAccount")
     assert accounts is not None
     asked = Request(verb="create", kind=accounts, key=Key("a", "default"), subresource="token", user=KUBELET)
-    asking = guarded.registry.admit(asked, {"metadata": {"name": "default"}, "spec": spec}, TOKEN_REQUEST)
-    if is_allowed:
-        await asking
-    else:
-        assert f'audience "{audience}" not found in pod spec volume' in (await refused(asking))["message"]
+    await api.registry.admit(asked, {"metadata": {"name": "default"}, "spec": spec}, TOKEN_REQUEST)
