@@ -120,7 +120,11 @@ class Starter:
         users = await users_of(pod, node.client, node.runtime, node.settings)
         config = sandbox_config(pod, node.settings, attempt, users)
         limits = pod_resources(pod, node.settings.quota_period_micros)
-        await node.cgroups.apply(cgroup_parent(pod, node.settings), node.provisions.limits(pod, limits))
+        try:
+            await node.cgroups.apply(cgroup_parent(pod, node.settings), node.provisions.limits(pod, limits))
+        except OSError as failed:
+            words = f"unable to ensure pod container exists: {failed}"
+            raise NoSandbox("FailedCreatePodContainer", words) from failed
         async with node.starts.begin():
             begin = node.clock.monotonic()
             try:

@@ -50,6 +50,7 @@ from pylet.cri.messages import (
     ContainerConfig,
     ContainerState,
     ContainerStatus,
+    LinuxResources,
     Sandbox,
     SandboxConfig,
     SandboxStatus,
@@ -263,6 +264,24 @@ async def test_a_pod_waits_for_the_network_unless_it_uses_the_hosts(tmp_path: Pa
             story.network_problem = ""
             await story.until(is_running)
             assert [reason for reason in story.told if reason == "NetworkNotReady"] == waits
+
+
+async def test_a_pod_that_can_have_no_group_says_so_and_starts_when_it_can(tmp_path: Path) -> None:
+    full = [OSError(28, "No space left on device")]
+    story = Story(pod(container(command=["serve"])), tmp_path)
+
+    class Full(Cgroups):
+        async def apply(self, group: str, resources: LinuxResources) -> None:
+            if full:
+                raise full.pop()
+            await super().apply(group, resources)
+
+    story.worker.node.cgroups = Full(mounted=tmp_path / "cgroup")
+    async with asyncio.TaskGroup() as group:
+        working = group.create_task(story.worker.run())
+        await story.until(is_running)
+        working.cancel()
+    assert story.told[0] == "FailedCreatePodContainer"
 
 
 async def test_a_pod_starts_crashes_is_restarted_and_is_deleted(tmp_path: Path) -> None:
