@@ -46,7 +46,7 @@ def inside(struct: str, value: Object) -> Struct:
     shown = Struct()
     for field in _structs()[struct]:
         one = _held(field, given.get(field.published))
-        if one or not field.omits:
+        if one or not field.omits or (one is False and not field.mark):  # a pointer to false is something
             shown[field.name] = one
     return shown
 

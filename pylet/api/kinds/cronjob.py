@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pylet.api import causes, columns, cron
+from pylet.api import causes, columns, cron, golang
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind
 from pylet.api.object import Object, dig
@@ -55,7 +55,8 @@ def _spec(spec: Object, old: Object) -> list[Cause]:
     where = "spec.jobTemplate.spec"
     found += jobspec.validate(job, where)
     if "selector" in job:
-        found.append(causes.invalid(f"{where}.selector", job["selector"], "`selector` will be auto-generated"))
+        shown = golang.shown("LabelSelector", job["selector"])
+        found.append(causes.invalid(f"{where}.selector", shown, "`selector` will be auto-generated"))
     if job.get("manualSelector"):
         found.append(causes.not_supported(f"{where}.manualSelector", True, ("nil", "false")))
     return [*found, *template.not_negative(spec, "successfulJobsHistoryLimit", "failedJobsHistoryLimit")]

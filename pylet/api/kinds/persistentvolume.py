@@ -10,9 +10,40 @@ from pylet.api import causes, columns, golang
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.kinds.persistentvolumeclaim import CLASS_ANNOTATION
-from pylet.api.object import Object, is_terminating
+from pylet.api.object import Object, annotations_of, dig, is_terminating
 from pylet.api.podspec import claimspec, volumespec
+from pylet.api.podspec import warnings as odd
 
+_MOUNT_OPTIONS = "volume.beta.kubernetes.io/mount-options"
+_MOUNTED = frozenset(
+    [
+        "awsElasticBlockStore",
+        "azureDisk",
+        "azureFile",
+        "cephfs",
+        "cinder",
+        "gcePersistentDisk",
+        "glusterfs",
+        "iscsi",
+        "nfs",
+        "photonPersistentDisk",
+        "quobyte",
+        "rbd",
+        "vsphereVolume",
+    ]
+)
+_OLD_ANNOTATIONS = {
+    CLASS_ANNOTATION: 'deprecated since v1.8; use "storageClassName" attribute instead',
+    _MOUNT_OPTIONS: 'deprecated since v1.31; use "mountOptions" attribute instead',
+}
+_OLD_SOURCES = {
+    "cephfs": "deprecated in v1.28, non-functional in v1.31+",
+    "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
+    "scaleIO": "deprecated in v1.16, non-functional in v1.22+",
+    "storageOS": "deprecated in v1.22, non-functional in v1.25+",
+    "glusterfs": "deprecated in v1.25, non-functional in v1.26+",
+    "rbd": "deprecated in v1.28, non-functional in v1.31+",
+}
 _RECYCLE = "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning."
 
 
@@ -33,13 +64,13 @@ class PersistentVolumeStrategy(Strategy):
             status.setdefault("lastPhaseTransitionTime", since)
 
     def validate(self, obj: Object) -> Sequence[Cause]:
-        return volumespec.validate(obj["spec"], "spec")
+        return [*volumespec.validate(obj["spec"], "spec"), *_mount_options(obj)]
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         spec, before = obj["spec"], old["spec"]
         if subresource == "status" or spec == before:
             return ()
-        found = volumespec.validate(spec, "spec")
+        found = list(self.validate(obj))
         source, was = _source(spec), _source(before)
         if "csi" in was and "controllerExpandSecretRef" not in was["csi"]:
             source = {name: _without(each, "controllerExpandSecretRef") for name, each in source.items()}
@@ -56,14 +87,22 @@ class PersistentVolumeStrategy(Strategy):
         return found
 
     def warnings(self, obj: Object) -> Sequence[str]:
-        annotations = obj["metadata"].get("annotations") or {}
-        found: list[str] = []
-        if CLASS_ANNOTATION in annotations:
-            says = 'deprecated since v1.8; use "storageClassName" attribute instead'
-            found.append(f"metadata.annotations[{CLASS_ANNOTATION}]: {says}")
-        if obj["spec"].get("persistentVolumeReclaimPolicy") == "Recycle":
+        given, spec = annotations_of(obj), obj["spec"]
+        found = [f"metadata.annotations[{name}]: {says}" for name, says in _OLD_ANNOTATIONS.items() if name in given]
+        if spec.get("persistentVolumeReclaimPolicy") == "Recycle":
             found.append(f"spec.persistentVolumeReclaimPolicy: {_RECYCLE}")
-        return found
+        for position, term in enumerate(dig(spec, "nodeAffinity", "required", "nodeSelectorTerms", default=()) or ()):
+            found += odd.node_term(term, f"spec.nodeAffinity.required.nodeSelectorTerms[{position}]")
+        sources = {name.lower() for name in spec}  # upstream spells storageOS so
+        return [*found, *(f"spec.{name}: {says}" for name, says in _OLD_SOURCES.items() if name.lower() in sources)]
+
+
+def _mount_options(obj: Object) -> list[Cause]:
+    """Source: pkg/volume/validation, checkMountOption."""
+    if _MOUNT_OPTIONS not in annotations_of(obj) or not _MOUNTED.isdisjoint(obj["spec"]):
+        return []
+    says = "may not specify mount options for this volume type"
+    return [causes.forbidden(f"metadata.annotations.{_MOUNT_OPTIONS}", says)]
 
 
 def _source(spec: Object) -> Object:

@@ -12,7 +12,7 @@ from pylet.api.errors import Cause
 from pylet.api.ip import problems_of
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object, condition_of, dig, is_terminating, is_true
-from pylet.api.podspec import containers, labelkeys
+from pylet.api.podspec import containers, labelkeys, scheduling
 from pylet.api.podspec import warnings as odd
 from pylet.api.podspec.security import MIRROR, sync_app_armor
 from pylet.api.podspec.subresources import ephemeral_changes, resize_changes, resized, with_ephemeral
@@ -118,7 +118,9 @@ def _keep(meta: Object, old: Object, fields: Sequence[str]) -> None:
 
 
 def _spec(obj: Object) -> list[Cause]:
-    return [*podspec.validate(obj["spec"], "spec"), *containers.padded_images(obj["spec"], "spec")]
+    found = podspec.validate(obj["spec"], "spec")
+    found += containers.padded_images(obj["spec"], "spec")
+    return [*found, *scheduling.gated_node(obj["spec"], "spec")]
 
 
 def _annotations(pod: Object) -> list[Cause]:

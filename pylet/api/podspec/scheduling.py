@@ -35,10 +35,14 @@ def validate(spec: Object, field: str) -> list[Cause]:
         if name in taken:
             found.append(causes.duplicate(f"{field}.schedulingGates[{position}]", name))
         taken.add(name)
-    if spec.get("schedulingGates") and spec.get("nodeName"):
-        says = "cannot be set until all schedulingGates have been cleared"
-        found.append(causes.forbidden(f"{field}.nodeName", says))
     return found
+
+
+def gated_node(spec: Object, field: str) -> list[Cause]:
+    """Of pods alone: a template may name both."""
+    if not (spec.get("schedulingGates") and spec.get("nodeName")):
+        return []
+    return [causes.forbidden(f"{field}.nodeName", "cannot be set until all schedulingGates have been cleared")]
 
 
 def validate_tolerations(tolerations: Iterable[Object], field: str) -> list[Cause]:

@@ -103,10 +103,10 @@ def _scheduling(spec: Object, at: str) -> Iterator[str]:
     wanted = dig(spec, "affinity", "nodeAffinity") or {}
     required, preferred = (f"{how}DuringSchedulingIgnoredDuringExecution" for how in ("required", "preferred"))
     for position, term in enumerate((wanted.get(required) or {}).get("nodeSelectorTerms") or ()):
-        yield from _node_term(term, f"{at}.affinity.nodeAffinity.{required}.nodeSelectorTerms[{position}]")
+        yield from node_term(term, f"{at}.affinity.nodeAffinity.{required}.nodeSelectorTerms[{position}]")
     for position, term in enumerate(wanted.get(preferred) or ()):
         where = f"{at}.affinity.nodeAffinity.{preferred}[{position}].preference"
-        yield from _node_term(term.get("preference") or {}, where, judges_values=True)
+        yield from node_term(term.get("preference") or {}, where, judges_values=True)
     for position, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
         where, key = f"{at}.topologySpreadConstraints[{position}]", constraint.get("topologyKey", "")
         if key in _LABELS:
@@ -115,7 +115,7 @@ def _scheduling(spec: Object, at: str) -> Iterator[str]:
             yield f"{where}.labelSelector: {_NO_POD}"
 
 
-def _node_term(term: Object, where: str, *, judges_values: bool = False) -> Iterator[str]:
+def node_term(term: Object, where: str, *, judges_values: bool = False) -> Iterator[str]:
     for position, expression in enumerate(term.get("matchExpressions") or ()):
         at, key = f"{where}.matchExpressions[{position}]", expression.get("key", "")
         if key in _LABELS:

@@ -274,6 +274,8 @@ class Either(Any_):
 
     def decode(self, value: Any, unknown: list[str]) -> Any:
         node = self._shapes.get(value.__class__)
+        if node is None and value.__class__ is not bool and self.go_type.endswith("OrBool"):
+            raise ValueError("boolean or JSON schema expected")
         return value if node is None else node.decode(value, [])
 
 

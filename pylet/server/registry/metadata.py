@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from pylet.api import causes, names
+from pylet.api import causes, golang, names
 from pylet.api.errors import BadRequest, Cause
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
@@ -170,7 +170,8 @@ def _owners(owners: list[Object]) -> list[Cause]:
             if not owner.get(field):
                 found.append(causes.invalid(f"{where}.{field}", owner.get(field) or "", "must not be empty"))
         if (api_version, owner.get("kind")) == ("v1", "Event"):
-            found.append(causes.invalid(where, owner, "/v1, Kind=Event is disallowed from being an owner"))
+            shown = golang.inside("OwnerReference", owner)
+            found.append(causes.invalid(where, shown, "/v1, Kind=Event is disallowed from being an owner"))
         if owner.get("controller"):
             named = f"{owner.get('kind')}/{owner.get('name')}"
             if controller:
