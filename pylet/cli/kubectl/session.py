@@ -102,11 +102,20 @@ class Session:
     def api(self) -> Api:
         from pylet.cli.kubectl.http import Api
 
-        timeout = duration_seconds(self.settings.get("request_timeout") or "0", "--request-timeout")
-        api = Api(self.endpoint, timeout or None, verbosity=self._verbosity)
+        api = Api(self.endpoint, self._timeout_seconds, verbosity=self._verbosity)
         if self.settings.get("match_server_version") == "true":
             _match(api.request("GET", "/version")["gitVersion"])
         return api
+
+    @property
+    def _timeout_seconds(self) -> float | None:
+        try:
+            return duration_seconds(self.settings.get("request_timeout") or "0", "--request-timeout") or None
+        except Failure:
+            told = (
+                "a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
+            )
+            raise Failure(f"error: Invalid timeout value. Timeout must be {told}") from None
 
     @property
     def _verbosity(self) -> int:

@@ -87,6 +87,16 @@ def choose(
     )
 
 
+def choose_written(session: Session, args: Sequence[str], options: dict[str, Any], failures: Collected) -> list[Target]:
+    """As `choose`, but objects in files are what the files say, whether the server has them or not."""
+    if not options["filename"]:
+        none = {"selector": "", "field_selector": "", "all": False, "all_namespaces": False}
+        return choose(session, args, {**options, **none})
+    from pylet.cli.kubectl import manifests
+
+    return manifests.good(session, options["filename"], failures, recursive=options["recursive"])
+
+
 def _choose_files(session: Session, options: dict[str, Any], failures: Collected | None) -> list[Target]:
     from dataclasses import replace
 

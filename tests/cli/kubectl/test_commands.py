@@ -125,6 +125,23 @@ async def test_an_object_is_edited_before_it_is_made(
     assert await kubectl("create", "--edit", "--raw=/api", "-f", "MANIFEST") == Ended(1, "", both)
 
 
+async def test_what_a_file_says_is_exposed_and_scaled_before_it_is_made(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "web.yaml"
+    file.write_text(MANIFEST.partition("---")[2])
+    assert await kubectl("expose", "-f", str(file)) == Ended(0, "service/web exposed\n", "")
+    scaled = "horizontalpodautoscaler.autoscaling/web autoscaled\n"
+    assert await kubectl("autoscale", "-f", str(file), "--max=2") == Ended(0, scaled, "")
+
+
+async def test_objects_are_sorted_without_the_servers_columns(kubectl: Kubectl) -> None:
+    for name, value in (("one", "c"), ("two", "a"), ("three", "b")):
+        await kubectl("create", "configmap", name, f"--from-literal=x={value}")
+    line = ("get", "cm", "one", "two", "three", "--sort-by=.data.x", "--server-print=false", "--no-headers")
+    shown = (await kubectl(*line)).out
+    assert [row.split()[0] for row in shown.splitlines()] == ["two", "three", "one"]
+    assert all(len(row.split()) == 2 for row in shown.splitlines())
+
+
 async def test_help_is_told_of_a_command(kubectl: Kubectl) -> None:
     assert (await kubectl("help", "rollout", "status")).out.startswith("Usage: pylet kubectl rollout status")
     assert (await kubectl("help", "nope")).out.startswith('Unknown help topic "nope"\n')
@@ -170,6 +187,12 @@ async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
             'error: the server doesn\'t have a resource type "deployments" in group "nope"\n',
         ),
         ("get pods --context=x", "Error in configuration: context was not found for specified context: x\n"),
+        (
+            "get ns --request-timeout=1p",
+            "error: Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a "
+            "corresponding time unit (e.g. 1s | 2m | 3h)\n",
+        ),
+        ("set env -f - -", "error: standard input cannot be used for multiple arguments\n"),
         ("exec -f MANIFEST -- true", "error: cannot exec into multiple objects at a time\n"),
         ("apply", "error: must specify one of -f and -k\n"),
     ],

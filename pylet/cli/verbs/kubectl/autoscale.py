@@ -27,9 +27,8 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         if options["cpu"]:
             raise Failure("error: --cpu-percent and --cpu are mutually exclusive")
         options["cpu"] = f"{options['cpu_percent']}%"
-    choosing = {"selector": "", "field_selector": "", "all": False, "all_namespaces": False}
     failures = Collected()
-    for target in writing.choose(session, args, {**options, **choosing}, failures):
+    for target in writing.choose_written(session, args, options, failures):
         making.make(session, _scaler(target, options), options, manager="kubectl-autoscale", operation="autoscaled")
     failures.finish()
 

@@ -16,9 +16,8 @@ _LONGEST_NAME = 63
 
 
 def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
-    choosing = {"selector": "", "field_selector": "", "all": False, "all_namespaces": False}
     failures = Collected()
-    for target in writing.choose(session, args, {**options, **choosing}, failures):
+    for target in writing.choose_written(session, args, options, failures):
         _expose(session, target, options)
     failures.finish()
 

@@ -127,7 +127,8 @@ class _Get:
     def _one(self, tables: Sequence[Object]) -> Object:
         """One table of several pages, sorted when that is asked for."""
         if tables[0].get("kind") != "Table":
-            return {"items": [item for table in tables for item in output.items_of(table)]}
+            items = [item for table in tables for item in output.items_of(table)]
+            return {"items": [items[i] for i in self._order(items)] if self.options["sort_by"] else items}
         rows = [row for table in tables for row in table.get("rows") or ()]
         if self.options["sort_by"]:
             order = self._order([row["object"] for row in rows])

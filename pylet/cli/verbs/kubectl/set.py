@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -116,7 +117,13 @@ def _image(_session: Session, args: Sequence[str], options: dict[str, Any]) -> t
 
 
 def _env(session: Session, args: Sequence[str], options: dict[str, Any]) -> tuple[list[str], Change]:
-    words, put, gone = pairs.split([*args, *options["env"]], "environment", removing=True)
+    given = [*args, *options["env"]]
+    if "-" in given:
+        if "-" in options["filename"]:
+            raise Failure("error: standard input cannot be used for multiple arguments")
+        lines = (line.strip() for line in sys.stdin)
+        given = [*(word for word in given if word != "-"), *(line for line in lines if line and line[0] != "#")]
+    words, put, gone = pairs.split(given, "environment", removing=True)
     wanted: dict[str, Object] = {name: {"name": name, "value": value} for name, value in put.items()}
     wanted |= _env_of(session, options)
     if not wanted and not gone:
