@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -89,7 +90,7 @@ def _documents(source: str, data: bytes, *, checked: bool) -> Iterator[Object]:
     }
     Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^[yYnN]$"), list("yYnN"))
     try:
-        for document in yaml.load_all(data, Loader):
+        for document in _json_documents(data) or yaml.load_all(data, Loader):
             if document is not None:
                 yield from _flattened(source, document, checked=checked)
     except yaml.YAMLError as error:
@@ -97,6 +98,22 @@ def _documents(source: str, data: bytes, *, checked: bool) -> Iterator[Object]:
         where = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
         raise Failure(f"error: error parsing {source}: error converting YAML to JSON: yaml: {where}{problem}") from None
+
+
+def _json_documents(data: bytes) -> list[Any]:
+    """JSON objects one after another, which YAML does not know; [] when it is not that."""
+    if not data.lstrip().startswith(b"{"):
+        return []
+    decoder, found = json.JSONDecoder(), []
+    try:
+        rest = data.decode().strip()
+        while rest:
+            document, end = decoder.raw_decode(rest)
+            found.append(document)
+            rest = rest[end:].lstrip()
+    except ValueError:
+        return []
+    return found
 
 
 def _flattened(source: str, document: Any, *, checked: bool) -> Iterator[Object]:

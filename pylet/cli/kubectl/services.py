@@ -30,7 +30,9 @@ def selector_of(obj: Object) -> dict[str, str]:
     selector = dig(obj, "spec", "selector", default={})
     if selector.get("matchExpressions"):
         raise Failure(f"{intro}couldn't convert expressions to map-based selector format")
-    return dict(selector.get("matchLabels") or {})
+    if not selector.get("matchLabels"):
+        raise Failure(f"{intro}invalid {kind.lower()}: no selectors, therefore cannot be exposed")
+    return dict(selector["matchLabels"])
 
 
 def ports_of(obj: Object) -> list[tuple[int, str]]:

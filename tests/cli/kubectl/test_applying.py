@@ -101,6 +101,12 @@ async def test_a_broken_file_keeps_no_other_from_being_read(kubectl: Kubectl, tm
     assert await kubectl("delete", "-f", str(folder)) == Ended(1, deleted, broken)
 
 
+async def test_json_needs_nothing_between_its_objects(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "f.json"
+    file.write_text(configmap("one").replace("---\n", "") + configmap("two").replace("---\n", ""))
+    assert (await kubectl("create", "-f", str(file))).out == "configmap/one created\nconfigmap/two created\n"
+
+
 async def test_the_command_line_is_recorded(kubectl: Kubectl) -> None:
     path = r"jsonpath={.metadata.annotations.kubernetes\.io/change-cause}"
     told = "Flag --record has been deprecated, --record will be removed in the future\n"

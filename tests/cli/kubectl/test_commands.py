@@ -129,6 +129,13 @@ async def test_what_a_file_says_is_exposed_and_scaled_before_it_is_made(kubectl:
     file = tmp_path / "web.yaml"
     file.write_text(MANIFEST.partition("---")[2])
     assert await kubectl("expose", "-f", str(file)) == Ended(0, "service/web exposed\n", "")
+    bare = tmp_path / "bare.yaml"
+    bare.write_text(file.read_text().replace("  selector: {matchLabels: {app: web}}\n", ""))
+    none = (
+        "error: couldn't retrieve selectors via --selector flag or introspection: invalid deployment: no selectors, "
+        "therefore cannot be exposed\n"
+    )
+    assert await kubectl("expose", "-f", str(bare)) == Ended(1, "", none)
     scaled = "horizontalpodautoscaler.autoscaling/web autoscaled\n"
     assert await kubectl("autoscale", "-f", str(file), "--max=2") == Ended(0, scaled, "")
 

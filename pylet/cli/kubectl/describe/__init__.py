@@ -23,6 +23,8 @@ _FILES = {
     ("", "Namespace"): "namespace",
     ("", "ServiceAccount"): "serviceaccount",
     ("", "Endpoints"): "endpoints",
+    ("", "PersistentVolume"): "persistentvolume",
+    ("", "PersistentVolumeClaim"): "persistentvolumeclaim",
     ("apps", "Deployment"): "deployment",
     ("", "ReplicationController"): "replicaset",
     ("apps", "ReplicaSet"): "replicaset",

@@ -82,6 +82,12 @@ class Page:
         if owner := controller_of(obj):
             self.write(f"Controlled By:\t{owner['kind']}/{owner['name']}")
 
+    def phase(self, obj: Object) -> None:
+        if ended := obj["metadata"].get("deletionTimestamp"):
+            self.write(f"Status:\tTerminating (lasts {self.age(ended)})")
+        else:
+            self.write(f"Status:\t{(obj.get('status') or {}).get('phase', '')}")
+
     def conditions(self, conditions: Iterable[Object]) -> None:
         rows = [f"{c['type']} \t{c['status']}\t{c.get('reason', '')}" for c in conditions]
         if rows:

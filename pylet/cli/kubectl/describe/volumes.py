@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pylet.api.object import Object, dig
+from pylet.api.kinds.persistentvolumeclaim import CLASS_ANNOTATION
+from pylet.api.object import Object, annotations_of, dig
+from pylet.api.podspec.claimspec import ACCESS_MODES
 from pylet.cli.kubectl.describe.page import Page
 
 _TYPES: Mapping[str, str] = {
@@ -21,6 +23,31 @@ _TYPES: Mapping[str, str] = {
     "image": "Image (a container image or OCI artifact)",
     "ephemeral": "EphemeralVolume (an inline specification for a volume that gets created and deleted with the pod)",
 }
+
+
+def access_modes(modes: Sequence[str]) -> str:
+    return ",".join(short for mode, short in ACCESS_MODES.items() if mode in modes)
+
+
+def class_of(obj: Object) -> str:
+    """The storage class of a volume or claim."""
+    name: str = annotations_of(obj).get(CLASS_ANNOTATION) or obj["spec"].get("storageClassName") or ""
+    return name
+
+
+def write_source(page: Page, spec: Object) -> None:
+    """Where a PersistentVolume is."""
+    kind = next((kind for kind in ("local", "csi", "nfs", "hostPath") if kind in spec), None)
+    if kind is None:
+        page.write("<unknown>", 1)
+        return
+    source = spec[kind]
+    fields = _fields(kind, source)
+    if kind == "csi":
+        fields.insert(2, ("VolumeHandle", source["volumeHandle"]))
+    type_ = "LocalVolume (a persistent volume backed by local storage on a node)" if kind == "local" else _TYPES[kind]
+    for name, value in [("Type", type_), *fields]:
+        page.write(f"{name}:\t{value}", 2)
 
 
 def write(page: Page, found: Sequence[Object], space: str = "") -> None:
@@ -57,6 +84,8 @@ def _fields(kind: str, source: Object) -> list[tuple[str, Any]]:
             return [("Name", source.get("name", "")), ("Optional", _flag(source, "optional"))]
         case "persistentVolumeClaim":
             return [("ClaimName", source["claimName"]), ("ReadOnly", _flag(source, "readOnly"))]
+        case "local":
+            return [("Path", source["path"])]
         case "nfs":
             return [("Server", source["server"]), ("Path", source["path"]), ("ReadOnly", _flag(source, "readOnly"))]
         case "csi":
@@ -69,12 +98,12 @@ def _fields(kind: str, source: Object) -> list[tuple[str, Any]]:
 
 
 def _csi(source: Object) -> list[tuple[str, Any]]:
-    attributes = [f"{key}={value}" for key, value in sorted((source.get("volumeAttributes") or {}).items())]
+    attributes = [f"    {key}={value}" for key, value in sorted((source.get("volumeAttributes") or {}).items())]
     return [
         ("Driver", source["driver"]),
         ("FSType", source.get("fsType", "")),
         ("ReadOnly", _flag(source, "readOnly")),
-        ("VolumeAttributes", "\n    \t".join(attributes) or "<none>"),
+        ("VolumeAttributes", "\n        \t".join(attributes) or "<none>"),
     ]
 
 
