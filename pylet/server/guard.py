@@ -52,7 +52,9 @@ def guard(config: ServerConfig, registry: Registry, pki: Pki, join: Iterable[tup
     authorizer = Authorizer(registry, outside.judge)
     static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
     static |= outside.static
-    authenticator = Authenticator(registry, tokens, (audience,), static, clock.now, outside.sources)
+    authenticator = Authenticator(
+        registry, tokens, (audience,), static, clock.now, outside.sources, outside.anonymous_at
+    )
     reviews = Reviews(registry, authenticator, authorizer)
     token_requests = TokenRequests(registry, tokens, (audience,), clock.now)
     return Guard(outside, tokens, authenticator, authorizer, reviews, token_requests)

@@ -51,7 +51,7 @@ Subject = tuple[tuple[tuple[str, str], ...], ...]
 
 class Authenticator:
     """`static` are bearer tokens that never expire, by their text: the node join secret. `others` are asked about
-    tokens nobody here knows."""
+    tokens nobody here knows; only `anonymous_at`, if given, may somebody say nothing of who he is."""
 
     def __init__(
         self,
@@ -61,6 +61,7 @@ class Authenticator:
         static: Mapping[str, User],
         now: Callable[[], datetime],
         others: Sequence[TokenSource] = (),
+        anonymous_at: frozenset[str] | None = None,
     ) -> None:
         self._registry = registry
         self._tokens = tokens
@@ -69,6 +70,7 @@ class Authenticator:
         self._now = now
         self._valid_tokens = self._stale_tokens = 0
         self._others = others
+        self._anonymous_at = anonymous_at
 
     def late_user(self, shown: Mapping[str, Any]) -> User | None:
         """Who comes with a certificate that is over: a node of this cluster, which may ask for its next one and nothing
@@ -83,17 +85,17 @@ class Authenticator:
             raise Unauthorized
         return User(user.name, (LATE_NODES, AUTHENTICATED))
 
-    async def user(self, by_certificate: User | None, authorization: str | None) -> User:
+    async def user(self, by_certificate: User | None, authorization: str | None, path: str) -> User:
         """`by_certificate` is whom the verified client certificate names, `authorization` the header.
 
         Raises: Unauthorized.
         """
         if by_certificate is not None:
             return by_certificate
-        if not authorization:
-            return ANONYMOUS
-        scheme, _, token = authorization.partition(" ")
+        scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
+            if self._anonymous_at is not None and path not in self._anonymous_at:
+                raise Unauthorized
             return ANONYMOUS
         try:
             return (await self.known(token.strip(), self._audiences))[0]

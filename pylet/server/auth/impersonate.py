@@ -49,7 +49,8 @@ class _Wanted(User):
     def account(self) -> tuple[str, ...]:
         """Namespace and name of a service account, () for who is none."""
         parts = tuple(self.name.removeprefix(_ACCOUNT).split(":")) if self.name.startswith(_ACCOUNT) else ()
-        return parts if len(parts) == 2 and all(parts) else ()
+        is_one = len(parts) == 2 and not names.dns_label(parts[0]) and not names.dns_subdomain(parts[1])
+        return parts if is_one else ()
 
     @property
     def is_name_alone(self) -> bool:

@@ -131,7 +131,7 @@ class Access:
                     return proxied
             else:
                 known = _bearer(transport, certificate)
-        return await self._authenticator.user(known, http.headers.get("Authorization"))
+        return await self._authenticator.user(known, http.headers.get("Authorization"), http.path)
 
 
 def _bearer(transport: asyncio.Transport, certificate: dict[str, Any]) -> User | None:

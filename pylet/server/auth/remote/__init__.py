@@ -38,9 +38,13 @@ async def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Everybody who knows something; `static` are tokens of a file. `close` it at the end."""
+    """Everybody who knows something; `static` are tokens of a file. `close` it at the end.
+
+    `anonymous_at` are the paths at which nobody has to say who he is, None for all.
+    """
 
     sources: Sequence[TokenSource] = ()
     judge: Judge | None = None
     static: Mapping[str, User] = field(default_factory=dict)
     close: Callable[[], Awaitable[None]] = _nothing
+    anonymous_at: frozenset[str] | None = None

@@ -38,7 +38,7 @@ class Mapping:
         for at, rule in enumerate(jwt.get("claimValidationRules") or ()):
             if rule.get("expression"):
                 program = _compiled(rule["expression"], f"{field}.claimValidationRules[{at}]")
-                self._rules.append((program, rule.get("message") or rule["expression"]))
+                self._rules.append((program, rule.get("message") or ""))
             else:
                 self._required.append((rule.get("claim") or "", rule.get("requiredValue") or ""))
         rules = enumerate(jwt.get("userValidationRules") or ())
@@ -56,7 +56,9 @@ class Mapping:
             raise BadToken("oidc: empty username via CEL expression is not allowed")
         groups = self._groups.texts(claims) if self._groups.is_set else []
         uid = self._uid.text(claims) if self._uid.is_set else ""
-        extra = {key: _texts(_evaluated(program, claims=claims)) for key, program in self._extra}
+        extra = {
+            key: _texts(_evaluated(program, "extra claim expression", claims=claims)) for key, program in self._extra
+        }
         for claim, value in self._required:
             if claim not in claims:
                 raise BadToken(f"oidc: required claim {claim} not present in ID token")
@@ -64,7 +66,7 @@ class Mapping:
                 why = f"Got = {claims[claim]}, want = {value}"
                 raise BadToken(f"oidc: required claim {claim} value does not match. {why}")
         for program, message in self._rules:
-            if _evaluated(program, claims=claims) is not True:
+            if _evaluated(program, "claim validation expression", claims=claims) is not True:
                 raise BadToken(
                     f"oidc: error evaluating claim validation expression: validation expression "
                     f"'{program.source}' failed: {message}"
@@ -72,8 +74,9 @@ class Mapping:
         user = User(name, tuple(groups), uid, {key: values for key, values in extra.items() if values})
         shown = {"username": "", "uid": "", "groups": [], "extra": {}} | user_info(user)
         for program, message in self._user_rules:
-            if _evaluated(program, user=shown) is not True:
-                raise BadToken(f"oidc: error evaluating user info validation rule: {message or program.source}")
+            if _evaluated(program, "user info validation rule", user=shown) is not True:
+                why = f"validation expression '{program.source}' failed: {message}"
+                raise BadToken(f"oidc: error evaluating user info validation rule: {why}")
         return user
 
 
@@ -83,6 +86,7 @@ class _Mapped:
     def __init__(self, mapping: Object, field: str) -> None:
         self.claim: str = mapping.get("claim") or ""
         self._prefix: str = mapping.get("prefix") or ""
+        self._what = field.rpartition(".")[2].removesuffix("s")
         expression = mapping.get("expression")
         if self.claim and expression:
             raise BadMapping(f"{field}: expression and claim can't both be set")
@@ -105,7 +109,7 @@ class _Mapped:
 
     def _value(self, claims: Object) -> Any:
         if self._program is not None:
-            return _evaluated(self._program, claims=claims)
+            return _evaluated(self._program, f"{self._what} claim expression", claims=claims)
         if self.claim not in claims:
             raise BadToken(f'oidc: parse username claims "{self.claim}": claim not present')
         return claims[self.claim]
@@ -131,7 +135,7 @@ def _compiled(expression: str, field: str, variable: str = "claims") -> Program:
         raise BadMapping(f"{field}.expression: {bad}") from bad
 
 
-def _evaluated(program: Program, **bindings: Any) -> Any:
+def _evaluated(program: Program, what: str, **bindings: Any) -> Any:
     """Raises: BadToken."""
     from pylet.api.cel.environment import to_json
     from pylet.api.cel.errors import CelError
@@ -139,4 +143,5 @@ def _evaluated(program: Program, **bindings: Any) -> Any:
     try:
         return to_json(program.evaluate(bindings))
     except CelError as bad:
-        raise BadToken(f"oidc: error evaluating expression: {bad}") from bad
+        says = f"expression '{program.source}' resulted in error: {bad}"
+        raise BadToken(f"oidc: error evaluating {what}: {says}") from bad

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -74,15 +74,21 @@ class Issuer:
             return None
         if not isinstance(header, dict) or not isinstance(claims, dict) or claims.get("iss") != self.url:
             return None
+        if header.get("alg") not in self._algorithms:
+            known = " ".join(f'"{one}"' for one in sorted(self._algorithms))
+            told = f'expected [{known}] got "{header.get("alg", "")}"'
+            raise BadToken(f"oidc: verify token: oidc: id token signed with unsupported algorithm, {told}")
         key = await self._key(header.get("kid") or "")
-        if header.get("alg") not in self._algorithms or not is_signed(header["alg"], key, head.encode(), raw):
+        if "crit" in header or not is_signed(header["alg"], key, head.encode(), raw):  # nothing critical is known
             raise BadToken("oidc: verify token: failed to verify signature: failed to verify id token signature")
         self._check_times(claims)
         given = claims.get("aud") or ()
         given = {given} if isinstance(given, str) else set(given)
         if not given & self._audiences:
+            told = " ".join(f'"{one}"' for one in sorted(given))
             wanted = " ".join(f'"{one}"' for one in sorted(self._audiences))
-            raise BadToken(f"oidc: verify token: oidc: expected audience in [{wanted}] got {sorted(given)}")
+            wanted = wanted if len(self._audiences) == 1 else f"in [{wanted}]"
+            raise BadToken(f"oidc: verify token: oidc: expected audience {wanted} got [{told}]")
         user = self._mapping.user(claims)
         groups = user.groups if AUTHENTICATED in user.groups else (*user.groups, AUTHENTICATED)
         meant = tuple(one for one in self._own_audiences if one in audiences)
@@ -91,7 +97,9 @@ class Issuer:
     def _check_times(self, claims: Object) -> None:
         now = self._now().timestamp()
         if not isinstance(claims.get("exp"), int | float) or claims["exp"] < now:
-            raise BadToken("oidc: verify token: oidc: token is expired")
+            expiry = datetime.fromtimestamp(claims["exp"], UTC) if isinstance(claims.get("exp"), int | float) else None
+            told = f"{expiry:%Y-%m-%d %H:%M:%S}" if expiry is not None else "0001-01-01 00:00:00"
+            raise BadToken(f"oidc: verify token: oidc: token is expired (Token Expiry: {told} +0000 UTC)")
         if isinstance(claims.get("nbf"), int | float) and claims["nbf"] > now + 300:
             raise BadToken("oidc: verify token: oidc: current time is before the nbf (not before) time")
 

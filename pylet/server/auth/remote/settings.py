@@ -30,7 +30,8 @@ class BadSettings(ValueError):
 def outside(config: ServerConfig, audiences: Sequence[str], now: Callable[[], datetime]) -> Outside:
     asker = Asker()
     static = {} if config.token_auth_file is None else dict(static_tokens(config.token_auth_file))
-    return Outside(sources(config, asker, audiences, now), judge(config, asker), static, asker.close)
+    known = sources(config, asker, audiences, now)
+    return Outside(known, judge(config, asker), static, asker.close, anonymous_at(config))
 
 
 def static_tokens(file: Path) -> Iterator[tuple[str, User]]:
@@ -48,16 +49,27 @@ def static_tokens(file: Path) -> Iterator[tuple[str, User]]:
         yield row[0], User(row[1], (*groups, AUTHENTICATED), row[2])
 
 
+def anonymous_at(config: ServerConfig) -> frozenset[str] | None:
+    """The paths for whoever does not say who he is, None for all."""
+    anonymous = _configured(config).get("anonymous")
+    if anonymous is None:
+        return None
+    conditions = anonymous.get("conditions") or ()
+    if not anonymous.get("enabled"):
+        if conditions:
+            raise BadSettings(f"{_where(config)}: anonymous.conditions: Invalid value: enabled should be set to true")
+        return frozenset()
+    return frozenset(one.get("path") or "" for one in conditions) if conditions else None
+
+
 def sources(
     config: ServerConfig, asker: Asker, audiences: Sequence[str], now: Callable[[], datetime]
 ) -> list[TokenSource]:
     found: list[TokenSource] = []
-    where = f"--authentication-config {config.authentication_config}"
+    where = _where(config)
     try:
-        if config.authentication_config is not None:
-            document = _document(config.authentication_config, where)
-            for at, jwt in enumerate(document.get("jwt") or ()):
-                found.append(Issuer(jwt, f"jwt[{at}]", asker, audiences, now))
+        for at, jwt in enumerate(_configured(config).get("jwt") or ()):
+            found.append(Issuer(jwt, f"jwt[{at}]", asker, audiences, now))
         if config.oidc_issuer_url:
             where = "--oidc-issuer-url"
             algorithms = config.oidc_signing_algs or ("RS256",)
@@ -73,6 +85,14 @@ def sources(
 def judge(config: ServerConfig, asker: Asker) -> AccessWebhook | None:
     file = config.authorization_webhook_config_file
     return None if file is None else AccessWebhook(_endpoint(file, "--authorization-webhook-config-file"), asker)
+
+
+def _where(config: ServerConfig) -> str:
+    return f"--authentication-config {config.authentication_config}"
+
+
+def _configured(config: ServerConfig) -> Object:
+    return {} if config.authentication_config is None else _document(config.authentication_config, _where(config))
 
 
 def _document(file: Path, where: str) -> Object:

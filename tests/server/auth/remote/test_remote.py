@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,13 @@ from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.remote.asking import NoAnswer
 from pylet.server.auth.remote.claims import BadMapping, Mapping
 from pylet.server.auth.remote.oidc import Issuer
-from pylet.server.auth.remote.settings import BadSettings, static_tokens
+from pylet.server.auth.remote.settings import BadSettings, anonymous_at, static_tokens
 from pylet.server.auth.remote.webhooks import AccessWebhook, TokenWebhook
 from pylet.server.auth.request_header import proxied_user
 from pylet.server.auth.tokens import BadToken
+from pylet.server.config import ServerConfig
 from pylet.server.registry import User
+from tests.server.conftest import running_server, session
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 URL, OWN = "https://issuer.test", "https://kubernetes.default.svc"
@@ -71,8 +74,8 @@ class Answers:
         return {"status": self.answer}
 
 
-def token(claims: dict[str, Any], alg: str = "RS256", kid: str = "rsa") -> str:
-    head = f"{_b64(orjson.dumps({'alg': alg, 'kid': kid}))}.{_b64(orjson.dumps(claims))}"
+def token(claims: dict[str, Any], alg: str = "RS256", kid: str = "rsa", **more: Any) -> str:
+    head = f"{_b64(orjson.dumps({'alg': alg, 'kid': kid, **more}))}.{_b64(orjson.dumps(claims))}"
     if alg == "ES256":
         r, s = decode_dss_signature(EC.sign(head.encode(), ec.ECDSA(hashes.SHA256())))
         return f"{head}.{_b64(r.to_bytes(32) + s.to_bytes(32))}"
@@ -103,7 +106,7 @@ async def test_keys_are_read_once() -> None:
     ("claims", "kid", "why"),
     [
         ({**CLAIMS, "exp": NOW.timestamp() - 1}, "rsa", "token is expired"),
-        ({**CLAIMS, "aud": ["other"]}, "rsa", "expected audience in"),
+        ({**CLAIMS, "aud": ["other"]}, "rsa", r'expected audience "\S+" got \["other"\]'),
         (CLAIMS, "ec", "failed to verify"),
         (CLAIMS, "nobody's", "failed to verify"),
         ({name: CLAIMS[name] for name in ("iss", "aud", "exp")}, "rsa", "claim not present"),
@@ -113,6 +116,49 @@ async def test_keys_are_read_once() -> None:
 async def test_a_bad_id_token_is_refused(claims: dict[str, Any], kid: str, why: str) -> None:
     with pytest.raises(BadToken, match=why):
         await issuer().user(token(claims, kid=kid), AUDIENCES)
+
+
+async def test_what_is_critical_and_unknown_is_refused() -> None:
+    with pytest.raises(BadToken, match="failed to verify id token signature"):
+        await issuer().user(token(CLAIMS, crit=["b64"], b64=False), AUDIENCES)
+
+
+async def test_an_unknown_algorithm_is_named() -> None:
+    with pytest.raises(BadToken, match='got "none"'):
+        await issuer().user(token(CLAIMS, "none"), AUDIENCES)
+
+
+def configured(tmp_path: Path, anonymous: Any) -> Path:
+    file = tmp_path / "authentication.json"
+    document = {"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration"}
+    file.write_bytes(orjson.dumps({**document, "anonymous": anonymous}))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("anonymous", "expected"),
+    [
+        pytest.param(None, None, id="not told"),
+        pytest.param({"enabled": True}, None, id="everywhere"),
+        pytest.param({"enabled": False}, frozenset(), id="nowhere"),
+        pytest.param({"enabled": True, "conditions": [{"path": "/livez"}]}, frozenset({"/livez"}), id="at some paths"),
+    ],
+)
+def test_where_nobody_has_to_say_who_he_is(
+    tmp_path: Path, make_config: Callable[..., ServerConfig], anonymous: Any, expected: frozenset[str] | None
+) -> None:
+    assert anonymous_at(make_config(authentication_config=configured(tmp_path, anonymous))) == expected
+
+
+async def test_elsewhere_he_is_refused(tmp_path: Path, make_config: Callable[..., ServerConfig]) -> None:
+    file = configured(tmp_path, {"enabled": True, "conditions": [{"path": "/livez"}]})
+    async with (
+        running_server(make_config(authentication_config=file)) as running,
+        session(running.pki, certificate=False) as anyone,
+    ):
+        for path, status in (("/livez", 200), ("/version", 401), ("/api/v1/nodes", 401)):
+            async with anyone.get(running.url + path) as found:
+                assert found.status == status
 
 
 async def test_a_token_of_somebody_else_is_left_to_others() -> None:
