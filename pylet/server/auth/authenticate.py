@@ -92,13 +92,13 @@ class Authenticator:
         """
         if by_certificate is not None:
             return by_certificate
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        scheme, token = [*(authorization or "").strip().split(" "), ""][:2]  # none of it: spaces before a token
+        if scheme.lower() != "bearer" or not token:
             if self._anonymous_at is not None and path not in self._anonymous_at:
                 raise Unauthorized
             return ANONYMOUS
         try:
-            return (await self.known(token.strip(), self._audiences))[0]
+            return (await self.known(token, self._audiences))[0]
         except BadToken as bad:
             raise Unauthorized from bad
 
@@ -130,17 +130,19 @@ class Authenticator:
         wanted = audiences or self._audiences
         if token.count(".") == 2:
             identity = self._tokens.verify(token)
-            if identity.secret:
-                return self._account_of_secret(identity, token), tuple(self._audiences & wanted)
-            meant = tuple(audience for audience in identity.audiences if audience in wanted)
+            given = tuple(self._audiences) if identity.secret else identity.audiences
+            meant = tuple(audience for audience in given if audience in wanted)
             if not meant:
-                given, targets = (_go_list(some) for some in (identity.audiences, sorted(wanted)))
-                raise BadToken(f"token audiences {given} is invalid for the target audiences {targets}")
-            return self._account(identity), meant
+                told, targets = (_go_list(some) for some in (given, sorted(wanted)))
+                raise BadToken(f"token audiences {told} is invalid for the target audiences {targets}")
+            return self._account_of_secret(identity, token) if identity.secret else self._account(identity), meant
+        meant = tuple(self._audiences & wanted)
+        if not meant:
+            raise BadToken
         for known, user in self._static.items():
             if hmac.compare_digest(known.encode(), token.encode()):
-                return user, tuple(wanted)
-        return self._bootstrap(token), tuple(wanted)
+                return user, meant
+        return self._bootstrap(token), meant
 
     def _account(self, identity: Identity) -> User:
         namespace = identity.account.namespace

@@ -40,7 +40,9 @@ class World:
         self.now: datetime = NOW
         self.tokens = Tokens(pki.service_account, AUDIENCE, lambda: self.now)
         self.requests = TokenRequests(api.registry, self.tokens, (AUDIENCE,), lambda: self.now)
-        self.authenticator = Authenticator(api.registry, self.tokens, (AUDIENCE,), {}, lambda: self.now)
+        self.authenticator = Authenticator(
+            api.registry, self.tokens, (AUDIENCE,), {"s3cret": User("static")}, lambda: self.now
+        )
 
     def ask(self, **spec: Any) -> Object:
         return self.requests.answer(BOT, {"spec": spec})
@@ -124,6 +126,11 @@ async def test_a_token_is_for_its_audiences(world: World) -> None:
 @pytest.mark.parametrize("token", ["", "abc", "a.b.c", "e30.e30.e30"])
 async def test_what_is_no_token_is_said_to_be_none(world: World, token: str) -> None:
     assert world.why(token) == "invalid bearer token"
+
+
+async def test_a_token_of_a_file_is_for_this_server(world: World) -> None:
+    assert world.user("s3cret", AUDIENCE, "other").name == "static"
+    assert world.why("s3cret", "other") == "invalid bearer token"
 
 
 async def test_a_token_dies_with_what_it_is_bound_to(world: World) -> None:

@@ -89,9 +89,11 @@ class Issuer:
             wanted = " ".join(f'"{one}"' for one in sorted(self._audiences))
             wanted = wanted if len(self._audiences) == 1 else f"in [{wanted}]"
             raise BadToken(f"oidc: verify token: oidc: expected audience {wanted} got [{told}]")
+        meant = tuple(one for one in self._own_audiences if one in audiences)
+        if not meant:
+            return None
         user = self._mapping.user(claims)
         groups = user.groups if AUTHENTICATED in user.groups else (*user.groups, AUTHENTICATED)
-        meant = tuple(one for one in self._own_audiences if one in audiences)
         return Known(User(user.name, groups, user.uid, user.extra), meant)
 
     def _check_times(self, claims: Object) -> None:

@@ -118,6 +118,10 @@ async def test_a_bad_id_token_is_refused(claims: dict[str, Any], kid: str, why: 
         await issuer().user(token(claims, kid=kid), AUDIENCES)
 
 
+async def test_a_token_is_for_this_server_alone() -> None:
+    assert await issuer().user(token(CLAIMS), frozenset({"somebody else"})) is None
+
+
 async def test_what_is_critical_and_unknown_is_refused() -> None:
     with pytest.raises(BadToken, match="failed to verify id token signature"):
         await issuer().user(token(CLAIMS, crit=["b64"], b64=False), AUDIENCES)
