@@ -18,6 +18,7 @@ from pylet.agent.join import Credentials, join
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.images import Images
+from pylet.agent.kubelet.logrotation import LogBounds
 from pylet.agent.kubelet.machine import read_machine
 from pylet.agent.kubelet.node import NodeReporter
 from pylet.agent.kubelet.node_status import Identity
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 
 _APART_SECONDS = 0.02  # nodes start one after another, so that their leases are not all renewed at once
 _NO_CGROUPS = Cgroups(mounted=Path("/nonexistent"))
+_NO_LOGS = LogBounds(most_bytes=-1)
 
 
 class NoVolumes:
@@ -136,6 +138,7 @@ def _node(
         host_ips=identity.addresses,
         root=root,
         log_root=home / "log",
+        log_bounds=_NO_LOGS,
         cpus=machine.cpus,
         memory_bytes=machine.memory_bytes,
     )
