@@ -22,6 +22,25 @@ from pylet.server.registry import User
 _KIND = "AuthenticationConfiguration"
 _VERSIONS = ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1")
 
+_RULE = dict.fromkeys(("expression", "message"))
+_MAPPED = dict.fromkeys(("claim", "prefix", "expression"))
+_MAPPINGS = {
+    "username": _MAPPED,
+    "groups": _MAPPED,
+    "uid": dict.fromkeys(("claim", "expression")),
+    "extra": [dict.fromkeys(("key", "valueExpression"))],
+}
+_ISSUER = ("url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy", "egressSelectorType")
+_JWT = {
+    "issuer": dict.fromkeys(_ISSUER),
+    "claimValidationRules": [{**_RULE, "claim": None, "requiredValue": None}],
+    "claimMappings": _MAPPINGS,
+    "userValidationRules": [_RULE],
+}
+_ANONYMOUS = {"enabled": None, "conditions": [{"path": None}]}
+_SHAPE = {"apiVersion": None, "kind": None, "jwt": [_JWT], "anonymous": _ANONYMOUS}
+"""The fields of an AuthenticationConfiguration."""
+
 
 class BadSettings(ValueError):
     """Which file or flag is wrong, and what about it."""
@@ -104,7 +123,23 @@ def _document(file: Path, where: str) -> Object:
         raise BadSettings(f"{where}: {bad}") from bad
     if not isinstance(document, dict) or document.get("kind") != _KIND or document.get("apiVersion") not in _VERSIONS:
         raise BadSettings(f"{where}: not an {_KIND} of {_VERSIONS[0]}")
+    if unknown := [f'unknown field "{path}"' for path in _unknown(document, _SHAPE, "")]:
+        raise BadSettings(f"{where}: strict decoding error: {', '.join(unknown)}")
     return document
+
+
+def _unknown(value: Any, shape: Any, path: str) -> Iterator[str]:
+    """The fields that a configuration does not have: what is misspelt would protect nobody."""
+    if isinstance(shape, list) and isinstance(value, list):
+        for at, one in enumerate(value):
+            yield from _unknown(one, shape[0], f"{path}[{at}]")
+    elif isinstance(shape, dict) and isinstance(value, dict):
+        for name, one in value.items():
+            where = f"{path}.{name}" if path else str(name)
+            if name in shape:
+                yield from _unknown(one, shape[name], where)
+            else:
+                yield where
 
 
 def _of_flags(config: ServerConfig) -> Object:

@@ -154,6 +154,14 @@ def test_where_nobody_has_to_say_who_he_is(
     assert anonymous_at(make_config(authentication_config=configured(tmp_path, anonymous))) == expected
 
 
+def test_what_is_misspelt_is_refused(tmp_path: Path, make_config: Callable[..., ServerConfig]) -> None:
+    file = configured(tmp_path, {"enabled": True, "condition": [], "conditions": [{"paths": "/livez"}]})
+    with pytest.raises(BadSettings) as bad:
+        anonymous_at(make_config(authentication_config=file))
+    says = 'strict decoding error: unknown field "anonymous.condition", unknown field "anonymous.conditions[0].paths"'
+    assert says in str(bad.value)
+
+
 async def test_elsewhere_he_is_refused(tmp_path: Path, make_config: Callable[..., ServerConfig]) -> None:
     file = configured(tmp_path, {"enabled": True, "conditions": [{"path": "/livez"}]})
     async with (
