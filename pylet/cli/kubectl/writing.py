@@ -63,11 +63,17 @@ def record(session: Session, target: Target, obj: Object, options: dict[str, Any
 
 
 def choose(
-    session: Session, args: Sequence[str], options: dict[str, Any], failures: Collected | None = None
+    session: Session,
+    args: Sequence[str],
+    options: dict[str, Any],
+    failures: Collected | None = None,
+    *,
+    everything: bool = False,
 ) -> list[Target]:
     """The objects that arguments, files or selectors name, as the server has them; with --local as files have them.
 
-    With `failures` those are of files that hold no object, which else end it. Raises: Failure, ApiError.
+    With `failures` those are of files that hold no object, which else end it; with `everything` a type alone stands
+    for all its objects. Raises: Failure, ApiError.
     """
     if options.get("local"):
         return _choose_local(session, args, options)
@@ -77,7 +83,7 @@ def choose(
     if not args:
         raise Failure(targets.NO_RESOURCE)
     everywhere = options["all_namespaces"]
-    asks = targets.parse(args, session.catalog, selecting=selecting, all_namespaces=everywhere)
+    asks = targets.parse(args, session.catalog, everything=everything, selecting=selecting, all_namespaces=everywhere)
     return targets.fetch(
         session,
         asks,

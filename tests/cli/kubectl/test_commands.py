@@ -110,6 +110,7 @@ async def test_several_objects_are_edited_in_one_file(
     told = await kubectl("edit", "cm", "one", "two", "three", "--output-patch")
     lines = "".join(f'Patch: {{"data":{{"x":"new"}}}}\nconfigmap/{name} edited\n' for name in ("one", "two"))
     assert told == Ended(0, lines, "")
+    assert await kubectl("edit", "cm") == Ended(0, "", "Edit cancelled, no changes made.\n")
 
 
 async def test_an_object_is_edited_before_it_is_made(

@@ -43,6 +43,12 @@ async def test_variables_come_out_of_a_configmap(kubectl: Kubectl) -> None:
     assert (await kubectl("get", "deploy", "web", "-o", of_key)).out == '{"name":"KEY_1","value":"plain"}'
 
 
+async def test_resources_of_a_container_that_is_not_there_are_refused(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "MANIFEST")
+    none = Ended(1, "", "error: unable to find container named nope\n")
+    assert await kubectl("set", "resources", "deploy/web", "-c=nope", "--limits=cpu=1") == none
+
+
 @pytest.mark.parametrize(
     ("line", "path", "found"),
     [

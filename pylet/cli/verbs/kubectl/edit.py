@@ -19,7 +19,7 @@ from pylet.cli.kubectl.targets import Target
 def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     if options["output"] not in ("yaml", "json"):
         raise Failure("error: The flag 'output' must be one of yaml|json")
-    found = writing.choose(session, args, options)
+    found = writing.choose(session, args, options, everything=True)
     if not found:
         print("Edit cancelled, no objects found.", file=sys.stderr)
         return

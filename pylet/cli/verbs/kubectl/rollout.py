@@ -13,7 +13,7 @@ from pylet.api import timestamps
 from pylet.api.errors import Expired
 from pylet.api.object import Object, annotations_of
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import documents, output, pods, rollouts, targets, writing
+from pylet.cli.kubectl import documents, output, pods, rollouts, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, number, switch, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
@@ -87,10 +87,7 @@ def _chosen(
 ) -> list[Target]:
     if not args and not options["filename"]:
         raise Failure("error: required resource not specified")
-    if len(args) == 1 and "/" not in args[0] and not options["selector"]:
-        asks = targets.parse(args, session.catalog, everything=True)
-        return targets.fetch(session, asks)
-    return writing.choose(session, args, options, failures)
+    return writing.choose(session, args, options, failures, everything=True)
 
 
 def _refuse_others(target: Target, what: str) -> None:

@@ -180,7 +180,9 @@ def _resources(_: Session, args: Sequence[str], options: dict[str, Any]) -> tupl
             for container in spec["containers"]
             if options["containers"] in ("*", container["name"])
         ]
-        return {"containers": entries} if entries else {}
+        if not entries:
+            raise Failure(f"error: unable to find container named {options['containers']}")
+        return {"containers": entries}
 
     return list(args), change
 
