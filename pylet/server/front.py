@@ -73,6 +73,7 @@ def build_front(
         kinds,
         Discovery(kinds, origin, extensions),
         OpenApi(kinds, extensions),
+        extensions,
         health,
         plain.answers(metrics, health, guard.tokens, limiter, flags),
         secrets_encryption,

@@ -10,6 +10,7 @@ from pylet.api.object import Object
 from pylet.server.http.allowed import not_found
 from pylet.server.http.answer import Answer, Streamed
 from pylet.server.http.discovery import Discovery
+from pylet.server.http.extensions import Extensions
 from pylet.server.http.health import ROOTS, Health
 from pylet.server.http.openapi import OpenApi
 from pylet.server.http.options import check_timeout
@@ -25,6 +26,7 @@ class Paths:
         kinds: Served,
         discovery: Discovery,
         openapi: OpenApi,
+        extensions: Extensions,
         health: Health,
         plain: Mapping[str, Say],
         secrets_encryption: Callable[[str], Awaitable[Object]],
@@ -32,6 +34,7 @@ class Paths:
         self._kinds = kinds
         self._discovery = discovery
         self._openapi = openapi
+        self._extensions = extensions
         self._health = health
         self._plain = plain
         self._secrets_encryption = secrets_encryption
@@ -72,7 +75,8 @@ class Paths:
         return Answer(body, type_=type_, headers=headers)
 
     def _listed(self) -> Answer:
-        kinds = [kind for kind in self._kinds if kind.verbs and kind.group]
-        groups = {f"/apis/{kind.group}" for kind in kinds} | {f"/apis/{kind.api_version}" for kind in kinds}
+        served = {(kind.group, kind.version) for kind in self._kinds if kind.verbs and kind.group}
+        served |= {(group, version) for group, version, _ in self._extensions}  # whether they answer or not
+        groups = {f"/apis/{group}" for group, _ in served} | {f"/apis/{group}/{version}" for group, version in served}
         plain = {path for path in self._plain if not path.startswith(UNLISTED)}
         return Answer.of({"paths": sorted({*_DOCUMENTS, *plain, *groups, *self._health.paths()})})

@@ -172,6 +172,8 @@ async def test_a_missing_service_is_said(cluster: Any, extension: Extension) -> 
     condition = await extension.available("False")
     assert condition["reason"] == "ServiceNotFound"
     assert condition["message"] == 'service/other in "default" is not present'
+    paths = (await cluster.ask("GET", "/")).json["paths"]
+    assert {"/apis/metrics.test", "/apis/metrics.test/v1"} <= set(paths)
 
 
 async def test_an_autoscaler_reads_its_metrics_there(cluster: Any, extension: Extension) -> None:
