@@ -25,6 +25,11 @@ class Rules:
     delete_emptydir_data: bool = False
     skip_deleted_after_seconds: int = 0
 
+    def is_long_deleted(self, pod: Object, now: datetime) -> bool:
+        """Whether a pod's end is not waited for, because its node may never tell of it."""
+        deleted, patience = pod["metadata"].get("deletionTimestamp"), self.skip_deleted_after_seconds
+        return bool(deleted) and patience > 0 and (now - timestamps.parse(deleted)).total_seconds() > patience
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -70,9 +75,7 @@ def select(pods: Sequence[Object], rules: Rules, daemon_sets: set[tuple[str, str
 def judge(pod: Object, rules: Rules, daemon_sets: set[tuple[str, str]], now: datetime) -> Verdict:
     meta = pod["metadata"]
     finished = dig(pod, "status", "phase") in ("Succeeded", "Failed")
-    deleted = meta.get("deletionTimestamp")
-    patience = rules.skip_deleted_after_seconds
-    if patience > 0 and deleted and (now - timestamps.parse(deleted)).total_seconds() > patience:
+    if rules.is_long_deleted(pod, now):
         return Verdict(leaves=False)
     owner = controller_of(pod)
     if owner and owner["kind"] == "DaemonSet" and not finished:

@@ -92,3 +92,17 @@ def test_a_drain_chooses(pods: list[Object], rules: Rules, leaving: list[str], r
     found = select(pods, rules, {("ns", "owner")}, NOW)
     assert [pod["metadata"]["name"] for pod in found.leaving] == leaving
     assert found.refusal().removeprefix("cannot delete ") == refusal
+
+
+@pytest.mark.parametrize(
+    ("deleted", "patience", "is_over"),
+    [
+        pytest.param("2026-01-01T23:58:00Z", 60, True, id="long ago"),
+        pytest.param("2026-01-01T23:59:30Z", 60, False, id="not yet"),
+        pytest.param("2026-01-01T23:58:00Z", 0, False, id="always waited for"),
+        pytest.param(None, 60, False, id="not deleted"),
+    ],
+)
+def test_the_end_of_a_pod_is_waited_for_so_long(deleted: str | None, patience: int, *, is_over: bool) -> None:
+    meta = {"deletionTimestamp": deleted} if deleted else {}
+    assert Rules(skip_deleted_after_seconds=patience).is_long_deleted({"metadata": meta}, NOW) is is_over

@@ -148,6 +148,10 @@ class _Drain:
                 break
             if found["metadata"]["uid"] != meta["uid"]:
                 break
+            if self.rules.is_long_deleted(found, datetime.now(UTC)):
+                seconds = self.rules.skip_deleted_after_seconds
+                _say(f'pod "{meta["name"]}" has DeletionTimestamp older than {seconds} seconds, skipping')
+                return
             if time.monotonic() > self.deadline:
                 where = f'pod "{meta["name"]}" in namespace "{meta["namespace"]}"'
                 told = f"global timeout reached: {self.timeout}"
