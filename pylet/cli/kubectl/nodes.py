@@ -18,7 +18,7 @@ from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Listed, Named, Target
 
 
-def chosen(session: Session, args: Sequence[str], selector: str, verb: str) -> list[Target]:
+def chosen(session: Session, args: Sequence[str], selector: str, verb: str, *, page: int = 500) -> list[Target]:
     """Raises: Failure, ApiError."""
     see = f"\nSee 'kubectl {verb} -h' for help and examples"
     if not args and not selector:
@@ -28,7 +28,7 @@ def chosen(session: Session, args: Sequence[str], selector: str, verb: str) -> l
     nodes = session.catalog.find("nodes")
     names = [name.removeprefix("nodes/").removeprefix("node/").removeprefix("no/") for name in args]
     asks: list[targets.Ask] = [Named(nodes, name) for name in names] if names else [Listed(nodes)]
-    return targets.fetch(session, asks, labels=selector)
+    return targets.fetch(session, asks, labels=selector, page=page)
 
 
 def mark(session: Session, nodes: Sequence[Target], *, unschedulable: bool, dry_run: str) -> None:

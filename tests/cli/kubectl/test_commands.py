@@ -80,6 +80,8 @@ async def test_nodes_are_closed_marked_and_emptied(kubectl: Kubectl, tmp_path: P
     refused = await kubectl("drain", "n1")
     assert refused.status == 1
     assert "cannot delete Pods that declare no controller (use --force to override): default/bare" in refused.err
+    paged = (await kubectl("drain", "n1", "--force", "--dry-run=client", "--chunk-size=7", "-v=6")).err
+    assert "pods?fieldSelector=spec.nodeName%3Dn1&limit=7" in paged
     drained = await kubectl("drain", "n1", "--force", "--dry-run=server")
     assert drained.out == (
         "node/n1 already cordoned (server dry run)\nevicting pod default/bare (server dry run)\n"

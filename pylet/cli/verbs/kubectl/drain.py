@@ -41,7 +41,11 @@ class _Drain:
         self.evicts = not options["disable_eviction"]
 
     def selection(self, node: str) -> Selection:
-        query = {"fieldSelector": f"spec.nodeName={node}", "labelSelector": self.options["pod_selector"], "limit": 500}
+        query = {
+            "fieldSelector": f"spec.nodeName={node}",
+            "labelSelector": self.options["pod_selector"],
+            "limit": self.options["chunk_size"],
+        }
         found = pages(self.session, "/api/v1/pods", query)[1]
         return select(found, self.rules, self._daemon_sets(found), datetime.now(UTC))
 
@@ -175,7 +179,7 @@ def _say(line: str) -> None:
 
 
 def _run(session: Session, args: tuple[str, ...], selector: str, **options: Any) -> None:
-    found = nodes.chosen(session, args, selector, "drain")
+    found = nodes.chosen(session, args, selector, "drain", page=options["chunk_size"])
     drain = _Drain(session, options)
     nodes.mark(session, found, unschedulable=True, dry_run=drain.dry_run)
     failed: dict[str, str] = {}
@@ -206,7 +210,7 @@ VERB = KubectlCommand(
         text("timeout", default="0s", help="How long to go on; 0 for ever."),
         text("pod-selector", help="Only pods with these labels."),
         number("skip-wait-for-delete-timeout", help="Don't wait for pods that were deleted longer ago, in seconds."),
-        number("chunk-size", default=500, help="Accepted; lists come in pages anyway."),
+        number("chunk-size", default=500, help="Objects in one answer; 0 for all."),
     ],
     help="Empty nodes before their maintenance.",
 )
