@@ -13,12 +13,14 @@ import resource
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from pylet.agent.network import dnswire as wire
 from pylet.agent.network.dns import Dns
+from pylet.agent.resolv_conf import HostResolver
 from pylet.aio.clock import SystemClock
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
@@ -39,15 +41,13 @@ def resolver() -> None:
         spec = {"clusterIP": "", "clusterIPs": [f"10.43.{1 + number // 250}.{number % 250}"]}
         meta = {"name": f"s{number}", "namespace": "default"}
         services.put(Entry.of(SERVICE, {"metadata": meta, "spec": spec}))
-    dns = Dns(
-        services,
-        Table(ENDPOINT_SLICE),
-        SystemClock(),
-        address=ADDRESS,
-        domain="cluster.local",
-        upstreams=(WORLD,),
-    )
-    asyncio.run(dns.run())
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(f"nameserver {WORLD}\n")
+        file.flush()
+        clock = SystemClock()
+        host = HostResolver(Path(file.name), clock)
+        dns = Dns(services, Table(ENDPOINT_SLICE), clock, address=ADDRESS, domain="cluster.local", host=host)
+        asyncio.run(dns.run())
 
 
 def world() -> None:

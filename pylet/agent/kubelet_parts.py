@@ -153,7 +153,7 @@ def _settings(site: Site, kubelet: KubeletConfig, machine: Machine, cgroups: Cgr
         swap_bytes=machine.swap_bytes if kubelet.may_swap and SWAP_LIMIT in of_containers else 0,
         cluster_dns=cluster.cluster_dns,
         cluster_domain=cluster.cluster_domain,
-        host_resolver=site.resolver,
+        host_resolver=lambda: site.resolver.pods,
         cpus=machine.cpus,
         memory_bytes=machine.memory_bytes,
         huge_pages=tuple(machine.huge_pages),

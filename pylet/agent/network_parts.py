@@ -48,7 +48,7 @@ def network_parts(site: Site) -> NetworkParts:
         clock,
         address=cluster.cluster_dns,
         domain=cluster.cluster_domain,
-        upstreams=site.resolver.nameservers,
+        host=site.resolver,
     )
     announcements = Announcements(services, slices, tables[NODE], clock, node=node, node_ips=site.addresses)
     running = (

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pylet.agent import remembered, resolv_conf
+from pylet.agent import remembered
 from pylet.agent.config import AgentConfig
 from pylet.agent.join import (
     CLIENT_SIGNER,
@@ -35,6 +35,7 @@ from pylet.agent.offline.client import RememberingClient
 from pylet.agent.offline.endpoints import Corrections
 from pylet.agent.offline.memory import DiskMemory
 from pylet.agent.offline.vault import Vault
+from pylet.agent.resolv_conf import HostResolver
 from pylet.agent.site import Api, Site, Unusable, insist
 from pylet.agent.slim import slim
 from pylet.aio import folderlock, services, timeset
@@ -206,9 +207,11 @@ async def _run_node_at(
         *(api.tables.table(kind) for kind in (SERVICE, ENDPOINT_SLICE, NODE)),
     )
     tables = {table.kind: table for table in found}
-    site = Site(config, cluster, api, credentials, clock, addresses, resolv_conf.read(config.resolv_conf), tables)
+    resolver = HostResolver(config.resolv_conf, clock)
+    site = Site(config, cluster, api, credentials, clock, addresses, resolver, tables)
     network = network_parts(site)
     async with asyncio.TaskGroup() as group:
+        group.create_task(resolver.run())
         for running in network.running:
             group.create_task(running)
         group.create_task(run_kubelet(site, network))

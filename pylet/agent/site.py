@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pylet.agent.config import AgentConfig
 from pylet.agent.join import Credentials
-from pylet.agent.resolv_conf import ResolvConf
+from pylet.agent.resolv_conf import HostResolver
 from pylet.aio.clock import Clock
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.errors import ApiError
@@ -54,7 +54,7 @@ class Site:
     credentials: Credentials
     clock: Clock
     addresses: tuple[str, ...]
-    resolver: ResolvConf
+    resolver: HostResolver
     tables: Mapping[Kind, Table]
 
 

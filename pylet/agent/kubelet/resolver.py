@@ -58,7 +58,7 @@ def _asked(pod: Object, settings: Settings) -> DNSConfig:
     servers: list[str] = []
     searches: list[str] = []
     options: dict[str, str] = {}
-    host = settings.host_resolver
+    host = settings.host_resolver()
     if policy in ("ClusterFirst", "ClusterFirstWithHostNet") and settings.cluster_dns:
         domain = settings.cluster_domain
         servers = [settings.cluster_dns]

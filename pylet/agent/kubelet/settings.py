@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -27,7 +27,8 @@ class Settings:
     """What containers with requests share of it; 0: nothing is swapped out."""
     cluster_dns: str = ""
     cluster_domain: str = "cluster.local"
-    host_resolver: ResolvConf = ResolvConf()  # noqa: RUF009 - immutable
+    host_resolver: Callable[[], ResolvConf] = ResolvConf
+    """Whom pods ask for names that are not the cluster's, as it is now."""
     cpus: int = 1
     memory_bytes: int = 0
     """The machine's: how much of it a container asked for decides who is killed first."""

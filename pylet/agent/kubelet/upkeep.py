@@ -60,7 +60,7 @@ class Upkeep:
         if not self._node.cgroups.is_v2:
             self._node.tell("Warning", "CgroupV1", _CGROUP_V1)
         settings = self._node.settings
-        if words := host_objection(settings.host_resolver, settings.cluster_domain):
+        if words := host_objection(settings.host_resolver(), settings.cluster_domain):
             self._node.tell("Warning", "CheckLimitsForResolvConf", words)
         for kept in self._config.kept:
             self._node.tell("Normal", ENFORCED, f"Updated limits on {kept.whose} reserved cgroup {kept.group}")

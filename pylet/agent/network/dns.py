@@ -22,6 +22,7 @@ from pylet.agent.network.dnssettings import DnsSettings
 from pylet.agent.network.dnswire import Query, Record
 from pylet.agent.network.rtnetlink import Rtnetlink
 from pylet.agent.network.zone import TTL, Found, Zone, address_of, hosts
+from pylet.agent.resolv_conf import HostResolver
 from pylet.aio.clock import Clock
 from pylet.api import clusterdns
 from pylet.api.backends import SERVICE_NAME
@@ -47,7 +48,7 @@ _ALIASES = 8
 
 
 class Dns:
-    """`run` until cancelled. `upstreams` are the addresses other names are asked of."""
+    """`run` until cancelled. Other names are asked of whom `host` asks, if people name nobody else."""
 
     def __init__(
         self,
@@ -57,14 +58,15 @@ class Dns:
         *,
         address: str,
         domain: str,
-        upstreams: tuple[str, ...],
+        host: HostResolver,
     ) -> None:
         self._services = services
         self._slices = slices
         self._clock = clock
         self._address = address
         self.metrics = Metrics()
-        self._forwarder = Forwarder(upstreams, address, clock, self.metrics)
+        self._host = host
+        self._forwarder = Forwarder(host.own.nameservers, address, clock, self.metrics)
         self._names: dict[str, tuple[str, ...]] = {}  # cluster address → the names PTR gives
         self._zone = Zone(domain, self._service, self._slices_for, self._names_of, self._has_services)
         self._answers: OrderedDict[tuple[bytes, bool], bytes] = OrderedDict()
@@ -114,7 +116,7 @@ class Dns:
             if dnssettings.KEY in {entry.key for entry in (before, after) if entry is not None}:
                 changed.set()
 
-        silence = table.listen(heard)
+        silence = table.listen(heard), self._host.listen(changed.set)
         try:
             while True:
                 entry = table.entries.get(dnssettings.KEY)
@@ -122,12 +124,13 @@ class Dns:
                 for problem in problems:
                     log.error("ConfigMap %s: %s", dnssettings.KEY, problem)
                 self._answers.clear()
-                self._forwarder.configure(settings)
+                self._forwarder.configure(settings, self._host.own.nameservers)
                 await self._forwarder.find_loops()
                 await changed.wait()
                 changed.clear()
         finally:
-            silence()
+            for stop in silence:
+                stop()
             tables.release(CONFIG_MAP, dnssettings.KEY)
 
     async def _serve(self) -> None:

@@ -30,8 +30,8 @@ class Forwarder:
     """`upstreams` are the node's own resolvers; what people set goes before them."""
 
     def __init__(self, upstreams: Sequence[str], own_address: str, clock: Clock, metrics: Metrics) -> None:
-        self._node_upstreams = tuple(Resolver(address) for address in upstreams if address != own_address)
         self._own_address = own_address
+        self._node_upstreams = self._others(upstreams)
         self._clock = clock
         self._metrics = metrics
         self._cache = Cache(_CACHE_BYTES)
@@ -41,8 +41,9 @@ class Forwarder:
         self._last_good: Resolver | None = None
         self.settings = DnsSettings()
 
-    def configure(self, settings: DnsSettings) -> None:
+    def configure(self, settings: DnsSettings, upstreams: Sequence[str]) -> None:
         self.settings = settings
+        self._node_upstreams = self._others(upstreams)
         self._looping.clear()
         self._cache.clear()
 
@@ -101,6 +102,9 @@ class Forwarder:
         known = self.settings.stub_for(name) or self.settings.upstreams or self._node_upstreams
         usable = [one for one in known if one not in self._looping and one.address != self._own_address]
         return sorted(usable, key=lambda resolver: resolver != self._last_good)
+
+    def _others(self, addresses: Sequence[str]) -> tuple[Resolver, ...]:
+        return tuple(Resolver(address) for address in addresses if address != self._own_address)
 
     # ---- loops
 

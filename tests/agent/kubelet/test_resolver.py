@@ -19,12 +19,15 @@ search example.com. .
 options ndots:2 rotate
 options ndots:3 edns0
 """
+HOST = parse(Path("/resolv.conf"), "".join(f"nameserver 192.0.2.{n}\n" for n in range(1, 5)) + LINES)
 NODE = Settings(
     node_name="n1",
     host_ips=(),
     root=Path("/nowhere"),
     cluster_dns="10.43.0.10",
-    host_resolver=parse(Path("/resolv.conf"), "".join(f"nameserver 192.0.2.{n}\n" for n in range(1, 5)) + LINES),
+    host_resolver=lambda: parse(
+        Path("/resolv.conf"), "".join(f"nameserver 192.0.2.{n}\n" for n in range(1, 5)) + LINES
+    ),
 )
 OMITTED = "Nameserver limits were exceeded, some nameservers have been omitted, the applied nameserver line is"
 CUT = "Search Line limits were exceeded, some search paths have been omitted, the applied search line is"

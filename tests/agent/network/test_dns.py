@@ -7,6 +7,9 @@ import random
 import socket
 import threading
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import cast
 
 import dns.edns
 import dns.exception
@@ -19,13 +22,16 @@ import dns.rrset
 import pytest
 
 from pylet.agent.network.dns import Dns
+from pylet.agent.resolv_conf import HostResolver
 from pylet.aio.clock import SystemClock
+from pylet.api.kind import Kind
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
-from pylet.api.object import Object
+from pylet.api.object import Key, Object
+from pylet.client.interface import Tables
 from pylet.client.view import Entry, Table
 from tests.netns import Lab, Member, needs_netns
-from tests.waiting import until
+from tests.waiting import until, until_it_holds
 
 pytestmark = needs_netns
 
@@ -64,24 +70,33 @@ def _tables() -> tuple[Table, Table]:
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[Member]:
-    """A node with the resolver, and somebody at 10.77.0.12 who knows all the names of the world."""
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
+    """A node with the resolver, and somebody at 10.77.0.12 who knows all the names of the world.
+
+    The node hears of him later than the resolver begins.
+    """
+    file = tmp_path_factory.mktemp("machine") / "resolv.conf"
+    file.touch()
     with Lab(nodes=2) as lab:
         one, two = lab.nodes
-        threads = [_in(two, _upstream), _in(one, _resolver)]
+        threads = [_in(two, _upstream), _in(one, partial(_resolver, file))]
         for thread in threads:
             thread.start()
-        with one.entered():
-            for _ in range(200):
-                try:
-                    ask("dns-version.cluster.local", "TXT")
-                    break
-                except (dns.exception.Timeout, OSError):
-                    continue
-        yield one
-        _stopped.set()
-        for thread in threads:
-            thread.join()
+        try:
+            with one.entered():
+                for _ in range(200):
+                    try:
+                        ask("dns-version.cluster.local", "TXT")
+                        break
+                    except (dns.exception.Timeout, OSError):
+                        continue
+                file.write_text("nameserver 10.77.0.12\n")
+                until_it_holds("whom the machine asks is asked", lambda: ask("www.example.test").answer, seconds=20)
+            yield one
+        finally:
+            _stopped.set()
+            for thread in threads:
+                thread.join()
 
 
 _stopped = threading.Event()
@@ -96,14 +111,27 @@ def _in(member: Member, target: object) -> threading.Thread:
     return threading.Thread(target=run)
 
 
-def _resolver() -> None:
+class NoSettings:
+    """Nobody has told the resolver anything."""
+
+    async def object_table(self, kind: Kind, key: Key) -> Table:
+        return Table(kind)
+
+    def release(self, kind: Kind, key: Key) -> None:
+        pass
+
+
+def _resolver(file: Path) -> None:
     async def main() -> None:
-        clock, others = SystemClock(), ("10.77.0.12",)
-        resolver = Dns(*_tables(), clock, address=ADDRESS, domain="cluster.local", upstreams=others)
-        running = asyncio.create_task(resolver.run())
+        clock = SystemClock()
+        host = HostResolver(file, clock)
+        resolver = Dns(*_tables(), clock, address=ADDRESS, domain="cluster.local", host=host)
+        following = resolver.follow(cast(Tables, NoSettings()))
+        running = [asyncio.create_task(part) for part in (resolver.run(), following, host.run())]
         await asyncio.to_thread(_stopped.wait)
-        running.cancel()
-        await asyncio.wait([running])
+        for part in running:
+            part.cancel()
+        await asyncio.wait(running)
 
     asyncio.run(main())
 
@@ -239,10 +267,11 @@ def test_garbage_does_not_stop_it(node: Member) -> None:
         assert answers(ask("pets-0.pets.default.svc.cluster.local")) == {"10.42.0.1"}
 
 
-async def test_it_gives_way_to_pods_that_the_service_selects() -> None:
+async def test_it_gives_way_to_pods_that_the_service_selects(tmp_path: Path) -> None:
     with Lab(nodes=1) as lab, lab.nodes[0].entered():
-        services = Table(SERVICE)
-        others = Dns(services, Table(ENDPOINT_SLICE), SystemClock(), address=ADDRESS, domain="x", upstreams=())
+        services, clock = Table(SERVICE), SystemClock()
+        host = HostResolver(tmp_path / "resolv.conf", clock)
+        others = Dns(services, Table(ENDPOINT_SLICE), clock, address=ADDRESS, domain="x", host=host)
         running = asyncio.create_task(others.run())
 
         def is_here() -> bool:

@@ -56,7 +56,7 @@ class World:
 
 def _forwarder(world: World, clock: VirtualClock) -> Forwarder:
     forwarder = Forwarder((), "10.43.0.10", clock, Metrics())
-    forwarder.configure(DnsSettings(upstreams=(world.resolver,)))
+    forwarder.configure(DnsSettings(upstreams=(world.resolver,)), ())
     return forwarder
 
 
@@ -98,6 +98,6 @@ async def test_a_resolver_that_asks_back_is_left_out(monkeypatch: pytest.MonkeyP
 
 async def test_a_stub_domain_has_resolvers_of_its_own() -> None:
     with World().serving() as world:
-        forwarder = Forwarder(("192.0.2.53",), "10.43.0.10", VirtualClock(), Metrics())
-        forwarder.configure(DnsSettings(stubs={"example.test": (world.resolver,)}))
+        forwarder = Forwarder((), "10.43.0.10", VirtualClock(), Metrics())
+        forwarder.configure(DnsSettings(stubs={"example.test": (world.resolver,)}), ("192.0.2.53",))
         assert await forwarder.ask(PACKET, NAME, over_udp=True)
