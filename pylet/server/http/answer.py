@@ -146,7 +146,10 @@ class Stream:
 
     def write_now(self, data: bytes) -> None:
         self._size += len(data)
-        self.transport.write(chunk(data) if self._is_chunked else data)
+        self.transport.write(self.framed(data))
+
+    def framed(self, data: bytes) -> bytes:
+        return chunk(data) if self._is_chunked else data
 
     def end(self) -> Streamed:
         if self._is_chunked and not self.transport.is_closing():

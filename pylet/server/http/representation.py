@@ -19,6 +19,7 @@ from pylet.api.wire.yaml_text import as_yaml
 from pylet.client.view import Entry
 from pylet.server.http import parts
 from pylet.server.http.negotiation import JSON_TYPE, YAML_TYPE, Media, Shape
+from pylet.server.http.websocket import message
 from pylet.server.registry import JSON, Form, Page, error_frame
 from pylet.server.registry.form import type_meta
 
@@ -28,6 +29,7 @@ _RAW = attrgetter("raw")
 _REMEMBERED_BYTES = 4 << 20
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _STATUS = f"{_META}Status"
+_LENGTH_BYTES = 4  # before each frame of protobuf
 _PARTIAL = f"{_META}PartialObjectMetadata"
 
 
@@ -165,6 +167,29 @@ def frames(kind: Kind, media: Media, include: str) -> Frames:
             form = _ConvertedForm(kind)
             return Frames(form, form)
     return Frames()
+
+
+@lru_cache(256)
+def in_messages(frames: Frames) -> Frames:
+    """The same events as WebSocket messages: text, or protobuf without its length before it."""
+    is_text = frames.type == JSON_TYPE
+    skipped = 0 if is_text else _LENGTH_BYTES
+    made = {form: _MessageForm(form, skipped, is_text=is_text) for form in (frames.first, frames.later)}
+
+    def error(status: Object) -> bytes:
+        return message(frames.error(status)[skipped:], is_text=is_text)
+
+    return Frames(made[frames.first], made[frames.later], error, frames.type)
+
+
+class _MessageForm:
+    def __init__(self, form: Form, skipped: int, *, is_text: bool) -> None:
+        self._form = form
+        self._skipped = skipped
+        self._is_text = is_text
+
+    def frame(self, type_: str, entry: Entry) -> bytes:
+        return message(self._form.frame(type_, entry)[self._skipped :], is_text=self._is_text)
 
 
 class _ConvertedForm:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from aiohttp import web
 
 from pylet.api.errors import ApiError, Expired
-from pylet.server.http.answer import Connection, Stream, Streamed, chunk
+from pylet.server.http import websocket
+from pylet.server.http.answer import Connection, Stream, Streamed
 from pylet.server.http.representation import Frames
 from pylet.server.registry import END, Batch, Form, Subscription
 
@@ -44,7 +45,7 @@ class Watches:
         self, request: web.BaseRequest, subscription: Subscription, frames: Frames, timeout_seconds: int
     ) -> Streamed:
         """Stream until the time is over, the client goes or is too slow."""
-        stream = Stream(request, type_=frames.type)
+        stream = _begun(request, frames)
         first, later = frames.first, frames.later
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
@@ -80,11 +81,13 @@ class Watches:
 
     def refuse(self, request: web.BaseRequest, error: ApiError, frames: Frames) -> Streamed:
         """A watch that cannot begin where it was asked to, as clients expect it: an ERROR event in a stream."""
-        stream = Stream(request, type_=frames.type)
+        stream = _begun(request, frames)
         stream.write_now(frames.error(error.status()))
         return stream.end()
 
-    def _deliver(self, stream: Stream, first: Form, later: Form, end: Callable[[], None]) -> Callable[[Batch], None]:
+    def _deliver(
+        self, stream: Stream | websocket.Events, first: Form, later: Form, end: Callable[[], None]
+    ) -> Callable[[Batch], None]:
         transport = stream.transport
         form = first
 
@@ -97,19 +100,27 @@ class Watches:
                 transport.abort()
                 end()
                 return
-            transport.write(self._chunk(batch, form) if form is later else chunk(_opening(batch, form, later)))
+            if form is later:
+                transport.write(self._framed(stream, batch, form))
+            else:
+                stream.write_now(_opening(batch, form, later))
             form = later
 
         return deliver
 
-    def _chunk(self, batch: Batch, form: Form) -> bytes:
-        """The batch's frames as one chunk, made once: the cache tells all watchers of a batch in a row."""
+    def _framed(self, stream: Stream | websocket.Events, batch: Batch, form: Form) -> bytes:
+        """The batch's frames as they are sent, made once: the cache tells all watchers of a batch in a row."""
         shared = self._shared
         if shared is not None and shared[0] is batch and shared[1] is form:
             return shared[2]
-        made = chunk(batch.encoded(form))
+        made = stream.framed(batch.encoded(form))
         self._shared = batch, form, made
         return made
+
+
+def _begun(request: web.BaseRequest, frames: Frames) -> Stream | websocket.Events:
+    """Raises: BadRequest for a handshake that cannot be answered."""
+    return websocket.Events(request) if websocket.is_wanted(request) else Stream(request, type_=frames.type)
 
 
 def _opening(batch: Batch, first: Form, later: Form) -> bytes:
