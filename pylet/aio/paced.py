@@ -1,4 +1,4 @@
-"""Callbacks that leave the loop to others for longer than they hold it themselves."""
+"""Callbacks that leave the loop to others for a while after they held it long."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 _LONG_SECONDS = 0.0005
 _REST = 2  # times what the last one took
+_MOST_SECONDS = 0.005  # what comes evenly is not to be late
 
 
 class Paced:
     """`loop.call_soon` that puts off what is asked for just after a callback that took long: under a flood callbacks
-    come seldom, with more to do each time, and hold no more than a third of the loop."""
+    come seldom, with more to do each time."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, now: Callable[[], float] = time.monotonic) -> None:
         """`now` is in seconds."""
@@ -32,4 +33,4 @@ class Paced:
         callback()
         end = self._now()
         if end - begin > _LONG_SECONDS:
-            self._rested = end + _REST * (end - begin)
+            self._rested = end + min(_REST * (end - begin), _MOST_SECONDS)

@@ -26,6 +26,7 @@ class Loop:
         pytest.param(0.0004, 0.0, 0.0, id="a short one delays nothing"),
         pytest.param(0.002, 0.0, 0.004, id="after a long one the loop is others' for twice as long"),
         pytest.param(0.002, 0.003, 0.001, id="what is left of it"),
+        pytest.param(0.1, 0.0, 0.005, id="but not for long"),
         pytest.param(0.002, 0.004, 0.0, id="nothing is left of it"),
     ],
 )
