@@ -32,6 +32,14 @@ lastTimestamp: "2026-01-02T00:00:00Z"
 """
 
 
+def edit_with(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is edited is given to the script as $1."""
+    editor = folder / "editor"
+    editor.write_text(script)
+    editor.chmod(0o755)
+    monkeypatch.setenv("KUBE_EDITOR", str(editor))
+
+
 async def test_objects_come_change_and_go(kubectl: Kubectl, tmp_path: Path) -> None:
     made = "configmap/conf created\ndeployment.apps/web created\n"
     assert await kubectl("apply", "-f", "MANIFEST") == Ended(0, made, "")
@@ -90,10 +98,7 @@ async def test_nodes_are_closed_marked_and_emptied(kubectl: Kubectl, tmp_path: P
 
 
 async def test_an_object_is_edited(kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\nsed -i \'s/a: "1"/a: "2"/\' "$1"\n')
-    editor.chmod(0o755)
-    monkeypatch.setenv("KUBE_EDITOR", str(editor))
+    edit_with('#!/bin/sh\nsed -i \'s/a: "1"/a: "2"/\' "$1"\n', tmp_path, monkeypatch)
     await kubectl("apply", "-f", "MANIFEST")
     assert await kubectl("edit", "cm", "conf") == Ended(0, "configmap/conf edited\n", "")
     assert (await kubectl("get", "cm", "conf", "-o", "jsonpath={.data.a}")).out == "2"
@@ -103,10 +108,7 @@ async def test_an_object_is_edited(kubectl: Kubectl, tmp_path: Path, monkeypatch
 async def test_several_objects_are_edited_in_one_file(
     kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\ngrep -q "kind: List" "$1" && sed -i "s/x: old/x: new/" "$1"\n')
-    editor.chmod(0o755)
-    monkeypatch.setenv("KUBE_EDITOR", str(editor))
+    edit_with('#!/bin/sh\ngrep -q "kind: List" "$1" && sed -i "s/x: old/x: new/" "$1"\n', tmp_path, monkeypatch)
     for name in ("one", "two", "three"):
         await kubectl("create", "configmap", name, f"--from-literal=x={'same' if name == 'three' else 'old'}")
     told = await kubectl("edit", "cm", "one", "two", "three", "--output-patch")
@@ -118,10 +120,7 @@ async def test_several_objects_are_edited_in_one_file(
 async def test_an_object_is_edited_before_it_is_made(
     kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    editor = tmp_path / "editor"
-    editor.write_text('#!/bin/sh\nsed -i "s/name: web/name: other/" "$1"\n')
-    editor.chmod(0o755)
-    monkeypatch.setenv("KUBE_EDITOR", str(editor))
+    edit_with('#!/bin/sh\nsed -i "s/name: web/name: other/" "$1"\n', tmp_path, monkeypatch)
     made = "deployment.apps/other created\n"
     assert await kubectl("create", "--edit", "-f", "MANIFEST") == Ended(0, made, "Edit cancelled, no changes made.\n")
     both = "error: --raw and --edit are mutually exclusive\n"
