@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from pylet.api import schema
 from pylet.api.object import Object
 from pylet.api.patch.fieldset import Set
-from pylet.api.schema.defaults import VALUES
+from pylet.api.schema.default_values import VALUES
 from pylet.api.schema.node import Any_, Integer, List, Map, Node, Number, Ref, Scalar, Struct
 
 _NOTHING: Final[Mapping[str, Any]] = {}

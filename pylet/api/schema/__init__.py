@@ -16,7 +16,8 @@ from pylet.api.object import Object
 from pylet.api.schema.compiled import of
 from pylet.api.schema.defaulting import default
 from pylet.api.schema.definitions import definition
-from pylet.api.schema.node import Mismatch, Node, Struct
+from pylet.api.schema.mismatch import Mismatch
+from pylet.api.schema.node import Node, Struct
 
 if TYPE_CHECKING:
     from pylet.api.kind import Kind, Schema

@@ -1,4 +1,4 @@
-"""Fills objects with what Go would: the fields it prints in any case, default values, default rules (defaults.py).
+"""Fills objects with what Go would: the fields it prints in any case, default values, default rules.
 
 Each definition has a plan, made on first use; parts of an object whose definitions default nothing are not visited.
 """
@@ -9,7 +9,8 @@ from typing import Any
 
 from pylet.api.object import Object
 from pylet.api.schema.compiled import of
-from pylet.api.schema.defaults import RULES, VALUES, Rule
+from pylet.api.schema.default_rules import RULES, Rule
+from pylet.api.schema.default_values import VALUES
 from pylet.api.schema.node import List, Map, Node, Ref, Struct
 
 _NOTHING: Object = {}

@@ -5,7 +5,7 @@ nulls and zero values that Go omits go, times and quantities take their one spel
 runs on every write of every object, so one pass does all of it, problems are reported as relative paths that callers
 prefix while unwinding, and fields of the two commonest types are checked without a call.
 
-Sources: sigs.k8s.io/json (strict decoding), encoding/json (errors and paths), go_types.txt here.
+Sources: sigs.k8s.io/json (strict decoding), encoding/json (paths), go_types.txt here.
 """
 
 from __future__ import annotations
@@ -16,40 +16,11 @@ from typing import Any, Final, TypeAlias
 
 from pylet.api.object import Object
 from pylet.api.quantity import canonical_milli
+from pylet.api.schema.mismatch import Mismatch
 
 Check: TypeAlias = "Node | type"
 _DROP: Final = object()
-_GO_INTEGERS = ("int32", "int64")
 _GO_TIMES = ("v1.Time", "v1.MicroTime")
-_JSON_WORDS = {
-    str: "string",
-    bool: "bool",
-    int: "number",
-    float: "number",
-    list: "array",
-    dict: "object",
-    type(None): "null",
-}
-
-
-class Mismatch(ValueError):
-    """A value of the wrong type, worded as Go's UnmarshalTypeError; `fields` is filled while unwinding.
-
-    `is_own`: said by a Go type that decodes itself, which other decoders than JSON's repeat without the place.
-    """
-
-    def __init__(self, value: Any, go_type: str, *, is_own: bool = False) -> None:
-        super().__init__(value, go_type)
-        told = value.__class__ in (int, float) and go_type in _GO_INTEGERS
-        self.is_own = is_own
-        self.value = f"number {value}" if told else _JSON_WORDS[type(value)]
-        self.go_type = go_type
-        self.struct = ""
-        self.fields: list[str] = []
-
-    def __str__(self) -> str:
-        where = f"Go struct field {self.struct}.{'.'.join(self.fields)}" if self.struct else "Go value"
-        return f"json: cannot unmarshal {self.value} into {where} of type {self.go_type}"
 
 
 class Node:

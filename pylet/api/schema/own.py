@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from pylet.api.object import Object
-from pylet.api.schema.node import IntOrString, List, Map, Mismatch, Node, Ref, Struct, Text
+from pylet.api.schema.mismatch import Mismatch
+from pylet.api.schema.node import IntOrString, List, Map, Node, Ref, Struct, Text
 
 
 def decode(struct: Struct, obj: Object) -> None:

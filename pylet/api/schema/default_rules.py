@@ -1,8 +1,8 @@
-"""Go's SetDefaults_* behaviour, by definition: plain values first, then rules for what depends on other fields.
+"""The rules for what depends on other fields, by definition: Go's SetDefaults_* functions.
 
-Objects arrive decoded (schema.node), so an absent field is an unset one. A definition's rule runs before those of the
-fields inside it. Sources: pkg/apis/*/v1/defaults.go, zz_generated.defaults.go, and conversion.go where v1 has two names
-for one thing (serviceAccount, podIP, podCIDR, stringData).
+Objects arrive decoded (schema.node), so an absent field is an unset one, and with their plain values (default_values).
+A definition's rule runs before those of the fields inside it. Sources: pkg/apis/*/v1/defaults.go, and conversion.go
+where v1 has two names for one thing (serviceAccount, podIP, podCIDR, stringData).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import base64
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from pylet.api import podresources
 from pylet.api.containers import planned
@@ -19,8 +19,6 @@ from pylet.api.object import Object
 
 Rule = Callable[[Object], None]
 _RBAC: Final = "rbac.authorization.k8s.io"
-_MODE: Final = 0o644
-_EXTENSIONS: Final = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1"
 
 _PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _IMAGE: Final = re.compile(
@@ -28,88 +26,6 @@ _IMAGE: Final = re.compile(
     rf"{_PART}(?:/{_PART})*(?::\w[\w.-]{{0,127}})?(?:@[A-Za-z][\w+.-]*:[0-9a-fA-F]{{32,}})?",
     re.ASCII,
 )
-_WEBHOOK: Final = {"failurePolicy": "Fail", "matchPolicy": "Equivalent", "timeoutSeconds": 10}
-
-VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
-    f"{_EXTENSIONS}.ServiceReference": {"port": 443},
-    "admissionregistration.v1.MutatingAdmissionPolicySpec": {"failurePolicy": "Fail"},
-    "admissionregistration.v1.MutatingWebhook": {**_WEBHOOK, "reinvocationPolicy": "Never"},
-    "admissionregistration.v1.NamedRuleWithOperations": {"scope": "*"},
-    "admissionregistration.v1.RuleWithOperations": {"scope": "*"},
-    "admissionregistration.v1.ServiceReference": {"port": 443},
-    "admissionregistration.v1.ValidatingAdmissionPolicySpec": {"failurePolicy": "Fail"},
-    "admissionregistration.v1.ValidatingWebhook": _WEBHOOK,
-    "apps.v1.ReplicaSetSpec": {"replicas": 1},
-    "apps.v1.DeploymentSpec": {"replicas": 1, "revisionHistoryLimit": 10, "progressDeadlineSeconds": 600},
-    "apps.v1.DaemonSetSpec": {"revisionHistoryLimit": 10},
-    "apps.v1.StatefulSetSpec": {"podManagementPolicy": "OrderedReady", "replicas": 1, "revisionHistoryLimit": 10},
-    "apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
-    "authentication.v1.TokenRequestSpec": {"expirationSeconds": 3600},
-    "autoscaling.v1.HorizontalPodAutoscalerSpec": {"minReplicas": 1},
-    "autoscaling.v2.HorizontalPodAutoscalerSpec": {"minReplicas": 1},
-    "batch.v1.CronJobSpec": {
-        "concurrencyPolicy": "Allow",
-        "suspend": False,
-        "successfulJobsHistoryLimit": 3,
-        "failedJobsHistoryLimit": 1,
-    },
-    "batch.v1.PodFailurePolicyOnPodConditionsPattern": {"status": "True"},
-    "core.v1.AzureDiskVolumeSource": {
-        "cachingMode": "ReadWrite",
-        "fsType": "ext4",
-        "kind": "Shared",
-        "readOnly": False,
-    },
-    "core.v1.ConfigMapVolumeSource": {"defaultMode": _MODE},
-    "core.v1.ContainerPort": {"protocol": "TCP"},
-    "core.v1.DownwardAPIVolumeSource": {"defaultMode": _MODE},
-    "core.v1.EndpointPort": {"protocol": "TCP"},
-    "core.v1.FileKeySelector": {"optional": False},
-    "core.v1.GRPCAction": {"service": ""},
-    "core.v1.HTTPGetAction": {"path": "/", "scheme": "HTTP"},
-    "core.v1.HostPathVolumeSource": {"type": ""},
-    "core.v1.ISCSIPersistentVolumeSource": {"iscsiInterface": "default"},
-    "core.v1.ISCSIVolumeSource": {"iscsiInterface": "default"},
-    "core.v1.NamespaceStatus": {"phase": "Active"},
-    "core.v1.ObjectFieldSelector": {"apiVersion": "v1"},
-    "core.v1.PersistentVolumeClaimSpec": {"volumeMode": "Filesystem"},
-    "core.v1.PersistentVolumeClaimStatus": {"phase": "Pending"},
-    "core.v1.PersistentVolumeSpec": {"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"},
-    "core.v1.PersistentVolumeStatus": {"phase": "Pending"},
-    "core.v1.PodSpec": {
-        "dnsPolicy": "ClusterFirst",
-        "restartPolicy": "Always",
-        "schedulerName": "default-scheduler",
-        "terminationGracePeriodSeconds": 30,
-    },
-    "core.v1.Probe": {"failureThreshold": 3, "periodSeconds": 10, "successThreshold": 1, "timeoutSeconds": 1},
-    "core.v1.ProjectedVolumeSource": {"defaultMode": _MODE},
-    "core.v1.RBDPersistentVolumeSource": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
-    "core.v1.RBDVolumeSource": {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"},
-    "core.v1.ReplicationControllerSpec": {"replicas": 1},
-    "core.v1.ScaleIOPersistentVolumeSource": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
-    "core.v1.ScaleIOVolumeSource": {"fsType": "xfs", "storageMode": "ThinProvisioned"},
-    "core.v1.Secret": {"type": "Opaque"},
-    "core.v1.SecretVolumeSource": {"defaultMode": _MODE},
-    "core.v1.ServiceAccountTokenProjection": {"expirationSeconds": 3600},
-    "core.v1.ServicePort": {"protocol": "TCP"},
-    "discovery.v1.EndpointPort": {"name": "", "protocol": "TCP"},
-    "flowcontrol.v1.ExemptPriorityLevelConfiguration": {"nominalConcurrencyShares": 0, "lendablePercent": 0},
-    "flowcontrol.v1.LimitedPriorityLevelConfiguration": {"nominalConcurrencyShares": 30, "lendablePercent": 0},
-    "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.ServiceReference": {"port": 443},
-    "networking.v1.IngressClassParametersReference": {"scope": "Cluster"},
-    "networking.v1.NetworkPolicyPort": {"protocol": "TCP"},
-    "scheduling.v1.PriorityClass": {"preemptionPolicy": "PreemptLowerPriority"},
-    "storage.v1.CSIDriverSpec": {
-        "attachRequired": True,
-        "fsGroupPolicy": "ReadWriteOnceWithFSType",
-        "podInfoOnMount": False,
-        "requiresRepublish": False,
-        "seLinuxMount": False,
-        "storageCapacity": False,
-    },
-    "storage.v1.StorageClass": {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"},
-}
 
 
 def _pod(pod: Object) -> None:
@@ -373,7 +289,7 @@ def _csi_driver(spec: Object) -> None:
         spec["volumeLifecycleModes"] = ["Persistent"]
 
 
-def _custom_resource_definition(spec: Object) -> None:
+def _custom_definition(spec: Object) -> None:
     names = spec.get("names") or {}
     if kind := names.get("kind"):
         names.setdefault("singular", kind.lower())
@@ -382,7 +298,7 @@ def _custom_resource_definition(spec: Object) -> None:
 
 
 RULES: Final[Mapping[str, Rule]] = {
-    f"{_EXTENSIONS}.CustomResourceDefinitionSpec": _custom_resource_definition,
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec": _custom_definition,
     "admissionregistration.v1.MatchResources": _match_resources,
     "admissionregistration.v1.MutatingWebhook": _selectors,
     "admissionregistration.v1.ValidatingWebhook": _selectors,
