@@ -6,7 +6,7 @@ the pod changed meanwhile tries again. Source: pkg/registry/core/pod/storage/evi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,10 +16,13 @@ from pylet.api.kinds.poddisruptionbudget import KIND as BUDGET
 from pylet.api.object import Object, condition_of, dig, is_terminating
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry
+from pylet.server.admission.interface import CREATE
 from pylet.server.registry import pods
+from pylet.server.registry.metadata import place_in
 from pylet.server.registry.request import DeleteOptions, Request
 from pylet.server.registry.writing import Writer, private_copy
 
+_ATTEMPTS = 20
 _MOST_DISRUPTED = 2000
 _VIOLATES = "Cannot evict pod as it would violate the pod's disruption budget."
 _SEVERAL = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
@@ -38,9 +41,29 @@ def check(eviction: Object, name: str) -> None:
 
 
 async def evict(
+    writer: Writer,
+    request: Request,
+    eviction: Object,
+    pod: Callable[[], Entry],
+    budgets: Collection[Entry],
+    now: Callable[[], datetime],
+) -> None:
+    """Evict the `pod`, as it is now; `budgets` are all there are, live. Raises: ApiError."""
+    check(eviction, request.key.name)
+    place_in(request.kind, eviction["metadata"], request.key.namespace)
+    await writer.admit(request, CREATE, request.kind, request.key, eviction, None)
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            return await _evict(writer, request, eviction, pod(), budgets, now())
+        except Conflict:
+            # Somebody changed the pod meanwhile: only whoever asked for one revision hears of that.
+            if (eviction.get("deleteOptions") or {}).get("preconditions") or not attempts_left:
+                raise
+
+
+async def _evict(
     writer: Writer, request: Request, eviction: Object, entry: Entry, budgets: Iterable[Entry], now: datetime
 ) -> None:
-    """Evict the pod `entry`; `budgets` are all there are. Raises: ApiError."""
     options = DeleteOptions.of(eviction.get("deleteOptions") or {})
     if options.dry_run:
         request = replace(request, dry_run=True)

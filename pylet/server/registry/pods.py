@@ -1,10 +1,31 @@
-"""What binding does to a pod. Source: pkg/registry/core/pod/storage/storage.go."""
+"""What binding does to a pod. Source: pkg/registry/core/pod/storage/storage.go (BindingREST)."""
 
 from __future__ import annotations
 
 from pylet.api import causes
 from pylet.api.errors import BadRequest, Conflict
 from pylet.api.object import Object, condition_of
+from pylet.client.view import Entry
+from pylet.server.admission.interface import CREATE
+from pylet.server.registry.judging import check_preconditions
+from pylet.server.registry.metadata import place_in
+from pylet.server.registry.request import Request
+from pylet.server.registry.writing import Writer, private_copy
+
+_SCHEDULED = {"type": "PodScheduled", "status": "True"}
+
+
+async def bind(writer: Writer, request: Request, binding: Object, now: str, *, asked: Request) -> None:
+    """`asked` is what admission sees, where the pod is not named by the URL. Raises: ApiError."""
+    place_in(request.kind, binding["metadata"], request.key.namespace)
+    check_binding(binding, request.key.name)
+    await writer.admit(asked, CREATE, asked.kind, request.key, binding, None)
+
+    def change(entry: Entry) -> Object:
+        check_preconditions(request.kind, binding["metadata"], entry)
+        return set_condition(bound(private_copy(entry), binding), _SCHEDULED, now)
+
+    await writer.put(request, change)
 
 
 def bound(pod: Object, binding: Object) -> Object:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import orjson
 
 from pylet.api import kinds
-from pylet.api.errors import BadRequest, Conflict, Forbidden, MethodNotAllowed, NotFound
+from pylet.api.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound
 from pylet.api.kind import Kind
 from pylet.api.kinds.componentstatus import KIND as COMPONENT_STATUS
 from pylet.api.kinds.componentstatus import all_healthy
@@ -33,24 +33,21 @@ from pylet.client.interface import PatchType
 from pylet.client.view import Entry, Table
 from pylet.server.admission.chain import Chain
 from pylet.server.admission.interface import CONNECT, CREATE, Plugin
-from pylet.server.registry import customs, eviction, listing, pods
+from pylet.server.registry import customs, eviction, listing, pods, scale
 from pylet.server.registry.addresses import Addresses
 from pylet.server.registry.answers import Deleted, Page, Subscription, Written, success
 from pylet.server.registry.feed import Convert
-from pylet.server.registry.judging import check_preconditions, check_uid
 from pylet.server.registry.metadata import check_name, place_in
 from pylet.server.registry.networks import Networks
 from pylet.server.registry.ownership import Ownership
 from pylet.server.registry.patching import applied, check_twice, check_type, patched
 from pylet.server.registry.request import DeleteOptions, ListOptions, Request
-from pylet.server.registry.scale import scale_of, scaled
 from pylet.server.registry.selection import Selection, UnknownField, selection_of
 from pylet.server.registry.served import Served
 from pylet.server.registry.state import State
-from pylet.server.registry.writing import Allocate, Through, Writer, private_copy
+from pylet.server.registry.writing import Allocate, Writer
 from pylet.store.interface import Store
 
-_EVICTION_ATTEMPTS = 20
 _UNDECIDED: Mapping[str, Object] = {
     "LocalSubjectAccessReview": {"allowed": False},
     "SelfSubjectAccessReview": {"allowed": False},
@@ -137,7 +134,7 @@ class Registry:
             await self._state.cache_of(request.kind)
         entry = self._entry(request)
         if request.subresource == "scale":
-            return Entry.of(SCALE, scale_of(request.kind, entry.object))
+            return Entry.of(SCALE, scale.scale_of(request.kind, entry.object))
         return entry
 
     def select(self, request: Request, options: ListOptions) -> Selection:
@@ -186,7 +183,7 @@ class Registry:
                 key = Key(request.key.namespace, obj["metadata"].get("name") or "")
                 if not key.name:
                     raise BadRequest("Name parameter required.")
-                return await self._bind(_for(request, pod, key, "binding"), obj, asked=request)
+                return await self._bind(replace(request, kind=pod, key=key, subresource="binding"), obj, asked=request)
             case _, "":
                 self._check_definition(request, obj)
                 return await self._writer.create(request, _to_stored(request.kind, obj))
@@ -263,7 +260,7 @@ class Registry:
 
         async def delete(key: Key) -> None:
             with suppress(NotFound):  # somebody was faster
-                await self._writer.delete(_for(request, request.kind, key, ""), options)
+                await self._writer.delete(replace(request, key=key), options)
 
         for start in range(0, len(found.entries), _COLLECTION_AT_ONCE):
             keys = [entry.key for entry in found.entries[start : start + _COLLECTION_AT_ONCE]]
@@ -314,80 +311,21 @@ class Registry:
     async def _scale(
         self, request: Request, changed: Callable[[Object], Object], *, is_tracked: bool = False
     ) -> Written:
-        """Owners of a scale are those of the replicas, seen through it."""
-        kind, owners = request.kind, self._writer.ownership
-
-        def scale(entry: Entry) -> Object:
-            before = scale_of(kind, entry.object)
-            if entries := owners.of_scale(kind, entry.object):
-                before["metadata"]["managedFields"] = entries
-            after = changed(orjson.loads(orjson.dumps(before)))
-            check_name(SCALE, after["metadata"], request.key)
-            if request.verb == "update":
-                check_uid(kind, after["metadata"], entry)
-            if not is_tracked:
-                owners.track(request, SCALE, after, before, format_time(self._now()))
-            workload = scaled(kind, private_copy(entry), after)
-            owners.from_scale(kind, workload, after)
-            return workload
-
-        plain = _for(request, kind, request.key, "")
-        through = Through(request, partial(scale_of, kind), partial(scaled, kind))
-        written = await self._writer.change(plain, scale, is_tracked=True, through=through)
-        return Written(Entry.of(SCALE, scale_of(kind, orjson.loads(written.entry.raw))))
+        return await scale.write(self._writer, request, changed, format_time(self._now()), is_tracked=is_tracked)
 
     async def _bind(self, request: Request, binding: Object, *, asked: Request | None = None) -> Written:
-        """`asked`: what admission sees, where the pod is not named by the URL."""
-        place_in(request.kind, binding["metadata"], request.key.namespace)
-        pods.check_binding(binding, request.key.name)
-        seen = asked or request
-        await self._writer.admit(seen, CREATE, seen.kind, request.key, binding, None)
-        scheduled = {"type": "PodScheduled", "status": "True"}
-        now = format_time(self._now())
-
-        def bound(entry: Entry) -> Object:
-            check_preconditions(request.kind, binding["metadata"], entry)
-            return pods.set_condition(pods.bound(private_copy(entry), binding), scheduled, now)
-
-        await self._writer.put(request, bound)
+        await pods.bind(self._writer, request, binding, format_time(self._now()), asked=asked or request)
         return _status()
 
     async def _evict(self, request: Request, body: Object) -> Written:
-        eviction.check(body, request.key.name)
-        place_in(request.kind, body["metadata"], request.key.namespace)
-        await self._writer.admit(request, CREATE, request.kind, request.key, body, None)
         budgets = self.table(BUDGET).entries.values() if BUDGET in self._state.caches else ()
-        for attempts_left in reversed(range(_EVICTION_ATTEMPTS)):
-            try:
-                await eviction.evict(self._writer, request, body, self._entry(request), budgets, self._now())
-                break
-            except Conflict:
-                # Somebody changed the pod meanwhile: only whoever asked for one revision hears of that.
-                if (body.get("deleteOptions") or {}).get("preconditions") or not attempts_left:
-                    raise
+        await eviction.evict(self._writer, request, body, lambda: self._entry(request), budgets, self._now)
         return _status()
 
 
 def is_stored(kind: Kind) -> bool:
     """Whether objects of this kind are kept: not those answered at once, nor other versions of another kind."""
     return "get" in kind.verbs and kind.stored_as is None
-
-
-def _for(request: Request, kind: Kind, key: Key, subresource: str) -> Request:
-    """The same caller and options, about something else."""
-    return Request(
-        verb=request.verb,
-        kind=kind,
-        key=key,
-        subresource=subresource,
-        user=request.user,
-        dry_run=request.dry_run,
-        field_manager=request.field_manager,
-        force=request.force,
-        field_validation=request.field_validation,
-        size=request.size,
-        warnings=request.warnings,
-    )
 
 
 def _to_stored(kind: Kind, obj: Object) -> Object:

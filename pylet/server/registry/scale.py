@@ -1,16 +1,57 @@
-"""The scale subresource: a Scale shown of a workload, and a Scale's replicas put into it.
+"""The scale subresource: a Scale shown of a workload, and a Scale's replicas put into it; only `write` acts.
 
 Source: pkg/registry/apps/{deployment,replicaset}/storage (ScaleREST).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import orjson
+
 from pylet.api import causes, selector
 from pylet.api.errors import Conflict, Invalid
 from pylet.api.kind import Kind, ScalePaths
+from pylet.api.kinds.scale import KIND as SCALE
 from pylet.api.object import Object, dig
+from pylet.client.view import Entry
+from pylet.server.registry.answers import Written
+from pylet.server.registry.judging import check_uid
+from pylet.server.registry.metadata import check_name
+from pylet.server.registry.request import Request
+from pylet.server.registry.writing import Through, Writer, private_copy
 
 _SHOWN = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+
+
+async def write(
+    writer: Writer, request: Request, changed: Callable[[Object], Object], now: str, *, is_tracked: bool
+) -> Written:
+    """Change the workload as `changed` does its Scale, a copy, which says already who owns what where it `is_tracked`.
+
+    Owners of a Scale are those of the replicas, seen through it. Raises: ApiError.
+    """
+    kind, owners = request.kind, writer.ownership
+
+    def change(entry: Entry) -> Object:
+        before = scale_of(kind, entry.object)
+        if entries := owners.of_scale(kind, entry.object):
+            before["metadata"]["managedFields"] = entries
+        after = changed(orjson.loads(orjson.dumps(before)))
+        check_name(SCALE, after["metadata"], request.key)
+        if request.verb == "update":
+            check_uid(kind, after["metadata"], entry)
+        if not is_tracked:
+            owners.track(request, SCALE, after, before, now)
+        workload = scaled(kind, private_copy(entry), after)
+        owners.from_scale(kind, workload, after)
+        return workload
+
+    through = Through(request, partial(scale_of, kind), partial(scaled, kind))
+    written = await writer.change(replace(request, subresource=""), change, is_tracked=True, through=through)
+    return Written(Entry.of(SCALE, scale_of(kind, orjson.loads(written.entry.raw))))
 
 
 def scale_of(kind: Kind, workload: Object) -> Object:

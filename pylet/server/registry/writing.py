@@ -21,20 +21,20 @@ import orjson
 
 from pylet.aio.apart import apart
 from pylet.api import schema
-from pylet.api.errors import AlreadyExists, ApiError, InternalError, NotFound
+from pylet.api.errors import AlreadyExists, ApiError, NotFound
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.api.timestamps import format_time
-from pylet.client.view import Entry, encoded
+from pylet.client.view import Entry
 from pylet.server.admission.chain import Chain
 from pylet.server.admission.interface import CREATE, DELETE, UPDATE
 from pylet.server.registry import customs, deletion, metadata
 from pylet.server.registry.admitting import Admission, Admitted
 from pylet.server.registry.answers import Deleted, Written, deleted_well
 from pylet.server.registry.cache import Cache
-from pylet.server.registry.counted import StoreTimes
-from pylet.server.registry.form import Layout, entry_of, headed, stored
+from pylet.server.registry.form import entry_of, stored
 from pylet.server.registry.judging import check_version, judge, other_uid
+from pylet.server.registry.keeping import Keeper
 from pylet.server.registry.ownership import Ownership, same_but_times
 from pylet.server.registry.request import DeleteOptions, Request
 from pylet.server.registry.state import State
@@ -82,15 +82,14 @@ class Writer:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._state = state
-        self._store = state.store
+        self._keeper = Keeper(state)
         self._admission = Admission(state, chain, now)
         self._allocators = allocators
         self.ownership = ownership
         self._now = now
-        self._times = StoreTimes()
 
     def metrics(self) -> Iterator[str]:
-        yield from self._times.lines()
+        yield from self._keeper.metrics()
         yield from self._admission.times.lines()
 
     # ---- create
@@ -145,10 +144,7 @@ class Writer:
                 if key in cache.table.entries:
                     raise store.KeyExists(key.name)
                 return Entry.of(kind, obj, stored(kind, obj))
-            try:
-                return await self._write(cache, key, obj)
-            except store.WriteFailed as failed:
-                raise _not_written(failed) from failed
+            return await self._keeper.keep(cache, key, obj)
 
     @staticmethod
     def _exists(kind: Kind, cache: Cache, key: Key) -> ApiError:
@@ -195,8 +191,6 @@ class Writer:
                 await self._state.reached(lost.current)
             except store.KeyMissing as gone:
                 raise NotFound(request.kind.group, request.kind.plural, key.name) from gone
-            except store.WriteFailed as failed:
-                raise _not_written(failed) from failed
 
     async def apply(self, request: Request, changing: Changing, create: Callable[[], Object]) -> Written:
         """As `change` with an object and owners that server-side apply made; `create` makes it where there is none."""
@@ -269,12 +263,11 @@ class Writer:
                 return entry
             if deletion.is_finished(kind, obj, old):
                 if not request.dry_run:
-                    gone = self._store.delete(Layout.place(kind, key), expect=entry.revision)
-                    await self._state.reached(await self._times.of("delete", kind, gone))
+                    await self._keeper.remove(cache, entry)
                 return entry_of(kind, stored(kind, obj), entry.revision)
             if request.dry_run:
                 return entry_of(kind, stored(kind, obj), entry.revision)
-            return await self._write(cache, key, obj, entry)
+            return await self._keeper.keep(cache, key, obj, entry)
 
     async def put(self, request: Request, changing: Changing) -> Entry:
         """Write what `changing` makes, past admission and the kind's rules: for what the server itself decides."""
@@ -287,13 +280,11 @@ class Writer:
             if request.dry_run:
                 return entry_of(kind, stored(kind, obj), entry.revision)
             try:
-                return await self._write(cache, entry.key, obj, entry)
+                return await self._keeper.keep(cache, entry.key, obj, entry)
             except store.Conflict as lost:
                 await self._state.reached(lost.current)
             except store.KeyMissing as gone:
                 raise NotFound(kind.group, kind.plural, request.key.name) from gone
-            except store.WriteFailed as failed:
-                raise _not_written(failed) from failed
 
     # ---- delete
 
@@ -314,12 +305,9 @@ class Writer:
                     case deletion.Mark(marked) if request.dry_run:
                         return Deleted(entry_of(kind, stored(kind, marked), entry.revision).raw, still_there)
                     case deletion.Mark(marked):
-                        return Deleted((await self._write(cache, key, marked, entry)).raw, still_there)
+                        return Deleted((await self._keeper.keep(cache, key, marked, entry)).raw, still_there)
                     case deletion.Remove(marked) if not request.dry_run:
-                        place = Layout.place(kind, key)
-                        last = None if marked is None else stored(kind, marked)
-                        gone = self._store.delete(place, expect=entry.revision, last=last)
-                        await self._state.reached(await self._times.of("delete", kind, gone))
+                        await self._keeper.remove(cache, entry, last=marked)
                     case deletion.Pending():
                         return Deleted(entry.raw, still_there)
                 if not customs.answers_deleted(kind):
@@ -329,8 +317,6 @@ class Writer:
                 await self._state.reached(lost.current)
             except store.KeyMissing as gone:
                 raise NotFound(request.kind.group, request.kind.plural, key.name) from gone
-            except store.WriteFailed as failed:
-                raise _not_written(failed) from failed
 
     # ---- inside
 
@@ -350,29 +336,6 @@ class Writer:
             await admitted.validate(key)
         finally:
             admitted.settle()
-
-    async def _write(self, cache: Cache, key: Key, obj: Object, before: Entry | None = None) -> Entry:
-        """Have the store keep `obj`, which nobody changes any more, in the place of what was `before`: no matter if it
-        was made otherwise. Raises: StoreError, ApiError."""
-        kind, whole = cache.kind, headed(cache.kind, obj)
-        value = kept = encoded(whole)
-        if kind.storage is None:
-            self._state.known[id(value)] = whole
-        else:
-            kept = await self._state.encoded(kind, obj)
-        place = Layout.place(kind, key)
-        try:
-            if before is None:
-                revision = await self._times.of("create", kind, self._store.create(place, kept))
-            else:
-                revision = await self._times.of("update", kind, self._store.update(place, kept, expect=before.revision))
-            await self._state.reached(revision)
-        finally:
-            self._state.known.pop(id(value), None)
-        entry = cache.table.entries.get(key)
-        if entry is not None and entry.revision == revision:
-            return entry
-        return entry_of(kind, value, revision)  # somebody has written again since
 
     def _complete(
         self, request: Request, kind: Kind, obj: Object, old: Object | None, now: str, *, is_tracked: bool
@@ -409,7 +372,3 @@ def _is_same(obj: Object, old: Object) -> bool:
     if obj != old:
         return False
     return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS) == orjson.dumps(old, option=orjson.OPT_SORT_KEYS)
-
-
-def _not_written(failed: store.WriteFailed) -> ApiError:
-    return InternalError(f"the store refused the write: {failed}")
