@@ -11,7 +11,7 @@ from pylet.cri import http2, rpc
 from pylet.cri.rpc import CallError
 
 Method: TypeAlias = Callable[[bytes], Awaitable[bytes]]
-"""From the request's bytes to the answer's. Raises: Refused."""
+"""From the request's bytes to the answer's. Raises: Refused, CallError."""
 
 
 class Refused(Exception):

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pylet.agent.kubelet import counters
+from pylet.aio.bucket import Bucket
 from pylet.api.object import Object
 from pylet.cri import served
+from pylet.cri.rpc import CallError
 
 if TYPE_CHECKING:
     from pylet.agent.kubelet.holdings import Holdings
 
+_PER_SECOND = 100  # upstream: pkg/kubelet/apis/podresources/constants.go
+_AT_ONCE = 10
 
-async def serve(directory: Path, pods: Callable[[], Collection[Object]], holdings: Callable[[], Holdings]) -> None:
-    """Until cancelled, in a socket in `directory`. `pods` may hold something."""
+
+async def serve(
+    directory: Path,
+    pods: Callable[[], Collection[Object]],
+    holdings: Callable[[], Holdings],
+    now: Callable[[], float] = time.monotonic,
+) -> None:
+    """Until cancelled, in a socket in `directory`. `now` is in seconds."""
 
     async def answer(method: str, request: bytes) -> bytes:
         from pylet.agent.kubelet import holdings as loaded
@@ -39,7 +50,17 @@ async def serve(directory: Path, pods: Callable[[], Collection[Object]], holding
 
     methods: dict[str, served.Method] = {"/v1alpha1.PodResourcesLister/List": answer_alpha}
     methods |= {f"/v1.PodResourcesLister/{method}": partial(answer, method) for method in counters.HOLDINGS_OF}
-    await served.serve(_socket(directory), methods)
+    bucket = Bucket(_PER_SECOND, _AT_ONCE, now)
+    await served.serve(_socket(directory), {path: _limited(bucket, method) for path, method in methods.items()})
+
+
+def _limited(bucket: Bucket, method: served.Method) -> served.Method:
+    async def answer(request: bytes) -> bytes:
+        if not bucket.take():
+            raise CallError("ResourceExhausted", "rejected by rate limit")
+        return await method(request)
+
+    return answer
 
 
 def _socket(directory: Path) -> Path:

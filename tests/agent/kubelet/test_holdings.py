@@ -96,3 +96,19 @@ async def test_either_version_is_told_who_holds_which_devices(version: str, ledg
     serving.cancel()
     (told,) = wire.decode(holdings.Listed, answer).pod_resources
     assert [held.device_ids for held in told.containers[0].devices] == [("a",), ("b",)]
+
+
+async def test_who_asks_too_often_is_refused(tmp_path: Path) -> None:
+    serving = asyncio.create_task(
+        pod_resources.serve(tmp_path, lambda: [], lambda: holdings.Holdings(Ledger()), now=lambda: 0)
+    )
+    socket = tmp_path / "kubelet.sock"
+    await until(socket.exists)
+    async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+        ask = channel.unary_unary("/v1.PodResourcesLister/List")
+        for _ in range(10):
+            await ask(b"", wait_for_ready=True)
+        with pytest.raises(grpc.aio.AioRpcError, match="rejected by rate limit") as refused:
+            await ask(b"")
+    serving.cancel()
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
