@@ -43,7 +43,7 @@ class Attributes:
 
     `name` is the object's, or its generateName while it has none. `table` reads the cluster; kinds by their names, as
     `table("Pod")`; `own` is that of the written kind, None where nothing is stored. `warnings` reach the client.
-    `settled` are called once the write is in the tables, or has failed: they end what a plugin holds meanwhile.
+    `settled` are awaited once the write is in the tables, or has failed: they end what a plugin holds meanwhile.
     `now` tells the time. `request` is the call that led here, `deleting` how it deletes; `named` is the name it came
     with, "" where the server makes one up or deletes many.
     """
@@ -61,7 +61,7 @@ class Attributes:
     own: Table | None = None
     dry_run: bool = False
     warnings: list[str] = field(default_factory=list)
-    settled: list[Callable[[], None]] = field(default_factory=list)
+    settled: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
     request: Request
     deleting: DeleteOptions | None = None
     named: str = ""

@@ -2,22 +2,26 @@
 
 Usage is what the tables hold and, beside that, what admitted writes will bring that are not in the tables yet; there is
 no await between looking and reserving, so no two writes take the same place. `status.used` is for people to read: the
-controller writes it.
+controller writes it, and clients get their answers when it has, so that who looks then finds what was written counted,
+as upstream, where admission writes it.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pylet.api.object import Key, revision_of
 from pylet.client.view import Table
 from pylet.server.admission.interface import CREATE, UPDATE, Attributes, Plugin
+from pylet.server.registry.request import LOOPBACK
 
 if TYPE_CHECKING:
     from pylet.server.quota.check import Charges
 
 _CHANGED = frozenset((CREATE, UPDATE))
+_MOST_SECONDS = 0.1  # that an answer waits for its usage to be told; it takes 3 ms
 _CHANGING = ("pods", "pods/resize", "services", "persistentvolumeclaims", "resourceclaims")
 
 
@@ -70,12 +74,34 @@ async def validate(write: Attributes) -> None:
     held = _Reserved(write.key, 0 if write.old is None else revision_of(write.old), charges)
     _reserved.setdefault(place, []).append(held)
 
-    def release() -> None:
+    async def release() -> None:
         _reserved[place].remove(held)
         if not _reserved[place]:
             del _reserved[place]
+        if write.user is not LOOPBACK and held.is_visible(table):
+            await _told(write, table, charges)
 
     write.settled.append(release)
+
+
+async def _told(write: Attributes, table: Table, charges: Charges) -> None:
+    """Wait until each quota says at least what is used now."""
+    from pylet.server.quota import check, ledger
+
+    quotas, now = write.table("ResourceQuota"), write.now()
+    entries = ((key, quotas.entries.get(key)) for key in (Key(write.key.namespace, name) for name in charges))
+    used = {key: ledger.used(entry.object, table, now) for key, entry in entries if entry is not None}
+    changed = asyncio.Event()
+    unheard = quotas.listen(lambda _, __: changed.set())
+    try:
+        async with asyncio.timeout(_MOST_SECONDS):
+            while any(not check.tells(quotas.entries.get(key), amounts) for key, amounts in used.items()):
+                changed.clear()
+                await changed.wait()
+    except TimeoutError:
+        return
+    finally:
+        unheard()
 
 
 PLUGIN = Plugin("ResourceQuota", {"*": frozenset((CREATE,)), **dict.fromkeys(_CHANGING, _CHANGED)}, validate=validate)

@@ -12,7 +12,7 @@ from pylet.api import podresources
 from pylet.api.object import Object, dig
 from pylet.api.podresources import Amounts
 from pylet.api.quantity import parse
-from pylet.client.view import Table
+from pylet.client.view import Entry, Table
 from pylet.server.quota import ledger, measure
 from pylet.server.quota.extended import Extended
 
@@ -71,6 +71,12 @@ def charges(
             _check_fit(quota, asked, used)
             found[name] = asked
     return found
+
+
+def tells(quota: Entry | None, used: Amounts) -> bool:
+    """Whether the quota's status says that so much is used, or more; one that is gone has nothing to say."""
+    said: Mapping[str, str] = {} if quota is None else dig(quota.object, "status", "used", default={})
+    return quota is None or all(parse(str(said.get(name, 0))).nanos >= used[name].nanos for name in used)
 
 
 def _growth(after: Amounts, before: Amounts) -> Amounts:

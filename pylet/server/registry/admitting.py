@@ -43,11 +43,10 @@ class Admitted:
         if self._validate:
             await self._times.ask(self._validate, self._write, "validate")
 
-    def settle(self) -> None:
-        if self._write is not None and self._write.settled:
-            for settled in self._write.settled:
-                settled()
-            self._write.settled.clear()
+    async def settle(self) -> None:
+        if self._write is not None:
+            while self._write.settled:
+                await self._write.settled.pop()()
 
 
 class Admission:

@@ -126,7 +126,7 @@ class Writer:
                 if attempt == _NAME_ATTEMPTS:
                     raise GenerateNameConflict(request.kind.group, request.kind.plural, key.name) from taken
             finally:
-                admitted.settle()
+                await admitted.settle()
         raise AssertionError("unreachable")
 
     async def _create(
@@ -238,7 +238,7 @@ class Writer:
         try:
             return await self._swap(request, kind, cache, entry, obj, admitted)
         finally:
-            admitted.settle()
+            await admitted.settle()
 
     async def _swap(
         self, request: Request, kind: Kind, cache: Cache, entry: Entry, obj: Object, admitted: Admitted
@@ -335,7 +335,7 @@ class Writer:
         try:
             await admitted.validate(key)
         finally:
-            admitted.settle()
+            await admitted.settle()
 
     def _complete(
         self, request: Request, kind: Kind, obj: Object, old: Object | None, now: str, *, is_tracked: bool

@@ -10,8 +10,10 @@ import pytest
 from pylet.api.errors import ApiError, Forbidden
 from pylet.api.kinds.deviceclass import KIND as DEVICE_CLASS
 from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.resourcequota import KIND as QUOTA
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Object
+from pylet.server.registry import User
 from tests.server.kit import Api, configmap, pod, refused, service
 
 
@@ -208,3 +210,43 @@ async def test_a_claim_counts_for_what_its_class_stands_for_now(api: Api) -> Non
     assert said in (await refused(api.create(big("ResourceClaim", "after", devices=wants))))["message"]
     await api.delete(DEVICE_CLASS, "", "big")
     await api.create(big("ResourceClaim", "after", devices=wants))
+
+
+def telling(api: Api, used: str) -> Any:
+    return api.patch(QUOTA, "a", "q", {"status": {"used": {"pods": used}}}, subresource="status")
+
+
+async def created_by_joe(api: Api) -> asyncio.Task[Object]:
+    """The pod is there; whether its creation has been answered is another question."""
+    creating = asyncio.create_task(api.create(pod("p"), user=User("joe", ("system:authenticated",))))
+    while not await api.names(POD, "a"):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    return creating
+
+
+async def turns(answered: asyncio.Task[Object]) -> bool:
+    """Whether the answer comes within some turns of the loop, that is in less time than is waited at most."""
+    for _ in range(100):
+        await asyncio.sleep(0)
+    return answered.done()
+
+
+async def test_whoever_creates_is_answered_when_the_quota_tells_of_it(api: Api) -> None:
+    await api.create(quota(pods="10"))
+    await telling(api, "0")
+    creating = await created_by_joe(api)
+    assert not await turns(creating)
+    await telling(api, "1")
+    assert await turns(creating)
+
+
+async def test_a_quota_that_nobody_counts_keeps_no_answer_for_long(api: Api) -> None:
+    await api.create(quota(pods="10"))
+    await (await created_by_joe(api))
+
+
+async def test_an_answer_does_not_wait_for_a_quota_that_is_gone(api: Api) -> None:
+    await api.create(quota(pods="10"))
+    creating = await created_by_joe(api)
+    await api.delete(QUOTA, "a", "q")
+    assert await turns(creating)
