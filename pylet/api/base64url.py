@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
+
+_TEXT = re.compile(r"[A-Za-z0-9_-]*")
 
 
 def encode(data: bytes) -> bytes:
@@ -11,4 +14,6 @@ def encode(data: bytes) -> bytes:
 
 def decode(text: str) -> bytes:
     """Raises: ValueError."""
+    if _TEXT.fullmatch(text) is None:
+        raise ValueError("illegal base64 data")
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

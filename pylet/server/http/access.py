@@ -23,6 +23,7 @@ from pylet.server.auth.authenticate import Authenticator, Subject, certificate_u
 from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.impersonate import Impersonation
 from pylet.server.auth.request_header import proxied_user
+from pylet.server.http import protocols
 from pylet.server.http.answer import REQUEST_ID, Answer, Streamed
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.registry import User
@@ -131,7 +132,10 @@ class Access:
                     return proxied
             else:
                 known = _bearer(transport, certificate)
-        return await self._authenticator.user(known, http.headers.get("Authorization"), http.path)
+        authorization = http.headers.get("Authorization")
+        if known is None and authorization is None and protocols.HEADER in http.headers:
+            authorization = protocols.authorization(http)
+        return await self._authenticator.user(known, authorization, http.path)
 
 
 def _bearer(transport: asyncio.Transport, certificate: dict[str, Any]) -> User | None:

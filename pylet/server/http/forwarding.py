@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 from pylet.aio.splice import splice
 from pylet.api.errors import ServiceUnavailable
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
+from pylet.server.http.protocols import headers_passed_on
 from pylet.server.http.relaying import relay
 from pylet.server.unreached import said
 
@@ -162,7 +163,7 @@ def _passed(http: web.BaseRequest, target: Target) -> CIMultiDict[str]:
     kept = {"content-length"} if target.links is None else {"content-length", "host"}
     headers = CIMultiDict(
         (name, value)
-        for name, value in http.headers.items()
+        for name, value in headers_passed_on(http)
         if name.lower() not in (_HOP_BY_HOP - kept) | named | {"authorization"} and not name.lower().startswith(_OURS)
     )
     if http.remote:

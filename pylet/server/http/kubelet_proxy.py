@@ -21,10 +21,11 @@ from pylet.api.ip import in_url
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
+from pylet.server.http.protocols import headers_passed_on, is_websocket
 from pylet.server.http.relaying import relay
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.tunnels import Tunnels
-from pylet.server.http.websocket import Messages, is_wanted
+from pylet.server.http.websocket import Messages
 from pylet.server.registry import Registry
 
 _LOG_OPTIONS = ("follow", "previous", "sinceSeconds", "sinceTime", "timestamps", "tailLines", "limitBytes", "stream")
@@ -119,7 +120,7 @@ class KubeletProxy:
             raise ConnectionResetError
         host, port = self._tunnels.kubelet(node)
         lines = [f"{http.method} /{path}?{urlencode(query)} HTTP/1.1", f"Host: {in_url(host)}:{port}"]
-        lines += [f"{name}: {value}" for name, value in http.headers.items() if _is_passed(name.lower())]
+        lines += [f"{name}: {value}" for name, value in headers_passed_on(http) if _is_passed(name.lower())]
         head = "\r\n".join(lines) + "\r\n\r\n"
         try:
             await splice(
@@ -146,7 +147,7 @@ _ROUTES: dict[tuple[str, str], Callable[..., Any]] = {
 
 
 def _opened(http: web.BaseRequest, type_: str) -> Stream | Messages:
-    return Messages(http) if is_wanted(http) else Stream(http, type_=type_)
+    return Messages(http) if is_websocket(http) else Stream(http, type_=type_)
 
 
 def _place(info: RequestInfo) -> str:

@@ -30,7 +30,7 @@ from pylet.client.view import Entry
 from pylet.server import audit
 from pylet.server.auth.reviews import Reviews
 from pylet.server.auth.token_requests import TokenRequests
-from pylet.server.http import options, sending, websocket
+from pylet.server.http import options, sending
 from pylet.server.http import representation as form
 from pylet.server.http.allowed import body_kind, check, patch_type, verbs_of
 from pylet.server.http.answer import Answer, Headers, Streamed
@@ -44,6 +44,7 @@ from pylet.server.http.negotiation import (
     content_type,
     wants_indent,
 )
+from pylet.server.http.protocols import is_websocket
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.watching import Watches
 from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written
@@ -178,7 +179,7 @@ class Resources:
     async def _watch(self, call: Call) -> Streamed:
         asked = _list_options(call)
         frames = form.frames(call.kind, call.media, _include(call))
-        if websocket.is_wanted(call.http):
+        if is_websocket(call.http):
             frames = form.in_messages(frames)
         seconds = options.number(call.query, "timeoutSeconds") or 0
         try:

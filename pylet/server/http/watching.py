@@ -15,6 +15,7 @@ from aiohttp import web
 from pylet.api.errors import ApiError, Expired
 from pylet.server.http import websocket
 from pylet.server.http.answer import Connection, Stream, Streamed
+from pylet.server.http.protocols import is_websocket
 from pylet.server.http.representation import Frames
 from pylet.server.registry import END, Batch, Form, Subscription
 
@@ -120,7 +121,7 @@ class Watches:
 
 def _begun(request: web.BaseRequest, frames: Frames) -> Stream | websocket.Events:
     """Raises: BadRequest for a handshake that cannot be answered."""
-    return websocket.Events(request) if websocket.is_wanted(request) else Stream(request, type_=frames.type)
+    return websocket.Events(request) if is_websocket(request) else Stream(request, type_=frames.type)
 
 
 def _opening(batch: Batch, first: Form, later: Form) -> bytes:

@@ -15,6 +15,7 @@ from aiohttp import web
 from pylet.api.errors import BadRequest
 from pylet.server import audit
 from pylet.server.http.answer import Streamed
+from pylet.server.http.protocols import HEADER, offered
 
 _MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PLAIN = ("", "binary.k8s.io")
@@ -22,11 +23,6 @@ _BASE64 = "base64.binary.k8s.io"
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 _NORMAL = b"\x03\xe8"
 _MOST = 2048  # of a log's message, before base64
-
-
-def is_wanted(http: web.BaseRequest) -> bool:
-    upgrade, connection = http.headers.get("Upgrade", ""), http.headers.get("Connection", "")
-    return upgrade.lower() == "websocket" and "upgrade" in connection.lower()
 
 
 def message(data: bytes, *, is_text: bool) -> bytes:
@@ -47,7 +43,7 @@ class _Opened:
         self._deaf = _Deaf(http)
         accepted = base64.b64encode(hashlib.sha1((key + _MAGIC).encode()).digest()).decode()
         lines = ["HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade"]
-        lines += [f"Sec-WebSocket-Accept: {accepted}", *([f"Sec-WebSocket-Protocol: {protocol}"] if protocol else [])]
+        lines += [f"Sec-WebSocket-Accept: {accepted}", *([f"{HEADER}: {protocol}"] if protocol else [])]
         self.transport.set_protocol(self._deaf)
         self.transport.write("\r\n".join((*lines, "\r\n")).encode())
         audit.started(101)
@@ -69,7 +65,7 @@ class Messages(_Opened):
     """Like an answer's `Stream`; opens with an empty message, as a sign of life."""
 
     def __init__(self, http: web.BaseRequest) -> None:
-        chosen = next((name for name in _asked(http) if name in (*_PLAIN, _BASE64)), None)
+        chosen = next((name for name in offered(http) if name in (*_PLAIN, _BASE64)), None)
         super().__init__(http, chosen)
         self._is_text = chosen == _BASE64
         self.transport.write(self._message(b""))
@@ -88,7 +84,7 @@ class Events(_Opened):
     """Like an answer's `Stream`, for a watch: what is written consists of messages already, one for each event."""
 
     def __init__(self, http: web.BaseRequest) -> None:
-        asked = _asked(http)
+        asked = offered(http)
         super().__init__(http, asked[0] if len(asked) == 1 else None)
 
     async def write(self, data: bytes) -> None:
@@ -155,10 +151,6 @@ class _Deaf(asyncio.Protocol):
                     said = bytearray(octet ^ mask[at % 4] for at, octet in enumerate(said))
                 yield heard[0], bytes(said)
             self._to_skip = begin + (int.from_bytes(heard[2 : 2 + more], "big") if more else length)
-
-
-def _asked(http: web.BaseRequest) -> list[str]:
-    return [name.strip() for name in http.headers.get("Sec-WebSocket-Protocol", "").split(",")]
 
 
 def _frame(opcode: int, data: bytes) -> bytes:

@@ -23,6 +23,7 @@ from tests.server.conftest import Cluster, cluster
 
 __all__ = ["cluster"]
 
+TOKEN = "base64url.bearer.authorization.k8s.io.dG9rZW4"
 PREFIX = "/api/v1/namespaces/a/pods/p/proxy"
 
 
@@ -165,6 +166,18 @@ async def test_an_upgrade_passes_through(base: str, client: aiohttp.ClientSessio
     async with client.ws_connect(f"{base}/socket") as socket:
         await socket.send_str("hello")
         assert await socket.receive_str() == "heard hello"
+
+
+@pytest.mark.parametrize(
+    ("offered", "passed"),
+    [("one, two", "one, two"), (f"{TOKEN}, one", "one"), (TOKEN, None)],
+    ids=["protocols", "a token and a protocol", "a token alone"],
+)
+async def test_a_token_among_the_protocols_stays_here(
+    base: str, client: aiohttp.ClientSession, offered: str, passed: str | None
+) -> None:
+    async with client.get(f"{base}/echo", headers={"Sec-WebSocket-Protocol": offered}) as found:
+        assert (await found.json())["headers"].get("Sec-WebSocket-Protocol") == passed
 
 
 REFUSED = "error trying to reach service: dial tcp 127.0.0.1:9: connect: connection refused"
