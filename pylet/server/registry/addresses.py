@@ -17,8 +17,8 @@ import orjson
 from pylet.aio.prometheus import gauge, gauges
 from pylet.api import causes
 from pylet.api.errors import Cause, InternalError, Invalid
-from pylet.api.kinds.service import has_health_check, validate_cluster_ips
 from pylet.api.object import Object
+from pylet.api.servicespec import addresses, traffic
 from pylet.client.view import Entry, Table
 from pylet.server.registry.networks import Networks
 from pylet.server.registry.pools import Full, Held, Pool, Refused, free, static_part
@@ -77,7 +77,7 @@ class Addresses:
             spec["ipFamilyPolicy"] = before or ("RequireDualStack" if headless_manual else "SingleStack")
         policy = spec["ipFamilyPolicy"]
         name = service["metadata"].get("name", "")
-        if wrong := validate_cluster_ips(spec):
+        if wrong := addresses.validate(spec):
             raise Invalid("", "Service", name, wrong)
         wrong = _downgraded(spec, old["spec"]) if old else []
         families: list[str] = spec.setdefault("ipFamilies", [])
@@ -169,7 +169,7 @@ class Addresses:
         had = _numbers(old["spec"]) if old else set()
         if spec.get("type") in ("NodePort", "LoadBalancer"):
             self._ports_of(service, had, held, is_new=old is None)
-        if has_health_check(spec) and not (old and has_health_check(old["spec"])):
+        if traffic.has_health_check(spec) and not (old and traffic.has_health_check(old["spec"])):
             asked = spec.get("healthCheckNodePort")
             try:
                 spec["healthCheckNodePort"] = self._take_port(asked, set(), held)
@@ -301,5 +301,5 @@ def _keep_allocated(spec: Object, old: Object) -> None:
             number = by_name.get(port.get("name", ""))
             if not port.get("nodePort") and number and number not in used:
                 port["nodePort"] = number
-    if has_health_check(spec) and has_health_check(old) and not spec.get("healthCheckNodePort"):
+    if traffic.has_health_check(spec) and traffic.has_health_check(old) and not spec.get("healthCheckNodePort"):
         spec["healthCheckNodePort"] = old.get("healthCheckNodePort")

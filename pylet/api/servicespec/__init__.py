@@ -1,0 +1,1 @@
+"""What a Service must look like. Source: pkg/apis/core/validation/validation.go, ValidateService."""
