@@ -1,20 +1,18 @@
 """HTTP/2 (RFC 9113) as gRPC speaks it, either side of one connection: bytes come in, events and bytes go out. No I/O.
 
-Header blocks are sent without compression, as bytes that can be kept; what comes is decoded by `hpack`. What a peer
-sends is bounded for each stream, and it may go on as its reader takes what came (`took`). Nothing is pushed, no
-priorities, no upgrade from HTTP/1.
+What a peer sends is bounded for each stream, and it may go on as its reader takes what came (`took`). Nothing is
+pushed, no priorities, no upgrade from HTTP/1.
 """
 
 from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
-import hpack
+from pylet.cri import headerblock
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 WINDOW_BYTES = 17 << 20
@@ -24,8 +22,6 @@ _FRAME_BYTES = 16384
 _BLOCK_BYTES = 64 << 10
 _ACKNOWLEDGE_BYTES = 1 << 20
 _STREAMS = 250
-_BLOCKS = 32
-_LITERAL, _LONG_INDEX = 0x7F, 0xFF
 _FIRST_WINDOW = 65535
 _LARGEST = (1 << 31) - 1
 _HEAD = struct.Struct(">HBBBI")
@@ -110,7 +106,7 @@ class Connection:
 
     def __init__(self, *, is_client: bool) -> None:
         self._is_client = is_client
-        self._decoder = hpack.Decoder(max_header_list_size=_BLOCK_BYTES)
+        self._headers = headerblock.Reader(_BLOCK_BYTES)
         self._input = bytearray()
         self._output: list[bytes] = [PREFACE] if is_client else []
         self._preface = b"" if is_client else PREFACE
@@ -120,7 +116,6 @@ class Connection:
         self._window, self._first_window, self._frame_bytes = _FIRST_WINDOW, _FIRST_WINDOW, _FRAME_BYTES
         self._most_streams = _LARGEST
         self._block: tuple[int, bool, bytearray] | None = None
-        self._said: dict[bytes, dict[str, str]] = {}
         self._unacknowledged = 0
         settings = [(_INITIAL_WINDOW, WINDOW_BYTES), (_PUSH, 0) if is_client else (_MOST_STREAMS, _STREAMS)]
         self._frame(Frame.SETTINGS, 0, 0, b"".join(struct.pack(">HI", *setting) for setting in settings))
@@ -231,7 +226,7 @@ class Connection:
                 payload = bytes(memoryview(self._input)[position + _HEAD.size : end])
                 position = end
                 self._received(kind, flags, stream & _LARGEST, payload, events)
-        except (struct.error, IndexError, hpack.HPACKError) as broken:
+        except (struct.error, IndexError) as broken:
             failure = ProtocolError(str(broken))
             self._give_up(failure)
             raise failure from broken
@@ -307,7 +302,10 @@ class Connection:
             return
         self._block = None
         # Also where nobody reads them: what is decoded goes into the one table of all streams.
-        fields = self._fields(bytes(block))
+        try:
+            fields = self._headers.read(bytes(block))
+        except headerblock.Undecodable as broken:
+            raise ProtocolError(str(broken), Code.COMPRESSION_ERROR) from broken
         if not self._is_client and stream > self._latest and stream % 2:
             self._latest = stream
             if len(self._streams) >= _STREAMS:
@@ -320,17 +318,6 @@ class Connection:
         events.append(Headers(stream, fields, is_last))
         if is_last:
             self._ended(stream, found)
-
-    def _fields(self, block: bytes) -> dict[str, str]:
-        """Blocks of one-byte indices alone, as nearly all answers' are, say the same until the table changes."""
-        found = self._said.get(block)
-        if found is None:
-            found = {str(name): str(value) for name, value in self._decoder.decode(block)}
-            if min(block, default=0) <= _LITERAL or _LONG_INDEX in block:
-                self._said.clear()
-            elif len(self._said) < _BLOCKS:
-                self._said[block] = found
-        return found
 
     def _ended(self, stream: int, found: _Stream) -> None:
         found.has_received = True
@@ -376,24 +363,6 @@ class Connection:
         for stream in sorted(unseen):
             del self._streams[stream]
             events.append(Reset(stream, Code.REFUSED_STREAM))
-
-
-def header_block(fields: Iterable[tuple[str, str]]) -> bytes:
-    """Each field as "literal without indexing, new name" (RFC 7541, 6.2.2): blocks can be joined and kept."""
-    return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields)
-
-
-def _text(text: str) -> bytes:
-    content = text.encode()
-    size = len(content)
-    if size < 127:
-        return bytes((size,)) + content
-    head, size = bytearray((127,)), size - 127
-    while size >= 128:
-        head.append(size & 127 | 128)
-        size >>= 7
-    head.append(size)
-    return bytes(head) + content
 
 
 def _content(flags: int, payload: bytes) -> bytes:

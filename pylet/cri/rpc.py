@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
-from pylet.cri.http2 import header_block
+from pylet.cri.headerblock import header_block
 
 MAX_MESSAGE_BYTES = 16 << 20
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from pylet.cri.headerblock import header_block
 from pylet.cri.http2 import (
     PREFACE,
     WINDOW_BYTES,
@@ -19,7 +20,6 @@ from pylet.cri.http2 import (
     Headers,
     ProtocolError,
     Reset,
-    header_block,
 )
 
 HEAD = header_block([(":path", "/a")])
@@ -197,6 +197,16 @@ def test_who_breaks_the_protocol_is_told_so(sent: bytes) -> None:
     with pytest.raises(ProtocolError):
         server.receive(sent)
     assert server.take()[-200:].find(bytes((Frame.GO_AWAY, 0, 0, 0, 0, 0))) >= 0
+
+
+def test_who_sends_a_head_that_cannot_be_decoded_is_told_which_error_that_is() -> None:
+    server = Connection(is_client=False)
+    server.receive(PREFACE)
+    server.take()
+    with pytest.raises(ProtocolError) as refused:
+        server.receive(frame(Frame.HEADERS, 0x4, 1, b"\xff\xff\xff"))
+    assert refused.value.code is Code.COMPRESSION_ERROR
+    assert server.take()[9:17] == struct.pack(">II", 0, Code.COMPRESSION_ERROR)
 
 
 def test_a_stream_that_sends_more_than_its_window_ends() -> None:
