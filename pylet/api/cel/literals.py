@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from typing import Any
 
+from pylet.api.cel.conversions import show
 from pylet.api.cel.errors import EvaluationError
 from pylet.api.cel.frame import Closure, Frame
-from pylet.api.cel.standard import show
 from pylet.api.cel.values import Optional, Struct, UInt, type_name
 
 _KEYS = frozenset({str, int, UInt, bool})

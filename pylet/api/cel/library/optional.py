@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pylet.api.cel.conversions import show
 from pylet.api.cel.errors import EvaluationError
 from pylet.api.cel.functions import Functions, declare
-from pylet.api.cel.standard import index_list, index_map, show
+from pylet.api.cel.standard import index_list, index_map
 from pylet.api.cel.values import MIN_TIMESTAMP, NONE, Duration, Optional, Timestamp, UInt
 
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from pylet.api.cel.conversions import show
 from pylet.api.cel.errors import CostExceeded, EvaluationError
 from pylet.api.cel.functions import Functions, declare, regex_cost, traverse
 from pylet.api.cel.re2 import compile_pattern
-from pylet.api.cel.standard import show
 from pylet.api.cel.types import Type
 from pylet.api.cel.values import Duration, Timestamp, UInt, format_double, type_name
 
