@@ -101,7 +101,30 @@ def parse(asked: Sequence[tuple[str, str]]) -> LogQuery:
 
 
 def _objections(query: LogQuery) -> Iterator[str]:
-    services, files, lines = query.services, query.files, query.tail_lines
+    yield from _ill_named(query)
+    if query.since_time and query.until_time and query.since_time > query.until_time:
+        yield _invalid("untilTime", timestamps.format_time(query.until_time), "must be after `sinceTime`")
+    if query.boot is not None and query.boot > 0:
+        yield _invalid("boot", query.boot, "must be less than 1")
+    if query.tail_lines is not None and not 0 <= query.tail_lines <= _MOST_LINES:
+        yield _invalid("tailLines", query.tail_lines, f"must be between 0 and {_MOST_LINES}, inclusive")
+    try:
+        re.compile(query.pattern)
+    except re.error as bad:
+        yield _invalid("pattern", query.pattern, f"error parsing regexp: {bad}")
+    for name, moment in (("sinceTime", query.since_time), ("untilTime", query.until_time)):
+        if moment and (query.since or query.until):
+            yield f"{name}: Forbidden: `since or until` and `{name}` cannot be specified"
+    for name, text in (("since", query.since), ("until", query.until)):
+        if text and not _is_date(text):
+            yield _invalid(name, text, _DATES)
+    if query.output not in _FORMATS:
+        yield f"output: Unsupported value: {_json(query.output)}: supported values: {_json(_FORMATS)[1:-1]}"
+
+
+def _ill_named(query: LogQuery) -> Iterator[str]:
+    """What is wrong with the services or the file."""
+    services, files = query.services, query.files
     for name in services:
         if len(name) > _LONGEST_NAME:
             yield _invalid("query", name, f"length must be less than {_LONGEST_NAME}")
@@ -116,24 +139,6 @@ def _objections(query: LogQuery) -> Iterator[str]:
         yield _invalid("query", files, "cannot specify more than one file")
     elif files and query.has_options:
         yield _invalid("query", files, "cannot specify file with options")
-    if query.since_time and query.until_time and query.since_time > query.until_time:
-        yield _invalid("untilTime", timestamps.format_time(query.until_time), "must be after `sinceTime`")
-    if query.boot is not None and query.boot > 0:
-        yield _invalid("boot", query.boot, "must be less than 1")
-    if lines is not None and not 0 <= lines <= _MOST_LINES:
-        yield _invalid("tailLines", lines, f"must be between 0 and {_MOST_LINES}, inclusive")
-    try:
-        re.compile(query.pattern)
-    except re.error as bad:
-        yield _invalid("pattern", query.pattern, f"error parsing regexp: {bad}")
-    for name, moment in (("sinceTime", query.since_time), ("untilTime", query.until_time)):
-        if moment and (query.since or query.until):
-            yield f"{name}: Forbidden: `since or until` and `{name}` cannot be specified"
-    for name, text in (("since", query.since), ("until", query.until)):
-        if text and not _is_date(text):
-            yield _invalid(name, text, _DATES)
-    if query.output not in _FORMATS:
-        yield f"output: Unsupported value: {_json(query.output)}: supported values: {_json(_FORMATS)[1:-1]}"
 
 
 def units_of(services: Sequence[str], known: str) -> tuple[str, ...]:

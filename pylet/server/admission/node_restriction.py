@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from typing import NamedTuple
 
 from pylet.api.errors import NotFound
 from pylet.api.object import Key, Object, annotations_of, dig, labels_of, owners_of
@@ -14,7 +16,6 @@ from pylet.api.podspec import apireferences
 from pylet.client.view import Entry
 from pylet.server.admission.interface import CREATE, DELETE, UPDATE, Attributes, Plugin
 
-_ALL = frozenset((CREATE, UPDATE, DELETE))
 _USER_PREFIX = "system:node:"
 _GROUP = "system:nodes"
 _MIRROR = "kubernetes.io/config.mirror"
@@ -49,35 +50,9 @@ async def admit(write: Attributes) -> None:
     node = write.user.name.removeprefix(_USER_PREFIX)
     if not node:
         raise write.forbidden(f'could not determine node from user "{write.user.name}"')
-    match write.kind.plural, write.subresource:
-        case "pods", "":
-            _admit_pod(write, node)
-        case "pods", "status":
-            _admit_pod_status(write, node)
-        case "pods", "eviction":
-            if _pod(write).object["spec"].get("nodeName") != node:
-                raise write.forbidden(f"node {node} can only evict pods with spec.nodeName set to itself")
-        case "pods", other:
-            raise write.forbidden(f"unexpected pod subresource \"{other}\", only 'status' and 'eviction' are allowed")
-        case "nodes", _:
-            _admit_node(write, node)
-        case "persistentvolumeclaims", "status":
-            _admit_claim_status(write, node)
-        case "persistentvolumeclaims", _:
-            raise write.forbidden("may only update PVC status")
-        case "persistentvolumes", _:
-            _admit_volume(write, node)
-        case "leases", _:
-            _admit_lease(write, node)
-        case "csinodes", _:
-            if write.key.name != node:
-                raise write.forbidden("can only access CSINode with the same name as the requesting node")
-        case "resourceslices", _:
-            _admit_slice(write, node)
-        case "certificatesigningrequests", "":
-            _admit_request(write, node)
-        case "serviceaccounts", "token":
-            _admit_token(write, node)
+    plural, subresource = write.kind.plural, write.subresource
+    rule = _RULES.get(f"{plural}/{subresource}" if subresource else plural) or _RULES[f"{plural}/*"]
+    rule.judge(write, node)
 
 
 def _pod(write: Attributes) -> Entry:
@@ -127,6 +102,16 @@ def _check_owner(write: Attributes, node: str, owners: list[Object]) -> None:
         raise write.forbidden(f"node {node} UID mismatch: expected {owner.get('uid')} got {entry.uid}")
 
 
+def _admit_eviction(write: Attributes, node: str) -> None:
+    if _pod(write).object["spec"].get("nodeName") != node:
+        raise write.forbidden(f"node {node} can only evict pods with spec.nodeName set to itself")
+
+
+def _refuse_subresource(write: Attributes, node: str) -> None:
+    what = f'unexpected pod subresource "{write.subresource}"'
+    raise write.forbidden(f"{what}, only 'status' and 'eviction' are allowed")
+
+
 def _admit_pod_status(write: Attributes, node: str) -> None:
     assert write.obj is not None
     assert write.old is not None
@@ -139,6 +124,10 @@ def _admit_pod_status(write: Attributes, node: str) -> None:
         raise write.forbidden(f'node "{node}" cannot update resource claim statues')
     if before.get("extendedResourceClaimStatus") != after.get("extendedResourceClaimStatus"):
         raise write.forbidden(f'node "{node}" cannot update extended resource claim status')
+
+
+def _refuse_claim(write: Attributes, node: str) -> None:
+    raise write.forbidden("may only update PVC status")
 
 
 def _admit_claim_status(write: Attributes, node: str) -> None:
@@ -218,6 +207,11 @@ def _admit_lease(write: Attributes, node: str) -> None:
         raise write.forbidden("can only access node lease with the same name as the requesting node")
 
 
+def _admit_csi_node(write: Attributes, node: str) -> None:
+    if write.key.name != node:
+        raise write.forbidden("can only access CSINode with the same name as the requesting node")
+
+
 def _admit_slice(write: Attributes, node: str) -> None:
     obj = write.obj or write.old
     if write.operation != UPDATE and dig(obj, "spec", "nodeName") != node:
@@ -260,21 +254,27 @@ def _admit_token(write: Attributes, node: str) -> None:
         raise write.forbidden("node requested token bound to a pod scheduled on a different node")
 
 
-PLUGIN = Plugin(
-    "NodeRestriction",
-    {
-        "pods": _ALL,
-        "pods/*": _ALL,
-        "nodes": _ALL,
-        "nodes/*": _ALL,
-        "leases": _ALL,
-        "persistentvolumeclaims": _ALL,
-        "persistentvolumeclaims/*": _ALL,
-        "persistentvolumes": frozenset((UPDATE,)),
-        "csinodes": _ALL,
-        "resourceslices": _ALL,
-        "certificatesigningrequests": frozenset((CREATE,)),
-        "serviceaccounts/token": frozenset((CREATE,)),
-    },
-    admit,
-)
+class _Rule(NamedTuple):
+    judge: Callable[[Attributes, str], None]
+    """Given the write and the node that asks for it. Raises: ApiError."""
+    operations: frozenset[str] = frozenset((CREATE, UPDATE, DELETE))
+
+
+_RULES = {
+    "pods": _Rule(_admit_pod),
+    "pods/status": _Rule(_admit_pod_status),
+    "pods/eviction": _Rule(_admit_eviction),
+    "pods/*": _Rule(_refuse_subresource),
+    "nodes": _Rule(_admit_node),
+    "nodes/*": _Rule(_admit_node),
+    "leases": _Rule(_admit_lease),
+    "persistentvolumeclaims": _Rule(_refuse_claim),
+    "persistentvolumeclaims/status": _Rule(_admit_claim_status),
+    "persistentvolumeclaims/*": _Rule(_refuse_claim),
+    "persistentvolumes": _Rule(_admit_volume, frozenset((UPDATE,))),
+    "csinodes": _Rule(_admit_csi_node),
+    "resourceslices": _Rule(_admit_slice),
+    "certificatesigningrequests": _Rule(_admit_request, frozenset((CREATE,))),
+    "serviceaccounts/token": _Rule(_admit_token, frozenset((CREATE,))),
+}
+PLUGIN = Plugin("NodeRestriction", {resource: rule.operations for resource, rule in _RULES.items()}, admit)
