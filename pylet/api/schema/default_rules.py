@@ -195,6 +195,11 @@ def _job_spec(spec: Object) -> None:
     spec.setdefault("manualSelector", False)
 
 
+def _pod_failure_condition(pattern: Object) -> None:
+    if not pattern.get("status"):
+        pattern["status"] = "True"
+
+
 def _replication_controller(controller: Object) -> None:
     spec = controller["spec"]
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
@@ -308,6 +313,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "apps.v1.StatefulSetSpec": _statefulset_spec,
     "autoscaling.v2.HorizontalPodAutoscalerSpec": _autoscaler,
     "batch.v1.Job": _job,
+    "batch.v1.PodFailurePolicyOnPodConditionsPattern": _pod_failure_condition,
     "core.v1.Container": _container,
     "core.v1.EphemeralContainer": _container,
     "core.v1.LimitRangeItem": _limit_range_item,

@@ -34,7 +34,6 @@ VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
         "successfulJobsHistoryLimit": 3,
         "failedJobsHistoryLimit": 1,
     },
-    "batch.v1.PodFailurePolicyOnPodConditionsPattern": {"status": "True"},
     "core.v1.AzureDiskVolumeSource": {
         "cachingMode": "ReadWrite",
         "fsType": "ext4",
