@@ -1,4 +1,8 @@
-"""JSON merge patch (RFC 7386), and the three-way one that `kubectl apply` makes for kinds without a schema."""
+"""JSON merge patch (RFC 7386), and the three-way one that `kubectl apply` makes for kinds without a schema.
+
+Unlike the RFC's, and like upstream's, a null within a list's objects says that there is no such field, too.
+Source: gopkg.in/evanphx/json-patch.v4 merge.go.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +40,7 @@ def three_way(last_applied: Object, wanted: Object, current: Object) -> Object:
 
 def _merge(target: Any, patch: Any) -> Any:
     if not isinstance(patch, dict):
-        return patch
+        return patch if isinstance(target, dict) else _without_nulls(patch)
     merged = dict(target) if isinstance(target, dict) else {}
     for name, value in patch.items():
         if value is None:
@@ -44,3 +48,9 @@ def _merge(target: Any, patch: Any) -> Any:
         else:
             merged[name] = _merge(merged.get(name), value)
     return merged
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
