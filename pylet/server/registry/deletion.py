@@ -131,8 +131,11 @@ def _begin_definition(obj: Object, now: datetime) -> Outcome:
     return Mark(obj)
 
 
+_MARKED = ("CustomResourceDefinition", "Namespace")
+
+
 def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> None:
-    if kind.name == "Namespace":
+    if kind.name in _MARKED:
         _check_stored(kind, meta, options, revision)
     if options.uid is not None and options.uid != meta.get("uid"):
         why = (
@@ -149,7 +152,7 @@ def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> N
 
 
 def _check_stored(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> None:
-    """Deleting a namespace first is an update, and words it so. Source: apiserver pkg/storage Preconditions.Check."""
+    """What is marked before it is deleted is updated, and words it so. Source: apiserver pkg/storage Preconditions.Check."""
     for field, asked, found in (
         ("UID", options.uid, meta.get("uid", "")),
         ("ResourceVersion", options.revision, str(revision)),

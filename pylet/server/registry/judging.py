@@ -64,7 +64,12 @@ def judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | Non
         found = many.causes
     if found:
         raise Invalid(kind.group, kind.name, key.name, found)
+    warn(request, kind, obj, old)
+
+
+def warn(request: Request, kind: Kind, obj: Object, old: Object | None) -> None:
     if not request.subresource:
+        rules = _ruling(request, kind).strategy
         request.warnings.extend(rules.warnings(obj) if old is None else rules.update_warnings(obj, old))
 
 

@@ -33,7 +33,7 @@ from pylet.server.registry.admitting import Admission, Admitted
 from pylet.server.registry.answers import Deleted, Written, deleted_well
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.form import entry_of, stored
-from pylet.server.registry.judging import check_version, judge, other_uid
+from pylet.server.registry.judging import check_version, judge, other_uid, warn
 from pylet.server.registry.keeping import Keeper
 from pylet.server.registry.ownership import Ownership, same_but_times
 from pylet.server.registry.request import DeleteOptions, Request
@@ -258,6 +258,8 @@ class Writer:
             if not is_same or kind.schema is not None:  # a definition's rules may have changed, or compare
                 del meta["resourceVersion"]
                 await apart(request.size + len(entry.raw), partial(judge, request, kind, key, obj, old))
+            else:
+                warn(request, kind, obj, old)
             await admitted.validate(key)
             if is_same:
                 return entry

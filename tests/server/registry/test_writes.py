@@ -12,6 +12,7 @@ from pylet.api.kinds.deployment import KIND as DEPLOYMENT
 from pylet.api.kinds.endpoints import KIND as ENDPOINTS
 from pylet.api.kinds.lease import KIND as LEASE
 from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.object import Object
 from pylet.client.interface import PatchType
 from tests.server.kit import Api, configmap, pod, refused
@@ -250,6 +251,15 @@ async def test_a_status_write_changes_status_and_labels_only(api: Api) -> None:
     assert (after["status"]["phase"], after["metadata"]["annotations"]) == ("Running", {"a": "b"})
     assert after["spec"]["priority"] == 0
     assert after["metadata"]["generation"] == 1
+
+
+async def test_a_write_that_changes_nothing_is_warned_of_as_any_other(api: Api) -> None:
+    meta = {"name": "s", "namespace": "a"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "kubernetes.io/tls"}
+    await api.create(secret | {"data": {"tls.crt": "aGk=", "tls.key": "aGk="}})
+    request = api.request("patch", SECRET, "a", "s")
+    await api.registry.patch(request, {}, PatchType.MERGE)
+    assert request.warnings == ["tls: failed to find any PEM data in certificate input"]
 
 
 async def test_a_put_can_create_some_kinds_under_its_own_name_only(api: Api) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from pylet.api.errors import ApiError, BadRequest
+from pylet.api.names import qualified_name
 from pylet.api.object import Object
 from pylet.api.patch import BadPatch, Failed, TooLarge, Unprocessable, json_patch
 from pylet.server.admission.dynamic import counted, review
@@ -132,7 +133,8 @@ async def _answer(
             raise WebhookFailed(f"failed to call webhook: {failed}") from failed
         response = review.response_of(answer, sent, mutates=mutates)
         for key, value in response.annotations.items():
-            _note(asked, f"{hook.name}/{key}", value)
+            if not qualified_name(named := f"{hook.name}/{key}"):
+                _note(asked, named, value)
         write.request.warnings.extend(response.warnings)
         if not response.allowed:
             raise review.denial(hook.name, response.status)

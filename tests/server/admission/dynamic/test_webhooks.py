@@ -179,7 +179,8 @@ async def test_dry_runs_only_reach_webhooks_without_side_effects(dynamic: Dynami
 
 
 async def test_warnings_and_audit_annotations_reach_the_request(dynamic: Dynamic) -> None:
-    said = {"allowed": True, "warnings": ["careful"], "auditAnnotations": {"k": "v"}}
+    annotations = {"k": "v", "of/another": "v", "no name": "v"}
+    said = {"allowed": True, "warnings": ["careful"], "auditAnnotations": annotations}
     dynamic.webhooks.answers[A] = lambda request: said
     await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
     request = dynamic.api.request("create", CONFIG_MAP, "a")
