@@ -152,7 +152,7 @@ def _check(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> N
 
 
 def _check_stored(kind: Kind, meta: Object, options: DeleteOptions, revision: int) -> None:
-    """What is marked before it is deleted is updated, and words it so. Source: apiserver pkg/storage Preconditions.Check."""
+    """What is marked before it is deleted is updated, and words it so. Source: apiserver pkg/storage, Preconditions."""
     for field, asked, found in (
         ("UID", options.uid, meta.get("uid", "")),
         ("ResourceVersion", options.revision, str(revision)),
