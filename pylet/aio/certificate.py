@@ -76,8 +76,17 @@ def read(path: Path) -> Certificate:
 
 def ignore_dates(context: ssl.SSLContext) -> None:
     """Verify certificates whatever the time of day is: a machine without a battery's clock starts in the past, where
-    none is valid yet. Who accepts one looks at its end himself."""
+    none is valid yet. Who accepts one looks at its end himself, and at what `has_begun` says."""
     context.verify_flags |= _NO_CHECK_TIME
+
+
+def has_begun(connection: ssl.SSLObject, now: datetime) -> bool:
+    """Whether the verified certificate that came is to be believed from now on, as are those between it and the CA."""
+    verified = connection._sslobj.get_verified_chain()  # type: ignore[attr-defined]  # public from Python 3.13
+    own, *between = (one.get_info() for one in verified[:-1])
+    return moment(own["notBefore"]) <= now and all(
+        moment(one["notBefore"]) <= now <= moment(one["notAfter"]) for one in between
+    )
 
 
 def canonical(name: str) -> str:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from pylet.server.auth.remote import TokenSource
 
 AUTHENTICATED = "system:authenticated"
-ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
+UNAUTHENTICATED = "system:unauthenticated"
+ANONYMOUS = User("system:anonymous", (UNAUTHENTICATED,))
 BOOTSTRAPPERS = "system:bootstrappers"
 LATE_NODES = "pylet:late-nodes"
 """Nodes whose certificate is over."""
@@ -85,16 +86,14 @@ class Authenticator:
             raise Unauthorized
         return User(user.name, (LATE_NODES, AUTHENTICATED))
 
-    async def user(self, by_certificate: User | None, authorization: str | None, path: str) -> User:
-        """`by_certificate` is whom the verified client certificate names, `authorization` the header.
+    async def user(self, authorization: str | None, path: str, *, is_doubtful: bool) -> User:
+        """`authorization` is the header; `is_doubtful` who showed a certificate that nobody is known by.
 
         Raises: Unauthorized.
         """
-        if by_certificate is not None:
-            return by_certificate
         scheme, token = [*(authorization or "").strip().split(" "), ""][:2]  # none of it: spaces before a token
         if scheme.lower() != "bearer" or not token:
-            if self._anonymous_at is not None and path not in self._anonymous_at:
+            if is_doubtful or (self._anonymous_at is not None and path not in self._anonymous_at):
                 raise Unauthorized
             return ANONYMOUS
         try:
@@ -243,7 +242,8 @@ class Authenticator:
 
 
 def certificate_user(subject: Subject, encoded: bytes = b"") -> User | None:
-    """Common name, organizations and, of the certificate itself, its fingerprint; None for one without a common name.
+    """Common name, organizations and, of the certificate itself, its fingerprint; None for one that names nobody, or
+    several UIDs.
 
     Source: apiserver pkg/authentication/request/x509 (CommonNameUserConversion).
     """
@@ -252,9 +252,17 @@ def certificate_user(subject: Subject, encoded: bytes = b"") -> User | None:
     if not common or not common[-1]:  # the last one counts, as Go reads it
         return None
     groups = tuple(value for name, value in names if name == "organizationName")
-    uid = next((value for name, value in names if name == _UID), "")
+    uids = [value for name, value in names if name == _UID]
+    if len(uids) > 1 or "" in uids:
+        return None
     extra = {CREDENTIAL: (f"X509SHA256={hashlib.sha256(encoded).hexdigest()}",)}
-    return User(common[-1], groups if AUTHENTICATED in groups else (*groups, AUTHENTICATED), uid, extra)
+    return User(common[-1], groups_of(common[-1], groups), "".join(uids), extra)
+
+
+def groups_of(name: str, groups: tuple[str, ...]) -> tuple[str, ...]:
+    """Of somebody known, who may be known for nobody. Source: apiserver pkg/authentication/group."""
+    is_settled = name == ANONYMOUS.name or AUTHENTICATED in groups or UNAUTHENTICATED in groups
+    return groups if is_settled else (*groups, AUTHENTICATED)
 
 
 def _account_user(identity: Identity, extra: Mapping[str, Sequence[str]]) -> User:

@@ -15,14 +15,13 @@ from pylet.api import names
 from pylet.api.causes import quoted
 from pylet.api.errors import BadRequest, Forbidden
 from pylet.server.auth.attributes import Attributes, Decision
-from pylet.server.auth.authenticate import AUTHENTICATED
+from pylet.server.auth.authenticate import ANONYMOUS, UNAUTHENTICATED, groups_of
 from pylet.server.auth.authorize import MASTERS
 from pylet.server.auth.request_header import user_in
 from pylet.server.registry import User
 
 _ACCOUNT, _NODE = "system:serviceaccount:", "system:node:"
 _GROUP = "authentication.k8s.io"
-_UNAUTHENTICATED = "system:unauthenticated"
 _REMEMBERED = 10_000
 _NODE_NAME = "authentication.kubernetes.io/node-name"
 
@@ -118,12 +117,9 @@ async def _check(asked: Attributes, wanted: _Wanted, mode: str, ask: Ask) -> Imp
         groups = ("system:serviceaccounts", f"system:serviceaccounts:{wanted.account[0]}")
     elif mode and wanted.node:
         groups = ("system:nodes",)
-    if wanted.name == "system:anonymous":
-        added = _UNAUTHENTICATED
-    else:
-        added = "" if _UNAUTHENTICATED in groups else AUTHENTICATED
-    if added and added not in groups:
-        groups = (*groups, added)
+    if wanted.name == ANONYMOUS.name and UNAUTHENTICATED not in groups:
+        groups = (*groups, UNAUTHENTICATED)
+    groups = groups_of(wanted.name, groups)
     return Impersonated(User(wanted.name, groups, wanted.uid, wanted.extra), verb if mode else "")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from urllib.parse import unquote
 
-from pylet.server.auth.authenticate import AUTHENTICATED
+from pylet.server.auth.authenticate import groups_of
 from pylet.server.registry import User
 
 
@@ -18,7 +18,7 @@ def proxied_user(headers: Iterable[tuple[str, str]]) -> User | None:
     user = user_in(headers, "x-remote-")
     if not user.name:
         return None
-    return user if AUTHENTICATED in user.groups else replace(user, groups=(*user.groups, AUTHENTICATED))
+    return replace(user, groups=groups_of(user.name, user.groups))
 
 
 def user_in(headers: Iterable[tuple[str, str]], prefix: str) -> User:

@@ -11,11 +11,13 @@ import ssl
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from pylet.aio.certificate import has_begun
 from pylet.aio.prometheus import Histogram, counts
 from pylet.api.errors import Unauthorized
 from pylet.server.auth.attributes import Attributes
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 _NOBODY = User("")
 _HOUR, _DAY = 3600, 86400
 _LASTING = (0, _HOUR / 2, _HOUR, 2 * _HOUR, 6 * _HOUR, 12 * _HOUR, *(n * _DAY for n in (1, 2, 4, 7, 30, 90, 180, 360)))
-_BEARER = "bearer"
+_BEARER, _HAS_BEGUN = "bearer", "has begun"
 _end_of = lru_cache(256)(ssl.cert_time_to_seconds)
 
 
@@ -121,21 +123,28 @@ class Access:
         if transport is None:
             raise ConnectionResetError
         certificate: dict[str, Any] | None = transport.get_extra_info("peercert")
-        if certificate and (late := self._authenticator.late_user(certificate)) is not None:
-            return late
-        known = None
-        if certificate:
-            self._expirations.observe(_end_of(certificate["notAfter"]) - time.time())
-            if self._front_proxy is not None and certificate.get("issuer") == self._front_proxy:
-                # the proxy is nobody himself
-                if (proxied := proxied_user(http.headers.items())) is not None:
-                    return proxied
-            else:
-                known = _bearer(transport, certificate)
+        if certificate and (known := self._shown(http, transport, certificate)) is not None:
+            return known
         authorization = http.headers.get("Authorization")
-        if known is None and authorization is None and protocols.HEADER in http.headers:
+        if authorization is None and protocols.HEADER in http.headers:
             authorization = protocols.authorization(http)
-        return await self._authenticator.user(known, authorization, http.path)
+        return await self._authenticator.user(authorization, http.path, is_doubtful=bool(certificate))
+
+    def _shown(self, http: web.BaseRequest, transport: asyncio.Transport, certificate: dict[str, Any]) -> User | None:
+        """Whom the certificate stands for, if it stands for somebody."""
+        try:
+            if (late := self._authenticator.late_user(certificate)) is not None:
+                return late
+        except Unauthorized:
+            return None
+        if _HAS_BEGUN not in certificate:
+            if not has_begun(transport.get_extra_info("ssl_object"), datetime.now(UTC)):
+                return None
+            certificate[_HAS_BEGUN] = True
+        self._expirations.observe(_end_of(certificate["notAfter"]) - time.time())
+        if self._front_proxy is not None and certificate.get("issuer") == self._front_proxy:
+            return proxied_user(http.headers.items())  # the proxy is nobody himself
+        return _bearer(transport, certificate)
 
 
 def _bearer(transport: asyncio.Transport, certificate: dict[str, Any]) -> User | None:

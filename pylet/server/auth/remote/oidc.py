@@ -16,7 +16,7 @@ import orjson
 from pylet.aio.certificate import trusting
 from pylet.api import base64url
 from pylet.api.object import Object
-from pylet.server.auth.authenticate import AUTHENTICATED
+from pylet.server.auth.authenticate import groups_of
 from pylet.server.auth.remote import Known
 from pylet.server.auth.remote.asking import Asker, NoAnswer
 from pylet.server.auth.remote.claims import BadMapping, Mapping
@@ -93,8 +93,7 @@ class Issuer:
         if not meant:
             return None
         user = self._mapping.user(claims)
-        groups = user.groups if AUTHENTICATED in user.groups else (*user.groups, AUTHENTICATED)
-        return Known(User(user.name, groups, user.uid, user.extra), meant)
+        return Known(User(user.name, groups_of(user.name, user.groups), user.uid, user.extra), meant)
 
     def _check_times(self, claims: Object) -> None:
         now = self._now().timestamp()

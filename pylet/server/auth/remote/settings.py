@@ -10,7 +10,7 @@ from typing import Any
 
 from pylet.api.object import Object
 from pylet.client import kubeconfig
-from pylet.server.auth.authenticate import AUTHENTICATED
+from pylet.server.auth.authenticate import groups_of
 from pylet.server.auth.remote import Outside, TokenSource
 from pylet.server.auth.remote.asking import Asker
 from pylet.server.auth.remote.claims import BadMapping
@@ -65,7 +65,7 @@ def static_tokens(file: Path) -> Iterator[tuple[str, User]]:
         if len(row) < 3:
             raise BadSettings(f"--token-auth-file {file}: line {number} has fewer than token, user and uid")
         groups = tuple(group.strip() for group in row[3].split(",")) if len(row) > 3 and row[3] else ()
-        yield row[0], User(row[1], (*groups, AUTHENTICATED), row[2])
+        yield row[0], User(row[1], groups_of(row[1], groups), row[2])
 
 
 def anonymous_at(config: ServerConfig) -> frozenset[str] | None:

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 from pylet.api.object import Object
 from pylet.client import kubeconfig
 from pylet.server.auth.attributes import Attributes, Decision
-from pylet.server.auth.authenticate import AUTHENTICATED
+from pylet.server.auth.authenticate import groups_of
 from pylet.server.auth.remote import Known
 from pylet.server.auth.remote.asking import Asker, NoAnswer
 from pylet.server.auth.tokens import BadToken
@@ -76,9 +76,9 @@ class TokenWebhook:
         if not meant:
             raise BadToken("the webhook knows the token for other audiences alone")
         info = status.get("user") or {}
-        groups = tuple(info.get("groups") or ())
-        groups = groups if AUTHENTICATED in groups else (*groups, AUTHENTICATED)
-        return Known(User(info.get("username") or "", groups, info.get("uid") or "", info.get("extra") or {}), meant)
+        name = info.get("username") or ""
+        groups = groups_of(name, tuple(info.get("groups") or ()))
+        return Known(User(name, groups, info.get("uid") or "", info.get("extra") or {}), meant)
 
 
 class AccessWebhook:
