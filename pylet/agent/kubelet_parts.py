@@ -71,7 +71,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
     runtime = counted(containerd)
     identity = Identity(config.node_name, site.addresses, config.kubelet_port, config.node_label, config.node_taint)
     reporter = NodeReporter(api.client, runtime, clock, config.data_dir, lambda: identity)
-    reporter.config = kubelet = _kubelet_config(config)
+    reporter.config = kubelet = _kubelet_config(site)
     try:
         machine = read_machine(config.data_dir)
         names = GroupNames(config.cgroup_root, kubelet.cgroup_driver)
@@ -212,14 +212,15 @@ def _placement(kubelet_dir: Path, kubelet: KubeletConfig, machine: Machine) -> P
         raise Unusable(str(bad)) from bad
 
 
-def _kubelet_config(config: AgentConfig) -> KubeletConfig:
+def _kubelet_config(site: Site) -> KubeletConfig:
     """Raises: Unusable."""
+    config = site.config
     if config.kubelet_config is config.kubelet_config_dir is None:
         return DEFAULT
     from pylet.agent.kubelet.config_files import load
 
     try:
-        return load(config.kubelet_config, config.kubelet_config_dir)
+        return load(config.kubelet_config, config.kubelet_config_dir, site.kubelet_fields)
     except BadConfig as bad:
         raise Unusable(f"cannot be a kubelet by {bad}") from bad
 

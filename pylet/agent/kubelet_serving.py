@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pylet.agent.config import AgentConfig
 from pylet.agent.join import SERVING_SIGNER, Credentials, Renewal, request_certificate
 from pylet.agent.kubelet.access import Access
 from pylet.agent.kubelet.http import Facts, KubeletServer
@@ -52,7 +51,7 @@ async def serve(
 
     facts = Facts(
         volumes,
-        partial(_configuration, config, settings, said),
+        partial(_configuration, site, settings, said),
         partial(_lifetimes, credentials, clock),
         config.flags,
     )
@@ -89,16 +88,10 @@ async def _renew(site: Site, names: Sequence[str]) -> None:
     await request_certificate(api.client, SERVING_SIGNER, pair, user, group, usage="server auth", addresses=names)
 
 
-def _configuration(config: AgentConfig, settings: Settings, said: Mapping[str, Any]) -> Object:
+def _configuration(site: Site, settings: Settings, said: Mapping[str, Any]) -> Object:
     from pylet.agent.kubelet.configz import effective
 
-    flags = {
-        "address": config.bind_address or "0.0.0.0",
-        "port": config.kubelet_port,
-        "containerRuntimeEndpoint": config.container_runtime_endpoint,
-        "resolvConf": str(config.resolv_conf),
-    }
-    return effective(settings, flags, said)
+    return effective(settings.groups.driver, site.kubelet_fields, said)
 
 
 def _lifetimes(credentials: Credentials, clock: Clock) -> dict[str, float]:

@@ -14,6 +14,7 @@ from pylet.aio.clock import Clock
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
+from pylet.api.object import Object
 from pylet.client.interface import Client, Tables, Unreachable
 from pylet.client.servers import Servers
 from pylet.client.view import Table
@@ -56,6 +57,21 @@ class Site:
     addresses: tuple[str, ...]
     resolver: HostResolver
     tables: Mapping[Kind, Table]
+
+    @property
+    def kubelet_fields(self) -> Object:
+        """Of a KubeletConfiguration, what flags and the cluster say."""
+        config, cluster = self.config, self.cluster
+        return {
+            "address": config.bind_address or "0.0.0.0",
+            "cgroupRoot": config.cgroup_root,
+            "clusterDNS": [cluster.cluster_dns],
+            "clusterDomain": cluster.cluster_domain,
+            "containerRuntimeEndpoint": config.container_runtime_endpoint,
+            "podLogsDir": str(config.pod_log_dir),
+            "port": config.kubelet_port,
+            "resolvConf": str(config.resolv_conf),
+        }
 
 
 async def insist(attempt: Callable[[], Awaitable[object]], clock: Clock) -> None:

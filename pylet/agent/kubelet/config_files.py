@@ -5,26 +5,26 @@ Source: upstream `cmd/kubelet/app/server.go` mergeKubeletConfigurations. Loaded 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 
 from pylet.agent.kubelet.config_values import BadConfig
 from pylet.agent.kubelet.eviction import DEFAULT_HARD
-from pylet.agent.kubelet.kubelet_config import KubeletConfig, fields_of, from_object
+from pylet.agent.kubelet.kubelet_config import NO_FLAGS, KubeletConfig, fields_of, from_object
 from pylet.api.object import Object
 from pylet.api.patch import merge
 
 T = TypeVar("T")
 
 
-def load(file: Path | None, folder: Path | None) -> KubeletConfig:
-    """Raises: BadConfig, which says of which file."""
+def load(file: Path | None, folder: Path | None, flags: Mapping[str, Any] = NO_FLAGS) -> KubeletConfig:
+    """`flags` as for `from_object`. Raises: BadConfig, which says of which file."""
     found = _read(file) if file is not None else {}
     if folder is None:
-        return _checked(str(file), from_object, found)
+        return _checked(str(file), from_object, found, flags)
     if found.get("evictionHard") is None:
         found["evictionHard"] = DEFAULT_HARD  # it is a map: what the folder says of it is merged with what is so
     try:
@@ -35,9 +35,9 @@ def load(file: Path | None, folder: Path | None) -> KubeletConfig:
         said = _read(path)
         if "kind" not in said or "apiVersion" not in said:
             raise BadConfig(f"{path}: no apiVersion/kind")
-        _checked(str(path), fields_of, said)
+        _checked(str(path), fields_of, said, flags)
         found = merge.apply(found, said)
-    return _checked(" and ".join(str(path) for path in (file, folder) if path is not None), from_object, found)
+    return _checked(" and ".join(str(path) for path in (file, folder) if path is not None), from_object, found, flags)
 
 
 def _drop_ins(folder: Path) -> Iterator[Path]:
@@ -58,8 +58,8 @@ def _read(path: Path) -> Object:
     return found or {}
 
 
-def _checked(where: str, read: Callable[[Object], T], found: Object) -> T:
+def _checked(where: str, read: Callable[[Object, Mapping[str, Any]], T], found: Object, flags: Mapping[str, Any]) -> T:
     try:
-        return read(found)
+        return read(found, flags)
     except BadConfig as bad:
         raise BadConfig(f"{where}: {bad}") from bad

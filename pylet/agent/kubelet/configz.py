@@ -15,7 +15,6 @@ from typing import Any
 from pylet.agent.kubelet.config_values import BadConfig, span
 from pylet.agent.kubelet.eviction import DEFAULT_HARD
 from pylet.agent.kubelet.fixed_fields import FIXED, says_nothing
-from pylet.agent.kubelet.settings import Settings
 from pylet.api.object import Object
 
 HERE: Object = {
@@ -78,25 +77,16 @@ HERE: Object = {
 }
 
 
-def effective(settings: Settings, flags: Object, said: Mapping[str, Any]) -> Object:
-    """`flags` are the agent's own, by the names of the configuration's keys; `said` is the file."""
-    found = {**FIXED, **HERE, **_of(settings), **flags}
+def effective(driver: str, flags: Mapping[str, Any], said: Mapping[str, Any]) -> Object:
+    """`driver` makes the cgroups, `flags` are by the names of the configuration's keys; `said` is the file."""
+    found = {**FIXED, **HERE, **flags}
     for name, value in said.items():
         if name == "evictionHard" or not says_nothing(value):
             found[name] = _as_go(value)
-    found["cgroupDriver"] = settings.groups.driver  # the runtime's, whatever was said
+    found["cgroupDriver"] = driver  # the runtime's, whatever was said
     if said.get("mergeDefaultEvictionSettings"):
         found["evictionHard"] = {**DEFAULT_HARD, **(said.get("evictionHard") or {})}
     return dict(sorted(found.items()))
-
-
-def _of(settings: Settings) -> Object:
-    return {
-        "cgroupRoot": settings.groups.root,
-        "clusterDNS": [settings.cluster_dns] if settings.cluster_dns else [],
-        "clusterDomain": settings.cluster_domain,
-        "podLogsDir": str(settings.log_root),
-    }
 
 
 def _as_go(value: Any) -> Any:

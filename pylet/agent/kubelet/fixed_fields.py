@@ -5,6 +5,7 @@ Source: upstream `staging/src/k8s.io/kubelet/config/v1beta1/types.go`. Loaded wh
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 _FLAGS = {
@@ -93,10 +94,10 @@ _OTHERS = frozenset(
 )
 
 
-def objection(name: str, value: Any) -> str | None:
-    """Why the file cannot be followed; None where it says what is so, or nothing."""
+def objection(name: str, value: Any, flags: Mapping[str, Any]) -> str | None:
+    """Why the file cannot be followed; None where it says what is so, or nothing. `flags` have what these say."""
     is_known = name in _FLAGS or name in _VALUES or name in _OTHERS
-    if is_known and says_nothing(value):
+    if is_known and (says_nothing(value) or _is_zero(value) or (name in flags and value == flags[name])):
         return None
     if flag := _FLAGS.get(name):
         return f"{name}: pylet takes it from {flag}"
@@ -114,8 +115,12 @@ def objection(name: str, value: Any) -> str | None:
 def says_nothing(value: Any) -> bool:
     """Go's zero, which files that are written by programs say of all that they leave alone."""
     if isinstance(value, dict):
-        return all(says_nothing(each) or (each == 0 and each is not False) for each in value.values())
+        return all(says_nothing(each) or _is_zero(each) for each in value.values())
     return value in (None, "", "0s", "0", [])
+
+
+def _is_zero(value: Any) -> bool:
+    return value == 0 and value is not False
 
 
 def _agrees(said: Any, so: Any) -> bool:

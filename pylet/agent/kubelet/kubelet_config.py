@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pylet.agent.kubelet import eviction
@@ -80,15 +81,16 @@ class KubeletConfig:
 
 
 DEFAULT = KubeletConfig()
+NO_FLAGS: Mapping[str, Any] = MappingProxyType({})
 
 
-def fields_of(found: Object) -> dict[str, Any]:
-    """What is said, each field by itself. Raises: BadConfig."""
+def fields_of(found: Object, flags: Mapping[str, Any] = NO_FLAGS) -> dict[str, Any]:
+    """What is said, each field by itself; `flags` as for `from_object`. Raises: BadConfig."""
     kind = found.get("kind", "KubeletConfiguration"), found.get("apiVersion", "kubelet.config.k8s.io/v1beta1")
     if kind != ("KubeletConfiguration", "kubelet.config.k8s.io/v1beta1"):
         raise BadConfig(f"kind {kind[0]!r} of {kind[1]!r} is no KubeletConfiguration of kubelet.config.k8s.io/v1beta1")
     fields = {**_FIELDS, **_placement_fields(found)}
-    _refuse_fixed({name: text for name, text in found.items() if name not in (*fields, "kind", "apiVersion")})
+    _refuse_fixed({name: text for name, text in found.items() if name not in (*fields, "kind", "apiVersion")}, flags)
     value: dict[str, Any] = {}
     for name, text in found.items():
         if name in fields and text not in (None, ""):
@@ -99,9 +101,9 @@ def fields_of(found: Object) -> dict[str, Any]:
     return value
 
 
-def from_object(found: Object) -> KubeletConfig:
-    """Raises: BadConfig."""
-    value = fields_of(found)
+def from_object(found: Object, flags: Mapping[str, Any] = NO_FLAGS) -> KubeletConfig:
+    """`flags` is what flags say, by the names of fields: a file may say the same. Raises: BadConfig."""
+    value = fields_of(found, flags)
     images = _image_policy(value)
     for name, least in (("maxPods", 0), ("podsPerCore", 0), ("nodeStatusMaxImages", -1)):
         if value.get(name, 0) < least:
@@ -138,12 +140,12 @@ def from_object(found: Object) -> KubeletConfig:
     )
 
 
-def _refuse_fixed(found: Object) -> None:
+def _refuse_fixed(found: Object, flags: Mapping[str, Any]) -> None:
     if found:
         from pylet.agent.kubelet.fixed_fields import objection
 
         for name, text in found.items():
-            if words := objection(name, text):
+            if words := objection(name, text, flags):
                 raise BadConfig(words)
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pylet.agent.kubelet.config_values import BadConfig
 from pylet.agent.kubelet.configz import effective, go_duration
 from pylet.agent.kubelet.kubelet_config import from_object
-from pylet.agent.kubelet.settings import Settings
 
-SETTINGS = Settings(node_name="n1", host_ips=(), root=Path("/k"), cluster_dns="10.43.0.10")
+FLAGS = {"address": "0.0.0.0", "clusterDNS": ["10.43.0.10"], "podLogsDir": "/var/log/pods", "port": 10250}
 
 
 def shown(said: dict[str, Any]) -> dict[str, Any]:
-    return effective(SETTINGS, {"port": 10250}, from_object(said).said)
+    return effective("cgroupfs", FLAGS, from_object(said, FLAGS).said)
 
 
 def test_nobody_says_anything() -> None:
@@ -45,6 +44,21 @@ def test_a_file_says_some_of_it() -> None:
 def test_a_file_that_says_nothing_of_a_field_leaves_it_but_may_give_up_eviction() -> None:
     found = shown({"evictionHard": {}, "clusterDNS": []})
     assert (found["evictionHard"], found["clusterDNS"]) == ({}, ["10.43.0.10"])
+
+
+def test_what_is_shown_may_be_said_by_a_file() -> None:
+    found = shown({"maxPods": 20})
+    assert shown(found) == found
+
+
+def test_numbers_that_a_program_left_at_zero_say_nothing() -> None:
+    assert shown({"iptablesDropBit": 0, "logging": {"flushFrequency": 0}})["port"] == 10250
+
+
+@pytest.mark.parametrize(("name", "value"), [("port", 10251), ("clusterDNS", ["10.43.0.11"]), ("runOnce", True)])
+def test_a_file_that_says_other_than_the_flags_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(BadConfig, match=name):
+        shown({name: value})
 
 
 @pytest.mark.parametrize(
