@@ -102,7 +102,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
             network_problem=lambda: reporter.network_problem,
         )
         pods = Pods(node)
-        static.runs, pods.ended = pods.runs, static.ended
+        static.runs, pods.ended, pods.left = pods.runs, static.ended, static.left
         volumes.host.tell = node.recorder.tell
         meter = Meter(runtime, clock, node.pods, settings, machine, volumes.usage)
         upkeep = Upkeep(node, meter, kubelet, records.prune, reporter.tell)

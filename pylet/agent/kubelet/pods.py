@@ -42,6 +42,8 @@ class Pods:
         self._table = node.view.table(POD)
         self.ended: Callable[[str], None] = lambda uid: None
         """Hears of a pod, by its uid, when nothing is left of it."""
+        self.left: Callable[[Object], None] = lambda pod: None
+        """Hears of a pod that an earlier kubelet ran, and that is only here to end."""
         self._workers: dict[str, Worker] = {}
         self._relisted_at = 0.0
         self._others = asyncio.Event()
@@ -217,14 +219,14 @@ class Pods:
                 log.warning("container runtime: %s", failed)
                 await self._node.clock.sleep(_RETRY_SECONDS)
         # From here until changes are listened to nothing is awaited: no deletion falls between.
-        pods = sorted(self._node.pods(), key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
-        alive = {uid_of(pod) for pod in pods}
-        for pod in orphan_pods(sandboxes, containers, alive):
+        for pod in orphan_pods(sandboxes, containers, {uid_of(pod) for pod in self._node.pods()}):
             log.info("ending what is left of pod %s", pod["metadata"]["uid"])
             counters.ORPHANS.add()
+            self.left(pod)
             worker = Worker(pod, self._node)
             worker.vanish()
             self._start(worker)
+        pods = sorted(self._node.pods(), key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
         self._relisted_at = self._node.clock.now().timestamp()
         ready = {each.labels.get(POD_UID) for each in sandboxes if each.state is SandboxState.READY}
         for pod in pods:

@@ -80,6 +80,13 @@ class StaticPods:
         entry = self._known.entries.get(key)
         return entry.object if entry is not None and is_mirror_of(entry.object, self.pods[key]) else None
 
+    def left(self, pod: Object) -> None:
+        """That pod is still to end, and a file that changed meanwhile may say another of its name: that one waits."""
+        key = key_of(pod)
+        self._ending[key] = uid_of(pod)
+        if key in self.pods:
+            self.table.remove(key)
+
     def ended(self, uid: str) -> None:
         """Nothing is left of that pod: the one that has its name may begin."""
         for key in [key for key, ending in self._ending.items() if ending == uid]:

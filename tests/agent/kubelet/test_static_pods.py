@@ -191,3 +191,16 @@ async def test_a_pod_that_has_yet_to_end_keeps_its_mirror_and_its_name(
     await _settle()
     assert (KEY in api.table.entries) == follows
     running.cancel()
+
+
+async def test_a_pod_waits_for_one_of_its_name_that_an_earlier_kubelet_ran(tmp_path: Path) -> None:
+    api = Api()
+    (tmp_path / "web.yaml").write_bytes(WEB)
+    static = StaticPods(api, api.table, VirtualClock(), tmp_path, "n1", lambda: "node-uid")  # type: ignore[arg-type]
+    static.left({"metadata": {"namespace": "default", "name": "web-n1", "uid": "before"}})
+    static.left({"metadata": {"namespace": "default", "name": "other", "uid": "other"}})
+    assert KEY not in static.table.entries
+    static.ended("other")
+    assert KEY not in static.table.entries
+    static.ended("before")
+    assert static.table.entries[KEY].uid == static.pods[KEY]["metadata"]["uid"]
