@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 300.0
 _EVER = datetime.min.replace(tzinfo=UTC)
 _EVERYTHING = 1 << 62
+_NO_CAPACITY = "invalid capacity 0 on image filesystem"
 
 Filesystem = Callable[[], Awaitable[tuple[int, int, int, int]]]
 """Capacity and available bytes, inodes and free inodes of where images are."""
@@ -35,7 +36,7 @@ Tell = Callable[[str, str, str], None]
 
 
 class NotFreed(Exception):
-    """Too little of the disk is taken by images that nobody uses."""
+    """Too little of the disk is taken by images that nobody uses, or nobody knows how large it is."""
 
 
 def _nobody(ids: Collection[str], since: datetime) -> None:
@@ -98,7 +99,7 @@ def too_old(
 
 def to_free(capacity: int, available: int, policy: ImagePolicy) -> int:
     """Bytes; 0 while less than the high threshold is used."""
-    if policy.high_percent >= 100 or not capacity:
+    if policy.high_percent >= 100:
         return 0
     if 100 - int(available * 100 / capacity) < policy.high_percent:
         return 0
@@ -163,6 +164,9 @@ class ImageGc:
         for image in too_old(images, self._known, self._policy, self._began, now):
             await self._remove(image, "age")
         capacity, available, _, _ = await self._filesystem()
+        if not capacity:
+            self._tell("Warning", "InvalidDiskCapacity", _NO_CAPACITY)
+            raise NotFreed(_NO_CAPACITY)
         wanted = to_free(capacity, available, self._policy)
         if wanted:
             percent = 100 - int(available * 100 / capacity)

@@ -138,6 +138,17 @@ def test_a_disk_that_stays_full_is_told_from_the_second_time_on() -> None:
     assert told == [free, free, failed]
 
 
+async def test_a_disk_of_no_size_at_all_is_told() -> None:
+    async def nothing() -> tuple[int, int, int, int]:
+        return 0, 0, 0, 0
+
+    told: list[tuple[str, str, str]] = []
+    images = ImageGc(MemoryRuntime(), SystemClock(), nothing, ImagePolicy(), tell=lambda *event: told.append(event))
+    with pytest.raises(NotFreed, match="invalid capacity 0"):
+        await images.collect()
+    assert told == [("Warning", "InvalidDiskCapacity", "invalid capacity 0 on image filesystem")]
+
+
 async def test_what_pods_mount_is_in_use() -> None:
     runtime = MemoryRuntime()
     for name in ("mounted", "unused"):

@@ -41,7 +41,7 @@ class Iscsi(VolumeType):
             device = await attach(target, source["lun"], secrets)
             if place.is_block:
                 return device
-            await format_and_mount(device, disk / "mount", source.get("fsType") or "ext4", place.mount_options)
+            await format_and_mount(device, disk / "mount", source.get("fsType") or "ext4", place)
             if not mounts.is_mounted(place.directory):
                 read_only = place.read_only or bool(source.get("readOnly"))
                 mounts.bind(disk / "mount", place.directory, read_only=read_only)

@@ -38,7 +38,7 @@ class Local(VolumeType):
         if stat.S_ISBLK(mode):
             directory = _disks(place.host) / place.name
             async with place.host.lock(directory):
-                await format_and_mount(path, directory, source.get("fsType") or "ext4", place.mount_options)
+                await format_and_mount(path, directory, source.get("fsType") or "ext4", place)
                 await _expand(place, path, directory)
             path = directory
         elif not stat.S_ISDIR(mode):

@@ -455,6 +455,30 @@ async def test_a_blank_disk_is_formatted_once_and_shared_by_pods(node: Node, dis
     await node.volumes.unmount("u1")
 
 
+async def test_a_disk_with_another_file_system_is_told_of_and_kept(node: Node, disk: Path) -> None:
+    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    bound(node, local={"path": str(disk), "fsType": "xfs"})
+    told: list[tuple[str, ...]] = []
+    node.volumes.host.tell = lambda about, *words: told.append((about["metadata"]["name"], *words))
+    with pytest.raises(NotMounted):
+        await node.volumes.mount(pod(CLAIMED))
+    (name, *_, reason, words), *_ = told
+    assert (name, reason) == ("pv", "FailedMountOnFilesystemMismatch")
+    assert words.startswith('MountVolume failed for volume "pv" mount failed: exit status')
+    found = subprocess.run(["blkid", "-p", "-o", "value", "-s", "TYPE", disk], capture_output=True, check=True)
+    assert found.stdout == b"ext4\n"
+
+
+async def test_a_disk_is_repaired_before_it_is_mounted(node: Node, disk: Path) -> None:
+    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    subprocess.run(["debugfs", "-w", "-R", "set_super_value state 2", disk], check=True, capture_output=True)
+    bound(node, local={"path": str(disk)})
+    await node.volumes.mount(pod(CLAIMED))
+    await node.volumes.unmount("u1")
+    shown = subprocess.run(["dumpe2fs", "-h", disk], check=True, capture_output=True, text=True).stdout
+    assert [line.split()[-1] for line in shown.splitlines() if line.startswith("Filesystem state:")] == ["clean"]
+
+
 @pytest.mark.parametrize("kind", ["disk", "device", "directory"])
 async def test_a_local_volume_grows_while_a_pod_runs_and_its_claim_says_so(
     node: Node, disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
