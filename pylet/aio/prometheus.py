@@ -22,11 +22,15 @@ class Counter:
     help: str
     labels: tuple[str, ...] = ()
     type: str = "counter"
-    """"gauge" is for what is told by being there."""
+    """"gauge" is for what is told by being there, and for what changes seldom."""
     _values: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def add(self, *labels: str) -> None:
         self._values[labels] = self._values.get(labels, 0) + 1
+
+    def set(self, value: int, *labels: str) -> None:
+        """Of a gauge."""
+        self._values[labels] = value
 
     def value(self, *labels: str) -> int:
         return self._values.get(labels, 0)

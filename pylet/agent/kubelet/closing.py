@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pylet.agent.kubelet import logind
-from pylet.agent.kubelet.shutdown import Phase, by_phase
+from pylet.agent.kubelet import counters, logind
+from pylet.agent.kubelet.shutdown import Closed, Phase, by_phase
 from pylet.agent.kubelet.workplace import Node
+from pylet.aio import wholefile
 from pylet.api.object import dig
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+_RECORD = "graceful_node_shutdown_state"
 _OVER = ("Succeeded", "Failed")
 
 
@@ -26,6 +29,7 @@ class Closing:
     changed: Callable[[], None]
 
     async def run(self) -> None:
+        self._recall()
         last = ""
         while True:
             try:
@@ -59,8 +63,33 @@ class Closing:
             finally:
                 await lock.release()
 
+    def _recall(self) -> None:
+        """What a kubelet before this one did is told, too."""
+        try:
+            _count(Closed.of((self.node.settings.root / _RECORD).read_text()))
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError) as bad:
+            log.warning("when this machine went down: %s", bad)
+
+    async def _note(self, closed: Closed) -> None:
+        _count(closed)
+        path, text = self.node.settings.root / _RECORD, closed.to_text()
+        try:
+            await asyncio.to_thread(wholefile.write, path, text.encode(), 0o644, durable=True)
+        except OSError as failed:
+            log.warning("note when this machine goes down: %s", failed)
+
     async def _end_all(self) -> None:
+        began = self.node.clock.now()
+        await self._note(Closed(began))
         active = [pod for pod in self.node.pods() if dig(pod, "status", "phase") not in _OVER]
         for phase, pods in by_phase(self.phases, active):
             log.info("%d pods of priority %d and above have %d s to end", len(pods), phase.priority, phase.seconds)
             await self.node.end_all(pods, phase.ending, phase.seconds)
+        await self._note(Closed(began, self.node.clock.now()))
+
+
+def _count(closed: Closed) -> None:
+    counters.CLOSING_BEGAN.set(int(closed.began.timestamp()))
+    counters.CLOSING_ENDED.set(int(closed.ended.timestamp()) if closed.ended is not None else 0)

@@ -110,6 +110,12 @@ PROVIDER_ERRORS = Counter("kubelet_credential_provider_plugin_errors_total", "In
 PROVIDER_CONFIG = Counter(
     "kubelet_credential_provider_config_info", "Which files name the credential providers.", ("hash",), "gauge"
 )
+CLOSING_BEGAN = Counter(
+    "kubelet_graceful_shutdown_start_time_seconds", "When pods were last ended for a shutdown.", type="gauge"
+)
+CLOSING_ENDED = Counter(
+    "kubelet_graceful_shutdown_end_time_seconds", "When they all had; 0 where they did not.", type="gauge"
+)
 RECONSTRUCTED = Counter("reconstruct_volume_operations_total", "Volumes found on disk when the kubelet started.")
 RECONSTRUCTED_ERRORS = Counter("reconstruct_volume_operations_errors_total", "Those of a type that is not known.")
 STORAGE = Histogram(
@@ -138,7 +144,7 @@ ALL: tuple[Counter | Histogram, ...] = (
     REJECTIONS, ORPHANS, PLUGINS, ALLOCATIONS, HOLDINGS, *(each for pair in HOLDINGS_OF.values() for each in pair),
     *(each for pair in PINNED.values() for each in pair), ALIGNMENTS, ALIGNMENT_ERRORS, ALIGNMENT_MILLISECONDS,
     CLAIMS, REQUESTS, REQUEST_SECONDS, PROVIDERS, PROVIDER_ERRORS, PROVIDER_CONFIG, RECONSTRUCTED,
-    RECONSTRUCTED_ERRORS, STORAGE, STORAGE_TOTAL, CSI,
+    RECONSTRUCTED_ERRORS, CLOSING_BEGAN, CLOSING_ENDED, STORAGE, STORAGE_TOTAL, CSI,
 )  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from pylet.agent.kubelet.admission import Home, refusal
 from pylet.agent.kubelet.config_values import BadConfig
 from pylet.agent.kubelet.kubelet_config import from_object
-from pylet.agent.kubelet.shutdown import Phase, by_phase
+from pylet.agent.kubelet.shutdown import Closed, Phase, by_phase
 from pylet.api.object import Object
 from tests.agent.kubelet.builders import pod
 
@@ -53,6 +55,18 @@ def test_phases(config: Object, expected: tuple[Phase, ...]) -> None:
 def test_phases_that_cannot_be(config: Object) -> None:
     with pytest.raises(BadConfig):
         from_object(config)
+
+
+@pytest.mark.parametrize("ended", [None, datetime(2026, 1, 1, 0, 1, tzinfo=UTC)])
+def test_when_it_was_is_remembered(ended: datetime | None) -> None:
+    closed = Closed(datetime(2026, 1, 1, tzinfo=UTC), ended)
+    assert Closed.of(closed.to_text()) == closed
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"startTime": "x", "endTime": "0001-01-01T00:00:00Z"}'])
+def test_what_is_no_record_of_it(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        Closed.of(text)
 
 
 def test_pods_end_by_priority_and_none_waits_for_a_phase_without_pods() -> None:

@@ -455,8 +455,12 @@ async def test_a_blank_disk_is_formatted_once_and_shared_by_pods(node: Node, dis
     await node.volumes.unmount("u1")
 
 
+def _say(*command: str | Path) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 async def test_a_disk_with_another_file_system_is_told_of_and_kept(node: Node, disk: Path) -> None:
-    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
+    _say("mkfs.ext4", "-q", disk)
     bound(node, local={"path": str(disk), "fsType": "xfs"})
     told: list[tuple[str, ...]] = []
     node.volumes.host.tell = lambda about, *words: told.append((about["metadata"]["name"], *words))
@@ -465,17 +469,16 @@ async def test_a_disk_with_another_file_system_is_told_of_and_kept(node: Node, d
     (name, *_, reason, words), *_ = told
     assert (name, reason) == ("pv", "FailedMountOnFilesystemMismatch")
     assert words.startswith('MountVolume failed for volume "pv" mount failed: exit status')
-    found = subprocess.run(["blkid", "-p", "-o", "value", "-s", "TYPE", disk], capture_output=True, check=True)
-    assert found.stdout == b"ext4\n"
+    assert _say("blkid", "-p", "-o", "value", "-s", "TYPE", disk) == "ext4\n"
 
 
 async def test_a_disk_is_repaired_before_it_is_mounted(node: Node, disk: Path) -> None:
-    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
-    subprocess.run(["debugfs", "-w", "-R", "set_super_value state 2", disk], check=True, capture_output=True)
+    _say("mkfs.ext4", "-q", disk)
+    _say("debugfs", "-w", "-R", "set_super_value state 2", disk)
     bound(node, local={"path": str(disk)})
     await node.volumes.mount(pod(CLAIMED))
     await node.volumes.unmount("u1")
-    shown = subprocess.run(["dumpe2fs", "-h", disk], check=True, capture_output=True, text=True).stdout
+    shown = _say("dumpe2fs", "-h", disk)
     assert [line.split()[-1] for line in shown.splitlines() if line.startswith("Filesystem state:")] == ["clean"]
 
 
