@@ -26,31 +26,39 @@ class EndpointsStrategy(Strategy):
                 found.append(causes.required(where, "must specify `addresses` or `notReadyAddresses`"))
             for field in ("addresses", "notReadyAddresses"):
                 for index, address in enumerate(subset.get(field) or ()):
-                    ip = address.get("ip", "")
-                    at = f"{where}.{field}[{index}]"
-                    wrong = problems_of(ip)
-                    if wrong and wrong[0].startswith(_NO_ADDRESS):
-                        wrong = (*wrong, _NO_ADDRESS)
-                    problems = wrong or endpoint_problems_of(ip)
-                    found += causes.each(f"{at}.ip", ip, problems)
-                    for name, check in (("hostname", names.dns_label), ("nodeName", names.dns_subdomain)):
-                        text = address.get(name)
-                        if text or (text is not None and name == "nodeName"):
-                            found += causes.each(f"{at}.{name}", text, check(text))
+                    found += _address(address, f"{where}.{field}[{index}]")
             ports = subset.get("ports") or ()
             for index, port in enumerate(ports):
-                at = f"{where}.ports[{index}]"
-                name, number, protocol = port.get("name", ""), port.get("port", 0), port.get("protocol", "")
-                if name:
-                    found += causes.each(f"{at}.name", name, names.dns_label(name))
-                elif len(ports) > 1:
-                    found.append(causes.required(f"{at}.name"))
-                found += causes.each(f"{at}.port", number, names.port_number(number))
-                if protocol not in _PROTOCOLS:
-                    found.append(causes.not_supported(f"{at}.protocol", protocol, _PROTOCOLS))
-                if (spoken := port.get("appProtocol")) is not None:
-                    found += causes.each(f"{at}.appProtocol", spoken, names.qualified_name(spoken))
+                found += _port(port, f"{where}.ports[{index}]", is_alone=len(ports) == 1)
         return found
+
+
+def _address(address: Object, where: str) -> list[Cause]:
+    ip = address.get("ip", "")
+    wrong = problems_of(ip)
+    if wrong and wrong[0].startswith(_NO_ADDRESS):
+        wrong = (*wrong, _NO_ADDRESS)
+    found = causes.each(f"{where}.ip", ip, wrong or endpoint_problems_of(ip))
+    if host := address.get("hostname"):
+        found += causes.each(f"{where}.hostname", host, names.dns_label(host))
+    if (node := address.get("nodeName")) is not None:
+        found += causes.each(f"{where}.nodeName", node, names.dns_subdomain(node))
+    return found
+
+
+def _port(port: Object, where: str, *, is_alone: bool) -> list[Cause]:
+    found: list[Cause] = []
+    name, number, protocol = port.get("name", ""), port.get("port", 0), port.get("protocol", "")
+    if name:
+        found += causes.each(f"{where}.name", name, names.dns_label(name))
+    elif not is_alone:
+        found.append(causes.required(f"{where}.name"))
+    found += causes.each(f"{where}.port", number, names.port_number(number))
+    if protocol not in _PROTOCOLS:
+        found.append(causes.not_supported(f"{where}.protocol", protocol, _PROTOCOLS))
+    if (spoken := port.get("appProtocol")) is not None:
+        found += causes.each(f"{where}.appProtocol", spoken, names.qualified_name(spoken))
+    return found
 
 
 def _cells(obj: Object, now: datetime) -> list[Any]:

@@ -53,13 +53,7 @@ def _merge_map(original: Object, patch: Object, fields: Fields | None) -> Object
         return {}
     if directive is not None:
         raise Failed(f"unknown patch type: {shown(directive)} in map: {shown(patch)}")
-    if (retain := patch.get(_RETAIN)) is None:
-        merged = dict(original)
-    else:
-        kept = {name for name in retain if isinstance(name, str)} if isinstance(retain, list) else set()
-        if not isinstance(retain, list) or any(not n.startswith("$") and n not in kept for n in patch):
-            raise BadPatch("invalid patch format of retainKeys")
-        merged = {name: value for name, value in original.items() if name in kept}
+    merged = _retained(original, patch)
     ordered = []
     for name, value in patch.items():
         if name.startswith(_ORDER):
@@ -78,6 +72,16 @@ def _merge_map(original: Object, patch: Object, fields: Fields | None) -> Object
             raise Failed(f"expected a []interface {{}}, but received a {_GO_KINDS.get(type(order), 'map')}")
         _set_order(merged, name, order, patch.get(name), original.get(name), fields)
     return merged
+
+
+def _retained(original: Object, patch: Object) -> Object:
+    """A copy of what the patch leaves of `original`: all of it, unless it says which fields there may be."""
+    if (retain := patch.get(_RETAIN)) is None:
+        return dict(original)
+    kept = {name for name in retain if isinstance(name, str)} if isinstance(retain, list) else set()
+    if not isinstance(retain, list) or any(not name.startswith("$") and name not in kept for name in patch):
+        raise BadPatch("invalid patch format of retainKeys")
+    return {name: value for name, value in original.items() if name in kept}
 
 
 def _merge_value(original: Any, patch: Any, shape: Shape | None) -> Any:
