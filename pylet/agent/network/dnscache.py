@@ -58,7 +58,7 @@ class Cache:
         is_fresh = age < kept.life_seconds
         reply = bytearray(kept.reply)
         for at, ttl in kept.ttls:
-            struct.pack_into("!I", reply, at, ttl - age if is_fresh else STALE_TTL)
+            struct.pack_into("!I", reply, at, max(0, ttl - age) if is_fresh else STALE_TTL)
         return Answer(bytes(reply), is_fresh)
 
     def put(self, asked: bytes, reply: bytes, now: float) -> None:
@@ -92,6 +92,6 @@ def _life(reply: bytes) -> tuple[list[tuple[int, int]], int]:
         return [], 0
     ttls = [(record.ttl_at, record.ttl) for record in records if record.type != wire.OPT]
     if wire.has_answers(reply):
-        return ttls, min(LONGEST_SECONDS, *(ttl for _, ttl in ttls))
+        return ttls, min([LONGEST_SECONDS, *(ttl for _, ttl in ttls)]) if ttls else 0
     denials = [min(record.ttl, wire.soa_minimum(record.data)) for record in records if record.type == wire.SOA]
     return ttls, min([LONGEST_DENIAL_SECONDS, *denials]) if denials else 0

@@ -68,6 +68,23 @@ def test_ttls_count_down() -> None:
     assert dns.message.from_wire(kept.reply).answer[0].ttl == 35
 
 
+def test_a_record_that_is_over_before_the_denial_it_came_with_counts_down_to_nothing() -> None:
+    reply = dns.message.from_wire(_denial(20))
+    reply.authority.append(dns.rrset.from_text("example.test.", 5, "IN", "NS", "ns.example.test."))
+    cache = Cache(10**6)
+    cache.put(ASKED, reply.to_wire(), 0.0)
+    kept = cache.get(ASKED, 10.0)
+    assert kept
+    assert sorted(record.ttl for record in wire.records_of(kept.reply) if record.type != wire.OPT) == [0, 890]
+
+
+def test_an_answer_of_options_alone_is_not_remembered() -> None:
+    options = b"\0" + b"\0\x29\x04\xd0" + bytes(6)
+    cache = Cache(10**6)
+    cache.put(ASKED, _denial()[:6] + b"\0\1\0\0\0\0" + _denial()[12:-11] + options, 0.0)
+    assert len(cache) == 0
+
+
 def test_it_does_not_grow() -> None:
     cache = Cache(50_000)
     for number in range(10_000):
