@@ -23,7 +23,9 @@ from pylet.agent.network.dnswire import Query, Record
 from pylet.agent.network.rtnetlink import Rtnetlink
 from pylet.agent.network.zone import TTL, Found, Zone, address_of, hosts
 from pylet.agent.resolv_conf import HostResolver
+from pylet.aio import httpanswer
 from pylet.aio.clock import Clock
+from pylet.aio.httpanswer import Answer
 from pylet.api import clusterdns
 from pylet.api.backends import SERVICE_NAME
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
@@ -140,7 +142,7 @@ class Dns:
             udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _WAITING_BYTES)
             udp.bind((self._address, _PORT))
             server = await asyncio.start_server(self._serve_stream, self._address, _PORT, reuse_address=True)
-            metrics = await asyncio.start_server(self._serve_metrics, self._address, _METRICS_PORT, reuse_address=True)
+            metrics = await httpanswer.serve(self._metrics_at, self._address, _METRICS_PORT)
             async with server, metrics, asyncio.TaskGroup() as group:
                 asyncio.get_running_loop().add_reader(udp, self._drain, udp, group)
                 try:
@@ -245,20 +247,10 @@ class Dns:
             self._streams -= 1
             writer.close()
 
-    async def _serve_metrics(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            async with asyncio.timeout(_TCP_IDLE_SECONDS):
-                asked = await reader.readuntil(b"\r\n\r\n")
-                found = asked.startswith(b"GET /metrics ")
-                text = self.metrics.text().encode() if found else b"not found\n"
-                status = "200 OK" if found else "404 Not Found"
-                head = f"HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close\r\n"
-                writer.write(f"{head}Content-Length: {len(text)}\r\n\r\n".encode() + text)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError, TimeoutError):
-            return
-        finally:
-            writer.close()
+    def _metrics_at(self, path: str) -> Answer:
+        if path != "/metrics":
+            return Answer(404, "not found\n")
+        return Answer(200, self.metrics.text(), "text/plain; version=0.0.4")
 
     def _at_once(self, packet: bytes, *, over_udp: bool) -> bytes | None:
         """The answer, if it takes no asking elsewhere; b"" for what is not answered at all."""

@@ -6,16 +6,15 @@ Source: pkg/proxy/healthcheck/service_health.go, KEP-27 (external source IP pres
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 from dataclasses import dataclass
 
+from pylet.aio import httpanswer
+from pylet.aio.httpanswer import Answer
 from pylet.api.object import Key
 
 log = logging.getLogger(__name__)
-
-_REQUEST_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -45,13 +44,10 @@ class HealthChecks:
             found.endpoints = wanted[1]
             return
         check = self._checks[service] = _Check(*wanted, [])
-
-        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._answer(service, check, reader, writer)
-
         try:
             for address in self._addresses:
-                check.servers.append(await asyncio.start_server(answer, address, check.port))
+                server = await httpanswer.serve(lambda _: self._answer(service, check), address, check.port)
+                check.servers.append(server)
         except OSError as failed:
             self._close(self._checks.pop(service))
             log.error("service %s/%s: cannot open health-check port %d: %s", *service, check.port, failed)
@@ -65,31 +61,12 @@ class HealthChecks:
         for server in check.servers:
             server.close()
 
-    async def _answer(
-        self, service: Key, check: _Check, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            async with asyncio.timeout(_REQUEST_SECONDS):
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(_response(service, check.endpoints, healthy=self.healthy))
-                await writer.drain()
-        writer.close()
-
-
-def _response(service: Key, endpoints: int, *, healthy: bool) -> bytes:
-    status = "200 OK" if endpoints and healthy else "503 Service Unavailable"
-    body = {
-        "service": {"namespace": service.namespace, "name": service.name},
-        "localEndpoints": endpoints,
-        "serviceProxyHealthy": healthy,
-    }
-    text = json.dumps(body, indent="\t")
-    head = (
-        f"HTTP/1.1 {status}\r\n"
-        "Content-Type: application/json\r\n"
-        "X-Content-Type-Options: nosniff\r\n"
-        f"X-Load-Balancing-Endpoint-Weight: {endpoints}\r\n"
-        f"Content-Length: {len(text)}\r\n"
-        "Connection: close\r\n\r\n"
-    )
-    return (head + text).encode()
+    def _answer(self, service: Key, check: _Check) -> Answer:
+        body = {
+            "service": {"namespace": service.namespace, "name": service.name},
+            "localEndpoints": check.endpoints,
+            "serviceProxyHealthy": self.healthy,
+        }
+        headers = {"X-Content-Type-Options": "nosniff", "X-Load-Balancing-Endpoint-Weight": str(check.endpoints)}
+        code = 200 if check.endpoints and self.healthy else 503
+        return Answer(code, json.dumps(body, indent="\t"), "application/json", headers)
