@@ -1,6 +1,7 @@
-"""Which pods a workload controls: ownership follows the selector. Pure.
+"""What a workload controls: ownership follows the selector. Pure.
 
-A pod a controller owns and no longer selects is released; one nobody controls that it selects is adopted.
+What a controller owns and no longer selects is released; what it selects and nobody controls is adopted. Who else owns
+it stays its owner.
 Source: upstream `pkg/controller/controller_ref_manager.go`.
 """
 
@@ -42,7 +43,7 @@ def claim(
     `finalizer` comes with being adopted and goes with being released.
     """
     uid, namespace = uid_of(workload), workload["metadata"]["namespace"]
-    matches = selector_of(workload)
+    matches, may_write = selector_of(workload), not is_terminating(workload)
     owned, claims = [], []
     for entry in view.table(POD).owned_by(uid).values():
         known = member(entry)
@@ -50,34 +51,58 @@ def claim(
             continue
         if (matches(entry.labels) and may_adopt(entry.key)) or known.is_terminating:
             owned.append(entry)
-        else:
+        elif may_write:
             pod = entry.object
             kept = [name for name in _finalizers_of(pod) if name != finalizer]
-            claims.append(_own(pod, [owner for owner in owners_of(pod) if owner["uid"] != uid], kept))
-    if not is_terminating(workload):
+            claims.append(_own(POD, pod, _others(pod, uid), kept))
+    if may_write:
         for entry in view.table(POD).in_namespace(namespace).values():
             if uid not in entry.owner_uids and matches(entry.labels):
                 pod = entry.object
                 if controller_of(pod) is None and is_active(pod) and may_adopt(entry.key):
                     held = _finalizers_of(pod)
                     held += [finalizer] if finalizer and finalizer not in held else []
-                    claims.append(_own(pod, [*owners_of(pod), owner_reference(workload, kind)], held))
+                    claims.append(_own(POD, pod, [*owners_of(pod), owner_reference(workload, kind)], held))
     return owned, tuple(claims)
 
 
-def _own(pod: Object, owners: Sequence[Object], finalizers: Sequence[str]) -> Action:
-    meta: Object = {"uid": uid_of(pod), "ownerReferences": list(owners)}
-    if finalizers != _finalizers_of(pod):
-        meta |= {"resourceVersion": pod["metadata"]["resourceVersion"], "finalizers": list(finalizers)}
-    return Patch(POD, key_of(pod), {"metadata": meta})
+def claim_parts(workload: Object, kind: Kind, part: Kind, view: View) -> tuple[list[Object], tuple[Action, ...]]:
+    """As `claim`, of the workload's parts that are no pods."""
+    uid, matches, may_write = uid_of(workload), by_label_selector(workload), not is_terminating(workload)
+    owned, claims = [], []
+    for entry in view.table(part).in_namespace(workload["metadata"]["namespace"]).values():
+        is_selected = matches(entry.labels)
+        if not is_selected and uid not in entry.owner_uids:
+            continue
+        obj, finalizers = entry.object, _finalizers_of(entry.object)
+        controller = controller_of(obj)
+        if controller is not None and controller["uid"] == uid:
+            if is_selected:
+                owned.append(obj)
+            elif may_write:
+                claims.append(_own(part, obj, _others(obj, uid), finalizers))
+        elif controller is None and is_selected and may_write and not is_terminating(obj):
+            claims.append(_own(part, obj, [*_others(obj, uid), owner_reference(workload, kind)], finalizers))
+    return owned, tuple(claims)
 
 
-def _finalizers_of(pod: Object) -> list[str]:
-    return list(pod["metadata"].get("finalizers") or ())
+def _others(obj: Object, uid: str) -> list[Object]:
+    return [owner for owner in owners_of(obj) if owner["uid"] != uid]
 
 
-def of_pod(kind: Kind, selector_of: SelectorOf = by_label_selector) -> Callable[[Entry, View], Iterable[Key]]:
-    """A pod concerns the workload of `kind` that controls it; one nobody controls, all that would select it."""
+def _own(kind: Kind, obj: Object, owners: Sequence[Object], finalizers: Sequence[str]) -> Action:
+    """Of the very version that was looked at: whoever came to own it since stays its owner."""
+    version = obj["metadata"]["resourceVersion"]
+    meta = {"resourceVersion": version, "ownerReferences": list(owners), "finalizers": list(finalizers)}
+    return Patch(kind, key_of(obj), {"metadata": meta})
+
+
+def _finalizers_of(obj: Object) -> list[str]:
+    return list(obj["metadata"].get("finalizers") or ())
+
+
+def of_part(kind: Kind, selector_of: SelectorOf = by_label_selector) -> Callable[[Entry, View], Iterable[Key]]:
+    """A part concerns the workload of `kind` that controls it; one nobody controls, all that would select it."""
 
     def keys(entry: Entry, view: View) -> Iterable[Key]:
         owner = controller_of(entry.object) if entry.owner_uids else None

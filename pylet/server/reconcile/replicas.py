@@ -28,7 +28,7 @@ from pylet.client.view import Entry, View
 from pylet.server.reconcile.deletion import delete_pod
 from pylet.server.reconcile.leaving import least_missed_beside
 from pylet.server.reconcile.members import member
-from pylet.server.reconcile.ownership import SelectorOf, claim, of_pod
+from pylet.server.reconcile.ownership import SelectorOf, claim, of_part
 from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
@@ -48,7 +48,7 @@ _FAILURE = "ReplicaFailure"
 
 
 def controller(name: str, kind: Kind, selector_of: SelectorOf) -> Controller:
-    watches = (Watch(kind, itself), Watch(POD, of_pod(kind, selector_of)))
+    watches = (Watch(kind, itself), Watch(POD, of_part(kind, selector_of)))
     return Controller(name, watches, partial(_plan, kind, selector_of))
 
 

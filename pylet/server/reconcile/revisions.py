@@ -12,10 +12,10 @@ from typing import Any
 
 from pylet.api.kind import Kind
 from pylet.api.kinds.controllerrevision import KIND as CONTROLLER_REVISION
-from pylet.api.object import Key, Object, annotations_of, controller_of, is_terminating, key_of, labels_of, uid_of
+from pylet.api.object import Key, Object, annotations_of, is_terminating, key_of, labels_of, uid_of
 from pylet.api.podtemplate import owner_reference, template_hash
 from pylet.client.view import View
-from pylet.server.reconcile.ownership import by_label_selector
+from pylet.server.reconcile.ownership import claim_parts
 from pylet.server.reconcile.plan import Action, Create, Delete, Patch
 
 
@@ -29,12 +29,12 @@ class History:
 
 
 def history(workload: Object, kind: Kind, view: View, hash_label: str) -> History:
-    uid, meta = uid_of(workload), workload["metadata"]
-    owned = [revision for revision in view.owned_by(CONTROLLER_REVISION, uid) if not is_terminating(revision)]
-    if adoptions := _adoptions(workload, kind, view):
-        return History(None, (), adoptions)
+    meta = workload["metadata"]
+    found, claims = claim_parts(workload, kind, CONTROLLER_REVISION, view)
+    if claims:
+        return History(None, (), claims)
     data = _snapshot(workload)
-    owned.sort(key=_number)
+    owned = sorted((revision for revision in found if not is_terminating(revision)), key=_number)
     same = [revision for revision in owned if revision["data"] == data]
     old = tuple(revision for revision in owned if revision["data"] != data)
     number = max(map(_number, old), default=0) + 1
@@ -69,16 +69,6 @@ def history(workload: Object, kind: Kind, view: View, hash_label: str) -> Histor
 
 def forget(revisions: Iterable[Object]) -> tuple[Action, ...]:
     return tuple(Delete(CONTROLLER_REVISION, key_of(gone), uid_of(gone)) for gone in revisions)
-
-
-def _adoptions(workload: Object, kind: Kind, view: View) -> tuple[Action, ...]:
-    matches = by_label_selector(workload)
-    owner = owner_reference(workload, kind)
-    return tuple(
-        Patch(CONTROLLER_REVISION, key_of(orphan), {"metadata": {"uid": uid_of(orphan), "ownerReferences": [owner]}})
-        for orphan in view.select(CONTROLLER_REVISION, workload["metadata"]["namespace"], matches)
-        if controller_of(orphan) is None and not is_terminating(orphan)
-    )
 
 
 def _snapshot(workload: Object) -> Any:

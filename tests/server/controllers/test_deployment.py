@@ -49,7 +49,7 @@ def replica_set(
         "apps/v1",
         "ReplicaSet",
         name,
-        meta={"ownerReferences": controlled_by(owner), "annotations": known | annotations},
+        meta={"labels": {"app": "web"}, "ownerReferences": controlled_by(owner), "annotations": known | annotations},
         spec={"replicas": size, "selector": {}, "template": template(image)},
         status={"replicas": running, "availableReplicas": available, "readyReplicas": available},
     )

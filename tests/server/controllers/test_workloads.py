@@ -60,6 +60,7 @@ def generation(owner: Object, name: str, replicas: int, available: int, *, image
     """A ReplicaSet of the deployment, annotated as the controller does."""
     found = replica_set(replicas, name=name, replicas=replicas, availableReplicas=available)
     found["metadata"]["ownerReferences"] = controlled_by(owner)
+    found["metadata"]["labels"] = {"app": "web"}
     found["metadata"]["annotations"] = {
         "deployment.kubernetes.io/revision": "2" if image == "v1" else "1",
         "deployment.kubernetes.io/desired-replicas": str(owner["spec"]["replicas"]),

@@ -24,7 +24,7 @@ from pylet.server.reconcile import revisions
 from pylet.server.reconcile.backoff import Backoff
 from pylet.server.reconcile.deletion import delete_pod
 from pylet.server.reconcile.nodes import standing
-from pylet.server.reconcile.ownership import claim, of_pod
+from pylet.server.reconcile.ownership import claim, of_part
 from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
@@ -33,7 +33,6 @@ from pylet.server.reconcile.plan import (
     Emit,
     Plan,
     Watch,
-    its_controller,
     itself,
     patch_status,
     soonest,
@@ -215,9 +214,9 @@ CONTROLLER = Controller(
     "daemonset",
     (
         Watch(DAEMON_SET, itself),
-        Watch(POD, of_pod(DAEMON_SET)),
+        Watch(POD, of_part(DAEMON_SET)),
         Watch(NODE, _all, standing),
-        Watch(CONTROLLER_REVISION, its_controller(DAEMON_SET)),
+        Watch(CONTROLLER_REVISION, of_part(DAEMON_SET)),
     ),
     partial(_plan, Backoff(*_FAILED)),
 )

@@ -9,12 +9,22 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
-from pylet.api import selector
 from pylet.api.errors import ApiError
 from pylet.api.kinds.deployment import KIND as DEPLOYMENT
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.replicaset import KIND as REPLICA_SET
-from pylet.api.object import Key, Object, annotations_of, controller_of, dig, is_terminating, key_of, labels_of, uid_of
+from pylet.api.object import (
+    Key,
+    Object,
+    annotations_of,
+    controller_of,
+    dig,
+    is_terminating,
+    key_of,
+    labels_of,
+    seniority,
+    uid_of,
+)
 from pylet.api.podtemplate import is_finished, owner_reference, template_hash
 from pylet.client.view import Entry, View
 from pylet.server.controllers.deployment.progress import condition, has_deadline, with_conditions, with_status
@@ -33,6 +43,7 @@ from pylet.server.controllers.deployment.rollout import (
     surged,
     was_scaled,
 )
+from pylet.server.reconcile.ownership import claim_parts, of_part
 from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
@@ -43,7 +54,6 @@ from pylet.server.reconcile.plan import (
     Patch,
     Plan,
     Watch,
-    its_controller,
     itself,
 )
 
@@ -64,11 +74,12 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     deployment = view.get(DEPLOYMENT, key)
     if deployment is None:
         return NOTHING
-    rollout = _rollout(deployment, view)
+    owned, claims = claim_parts(deployment, DEPLOYMENT, REPLICA_SET, view)
+    if claims:
+        return Plan(claims)
+    rollout = _rollout(deployment, owned)
     if is_terminating(deployment):
         return with_status(rollout, (), now)
-    if adoptions := _adoptions(deployment, view):
-        return Plan(adoptions)
     paused = bool(deployment["spec"].get("paused"))
     if rollout.new is None and not paused and not must_wait(rollout, view):
         return Plan(_create_new(rollout, view, now))
@@ -88,11 +99,8 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
 # ---- who belongs to it
 
 
-def _rollout(deployment: Object, view: View) -> Rollout:
-    owned = sorted(
-        view.owned_by(REPLICA_SET, uid_of(deployment)),
-        key=lambda replica_set: (replica_set["metadata"]["creationTimestamp"], replica_set["metadata"]["name"]),
-    )
+def _rollout(deployment: Object, replica_sets: Iterable[Object]) -> Rollout:
+    owned = sorted(replica_sets, key=seniority)
     template = _comparable(deployment["spec"]["template"])
     new = next((candidate for candidate in owned if _comparable(candidate["spec"]["template"]) == template), None)
     return Rollout(deployment, new, [replica_set for replica_set in owned if replica_set is not new])
@@ -103,20 +111,6 @@ def _comparable(template: Object) -> Object:
     meta = template.get("metadata") or {}
     labels = {name: value for name, value in (meta.get("labels") or {}).items() if name != HASH_LABEL}
     return {"metadata": {**meta, "labels": labels, "creationTimestamp": None}, "spec": template["spec"]}
-
-
-def _adoptions(deployment: Object, view: View) -> tuple[Action, ...]:
-    matches = selector.from_object(deployment["spec"]["selector"])
-    orphans = [
-        replica_set
-        for replica_set in view.select(REPLICA_SET, deployment["metadata"]["namespace"], matches)
-        if controller_of(replica_set) is None and not is_terminating(replica_set)
-    ]
-    owner = owner_reference(deployment, DEPLOYMENT)
-    return tuple(
-        Patch(REPLICA_SET, key_of(orphan), {"metadata": {"uid": uid_of(orphan), "ownerReferences": [owner]}})
-        for orphan in orphans
-    )
 
 
 # ---- the new ReplicaSet
@@ -248,6 +242,6 @@ def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
 
 CONTROLLER = Controller(
     "deployment",
-    (Watch(DEPLOYMENT, itself), Watch(REPLICA_SET, its_controller(DEPLOYMENT)), Watch(POD, _of_pod)),
+    (Watch(DEPLOYMENT, itself), Watch(REPLICA_SET, of_part(DEPLOYMENT)), Watch(POD, _of_pod)),
     plan,
 )

@@ -21,7 +21,7 @@ from pylet.server.controllers.job.policies import judge, success_rule
 from pylet.server.controllers.job.round import Round
 from pylet.server.reconcile.deletion import delete_pod
 from pylet.server.reconcile.leaving import least_missed
-from pylet.server.reconcile.ownership import claim, of_pod
+from pylet.server.reconcile.ownership import claim, of_part
 from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
@@ -251,7 +251,7 @@ def _let_go(key: Key, view: View) -> tuple[Action, ...]:
 
 
 def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
-    yield from of_pod(JOB)(entry, view)
+    yield from of_part(JOB)(entry, view)
     if (name := entry.labels.get(of_job.NAME_LABEL)) and Key(entry.key.namespace, name) not in view.table(JOB).entries:
         yield Key(entry.key.namespace, name)  # an orphan's finalizer still is ours
 

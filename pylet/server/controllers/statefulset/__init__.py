@@ -30,7 +30,7 @@ from pylet.server.controllers.statefulset.identity import (
 )
 from pylet.server.controllers.statefulset.retention import is_contested, is_stale, wanted_owners
 from pylet.server.reconcile import revisions
-from pylet.server.reconcile.ownership import claim, of_pod
+from pylet.server.reconcile.ownership import claim, of_part
 from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
@@ -333,7 +333,7 @@ CONTROLLER = Controller(
     "statefulset",
     (
         Watch(STATEFUL_SET, itself),
-        Watch(POD, of_pod(STATEFUL_SET)),
+        Watch(POD, of_part(STATEFUL_SET)),
         Watch(CLAIM, _of_claim),
         Watch(CONTROLLER_REVISION, its_controller(STATEFUL_SET)),
     ),
