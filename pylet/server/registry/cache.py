@@ -2,12 +2,13 @@
 
 The current state is a `client.view.Table`, the same thing an informer fills, so in-process readers share it. The
 history answers watches that resume and lists that continue; what it no longer holds is Expired. Watchers of one
-selection form a group: an event is judged once per group and framed once per form; what one loop tick brought, or
-more of them while telling many takes long, is a Batch.
+selection form a group: an event is judged once per group and framed once per form; what the store wrote together, or
+more of it while telling many takes long, is a Batch.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
@@ -20,13 +21,15 @@ from pylet.server.registry.form import at_revision
 from pylet.server.registry.ordered import Ordered
 from pylet.server.registry.selection import Selection
 
+log = logging.getLogger(__name__)
+
 _HISTORY_EVENTS = 4096
 _HISTORY_EVENTS_LEAST = 100  # kept whatever they weigh and however old they are
 _HISTORY_BYTES = 4 << 20  # of the entries only the history still holds
 _INITIAL_BATCH_BYTES = 128 << 10
 
-Soon = Callable[[Callable[[], None]], object]
-"""`loop.call_soon` or `aio.Paced`: run after what this tick still brings."""
+Pace = Callable[[Callable[[], None]], Callable[[], None]]
+"""When a cache that has something to tell does so: `aio.Paced`."""
 
 
 class Event:
@@ -94,6 +97,10 @@ class Watch:
             self._cache.flush()
             self.deliver(Batch((bookmark(self._cache.kind, self._cache.seen()),)))
 
+    def end(self) -> None:
+        if self.deliver is not None:
+            self.deliver(END)
+
     def close(self) -> None:
         if self.deliver is not None:
             self.deliver = None
@@ -112,8 +119,10 @@ def _after(revision: int, deliver: Deliver) -> Deliver:
 
 
 class Cache:
-    def __init__(self, kind: Kind, soon: Soon, seen: Callable[[], int]) -> None:
+    def __init__(self, kind: Kind, pace: Pace, seen: Callable[[], int]) -> None:
         self.kind = kind
+        self.tell = pace(self.flush)
+        """For whoever has applied changes: what came together is told together."""
         self.seen = seen
         """The revision up to which this cache has everything, which may be later than this kind's last change."""
         self.table = Table(kind)
@@ -123,7 +132,6 @@ class Cache:
         self.told = 0
         """Events that watchers were given since the start."""
         self._compacted = 0
-        self._soon = soon
         self._history: deque[Event] = deque()
         self._history_bytes = 0
         self._groups: dict[Selection, dict[Watch, None]] = {}
@@ -155,8 +163,6 @@ class Cache:
         event = Event(revision, key, before, entry)
         self._remember(event)
         if self._groups:
-            if not self._pending:
-                self._soon(self.flush)
             self._pending.append(event)
 
     # ---- reading
@@ -226,7 +232,7 @@ class Cache:
                 del self._near[watch.selection.pinned]
 
     def flush(self) -> None:
-        """Deliver what came since the last tick."""
+        """Deliver what is not told yet."""
         events, self._pending = self._pending, []
         if not events:
             return
@@ -241,8 +247,12 @@ class Cache:
                 batch, watches = Batch(changes), list(self._groups.get(selection, ()))
                 self.told += len(changes) * len(watches)
                 for watch in watches:
-                    if watch.deliver is not None:
-                        watch.deliver(batch)
+                    try:
+                        if watch.deliver is not None:
+                            watch.deliver(batch)
+                    except Exception:
+                        log.exception("a watch of %s that cannot be told ends, so that it begins anew", self.kind)
+                        watch.end()
         for event in events:
             event.delivered()
 
@@ -252,8 +262,7 @@ class Cache:
         self.is_closed = True
         for group in list(self._groups.values()):
             for watch in list(group):
-                if watch.deliver is not None:
-                    watch.deliver(END)
+                watch.end()
 
     def bookmark(self) -> None:
         """Tell those who asked for bookmarks that they have seen everything up to now."""

@@ -83,6 +83,7 @@ class Feed:
                     fresh = Put(event.key, next(values), event.revision) if isinstance(event, Put) else event
                     self._apply(fresh, key)
                     self._backlog.popleft()
+                self.cache.tell()
 
     def _must_wait(self, event: Put | Removed) -> bool:
         return self._is_converted and isinstance(event, Put) and not event.value.startswith(self._head)

@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 
 from pylet.aio.paced import Paced
 from pylet.aio.prometheus import counts, gauges
@@ -165,20 +166,25 @@ class State:
         while True:
             try:
                 async for events in self.store.watch(Layout.ROOT, since=self.revision):
-                    for event in events:
-                        if not isinstance(event, Progress):
-                            self._take(event)
-                    self._advance(events[-1].revision)
+                    self._take([event for event in events if not isinstance(event, Progress)], events[-1].revision)
             except (Lagged, Compacted) as behind:
                 log.warning("the watch cache reads the store again: %s", behind)
                 await self._catch_up()
 
-    def _take(self, event: Put | Removed) -> None:
-        feeds, key = self._place(event.key)
-        for feed in feeds:
-            feed.take(event, key)
-            if feed.is_behind:
-                self._behind.set()
+    def _take(self, events: Iterable[Put | Removed], revision: int) -> None:
+        """Bring the caches to `revision`, and have them tell of it before those who wait for it answer: what a client
+        has been told of its own write should not be ahead of what it watches."""
+        concerned: dict[Feed, None] = {}
+        for event in events:
+            feeds, key = self._place(event.key)
+            for feed in feeds:
+                feed.take(event, key)
+                concerned[feed] = None
+                if feed.is_behind:
+                    self._behind.set()
+        self._advance(revision)
+        for feed in concerned:
+            feed.cache.tell()
 
     async def _settle(self) -> None:
         """Have conversions done that nobody waits for: watchers do not ask."""
@@ -207,9 +213,7 @@ class State:
         for cache in self.caches.values():
             gone = [key for key in cache.table.entries if Layout.place(cache.kind, key) not in present]
             missed += [Removed(Layout.place(cache.kind, key), revision) for key in gone]
-        for event in missed:
-            self._take(event)
-        self._advance(revision)
+        self._take(missed, revision)
 
     def _advance(self, revision: int) -> None:
         self.revision = revision
@@ -242,7 +246,8 @@ class State:
                     await self.store.delete(Layout.place(kind, entry.key), expect=entry.revision)
 
     def _feed(self, kind: Kind) -> Feed:
-        cache = Cache(kind, Paced(asyncio.get_running_loop()), lambda: feed.seen(self.revision))
+        pace = partial(Paced, asyncio.get_running_loop().call_later)
+        cache = Cache(kind, pace, lambda: feed.seen(self.revision))
         feed = self._feeds[kind] = Feed(cache, self.convert, self.known)
         self._by_prefix.setdefault(Layout.prefix(kind), []).append(feed)
         return feed

@@ -13,7 +13,7 @@ from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.event import KIND as EVENT
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
-from pylet.server.registry import Batch, ListOptions, Subscription
+from pylet.server.registry import END, Batch, ListOptions, Subscription
 from pylet.store.drivers.memory import MemoryStore
 from tests.server.kit import Api, configmap, pod, refused, running
 
@@ -39,6 +39,11 @@ class Watcher:
 async def watch(api: Api, namespace: str = "a", **options: Any) -> Watcher:
     request = api.request("watch", CONFIGMAP, namespace)
     return Watcher(await api.registry.watch(request, ListOptions(**options)))
+
+
+def flush(api: Api) -> None:
+    """Watches that have rested until now, because telling took long, are told."""
+    api.registry._state.caches[CONFIGMAP].flush()
 
 
 def labelled(name: str, **labels: str) -> Object:
@@ -156,6 +161,12 @@ async def test_the_future_is_too_large(api: Api, monkeypatch: pytest.MonkeyPatch
     assert not api.registry._state._waiting  # for what will not come
 
 
+async def test_watchers_hear_of_a_write_before_its_client(api: Api) -> None:
+    watcher = await watch(api, revision=str(api.registry.revision))
+    await api.create(configmap("x"))
+    assert watcher.told == ["ADDED x"]
+
+
 async def test_a_watch_tells_what_its_selector_sees(api: Api) -> None:
     since = str(api.registry.revision)
     everything = await watch(api, revision=since)
@@ -165,7 +176,7 @@ async def test_a_watch_tells_what_its_selector_sees(api: Api) -> None:
     await api.update(labelled("x", color="red"))
     await api.update(labelled("x", color="red", size="l"))
     await api.delete(CONFIGMAP, "a", "x")
-    await asyncio.sleep(0)
+    flush(api)
     assert everything.told == ["ADDED x", "MODIFIED x", "MODIFIED x", "MODIFIED x", "DELETED x"]
     assert red.told == ["ADDED x", "DELETED x", "ADDED x", "MODIFIED x", "DELETED x"]
     assert (await watch(api, revision=since, labels="color=red")).told == red.told
@@ -193,7 +204,7 @@ async def test_watchers_of_one_selection_share_their_bytes(api: Api) -> None:
     since = str(api.registry.revision)
     first, second = await watch(api, revision=since), await watch(api, revision=since)
     await api.create(configmap("x"))
-    await asyncio.sleep(0)
+    flush(api)
     assert first.frames[0] is second.frames[0]
 
 
@@ -201,7 +212,7 @@ async def test_a_watch_of_one_object_hears_of_that_one(api: Api) -> None:
     watcher = await watch(api, revision=str(api.registry.revision), fields="metadata.name=x")
     await api.create(configmap("x"))
     await api.create(configmap("y"))
-    await asyncio.sleep(0)
+    flush(api)
     assert watcher.told == ["ADDED x"]
 
 
@@ -213,7 +224,7 @@ async def test_nothing_is_lost_or_doubled_between_the_initial_state_and_the_rest
     await api.create(configmap("y"))
     watcher = Watcher(subscription)
     await api.create(configmap("z"))
-    await asyncio.sleep(0)
+    flush(api)
     assert watcher.told == ["ADDED x", "BOOKMARK", "ADDED y", "ADDED z"]
     mark = orjson.loads(watcher.frames[0].splitlines()[1])["object"]["metadata"]
     assert mark["annotations"] == {"k8s.io/initial-events-end": "true"}
@@ -233,15 +244,30 @@ async def test_a_watch_from_the_future_tells_nothing_of_the_past(api: Api) -> No
     watcher = await watch(api, revision=str(api.registry.revision + 2))
     for name in ("x", "y", "z"):
         await api.create(configmap(name))
-    await asyncio.sleep(0)
+    flush(api)
     assert watcher.told == ["ADDED z"]
+
+
+async def test_a_watch_that_cannot_be_told_ends_and_takes_nobody_with_it(api: Api) -> None:
+    since, heard = ListOptions(revision=str(api.registry.revision)), list[Batch]()
+
+    def broken(batch: Batch) -> None:
+        heard.append(batch)
+        if batch is not END:
+            raise ValueError
+
+    (await api.registry.watch(api.request("watch", CONFIGMAP, "a"), since)).follow(broken)
+    other = await watch(api, revision=since.revision)
+    await api.create(configmap("x"))
+    assert heard[1:] == [END]
+    assert other.told == ["ADDED x"]
 
 
 async def test_a_closed_watch_is_silent(api: Api) -> None:
     watcher = await watch(api, revision=str(api.registry.revision))
     watcher.subscription.close()
     await api.create(configmap("x"))
-    await asyncio.sleep(0)
+    flush(api)
     assert watcher.told == []
 
 
@@ -281,6 +307,6 @@ async def test_a_cache_that_fell_behind_catches_up(api: Api) -> None:
     value = (await store.get("/registry/core/configmaps/a/y")).value
     await store.update("/registry/core/configmaps/a/y", value.replace(b"y", b"y", 1))
     await api.registry._state._catch_up()
-    await asyncio.sleep(0)
+    flush(api)
     assert watcher.told == ["MODIFIED y", "DELETED x"]
     assert api.registry.revision == store.revision
