@@ -6,7 +6,10 @@ name. Source: the Container Device Interface, SPEC.md.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from pylet.cri.messages import CDIDevice, Device, Mount
 
 DIRECTORIES = Path("/etc/cdi"), Path("/var/run/cdi")
 _LOOKS_UP = 2
+_TYPES = {"b": stat.S_IFBLK, "c": stat.S_IFCHR, "u": stat.S_IFCHR, "p": stat.S_IFIFO}
 
 
 def looks_up(runtime: Version) -> bool:
@@ -27,8 +31,11 @@ def looks_up(runtime: Version) -> bool:
     return runtime.runtime_name != "containerd" or (major.isdigit() and int(major) >= _LOOKS_UP)
 
 
-def read(directories: Iterable[Path]) -> dict[str, list[Object]]:
-    """By qualified name, the edits of a container that gets the device; what cannot be read names nothing."""
+def read(directories: Iterable[Path], nodes: Path) -> dict[str, list[Object]]:
+    """By qualified name, the edits of a container that gets the device; what cannot be read names nothing.
+
+    A device that is told by its type and numbers need not be anywhere on the machine: it is made in `nodes`.
+    """
     found: dict[str, list[Object]] = {}
     for directory in directories:
         for file in sorted(directory.glob("*")):
@@ -36,7 +43,10 @@ def read(directories: Iterable[Path]) -> dict[str, list[Object]]:
                 spec = _parsed(file)
                 common = spec.get("containerEdits") or {}
                 for device in spec["devices"]:
-                    found[f"{spec['kind']}={device['name']}"] = [common, device["containerEdits"]]
+                    edits = found[f"{spec['kind']}={device['name']}"] = [common, device["containerEdits"]]
+                    for node in (node for each in edits for node in each.get("deviceNodes") or ()):
+                        if "type" in node:
+                            node["hostPath"] = _made(node, nodes)
             except (OSError, ValueError, KeyError, TypeError, AttributeError):
                 continue
     return found
@@ -59,6 +69,17 @@ def resolved(extras: Extras, specifications: dict[str, list[Object]]) -> Extras:
         mounts=(*extras.mounts, *mounts.values()),
         cdi_devices=tuple(CDIDevice(name) for name in left),
     )
+
+
+def _made(node: Object, directory: Path) -> str:
+    kind, major, minor = _TYPES[node["type"]], int(node.get("major") or 0), int(node.get("minor") or 0)
+    mode = int(node.get("fileMode") or 0o666)
+    path = directory / f"{node['type']}-{major}-{minor}-{mode:o}"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        os.mknod(path, kind, os.makedev(major, minor))
+    path.chmod(mode)  # whatever the umask is
+    return str(path)
 
 
 def _parsed(file: Path) -> Object:

@@ -178,7 +178,8 @@ class Provisions:
 
         if cdi.looks_up(await self.runtime.version()):
             return extras
-        return cdi.resolved(extras, await asyncio.to_thread(cdi.read, cdi.DIRECTORIES))
+        nodes = self.directory.with_name("cdi-devices")
+        return cdi.resolved(extras, await asyncio.to_thread(cdi.read, cdi.DIRECTORIES, nodes))
 
     def limits(self, pod: Object, limits: LinuxResources) -> LinuxResources:
         """Of the pod's group: who is alone on a CPU is not held back there."""

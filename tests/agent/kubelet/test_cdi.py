@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import stat
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_a_name_becomes_what_its_specification_says(tmp_path: Path) -> None:
     (tmp_path / "gpu.json").write_text(json.dumps(SPEC))
     (tmp_path / "broken.json").write_text("{")
     (tmp_path / "other.txt").write_text("")
-    found = cdi.resolved(asking("a"), cdi.read([tmp_path, tmp_path / "none"]))
+    found = cdi.resolved(asking("a"), cdi.read([tmp_path, tmp_path / "none"], tmp_path))
     assert found == Extras(
         {"DRIVER": "1", "GPU": "a=b"},
         (Mount("/gpu", "/lib/gpu", readonly=True),),
@@ -49,18 +50,30 @@ def test_a_name_becomes_what_its_specification_says(tmp_path: Path) -> None:
     )
 
 
+def test_a_device_told_by_its_numbers_is_made(tmp_path: Path) -> None:
+    node = {"path": "/tmp/none", "type": "p", "permissions": "r"}
+    spec = {"kind": "example.com/gpu", "devices": [{"name": "a", "containerEdits": {"deviceNodes": [node]}}]}
+    (tmp_path / "gpu.json").write_text(json.dumps(spec))
+    for _ in range(2):
+        (device,) = cdi.resolved(asking("a"), cdi.read([tmp_path], tmp_path / "made")).devices
+    assert (device.container_path, device.permissions) == ("/tmp/none", "r")
+    made = Path(device.host_path).stat()
+    assert stat.S_ISFIFO(made.st_mode)
+    assert stat.S_IMODE(made.st_mode) == 0o666
+
+
 def test_the_later_directory_counts(tmp_path: Path) -> None:
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         spec = {"kind": "example.com/gpu", "devices": [{"name": "a", "containerEdits": {"env": [f"FROM={name}"]}}]}
         (tmp_path / name / "gpu.yaml").write_text(json.dumps(spec))
-    found = cdi.resolved(asking("a"), cdi.read([tmp_path / "first", tmp_path / "second"]))
+    found = cdi.resolved(asking("a"), cdi.read([tmp_path / "first", tmp_path / "second"], tmp_path))
     assert found.environment == {"FROM": "second"}
 
 
 def test_hooks_are_for_the_runtime(tmp_path: Path) -> None:
     (tmp_path / "gpu.json").write_text(json.dumps(SPEC))
-    assert cdi.resolved(asking("hooked"), cdi.read([tmp_path])) == asking("hooked")
+    assert cdi.resolved(asking("hooked"), cdi.read([tmp_path], tmp_path)) == asking("hooked")
 
 
 def test_a_name_that_means_nothing_is_not_given() -> None:
