@@ -5,9 +5,10 @@ Source: cAdvisor, `container/libcontainer/handler.go` and `metrics/prometheus.go
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from pylet.agent.kubelet import disk_counts
 from pylet.agent.kubelet.usage import number, table
 
 SERIES = {
@@ -22,10 +23,6 @@ SERIES = {
     "container_memory_failcnt": ("counter", "Number of memory usage hits limits"),
     "container_memory_max_usage_bytes": ("gauge", "Maximum memory usage recorded in bytes"),
     "container_oom_events_total": ("counter", "Count of out of memory events observed for the container"),
-    "container_fs_reads_bytes_total": ("counter", "Cumulative count of bytes read"),
-    "container_fs_writes_bytes_total": ("counter", "Cumulative count of bytes written"),
-    "container_fs_reads_total": ("counter", "Cumulative count of reads completed"),
-    "container_fs_writes_total": ("counter", "Cumulative count of writes completed"),
     "container_threads": ("gauge", "Number of threads running inside the container"),
     "container_memory_failures_total": (
         "counter",
@@ -33,25 +30,24 @@ SERIES = {
         "failure_type",
         "scope",
     ),
+    **disk_counts.SERIES,
 }
 """By name: type, help and further labels."""
 
 Counts = Mapping[str, float]
 """By the name of the series, and its further labels' values behind a `|` each."""
 _FAILURES = "container_memory_failures_total"
-_OF_DISKS = {
-    "container_fs_reads_bytes_total": ("rbytes", "blkio.throttle.io_service_bytes_recursive", "Read"),
-    "container_fs_writes_bytes_total": ("wbytes", "blkio.throttle.io_service_bytes_recursive", "Write"),
-    "container_fs_reads_total": ("rios", "blkio.throttle.io_serviced_recursive", "Read"),
-    "container_fs_writes_total": ("wios", "blkio.throttle.io_serviced_recursive", "Write"),
-}
 
 
-def read_counts(mounted: Path, group: str) -> Counts:
+def read_counts(mounted: Path, group: str, device: Callable[[str], str] = disk_counts.device) -> Counts:
     """Of either layout; what cannot be read is left out, and so is throttling where no quota is set."""
-    is_v2 = (mounted / "cgroup.controllers").exists()
-    found = _v2(mounted / group.lstrip("/")) if is_v2 else _v1(mounted, group.lstrip("/"))
-    return {name: value for name, value in found.items() if value is not None}
+    group = group.lstrip("/")
+    if (mounted / "cgroup.controllers").exists():
+        found, disks = _v2(mounted / group), disk_counts.of_v2(_words(mounted / group / "io.stat"))
+    else:
+        found, disks = _v1(mounted, group), _disks_v1(mounted / "blkio" / group)
+    known = {name: value for name, value in found.items() if value is not None}
+    return known | disk_counts.disk_counts(disks, device)
 
 
 def _v2(group: Path) -> dict[str, float | None]:
@@ -73,10 +69,6 @@ def _v2(group: Path) -> dict[str, float | None]:
     }
     if (quota := _words(group / "cpu.max")) and not quota.startswith("max"):
         found |= _throttling(cpu, _scaled(cpu.get("throttled_usec"), 1e6))
-    for name, (key, _, _) in _OF_DISKS.items():
-        found[name] = _sum(
-            pair[len(key) + 1 :] for pair in _words(group / "io.stat").split() if pair.startswith(f"{key}=")
-        )
     return found
 
 
@@ -100,10 +92,12 @@ def _v1(mounted: Path, group: str) -> dict[str, float | None]:
     }
     if (number(mounted / "cpu" / group / "cpu.cfs_quota_us") or 0) > 0:
         found |= _throttling(cpu, _scaled(cpu.get("throttled_time"), 1e9))
-    for name, (_, file, kind) in _OF_DISKS.items():
-        lines = (line.split() for line in _words(mounted / "blkio" / group / file).splitlines())
-        found[name] = _sum(line[2] for line in lines if line[1:2] == [kind])
     return found
+
+
+def _disks_v1(group: Path) -> Iterator[disk_counts.Count]:
+    for unit, file in (("bytes", "io_service_bytes"), ("times", "io_serviced")):
+        yield from disk_counts.of_v1(unit, _words(group / f"blkio.throttle.{file}_recursive"))
 
 
 def _throttling(cpu: Mapping[str, int], seconds: float | None) -> dict[str, float | None]:
@@ -116,12 +110,6 @@ def _throttling(cpu: Mapping[str, int], seconds: float | None) -> dict[str, floa
 
 def _scaled(value: int | None, by: float) -> float | None:
     return None if value is None else value / by
-
-
-def _sum(values: Iterable[str]) -> int | None:
-    """None where there are none: no disk was used, or nobody counts."""
-    found = [int(value) for value in values]
-    return sum(found) if found else None
 
 
 def _words(file: Path) -> str:

@@ -156,10 +156,14 @@ COUNTS = {
     "container_memory_failures_total|pgmajfault|container": 2,
     "container_memory_failures_total|pgfault|hierarchy": 12,
     "container_memory_failures_total|pgmajfault|hierarchy": 2,
-    "container_fs_reads_bytes_total": 4608,
-    "container_fs_writes_bytes_total": 10,
-    "container_fs_reads_total": 3,
-    "container_fs_writes_total": 20,
+    "container_fs_reads_bytes_total|/dev/8:0": 4096,
+    "container_fs_reads_bytes_total|/dev/8:16": 512,
+    "container_fs_writes_bytes_total|/dev/8:0": 10,
+    "container_fs_reads_total|/dev/8:0": 3,
+    "container_fs_writes_total|/dev/8:0": 20,
+    "container_blkio_device_usage_total|/dev/8:0|8|0|Read": 4096,
+    "container_blkio_device_usage_total|/dev/8:0|8|0|Write": 10,
+    "container_blkio_device_usage_total|/dev/8:16|8|16|Read": 512,
 }
 V2 = {
     "cgroup.controllers": "cpu",
@@ -170,7 +174,7 @@ V2 = {
     "g/memory.peak": "99\n",
     "g/memory.events": "low 0\nmax 7\noom 3\noom_kill 1\n",
     "g/pids.current": "6\n",
-    "g/io.stat": "8:0 rbytes=4096 wbytes=10 rios=1 wios=20 dbytes=0 dios=0\n8:16 rbytes=512 wbytes=0 rios=2 wios=0\n",
+    "g/io.stat": "8:0 rbytes=4096 wbytes=10 rios=3 wios=20 dbytes=0 dios=0\n8:16 rbytes=512\n",
 }
 V1 = {
     "cpuacct/g/cpuacct.usage_user": "3000000000",
@@ -193,14 +197,16 @@ def test_what_cadvisor_counts_is_read_of_both_layouts(tmp_path: Path, files: dic
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
-    assert read_counts(tmp_path, "/g") == COUNTS
+    assert read_counts(tmp_path, "/g", "/dev/{}".format) == COUNTS
     (tmp_path / quota).write_text({"g/cpu.max": "max 100000"}.get(quota, "-1"))
-    assert read_counts(tmp_path, "/g").keys() == COUNTS.keys() - {name for name in COUNTS if "_cfs_" in name}
+    assert read_counts(tmp_path, "/g", "/dev/{}".format).keys() == COUNTS.keys() - {
+        name for name in COUNTS if "_cfs_" in name
+    }
     assert read_counts(tmp_path, "/none") == {}
     counted = replace(node(), pods=(PodUse(pod(), Usage(NOW), (), counts=COUNTS, group="/g"),))
-    assert 'container_memory_cache{container="",id="/g",image="",name="",namespace="default",pod="web"} 50' in (
-        cadvisor_metrics(counted)
-    )
+    told = cadvisor_metrics(counted)
+    assert 'container_memory_cache{container="",id="/g",image="",name="",namespace="default",pod="web"} 50' in told
+    assert 'container_fs_writes_total{container="",device="/dev/8:0",id="/g"' in told
 
 
 BOUNDS = {
