@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 
 from pylet.api.containers import planned
 from pylet.api.object import Object, dig
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import pods, remote
+from pylet.cli.kubectl import pods, remote, watching
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 from pylet.cli.kubectl.targets import target_of as _target_of
@@ -25,17 +26,32 @@ def target_of(session: Session, pod: Object) -> Target:
 
 def wait_running(session: Session, pod: Object, timeout_seconds: float) -> Object:
     """The pod as soon as it runs and is ready, or has ended. Raises: Failure."""
-    path = target_of(session, pod).path
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        found: Object = session.api.request("GET", path)
-        phase = dig(found, "status", "phase")
+    for found in _states(session, pod, timeout_seconds):
         started = [dig(status, "state", "running") for status in dig(found, "status", "containerStatuses", default=())]
-        if phase in ("Succeeded", "Failed") or (phase == "Running" and all(started)):
+        if has_ended(found) or (dig(found, "status", "phase") == "Running" and all(started)):
             return found
-        if time.monotonic() > deadline:
-            raise Failure("error: timed out waiting for the condition")
-        time.sleep(0.2)
+    raise Failure("error: timed out waiting for the condition")
+
+
+def wait_ended(session: Session, pod: Object, timeout_seconds: float) -> Object:
+    """The pod when it has ended, or as it is when the time is up. Raises: Failure, when it is gone."""
+    found = pod
+    for found in _states(session, pod, timeout_seconds):
+        if has_ended(found):
+            break
+    return found
+
+
+def has_ended(pod: Object) -> bool:
+    return dig(pod, "status", "phase") in ("Succeeded", "Failed")
+
+
+def _states(session: Session, pod: Object, timeout_seconds: float) -> Iterator[Object]:
+    target = target_of(session, pod)
+    for found in watching.states(session.api, target, time.monotonic() + timeout_seconds):
+        if found is None:
+            raise Failure(f'Error from server (NotFound): pods "{target.name}" not found')
+        yield found
 
 
 def attach(session: Session, pod: Object, *, container: str = "", stdin: bool, tty: bool, quiet: bool) -> None:
@@ -73,6 +89,6 @@ def show_log(session: Session, pod: Object) -> None:
 
 def refuse_ended(pod: Object) -> None:
     """Raises: Failure."""
-    phase = dig(pod, "status", "phase")
-    if phase in ("Succeeded", "Failed"):
+    if has_ended(pod):
+        phase = pod["status"]["phase"]
         raise Failure(f"error: cannot attach a container in a completed pod; current phase is {phase}")

@@ -134,7 +134,7 @@ def _cluster(flags: dict[str, Flag], arg: str, rest: list[str], see: str) -> lis
         flag = flags.get(f"-{letter}")
         if flag is None:
             raise Failure(f"error: unknown shorthand flag: '{letter}' in {arg}{see}")
-        if letters.startswith("="):
+        if letters.startswith("=") and letters != "=":
             return [*found, _long(flag, letters[1:], rest, "")]
         if flag.bare is None:
             missing = f"flag needs an argument: '{letter}' in {arg}{see}"

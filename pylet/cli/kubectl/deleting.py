@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from pylet.api.errors import Expired, NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
+from pylet.cli.kubectl import watching
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.targets import Target
 
@@ -46,25 +46,7 @@ def deadline(timeout: str) -> float:
 
 def wait(session: Session, target: Target, uid: str, deadline: float) -> None:
     """Returns when the object is gone, or another one has its name. Raises: Failure at the deadline."""
-    path = target.resource.path(target.namespace)
-    while True:
-        try:
-            found = session.api.request("GET", target.path)
-        except NotFound:
+    for found in watching.states(session.api, target, deadline):
+        if found is None or (uid and found["metadata"].get("uid") != uid):
             return
-        if uid and found["metadata"].get("uid") != uid:
-            return
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise Failure(f"error: timed out waiting for the condition on {target.resource.plural}/{target.name}")
-        query = {
-            "fieldSelector": f"metadata.name={target.name}",
-            "resourceVersion": found["metadata"]["resourceVersion"],
-            "timeoutSeconds": max(1, min(300, int(left))),
-        }
-        try:
-            for event in session.api.watch(path, query):
-                if event["type"] in ("DELETED", "ERROR"):
-                    break
-        except Expired:
-            continue
+    raise Failure(f"error: timed out waiting for the condition on {target.indexed}")

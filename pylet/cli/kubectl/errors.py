@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from pylet.api.errors import ApiError
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.http import ConnectionFailed
 from pylet.client.kubeconfig import KubeconfigError
 
+T = TypeVar("T")
 HANDLED = (ApiError, ConnectionFailed, KubeconfigError)
 
 
@@ -61,26 +62,34 @@ def as_kubectl() -> Iterator[None]:
 
 
 class Collected:
-    """Errors of several independent steps: all are tried, and all failures told at the end."""
+    """Errors of several independent steps: all are tried, and all failures told at the end.
 
-    def __init__(self) -> None:
-        self.failures: list[Failure] = []
+    Beside others a failure loses the `error: ` that it begins with alone, unless the messages are `prefixed` for good.
+    """
 
-    def attempt(self, step: Callable[[], Any], *, context: str = "") -> Any:
+    def __init__(self, *, prefixed: bool = False) -> None:
+        self._prefix = "" if prefixed else "error: "
+        self._errors: list[tuple[Exception, str]] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._errors)
+
+    def attempt(self, step: Callable[..., T], *args: Any, context: str = "") -> T | None:
         """The step's result; None when it failed."""
         try:
-            return step()
+            return step(*args)
         except (Failure, *HANDLED) as error:
             self.add(error, context=context)
             return None
 
     def add(self, error: Exception, *, context: str = "") -> None:
-        self.failures.append(
-            as_failure(error, context=context) if not context else Failure(text_of(error, context=context))
-        )
+        self._errors.append((error, context))
 
     def finish(self) -> None:
         """Raises: Failure when there was any."""
-        lines: Iterable[str] = dict.fromkeys(failure.message.rstrip("\n") for failure in self.failures)
-        if self.failures:
-            raise Failure("\n".join(lines))
+        if len(self._errors) == 1:
+            ((error, context),) = self._errors
+            raise as_failure(error, context=context)
+        if self._errors:
+            lines = [text_of(error, context=context) for error, context in self._errors]
+            raise Failure("\n".join(line.removeprefix(self._prefix).rstrip("\n") for line in lines))

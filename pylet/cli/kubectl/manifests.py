@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -42,9 +41,9 @@ def objects(
                 yield source, failure
 
 
-def read(filenames: Sequence[str], *, recursive: bool = False) -> Iterator[tuple[str, Object]]:
-    """Every object with the name of its source. Raises: Failure."""
-    for source, obj in objects(filenames, recursive=recursive):
+def read(filenames: Sequence[str], *, recursive: bool = False, labels: str = "") -> Iterator[tuple[str, Object]]:
+    """Every object that bears the labels, with the name of its source. Raises: Failure."""
+    for source, obj in objects(filenames, recursive=recursive, labels=labels):
         if isinstance(obj, Failure):
             raise obj
         yield source, obj
@@ -140,9 +139,9 @@ def _flattened(source: str, document: Any, *, checked: bool) -> Iterator[Object]
         yield document
 
 
-def targets(session: Session, filenames: Sequence[str], *, recursive: bool = False) -> list[Target]:
+def targets(session: Session, filenames: Sequence[str], *, recursive: bool = False, labels: str = "") -> list[Target]:
     """Where every object belongs on the server; not asked there. Raises: Failure."""
-    return [target(session, obj, source) for source, obj in read(filenames, recursive=recursive)]
+    return [target(session, obj, source) for source, obj in read(filenames, recursive=recursive, labels=labels)]
 
 
 def good(
@@ -159,7 +158,7 @@ def good(
     for source, obj in objects(filenames, recursive=recursive, labels=labels, validation=validation):
         if isinstance(obj, Failure):
             failures.add(obj)
-        elif (made := failures.attempt(partial(target, session, obj, source))) is not None:
+        elif (made := failures.attempt(target, session, obj, source)) is not None:
             found.append(made)
     return found
 

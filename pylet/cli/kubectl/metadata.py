@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pylet.api.errors import aggregated
@@ -72,12 +71,12 @@ def command(wording: Wording) -> KubectlCommand:
         if not put and not gone and not options["list"]:
             raise Failure(f"error: at least one {wording.one} update is required")
         failures = Collected()
-        found = writing.choose(session, words, options, failures)
+        found = list(writing.choose(session, words, options, failures))
         for target in found:
             if options["list"]:
                 _list(target, wording, several=len(found) > 1)
             else:
-                failures.attempt(partial(_change, session, target, wording, put, gone, options))
+                failures.attempt(_change, session, target, wording, put, gone, options)
         failures.finish()
 
     return KubectlCommand(

@@ -18,17 +18,27 @@ from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Listed, Named, Target
 
 
-def chosen(session: Session, args: Sequence[str], selector: str, verb: str, *, page: int = 500) -> list[Target]:
-    """Raises: Failure, ApiError."""
+def chosen(session: Session, args: Sequence[str], selector: str | None, verb: str, *, page: int = 500) -> list[Target]:
+    """`selector` None was not given. Raises: Failure, ApiError."""
     see = f"\nSee 'kubectl {verb} -h' for help and examples"
-    if not args and not selector:
+    if not args and selector is None:
         raise Failure(f"error: USAGE: {verb} NODE [flags]{see}")
+    if not args and not selector:
+        raise Failure(targets.NO_RESOURCE)
     if args and selector:
         raise Failure(f"error: cannot specify both a node name and a --selector option{see}")
-    nodes = session.catalog.find("nodes")
-    names = [name.removeprefix("nodes/").removeprefix("node/").removeprefix("no/") for name in args]
-    asks: list[targets.Ask] = [Named(nodes, name) for name in names] if names else [Listed(nodes)]
-    return targets.fetch(session, asks, labels=selector, page=page)
+    asks: list[targets.Ask] = [_named(session, arg) for arg in args] or [Listed(session.catalog.find("nodes"))]
+    found = targets.fetch(session, asks, labels=selector or "", page=page)
+    for target in found:
+        if target.resource.kind != "Node":
+            shown = f"{target.resource.api_version}, Resource={target.resource.plural}"
+            raise Failure(f'error: expected resource of type node, got "{shown}"')
+    return found
+
+
+def _named(session: Session, arg: str) -> Named:
+    type_, slash, name = arg.partition("/")
+    return Named(session.catalog.find(type_ if slash else "nodes"), name if slash else arg)
 
 
 def mark(session: Session, nodes: Sequence[Target], *, unschedulable: bool, dry_run: str) -> None:
@@ -51,14 +61,14 @@ def mark(session: Session, nodes: Sequence[Target], *, unschedulable: bool, dry_
 
 def flags() -> list[Any]:
     return [
-        text("selector", "l", help="Label selector."),
+        text("selector", "l", default=None, help="Label selector."),
         text("dry-run", default="none", bare="unchanged", help="none, client or server."),
         arguments(),
     ]
 
 
 def command(verb: str, *, unschedulable: bool) -> KubectlCommand:
-    def run(session: Session, args: tuple[str, ...], selector: str, dry_run: str) -> None:
+    def run(session: Session, args: tuple[str, ...], selector: str | None, dry_run: str) -> None:
         found = chosen(session, args, selector, verb)
         mark(session, found, unschedulable=unschedulable, dry_run=output.dry_run_of(dry_run))
 

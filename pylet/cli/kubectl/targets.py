@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pylet.api.errors import BadRequest
+from pylet.api.errors import BadRequest, NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
+from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.resources import Catalog, Resource
 from pylet.cli.kubectl.session import Session
 
@@ -58,6 +59,11 @@ class Target:
     def label(self) -> str:
         """`deployment.apps/web`."""
         return f"{self.resource.label}/{self.name}"
+
+    @property
+    def indexed(self) -> str:
+        """`deployments/web`."""
+        return f"{self.resource.plural}/{self.name}"
 
 
 def parse(
@@ -129,23 +135,37 @@ def _resources(types: str, catalog: Catalog) -> list[Resource]:
 def fetch(
     session: Session,
     asks: Sequence[Ask],
+    failures: Collected | None = None,
     *,
     labels: str = "",
     fields: str = "",
     all_namespaces: bool = False,
     page: int = _PAGE,
 ) -> list[Target]:
-    """The objects asked for, in order, lists in pages of so many. Raises: ApiError, ConnectionFailed."""
+    """The objects asked for, in order, lists in pages of so many; `failures` takes names nobody has.
+
+    Raises: ApiError, ConnectionFailed.
+    """
     targets = []
     for ask in asks:
         namespace = session.namespace if ask.resource.namespaced and not all_namespaces else ""
         match ask:
             case Named(resource, name):
-                obj = session.api.request("GET", resource.path(namespace, name))
-                targets.append(Target(resource, namespace, name, obj))
+                try:
+                    obj = session.api.request("GET", resource.path(namespace, name))
+                except NotFound as error:
+                    if failures is None:
+                        raise
+                    failures.add(error)
+                else:
+                    targets.append(Target(resource, namespace, name, obj))
             case Listed(resource):
                 query = {"labelSelector": labels, "fieldSelector": fields, "limit": page}
-                targets += [target_of(resource, item) for item in pages(session, resource.path(namespace), query)[1]]
+                try:
+                    items = pages(session, resource.path(namespace), query)[1]
+                except BadRequest as error:
+                    raise explained(error, resource, query) from None
+                targets += [target_of(resource, item) for item in items]
     return targets
 
 

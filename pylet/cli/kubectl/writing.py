@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pylet.api.object import Object
@@ -12,7 +13,7 @@ from pylet.cli.kubectl.command import Flag, many, switch, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.output import dry_run_of
 from pylet.cli.kubectl.session import Session
-from pylet.cli.kubectl.targets import Target
+from pylet.cli.kubectl.targets import Ask, Target
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
@@ -63,56 +64,59 @@ def record(session: Session, target: Target, obj: Object, options: dict[str, Any
 
 
 def choose(
-    session: Session,
-    args: Sequence[str],
-    options: dict[str, Any],
-    failures: Collected | None = None,
-    *,
-    everything: bool = False,
-) -> list[Target]:
+    session: Session, args: Sequence[str], options: dict[str, Any], failures: Collected, *, everything: bool = False
+) -> Iterator[Target]:
     """The objects that arguments, files or selectors name, as the server has them; with --local as files have them.
 
-    With `failures` those are of files that hold no object, which else end it; with `everything` a type alone stands
-    for all its objects. Raises: Failure, ApiError.
+    `failures` are of names nobody has and of files that hold no object; with `everything` a type alone stands for all
+    its objects. Raises: Failure, ApiError.
     """
     if options.get("local"):
-        return _choose_local(session, args, options)
+        yield from _choose_local(session, args, options)
+        return
+    for target in named(session, args, options, failures, everything=everything):
+        is_fetched = target.obj and not target.source
+        obj = target.obj if is_fetched else failures.attempt(session.api.request, "GET", target.path)
+        if obj is not None:
+            yield replace(target, obj=obj)
+
+
+def named(
+    session: Session, args: Sequence[str], options: dict[str, Any], failures: Collected, *, everything: bool = False
+) -> Iterator[Target]:
+    """As `choose`, but what files and arguments name is not asked for: what files say, or nothing but a name."""
     if options["filename"]:
-        return _choose_files(session, options, failures)
-    selecting = bool(options["selector"] or options["field_selector"] or options["all"])
+        from pylet.cli.kubectl import manifests
+
+        yield from manifests.good(session, options["filename"], failures, recursive=options["recursive"])
+        return
+    labels, fields, everywhere = options["selector"], options["field_selector"], options["all_namespaces"]
+    for ask in asked(session, args, options, everything=everything):
+        if isinstance(ask, targets.Named):
+            yield Target(ask.resource, session.namespace if ask.resource.namespaced else "", ask.name, {})
+        else:
+            yield from targets.fetch(session, [ask], labels=labels, fields=fields, all_namespaces=everywhere)
+
+
+def asked(session: Session, args: Sequence[str], options: dict[str, Any], *, everything: bool = False) -> list[Ask]:
+    """What arguments and selectors ask for. Raises: Failure."""
     if not args:
         raise Failure(targets.NO_RESOURCE)
+    selecting = bool(options["selector"] or options["field_selector"] or options["all"])
     everywhere = options["all_namespaces"]
-    asks = targets.parse(args, session.catalog, everything=everything, selecting=selecting, all_namespaces=everywhere)
-    return targets.fetch(
-        session,
-        asks,
-        labels=options["selector"],
-        fields=options["field_selector"],
-        all_namespaces=everywhere,
-    )
+    return targets.parse(args, session.catalog, everything=everything, selecting=selecting, all_namespaces=everywhere)
 
 
-def choose_written(session: Session, args: Sequence[str], options: dict[str, Any], failures: Collected) -> list[Target]:
+def choose_written(
+    session: Session, args: Sequence[str], options: dict[str, Any], failures: Collected
+) -> Iterable[Target]:
     """As `choose`, but objects in files are what the files say, whether the server has them or not."""
     if not options["filename"]:
         none = {"selector": "", "field_selector": "", "all": False, "all_namespaces": False}
-        return choose(session, args, {**options, **none})
+        return choose(session, args, {**options, **none}, failures)
     from pylet.cli.kubectl import manifests
 
     return manifests.good(session, options["filename"], failures, recursive=options["recursive"])
-
-
-def _choose_files(session: Session, options: dict[str, Any], failures: Collected | None) -> list[Target]:
-    from dataclasses import replace
-
-    from pylet.cli.kubectl import manifests
-
-    bad = Collected() if failures is None else failures
-    named = manifests.good(session, options["filename"], bad, recursive=options["recursive"])
-    if failures is None:
-        bad.finish()
-    return [replace(target, obj=session.api.request("GET", target.path)) for target in named]
 
 
 def _choose_local(session: Session, args: Sequence[str], options: dict[str, Any]) -> list[Target]:

@@ -36,7 +36,7 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
         labels=options["selector"],
         validation=apply.validation,
     )
-    if not found and not failures.failures:
+    if not found and not failures:
         raise Failure("error: no objects passed to apply")
     results: list[Object] = []
     for target in found:
@@ -108,13 +108,15 @@ def _view(session: Session, args: tuple[str, ...], output: str, **options: Any) 
     if output not in ("yaml", "json"):
         told = f"Unexpected -o output mode: {output}, the flag 'output' must be one of yaml|json"
         raise Failure(f"error: {told}\nSee '{session.command} -h' for help and examples")
-    for target in writing.choose(session, args, options):
+    failures = Collected()
+    for target in writing.choose(session, args, options, failures):
         if LAST_APPLIED not in annotations_of(target.obj):
             raise Failure(f"error: no last-applied-configuration annotation found on resource: {target.name}")
         applied = json.loads(annotations_of(target.obj)[LAST_APPLIED])
         print(
             to_yaml(applied) if output == "yaml" else json.dumps(applied, indent=2, ensure_ascii=False) + "\n", end=""
         )
+    failures.finish()
 
 
 def _set(session: Session, filename: tuple[str, ...], create_annotation: bool, **options: Any) -> None:

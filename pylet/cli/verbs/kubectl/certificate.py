@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from pylet.api import timestamps
@@ -18,22 +17,22 @@ from pylet.cli.kubectl.targets import Named, Target
 
 
 def _deciding(verb: str, condition: str, said: str) -> Callable[..., None]:
-    def run(session: Session, args: tuple[str, ...], force: bool, **options: Any) -> None:
+    def run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         if not args and not options["filename"]:
             raise Failure("error: one or more CSRs must be specified as <name> or -f <filename>")
         resource = session.catalog.find("csr")
         names = [arg.rpartition("/")[2] for arg in args]
         names += [target.name for target in manifests.targets(session, options["filename"])]
         failures = Collected()
-        for target in targets.fetch(session, [Named(resource, name) for name in names]):
-            failures.attempt(partial(decide, session, target, force=force, output_=options["output"]))
+        for target in targets.fetch(session, [Named(resource, name) for name in names], failures):
+            failures.attempt(decide, session, target, options)
         failures.finish()
 
-    def decide(session: Session, target: Target, *, force: bool, output_: str) -> None:
-        if force or condition not in {found["type"] for found in conditions_of(target.obj)}:
+    def decide(session: Session, target: Target, options: dict[str, Any]) -> None:
+        if options["force"] or condition not in {found["type"] for found in conditions_of(target.obj)}:
             path = target.resource.path("", target.name, "approval")
             session.api.request("PUT", path, body=_with(target.obj, condition, verb, said))
-        output.done(target.obj, said, output_)
+        output.done(target.obj, said, options["output"])
 
     return run
 

@@ -9,7 +9,7 @@ from typing import Any
 from pylet.api.errors import NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import deleting, manifests, targets, writing
+from pylet.cli.kubectl import deleting, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, number, switch, text
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session
@@ -37,28 +37,6 @@ def _grace(options: dict[str, Any]) -> int:
     return grace
 
 
-def _found(session: Session, args: tuple[str, ...], options: dict[str, Any], failures: Collected) -> Iterator[Target]:
-    if options["filename"]:
-        yield from manifests.good(session, options["filename"], failures, recursive=options["recursive"])
-        return
-    if not args:
-        raise Failure(targets.NO_RESOURCE)
-    selecting = bool(options["selector"] or options["field_selector"] or options["all"])
-    asks = targets.parse(args, session.catalog, selecting=selecting, all_namespaces=options["all_namespaces"])
-    namespace = "" if options["all_namespaces"] else session.namespace
-    for ask in asks:
-        if isinstance(ask, targets.Named):
-            yield Target(ask.resource, namespace if ask.resource.namespaced else "", ask.name, {})
-        else:
-            yield from targets.fetch(
-                session,
-                [ask],
-                labels=options["selector"],
-                fields=options["field_selector"],
-                all_namespaces=options["all_namespaces"],
-            )
-
-
 def _body(options: dict[str, Any], grace: int, dry_run: str) -> Object:
     body: Object = {"propagationPolicy": deleting.policy(options["cascade"])}
     if grace >= 0:
@@ -84,7 +62,7 @@ def _run(session: Session, args: tuple[str, ...], raw: str, **options: Any) -> N
     deleted: list[tuple[Target, str]] = []
     surprises = session.namespace_given and not options["filename"]
     is_any = False
-    found = _warned(_found(session, args, options, failures), surprises=surprises)
+    found = _warned(writing.named(session, args, options, failures), surprises=surprises)
     if options["interactive"]:
         found = iter(_confirmed(list(found)))
     for target in found:
@@ -93,9 +71,9 @@ def _run(session: Session, args: tuple[str, ...], raw: str, **options: Any) -> N
         if uid is not None:
             deleted.append((target, uid))
             _say(target, options, "force deleted" if grace == 0 else "deleted", dry_run)
-    if not is_any:
+    if not is_any and not failures:
         print("No resources found")
-    if options["wait"] and dry_run == "none" and not failures.failures:
+    if options["wait"] and dry_run == "none" and not failures:
         deadline = deleting.deadline(options["timeout"])
         for target, uid in deleted:
             deleting.wait(session, target, uid, deadline)

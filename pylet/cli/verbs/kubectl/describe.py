@@ -56,10 +56,10 @@ def _run(session: Session, args: tuple[str, ...], show_events: str | None, **opt
     events = len(found) < 2 if show_events is None else show_events == "true"
     show = partial(describe.text_of, session, events=events, now=datetime.now(UTC), page_size=options["chunk_size"])
     for position, target in enumerate(found):
-        shown = failures.attempt(partial(show, target))
+        shown = failures.attempt(show, target)
         if shown is not None:
             print(("\n\n" if position else "") + shown, end="")
-    if not found and not failures.failures:
+    if not found and not failures:
         where = "" if options["all_namespaces"] else f" in {session.namespace} namespace."
         print(f"No resources found{where}", file=sys.stderr)
     failures.finish()

@@ -15,7 +15,7 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl import applying, manifests, pruning
 from pylet.cli.kubectl.command import KubectlCommand, many, switch, text
 from pylet.cli.kubectl.documents import to_yaml, without_managed_fields
-from pylet.cli.kubectl.errors import HANDLED, Collected, as_failure
+from pylet.cli.kubectl.errors import HANDLED, as_failure
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
@@ -33,8 +33,7 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
 def _diff(session: Session, filename: tuple[str, ...], *, recursive: bool, options: dict[str, Any]) -> int:
     if not filename:
         raise Failure("error: must specify one of -f and -k")
-    failures = Collected()
-    found = manifests.good(session, filename, failures, recursive=recursive, labels=options["selector"])
+    found = manifests.targets(session, filename, recursive=recursive, labels=options["selector"])
     apply = applying.Applier(session, {**options, "dry_run": "server"}, preview=True)
     with tempfile.TemporaryDirectory(prefix="LIVE-") as live, tempfile.TemporaryDirectory(prefix="MERGED-") as merged:
         kept: set[str] = set()
@@ -45,7 +44,6 @@ def _diff(session: Session, filename: tuple[str, ...], *, recursive: bool, optio
             labels, allowlist = options["selector"], options["prune_allowlist"]
             for target in pruning.left_behind(session, kept, namespaces, labels=labels, allowlist=allowlist):
                 _put(target, target.obj, None, Path(live), Path(merged), options)
-        failures.finish()
         return _compare(live, merged)
 
 

@@ -178,7 +178,7 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def _run(session: Session, args: tuple[str, ...], selector: str, **options: Any) -> None:
+def _run(session: Session, args: tuple[str, ...], selector: str | None, **options: Any) -> None:
     found = nodes.chosen(session, args, selector, "drain", page=options["chunk_size"])
     drain = _Drain(session, options)
     nodes.mark(session, found, unschedulable=True, dry_run=drain.dry_run)

@@ -11,7 +11,7 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl import editing, output, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
 from pylet.cli.kubectl.documents import annotated, as_list, to_compact_json, to_json, to_yaml, without_managed_fields
-from pylet.cli.kubectl.errors import HANDLED, as_failure
+from pylet.cli.kubectl.errors import HANDLED, Collected, as_failure
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
@@ -19,7 +19,9 @@ from pylet.cli.kubectl.targets import Target
 def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
     if options["output"] not in ("yaml", "json"):
         raise Failure("error: The flag 'output' must be one of yaml|json")
-    found = writing.choose(session, args, options, everything=True)
+    failures = Collected()
+    found = list(writing.choose(session, args, options, failures, everything=True))
+    failures.finish()
     if not found:
         print("Edit cancelled, no objects found.", file=sys.stderr)
         return

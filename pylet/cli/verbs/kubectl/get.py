@@ -102,7 +102,7 @@ class _Get:
                 print()
             printer = self.table_printer(resource, several=len(groups) > 1, namespaces=namespaces)
             print(printer.lines(self._one(tables)), end="")
-        if not filled and not failures.failures and not self.options["ignore_not_found"]:
+        if not filled and not failures and not self.options["ignore_not_found"]:
             local = not self.everywhere and all(ask.resource.namespaced for ask, _ in asks)
             where = f" in {self.session.namespace} namespace." if local else ""
             print(f"No resources found{where}", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from pylet.api.errors import NotFound
@@ -29,7 +28,7 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
     replace = _recreate if options["force"] else _update
     validation = writing.validation_of(options["validate"])
     for target in manifests.good(session, filename, failures, recursive=recursive, validation=validation):
-        failures.attempt(partial(replace, session, target, options), context=f'error when replacing "{target.source}"')
+        failures.attempt(replace, session, target, options, context=f'error when replacing "{target.source}"')
     failures.finish()
 
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from pylet.api import timestamps
-from pylet.api.errors import Expired
 from pylet.api.object import Object, annotations_of
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import documents, output, pods, rollouts, writing
+from pylet.cli.kubectl import documents, output, pods, rollouts, watching, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, number, switch, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
@@ -40,51 +39,25 @@ def _status(session: Session, args: tuple[str, ...], watch: bool, timeout: str, 
     failures = Collected()
     found = _chosen(session, args, options, failures)
     seconds = duration_seconds(timeout, "--timeout")
-    deadline = time.monotonic() + seconds if seconds else None
+    deadline = time.monotonic() + (seconds or math.inf)
     for target in found:
         _refuse_others(target, "status viewer")
-        failures.attempt(partial(_follow, session, target, watch, revision, deadline))
+        failures.attempt(_follow, session, target, watch, revision, deadline)
     failures.finish()
 
 
-def _follow(session: Session, target: Target, watch: bool, revision: int, deadline: float | None) -> None:
-    for obj in _versions(session, target, deadline):
+def _follow(session: Session, target: Target, watch: bool, revision: int, deadline: float) -> None:
+    for obj in watching.states(session.api, target, deadline):
+        if obj is None:
+            raise Failure("error: object has been deleted")
         said, over = rollouts.status(obj, revision)
         print(said, flush=True)
         if over or not watch:
             return
+    raise Failure("error: timed out waiting for the condition")
 
 
-def _versions(session: Session, target: Target, deadline: float | None) -> Iterator[Object]:
-    """The object as it is and becomes. Raises: Failure when it is deleted or the time is up."""
-    obj = target.obj
-    yield obj
-    while True:
-        left = 300 if deadline is None else deadline - time.monotonic()
-        if left <= 0:
-            raise Failure("error: timed out waiting for the condition")
-        query = {
-            "fieldSelector": f"metadata.name={target.name}",
-            "resourceVersion": obj["metadata"]["resourceVersion"],
-            "timeoutSeconds": max(1, min(300, int(left))),
-        }
-        try:
-            for event in session.api.watch(target.resource.path(target.namespace), query):
-                if event["type"] == "DELETED":
-                    raise Failure("error: object has been deleted")
-                if event["type"] == "ERROR":
-                    raise Expired("")
-                if event["type"] != "BOOKMARK":
-                    obj = event["object"]
-                    yield obj
-        except Expired:
-            obj = session.api.request("GET", target.path)
-            yield obj
-
-
-def _chosen(
-    session: Session, args: tuple[str, ...], options: dict[str, Any], failures: Collected | None = None
-) -> list[Target]:
+def _chosen(session: Session, args: tuple[str, ...], options: dict[str, Any], failures: Collected) -> Iterator[Target]:
     if not args and not options["filename"]:
         raise Failure("error: required resource not specified")
     return writing.choose(session, args, options, failures, everything=True)
@@ -181,7 +154,7 @@ def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: 
         output.done(obj, "rolled back", options["output"], dry_run=dry_run)
 
     for target in _chosen(session, args, options, failures):
-        failures.attempt(partial(undo, target))
+        failures.attempt(undo, target)
     failures.finish()
 
 
@@ -206,7 +179,7 @@ def _changing(change: Callable[[Object], tuple[Object | None, str]]) -> Callable
 
     def run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         dry_run = writing.dry_run(options)
-        failures = Collected()
+        failures = Collected(prefixed=True)
 
         def one(target: Target) -> None:
             body, operation = change(target.obj)
@@ -219,7 +192,7 @@ def _changing(change: Callable[[Object], tuple[Object | None, str]]) -> Callable
             output.done(obj, operation, options["output"], dry_run=dry_run)
 
         for target in _chosen(session, args, options, failures):
-            failures.attempt(partial(one, target))
+            failures.attempt(one, target)
         failures.finish()
 
     return run

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import Any
 
 from pylet.api.object import Object, dig
@@ -94,24 +93,13 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
 def _attach(session: Session, pod: Object, options: dict[str, Any]) -> None:
     timeout = duration_seconds(options["pod_running_timeout"], "--pod-running-timeout")
     found = attaching.wait_running(session, pod, timeout)
-    ended = dig(found, "status", "phase") in ("Succeeded", "Failed")
-    if ended:
+    if attaching.has_ended(found):
         attaching.show_log(session, found)
     else:
         attaching.attach(session, found, stdin=options["stdin"], tty=options["tty"], quiet=options["quiet"])
     if options["restart"] == "Always" or options["leave_stdin_open"]:
         return
-    _finish(_wait_ended(session, found, timeout))
-
-
-def _wait_ended(session: Session, pod: Object, timeout: float) -> Object:
-    deadline = time.monotonic() + timeout
-    target = attaching.target_of(session, pod)
-    while True:
-        found: Object = session.api.request("GET", target.path)
-        if dig(found, "status", "phase") in ("Succeeded", "Failed") or time.monotonic() > deadline:
-            return found
-        time.sleep(0.2)
+    _finish(attaching.wait_ended(session, found, timeout))
 
 
 def _finish(pod: Object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 import click
@@ -35,9 +34,11 @@ def _command(
 ) -> KubectlCommand:
     def run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         words, change = change_of(session, args, options)
-        failures = Collected()
-        for target in writing.choose(session, words, options):
-            failures.attempt(partial(_change, session, target, change, operation, options))
+        failures = Collected(prefixed=True)
+        found = list(writing.choose(session, words, options, failures))
+        failures.finish()
+        for target in found:
+            failures.attempt(_change, session, target, change, operation, options)
         failures.finish()
 
     params = [*flags, *writing.choosing(), *writing.writing(), writing.local(), writing.recording(), arguments()]

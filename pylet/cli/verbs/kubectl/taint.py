@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from pylet.cli.failure import Failure
@@ -24,7 +23,8 @@ def _run(session: Session, args: tuple[str, ...], selector: str, overwrite: bool
     except taints.BadTaint as error:
         see = "" if str(error).startswith("all resources") else "\nSee 'kubectl taint -h' for help and examples"
         raise Failure(f"error: {error}{see}") from None
-    found = _nodes(session, words, selector, everything=options["all"])
+    failures = Collected()
+    found = _nodes(session, words, selector, failures, everything=options["all"])
     if both := taints.conflicts(put, gone):
         told = f"can not both modify and remove the following taint(s) in the same command: {', '.join(both)}"
         raise Failure(f"error: {told}")
@@ -44,13 +44,12 @@ def _run(session: Session, args: tuple[str, ...], selector: str, overwrite: bool
             )
         output.done(obj, operation, options["output"], dry_run=dry_run)
 
-    failures = Collected()
     for node in found:
-        failures.attempt(partial(change, node))
+        failures.attempt(change, node)
     failures.finish()
 
 
-def _nodes(session: Session, words: list[str], selector: str, *, everything: bool) -> list[Target]:
+def _nodes(session: Session, words: list[str], selector: str, failures: Collected, *, everything: bool) -> list[Target]:
     resource = session.catalog.find(words[0])
     if resource.kind != "Node":
         raise Failure(f"error: invalid resource type {words[0]}, only node types are supported")
@@ -60,7 +59,7 @@ def _nodes(session: Session, words: list[str], selector: str, *, everything: boo
         return targets.fetch(session, [Listed(resource)], labels=selector)
     if len(words) < 2:
         raise Failure("error: at least one resource name must be specified since 'all' parameter is not set")
-    return targets.fetch(session, [Named(resource, name) for name in words[1:]])
+    return targets.fetch(session, [Named(resource, name) for name in words[1:]], failures)
 
 
 VERB = KubectlCommand(
