@@ -10,9 +10,9 @@ from datetime import datetime
 
 from pylet.api.kinds.flowschema import KIND as FLOW_SCHEMA
 from pylet.api.kinds.prioritylevelconfiguration import KIND as PRIORITY_LEVEL
-from pylet.api.object import Key, condition_of, conditions_of, is_terminating
-from pylet.api.timestamps import format_time
+from pylet.api.object import Key, conditions_of, is_terminating
 from pylet.client.view import Entry, View
+from pylet.server.reconcile.conditions import with_condition
 from pylet.server.reconcile.plan import NOTHING, Controller, Plan, Watch, itself, patch_status
 
 _REFERENCES = 'This FlowSchema references the PriorityLevelConfiguration object named "{}"'
@@ -31,13 +31,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
         "reason": "Found" if exists else "NotFound",
         "message": says,
     }
-    current = condition_of(schema, "Dangling") or {}
-    if all(current.get(field) == value for field, value in wanted.items()):
-        return NOTHING
-    same = current.get("status") == wanted["status"]
-    wanted["lastTransitionTime"] = current["lastTransitionTime"] if same else format_time(now)
-    others = [condition for condition in conditions_of(schema) if condition.get("type") != "Dangling"]
-    return Plan(patch_status(FLOW_SCHEMA, schema, {"conditions": [*others, wanted]}))
+    return Plan(patch_status(FLOW_SCHEMA, schema, {"conditions": with_condition(conditions_of(schema), wanted, now)}))
 
 
 def _all(entry: Entry, view: View) -> Iterable[Key]:

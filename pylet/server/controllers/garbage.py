@@ -89,15 +89,18 @@ def _astray(obj: Object, owners: dict[tuple[str, str], Kind], view: View) -> Ite
     """Owners in another namespace own nothing here. Source: graph_builder.go, reportInvalidNamespaceOwnerRef."""
     here = obj["metadata"].get("namespace", "")
     for owner in owners_of(obj):
-        kind = owners.get(_kind_of(owner))
-        if kind is None or not kind.namespaced:
+        kind, name, uid = owners.get(_kind_of(owner)), owner["name"], owner["uid"]
+        if kind is None or not kind.namespaced or _has(view, kind, Key(here, name), uid):
             continue
-        for namespace in view.table(NAMESPACE).entries:
-            found = view.table(kind).entries.get(Key(namespace.name, owner["name"]))
-            if namespace.name != here and found is not None and found.uid == owner["uid"]:
-                what = f"{owner['apiVersion']}/{owner['kind']}, namespace: {here}, name: {owner['name']}"
-                says = f'ownerRef [{what}, uid: {found.uid}] does not exist in namespace "{here}"'
-                yield Emit(obj, "OwnerRefInvalidNamespace", says, "Warning")
+        if any(_has(view, kind, Key(namespace.name, name), uid) for namespace in view.table(NAMESPACE).entries):
+            what = f"{owner['apiVersion']}/{owner['kind']}, namespace: {here}, name: {name}"
+            says = f'ownerRef [{what}, uid: {uid}] does not exist in namespace "{here}"'
+            yield Emit(obj, "OwnerRefInvalidNamespace", says, "Warning")
+
+
+def _has(view: View, kind: Kind, key: Key, uid: str) -> bool:
+    found = view.table(kind).entries.get(key)
+    return found is not None and found.uid == uid
 
 
 def _end(kind: Kind, obj: Object, stored: Iterable[Kind], view: View) -> Iterator[Action]:

@@ -30,8 +30,12 @@ def controller() -> Controller:
         if key == _EVERYTHING:
             return _oldest_finished(view)
         pod = view.get(POD, key)
-        if pod is None or pod["metadata"].get("deletionGracePeriodSeconds") == 0:
-            return NOTHING  # gone, or only waiting for others' finalizers
+        if pod is None:
+            for name in [name for name in missing if not view.table(POD).with_field("spec.nodeName", name)]:
+                del missing[name]
+            return NOTHING
+        if pod["metadata"].get("deletionGracePeriodSeconds") == 0:
+            return NOTHING  # it only waits for others' finalizers
         name = dig(pod, "spec", "nodeName", default="")
         if not name:
             return Plan(_remove(pod)) if is_terminating(pod) else NOTHING

@@ -14,9 +14,10 @@ from pylet.api.kinds.ipaddress import KIND as IP_ADDRESS
 from pylet.api.kinds.ipaddress import is_managed
 from pylet.api.kinds.servicecidr import FINALIZER
 from pylet.api.kinds.servicecidr import KIND as SERVICE_CIDR
-from pylet.api.object import Key, Object, condition_of, conditions_of, is_terminating
-from pylet.api.timestamps import format_time, parse
+from pylet.api.object import Key, Object, conditions_of, is_terminating
+from pylet.api.timestamps import parse
 from pylet.client.view import Entry, View
+from pylet.server.reconcile.conditions import with_condition
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Patch, Plan, Watch, patch_status
 
 _READY = {"type": "Ready", "status": "True", "reason": "", "message": "Kubernetes Service CIDR is ready"}
@@ -53,13 +54,7 @@ def _finalizers(key: Key, finalizers: list[str]) -> Patch:
 
 
 def _condition(cidr: Object, wanted: Object, now: datetime) -> tuple[Action, ...]:
-    current = condition_of(cidr, "Ready") or {}
-    if all(current.get(name) == value for name, value in wanted.items()):
-        return ()
-    others = [condition for condition in conditions_of(cidr) if condition.get("type") != "Ready"]
-    same = current.get("status") == wanted["status"]
-    since = current["lastTransitionTime"] if same else format_time(now)
-    return patch_status(SERVICE_CIDR, cidr, {"conditions": [*others, {**wanted, "lastTransitionTime": since}]})
+    return patch_status(SERVICE_CIDR, cidr, {"conditions": with_condition(conditions_of(cidr), wanted, now)})
 
 
 def _may_go(cidr: Object, view: View) -> bool:

@@ -158,6 +158,13 @@ def test_an_orphaned_pod_goes_after_a_quarantine() -> None:
     assert isinstance(gone, Delete)
 
 
+def test_a_node_that_is_missed_anew_is_waited_for_anew() -> None:
+    plan, key, picture = pod_gc.controller().plan, Key("default", "p"), view(pod("p"))
+    assert plan(key, picture, NOW).again_after == timedelta(seconds=40)
+    assert plan(key, view(), NOW + timedelta(seconds=20)).actions == ()
+    assert plan(key, picture, NOW + timedelta(seconds=60)).again_after == timedelta(seconds=40)
+
+
 @pytest.mark.parametrize("ready", [True, False])
 def test_a_node_out_of_service_loses_its_ending_pods(ready: bool) -> None:
     status = {"conditions": [{"type": "Ready", "status": "True" if ready else "Unknown"}]}
