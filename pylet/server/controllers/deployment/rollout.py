@@ -6,7 +6,6 @@ Source: upstream `pkg/controller/deployment/rolling.go`, recreate.go, sync.go, u
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.replicaset import KIND as REPLICA_SET
@@ -210,5 +209,5 @@ def replicas_of(replica_set: Object) -> int:
     return int(replica_set["spec"].get("replicas", 1))
 
 
-def count_of(obj: Object, name: str) -> Any:
+def count_of(obj: Object, name: str) -> int:
     return int((obj.get("status") or {}).get(name) or 0)
