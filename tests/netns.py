@@ -52,18 +52,22 @@ class Member:
         """The command line that runs `command` in this namespace (for callers with a spawn of their own)."""
         return ["nsenter", f"--net={self.path}", "--", *command]
 
-    def run(self, *command: str, stdin: str | None = None, check: bool = True, timeout: float = 30) -> str:
-        """Run to the end and return what it printed, both streams; a failure raises with that text."""
+    def run(
+        self, *command: str, stdin: str | None = None, check: bool = True, timeout: float = 30, warnings: bool = True
+    ) -> str:
+        """Run to the end and return what it printed; a failure raises with that text. Without `warnings` it is the
+        standard output alone, for what is parsed."""
         done = subprocess.run(
             self.argv(*command),
             input=stdin,
             text=True,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if warnings else subprocess.PIPE,
             timeout=timeout,
         )
         if check and done.returncode:
-            raise AssertionError(f"{self.name}: {' '.join(command)}: exit {done.returncode}\n{done.stdout}")
+            said = f"{done.stdout}{done.stderr or ''}"
+            raise AssertionError(f"{self.name}: {' '.join(command)}: exit {done.returncode}\n{said}")
         return done.stdout
 
     def start(self, *command: str, stdout: IO[str] | int = subprocess.DEVNULL, **options: Any) -> subprocess.Popen[str]:

@@ -230,13 +230,13 @@ class Cluster:
     def join(self, node: Node, token: str) -> None:
         node.start("agent", "--server", self.url, "--token", token, *self._agent_options)
 
-    def kubectl(self, *arguments: str, stdin: str | None = None, binary: str = "kubectl") -> str:
-        """Run an unmodified kubectl on the server's machine; a failure raises with what it printed."""
+    def kubectl(self, *arguments: str, stdin: str | None = None, binary: str = "kubectl", warnings: bool = True) -> str:
+        """Run an unmodified kubectl on the server's machine; see `Member.run`."""
         command = [binary, "--kubeconfig", str(self.kubeconfig), *arguments]
-        return self.server.member.run(*command, stdin=stdin, timeout=240)
+        return self.server.member.run(*command, stdin=stdin, timeout=240, warnings=warnings)
 
     def get(self, *arguments: str) -> Any:
-        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        return json.loads(self.kubectl("get", *arguments, "-o", "json", warnings=False))
 
     def is_ready(self, node: str) -> bool:
         conditions = self.get("node", node)["status"].get("conditions", [])

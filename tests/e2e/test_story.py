@@ -142,11 +142,18 @@ def test_a_changed_config_map_reaches_running_pods(cluster: Cluster, hello: str)
 
 def test_a_pod_has_a_token_the_api_accepts(cluster: Cluster, hello: str) -> None:
     token = cluster.kubectl(
-        "exec", "deploy/hello", "--", "cat", "/var/run/secrets/kubernetes.io/serviceaccount/token"
+        "exec",
+        "deploy/hello",
+        "--",
+        "cat",
+        "/var/run/secrets/kubernetes.io/serviceaccount/token",
+        warnings=False,
     ).strip()
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token}}
     answer = json.loads(
-        cluster.kubectl("create", "--validate=false", "-o", "json", "-f", "-", stdin=json.dumps(request))
+        cluster.kubectl(
+            "create", "--validate=false", "-o", "json", "-f", "-", stdin=json.dumps(request), warnings=False
+        )
     )
     assert answer["status"]["user"]["username"] == "system:serviceaccount:default:default"
 
