@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
 
 from tests.server.kit import gone
+from tests.waiting import answered
 
 DEFAULT = "/api/v1/namespaces/default"
 
@@ -47,12 +47,12 @@ async def test_an_object_keeps_the_owners_it_has_left(cluster: Any) -> None:
     child["metadata"]["ownerReferences"].append(more)
     assert (await cluster.ask("PUT", f"{DEFAULT}/configmaps/child", child)).status == 200
     await cluster.ask("DELETE", f"{DEFAULT}/configmaps/first")
-    async with asyncio.timeout(60):
-        while True:
-            found = (await cluster.ask("GET", f"{DEFAULT}/configmaps/child")).json
-            if [owner["name"] for owner in found["metadata"]["ownerReferences"]] == ["second"]:
-                break
-            await asyncio.sleep(0.01)
+
+    async def owners() -> list[str]:
+        found = (await cluster.ask("GET", f"{DEFAULT}/configmaps/child")).json
+        return [owner["name"] for owner in found["metadata"]["ownerReferences"]]
+
+    await answered(owners, lambda names: names == ["second"])
 
 
 async def test_a_namespace_goes_with_all_that_is_in_it(cluster: Any) -> None:

@@ -10,7 +10,7 @@ from pylet.api.kinds.role import KIND as ROLE
 from pylet.api.object import Key, Object
 from pylet.server.controllers import garbage
 from pylet.server.reconcile.plan import Delete, Emit, Patch
-from tests.server.controllers.picture import NOW, obj, view
+from tests.server.controllers.picture import NOW, STORED, obj, view
 
 KINDS = dict.fromkeys((POD, NODE, ROLE))
 
@@ -61,3 +61,18 @@ def test_an_object_goes_with_the_last_of_its_owners(child: Object, expected: lis
     assert [type(action) for action in actions if not isinstance(action, Emit)] == expected
     told = [action.reason for action in actions if isinstance(action, Emit)]
     assert told == (["OwnerRefInvalidNamespace"] if is_told else [])
+
+
+def test_an_owner_in_another_namespace_owns_nothing() -> None:
+    owner = obj("v1", "ConfigMap", "owner", namespace="there")
+    reference = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": "owner"}]
+    owned = obj("v1", "ConfigMap", "owned", meta={"ownerReferences": reference})
+    there = obj("v1", "Namespace", "there", namespace="", spec={})
+    plan = garbage.controller(STORED).plan(Key("configmaps/default", "owned"), view(owner, owned, there), NOW)
+    told, gone = plan.actions
+    assert isinstance(told, Emit)
+    assert (told.reason, told.message) == (
+        "OwnerRefInvalidNamespace",
+        'ownerRef [v1/ConfigMap, namespace: default, name: owner, uid: owner] does not exist in namespace "default"',
+    )
+    assert isinstance(gone, Delete)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 import ssl
@@ -14,7 +13,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from pylet.api.object import condition_of
 from pylet.server.pki import Pki
+from tests.waiting import answered
 
 API_SERVICES = "/apis/apiregistration.k8s.io/v1/apiservices"
 RESOURCES = {
@@ -66,13 +67,12 @@ class Extension:
 
     async def available(self, status: str) -> dict[str, Any]:
         """The condition, once it has that status."""
-        async with asyncio.timeout(60):
-            while True:
-                found = (await self.cluster.ask("GET", f"{API_SERVICES}/v1.metrics.test")).json
-                for condition in found["status"].get("conditions", ()):
-                    if condition["type"] == "Available" and condition["status"] == status:
-                        return dict(condition)
-                await asyncio.sleep(0.02)
+
+        async def condition() -> dict[str, Any]:
+            found = (await self.cluster.ask("GET", f"{API_SERVICES}/v1.metrics.test")).json
+            return condition_of(found, "Available") or {}
+
+        return await answered(condition, lambda found: found.get("status") == status)
 
 
 @pytest.fixture
@@ -190,18 +190,10 @@ async def test_an_autoscaler_reads_its_metrics_there(cluster: Any, extension: Ex
     metric = {"type": "External", "external": {"metric": {"name": "queue"}, "target": QUEUE_TARGET}}
     reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     scaler = {"metadata": {"name": "web"}, "spec": {"scaleTargetRef": reference, "maxReplicas": 9, "metrics": [metric]}}
-    async with asyncio.timeout(60):
-        while True:
-            if (await cluster.ask("GET", QUEUE)).status == 200:
-                break
-            await asyncio.sleep(0.02)
+    await answered(lambda: cluster.ask("GET", QUEUE), lambda answer: answer.status == 200)
     path = "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers"
     assert (await cluster.ask("POST", path, scaler)).status == 201
-    async with asyncio.timeout(60):
-        while True:
-            if (await cluster.ask("GET", f"{deployments}/web")).json["spec"]["replicas"] == 3:
-                break
-            await asyncio.sleep(0.05)
+    await answered(lambda: cluster.ask("GET", f"{deployments}/web"), lambda web: web.json["spec"]["replicas"] == 3)
 
 
 async def test_the_document_of_version_2_tells_of_them(cluster: Any, extension: Extension) -> None:
