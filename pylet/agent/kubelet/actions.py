@@ -294,7 +294,7 @@ class _Steps:
         if until is None:
             self.actions.append(StartContainer(container, last.restarts + 1))
             return
-        wait = _go_duration(self.backoff.wait(key))
+        wait = timestamps.go_duration(self.backoff.wait(key))
         words = f"back-off {wait} restarting failed container={name} pod={full_name(self.pod)}"
         self.waiting[name] = "CrashLoopBackOff", words
         self.again.append(until)
@@ -310,9 +310,3 @@ def _deadline(pod: Object) -> datetime | None:
     if seconds is None or start is None:
         return None
     return timestamps.parse(start) + timedelta(seconds=seconds)
-
-
-def _go_duration(wait: timedelta) -> str:
-    """As Go prints a duration: 10s, 1m20s, 5m0s."""
-    minutes, seconds = divmod(int(wait.total_seconds()), 60)
-    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

@@ -8,7 +8,6 @@ Defaults: upstream `pkg/kubelet/apis/config/v1beta1/defaults.go`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from pylet.agent.kubelet.config_values import BadConfig, span
 from pylet.agent.kubelet.eviction import DEFAULT_HARD
 from pylet.agent.kubelet.fixed_fields import FIXED, says_nothing
 from pylet.api.object import Object
+from pylet.api.timestamps import go_duration
 
 HERE: Object = {
     "kind": "KubeletConfiguration",
@@ -99,14 +99,3 @@ def _as_go(value: Any) -> Any:
         except (BadConfig, ValueError):
             return value
     return str(value) if isinstance(value, Path) else value
-
-
-def go_duration(found: timedelta) -> str:
-    seconds = found.total_seconds()
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    hours, rest = divmod(seconds, 3600)
-    minutes, last = divmod(rest, 60)
-    text = f"{hours:.0f}h" if hours else ""
-    text += f"{minutes:.0f}m" if hours or minutes else ""
-    return f"{text}{last:g}s"

@@ -85,7 +85,7 @@ def _head(kind: str, of: Object, use: Use, now: datetime) -> Object:
             **({"labels": labels} if (labels := labels_of(of)) else {}),
         },
         "timestamp": timestamps.format_time(datetime.fromtimestamp(use.at, UTC)),
-        "window": go_duration(use.window),
+        "window": timestamps.go_duration(timedelta(milliseconds=round(use.window / timedelta(milliseconds=1)))),
     }
 
 
@@ -101,13 +101,3 @@ def _total(item: Object, resource: str) -> str:
 
 def _bytes(nanos: int) -> Quantity:
     return Quantity(nanos, Format.BINARY_SI)
-
-
-def go_duration(span: timedelta) -> str:
-    """As Go prints a duration of whole milliseconds that is not below a second."""
-    minutes, seconds = divmod(round(span.total_seconds(), 3), 60)
-    text = f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"
-    if not minutes:
-        return text
-    hours, minutes = divmod(int(minutes), 60)
-    return f"{hours}h{minutes}m{text}" if hours else f"{minutes}m{text}"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from pylet.agent.kubelet.config_values import BadConfig
-from pylet.agent.kubelet.configz import effective, go_duration
+from pylet.agent.kubelet.configz import effective
 from pylet.agent.kubelet.kubelet_config import from_object
 
 FLAGS = {"address": "0.0.0.0", "clusterDNS": ["10.43.0.10"], "podLogsDir": "/var/log/pods", "port": 10250}
@@ -59,10 +58,3 @@ def test_numbers_that_a_program_left_at_zero_say_nothing() -> None:
 def test_a_file_that_says_other_than_the_flags_is_refused(name: str, value: Any) -> None:
     with pytest.raises(BadConfig, match=name):
         shown({name: value})
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"), [(0, "0s"), (0.1, "100ms"), (5, "5s"), (60, "1m0s"), (3600, "1h0m0s"), (90.5, "1m30.5s")]
-)
-def test_durations_are_as_go_writes_them(seconds: float, expected: str) -> None:
-    assert go_duration(timedelta(seconds=seconds)) == expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
@@ -14,7 +13,6 @@ from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
-from pylet.server.usage.objects import go_duration
 from pylet.server.usage.samples import Point, Sample, pod_use, read, use_between
 from pylet.server.usage.serving import Usage
 
@@ -62,11 +60,6 @@ def test_half_a_pod_is_no_pod() -> None:
     whole = {"a": Point(100, 1, 1, 50), "b": Point(100, 1, 1, 50)}
     later = {"a": Point(110, 2, 1, 50), "b": Point(110, -1, 1, 50)}
     assert pod_use(Sample(pods={Key("", "p"): whole}), Sample(pods={Key("", "p"): later}), Key("", "p")) is None
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(1.5, "1.5s"), (15.034, "15.034s"), (62, "1m2s"), (3600, "1h0m0s")])
-def test_durations_read_as_go_prints_them(seconds: float, text: str) -> None:
-    assert go_duration(timedelta(seconds=seconds)) == text
 
 
 NODE_OBJECT: Object = {
