@@ -60,8 +60,12 @@ class ServerConfig:
     oidc_signing_algs: tuple[str, ...] = ()
     """Empty is RS256."""
     authentication_token_webhook_config_file: Path | None = None
+    """Kubeconfig of who is asked about tokens, and in which version."""
+    authentication_token_webhook_version: str = "v1beta1"
+    authorization_config: Path | None = None
+    """An AuthorizationConfiguration: who decides what somebody may; or one webhook after Node and RBAC:"""
     authorization_webhook_config_file: Path | None = None
-    """Kubeconfigs of who is asked about tokens, and about what RBAC does not allow."""
+    authorization_webhook_version: str = "v1beta1"
     audit_policy_file: Path | None = None
     audit_log_path: str | None = None
     """Where requests are written down as the policy says, "-" for standard output; None: nowhere."""
@@ -84,7 +88,8 @@ class ServerConfig:
     def asks_others(self) -> bool:
         """Whether identities or rights are known elsewhere than in the cluster, too."""
         webhooks = self.authentication_token_webhook_config_file, self.authorization_webhook_config_file
-        return any((self.token_auth_file, self.authentication_config, self.oidc_issuer_url, *webhooks))
+        files = self.token_auth_file, self.authentication_config, self.authorization_config
+        return any((*files, self.oidc_issuer_url, *webhooks))
 
     @property
     def cluster(self) -> ClusterSettings:

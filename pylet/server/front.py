@@ -67,7 +67,8 @@ def build_front(
     extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
     access = Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer())
     metrics.sources += [extensions.metrics, access.metrics, pki.metrics, counted.lines, counters.lines]
-    metrics.sources.append(pod_security.lines)
+    metrics.sources += [pod_security.lines, guard.authorizer.metrics, guard.outside.metrics]
+    metrics.sources += [file.metrics for file in guard.outside.files]
     health, kinds = Health(is_started), registry.kinds
     paths = Paths(
         kinds,

@@ -49,7 +49,7 @@ def guard(config: ServerConfig, registry: Registry, pki: Pki, join: Iterable[tup
     audience = _AUDIENCE.format(domain=config.cluster_domain)
     tokens = Tokens(pki.service_account, audience, clock.now)
     outside = optional.outside(config, audience, clock)
-    authorizer = Authorizer(registry, outside.judge)
+    authorizer = Authorizer(registry, outside.chain)
     static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
     static |= outside.static
     authenticator = Authenticator(

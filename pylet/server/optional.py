@@ -27,7 +27,7 @@ def outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
     from pylet.server.auth.remote import settings
 
     try:
-        return settings.outside(config, (audience,), clock.now)
+        return settings.outside(config, audience, clock)
     except settings.BadSettings as bad:
         raise Unusable(str(bad)) from bad
 

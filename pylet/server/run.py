@@ -117,6 +117,8 @@ async def _serve(
         store, own_keys = await optional.encrypted(config, kept, clock)
         core = await at_the_end.enter_async_context(open_core(config, store, pki, join, clock))
         group.create_task(core.registry.run())
+        for file in core.guard.outside.files:
+            group.create_task(file.run())
         listening = at_the_end.enter_context(place.listening(config))
         port = listening.getsockname()[1]
         started = asyncio.Event()

@@ -41,7 +41,7 @@ class Environment:
 
     def with_variables(self, kinds: Mapping[str, Type]) -> Environment:
         """With `variables.<name>`, each of its expression's type."""
-        composed = _object("kubernetes.variables", dict(kinds))
+        composed = object_type("kubernetes.variables", dict(kinds))
         return replace(self, variables={**self.variables, "variables": composed})
 
 
@@ -62,21 +62,24 @@ def compile(expression: str, environment: Environment, expect: Iterable[Type] = 
     return program
 
 
-def _object(name: str, fields: Mapping[str, Type | str]) -> Type:
+def object_type(name: str, fields: Mapping[str, Type | str]) -> Type:
+    """A type of that name with these fields, each of a type or of one that `parse_type` reads."""
     kinds = {key: kind if isinstance(kind, Type) else parse_type(kind) for key, kind in fields.items()}
     return Type("object", (), name, Declaration({key: (key, kind) for key, kind in kinds.items()}))
 
 
+USER_INFO = object_type(
+    "kubernetes.UserInfo",
+    {"username": "string", "uid": "string", "groups": "list(string)", "extra": "map(string, list(string))"},
+)
+
+
 def _request() -> Type:
-    kind = _object("kubernetes.GroupVersionKind", {"group": "string", "version": "string", "kind": "string"})
-    resource = _object(
+    kind = object_type("kubernetes.GroupVersionKind", {"group": "string", "version": "string", "kind": "string"})
+    resource = object_type(
         "kubernetes.GroupVersionResource", {"group": "string", "version": "string", "resource": "string"}
     )
-    user = _object(
-        "kubernetes.UserInfo",
-        {"username": "string", "uid": "string", "groups": "list(string)", "extra": "map(string, list(string))"},
-    )
-    return _object(
+    return object_type(
         "kubernetes.AdmissionRequest",
         {
             "kind": kind,
@@ -88,7 +91,7 @@ def _request() -> Type:
             "name": "string",
             "namespace": "string",
             "operation": "string",
-            "userInfo": user,
+            "userInfo": USER_INFO,
             "dryRun": "bool",
             "options": "dyn",
         },
@@ -96,7 +99,7 @@ def _request() -> Type:
 
 
 def _namespace() -> Type:
-    condition = _object(
+    condition = object_type(
         "kubernetes.NamespaceCondition",
         {
             "status": "string",
@@ -113,12 +116,14 @@ def _namespace() -> Type:
         **dict.fromkeys(("deletionGracePeriodSeconds", "generation"), "int"),
         "finalizers": "list(string)",
     }
-    return _object(
+    return object_type(
         "kubernetes.Namespace",
         {
-            "metadata": _object("kubernetes.NamespaceMetadata", metadata),
-            "spec": _object("kubernetes.NamespaceSpec", {"finalizers": "list(string)"}),
-            "status": _object("kubernetes.NamespaceStatus", {"conditions": t.list_of(condition), "phase": "string"}),
+            "metadata": object_type("kubernetes.NamespaceMetadata", metadata),
+            "spec": object_type("kubernetes.NamespaceSpec", {"finalizers": "list(string)"}),
+            "status": object_type(
+                "kubernetes.NamespaceStatus", {"conditions": t.list_of(condition), "phase": "string"}
+            ),
         },
     )
 
@@ -133,7 +138,7 @@ class _AnyField(dict[str, tuple[str, Type]]):
         return unescape(name), t.DYN
 
 
-JSON_PATCH = _object("JSONPatch", {"op": "string", "path": "string", "from": "string", "value": "dyn"})
+JSON_PATCH = object_type("JSONPatch", {"op": "string", "path": "string", "from": "string", "value": "dyn"})
 OBJECT = Type("object", (), "Object", Declaration(_AnyField()))
 
 
@@ -279,7 +284,7 @@ def device_selector() -> Environment:
         "capacity": "map(string, map(string, kubernetes.Quantity))",
         "allowMultipleAllocations": "bool",
     }
-    return Environment({"device": _object("kubernetes.DRADevice", fields)})
+    return Environment({"device": object_type("kubernetes.DRADevice", fields)})
 
 
 def device_bindings(driver: str, device: Object) -> dict[str, Any]:

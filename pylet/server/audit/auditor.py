@@ -14,7 +14,7 @@ from pylet.server.audit import RECORD
 from pylet.server.audit.log import AuditLog
 from pylet.server.audit.policy import COMPLETE, RECEIVED, STARTED, Level, Policy
 from pylet.server.audit.record import Record
-from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.registry import User
 
 if TYPE_CHECKING:
@@ -72,10 +72,14 @@ class Auditor:
             record.acting, record.constraint = user, constraint
 
     @staticmethod
-    def authorized(*, allowed: bool, reason: str) -> None:
-        if (record := RECORD.get()) is not None:
-            record.annotations[_DECISION] = "allow" if allowed else "forbid"
-            record.annotations[_REASON] = reason
+    def authorized(decision: Decision) -> None:
+        if (record := RECORD.get()) is None:
+            return
+        if decision.error and not decision.allowed:
+            record.annotations[_REASON] = "internal error"
+            return
+        record.annotations[_DECISION] = "allow" if decision.allowed else "forbid"
+        record.annotations[_REASON] = decision.reason
 
     def end(self, http: web.BaseRequest, status: int, type_: str, body: bytes) -> None:
         """`body` is what was answered, "" for a stream."""

@@ -5,7 +5,7 @@ Sources: pkg/apis/authorization/validation, pkg/registry/authorization/util/help
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from pylet.api import causes, selector
@@ -14,7 +14,13 @@ from pylet.api.object import Object
 from pylet.server.auth.attributes import Attributes
 from pylet.server.registry import User
 
-_OPERATORS = {"In": ("=", True), "NotIn": ("!=", True), "Exists": ("", False), "DoesNotExist": ("!", False)}
+_OF_FIELDS = {"In": "=", "NotIn": "!="}
+_OF_LABELS = {
+    "In": "{key} in ({values})",
+    "NotIn": "{key} notin ({values})",
+    "Exists": "{key}",
+    "DoesNotExist": "!{key}",
+}
 
 
 class Question(NamedTuple):
@@ -78,52 +84,58 @@ def question(user: User, spec: Object) -> Question:
     if path is not None:
         return Question(Attributes(user, path.get("verb") or "", path=path.get("path") or "/"))
     resource = spec["resourceAttributes"]
-    fields, problem = _fields(resource.get("fieldSelector"))
+    fields, of_fields = _fields(resource.get("fieldSelector") or {})
+    labels, of_labels = _labels(resource.get("labelSelector") or {})
     asked = Attributes(
         user,
         resource.get("verb") or "",
         resource.get("group") or "",
-        resource.get("version") or "",
+        resource.get("version") or "*",
         resource.get("resource") or "",
         resource.get("subresource") or "",
         resource.get("namespace") or "",
         resource.get("name") or "",
         fields=fields,
+        labels=labels,
     )
-    return Question(asked, problem or _label_problem(resource.get("labelSelector")))
+    return Question(asked, "; ".join(problem for problem in (of_fields, of_labels) if problem))
 
 
-def _fields(terms: Object | None) -> tuple[str, str]:
+def _fields(terms: Object) -> tuple[str, str]:
     """The field selector as text, and what is wrong with it. Requirements all hold; what is unknown narrows nothing."""
-    if not terms:
-        return "", ""
-    wrong = "spec.resourceAttributes.fieldSelector ignored due to parse error"
-    raw = terms.get("rawSelector") or ""
-    if raw:
-        try:
-            selector.parse_fields(raw)
-        except ValueError:
-            return "", wrong
-        return raw, ""
-    written, problem = [], ""
+    if raw := terms.get("rawSelector"):
+        return _parsed(raw, selector.parse_fields, "fieldSelector")
+    written = []
     for requirement in terms.get("requirements") or ():
         values: Sequence[str] = requirement.get("values") or ()
-        operator, takes_value = _OPERATORS.get(requirement.get("operator") or "", ("", False))
-        if takes_value and len(values) == 1:
+        operator = _OF_FIELDS.get(requirement.get("operator") or "")
+        if operator is not None and len(values) == 1:
             written.append(f"{requirement['key']}{operator}{values[0]}")
-        else:
-            problem = wrong
-    return ",".join(written), problem
+    return _understood(written, terms, "fieldSelector")
 
 
-def _label_problem(terms: Object | None) -> str:
-    """Nobody here decides by labels; what can't be parsed is said all the same."""
-    wrong = "spec.resourceAttributes.labelSelector ignored due to parse error"
-    if not terms:
-        return ""
+def _labels(terms: Object) -> tuple[str, str]:
+    """As `_fields`."""
     if raw := terms.get("rawSelector"):
-        try:
-            selector.parse_labels(raw)
-        except ValueError:
-            return wrong
-    return "" if all(one.get("operator") in _OPERATORS for one in terms.get("requirements") or ()) else wrong
+        return _parsed(raw, selector.parse_labels, "labelSelector")
+    written = []
+    for one in terms.get("requirements") or ():
+        form = _OF_LABELS.get(one.get("operator") or "")
+        if form is not None:
+            written.append(form.format(key=one["key"], values=",".join(one.get("values") or ())))
+    return _understood(written, terms, "labelSelector")
+
+
+def _parsed(raw: str, parse: Callable[[str], object], name: str) -> tuple[str, str]:
+    try:
+        parse(raw)
+    except ValueError:
+        return "", f"spec.resourceAttributes.{name} ignored due to parse error"
+    return raw, ""
+
+
+def _understood(written: Sequence[str], terms: Object, name: str) -> tuple[str, str]:
+    if len(written) == len(terms.get("requirements") or ()):
+        return ",".join(written), ""
+    partially = "partially " if written else ""
+    return ",".join(written), f"spec.resourceAttributes.{name} {partially}ignored due to parse error"

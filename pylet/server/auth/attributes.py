@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import orjson
 
-from pylet.api.errors import Forbidden
+from pylet.api.errors import Forbidden, aggregated
 from pylet.api.object import Object
 from pylet.server.registry import User
 
-_HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+HTML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
 class Attributes(NamedTuple):
@@ -45,7 +46,7 @@ class Attributes(NamedTuple):
 
     def forbidden(self, reason: str = "") -> Forbidden:
         """The 403 a client gets for this question. Source: ForbiddenStatusError, apierrors.NewForbidden."""
-        why = self.question().translate(_HTML) + (f": {reason}" if reason else "")
+        why = self.question().translate(HTML) + (f": {reason}" if reason else "")
         error = Forbidden(self.group, self.resource, self.name, why)
         if not self.resource:
             error.message = f"forbidden: {why}"
@@ -58,10 +59,22 @@ class Attributes(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """`reason` explains an allowance, or adds to a refusal what is worth knowing."""
+    """`reason` explains an allowance, or adds to a refusal what is worth knowing.
+
+    Who neither allows nor denies leaves it to the next one. `error` is what kept somebody from deciding.
+    """
 
     allowed: bool
     reason: str = ""
+    denied: bool = False
+    error: str = ""
+
+
+def undecided(passed: Sequence[Decision]) -> Decision:
+    """What is told where nobody allowed or denied. Source: apiserver pkg/authorization/union/union.go."""
+    reasons = [each.reason for each in passed if each.reason]
+    errors = [each.error for each in passed if each.error]
+    return Decision(False, "\n".join(reasons), error=aggregated(errors) if errors else "")
 
 
 def covers_path(pattern: str, path: str) -> bool:

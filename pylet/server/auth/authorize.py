@@ -1,10 +1,15 @@
-"""Whether a user may: system:masters always, then the node authorizer, then RBAC on the watch cache's roles."""
+"""Whether a user may: system:masters always, then whoever the chain names in its order, as a rule Node and RBAC.
+
+Source: apiserver pkg/authorization/union/union.go, pkg/kubeapiserver/authorizer/reload.go.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
+from pylet.aio.prometheus import Counter
 from pylet.api.ingress import ours, secrets_of
 from pylet.api.kind import Kind
 from pylet.api.kinds.clusterrole import KIND as CLUSTER_ROLE
@@ -17,7 +22,7 @@ from pylet.api.kinds.rolebinding import KIND as ROLE_BINDING
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry
 from pylet.server.auth import default_roles
-from pylet.server.auth.attributes import Attributes, Decision
+from pylet.server.auth.attributes import Attributes, Decision, undecided
 from pylet.server.auth.node import NodeAuthorizer
 from pylet.server.auth.rbac import Policy, Rule
 from pylet.server.auth.relations import Relations
@@ -29,20 +34,44 @@ if TYPE_CHECKING:
 MASTERS = "system:masters"
 _RBAC = (CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING)
 _BY_NODE = "spec.nodeName"
+_OF_DECISIONS = ("type", "name", "decision")
+_YES, _NEVER = Decision(True), Decision(False, "Everything is forbidden.")
+
+
+class Link(NamedTuple):
+    """One who decides; `judge` is asked over the network, and None for who is of the server's own."""
+
+    type: str
+    name: str
+    judge: Judge | None = None
+
+
+@dataclass(slots=True)
+class Chain:
+    """Who decides, one after another; may be another one while the server runs."""
+
+    links: tuple[Link, ...] = (Link("Node", "node"), Link("RBAC", "rbac"))
 
 
 class Authorizer:
-    """`judge` is asked about what the rules here do not allow, by who can wait for it (`ask`): all but expressions."""
+    """`ask` waits for judges; `decide` passes over them: it is for who cannot wait."""
 
-    def __init__(self, registry: Registry, judge: Judge | None = None) -> None:
+    def __init__(self, registry: Registry, chain: Chain | None = None) -> None:
         self._registry = registry
-        self._judge = judge
+        self._chain = chain or Chain()
         self._policy: Policy | None = None
         for kind in _RBAC:
             registry.table(kind).listen(self._changed)
         node_role = next(role for role in default_roles.objects() if role["metadata"]["name"] == "system:node")
         relations = Relations(self._pods_on, self._find, self._certificates)
         self._nodes = NodeAuthorizer([Rule.of(rule) for rule in node_role["rules"]], relations)
+        self._own: dict[str, Callable[[Attributes], Decision]] = {
+            "Node": self._nodes.decide,
+            "RBAC": lambda asked: self.policy.decide(asked),
+            "AlwaysAllow": lambda asked: _YES,
+            "AlwaysDeny": lambda asked: _NEVER,
+        }
+        self._decisions = Counter("apiserver_authorization_decisions_total", "By who decided.", _OF_DECISIONS)
 
     @property
     def policy(self) -> Policy:
@@ -51,20 +80,39 @@ class Authorizer:
             self._policy = Policy(*(self._objects(kind) for kind in _RBAC))
         return self._policy
 
+    @property
+    def links(self) -> tuple[Link, ...]:
+        return self._chain.links
+
+    def metrics(self) -> Iterator[str]:
+        return self._decisions.lines()
+
     def decide(self, asked: Attributes) -> Decision:
         if MASTERS in asked.user.groups:
-            return Decision(True)
-        if (by_node := self._nodes.decide(asked)).allowed:
-            return by_node
-        by_role = self.policy.decide(asked)
-        return by_role if by_role.allowed else Decision(False, by_node.reason)
+            return _YES
+        passed = []
+        for link in self._chain.links:
+            if link.judge is None:
+                found = self._own[link.type](asked)
+                if found.allowed or found.denied:
+                    return self._counted(link, found)
+                passed.append(found)
+        return undecided(passed)
 
     async def ask(self, asked: Attributes) -> Decision:
-        decision = self.decide(asked)
-        if decision.allowed or self._judge is None:
-            return decision
-        judged = await self._judge.decide(asked)
-        return judged if judged.allowed or judged.reason else decision
+        if MASTERS in asked.user.groups:
+            return _YES
+        passed = []
+        for link in self._chain.links:
+            found = self._own[link.type](asked) if link.judge is None else await link.judge.decide(asked)
+            if found.allowed or found.denied:
+                return self._counted(link, found)
+            passed.append(found)
+        return undecided(passed)
+
+    def _counted(self, link: Link, decision: Decision) -> Decision:
+        self._decisions.add(link.type, link.name, "allowed" if decision.allowed else "denied")
+        return decision
 
     def _changed(self, before: Entry | None, after: Entry | None) -> None:
         self._policy = None

@@ -24,7 +24,7 @@ def ask_for(authorizer: Authorizer, user: User) -> Ask:
             found = authorizer.decide(_asked(user, question))
         except ApiError as failed:
             return Decision(allowed=False, error=failed.message)
-        return Decision(found.allowed, found.reason)
+        return Decision(found.allowed, found.reason, found.error)
 
     return ask
 

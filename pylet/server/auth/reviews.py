@@ -5,10 +5,10 @@ Sources: pkg/registry/{authorization,authentication}/*/rest.go.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
-from pylet.api.errors import BadRequest, Cause, Invalid
+from pylet.api.errors import BadRequest, Cause, Invalid, aggregated
 from pylet.api.kind import Kind
 from pylet.api.kinds.clusterrole import KIND as CLUSTER_ROLE
 from pylet.api.kinds.role import KIND as ROLE
@@ -68,10 +68,12 @@ class Reviews:
         asked, problem = access_reviews.question(user, spec)
         decision = await self._authorizer.ask(asked)
         status: Object = {"allowed": decision.allowed}
+        if decision.denied:
+            status["denied"] = True
         if decision.reason:
             status["reason"] = decision.reason
-        if problem:
-            status["evaluationError"] = problem
+        if wrong := [text for text in (decision.error, problem) if text]:
+            status["evaluationError"] = "; ".join(wrong)
         return status
 
     async def _rules(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
@@ -81,16 +83,28 @@ class Reviews:
         review["spec"], review["metadata"] = {}, {}
         resource_rules: list[Object] = []
         path_rules: list[Object] = []
-        for role in self._authorizer.policy.roles_of(user, where):
+        problems: list[str] = []
+        for type_ in (link.type for link in self._authorizer.links):
+            match type_:
+                case "RBAC":
+                    for rule in self._rules_of(user, where):
+                        (path_rules if rule.get("nonResourceURLs") else resource_rules).append(rule)
+                case "AlwaysAllow":
+                    resource_rules.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
+                    path_rules.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
+                case "Webhook":
+                    problems.append("webhook authorizer does not support user rule resolution")
+                case "Node" if node_of(user) is not None:
+                    problems.append("node authorizer does not support user rule resolution")
+        status: Object = {"resourceRules": resource_rules, "nonResourceRules": path_rules}
+        status["incomplete"] = bool(problems)
+        return {**status, "evaluationError": aggregated(problems)} if problems else status
+
+    def _rules_of(self, user: User, namespace: str) -> Iterator[Object]:
+        for role in self._authorizer.policy.roles_of(user, namespace):
             table = self._registry.table(ROLE if role.namespace else CLUSTER_ROLE)
             entry = table.entries.get(role)
-            for rule in (entry.object.get("rules") or ()) if entry is not None else ():
-                (path_rules if rule.get("nonResourceURLs") else resource_rules).append(rule)
-        status: Object = {"resourceRules": resource_rules, "nonResourceRules": path_rules, "incomplete": False}
-        if node_of(user) is not None:
-            status["incomplete"] = True
-            status["evaluationError"] = "node authorizer does not support user rule resolution"
-        return status
+            yield from (entry.object.get("rules") or ()) if entry is not None else ()
 
     async def _self(self, kind: Kind, review: Object, user: User, namespace: str) -> Object:
         review["metadata"] = {"creationTimestamp": format_time(self._now())}

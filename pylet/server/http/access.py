@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from pylet.aio.certificate import has_begun
-from pylet.aio.prometheus import Histogram, counts
+from pylet.aio.prometheus import Counter, Histogram, counts
 from pylet.api.errors import Unauthorized
-from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.authenticate import Authenticator, Subject, certificate_user
 from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.impersonate import Impersonation
@@ -38,6 +38,10 @@ _HOUR, _DAY = 3600, 86400
 _LASTING = (0, _HOUR / 2, _HOUR, 2 * _HOUR, 6 * _HOUR, 12 * _HOUR, *(n * _DAY for n in (1, 2, 4, 7, 30, 90, 180, 360)))
 _BEARER, _HAS_BEGUN = "bearer", "has begun"
 _end_of = lru_cache(256)(ssl.cert_time_to_seconds)
+
+
+class Undecided(Exception):
+    """Nobody allowed, and one who might have could not be asked; the message says why."""
 
 
 class Access:
@@ -58,7 +62,8 @@ class Access:
         self._expirations = Histogram(
             "apiserver_client_certificate_expiration_seconds", "How long clients' certificates last.", (), _LASTING
         )
-        self._known = self._unknown = self._asked = self._allowed = 0
+        self._known = self._unknown = 0
+        self._judged = Counter("authorization_attempts_total", "Requests that were judged.", ("result",))
         self._ids = map("{}{:012x}".format, itertools.repeat(str(uuid.uuid4())[:-12]), itertools.count(1))
 
     def metrics(self) -> Iterator[str]:
@@ -66,15 +71,14 @@ class Access:
         yield from self._expirations.lines()
         attempts = [({"result": "success"}, self._known), ({"result": "error"}, self._unknown)]
         yield from counts("authentication_attempts", "Requests whose sender was looked for.", attempts)
-        asked = [({"result": "allowed"}, self._allowed), ({"result": "no-opinion"}, self._asked - self._allowed)]
-        yield from counts("authorization_attempts_total", "Requests that were judged.", asked)
+        yield from self._judged.lines()
         yield from self._authenticator.metrics()
         told = self._auditor.metrics() if self._auditor is not None else (0, 0)
         for name, number in zip(("event", "error"), told, strict=True):
             yield from counts(f"apiserver_audit_{name}_total", f"Audit {name}s.", [({}, number)])
 
     async def enter(self, http: web.BaseRequest, info: RequestInfo) -> Attributes:
-        """What is asked and by whom, who may. Raises: Unauthorized, Forbidden, BadRequest."""
+        """What is asked and by whom, who may. Raises: Unauthorized, Forbidden, BadRequest, Undecided."""
         id_ = http.headers.get("Audit-ID", "")
         if not id_ or not id_.isascii():  # it goes back in a header
             id_ = next(self._ids)
@@ -98,18 +102,20 @@ class Access:
                 asked = asked._replace(user=acting.user)
                 if auditor is not None:
                     auditor.impersonated(*acting)
-        self._asked += 1
         await self.check(asked)
-        self._allowed += 1
         return asked
 
     async def check(self, asked: Attributes) -> None:
-        """Raises: Forbidden."""
+        """Raises: Forbidden, Undecided."""
         decision = await self._authorizer.ask(asked)
+        self._judged.add(_result(decision))
         if self._auditor is not None:
-            self._auditor.authorized(allowed=decision.allowed, reason=decision.reason)
-        if not decision.allowed:
-            raise asked.forbidden(decision.reason)
+            self._auditor.authorized(decision)
+        if decision.allowed:
+            return
+        if decision.error:
+            raise Undecided(decision.error)
+        raise asked.forbidden(decision.reason)
 
     def leave(self, http: web.BaseRequest, answer: Answer | Streamed) -> None:
         """To be told of every answer."""
@@ -154,6 +160,12 @@ def _bearer(transport: asyncio.Transport, certificate: dict[str, Any]) -> User |
         certificate[_BEARER] = certificate_user(certificate["subject"], encoded)
     user: User | None = certificate[_BEARER]
     return user
+
+
+def _result(decision: Decision) -> str:
+    if decision.allowed:
+        return "allowed"
+    return "error" if decision.error else "denied" if decision.denied else "no-opinion"
 
 
 def attributes(user: User, http: web.BaseRequest, info: RequestInfo) -> Attributes:

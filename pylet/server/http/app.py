@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 from aiohttp import web
 
+from pylet.api.causes import quoted
 from pylet.api.errors import ApiError, InternalError
-from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.attributes import HTML, Attributes
 from pylet.server.flow import Limiter, Rejected
-from pylet.server.http.access import Access
+from pylet.server.http.access import Access, Undecided
 from pylet.server.http.allowed import not_found
 from pylet.server.http.answer import FLOW, Answer, Streamed
 from pylet.server.http.connecting import connect_options
@@ -81,6 +82,8 @@ class App:
         except ApiError as refused:
             answer = refusal(http, refused)
             answer.headers = [*answer.headers, *warning_headers(list(refused.warnings))]
+        except Undecided as failed:
+            answer = Answer.text(f"Internal Server Error: {quoted(http.path_qs)}: {failed}\n".translate(HTML), 500)
         except ConnectionResetError:
             answer = Streamed(499, keep_alive=False)
         except Exception:

@@ -13,6 +13,7 @@ from pylet.api.kinds.resourceslice import KIND as SLICE
 from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
 from pylet.api.object import Key, Object
 from pylet.server.auth import default_roles
+from pylet.server.auth.attributes import Decision
 from pylet.server.auth.node import GROUP, NodeAuthorizer
 from pylet.server.auth.rbac import Rule
 from pylet.server.auth.relations import Relations
@@ -113,7 +114,7 @@ NO_RELATION = "no relationship found between node 'n' and this object"
     ],
 )
 def test_what_concerns_the_node_is_open_to_it(question: str) -> None:
-    assert AUTHORIZER.decide(asked(question, NODE)) == (True, "")
+    assert AUTHORIZER.decide(asked(question, NODE)) == Decision(True)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_what_concerns_the_node_is_open_to_it(question: str) -> None:
     ],
 )
 def test_what_does_not_is_closed(question: str, why: str) -> None:
-    assert AUTHORIZER.decide(asked(question, NODE)) == (False, why)
+    assert AUTHORIZER.decide(asked(question, NODE)) == Decision(False, why)
 
 
 @pytest.mark.parametrize(("fields", "allowed"), [("spec.nodeName=n", True), ("spec.nodeName=m", False), ("a==", False)])
@@ -189,6 +190,6 @@ def test_lists_of_volumes_have_to_select_its_own(verb: str, labels: str, allowed
 
 
 def test_who_is_no_node_is_left_to_others() -> None:
-    assert AUTHORIZER.decide(asked("get core/secrets a/vol", User("system:node:n"))) == (False, "")
+    assert AUTHORIZER.decide(asked("get core/secrets a/vol", User("system:node:n"))) == Decision(False)
     nameless = User("system:node:", (GROUP,))
     assert AUTHORIZER.decide(asked("get core/nodes /n", nameless)).reason == 'unknown node for user "system:node:"'

@@ -17,7 +17,7 @@ from pylet.api.kinds.tokenrequest import KIND as TOKEN_REQUEST
 from pylet.api.object import Key, Object
 from pylet.server.auth import escalation, signers
 from pylet.server.auth.attributes import Attributes, Decision
-from pylet.server.auth.authorize import Authorizer
+from pylet.server.auth.authorize import Authorizer, Chain, Link
 from pylet.server.registry import Request, User
 from tests.server.kit import Api, api, pod, refused
 
@@ -72,7 +72,7 @@ async def test_a_webhook_that_authorizes_is_asked_about_more_than_requests(api: 
             asked.append(f"{question.verb} {question.resource} {question.name}")
             return Decision(question.verb in ("approve", "escalate"))
 
-    authorizer = Authorizer(api.registry, Judge())
+    authorizer = Authorizer(api.registry, Chain((Link("Webhook", "judge", Judge()),)))
     api.registry.admission.extend_before_last([*signers.plugins(authorizer), escalation.plugin(authorizer)])
     await csr(api)
     await api.patch(CSR, "", "c", APPROVED, subresource="approval", user=BOB)

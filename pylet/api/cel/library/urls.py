@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import quote, unquote_plus
 
+from pylet.api.causes import quoted
 from pylet.api.cel.errors import EvaluationError
 from pylet.api.cel.functions import Functions, declare, traverse
 from pylet.api.cel.types import Type, opaque
@@ -47,7 +48,7 @@ def parse_url(text: str) -> Url:
     """Raises: ValueError, worded as Go's `url.ParseRequestURI`."""
 
     def bad(problem: str) -> ValueError:
-        return ValueError(f'parse "{text}": {problem}')
+        return ValueError(f"parse {quoted(text)}: {problem}")
 
     if any(char < " " or char == "\x7f" for char in text):
         raise bad("net/url: invalid control character in URL")
@@ -71,13 +72,13 @@ def parse_url(text: str) -> Url:
         host, slash, path = body[2:].partition("/")
         body = slash + path
         host = host.rpartition("@")[2]
+        if host.startswith("[") and "]" not in host:
+            raise bad("missing ']' in host")
         port = host.rpartition("]")[2].partition(":")
         if port[1] and not (port[2] == "" or (port[2].isascii() and port[2].isdigit())):
             raise bad(f'invalid port ":{port[2]}" after host')
         if unfit := _BAD_HOST.search(host):
             raise bad(f'invalid character "{unfit[0]}" in host name')
-        if host.startswith("[") and "]" not in host:
-            raise bad("missing ']' in host")
     if escape := _BAD_ESCAPE.search(body):
         raise bad(f'invalid URL escape "{escape[0]}"')
     return Url(scheme, host, body, query)

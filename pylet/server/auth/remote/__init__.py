@@ -5,11 +5,12 @@ A server that is not configured to ask anybody never imports the rest of this pa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from pylet.server.auth.attributes import Attributes, Decision
+from pylet.server.auth.authorize import Chain
 from pylet.server.registry import User
 
 
@@ -27,13 +28,23 @@ class TokenSource(Protocol):
 
 
 class Judge(Protocol):
-    async def decide(self, asked: Attributes) -> Decision:
-        """Asked about what the cluster's own rules do not allow."""
-        ...
+    async def decide(self, asked: Attributes) -> Decision: ...
+
+
+class Followed(Protocol):
+    """A file that is read again when it changes, while it runs."""
+
+    async def run(self) -> None: ...
+
+    def metrics(self) -> Iterator[str]: ...
 
 
 async def _nothing() -> None:
     """Nobody was asked, so no connection is open."""
+
+
+def _no_lines() -> Iterator[str]:
+    return iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +55,9 @@ class Outside:
     """
 
     sources: Sequence[TokenSource] = ()
-    judge: Judge | None = None
+    chain: Chain = field(default_factory=Chain)
     static: Mapping[str, User] = field(default_factory=dict)
     close: Callable[[], Awaitable[None]] = _nothing
     anonymous_at: frozenset[str] | None = None
+    files: Sequence[Followed] = ()
+    metrics: Callable[[], Iterator[str]] = _no_lines

@@ -1,6 +1,6 @@
 """From an ID token's claims to a user, as an AuthenticationConfiguration's `jwt` entry says. Pure.
 
-Source: apiserver plugin/pkg/authenticator/token/oidc, pkg/authentication/cel, pkg/apis/apiserver/validation.
+Source: apiserver plugin/pkg/authenticator/token/oidc, pkg/authentication/cel.
 """
 
 from __future__ import annotations
@@ -17,34 +17,23 @@ if TYPE_CHECKING:
     from pylet.api.cel.program import Program
 
 
-class BadMapping(ValueError):
-    """What is wrong with a configuration, with its field."""
-
-
 class Mapping:
-    """`field` names the entry in messages. Raises: BadMapping."""
+    """Of an entry that is valid."""
 
-    def __init__(self, jwt: Object, field: str) -> None:
-        mappings = jwt.get("claimMappings") or {}
-        place = f"{field}.claimMappings"
-        self._username = _Mapped(mappings.get("username") or {}, f"{place}.username")
-        if not self._username.is_set:
-            raise BadMapping(f"{place}.username: claim or expression is required")
-        self._groups = _Mapped(mappings.get("groups") or {}, f"{place}.groups")
-        self._uid = _Mapped(mappings.get("uid") or {}, f"{place}.uid")
-        extra = enumerate(mappings.get("extra") or ())
-        self._extra = [(one["key"], _compiled(one["valueExpression"], f"{place}.extra[{at}]")) for at, one in extra]
-        self._required, self._rules = [], []
-        for at, rule in enumerate(jwt.get("claimValidationRules") or ()):
-            if rule.get("expression"):
-                program = _compiled(rule["expression"], f"{field}.claimValidationRules[{at}]")
-                self._rules.append((program, rule.get("message") or ""))
-            else:
-                self._required.append((rule.get("claim") or "", rule.get("requiredValue") or ""))
-        rules = enumerate(jwt.get("userValidationRules") or ())
+    def __init__(self, jwt: Object) -> None:
+        mappings = jwt["claimMappings"]
+        self._username = _Mapped(mappings["username"], "username")
+        self._groups = _Mapped(mappings.get("groups") or {}, "group")
+        self._uid = _Mapped(mappings.get("uid") or {}, "uid")
+        self._extra = [(one["key"], _compiled(one["valueExpression"])) for one in mappings.get("extra") or ()]
+        rules = jwt.get("claimValidationRules") or ()
+        self._required = [(rule["claim"], rule.get("requiredValue") or "") for rule in rules if rule.get("claim")]
+        self._rules = [
+            (_compiled(rule["expression"]), rule.get("message") or "") for rule in rules if rule.get("expression")
+        ]
         self._user_rules = [
-            (_compiled(rule["expression"], f"{field}.userValidationRules[{at}]", "user"), rule.get("message") or "")
-            for at, rule in rules
+            (_compiled(rule["expression"], of_user=True), rule.get("message") or "")
+            for rule in jwt.get("userValidationRules") or ()
         ]
 
     def user(self, claims: Object) -> User:
@@ -83,14 +72,12 @@ class Mapping:
 class _Mapped:
     """One claim with a prefix, or an expression."""
 
-    def __init__(self, mapping: Object, field: str) -> None:
+    def __init__(self, mapping: Object, what: str) -> None:
         self.claim: str = mapping.get("claim") or ""
         self._prefix: str = mapping.get("prefix") or ""
-        self._what = field.rpartition(".")[2].removesuffix("s")
+        self._what = what
         expression = mapping.get("expression")
-        if self.claim and expression:
-            raise BadMapping(f"{field}: expression and claim can't both be set")
-        self._program = _compiled(expression, field) if expression else None
+        self._program = _compiled(expression) if expression else None
 
     @property
     def is_set(self) -> bool:
@@ -125,14 +112,11 @@ def _texts(value: Any) -> list[str]:
     return [one for one in found if one]
 
 
-def _compiled(expression: str, field: str, variable: str = "claims") -> Program:
-    """Raises: BadMapping."""
-    from pylet.api.cel.environment import DYN, Environment, Unfit, compile
+def _compiled(expression: str, *, of_user: bool = False) -> Program:
+    """CEL is loaded for the first."""
+    from pylet.api.cel.claims import compile_claims, compile_user_rule
 
-    try:
-        return compile(expression, Environment({variable: DYN}))
-    except Unfit as bad:
-        raise BadMapping(f"{field}.expression: {bad}") from bad
+    return compile_user_rule(expression) if of_user else compile_claims(expression)
 
 
 def _evaluated(program: Program, what: str, **bindings: Any) -> Any:

@@ -3,54 +3,53 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+from pylet.aio.clock import Clock
 from pylet.api.object import Object
-from pylet.client import kubeconfig
 from pylet.server.auth.authenticate import groups_of
-from pylet.server.auth.remote import Outside, TokenSource
+from pylet.server.auth.authorize import Chain
+from pylet.server.auth.remote import Outside, TokenSource, chain, issuers
+from pylet.server.auth.remote.access_webhook import Counted
 from pylet.server.auth.remote.asking import Asker
-from pylet.server.auth.remote.claims import BadMapping
-from pylet.server.auth.remote.oidc import Issuer
-from pylet.server.auth.remote.webhooks import AccessWebhook, TokenWebhook
+from pylet.server.auth.remote.following import FollowedFile, Unfit
+from pylet.server.auth.remote.oidc import ALGORITHMS, Issuer
+from pylet.server.auth.remote.token_webhook import TokenWebhook
 from pylet.server.config import ServerConfig
 from pylet.server.registry import User
-
-_KIND = "AuthenticationConfiguration"
-_VERSIONS = ("apiserver.config.k8s.io/v1", "apiserver.config.k8s.io/v1beta1")
-
-_RULE = dict.fromkeys(("expression", "message"))
-_MAPPED = dict.fromkeys(("claim", "prefix", "expression"))
-_MAPPINGS = {
-    "username": _MAPPED,
-    "groups": _MAPPED,
-    "uid": dict.fromkeys(("claim", "expression")),
-    "extra": [dict.fromkeys(("key", "valueExpression"))],
-}
-_ISSUER = ("url", "discoveryURL", "certificateAuthority", "audiences", "audienceMatchPolicy", "egressSelectorType")
-_JWT = {
-    "issuer": dict.fromkeys(_ISSUER),
-    "claimValidationRules": [{**_RULE, "claim": None, "requiredValue": None}],
-    "claimMappings": _MAPPINGS,
-    "userValidationRules": [_RULE],
-}
-_ANONYMOUS = {"enabled": None, "conditions": [{"path": None}]}
-_SHAPE = {"apiVersion": None, "kind": None, "jwt": [_JWT], "anonymous": _ANONYMOUS}
-"""The fields of an AuthenticationConfiguration."""
 
 
 class BadSettings(ValueError):
     """Which file or flag is wrong, and what about it."""
 
 
-def outside(config: ServerConfig, audiences: Sequence[str], now: Callable[[], datetime]) -> Outside:
-    asker = Asker()
+def outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
+    """`audience` is the server's own, and its issuer."""
+    asker = Asker(clock)
     static = {} if config.token_auth_file is None else dict(static_tokens(config.token_auth_file))
-    known = sources(config, asker, audiences, now)
-    return Outside(known, judge(config, asker), static, asker.close, anonymous_at(config))
+    authentication, followed = _authentication(config, audience)
+    algorithms = ALGORITHMS if config.authentication_config is not None else config.oidc_signing_algs or ("RS256",)
+    make = partial(Issuer, asker=asker, own_audiences=(audience,), now=clock.now, algorithms=algorithms)
+    believed = issuers.Issuers(authentication, make, (audience,))
+    files = [FollowedFile(*followed, believed.change, clock)] if followed is not None else []
+    sources: list[TokenSource] = [believed]
+    if (file := config.authentication_token_webhook_config_file) is not None:
+        with _about("--authentication-token-webhook-config-file", file):
+            target = chain.endpoint(file)
+        sources.append(TokenWebhook(target, asker, clock, config.authentication_token_webhook_version))
+    configured = _chain(config, asker, clock, files)
+    return Outside(
+        sources,
+        Chain() if configured is None else configured.chain,
+        static,
+        asker.close,
+        issuers.anonymous_at(authentication),
+        files,
+        Counted().lines if configured is None else configured.counted.lines,
+    )
 
 
 def static_tokens(file: Path) -> Iterator[tuple[str, User]]:
@@ -68,78 +67,30 @@ def static_tokens(file: Path) -> Iterator[tuple[str, User]]:
         yield row[0], User(row[1], groups_of(row[1], groups), row[2])
 
 
-def anonymous_at(config: ServerConfig) -> frozenset[str] | None:
-    """The paths for whoever does not say who he is, None for all."""
-    anonymous = _configured(config).get("anonymous")
-    if anonymous is None:
-        return None
-    conditions = anonymous.get("conditions") or ()
-    if not anonymous.get("enabled"):
-        if conditions:
-            raise BadSettings(f"{_where(config)}: anonymous.conditions: Invalid value: enabled should be set to true")
-        return frozenset()
-    return frozenset(one.get("path") or "" for one in conditions) if conditions else None
-
-
-def sources(
-    config: ServerConfig, asker: Asker, audiences: Sequence[str], now: Callable[[], datetime]
-) -> list[TokenSource]:
-    found: list[TokenSource] = []
-    where = _where(config)
+@contextmanager
+def _about(flag: str, file: Path | None = None) -> Iterator[None]:
+    where = flag if file is None else f"{flag} {file}"
     try:
-        for at, jwt in enumerate(_configured(config).get("jwt") or ()):
-            found.append(Issuer(jwt, f"jwt[{at}]", asker, audiences, now))
-        if config.oidc_issuer_url:
-            where = "--oidc-issuer-url"
-            algorithms = config.oidc_signing_algs or ("RS256",)
-            found.append(Issuer(_of_flags(config), "jwt[0]", asker, audiences, now, algorithms))
-    except BadMapping as bad:
+        yield
+    except (OSError, Unfit) as bad:
         raise BadSettings(f"{where}: {bad}") from bad
-    if config.authentication_token_webhook_config_file is not None:
-        file = config.authentication_token_webhook_config_file
-        found.append(TokenWebhook(_endpoint(file, "--authentication-token-webhook-config-file"), asker))
-    return found
 
 
-def judge(config: ServerConfig, asker: Asker) -> AccessWebhook | None:
-    file = config.authorization_webhook_config_file
-    return None if file is None else AccessWebhook(_endpoint(file, "--authorization-webhook-config-file"), asker)
-
-
-def _where(config: ServerConfig) -> str:
-    return f"--authentication-config {config.authentication_config}"
-
-
-def _configured(config: ServerConfig) -> Object:
-    return {} if config.authentication_config is None else _document(config.authentication_config, _where(config))
-
-
-def _document(file: Path, where: str) -> Object:
-    import yaml
-
-    try:
-        document: Any = yaml.safe_load(file.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as bad:
-        raise BadSettings(f"{where}: {bad}") from bad
-    if not isinstance(document, dict) or document.get("kind") != _KIND or document.get("apiVersion") not in _VERSIONS:
-        raise BadSettings(f"{where}: not an {_KIND} of {_VERSIONS[0]}")
-    if unknown := [f'unknown field "{path}"' for path in _unknown(document, _SHAPE, "")]:
-        raise BadSettings(f"{where}: strict decoding error: {', '.join(unknown)}")
-    return document
-
-
-def _unknown(value: Any, shape: Any, path: str) -> Iterator[str]:
-    """The fields that a configuration does not have: what is misspelt would protect nobody."""
-    if isinstance(shape, list) and isinstance(value, list):
-        for at, one in enumerate(value):
-            yield from _unknown(one, shape[0], f"{path}[{at}]")
-    elif isinstance(shape, dict) and isinstance(value, dict):
-        for name, one in value.items():
-            where = f"{path}.{name}" if path else str(name)
-            if name in shape:
-                yield from _unknown(one, shape[name], where)
-            else:
-                yield where
+def _authentication(config: ServerConfig, own: str) -> tuple[Object, tuple[Path, str, bytes] | None]:
+    """An AuthenticationConfiguration, and the file to follow that has it."""
+    file = config.authentication_config
+    if file is not None and config.oidc_issuer_url:
+        raise BadSettings("--authentication-config and --oidc-… are mutually exclusive")
+    if file is not None:
+        with _about("--authentication-config", file):
+            raw = file.read_bytes()
+            return issuers.read(raw, (own,)), (file, "authentication", raw)
+    if not config.oidc_issuer_url:
+        return {}, None
+    found = {"jwt": [_of_flags(config)]}
+    with _about("--oidc-issuer-url"):
+        issuers.check(found, (own,))
+    return found, None
 
 
 def _of_flags(config: ServerConfig) -> Object:
@@ -152,10 +103,8 @@ def _of_flags(config: ServerConfig) -> Object:
         "audiences": [config.oidc_client_id] if config.oidc_client_id else [],
     }
     if config.oidc_ca_file is not None:
-        try:
+        with _about("--oidc-ca-file", config.oidc_ca_file):
             issuer["certificateAuthority"] = config.oidc_ca_file.read_text()
-        except OSError as bad:
-            raise BadSettings(f"--oidc-ca-file {config.oidc_ca_file}: {bad}") from bad
     mappings: Object = {"username": {"claim": claim, "prefix": "" if prefix == "-" else prefix}}
     if config.oidc_groups_claim:
         mappings["groups"] = {"claim": config.oidc_groups_claim, "prefix": config.oidc_groups_prefix}
@@ -164,8 +113,18 @@ def _of_flags(config: ServerConfig) -> Object:
     return {"issuer": issuer, "claimMappings": mappings, "claimValidationRules": rules}
 
 
-def _endpoint(file: Path, flag: str) -> kubeconfig.Endpoint:
-    try:
-        return kubeconfig.endpoint(kubeconfig.load([file], required=True))
-    except kubeconfig.KubeconfigError as bad:
-        raise BadSettings(f"{flag} {file}: {bad}") from bad
+def _chain(config: ServerConfig, asker: Asker, clock: Clock, files: list[FollowedFile]) -> chain.ConfiguredChain | None:
+    """None for the server's own; a file that says it is added to `files`."""
+    file, webhook = config.authorization_config, config.authorization_webhook_config_file
+    if file is not None and webhook is not None:
+        raise BadSettings("--authorization-config and --authorization-webhook-… are mutually exclusive")
+    if file is not None:
+        with _about("--authorization-config", file):
+            raw = file.read_bytes()
+            configured = chain.ConfiguredChain(chain.read(raw), asker, clock)
+        files.append(FollowedFile(file, "authorization", raw, configured.change, clock))
+        return configured
+    if webhook is None:
+        return None
+    with _about("--authorization-webhook-config-file", webhook):
+        return chain.ConfiguredChain(chain.of_webhook(webhook, config.authorization_webhook_version), asker, clock)
