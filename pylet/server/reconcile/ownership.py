@@ -14,7 +14,7 @@ from pylet.api import selector
 from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, controller_of, is_terminating, key_of, owners_of, uid_of
-from pylet.api.podtemplate import is_active, owner_reference
+from pylet.api.podtemplate import owner_reference
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.members import member
 from pylet.server.reconcile.plan import Action, Patch
@@ -57,12 +57,13 @@ def claim(
             claims.append(_own(POD, pod, _others(pod, uid), kept))
     if may_write:
         for entry in view.table(POD).in_namespace(namespace).values():
-            if uid not in entry.owner_uids and matches(entry.labels):
-                pod = entry.object
-                if controller_of(pod) is None and is_active(pod) and may_adopt(entry.key):
+            if matches(entry.labels):
+                known = member(entry)
+                if not known.controller and known.is_active and may_adopt(entry.key):
+                    pod = entry.object
                     held = _finalizers_of(pod)
                     held += [finalizer] if finalizer and finalizer not in held else []
-                    claims.append(_own(POD, pod, [*owners_of(pod), owner_reference(workload, kind)], held))
+                    claims.append(_own(POD, pod, [*_others(pod, uid), owner_reference(workload, kind)], held))
     return owned, tuple(claims)
 
 

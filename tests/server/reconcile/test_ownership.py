@@ -56,6 +56,14 @@ def test_an_adopted_pod_gets_the_finalizer() -> None:
     assert found["finalizers"] == [_TRACKED]
 
 
+def test_a_pod_that_its_workload_owns_and_does_not_control_is_adopted() -> None:
+    found = claimed({"a": "b"}, ownerReferences=[_OTHER, _OWNED | {"controller": False}])
+    assert [(owner["uid"], owner.get("controller")) for owner in found["ownerReferences"]] == [
+        ("other", None),
+        ("u", True),
+    ]
+
+
 def test_a_workload_that_goes_lets_go_of_nothing() -> None:
     """What it still owns goes with it."""
     assert claims({}, _ALIVE | _GOING, ownerReferences=[_OWNED]) == ()
