@@ -13,11 +13,16 @@ from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.node_allocatable import ENFORCED
 from pylet.agent.kubelet.resolver import host_objection
 from pylet.agent.kubelet.system_oom import SystemOom
+from pylet.agent.kubelet.volumes import mounts
 from pylet.agent.kubelet.workplace import Node
 
 _CGROUP_V1 = """\
 cgroup v1 detected. cgroup v1 support is deprecated and will be removed in a future release. Please migrate to \
 cgroup v2. More information at https://git.k8s.io/enhancements/keps/sig-node/5573-remove-cgroup-v1"""
+
+_SWAPPED = """\
+The tmpfs noswap option is not supported. Memory-backed volumes (e.g. secrets, emptyDirs, etc.) might be swapped to \
+disk and should no longer be considered secure."""
 
 
 class Upkeep:
@@ -60,6 +65,8 @@ class Upkeep:
         if not self._node.cgroups.is_v2:
             self._node.tell("Warning", "CgroupV1", _CGROUP_V1)
         settings = self._node.settings
+        if mounts.may_swap(settings.root):
+            self._node.tell("Warning", "PossibleMemoryBackedVolumesOnDisk", _SWAPPED)
         if words := host_objection(settings.host_resolver(), settings.cluster_domain):
             self._node.tell("Warning", "CheckLimitsForResolvConf", words)
         for kept in self._config.kept:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import tempfile
 from pathlib import Path
+
+from pylet.agent.kubelet.machine import meminfo
 
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 _MS_RDONLY, _MS_REMOUNT, _MS_BIND = 1, 32, 4096
@@ -27,6 +30,19 @@ def mount_tmpfs(target: Path, *, size_bytes: int | None = None) -> None:
         _mount("tmpfs", target, "tmpfs", 0, f"{options},noswap".lstrip(","))
     except OSError:
         _mount("tmpfs", target, "tmpfs", 0, options)
+
+
+def may_swap(below: Path) -> bool:
+    """Whether what a tmpfs holds can get to the disk; tried out in a directory `below`."""
+    if not meminfo()["SwapTotal"]:
+        return False
+    with tempfile.TemporaryDirectory(prefix="tmpfs-noswap-test-", dir=below) as name:
+        try:
+            _mount("tmpfs", Path(name), "tmpfs", 0, "noswap")
+        except OSError:
+            return True
+        unmount(Path(name))
+    return False
 
 
 def mount_huge_pages(target: Path, page_bytes: int) -> None:

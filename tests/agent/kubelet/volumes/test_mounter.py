@@ -398,6 +398,24 @@ def test_a_mount_point_is_found_whatever_its_name_is(tmp_path: Path) -> None:
     assert not mounts.unmount_below(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("swap", "options", "expected"),
+    [
+        pytest.param(0, "no-such-option", False, id="there is no swap"),
+        pytest.param(1 << 30, "size=4096", False, id="the kernel promises"),
+        pytest.param(1 << 30, "no-such-option", True, id="the kernel does not know how"),
+    ],
+)
+def test_whether_memory_may_get_to_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swap: int, options: str, *, expected: bool
+) -> None:
+    really = mounts._mount
+    monkeypatch.setattr(mounts, "meminfo", lambda: {"SwapTotal": swap})
+    monkeypatch.setattr(mounts, "_mount", lambda *what: really(*what[:4], options))
+    assert mounts.may_swap(tmp_path) is expected
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_a_volume_of_another_node_is_refused(node: Node, tmp_path: Path) -> None:
     term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["n2"]}]}
     bound(node, local={"path": str(tmp_path)}, nodeAffinity={"required": {"nodeSelectorTerms": [term]}})
