@@ -17,6 +17,7 @@ from pylet.agent.kubelet.files import files_bytes
 from pylet.agent.kubelet.group_bounds import read_bounds
 from pylet.agent.kubelet.group_counts import Counts, read_counts
 from pylet.agent.kubelet.machine import Machine, processes
+from pylet.agent.kubelet.machine_disks import read_disks
 from pylet.agent.kubelet.settings import Settings
 from pylet.agent.kubelet.spec import is_host_network
 from pylet.agent.kubelet.stats import ContainerUse, Filesystem, NodeUse, PodUse
@@ -182,7 +183,13 @@ class Meter:
             )
             for use in found.pods
         )
-        return replace(found, pods=tuple(pods))
+        mounts, diskstats = (Path("/proc", name).read_text() for name in ("self/mountinfo", "diskstats"))
+        return replace(
+            found,
+            pods=tuple(pods),
+            counts={**read_counts(mounted, "/"), **read_disks(mounts, diskstats, self._settings.root)},
+            pods_counts=read_counts(mounted, self._settings.groups.of_pods()),
+        )
 
     def _pod(self, pod: Object, stats: list[ContainerStats], now: datetime) -> PodUse:
         mounted, group = self._cgroups.mounted, cgroup_parent(pod, self._settings)

@@ -93,3 +93,7 @@ class NodeUse:
     of_pods: Usage | None = None
     of_kubelet: tuple[datetime, Usage] | None = None
     """Since when it runs, and what its group uses; None where it has none that counts all of it."""
+    counts: Mapping[str, float] = field(default_factory=dict)
+    """Of the whole machine, by the names of cAdvisor's series."""
+    pods_counts: Mapping[str, float] = field(default_factory=dict)
+    """Of all pods together."""
