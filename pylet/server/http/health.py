@@ -60,9 +60,10 @@ class Health:
         self._counts: Counter[tuple[str, str, str]] = Counter()
 
     def answer(self, path: str, query: Mapping[str, str], excluded: Collection[str]) -> Answer:
-        root, _, name = path.strip("/").partition("/")
+        _, root, *rest = path.split("/", 2)
         checks = _CHECKS[root]
-        if name:
+        if rest:
+            name = rest[0]
             if name not in checks:
                 return Answer.text("404 page not found\n", 404)
             return (

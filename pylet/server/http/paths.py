@@ -11,12 +11,15 @@ from pylet.server.http.allowed import not_found
 from pylet.server.http.answer import Answer, Streamed
 from pylet.server.http.discovery import Discovery
 from pylet.server.http.extensions import Extensions
-from pylet.server.http.health import ROOTS, Health
+from pylet.server.http.health import ROOTS as HEALTH
+from pylet.server.http.health import Health
 from pylet.server.http.openapi import OpenApi
 from pylet.server.http.options import check_timeout
 from pylet.server.http.plain import UNLISTED, Say, only_get
 from pylet.server.registry.served import Served
 
+_ROOTS = ("/", "/index.html")
+_WITH_SLASH = ("/.well-known/openid-configuration", "/openid/v1/jwks", "/version")
 _DOCUMENTS = ("/api", "/api/v1", "/apis", "/apis/", "/openapi/v2", "/openapi/v3", "/openapi/v3/")
 
 
@@ -42,8 +45,7 @@ class Paths:
     async def serve(self, http: web.BaseRequest, path: str) -> Answer | Streamed:
         """Raises: ApiError."""
         check_timeout(http.query)
-        path = path.rstrip("/") or "/"
-        if path == "/":
+        if path in _ROOTS:
             return self._listed()
         if path == "/pylet/v1/secrets-encryption":
             return Answer.of(
@@ -52,8 +54,11 @@ class Paths:
         if (say := self._plain.get(path)) is not None:
             return say(http)
         root = path.strip("/").partition("/")[0]
-        if root in ROOTS:
+        if root in HEALTH:
             return self._health.answer(path, http.query, http.query.getall("exclude", []))
+        path = path.rstrip("/")
+        if path in _WITH_SLASH:
+            return self._plain[path](http)
         if root == "openapi":
             return await self._openapi.answer(http)
         return self._discovered(http, path, root)

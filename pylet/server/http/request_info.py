@@ -33,7 +33,7 @@ class RequestInfo(NamedTuple):
 
 def request_info(method: str, path: str, query: Mapping[str, str]) -> RequestInfo:
     plain = RequestInfo(path, method.lower())
-    parts = [part for part in path.split("/") if part]
+    parts = path.strip("/").split("/")
     if len(parts) < 3 or parts[0] not in ("api", "apis"):
         return plain
     if parts[0] == "api":

@@ -9,6 +9,8 @@ RESOURCES = [
     ("GET /api/v1/pods", "list", "/v1", "", "pods", ""),
     ("HEAD /api/v1/pods/", "list", "/v1", "", "pods", ""),
     ("GET /api/v1/namespaces/a/pods", "list", "/v1", "a", "pods", ""),
+    ("GET /api/v1/namespaces//pods", "list", "/v1", "", "pods", ""),
+    ("GET /api/v1//pods", "get", "/v1", "", "", "pods"),
     ("GET /api/v1/namespaces/a/pods?watch=true", "watch", "/v1", "a", "pods", ""),
     ("GET /api/v1/namespaces/a/pods?watch=0", "list", "/v1", "a", "pods", ""),
     ("GET /api/v1/watch/namespaces/a/pods/b", "watch", "/v1", "a", "pods", "b"),
