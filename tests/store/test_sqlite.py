@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import random
 import signal
 import sqlite3
@@ -77,6 +79,8 @@ async def test_volatile_writes_never_reach_the_disk_and_end_with_the_process(tmp
 
 async def test_a_failed_commit_keeps_memory_equal_to_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real, broken = sqlite._transaction, False
+    untold: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: untold.append(context))
 
     def transaction(*arguments: Any) -> None:
         if broken:
@@ -93,6 +97,8 @@ async def test_a_failed_commit_keeps_memory_equal_to_the_disk(tmp_path: Path, mo
         broken = False
         assert await store.update("/a", b"3", expect=first) > first
         await store.create("/b", b"1")
+    gc.collect()
+    assert not untold
 
 
 async def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a CronJob warns of."""
+"""What a CronJob tells and warns of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from pylet.api.errors import Forbidden
 from pylet.api.object import Key, Object
 from pylet.server.controllers import cronjob
-from pylet.server.reconcile.plan import Create, Delete, Emit
+from pylet.server.reconcile.plan import Create, Delete, Emit, Patch
 from tests.server.controllers.picture import NOW, controlled_by, obj, view
 
 KEY = Key("default", "c")
@@ -50,6 +50,19 @@ def test_a_job_that_somebody_else_made_for_it_is_unexpected() -> None:
     own, manual = job("c-1", owner, annotations=scheduled), job("by-hand", owner)
     says = "Saw a job that the controller did not create or forgot: by-hand"
     assert told(owner, own, manual) == [("UnexpectedJob", says)]
+
+
+def test_what_became_of_its_jobs_is_told_once() -> None:
+    owner, done = cron_job(suspend=True), job("c-1", cron_job())
+    done["status"] = {"conditions": [{"type": "Complete", "status": "True"}], "completionTime": "2026-01-01T11:30:00Z"}
+    owner["status"] = {"active": [{"name": "c-1", "uid": "c-1"}, {"name": "c-0", "uid": "c-0"}]}
+    *said, noted = cronjob.plan(KEY, view(owner, done), NOW).actions
+    assert [(each.reason, each.message) for each in said if isinstance(each, Emit)] == [
+        ("SawCompletedJob", "Saw completed job: c-1, condition: Complete"),
+        ("MissingJob", "Active job went missing: c-0"),
+    ]
+    assert isinstance(noted, Patch)
+    assert noted.patch == {"status": {"active": [], "lastSuccessfulTime": "2026-01-01T11:30:00Z"}}
 
 
 def test_what_is_refused_is_told_of() -> None:
