@@ -5,6 +5,7 @@ Source: apiserver plugin/pkg/authenticator/token/oidc.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 _HASHES = {"256": "SHA256", "384": "SHA384", "512": "SHA512"}
 _CURVES = {"P-256": ("SECP256R1", 32), "P-384": ("SECP384R1", 48), "P-521": ("SECP521R1", 66)}
 ALGORITHMS = tuple(f"{family}{size}" for family in ("RS", "ES", "PS") for size in _HASHES)
+_LEEWAY_SECONDS = 60  # go-oidc's, for clocks that differ
 _READ_AGAIN = timedelta(seconds=10)  # the least time between two reads of an issuer's keys
 
 
@@ -53,6 +55,7 @@ class Issuer:
         self._now = now
         self._algorithms = frozenset(algorithms)
         self._keys: dict[str, Any] = {}
+        self._reading = asyncio.Lock()
         self._read_at: datetime | None = None
 
     async def user(self, token: str, audiences: frozenset[str]) -> Known | None:
@@ -65,16 +68,17 @@ class Issuer:
             return None
         if not isinstance(header, dict) or not isinstance(claims, dict) or claims.get("iss") != self.url:
             return None
-        if header.get("alg") not in self._algorithms:
+        algorithm, key_id = (text if isinstance(text := header.get(name), str) else "" for name in ("alg", "kid"))
+        if algorithm not in self._algorithms:
             known = " ".join(f'"{one}"' for one in sorted(self._algorithms))
-            told = f'expected [{known}] got "{header.get("alg", "")}"'
+            told = f'expected [{known}] got "{algorithm}"'
             raise BadToken(f"oidc: verify token: oidc: id token signed with unsupported algorithm, {told}")
-        key = await self._key(header.get("kid") or "")
-        if "crit" in header or not is_signed(header["alg"], key, head.encode(), raw):  # nothing critical is known
+        keys = await self._keys_called(key_id)
+        is_known = any(is_signed(algorithm, key, head.encode(), raw) for key in keys)
+        if "crit" in header or not is_known:  # nothing critical is known
             raise BadToken("oidc: verify token: failed to verify signature: failed to verify id token signature")
         self._check_times(claims)
-        given = claims.get("aud") or ()
-        given = {given} if isinstance(given, str) else set(given)
+        given = _audiences(claims)
         if not given & self._audiences:
             told = " ".join(f'"{one}"' for one in sorted(given))
             wanted = " ".join(f'"{one}"' for one in sorted(self._audiences))
@@ -87,32 +91,58 @@ class Issuer:
         return Known(User(user.name, groups_of(user.name, user.groups), user.uid, user.extra), meant)
 
     def _check_times(self, claims: Object) -> None:
-        now = self._now().timestamp()
-        if not isinstance(claims.get("exp"), int | float) or claims["exp"] < now:
-            expiry = datetime.fromtimestamp(claims["exp"], UTC) if isinstance(claims.get("exp"), int | float) else None
-            told = f"{expiry:%Y-%m-%d %H:%M:%S}" if expiry is not None else "0001-01-01 00:00:00"
-            raise BadToken(f"oidc: verify token: oidc: token is expired (Token Expiry: {told} +0000 UTC)")
-        if isinstance(claims.get("nbf"), int | float) and claims["nbf"] > now + 300:
+        now, ends, begins = self._now().timestamp(), claims.get("exp"), claims.get("nbf")
+        if not isinstance(ends, int | float) or ends < now:
+            raise BadToken(f"oidc: verify token: oidc: token is expired (Token Expiry: {_shown(ends)} +0000 UTC)")
+        if isinstance(begins, int | float) and begins > now + _LEEWAY_SECONDS:
             raise BadToken("oidc: verify token: oidc: current time is before the nbf (not before) time")
 
-    async def _key(self, id_: str) -> Any:
-        if id_ not in self._keys and (self._read_at is None or self._now() - self._read_at > _READ_AGAIN):
-            try:
-                await self.read_keys()
-            except NoAnswer as failed:
-                log.warning("cannot read the keys of %s: %s", self.url, failed)
-                if not self._keys:
-                    raise BadToken(f'oidc: authenticator for issuer "{self.url}" is not initialized') from failed
-        return self._keys.get(id_) or (next(iter(self._keys.values())) if len(self._keys) == 1 and not id_ else None)
+    async def _keys_called(self, id_: str) -> Sequence[Any]:
+        """The keys that a token may be signed with: any, where it names none."""
+        async with self._reading:  # who comes meanwhile needs them, too
+            is_late = self._read_at is None or self._now() - self._read_at > _READ_AGAIN
+            if is_late and id_ not in self._keys and (id_ or not self._keys):
+                try:
+                    await self.read_keys()
+                except NoAnswer as failed:
+                    log.warning("cannot read the keys of %s: %s", self.url, failed)
+        if not self._keys:
+            raise BadToken(f'oidc: authenticator for issuer "{self.url}" is not initialized')
+        return [key for name, key in self._keys.items() if id_ in ("", name)]
 
     async def read_keys(self) -> None:
         """Raises: NoAnswer."""
-        self._read_at = self._now()
+        try:
+            self._keys = await self._read_keys()
+        finally:
+            self._read_at = self._now()
+
+    async def _read_keys(self) -> dict[str, Any]:
         found = await self._asker.get(self._discovery, self._tls)
         if not isinstance(found, dict) or found.get("issuer") != self.url or not found.get("jwks_uri"):
             raise NoAnswer(f"{self._discovery} does not describe {self.url}")
         keys = await self._asker.get(found["jwks_uri"], self._tls)
-        self._keys = {key.get("kid") or "": public for key in keys.get("keys") or () if (public := public_key(key))}
+        listed = keys.get("keys") if isinstance(keys, dict) else None
+        if not isinstance(listed, list):
+            raise NoAnswer(f"{found['jwks_uri']} lists no keys")
+        known = [key for key in listed if isinstance(key, dict) and isinstance(key.get("kid", ""), str)]
+        return {key.get("kid", ""): public for key in known if (public := public_key(key))}
+
+
+def _audiences(claims: Object) -> set[str]:
+    given = claims.get("aud") or []
+    audiences = given if isinstance(given, list) else [given]
+    if not all(isinstance(one, str) for one in audiences):
+        raise BadToken("oidc: verify token: oidc: failed to unmarshal claims: audiences are no texts")
+    return set(audiences)
+
+
+def _shown(expiry: Any) -> str:
+    """When a token ended, as far as that is a date."""
+    try:
+        return f"{datetime.fromtimestamp(expiry, UTC):%Y-%m-%d %H:%M:%S}"
+    except (TypeError, ValueError, OverflowError, OSError):
+        return "0001-01-01 00:00:00"
 
 
 def public_key(jwk: Object) -> Any:
@@ -126,7 +156,7 @@ def public_key(jwk: Object) -> Any:
             case "EC":
                 curve = getattr(ec, _CURVES[jwk["crv"]][0])()
                 return ec.EllipticCurvePublicNumbers(_number(jwk["x"]), _number(jwk["y"]), curve).public_key()
-    except (KeyError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -49,11 +50,15 @@ class Answers:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.keys: Any = None
 
     async def get(self, url: str, tls: Any) -> Any:
         self.asked.append(url)
+        await asyncio.sleep(0)
         if url.endswith("openid-configuration"):
             return {"issuer": URL, "jwks_uri": f"{URL}/keys"}
+        if self.keys is not None:
+            return self.keys
         numbers, point = RSA.public_key().public_numbers(), EC.public_key().public_numbers()
         return {
             "keys": [
@@ -69,7 +74,7 @@ def token(claims: dict[str, Any], alg: str = "RS256", kid: str = "rsa", **more: 
     if alg == "ES256":
         r, s = decode_dss_signature(EC.sign(head.encode(), ec.ECDSA(hashes.SHA256())))
         return f"{head}.{_b64(r.to_bytes(32) + s.to_bytes(32))}"
-    pad = padding.PKCS1v15() if alg == "RS256" else padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+    pad = padding.PKCS1v15() if alg != "PS256" else padding.PSS(padding.MGF1(hashes.SHA256()), 32)
     return f"{head}.{_b64(RSA.sign(head.encode(), pad, hashes.SHA256()))}"
 
 
@@ -92,11 +97,31 @@ async def test_keys_are_read_once() -> None:
     assert asker.asked == [f"{URL}/.well-known/openid-configuration", f"{URL}/keys"]
 
 
+async def test_who_comes_while_keys_are_read_waits_for_them() -> None:
+    asker = Answers()
+    reader = issuer(asker)
+    known = await asyncio.gather(*(reader.user(token(CLAIMS), AUDIENCES) for _ in range(3)))
+    assert all(each is not None and each.user.name == "oidc:jane" for each in known)
+    assert asker.asked == [f"{URL}/.well-known/openid-configuration", f"{URL}/keys"]
+
+
+@pytest.mark.parametrize("keys", [[], {"keys": {}}, {"keys": [5, {"kid": []}]}], ids=str)
+async def test_keys_that_are_none_let_nobody_in(keys: Any) -> None:
+    asker = Answers()
+    asker.keys = keys
+    with pytest.raises(BadToken):
+        await issuer(asker).user(token(CLAIMS), AUDIENCES)
+
+
 @pytest.mark.parametrize(
     ("claims", "kid", "why"),
     [
         ({**CLAIMS, "exp": NOW.timestamp() - 1}, "rsa", "token is expired"),
+        ({**CLAIMS, "exp": -1e300}, "rsa", "token is expired"),
+        ({**CLAIMS, "nbf": NOW.timestamp() + 61}, "rsa", "before the nbf"),
         ({**CLAIMS, "aud": ["other"]}, "rsa", r'expected audience "\S+" got \["other"\]'),
+        ({**CLAIMS, "aud": [["pylet"]]}, "rsa", "failed to unmarshal claims"),
+        ({**CLAIMS, "aud": 5}, "rsa", "failed to unmarshal claims"),
         (CLAIMS, "ec", "failed to verify"),
         (CLAIMS, "nobody's", "failed to verify"),
         ({name: CLAIMS[name] for name in ("iss", "aud", "exp")}, "rsa", "claim not present"),
@@ -120,6 +145,18 @@ async def test_what_is_critical_and_unknown_is_refused() -> None:
 async def test_an_unknown_algorithm_is_named() -> None:
     with pytest.raises(BadToken, match='got "none"'):
         await issuer().user(token(CLAIMS, "none"), AUDIENCES)
+
+
+async def test_an_algorithm_that_is_no_text_is_none() -> None:
+    with pytest.raises(BadToken, match='got ""'):
+        await issuer().user(token(CLAIMS, ["RS256"]), AUDIENCES)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kid", ["", {}], ids=["none", "no text"])
+async def test_who_names_no_key_may_have_used_any(kid: Any) -> None:
+    known = await issuer().user(token(CLAIMS, kid=kid), AUDIENCES)
+    assert known is not None
+    assert known.user.name == "oidc:jane"
 
 
 @pytest.mark.parametrize(
