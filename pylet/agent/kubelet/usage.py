@@ -47,7 +47,7 @@ def read_usage(mounted: Path, group: str, at: datetime) -> Usage:
         used = number(mounted / "memory" / inside / "memory.usage_in_bytes")
         rss, inactive = stat.get("total_rss"), stat.get("total_inactive_file", 0)
     working_set = None if used is None else max(0, used - inactive)
-    faults, major = stat.get("total_pgfault", stat.get("pgfault")), stat.get("total_pgmajfault", stat.get("pgmajfault"))
+    faults, major = stat.get("pgfault"), stat.get("pgmajfault")  # of v1 without those of groups below, as upstream
     return Usage(
         at, cpu, used, working_set, rss, faults, major, read_pressure(mounted, group), *read_swap(mounted, group)
     )

@@ -113,7 +113,7 @@ def test_both_layouts_of_cgroups_are_read(tmp_path: Path) -> None:
     for path, content in {
         old / "cpuacct/g/cpuacct.usage": "7000",
         old / "memory/g/memory.usage_in_bytes": "100",
-        old / "memory/g/memory.stat": "cache 5\ntotal_rss 60\ntotal_inactive_file 30\ntotal_pgfault 3\ntotal_swap 4\n",
+        old / "memory/g/memory.stat": "total_rss 60\ntotal_inactive_file 30\npgfault 3\ntotal_pgfault 9\ntotal_swap 4",
         new / "cgroup.controllers": "",
         new / "g/cpu.stat": "usage_usec 7\n",
         new / "g/memory.current": "100",
