@@ -13,6 +13,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, annotations_of
 
 HASH, MIRROR = "kubernetes.io/config.hash", "kubernetes.io/config.mirror"
+_OVER = ("Succeeded", "Failed")
 _SOURCE, _SEEN = "kubernetes.io/config.source", "kubernetes.io/config.seen"
 
 
@@ -69,7 +70,12 @@ def is_mirror_of(found: Object, pod: Object) -> bool:
     return annotations_of(found).get(MIRROR) == annotations_of(pod)[HASH]
 
 
-def as_static(pod: Object, found: Object) -> Object:
-    """The pod of the file with what the API knows of it through its mirror."""
-    version = found["metadata"]["resourceVersion"]
-    return {**pod, "metadata": {**pod["metadata"], "resourceVersion": version}, "status": found.get("status") or {}}
+def as_static(pod: Object, found: Object, *, is_told: bool = True) -> Object:
+    """The pod of the file with what the API knows of it through its mirror.
+
+    Of what this kubelet has not told itself, init containers are asked of the runtime anew, as upstream does.
+    """
+    version, status = found["metadata"]["resourceVersion"], found.get("status") or {}
+    if not is_told and status.get("phase") not in _OVER:
+        status = {name: value for name, value in status.items() if name != "initContainerStatuses"}
+    return {**pod, "metadata": {**pod["metadata"], "resourceVersion": version}, "status": status}

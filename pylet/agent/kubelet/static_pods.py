@@ -45,6 +45,8 @@ class StaticPods:
         self.pods: dict[Key, Object] = {}
         self.runs: Callable[[str], bool] = lambda uid: False
         """Whether something of the pod with this uid is still to end; who knows calls `ended` when it has."""
+        self.told: set[str] = set()
+        """Those, by uid, of which this kubelet has told the status."""
         self._ending: dict[Key, str] = {}
         self._client = client
         self._known = pods
@@ -127,11 +129,14 @@ class StaticPods:
         pod = self.pods.get(key)
         if pod is not None and key not in self._ending:
             known = self.mirror_of(key)
-            self.table.put(Entry.of(POD, pod if known is None else as_static(pod, known)))
+            if known is not None:
+                pod = as_static(pod, known, is_told=uid_of(pod) in self.told)
+            self.table.put(Entry.of(POD, pod))
         self._changed.set()
 
     def _drop(self, key: Key, pod: Object) -> None:
         del self.pods[key]
+        self.told.discard(uid_of(pod))
         self.table.remove(key)
         if self.runs(uid_of(pod)):
             self._ending.setdefault(key, uid_of(pod))
@@ -219,6 +224,7 @@ class _ToMirrors:
         if found is None:
             raise NotFound("", "pods", key.name)
         told = {**patch, "metadata": {**(patch.get("metadata") or {}), "uid": uid_of(found)}}
+        self._static.told.add(uid_of(pod))  # before the watch can bring it back
         return as_static(pod, await self._inner.patch(kind, key, told, type_=type_, **options))
 
     async def delete(self, kind: Kind, key: Key, **options: Any) -> Object:

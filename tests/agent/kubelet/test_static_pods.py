@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pylet.agent.kubelet.manifests import HASH, MIRROR, BadManifest, mirror, static_pod
+from pylet.agent.kubelet.manifests import HASH, MIRROR, BadManifest, as_static, mirror, static_pod
 from pylet.agent.kubelet.static_pods import StaticPods
 from pylet.aio.clock import VirtualClock
 from pylet.api.errors import NotFound
@@ -61,6 +61,34 @@ def test_its_mirror_belongs_to_the_node() -> None:
 def test_what_is_no_static_pod(text: bytes, words: str) -> None:
     with pytest.raises(BadManifest, match=words):
         static_pod(text, "/m/x", "n1", NOW)
+
+
+@pytest.mark.parametrize(
+    ("phase", "is_told", "kept"),
+    [
+        pytest.param("Running", False, False, id="told by an earlier kubelet"),
+        pytest.param("Running", True, True, id="told by this one"),
+        pytest.param("Succeeded", False, True, id="over"),
+    ],
+)
+def test_what_a_mirror_says_of_init_containers(phase: str, *, is_told: bool, kept: bool) -> None:
+    pod = static_pod(WEB, "/m/web.yaml", "n1", NOW)
+    status = {"phase": phase, "containerStatuses": [{"name": "c"}], "initContainerStatuses": [{"name": "i"}]}
+    found = as_static(pod, {"metadata": {"resourceVersion": "7"}, "status": status}, is_told=is_told)
+    assert found["metadata"] == {**pod["metadata"], "resourceVersion": "7"}
+    assert found["status"].keys() == status.keys() - (set() if kept else {"initContainerStatuses"})
+
+
+async def test_a_kubelet_that_begins_knows_of_init_containers_what_it_tells_itself(tmp_path: Path) -> None:
+    api = Api()
+    (tmp_path / "web.yaml").write_bytes(WEB)
+    before = StaticPods(api, api.table, VirtualClock(), tmp_path, "n1", lambda: "node-uid")  # type: ignore[arg-type]
+    told = {"status": {"phase": "Running", "initContainerStatuses": [{"name": "i"}]}}
+    await api.create(POD, mirror(before.pods[KEY], "node-uid"))
+    await before.client.patch(POD, KEY, told, subresource="status")
+    assert "initContainerStatuses" in before.table.entries[KEY].object["status"]
+    after = StaticPods(api, api.table, VirtualClock(), tmp_path, "n1", lambda: "node-uid")  # type: ignore[arg-type]
+    assert after.table.entries[KEY].object["status"] == {"phase": "Running"}
 
 
 class Api:
