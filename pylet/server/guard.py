@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -9,8 +10,10 @@ from typing import TypeAlias
 
 from pylet.aio.clock import Clock
 from pylet.api import kinds
+from pylet.api.errors import ApiError
+from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.kinds.tokenrequest import KIND as TOKEN_REQUEST
-from pylet.api.object import Object
+from pylet.api.object import Key, Object
 from pylet.server import optional
 from pylet.server.admission.dynamic import plugins as dynamic
 from pylet.server.admission.dynamic.cluster import Cluster
@@ -24,10 +27,13 @@ from pylet.server.auth.token_requests import TokenRequests
 from pylet.server.auth.tokens import Tokens
 from pylet.server.config import ServerConfig
 from pylet.server.crd.conversion import Converter
+from pylet.server.loopback import Loopback
 from pylet.server.pki import Pki
 from pylet.server.registry import Registry, Request, User
 from pylet.server.registry.versions import shape_of
 from pylet.server.webhooks import WebhookClient
+
+log = logging.getLogger(__name__)
 
 _AUDIENCE = "https://kubernetes.default.svc.{domain}"
 _REVIEWS = ("authentication.k8s.io", "authorization.k8s.io")
@@ -53,11 +59,27 @@ def guard(config: ServerConfig, registry: Registry, pki: Pki, join: Iterable[tup
     static = {secret: User(f"system:bootstrap:{name}", (BOOTSTRAPPERS, AUTHENTICATED)) for name, secret in join}
     static |= outside.static
     authenticator = Authenticator(
-        registry, tokens, (audience,), static, clock.now, outside.sources, outside.anonymous_at
+        registry,
+        tokens,
+        (audience,),
+        static,
+        clock.now,
+        outside.sources,
+        outside.anonymous_at,
+        partial(_note_use, Loopback(registry, manager="kube-apiserver")),
     )
     reviews = Reviews(registry, authenticator, authorizer)
     token_requests = TokenRequests(registry, tokens, (audience,), clock.now)
     return Guard(outside, tokens, authenticator, authorizer, reviews, token_requests)
+
+
+async def _note_use(client: Loopback, secret: Key, uid: str, day: str) -> None:
+    """That the token in a Secret was used on that day."""
+    labels = {"kubernetes.io/legacy-token-last-used": day}
+    try:
+        await client.patch(SECRET, secret, {"metadata": {"uid": uid, "labels": labels}})
+    except ApiError as failed:
+        log.error("cannot note that the token of %s was used: %s", secret, failed.message)
 
 
 def extend_admission(registry: Registry, authorizer: Authorizer, webhooks: WebhookClient, convert: Converter) -> None:

@@ -10,7 +10,8 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ LATE_NODES = "pylet:late-nodes"
 """Nodes whose certificate is over."""
 _NODE, _NODES = "system:node:", "system:nodes"
 _SYSTEM = "kube-system"
-_INVALID_SINCE = "kubernetes.io/legacy-token-invalid-since"
+_INVALID_SINCE, _LAST_USED = "kubernetes.io/legacy-token-invalid-since", "kubernetes.io/legacy-token-last-used"
 _LEEWAY = timedelta(minutes=1)  # clocks differ; go-jose's default
 _BOUND_KINDS = {"pod": POD, "secret": SECRET, "node": NODE}
 
@@ -50,9 +51,18 @@ Subject = tuple[tuple[tuple[str, str], ...], ...]
 """A certificate's subject as `ssl` gives it."""
 
 
+NoteUse = Callable[[Key, str, str], Awaitable[None]]
+"""Of a Secret, its UID and the day, as in 2026-01-02."""
+
+
+async def _unnoted(secret: Key, uid: str, day: str) -> None:
+    """Nobody wants to know."""
+
+
 class Authenticator:
     """`static` are bearer tokens that never expire, by their text: the node join secret. `others` are asked about
-    tokens nobody here knows; only `anonymous_at`, if given, may somebody say nothing of who he is."""
+    tokens nobody here knows; only `anonymous_at`, if given, may somebody say nothing of who he is. `note_use` keeps at
+    a Secret on which day its token was used."""
 
     def __init__(
         self,
@@ -63,6 +73,7 @@ class Authenticator:
         now: Callable[[], datetime],
         others: Sequence[TokenSource] = (),
         anonymous_at: frozenset[str] | None = None,
+        note_use: NoteUse = _unnoted,
     ) -> None:
         self._registry = registry
         self._tokens = tokens
@@ -72,6 +83,9 @@ class Authenticator:
         self._valid_tokens = self._stale_tokens = 0
         self._others = others
         self._anonymous_at = anonymous_at
+        self._note_use = note_use
+        self._used: dict[Key, str] = {}
+        self._of_secrets: Counter[str] = Counter()
 
     def late_user(self, shown: Mapping[str, Any]) -> User | None:
         """Who comes with a certificate that is over: a node of this cluster, which may ask for its next one and nothing
@@ -105,23 +119,33 @@ class Authenticator:
         """Of tokens that last longer than they should, as pods' do."""
         for name, number in (("valid", self._valid_tokens), ("stale", self._stale_tokens)):
             yield from counts(f"serviceaccount_{name}_tokens_total", f"Uses of {name} tokens.", [({}, number)])
+        legacy = self._of_secrets["legacy_manual"] + self._of_secrets["legacy_auto"]
+        yield from counts("serviceaccount_legacy_tokens_total", "Uses of tokens that never expire.", [({}, legacy)])
+        for name in ("legacy_manual", "legacy_auto", "invalid_legacy_auto"):
+            told = f"serviceaccount_{name}_token_uses_total"
+            yield from counts(told, "Uses of Secrets' tokens.", [({}, self._of_secrets[name])])
 
     async def known(self, token: str, audiences: frozenset[str] | None = None) -> tuple[User, tuple[str, ...]]:
         """As `token_user`, and others are asked where nobody here knows the token. Raises: BadToken."""
-        if not self._others:
-            return self.token_user(token, audiences)
         try:
-            return self.token_user(token, audiences)
+            found: tuple[User, tuple[str, ...]] | BadToken = self.token_user(token, audiences)
         except BadToken as bad:
-            why = bad
+            found = bad
+        if self._used:
+            used, self._used = self._used, {}
+            for secret, uid in used.items():
+                await self._note_use(secret, uid, _day(self._now()))
+        if not isinstance(found, BadToken):
+            return found
+        why = found
         for other in self._others:
             try:
-                found = await other.user(token, audiences or self._audiences)
+                known = await other.user(token, audiences or self._audiences)
             except BadToken as bad:
                 why = bad
                 continue
-            if found is not None:
-                return found
+            if known is not None:
+                return known
         raise why
 
     def token_user(self, token: str, audiences: frozenset[str] | None = None) -> tuple[User, tuple[str, ...]]:
@@ -166,7 +190,7 @@ class Authenticator:
         return _account_user(identity, extra)
 
     def _account_of_secret(self, identity: Identity, token: str) -> User:
-        """Source: pkg/serviceaccount/legacy.go. That the token was used is not noted at its Secret."""
+        """Source: pkg/serviceaccount/legacy.go."""
         namespace = identity.account.namespace
         entry = self._registry.table(SECRET).entries.get(Key(namespace, identity.secret))
         if entry is None or is_terminating(entry.object):
@@ -175,14 +199,22 @@ class Authenticator:
         if not hmac.compare_digest(held.encode(), token.encode()):
             raise BadToken("Token does not match server's copy")
         self._check_account(identity)
+        if entry.labels.get(_LAST_USED) not in (_day(self._now()), _day(self._now() + timedelta(days=1))):
+            self._used[entry.key] = entry.uid
         if entry.labels.get(_INVALID_SINCE):
+            self._of_secrets["invalid_legacy_auto"] += 1
+            audit.annotate("authentication.k8s.io/legacy-token-invalidated", f"{identity.secret}/{namespace}")
             raise BadToken(
                 f"the token in secret {namespace}/{identity.secret} for service account "
                 f"{namespace}/{identity.account.name} has been marked invalid. Use tokens from the TokenRequest API or "
                 f"manually created secret-based tokens, or remove the '{_INVALID_SINCE}' label from the secret to "
                 "temporarily allow use of this token"
             )
-        audit.annotate("authentication.k8s.io/legacy-token-manual-secret", identity.secret)
+        account = self._registry.table(SERVICE_ACCOUNT).entries[identity.account].object
+        is_generated = any(each.get("name") == identity.secret for each in account.get("secrets") or ())
+        how = "autogenerated" if is_generated else "manual"
+        self._of_secrets["legacy_auto" if is_generated else "legacy_manual"] += 1
+        audit.annotate(f"authentication.k8s.io/legacy-token-{how}-secret", identity.secret)
         return _account_user(identity, {})
 
     def _check_account(self, identity: Identity) -> None:
@@ -269,6 +301,10 @@ def _account_user(identity: Identity, extra: Mapping[str, Sequence[str]]) -> Use
     namespace, name = identity.account
     groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", AUTHENTICATED)
     return User(f"system:serviceaccount:{namespace}:{name}", groups, identity.uid, extra)
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
 
 
 def _go_list(words: Iterable[str]) -> str:

@@ -26,6 +26,7 @@ from tests.server.kit import NOW, Api, running
 
 AUDIENCE = "https://kubernetes.default.svc"
 BOT = Key("default", "bot")
+TOKEN = "kubernetes.io/service-account-token"
 POD = {
     "apiVersion": "v1",
     "kind": "Pod",
@@ -161,7 +162,7 @@ async def test_a_secrets_token_is_believed_as_long_as_the_secret_holds_it(world:
             "namespace": "default",
             "annotations": {"kubernetes.io/service-account.name": "bot"},
         },
-        "type": "kubernetes.io/service-account-token",
+        "type": TOKEN,
         "data": {"token": base64.b64encode(token.encode()).decode()},
     }
     held = await world.api.create(secret)
@@ -171,6 +172,34 @@ async def test_a_secrets_token_is_believed_as_long_as_the_secret_holds_it(world:
     held["data"]["token"] = base64.b64encode(b"other").decode()
     await world.api.update(held)
     assert world.why(token) == "[invalid bearer token, Token does not match server's copy]"
+
+
+async def test_that_a_secrets_token_was_used_is_noted_once_a_day(world: World) -> None:
+    token = world.tokens.legacy(world.api.registry.table(SERVICE_ACCOUNT).entries[BOT].object, "held")
+    noted = []
+
+    async def note(secret: Key, uid: str, day: str) -> None:
+        noted.append((secret, uid, day))
+        labels = {"metadata": {"labels": {"kubernetes.io/legacy-token-last-used": day}}}
+        await world.api.patch(SECRET, secret.namespace, secret.name, labels)
+
+    authenticator = Authenticator(world.api.registry, world.tokens, (AUDIENCE,), {}, lambda: world.now, note_use=note)
+    meta = {"name": "held", "namespace": "default", "annotations": {"kubernetes.io/service-account.name": "bot"}}
+    data = {"token": base64.b64encode(token.encode()).decode()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": TOKEN, "data": data}
+    uid = (await world.api.create(secret))["metadata"]["uid"]
+    for _ in range(2):
+        await authenticator.known(token)
+    invalid = {"metadata": {"labels": {"kubernetes.io/legacy-token-invalid-since": "2026-01-01"}}}
+    await world.api.patch(SECRET, "default", "held", invalid)
+    world.now += timedelta(days=1)
+    with pytest.raises(BadToken, match="the token in secret default/held for service account default/bot has been"):
+        await authenticator.known(token)
+    today, tomorrow = (f"{NOW + timedelta(days=days):%Y-%m-%d}" for days in (0, 1))
+    assert noted == [(Key("default", "held"), uid, today), (Key("default", "held"), uid, tomorrow)]
+    told = "\n".join(authenticator.metrics())
+    assert "serviceaccount_legacy_manual_token_uses_total 2" in told
+    assert "serviceaccount_invalid_legacy_auto_token_uses_total 1" in told
 
 
 @pytest.mark.parametrize(

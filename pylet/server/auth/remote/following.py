@@ -17,6 +17,7 @@ from pathlib import Path
 from pylet.aio.clock import Clock
 from pylet.aio.filewatch import FileWatch
 from pylet.aio.prometheus import Counter, gauge, gauges
+from pylet.server import identity
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class FollowedFile:
         self._raw = self._used = raw
         self._use = use
         self._clock = clock
-        self._id = _hash(socket.gethostname().encode())
+        self._id = _hash(identity.name_of(socket.gethostname()).encode())
         self._prefix = f"apiserver_{subject}_config_controller"
         help_ = "Times that the configuration was read again."
         self._reloads = Counter(f"{self._prefix}_automatic_reloads_total", help_, ("status", "apiserver_id_hash"))
