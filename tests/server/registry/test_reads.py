@@ -13,7 +13,10 @@ from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.event import KIND as EVENT
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
+from pylet.client.view import Entry
 from pylet.server.registry import END, Batch, ListOptions, Subscription
+from pylet.server.registry.cache import Cache
+from pylet.server.registry.selection import selection_of
 from pylet.store.drivers.memory import MemoryStore
 from tests.server.kit import Api, configmap, pod, refused, running
 
@@ -30,6 +33,9 @@ class Watcher:
         subscription.follow(self.hear)
 
     def hear(self, batch: Batch) -> None:
+        if batch is END:
+            self.told.append("END")
+            return
         self.frames.append(batch.encoded())
         for line in batch.encoded().splitlines():
             event = orjson.loads(line)
@@ -228,6 +234,67 @@ async def test_nothing_is_lost_or_doubled_between_the_initial_state_and_the_rest
     assert watcher.told == ["ADDED x", "BOOKMARK", "ADDED y", "ADDED z"]
     mark = orjson.loads(watcher.frames[0].splitlines()[1])["object"]["metadata"]
     assert mark["annotations"] == {"k8s.io/initial-events-end": "true"}
+
+
+async def test_a_large_initial_state_comes_in_pieces(api: Api) -> None:
+    for name in ("v", "w", "x", "y", "z"):
+        await api.create(configmap(name, of="x" * 50_000))
+    request = api.request("watch", CONFIGMAP, "a")
+    subscription = await api.registry.watch(request, ListOptions(initial_events=True, match="NotOlderThan"))
+    watcher = Watcher(subscription)
+    assert [len(frame.splitlines()) for frame in watcher.frames] == [3, 2]
+    assert watcher.told == [f"ADDED {name}" for name in ("v", "w", "x", "y", "z")]
+
+
+def resting() -> Cache:
+    """One that tells nothing by itself, as while it rests."""
+    cache = Cache(CONFIGMAP, lambda told: lambda: None, lambda: cache.table.revision)
+    cache.start((), 1)
+    return cache
+
+
+def followed(cache: Cache, name: str = "") -> Watcher:
+    selection = selection_of(CONFIGMAP, "a", "", f"metadata.name={name}" if name else "")
+    return Watcher(cache.watch(selection, cache.table.revision, bookmarks=True))
+
+
+def put(cache: Cache, name: str, revision: int) -> None:
+    obj = configmap(name)
+    obj["metadata"]["resourceVersion"] = str(revision)
+    entry = Entry.of(CONFIGMAP, obj)
+    cache.apply(revision, entry.key, entry)
+    cache.table.revision = revision
+
+
+def test_a_bookmark_comes_after_what_it_covers() -> None:
+    cache = resting()
+    watcher = followed(cache)
+    put(cache, "x", 2)
+    assert watcher.told == []
+    cache.bookmark()
+    assert watcher.told == ["ADDED x", "BOOKMARK"]
+    put(cache, "y", 3)
+    watcher.subscription.remind()
+    assert watcher.told[2:] == ["ADDED y", "BOOKMARK"]
+
+
+def test_who_joins_is_told_nothing_twice_and_who_is_sent_off_everything_before() -> None:
+    cache = resting()
+    early = followed(cache)
+    put(cache, "x", 2)
+    late = followed(cache)
+    put(cache, "y", 3)
+    cache.close()
+    assert (early.told, late.told) == (["ADDED x", "ADDED y", "END"], ["ADDED y", "END"])
+
+
+def test_nothing_is_kept_of_watchers_that_left() -> None:
+    cache = resting()
+    watchers = [followed(cache, name) for name in ("", "x", "x", "y", "")]
+    for watcher in watchers:
+        watcher.subscription.close()
+    assert not cache._groups
+    assert not cache._near
 
 
 async def test_bookmarks_go_to_those_who_asked(api: Api) -> None:
