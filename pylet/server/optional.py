@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pylet.server.audit.auditor import Auditor
     from pylet.server.encryption.own_keys import OwnKeys
     from pylet.server.scheduler.decide import Profile
+
+log = logging.getLogger(__name__)
 
 
 def outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
@@ -49,20 +52,22 @@ def scheduler_profiles(config: ServerConfig) -> Sequence[Profile]:
 def auditor(config: ServerConfig, clock: Clock, group: asyncio.TaskGroup) -> Auditor | None:
     if config.audit_policy_file is None or config.audit_log_path is None:
         return None
-    import yaml
-
+    from pylet.api.configuration import audit
+    from pylet.api.configuration.decoding import BadConfiguration
     from pylet.server.audit.auditor import Auditor
     from pylet.server.audit.log import AuditLog, Rotation
     from pylet.server.audit.policy import Policy
 
     try:
-        policy = Policy(yaml.safe_load(config.audit_policy_file.read_text()))
-    except (OSError, ValueError, yaml.YAMLError) as bad:
-        raise Unusable(f"cannot audit by {config.audit_policy_file}: {bad}") from bad
+        document, odd = audit.read(config.audit_policy_file.read_bytes())
+    except (OSError, BadConfiguration) as bad:
+        raise Unusable(f"loading audit policy file: {bad}: from file {config.audit_policy_file}") from bad
+    if odd:
+        log.warning("the audit policy contains errors, which are passed over: %s", odd)
     rotation = Rotation(config.audit_log_maxage, config.audit_log_maxbackup, config.audit_log_maxsize)
     written = AuditLog(config.audit_log_path, rotation, clock.now)
     group.create_task(written.run())
-    return Auditor(policy, written, clock.now)
+    return Auditor(Policy(document), written, clock.now)
 
 
 async def encrypted(config: ServerConfig, store: Store, clock: Clock) -> tuple[Store, OwnKeys | None]:

@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 
+from pylet.api import schema
 from pylet.api.errors import BadRequest
 from pylet.api.object import Object
 from pylet.api.schema.mismatch import Mismatch
-from pylet.api.schema.node import Any_, Check, List, Ref, Scalar, Struct, Text
+from pylet.api.schema.node import Check, List, Ref, Scalar, Struct, Text
 from pylet.api.wire import decode, strict
 
 _TYPES = {
@@ -41,7 +42,7 @@ _TYPES = {
     "ClaimOrExpression": "claim expression",
     "ExtraMapping": "key valueExpression",
     "UserValidationRule": "expression message",
-    "Policy": "metadata:any rules:[]PolicyRule omitStages:[]=Stage omitManagedFields:bool",
+    "Policy": "metadata:meta rules:[]PolicyRule omitStages:[]=Stage omitManagedFields:bool",
     "PolicyRule": "level:=Level users:[]string userGroups:[]string verbs:[]string resources:[]GroupResources "
     "namespaces:[]string nonResourceURLs:[]string omitStages:[]=Stage omitManagedFields:bool",
     "GroupResources": "group resources:[]string resourceNames:[]string",
@@ -97,8 +98,8 @@ def _check(version: str, type_: str) -> Check:
             return str
         case "bool":
             return bool
-        case "any":
-            return Any_()
+        case "meta":
+            return Ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", schema.of)
         case "duration":
             return Text("v1.Duration", _duration)
         case _ if type_.startswith("="):
