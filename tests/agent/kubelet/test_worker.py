@@ -632,6 +632,32 @@ async def test_of_a_pod_that_has_gone_it_is_told_when_nothing_of_it_is_left(tmp_
         running.cancel()
 
 
+async def test_what_an_earlier_kubelet_left_is_told_before_anything_begins(tmp_path: Path) -> None:
+    """A static pod's file was changed meanwhile: what it says now waits for what it said before."""
+    async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
+        await story.until(is_running)
+    bound, node = Table(POD), Table(NODE)
+    node.put(Entry.of(NODE, {"metadata": {"name": "n1"}, "status": {}}))
+    story.volumes.clean_up = lambda ending: None  # type: ignore[attr-defined]
+    now = pod(container(command=["serve"]), nodeName="n1")
+    now["metadata"]["uid"] = "u2"
+    entry = Entry.of(POD, now)
+    bound.put(entry)
+    pods = Pods(replace(story.worker.node, view=View({POD: bound, NODE: node})))
+    beside: list[str] = []
+
+    def ended(uid: str) -> None:
+        beside.extend(uid for uid in ("u1", "u2") if pods.runs(uid))
+        bound.put(entry)
+
+    pods.left, pods.ended = lambda left: bound.remove(key_of(left)), ended
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pods.run())
+        await until(lambda: pods.runs("u2"))
+        running.cancel()
+    assert beside == []
+
+
 async def test_a_pod_that_lost_its_sandbox_says_so_and_goes_on_in_another(tmp_path: Path) -> None:
     async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
         await story.until(is_running)
