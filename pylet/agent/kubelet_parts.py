@@ -103,7 +103,7 @@ async def run_kubelet(site: Site, network: NetworkParts) -> None:
         )
         pods = Pods(node)
         static.runs, pods.ended, pods.left = pods.runs, static.ended, static.left
-        volumes.host.tell = node.recorder.tell
+        volumes.host.tell = static.tell = node.recorder.tell
         meter = Meter(runtime, clock, node.pods, settings, machine, volumes.usage)
         upkeep = Upkeep(node, meter, kubelet, records.prune, reporter.tell)
         reporter.pressures, reporter.problem = upkeep.conditions, upkeep.problem

@@ -47,7 +47,10 @@ class StaticPods:
         """Whether something of the pod with this uid is still to end; who knows calls `ended` when it has."""
         self.told: set[str] = set()
         """Those, by uid, of which this kubelet has told the status."""
+        self.tell: Callable[[Object, str, str, str], None] = lambda *_: None
+        """Makes an Event: about what, type, reason, message; to be set before it runs."""
         self._ending: dict[Key, str] = {}
+        self._ignored: set[str] = set()
         self._client = client
         self._known = pods
         self._clock = clock
@@ -64,15 +67,15 @@ class StaticPods:
 
     async def run(self) -> None:
         while True:
-            self._read()
+            self._look()
             try:
                 async with FileWatch(self._directory) as watch, asyncio.TaskGroup() as group:
                     group.create_task(self._keep_mirrors())
                     while True:
                         await watch.changed()
-                        self._read()
+                        self._look()
             except* OSError:  # there is no such directory (any more)
-                self._read()
+                self._look()
             async with asyncio.TaskGroup() as group:
                 keeping = group.create_task(self._keep_mirrors())
                 await self._clock.sleep(_LOOK_SECONDS)
@@ -97,6 +100,19 @@ class StaticPods:
 
     # ---- files
 
+    def _look(self) -> None:
+        """Of a pod that another file has, too, it is told once: the first file is followed."""
+        self._read()
+        followed = {uid_of(pod) for pod in self.pods.values()}
+        ignored = {uid_of(pod): (path, pod) for path, pod in self._files.items() if uid_of(pod) not in followed}
+        for uid in ignored.keys() - self._ignored:
+            path, pod = ignored[uid]
+            namespace, name = key_of(pod)
+            log.warning("%s: another file has pod %s, too, and is followed", path, key_of(pod))
+            words = f'{name}_{namespace}({uid}) from file due to duplicate pod name "{name}", ignoring'
+            self.tell(pod, "Warning", "FailedValidation", f"Error validating pod {words}")
+        self._ignored = set(ignored)
+
     def _read(self) -> None:
         found = {path: path.read_bytes() for path in _files(self._directory)}
         for path in self._files.keys() - found.keys():
@@ -109,12 +125,9 @@ class StaticPods:
 
     def _load(self, path: Path, text: bytes) -> None:
         try:
-            self._files[path] = pod = static_pod(text, str(path), self._node_name, self._clock.now())
+            self._files[path] = static_pod(text, str(path), self._node_name, self._clock.now())
         except BadManifest as bad:
             log.warning("%s", bad)
-            return
-        if twins := [other for other, its in self._files.items() if other != path and key_of(its) == key_of(pod)]:
-            log.warning("%s: pod %s is in %s, too; the first file is followed", path, key_of(pod), min(twins))
 
     def _take(self, wanted: Mapping[Key, Object]) -> None:
         for key, pod in list(self.pods.items()):

@@ -165,10 +165,16 @@ async def test_of_two_files_with_the_same_pod_the_first_is_followed(tmp_path: Pa
     def image() -> str:
         return str(static.pods[KEY]["spec"]["containers"][0]["image"])
 
+    told: list[str] = []
+    static.tell = lambda about, *words: told.append(" ".join((about["spec"]["containers"][0]["image"], *words)))
     await _settle()
     assert image() == "reg/second"
     first.write_bytes(WEB)
     await until(lambda: image() == "reg/web")
+    await until(lambda: told != [])
+    (said,) = told
+    assert said.startswith("reg/second Warning FailedValidation Error validating pod web-n1_default(")
+    assert said.endswith(') from file due to duplicate pod name "web-n1", ignoring')
     first.unlink()
     await until(lambda: image() == "reg/second")
     assert static.table.entries[KEY].uid == static.pods[KEY]["metadata"]["uid"]
