@@ -314,7 +314,9 @@ def _go_list(words: Iterable[str]) -> str:
 
 def user_info(user: User) -> Object:
     """A user as TokenReview and SelfSubjectReview show one."""
-    info: Object = {"username": user.name}
+    info: Object = {}
+    if user.name:
+        info["username"] = user.name
     if user.uid:
         info["uid"] = user.uid
     if user.groups:

@@ -39,7 +39,8 @@ def outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
     if (file := config.authentication_token_webhook_config_file) is not None:
         with _about("--authentication-token-webhook-config-file", file):
             target = chain.endpoint(file)
-        sources.append(TokenWebhook(target, asker, clock, config.authentication_token_webhook_version))
+        version = config.authentication_token_webhook_version
+        sources.append(TokenWebhook(target, asker, clock, version, (audience,)))
     configured = _chain(config, asker, clock, files)
     return Outside(
         sources,

@@ -25,12 +25,15 @@ _REMEMBERED, _SECONDS = 4096, 120
 
 
 class TokenWebhook:
-    """`version` is the reviews'."""
+    """`version` is the reviews', `own` are the audiences of tokens whose audiences it does not tell."""
 
-    def __init__(self, target: kubeconfig.Endpoint, asker: Asker, clock: Clock, version: str) -> None:
+    def __init__(
+        self, target: kubeconfig.Endpoint, asker: Asker, clock: Clock, version: str, own: tuple[str, ...]
+    ) -> None:
         self._target = target
         self._tls = kubeconfig.ssl_context(target) if target.server.startswith("https:") else None
         self._asker = asker
+        self._own = own
         self._version = f"authentication.k8s.io/{version}"
         self._known: Remembered[Object] = Remembered(clock.monotonic, _REMEMBERED)
 
@@ -41,7 +44,7 @@ class TokenWebhook:
         if status is None:
             status = await self._asked(token, audiences)
             self._known.keep(question, status, _SECONDS)
-        meant = tuple(one for one in status.get("audiences") or audiences if one in audiences)
+        meant = tuple(one for one in status.get("audiences") or self._own if one in audiences)
         if not meant or not status.get("authenticated"):
             return None
         info = status.get("user") or {}

@@ -52,7 +52,7 @@ class Hook:
         return AccessWebhook("hook", {**WEBHOOK, **changes}, self.target, self.asker, self.clock, self.counted)
 
     def of_tokens(self, version: str = "v1") -> TokenWebhook:
-        return TokenWebhook(self.target, self.asker, self.clock, version)
+        return TokenWebhook(self.target, self.asker, self.clock, version, (OWN,))
 
     async def moved(self, asking: Any) -> Any:
         """What `asking` comes to, while time passes."""
@@ -253,6 +253,14 @@ async def test_a_reason_against_a_token_is_told_and_not_remembered(hook: Hook) -
         with pytest.raises(BadToken, match="no such token"):
             await webhook.user("secret", AUDIENCES)
     assert len(hook.asked) == 2
+
+
+async def test_a_token_without_audiences_is_for_this_server_alone(hook: Hook) -> None:
+    hook.status = {"authenticated": True, "user": {"username": "bob"}}
+    known = await hook.of_tokens().user("secret", frozenset({OWN, "other"}))
+    assert known is not None
+    assert known.audiences == (OWN,)
+    assert await hook.of_tokens().user("secret", frozenset({"other"})) is None
 
 
 @pytest.mark.parametrize("status", [{}, {"authenticated": True, "audiences": ["other"], "user": {}}])
