@@ -1,5 +1,7 @@
 """Bodies as clients send them, and what they are told when nobody can read them."""
 
+import re
+
 import orjson
 import pytest
 
@@ -272,6 +274,22 @@ def test_hostile_yaml_is_refused(raw: bytes, says: str) -> None:
         decode.parse(raw, "application/yaml")
 
 
-def test_deeply_nested_json_is_refused() -> None:
-    with pytest.raises(BadRequest):
-        decode.parse(b"[" * 100_000)
+@pytest.mark.parametrize(
+    ("raw", "char"),
+    [
+        (b"[" * 239 + b"]" * 239, "["),
+        (b'{"a":' * 239 + b"1" + b"}" * 239, "{"),
+        (b"[" * 238 + b'{"[{":1}' + b"]" * 238, "{"),
+        (b"[" * 100_000, "["),
+        (b"[1," * 500_000, "["),
+    ],
+    ids=["lists", "objects", "both", "cut off", "heavy, too"],
+)
+def test_deeply_nested_json_is_refused(raw: bytes, char: str) -> None:
+    with pytest.raises(BadRequest, match=re.escape(f"invalid character '{char}' exceeded max depth")):
+        decode.parse(raw)
+
+
+def test_what_is_nested_less_is_read() -> None:
+    raw = b"[" * 238 + b'"["' + b"]" * 238
+    assert orjson.dumps(decode.parse(raw).value) == raw

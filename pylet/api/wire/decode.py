@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -28,6 +29,9 @@ STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 _MOST_STRICT_ERRORS = 100
 _OLD_EVICTION = ("Eviction", "policy/v1beta1")  # says the same in a version that bodies may still have
 _UNMARSHAL = "yaml: unmarshal errors:"
+_MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
+_MOST_MARKS = 100_000
+_MOST_DEPTH = 238  # orjson encodes 254 levels
 _TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 
 
@@ -53,15 +57,20 @@ def parse(raw: bytes, content_type: str = "application/json") -> Document:
         if text != raw:  # Go takes what is no UTF-8 for U+FFFD
             return parse(text)
         raise BadRequest(_go_words(raw, bad)) from bad
-    return Document(value, _duplicates(raw, value))
+    try:
+        return Document(value, _duplicates(raw, value))
+    except TypeError as deep:
+        raise BadRequest(_too_deep(raw) or f"{_NO_KIND}exceeded max depth") from deep
 
 
 def _weigh(raw: bytes) -> None:
-    """Raises: RequestEntityTooLarge, for more fields and values than an object has that is no attack."""
+    """Raises: BadRequest, RequestEntityTooLarge, for more fields and values than an object has that is no attack."""
     weight = _weight(raw)
     texts = _TEXTS.finditer(raw)
     while weight > MOST:
         if (text := next(texts, None)) is None:
+            if deep := _too_deep(raw):
+                raise BadRequest(deep)
             says = f"it has more than {MOST // FIELD} fields, {MOST // OBJECT} objects or {MOST // VALUE} values"
             raise RequestEntityTooLarge(f"Request entity too large: {says}")
         weight -= _weight(text[0])
@@ -284,19 +293,35 @@ def not_converted(kind: Kind, version: str, named: str) -> str:
 
 
 def _duplicates(raw: bytes, value: Any) -> Sequence[str]:
-    if orjson.dumps(value).count(b'"') == raw.count(b'"') and rb"\u0022" not in raw:
+    """Raises: TypeError, for what is nested too deep, which encoding refuses long before decoding."""
+    encoded = orjson.dumps(
+        [[[[[[[[[[[[[[[[value]]]]]]]]]]]]]]]]
+    )  # as deep as it ever lies in lists, reviews and events
+    if encoded.count(b'"') == raw.count(b'"') and rb"\u0022" not in raw:
         return ()
     return strict.twice(raw)
 
 
 def _go_words(raw: bytes, bad: orjson.JSONDecodeError) -> str:
     """What Go's scanner says, as far as where it stops agrees with where orjson does."""
+    if deep := _too_deep(raw):
+        return deep
     text = raw.decode(errors="replace")
     if bad.pos >= len(text.rstrip()):
         return _NO_KIND + "unexpected end of JSON input"
     char = text[bad.pos]
     shown = {"'": r"'\''", '"': "'\"'"}.get(char, f"'{char}'" if char.isprintable() else repr(char))
     return f"{_NO_KIND}invalid character {shown} {_expected(text[: bad.pos].rstrip())}"
+
+
+def _too_deep(raw: bytes) -> str:
+    """What Go's scanner says of what is nested deeper than can be encoded, "" of anything else."""
+    depth = 0
+    for mark in islice(_MARKS.finditer(raw), _MOST_MARKS):
+        depth += (mark[0] in (b"{", b"[")) - (mark[0] in (b"}", b"]"))
+        if depth > _MOST_DEPTH:
+            return f"{_NO_KIND}invalid character '{mark[0].decode()}' exceeded max depth"
+    return ""
 
 
 def _expected(before: str) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pylet.api import kinds
-from pylet.api.errors import BadRequest
+from pylet.api.errors import ApiError
 from pylet.api.wire import decode
 from pylet.server.audit import RECORD
 from pylet.server.audit.log import AuditLog
@@ -125,7 +125,7 @@ def decoded(raw: bytes, content_type: str) -> Any:
         group, _, version = head["apiVersion"].rpartition("/")
         kind = kinds.by_kind(group, version, head["kind"])
         return None if kind is None else {**head, **protobuf.body(raw, kind.definition)}
-    except (BadRequest, ValueError, KeyError):
+    except (ApiError, ValueError, KeyError):
         return None
 
 

@@ -41,6 +41,8 @@ BODIES = {
     "a lone surrogate": b'{"metadata":{"name":"x"},"data":{"a":"\\ud800"}}',
     "NaN": b'{"metadata":{"name":"x"},"data":{"a":NaN}}',
     "a huge number": b'{"metadata":{"name":"x","generation":' + b"9" * 5000 + b"}}",
+    "rather deep": deep(245),
+    "as deep as may be": deep(235),
     "deep": deep(5_000),
     "deeper": deep(200_000),
     "deep lists": b"[" * 500_000,
@@ -78,6 +80,8 @@ PATCHES = {
     "no operation": orjson.dumps([{"op": "sing", "path": "/a"}]),
     "directives": orjson.dumps({"$patch": "x", "data": {"$patch": "y", "$retainKeys": 1}, "$setElementOrder/x": 2}),
     "deep": deep(50_000),
+    "rather deep": deep(245),
+    "as deep as may be": deep(235),
     "null": b"null",
     "managed": orjson.dumps({"metadata": {"managedFields": [{"fieldsV1": {"f:": {"k:{": {}}}, "manager": "x"}]}}),
 }
