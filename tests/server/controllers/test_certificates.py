@@ -176,3 +176,18 @@ def test_old_requests_are_forgotten(
 def test_what_is_gone_needs_nothing() -> None:
     made = certificates.controller(Authority(Asked()), lambda spec, subresource: True)
     assert made.plan(Key("", "r"), View({CSR: Table(CSR)}), NOW) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("name", "issued", "waits"),
+    [("n", None, True), ("n", "aXQ=", False), ("m", None, False)],
+    ids=["its own", "has its certificate", "another's"],
+)
+def test_a_node_that_changes_wakes_its_own_requests(name: str, issued: str | None, waits: bool) -> None:
+    asked = request(certificates.KUBELET_SERVING, SERVER_USAGES, username=NODE, certificate=issued)
+    table = Table(CSR)
+    table.put(Entry.of(CSR, asked))
+    controller = certificates.controller(Authority(Asked()), lambda spec, subresource: True)
+    watch = next(watch for watch in controller.watches if watch.kind is not CSR)
+    changed = Entry.of(watch.kind, {"metadata": {"name": name}, "spec": {}})
+    assert list(watch.keys(changed, View({CSR: table}))) == ([Key("", "r")] if waits else [])

@@ -68,6 +68,12 @@ def test_pods_without_a_controller_are_told_of() -> None:
     assert "&LabelSelector{MatchLabels:map[string]string{app: web,},MatchExpressions:[]" in told.message
 
 
+@pytest.mark.parametrize("spec", [{}, {"minAvailable": 1}], ids=["nothing", "a number"])
+def test_who_needs_no_scale_needs_no_controller(spec: Object) -> None:
+    (update,) = PLAN(KEY, view(budget(**spec), pod("p")), NOW).actions
+    assert isinstance(update, Update)
+
+
 @pytest.mark.parametrize(
     ("owner", "why"),
     [

@@ -76,6 +76,30 @@ def test_topology_mode_auto_gives_every_zone_its_endpoints() -> None:
     assert (told.type, told.reason) == ("Warning", "TopologyAwareHintsDisabled")
 
 
+PORTS = [
+    {"name": "named", "port": 80, "targetPort": "web", "appProtocol": "kubernetes.io/h2c"},
+    {"name": "numbered", "port": 81, "targetPort": 8081, "protocol": "UDP"},
+    {"name": "lacking", "port": 82, "targetPort": "nobody's"},
+]
+
+
+def test_a_slice_has_the_ports_that_its_pods_have() -> None:
+    containers = [{"name": "c", "image": "i", "ports": [{"name": "web", "containerPort": 8080}]}]
+    serving = worker(spec={"containers": containers})
+    assert created(service(ports=PORTS), NODE, serving)["ports"] == [
+        {"name": "named", "port": 8080, "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
+        {"name": "numbered", "port": 8081, "protocol": "UDP"},
+    ]
+
+
+def test_what_is_written_already_is_left_alone() -> None:
+    of = endpointslice.controller()
+    (create,) = of.plan(KEY, view(service(), NODE, worker()), NOW).actions
+    assert isinstance(create, Create)
+    made = {**create.object, "metadata": {**create.object["metadata"], "name": "web", "uid": "s"}}
+    assert of.plan(KEY, view(service(), NODE, worker(), made), NOW).actions == ()
+
+
 @pytest.mark.parametrize(("publish", "shown"), [(False, 0), (True, 1)])
 def test_a_pod_whose_node_is_unknown_shows_only_where_all_do(publish: bool, shown: int) -> None:
     assert len(created(service(publishNotReadyAddresses=publish), worker())["endpoints"]) == shown

@@ -8,11 +8,13 @@ from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.role import KIND as ROLE
 from pylet.api.object import Key, Object
+from pylet.client.view import Entry
 from pylet.server.controllers import garbage
 from pylet.server.reconcile.plan import Delete, Emit, Patch
-from tests.server.controllers.picture import NOW, STORED, obj, view
+from tests.server.controllers.picture import EARLIER, NOW, STORED, obj, view
 
 KINDS = dict.fromkeys((POD, NODE, ROLE))
+PLACE = Key("pods/a", "child")
 
 
 def owned(*owners: Object, kind: str = "Pod") -> Object:
@@ -76,3 +78,40 @@ def test_an_owner_in_another_namespace_owns_nothing() -> None:
         'ownerRef [v1/ConfigMap, namespace: default, name: owner, uid: owner] does not exist in namespace "default"',
     )
     assert isinstance(gone, Delete)
+
+
+def test_who_lost_one_owner_keeps_the_other() -> None:
+    (patch,) = garbage.controller(KINDS).plan(PLACE, view(owned(NEAR, GONE), *THERE), NOW).actions
+    assert isinstance(patch, Patch)
+    assert patch.patch["metadata"]["ownerReferences"] == [NEAR]
+
+
+LEAVES = {"deletionTimestamp": EARLIER, "finalizers": ["foregroundDeletion"]}
+OWNER = obj("v1", "Pod", "near", "a", meta=LEAVES, spec={})
+CHILD = owned({**NEAR, "blockOwnerDeletion": True})
+
+
+@pytest.mark.parametrize(
+    ("changed", "there", "concerned"),
+    [
+        pytest.param(CHILD, [*THERE, CHILD], {"child"}, id="who is owned"),
+        pytest.param(THERE[3], [*THERE, CHILD], set(), id="an owner that stays concerns nobody"),
+        pytest.param(OWNER, [OWNER, CHILD], {"near", "child"}, id="one that leaves those it owns, too"),
+        pytest.param(OWNER, [CHILD], {"child"}, id="one that is gone those alone"),
+        pytest.param(
+            OWNER, [obj("v1", "Pod", "near", "a", meta={"uid": "new"}, spec={}), CHILD], {"child"}, id="though replaced"
+        ),
+    ],
+)
+def test_whom_a_change_concerns(changed: Object, there: list[Object], concerned: set[str]) -> None:
+    watch = next(watch for watch in garbage.controller(KINDS).watches if watch.kind is POD)
+    assert {key.name for key in watch.keys(Entry.of(POD, changed), view(*there))} == concerned
+
+
+def test_who_waits_for_its_dependents_is_woken_by_each_until_it_is_gone() -> None:
+    controller, place = garbage.controller(KINDS), Key("pods/a", "near")
+    watch = next(watch for watch in controller.watches if watch.kind is POD)
+    controller.plan(place, view(OWNER, CHILD), NOW)
+    assert set(watch.keys(Entry.of(POD, CHILD), view(OWNER))) == {place}
+    controller.plan(place, view(CHILD), NOW)
+    assert set(watch.keys(Entry.of(POD, CHILD), view())) == set()

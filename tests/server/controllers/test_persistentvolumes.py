@@ -152,6 +152,18 @@ def test_binding_takes_four_writes_and_then_none() -> None:
             id="waits for the pod to get a node",
         ),
         pytest.param(
+            [
+                claim(storageClassName="fast"),
+                storage_class(mode="WaitForFirstConsumer"),
+                *(
+                    pod(name, spec={"nodeName": "", "volumes": [{"persistentVolumeClaim": {"claimName": "data"}}]})
+                    for name in ("q", "p")
+                ),
+            ],
+            ("WaitForPodScheduled", "waiting for pods p,q to be scheduled"),
+            id="or several",
+        ),
+        pytest.param(
             [claim(storageClassName="gone")],
             ("ProvisioningFailed", 'storageclass.storage.k8s.io "gone" not found'),
             id="no such class",

@@ -112,3 +112,23 @@ def test_recreate_ends_the_old_before_the_new_begins() -> None:
     old = generation(owner, "old", 3, 3, image="v0")
     old["metadata"]["annotations"]["deployment.kubernetes.io/max-replicas"] = "3"
     assert sizes(owner, old) == {"old": 0}
+
+
+def test_recreate_begins_when_nothing_old_is_left() -> None:
+    owner = web(3, type="Recreate")
+    old, new = generation(owner, "old", 0, 0, image="v0"), generation(owner, "new", 0, 0, image="v1")
+    assert sizes(owner, old, new) == {"new": 3}
+    assert sizes(owner, old, new, of(old, "left")) == {}
+
+
+def test_of_a_percentage_fewer_may_be_missing_than_more() -> None:
+    owner = web(3, type="RollingUpdate", rollingUpdate={"maxSurge": "25%", "maxUnavailable": "25%"})
+    old, new = generation(owner, "old", 3, 3, image="v0"), generation(owner, "new", 1, 0, image="v1")
+    assert sizes(owner, old, new) == {}
+
+
+@pytest.mark.parametrize("available", [2, 0], ids=["healthy", "broken"])
+def test_what_may_go_goes_once_whoever_has_it(available: int) -> None:
+    owner = web(4)
+    first, second = (generation(owner, name, 2, available, image=f"v0-{name}") for name in ("first", "second"))
+    assert sizes(owner, first, second, generation(owner, "new", 1, 1, image="v1")) == {"first": 1}
