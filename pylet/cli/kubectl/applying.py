@@ -86,7 +86,7 @@ class Applier:
                 "patched automatically."
             )
         last = json.loads(annotations.get(LAST_APPLIED) or "{}")
-        difference, type_ = _three_way(last, wanted, current)
+        difference, type_ = three_way(last, wanted, current)
         if not difference:
             return current, "unchanged"
         if current["metadata"].get("deletionTimestamp"):
@@ -193,7 +193,7 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _three_way(last: Object, wanted: Object, current: Object) -> tuple[Object, str]:
+def three_way(last: Object, wanted: Object, current: Object) -> tuple[Object, str]:
     """The patch from `current` to `wanted`, strategic where the schema knows the kind."""
     from pylet.api import schema
     from pylet.api.kinds import by_kind

@@ -179,21 +179,25 @@ class Api:
                 warn(text)
 
     def _failed(self, error: Exception) -> ConnectionFailed:
-        host = f"{self.endpoint.host}:{self.endpoint.port}"
-        match error:
-            case ConnectionRefusedError():
-                text = f"The connection to the server {host} was refused - did you specify the right host or port?"
-            case ssl.SSLCertVerificationError():
-                text = f"Unable to connect to the server: tls: failed to verify certificate: {error.verify_message}"
-            case socket.gaierror():
-                text = f"Unable to connect to the server: dial tcp: lookup {self.endpoint.host}: no such host"
-            case TimeoutError():
-                text = f"Unable to connect to the server: dial tcp {host}: i/o timeout"
-            case http.client.RemoteDisconnected() | http.client.IncompleteRead():
-                text = "Unable to connect to the server: EOF"
-            case _:
-                text = f"Unable to connect to the server: {getattr(error, 'strerror', None) or error}"
-        return ConnectionFailed(text)
+        return failed(self.endpoint.host, f"{self.endpoint.host}:{self.endpoint.port}", error)
+
+
+def failed(host: str, place: str, error: object) -> ConnectionFailed:
+    """Why there is no answer; `place` is the host with its port."""
+    match error:
+        case ConnectionRefusedError():
+            text = f"The connection to the server {place} was refused - did you specify the right host or port?"
+        case ssl.SSLCertVerificationError():
+            text = f"Unable to connect to the server: tls: failed to verify certificate: {error.verify_message}"
+        case socket.gaierror():
+            text = f"Unable to connect to the server: dial tcp: lookup {host}: no such host"
+        case TimeoutError():
+            text = f"Unable to connect to the server: dial tcp {place}: i/o timeout"
+        case http.client.RemoteDisconnected() | http.client.IncompleteRead():
+            text = "Unable to connect to the server: EOF"
+        case _:
+            text = f"Unable to connect to the server: {getattr(error, 'strerror', None) or error}"
+    return ConnectionFailed(text)
 
 
 def _decode(response: http.client.HTTPResponse, data: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""The objects in `-f`: files, folders and stdin, YAML of several documents, JSON, Lists."""
+"""The objects in `-f`: files, folders, URLs and stdin, YAML of several documents, JSON, Lists."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from glob import glob
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -34,7 +35,7 @@ def objects(
     for name in (part for filename in filenames for part in filename.split(",")):
         for source, data in contents(name, recursive=recursive):
             try:
-                for obj in _documents(source, data, checked=validation != "Ignore"):
+                for obj in documents(source, data, checked=validation != "Ignore"):
                     if selector((obj.get("metadata") or {}).get("labels") or {}):
                         yield source, obj
             except Failure as failure:
@@ -50,20 +51,28 @@ def read(filenames: Sequence[str], *, recursive: bool = False, labels: str = "")
 
 
 def contents(name: str, *, recursive: bool = False) -> Iterator[tuple[str, bytes]]:
-    """What a file, the files of a folder, or stdin hold, with their names. Raises: Failure."""
-    if name.startswith(("http://", "https://")):
-        raise Failure(f'error: "{name}": manifests are read from files and stdin only')
+    """What a file, the files of a folder, a URL or stdin hold, with their names. Raises: Failure, ConnectionFailed."""
     if name == "-":
         yield "STDIN", sys.stdin.buffer.read()
-        return
-    path = Path(name)
-    if not path.exists():
+    elif name.startswith(("http://", "https://")):
+        from pylet.cli.kubectl.downloading import downloaded
+
+        yield name, downloaded(name)
+    else:
+        for path in _paths(name):
+            for file in _files(path, recursive=recursive) if path.is_dir() else [path]:
+                try:
+                    yield str(file), file.read_bytes()
+                except OSError as error:
+                    raise Failure(f"error: open {file}: {str(error.strerror).lower()}") from None
+
+
+def _paths(name: str) -> list[Path]:
+    """What is called so, or what it stands for as a pattern. Raises: Failure."""
+    found = [name] if Path(name).exists() else sorted(glob(name))
+    if not found:
         raise Failure(f'error: the path "{name}" does not exist')
-    for file in _files(path, recursive=recursive) if path.is_dir() else [path]:
-        try:
-            yield str(file), file.read_bytes()
-        except OSError as error:
-            raise Failure(f"error: open {file}: {str(error.strerror).lower()}") from None
+    return [Path(path) for path in found]
 
 
 def _files(folder: Path, *, recursive: bool) -> list[Path]:
@@ -75,7 +84,8 @@ def _files(folder: Path, *, recursive: bool) -> list[Path]:
     return files
 
 
-def _documents(source: str, data: bytes, *, checked: bool) -> Iterator[Object]:
+def documents(source: str, data: bytes, *, checked: bool = False) -> Iterator[Object]:
+    """The objects in YAML or JSON; `checked` words what is missing as a schema would. Raises: Failure."""
     import yaml
 
     class Loader(yaml.CSafeLoader):

@@ -40,6 +40,14 @@ class Ended:
 Kubectl = Callable[..., Awaitable[Ended]]
 
 
+def edit_with(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is edited is given to the script as $1."""
+    editor = folder / "editor"
+    editor.write_text(script)
+    editor.chmod(0o755)
+    monkeypatch.setenv("KUBE_EDITOR", str(editor))
+
+
 @pytest.fixture
 async def kubectl(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Kubectl]:
     """Runs one command line, in a thread because the CLI blocks and the server is in this one."""

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from tests.cli.kubectl.conftest import Ended, Kubectl
+from tests.cli.kubectl.conftest import Ended, Kubectl, edit_with
+
+
+class Files(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing, because it would be among what is compared."""
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """The folder's files over HTTP; the URL they are below."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 def configmap(name: str, value: str = "1", label: str = "a") -> str:
@@ -79,6 +100,36 @@ async def test_what_was_applied_last_is_shown_and_set(kubectl: Kubectl, tmp_path
     assert await kubectl(*line) == Ended(0, "set-last-applied one: no changes required.\n", "")
     shown = await kubectl("apply", "view-last-applied", "cm/one", "-o", "json")
     assert json.loads(shown.out)["data"] == {"a": "1"}
+
+
+async def test_what_was_applied_last_is_edited(
+    kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit_with('#!/bin/sh\nsed -i \'s/"a": "1"/"a": "2"/\' "$1"\n', tmp_path, monkeypatch)
+    await kubectl("create", "configmap", "bare")
+    nothing = "error: no last-applied-configuration annotation found on resources, to create the annotation"
+    assert (await kubectl("apply", "edit-last-applied", "cm/bare")).err.startswith(nothing)
+    await kubectl("apply", "-f", "MANIFEST")
+    line = ("apply", "edit-last-applied", "cm/conf", "-o", "json")
+    assert json.loads((await kubectl(*line)).out)["data"] == {"a": "2"}
+    assert 'a: "2"' in (await kubectl("apply", "view-last-applied", "cm/conf")).out
+    assert (await kubectl("get", "cm", "conf", "-o", "jsonpath={.data.a}")).out == "1"
+
+
+async def test_manifests_are_found_by_pattern_and_behind_urls(kubectl: Kubectl, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("one", "two"):
+        (folder / f"{name}.json").write_text(configmap(name).removesuffix("---\n"))
+    made = "configmap/one created\nconfigmap/two created\n"
+    assert await kubectl("create", "-f", f"{folder}/*.json") == Ended(0, made, "")
+    missing = f'error: the path "{folder}/*.yaml" does not exist\n'
+    assert await kubectl("create", "-f", f"{folder}/*.yaml") == Ended(1, "", missing)
+    with serving(folder) as url:
+        assert await kubectl("get", "-f", f"{url}/one.json", "-o", "name") == Ended(0, "configmap/one\n", "")
+        away = await kubectl("apply", "-f", f"{url}/none.json")
+    told = f'error: unable to read URL "{url}/none.json", server reported 404 File not found, status code=404\n'
+    assert away == Ended(1, "", told)
 
 
 async def test_a_broken_file_keeps_no_other_from_being_read(kubectl: Kubectl, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.kubectl.conftest import MANIFEST, Ended, Kubectl
+from tests.cli.kubectl.conftest import MANIFEST, Ended, Kubectl, edit_with
 
 EVENTS = """\
 apiVersion: v1
@@ -30,14 +30,6 @@ count: 3
 firstTimestamp: "2026-01-01T00:00:00Z"
 lastTimestamp: "2026-01-02T00:00:00Z"
 """
-
-
-def edit_with(script: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is edited is given to the script as $1."""
-    editor = folder / "editor"
-    editor.write_text(script)
-    editor.chmod(0o755)
-    monkeypatch.setenv("KUBE_EDITOR", str(editor))
 
 
 async def test_objects_come_change_and_go(kubectl: Kubectl, tmp_path: Path) -> None:
@@ -113,8 +105,25 @@ async def test_several_objects_are_edited_in_one_file(
         await kubectl("create", "configmap", name, f"--from-literal=x={'same' if name == 'three' else 'old'}")
     told = await kubectl("edit", "cm", "one", "two", "three", "--output-patch")
     lines = "".join(f'Patch: {{"data":{{"x":"new"}}}}\nconfigmap/{name} edited\n' for name in ("one", "two"))
-    assert told == Ended(0, lines, "")
+    assert told == Ended(0, f"{lines}configmap/three skipped\n", "")
     assert await kubectl("edit", "cm") == Ended(0, "", "Edit cancelled, no changes made.\n")
+
+
+async def test_what_the_server_refuses_is_edited_again(
+    kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    edit_with(f'#!/bin/sh\ncp "$1" {tmp_path}/shown\nsed -i "s/x: .*/x: [y]/" "$1"\n', tmp_path, monkeypatch)
+    await kubectl("create", "configmap", "one", "--from-literal=x=old")
+    told = await kubectl("edit", "cm", "one")
+    assert told.status == 1
+    first, stored, last = told.err.splitlines()
+    assert first == 'error: configmaps "one" is invalid'
+    assert last == "error: Edit cancelled, no valid changes were saved."
+    copy = tmp_path / stored.rpartition("/")[2].rstrip('"')
+    assert stored == f'A copy of your changes has been stored to "{copy}"'
+    assert "x: [y]" in copy.read_text()
+    assert '# configmaps "one" was not valid:\n# * patch: Invalid value: ' in (tmp_path / "shown").read_text()
 
 
 async def test_an_object_is_edited_before_it_is_made(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -13,8 +14,16 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl import applying, deleting, manifests, output, pruning, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, number, switch, text
 from pylet.cli.kubectl.documents import LAST_APPLIED, as_list, to_compact_json, to_yaml
+from pylet.cli.kubectl.editing import Edit
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session
+from pylet.cli.kubectl.targets import Target
+
+_EDIT_HEADER = """\
+# Please edit the 'last-applied-configuration' annotations below.
+# Lines beginning with a '#' will be ignored, and an empty file will abort the edit.
+#
+"""
 
 
 def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options: Any) -> None:
@@ -146,6 +155,26 @@ def _set(session: Session, filename: tuple[str, ...], create_annotation: bool, *
         output.done(obj, "configured", options["output"], dry_run=dry_run)
 
 
+def _edit(session: Session, args: tuple[str, ...], **options: Any) -> None:
+    failures = Collected()
+    found = [(each, annotations_of(each.obj)) for each in writing.choose(session, args, options, failures)]
+    failures.finish()
+    applied = [replace(target, obj=json.loads(has[LAST_APPLIED])) for target, has in found if LAST_APPLIED in has]
+    if not applied:
+        raise Failure(
+            "error: no last-applied-configuration annotation found on resources, to create the annotation, use command "
+            "`kubectl apply set-last-applied --create-annotation`"
+        )
+
+    def send(target: Target, _: Object, wanted: Object) -> Object:
+        note = {**writing.cause(session, options), LAST_APPLIED: to_compact_json(wanted) + "\n"}
+        manager = writing.manager_of(options, "kubectl-client-side-apply")
+        writing.patch(session, target, {"metadata": {"annotations": note}}, manager=manager)
+        return wanted
+
+    Edit(applied, options, send, _EDIT_HEADER).run()
+
+
 class _Apply(KubectlGroup):
     """A group that is a command itself when none of its commands is named."""
 
@@ -161,6 +190,22 @@ class _Apply(KubectlGroup):
                     arguments(),
                 ],
                 help="Show what was applied last.",
+            )
+        )
+        self.add_command(
+            KubectlCommand(
+                "edit-last-applied",
+                _edit,
+                [
+                    text("output", "o", help="yaml or json, to edit and to print"),
+                    text("validate", default="strict", bare="strict", help="Accepted; nothing but a text is sent."),
+                    switch("windows-line-endings", help="Lines of the file end as on Windows."),
+                    text("field-manager", help="Who the fields belong to."),
+                    writing.recording(),
+                    *writing.choosing(),
+                    arguments(),
+                ],
+                help="Edit what was applied last in $KUBE_EDITOR, $EDITOR or vi.",
             )
         )
         self.add_command(

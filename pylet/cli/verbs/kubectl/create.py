@@ -53,19 +53,14 @@ def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **
 
 def _edited(obj: Object) -> Object | None:
     """The object as the person leaves it, None when that is as it was. Raises: Failure."""
-    import yaml
-
     from pylet.cli.kubectl import editing
 
     text_ = to_yaml(obj)
-    wanted = editing.edited(editing.HEADER + text_, suffix="yaml")
+    wanted = editing.launched(editing.HEADER + text_)
     if wanted == text_ or not wanted.strip():
         editing.cancelled(wanted)
         return None
-    try:
-        made: Object = yaml.load(wanted, yaml.CSafeLoader)
-    except yaml.YAMLError as error:
-        raise Failure(f"error: yaml: {' '.join(str(error).split())}") from None
+    (made,) = manifests.documents("edited-file", wanted.encode())
     return made
 
 
