@@ -5,8 +5,8 @@ from __future__ import annotations
 from pylet.api.errors import BadRequest
 from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.object import Key, Object
-from pylet.server.controllers import namespace
-from pylet.server.reconcile.plan import Action, Delete, Patch
+from pylet.server.controllers import namespace as namespaces
+from pylet.server.reconcile.plan import Action, Controller, Delete, Patch, Update
 from tests.server.controllers.picture import EARLIER, NOW, STORED, obj, pod, view
 
 DOOMED = obj(
@@ -18,11 +18,15 @@ def inside(kind: str) -> Object:
     return obj("v1", kind, "one", namespace="doomed")
 
 
+def controller() -> Controller:
+    return namespaces.controller(STORED)
+
+
 class Emptied:
     """A namespace with a ConfigMap, a Secret and an Endpoints object, and who refuses to delete some of them."""
 
     def __init__(self, *objects: Object) -> None:
-        self.controller = namespace.controller(STORED)
+        self.controller = controller()
         self.objects = list(objects)
 
     def attempt(self, *kept: str) -> tuple[list[str], str]:
@@ -66,3 +70,48 @@ def test_pods_are_named() -> None:
     done, message = emptied.attempt("Pod")
     assert done == []
     assert message.endswith("1 remaining: failed to delete pods for namespace: doomed, err: not pods")
+
+
+def conditions(*objects: Object, namespace: Object = DOOMED) -> dict[str, tuple[str, str]]:
+    """By type, of those that are true: reason and message."""
+    (patch,) = controller().plan(Key("", "doomed"), view(namespace, *objects), NOW).actions
+    assert isinstance(patch, Patch)
+    found = patch.patch["status"]["conditions"]
+    return {one["type"]: (one["reason"], one["message"]) for one in found if one["status"] == "True"}
+
+
+def leaving(kind: str, *finalizers: str) -> Object:
+    meta = {"deletionTimestamp": EARLIER, "finalizers": list(finalizers)}
+    return obj("v1", kind, f"{kind}-{len(finalizers)}".lower(), namespace="doomed", meta=meta, spec={})
+
+
+def test_what_stays_though_it_is_deleted_is_told_of() -> None:
+    assert conditions(
+        leaving("ConfigMap", "a.b/c"), leaving("ConfigMap", "a.b/c", "d.e/f"), leaving("Secret", "a.b/c")
+    ) == {
+        "NamespaceContentRemaining": (
+            "SomeResourcesRemain",
+            "Some resources are remaining: configmaps. has 2 resource instances, secrets. has 1 resource instances",
+        ),
+        "NamespaceFinalizersRemaining": (
+            "SomeFinalizersRemain",
+            "Some content in the namespace has finalizers remaining: "
+            "a.b/c in 3 resource instances, d.e/f in 1 resource instances",
+        ),
+    }
+
+
+def test_pods_that_end_are_no_content_that_remains() -> None:
+    assert conditions(leaving("Pod", "a.b/c")) == {}
+
+
+def test_a_namespace_that_is_empty_says_so_before_it_is_let_go() -> None:
+    stuck = [{"type": "NamespaceContentRemaining", "status": "True", "reason": "SomeResourcesRemain"}]
+    told = {**DOOMED, "status": {"conditions": stuck}}
+    assert conditions(namespace=told) == {}
+    fine = controller().plan(Key("", "doomed"), view(told), NOW).actions[0]
+    assert isinstance(fine, Patch)
+    emptied = {**DOOMED, "status": fine.patch["status"]}
+    (update,) = controller().plan(Key("", "doomed"), view(emptied), NOW).actions
+    assert isinstance(update, Update)
+    assert (update.subresource, update.object["spec"]["finalizers"]) == ("finalize", [])

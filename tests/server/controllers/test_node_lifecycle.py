@@ -138,6 +138,44 @@ def test_the_second_node_of_a_zone_waits() -> None:
     assert second.again_after == timedelta(seconds=10)
 
 
+def test_a_node_that_is_emptied_stays_so_while_another_waits() -> None:
+    nodes, picture = node_lifecycle.controller(), several("True", "True", "True", "Unknown", "Unknown")
+    nodes.plan(Key("", "a3"), view(*picture), START)
+    _, emptied = picture[3]
+    taints = [{"key": UNREACHABLE, "effect": effect} for effect in ("NoSchedule", "NoExecute")]
+    picture[3] = NODE, {**emptied, "spec": {"taints": taints}}
+    assert [one for one in nodes.plan(Key("", "a3"), view(*picture), START).actions if isinstance(one, Update)] == []
+
+
+def test_where_all_were_lost_everybody_has_time_to_speak_once() -> None:
+    nodes = node_lifecycle.controller()
+    known = several("True", "Unknown", "True")
+    unknown = [
+        {"type": type_, "status": "Unknown"} for type_ in ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
+    ]
+    silence = [(kind, {**one, "status": {"conditions": unknown}}) for kind, one in known]
+    lost, back = view(*silence), view(known[0], silence[1], known[2])
+    for name in ("a0", "a1", "a2"):
+        nodes.plan(Key("", name), lost, START)
+    later = START + timedelta(hours=1)
+    nodes.plan(Key("", "a1"), back, later)
+    assert nodes.plan(Key("", "a2"), back, later).again_after == node_lifecycle.GRACE
+    silent = later + node_lifecycle.GRACE
+    nodes.plan(Key("", "a1"), back, silent)
+    assert any(isinstance(action, Patch) for action in nodes.plan(Key("", "a2"), back, silent).actions)
+
+
+def test_a_node_that_comes_back_wakes_those_that_are_not_ready() -> None:
+    nodes = node_lifecycle.controller()
+    keys = nodes.watches[0].keys
+    picture = several("Unknown", "Unknown", "True")
+    for name in ("a0", "a1", "a2"):
+        nodes.plan(Key("", name), view(*picture), START)
+    back = several("True")[0]
+    assert [key.name for key in keys(Entry.of(*back), view(back, *picture[1:]))] == ["a0", "a1"]
+    assert [key.name for key in keys(Entry.of(*picture[2]), view(*picture))] == ["a2"]
+
+
 TOLERATED = {"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute"}
 
 

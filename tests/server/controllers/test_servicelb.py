@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.loadbalancer import FROM_POOL
 from pylet.api.object import Key, Object
+from pylet.client.view import Entry
 from pylet.server.controllers import servicelb
 from pylet.server.controllers.servicelb.pool import parse
 from pylet.server.reconcile.plan import Patch, Plan, Update
@@ -266,3 +268,22 @@ def test_a_service_without_an_address_is_told_once() -> None:
 def test_a_pool_knows_its_addresses(address: str, is_in: bool) -> None:
     pool = parse("10.0.0.240-10.0.0.250 fd00::10/124")
     assert (ip_address(address) in pool) is is_in
+
+
+@pytest.mark.parametrize(
+    ("services", "concerned"),
+    [([], []), ([_service(type="ClusterIP")], []), ([_service()], ["web"])],
+    ids=["nobody's", "not balanced", "balanced"],
+)
+def test_a_slice_concerns_its_service_where_that_is_balanced(services: list[Object], concerned: list[str]) -> None:
+    watch = next(watch for watch in servicelb.controller().watches if watch.kind is ENDPOINT_SLICE)
+    found = Entry.of(ENDPOINT_SLICE, _slice("web", a=True))
+    assert [key.name for key in watch.keys(found, view(*services))] == concerned
+
+
+def test_a_service_that_goes_leaves_its_address_to_others() -> None:
+    old = {"creationTimestamp": "2026-01-01T00:00:00Z"}
+    pool = _pool("10.0.0.9/32")
+    assert _given("web", _service("a", port=81, meta=old), _service(), pool) == []
+    leaves = {**old, "deletionTimestamp": "2026-01-01T11:59:00Z"}
+    assert _given("web", _service("a", port=81, meta=leaves), _service(), pool) == ["10.0.0.9"]
