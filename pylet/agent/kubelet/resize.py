@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
+from pylet.agent.kubelet import whole
 from pylet.agent.kubelet.spec import qos_class
 from pylet.api import podresources
 from pylet.api.object import Object, dig
@@ -36,7 +37,7 @@ def granted_before(pod: Object) -> Allocation:
         if entry["name"] in allocation and entry.get("resources") is not None:
             allocation[entry["name"]] = enforced_before(entry)
     if status.get("resources") is not None:
-        allocation[""] = enforced_before(status)
+        allocation[""] = whole.own_part(pod, enforced_before(status))
     return allocation
 
 

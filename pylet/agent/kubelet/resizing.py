@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pylet.agent.kubelet import resize
+from pylet.agent.kubelet import resize, whole
 from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.spec import find_container
@@ -42,7 +42,7 @@ class Resizing:
             if entry.get("containerID") and entry.get("resources") is not None
         }
         if status.get("resources") is not None:
-            enforced[""] = status["resources"]
+            enforced[""] = whole.own_part(pod, status["resources"])
         return cls(tell, allocations, enforced, conditions)
 
     @property

@@ -19,19 +19,26 @@ from pylet.api.resources import is_hugepages
 from pylet.cri.messages import HugepageLimit, LinuxResources
 
 PERIOD_MICROS = 100_000
-_LEAST_SHARES, _MOST_SHARES = 2, 262_144
+LEAST_SHARES, _MOST_SHARES = 2, 262_144
 _LEAST_QUOTA_MICROS = 1000
+LEAST_QUOTA_MILLI = _LEAST_QUOTA_MICROS * 1000 // PERIOD_MICROS
 _GUARANTEED_OOM, _BEST_EFFORT_OOM = -997, 1000
 _CRITICAL_PRIORITY = 2_000_001_000
 """From here on a pod is critical to its node."""
 
 
-def pod_resources(pod: Object, period_micros: int | None = PERIOD_MICROS) -> LinuxResources:
-    """Of the pod's own cgroup; a zero is no limit, and no period holds nobody back."""
+def with_overhead(pod: Object) -> tuple[podresources.Amounts, podresources.Amounts]:
+    """What the pod as a whole asks for, and what it may use."""
     requests, limits = podresources.requests(pod), podresources.limits(pod)
     overhead = podresources.amounts(pod["spec"].get("overhead"))
     podresources.add(requests, overhead)
     podresources.add(limits, {name: amount for name, amount in overhead.items() if name in limits})
+    return requests, limits
+
+
+def pod_resources(pod: Object, period_micros: int | None = PERIOD_MICROS) -> LinuxResources:
+    """Of the pod's own cgroup; a zero is no limit, and no period holds nobody back."""
+    requests, limits = with_overhead(pod)
     own = dig(pod, "spec", "resources", "limits", default={})
 
     def bounded(name: str) -> bool:
@@ -73,7 +80,7 @@ def tiers(pods: Iterable[Object], milli_cpus: int, memory: int) -> dict[str, Lin
     return {
         "": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=shares(milli_cpus), memory_limit_in_bytes=memory),
         "burstable": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=shares(asked)),
-        "besteffort": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=_LEAST_SHARES),
+        "besteffort": LinuxResources(cpu_period=PERIOD_MICROS, cpu_shares=LEAST_SHARES),
     }
 
 
@@ -104,7 +111,7 @@ def swap_limit(pod: Object, container: Object, swap_bytes: int, capacity_bytes: 
 
 
 def shares(milli: int) -> int:
-    return min(max(_LEAST_SHARES, milli * 1024 // 1000), _MOST_SHARES)
+    return min(max(LEAST_SHARES, milli * 1024 // 1000), _MOST_SHARES)
 
 
 def quota(milli: int, period_micros: int | None) -> int:

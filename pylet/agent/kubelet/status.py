@@ -6,15 +6,16 @@ Source: upstream `pkg/kubelet/kubelet_pods.go` (generateAPIPodStatus, convertToA
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from pylet.agent.kubelet import restart_all
+from pylet.agent.kubelet import restart_all, whole
 from pylet.agent.kubelet.actions import OUT_OF_TIME, TERMINAL
 from pylet.agent.kubelet.conditions import conditions
 from pylet.agent.kubelet.observed import Container, Observed
 from pylet.agent.kubelet.phase import phase
+from pylet.agent.kubelet.resize import with_allocation
 from pylet.agent.kubelet.spec import (
     app_containers,
     ephemeral_containers,
@@ -51,8 +52,8 @@ class Circumstances:
     failure: tuple[str, str] | None = None
     passing: Sequence[Object] = ()
     """Conditions that come and go: of a resize under way, of a disruption."""
-    is_busy: bool = False
-    """Something is being started or stopped: what was not seen to run may run."""
+    busy: Collection[str] = ()
+    """Slots where something is being started or stopped: what was not seen to run may run."""
     devices: Mapping[str, Sequence[Object]] = field(default_factory=dict)
     """By container, how the devices it was given fare."""
     node: Object = field(default_factory=dict)
@@ -63,15 +64,16 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
     """The whole status; what others wrote (their conditions, resource claims, …) is kept."""
     old: Object = pod.get("status") or {}
     known = _known(old)
-    if facts.failure is not None and not (known or observed.sandboxes or observed.containers or facts.is_busy):
+    if facts.failure is not None and not (known or observed.sandboxes or observed.containers or facts.busy):
         return _refused(pod, facts.failure, now)
     is_ending = is_terminating(pod) or facts.failure is not None or old.get("phase") in TERMINAL
+    observed = _without_halves(observed, facts.busy)
 
     if is_ending:
         observed = replace(observed, anew=())  # nothing follows any more
     if is_terminating(pod):
         facts = replace(facts, waiting={})  # nor does anything wait to be started
-    may_run = bool(observed.running) or (is_ending and facts.is_busy)
+    may_run = bool(observed.running) or bool(is_ending and facts.busy)
 
     def describe(container: Object) -> Object:
         return _container_status(pod, container, observed, facts, known.get(container["name"], {}))
@@ -101,9 +103,19 @@ def pod_status(pod: Object, observed: Observed, facts: Circumstances, now: datet
         "containerStatuses": _by_name(apps),
         **({"ephemeralContainerStatuses": _by_name(others)} if others else {}),
         **_addresses(facts.host_ips if is_host_network(pod) else _pod_ips(observed, old)),
-        **_pod_resources(pod, observed),
+        **_pod_resources(pod, observed, found),
         **_why(found, facts.failure, old),
     }
+
+
+def _without_halves(observed: Observed, busy: Collection[str]) -> Observed:
+    """An instance that is made and still being started is told of when that has come to something."""
+    halves = {
+        name: group[1:]
+        for name, group in observed.containers.items()
+        if name in busy and group and group[0].state is ContainerState.CREATED
+    }
+    return replace(observed, containers={**observed.containers, **halves}) if halves else observed
 
 
 def _kept_phase(found: str, old: Object, failure: tuple[str, str] | None, *, is_ending: bool, may_run: bool) -> str:
@@ -129,13 +141,13 @@ def _addresses(ips: tuple[str, ...]) -> Object:
     return {"podIP": ips[0], "podIPs": [{"ip": ip} for ip in ips]} if ips else {}
 
 
-def _pod_resources(pod: Object, observed: Observed) -> Object:
+def _pod_resources(pod: Object, observed: Observed, found: str) -> Object:
     """Those of the pod as a whole, granted and in force."""
-    own = pod["spec"].get("resources")
-    if not own:
-        return {}
-    requests = own.get("requests")
-    return {"resources": observed.enforced.get("", own), **({"allocatedResources": requests} if requests else {})}
+    running = {container.name: container.id for container in observed.running} | {"": ""}
+    enforced = {name: observed.enforced[id_] for name, id_ in running.items() if id_ in observed.enforced}
+    allocated = whole.allocated(pod)
+    in_force = whole.resources(with_allocation(pod, enforced), is_running=found == "Running")
+    return {"resources": in_force, **({"allocatedResources": allocated} if allocated else {})}
 
 
 def _why(found: str, failure: tuple[str, str] | None, old: Object) -> Object:

@@ -200,7 +200,7 @@ class Worker:
         has_to_go, is_at_rest = bool(is_ending or standing.failure), not (plan.actions or busy)
         is_stopping = has_to_go and POD_SLOT in self._slots.busy and not observed.running
         is_later = overtaken or is_stopping or self._is_told_later()
-        is_reported = not is_later and await self._report(pod, observed, is_busy=bool(busy))
+        is_reported = not is_later and await self._report(pod, observed, busy)
         if has_to_go and is_at_rest:
             self.stopped.set()
             self.node.allocations.forget(uid_of(self.pod))
@@ -279,14 +279,14 @@ class Worker:
 
     # ---- reporting
 
-    async def _report(self, pod: Object, observed: Observed, *, is_busy: bool = False) -> bool:
+    async def _report(self, pod: Object, observed: Observed, busy: set[str]) -> bool:
         """Whether the API knows how things are; while it cannot be told, the pod is looked after all the same."""
         if self._standing.is_gone:
             return True
         passing = [*self._resizing.conditions, *disrupted(self._standing.disruption)]
         health = self.node.provisions.health(self.pod)
         ips, node = self.node.settings.host_ips, own_node(self.node)
-        facts = Circumstances(ips, self._acting.waiting, self._standing.failure, passing, is_busy, health, node)
+        facts = Circumstances(ips, self._acting.waiting, self._standing.failure, passing, busy, health, node)
         self._tally.pulling_seconds = self._acting.pulling_seconds
         self._news = []
         try:

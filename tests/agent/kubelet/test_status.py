@@ -155,6 +155,14 @@ def test_an_init_container_that_is_made_and_not_started_has_the_pod_initializing
     assert made["initContainerStatuses"][0]["state"] == {"waiting": {"reason": "PodInitializing"}}
 
 
+def test_an_instance_that_is_being_started_is_not_told_of_yet() -> None:
+    half = observed(instance(restarts=3, state=ContainerState.CREATED), instance(exit_code=3, restarts=2))
+    before = status(pod(), half, replace(HOST, busy={"main"}))["containerStatuses"][0]
+    assert (before["restartCount"], before["state"].keys()) == (2, {"terminated"})
+    failed = replace(HOST, waiting={"main": ("RunContainerError", "no")}, busy={"other"})
+    assert status(pod(), half, failed)["containerStatuses"][0]["restartCount"] == 3
+
+
 def test_container_states() -> None:
     creating = status(pod(), observed())["containerStatuses"][0]
     assert creating["state"] == {"waiting": {"reason": "ContainerCreating"}}
@@ -229,9 +237,9 @@ def test_a_pod_that_the_node_wants_gone_may_still_succeed(
 def test_a_pod_is_not_over_while_something_of_it_is_being_started(failure: tuple[str, str] | None) -> None:
     of = pod() if failure else {**pod(), "metadata": {**pod()["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
     of["status"] = {"phase": "Pending"}
-    facts = Circumstances(("192.0.2.1",), failure=failure, is_busy=True)
+    facts = Circumstances(("192.0.2.1",), failure=failure, busy={"main"})
     assert status(of, Observed(), facts)["phase"] == "Pending"
-    assert status(of, Observed(), replace(facts, is_busy=False))["phase"] == "Failed"
+    assert status(of, Observed(), replace(facts, busy=()))["phase"] == "Failed"
 
 
 def test_nothing_new_is_not_reported() -> None:

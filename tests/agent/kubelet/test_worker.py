@@ -436,7 +436,7 @@ async def test_a_change_that_a_report_has_overtaken_is_looked_at_all_the_same(tm
     worker, api = story.worker, story.api
     changed = api.pod = {**api.pod, "metadata": {**api.pod["metadata"], "resourceVersion": "2"}}
     worker._waking.begin()
-    assert await worker._report(worker.pod, Observed(()))
+    assert await worker._report(worker.pod, Observed(()), set())
     assert worker.pod["metadata"]["resourceVersion"] == "3"
     worker.update(api.pod)
     assert not worker._waking._woken.is_set()  # its own, whenever it is heard of
