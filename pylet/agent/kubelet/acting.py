@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pylet.agent.kubelet import log_links
+from pylet.agent.kubelet import log_links, whole
 from pylet.agent.kubelet.actions import (
     Action,
     Reset,
@@ -27,7 +27,7 @@ from pylet.agent.kubelet.actions import (
 from pylet.agent.kubelet.backoff import Backoff
 from pylet.agent.kubelet.enforcing import enforce
 from pylet.agent.kubelet.handlers import Target
-from pylet.agent.kubelet.observed import Observed
+from pylet.agent.kubelet.observed import GROUP, Observed
 from pylet.agent.kubelet.observing import Observer
 from pylet.agent.kubelet.probing import Probing
 from pylet.agent.kubelet.resizing import Resizing
@@ -120,9 +120,10 @@ class Acting:
     # ---- starting
 
     async def _start_sandbox(self, attempt: int, observed: Observed) -> None:
-        pod = self.standing.pod
+        pod = self.node.allocations.allocated(self.standing.pod)
         try:
             await self._starter.start_sandbox(pod, attempt, observed)
+            self.resizing.enforced[GROUP] = whole.resources(pod, is_running=True)
         except NoSandbox as failed:
             for message in failed.messages:
                 reason = "FailedMapVolume" if message.startswith("MapVolume.") else failed.reason
@@ -179,6 +180,7 @@ class Acting:
             self.slots.put_off(slot, self.node.clock.now() + RETRY)
             return
         self.resizing.enforced |= {id_: container.get("resources") or {} for id_, container in running.items()}
+        self.resizing.enforced[GROUP] = whole.resources(pod, is_running=True)
         if slot == SANDBOX:
             self.resizing.enforced[""] = pod["spec"].get("resources") or {}
 

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import TypeAlias
 
+from pylet.agent.kubelet import whole
 from pylet.agent.kubelet.backoff import Backoff
-from pylet.agent.kubelet.observed import Container, Observed
+from pylet.agent.kubelet.observed import GROUP, Container, Observed
 from pylet.agent.kubelet.resize import differing, effective, needs_restart
 from pylet.agent.kubelet.restart_all import restarts_so_far, to_reset
 from pylet.agent.kubelet.spec import (
@@ -182,8 +183,10 @@ class _Steps:
     def _resize_pod(self) -> None:
         if any(isinstance(action, StopContainer) for action in self.actions):
             return  # who begins anew for it has to end first: what the pod has tells what is left to do
-        enforced = self.observed.enforced.get("")
-        if enforced is not None and differing(enforced, self.pod["spec"].get("resources") or {}):
+        wanted = {"": self.pod["spec"].get("resources") or {}}
+        if not any(isinstance(action, ResizeContainer) for action in self.actions):  # with it, its group is
+            wanted[GROUP] = whole.resources(self.pod, is_running=True)
+        if any(differing(self.observed.enforced.get(of, resources), resources) for of, resources in wanted.items()):
             lasting = (*init_containers(self.pod), *app_containers(self.pod))
             latest = ((container, self.observed.current(container["name"])) for container in lasting)
             running = {last.id: container for container, last in latest if last is not None and last.is_running}

@@ -21,6 +21,8 @@ class Probed:
 
 
 UNPROBED = Probed()
+GROUP = "/"
+"""Stands where a container's id does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ class Sandbox:
 class Observed:
     """`sandboxes` newest first; `containers` newest first within a name.
 
-    `probed` and `enforced` (the resources the runtime was told; the pod's own under "") by container id; `anew` are the
-    ids of containers that were told to end for another to follow.
+    `probed` and `enforced` (the resources the runtime was told; the pod's own under "", those of its group under
+    GROUP) by container id; `anew` are the ids of containers that were told to end for another to follow.
     """
 
     sandboxes: tuple[Sandbox, ...] = ()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import resize, whole
 from pylet.agent.kubelet.allocations import Allocations
-from pylet.agent.kubelet.observed import Observed
+from pylet.agent.kubelet.observed import GROUP, Observed
 from pylet.agent.kubelet.spec import find_container
 from pylet.api.object import Object
 
@@ -23,7 +23,7 @@ class Resizing:
     tell: Tell
     allocations: Allocations
     enforced: dict[str, Object] = field(default_factory=dict)
-    """By container id, what the runtime was told; what the pod as a whole is limited to is under ""."""
+    """By container id, what the runtime was told; the pod's own is under "", what its group has under GROUP."""
     _conditions: dict[str, Object] = field(default_factory=dict)
     _anew: frozenset[str] = frozenset()
     """Names of the containers that the resize under way starts anew."""
@@ -43,6 +43,8 @@ class Resizing:
         }
         if status.get("resources") is not None:
             enforced[""] = whole.own_part(pod, status["resources"])
+            if status.get("phase") == "Running":
+                enforced[GROUP] = status["resources"]
         return cls(tell, allocations, enforced, conditions)
 
     @property
@@ -82,17 +84,17 @@ class Resizing:
     def follow(self, pod: Object, observed: Observed) -> None:
         """See whether what is enforced has become what was granted; `pod` is as it is to run."""
         running = {container.id: container.name for container in observed.running}
-        known = {"", *(container.id for group in observed.containers.values() for container in group)}
+        known = {"", GROUP, *(container.id for group in observed.containers.values() for container in group)}
         self.enforced = {id_: resources for id_, resources in self.enforced.items() if id_ in known}
         for id_, name in running.items():
             if id_ not in self.enforced and (container := find_container(pod, name)) is not None:
                 self.enforced[id_] = container.get("resources") or {}
-        wanted = resize.wanted(pod)
+        wanted = {**resize.wanted(pod), GROUP: whole.resources(pod, is_running=True)}
         if running:
-            self.enforced.setdefault("", wanted[""])
+            self.enforced = {"": wanted[""], GROUP: wanted[GROUP], **self.enforced}
         if _IN_PROGRESS not in self._conditions:
             return
-        of = {**running, "": ""}
+        of = {**running, "": "", GROUP: GROUP}
         if not self._anew <= {name for id_, name in running.items() if id_ not in self._former}:
             return
         if not any(resize.differing(self.enforced.get(i, wanted[n]), wanted[n]) for i, n in of.items() if n in wanted):

@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from pylet.agent.kubelet import restart_all, whole
 from pylet.agent.kubelet.actions import OUT_OF_TIME, TERMINAL
 from pylet.agent.kubelet.conditions import conditions
-from pylet.agent.kubelet.observed import Container, Observed
+from pylet.agent.kubelet.observed import GROUP, Container, Observed
 from pylet.agent.kubelet.phase import phase
-from pylet.agent.kubelet.resize import with_allocation
 from pylet.agent.kubelet.spec import (
     app_containers,
     ephemeral_containers,
@@ -143,11 +142,10 @@ def _addresses(ips: tuple[str, ...]) -> Object:
 
 def _pod_resources(pod: Object, observed: Observed, found: str) -> Object:
     """Those of the pod as a whole, granted and in force."""
-    running = {container.name: container.id for container in observed.running} | {"": ""}
-    enforced = {name: observed.enforced[id_] for name, id_ in running.items() if id_ in observed.enforced}
-    allocated = whole.allocated(pod)
-    in_force = whole.resources(with_allocation(pod, enforced), is_running=found == "Running")
-    return {"resources": in_force, **({"allocatedResources": allocated} if allocated else {})}
+    is_running, allocated = found == "Running", whole.allocated(pod)
+    in_force = observed.enforced.get(GROUP) if is_running else None
+    resources = whole.resources(pod, is_running=is_running) if in_force is None else in_force
+    return {"resources": resources, **({"allocatedResources": allocated} if allocated else {})}
 
 
 def _why(found: str, failure: tuple[str, str] | None, old: Object) -> Object:

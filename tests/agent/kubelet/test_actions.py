@@ -19,7 +19,7 @@ from pylet.agent.kubelet.actions import (
     is_held_back,
 )
 from pylet.agent.kubelet.backoff import Backoff
-from pylet.agent.kubelet.observed import Observed, Probed
+from pylet.agent.kubelet.observed import GROUP, Observed, Probed
 from pylet.api.object import Object
 from pylet.cri.messages import ContainerState
 from tests.agent.kubelet.builders import NOW, container, instance, observed, pod, sidecar, terminating
@@ -313,6 +313,18 @@ def test_a_back_off_ends_when_the_clock_is_put_back() -> None:
             observed(instance(exit_code=137), enforced={"": {"limits": {"cpu": "0.1"}}, "main-0": {}}),
             ["start main 1", "resize pod and "],
             id="and begins anew with it",
+        ),
+        pytest.param(
+            pod(container(resizePolicy=ANEW, resources=LIMITED)),
+            observed(instance(exit_code=137), enforced={"": {}, GROUP: {"limits": {"cpu": "0.1"}}}),
+            ["start main 1", "resize pod and "],
+            id="with a limit of its own, too: the pod's group has to have room for it",
+        ),
+        pytest.param(
+            pod(container(resources=MORE)),
+            observed(instance(), enforced={"": {}, GROUP: SOME, "main-0": SOME}),
+            ["resize main-0 to 200m"],
+            id="the group is resized with a container that goes on",
         ),
         pytest.param(
             pod(container(resizePolicy=ANEW, resources={"limits": {"cpu": "0.1"}}), resources=LIMITED),

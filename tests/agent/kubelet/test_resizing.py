@@ -14,6 +14,7 @@ import pytest
 from pylet.agent.kubelet.allocations import Allocations
 from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.enforcing import enforce
+from pylet.agent.kubelet.observed import GROUP
 from pylet.agent.kubelet.resize import immovable, refusal
 from pylet.agent.kubelet.resizing import Resizing
 from pylet.agent.kubelet.settings import Settings
@@ -68,7 +69,7 @@ def test_a_resize_is_granted_carried_out_and_told(tmp_path: Path) -> None:
     resizing.follow(granted, running)
     assert [(c["type"], c["observedGeneration"]) for c in resizing.conditions] == [("PodResizeInProgress", 2)]
 
-    resizing.enforced["main-0"] = {"requests": {"cpu": "2"}}
+    resizing.enforced["main-0"] = resizing.enforced[GROUP] = {"requests": {"cpu": "2"}}
     resizing.follow(granted, running)
     assert resizing.conditions == []
     assert told == ["ResizeStarted", "ResizeCompleted"]
@@ -84,7 +85,7 @@ def test_a_pod_is_resized_as_a_whole(tmp_path: Path) -> None:
     granted = resizing.grant(whole("2Gi"), NODE, nobody)
     resizing.follow(granted, observed(instance()))
     assert told == ["ResizeStarted"]
-    resizing.enforced[""] = {"limits": {"memory": "2Gi"}}
+    resizing.enforced[""] = resizing.enforced[GROUP] = {"limits": {"memory": "2Gi"}}
     resizing.follow(granted, observed(instance()))
     assert told == ["ResizeStarted", "ResizeCompleted"]
 
@@ -104,6 +105,7 @@ def test_a_resize_is_over_once_who_begins_anew_runs(tmp_path: Path, *, of_pod: b
     granted = resizing.grant(limited("2Gi"), NODE, nobody)
     if of_pod:
         resizing.enforced[""] = {"limits": {"memory": "2Gi"}}
+    resizing.enforced[GROUP] = {"limits": {"memory": "2Gi"}}
     for seen in (observed(instance()), observed(instance(exit_code=137))):
         resizing.follow(granted, seen)
         assert told == ["ResizeStarted"]
@@ -111,7 +113,7 @@ def test_a_resize_is_over_once_who_begins_anew_runs(tmp_path: Path, *, of_pod: b
     assert told == ["ResizeStarted", "ResizeCompleted"]
 
 
-GROUP = "kubepods/burstable/podu1"
+FOLDER = "kubepods/burstable/podu1"
 LIMITED: Object = {"requests": {"memory": "1Mi"}, "limits": {"memory": "20Mi"}}
 
 
@@ -129,7 +131,7 @@ async def test_nobody_is_given_less_memory_than_he_uses(
     tmp_path: Path, limits: dict[str, str], used: int, refused: list[str]
 ) -> None:
     (tmp_path / "cgroup.controllers").touch()
-    for whose, group in (("pod", GROUP), ("c1", f"{GROUP}/c1")):
+    for whose, group in (("pod", FOLDER), ("c1", f"{FOLDER}/c1")):
         (tmp_path / group).mkdir(parents=True)
         (tmp_path / group / "memory.max").write_text(limits[whose])
         (tmp_path / group / "memory.current").write_text(str(used << 20))

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from pylet.agent.kubelet.observed import Observed, Probed
+from pylet.agent.kubelet.observed import GROUP, Observed, Probed
 from pylet.agent.kubelet.reporting import status_patch
 from pylet.agent.kubelet.status import Circumstances, pod_status
 from pylet.api.object import Object, condition_of
@@ -204,9 +204,10 @@ def test_addresses() -> None:
 
 def test_a_pod_tells_what_it_was_granted_and_what_it_has() -> None:
     granted, had = ({"requests": {"memory": size}, "limits": {"memory": size}} for size in ("1Gi", "2Gi"))
-    found = status(pod(resources=granted), observed(instance(), enforced={"": had}))
+    found = status(pod(resources=granted), observed(instance(), enforced={GROUP: had}))
     assert (found["resources"], found["allocatedResources"]) == (had, {"memory": "1Gi"})
     assert status(pod(resources=granted), observed(instance()))["resources"] == granted
+    assert status(pod(resources=granted), observed(enforced={GROUP: had}))["resources"] == granted
 
 
 def test_a_pod_that_failed_as_a_whole_says_why() -> None:

@@ -22,7 +22,7 @@ from pylet.agent.kubelet.cgroups import Cgroups
 from pylet.agent.kubelet.credentials import Keys
 from pylet.agent.kubelet.images import ImageError, Images
 from pylet.agent.kubelet.keyring import Credential
-from pylet.agent.kubelet.observed import Observed
+from pylet.agent.kubelet.observed import GROUP, Observed
 from pylet.agent.kubelet.pods import Pods
 from pylet.agent.kubelet.preemption import PREEMPTED
 from pylet.agent.kubelet.provisions import Provisions
@@ -957,3 +957,11 @@ def test_a_pull_is_shared_by_those_with_the_same_credentials_alone() -> None:
         assert runtime.asked == [None, me]
 
     virtual.run(story())
+
+
+async def test_what_a_pods_group_is_made_with_is_known(tmp_path: Path) -> None:
+    """It may be resized before anything runs in it."""
+    asks = {"requests": {"cpu": "100m"}}
+    story = Story(pod(container(resources=asks)), tmp_path)
+    await story.worker._acting._start_sandbox(0, Observed(()))
+    assert story.worker._resizing.enforced == {GROUP: asks}
