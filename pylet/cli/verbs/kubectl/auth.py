@@ -1,18 +1,23 @@
-"""`kubectl auth`: can-i and whoami. Source: cmd/auth."""
+"""`kubectl auth`: can-i, whoami and reconcile. Source: cmd/auth."""
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
 from typing import Any
 
-from pylet.api.errors import Forbidden, NotFound
+from pylet.api.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import rules
-from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, switch, text
-from pylet.cli.kubectl.output import printer
+from pylet.cli.kubectl import deleting, manifests, rules, writing
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, switch, text
+from pylet.cli.kubectl.errors import Collected
+from pylet.cli.kubectl.output import done, dry_run_of, printer
+from pylet.cli.kubectl.reconciling import Reconciled, grants_of, reconciled
 from pylet.cli.kubectl.resources import Resource
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.tabs import align
+from pylet.cli.kubectl.targets import Target
 
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1"
 _VERBS = frozenset(
@@ -23,6 +28,9 @@ _VERBS = frozenset(
 )
 _PATH_VERBS = frozenset(("get", "put", "post", "head", "options", "delete", "patch", "*"))
 _UNDISCOVERED = {"users", "groups"}
+_RBAC = "rbac.authorization.k8s.io"
+_RECONCILED = ("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+_ATTEMPTS = 3
 
 
 def _can_i(session: Session, args: tuple[str, ...], **options: Any) -> int:
@@ -133,6 +141,73 @@ def _whoami(session: Session, output: str) -> None:
     print(align("".join("\t".join(row) + "\n" for row in rows), least=6, padding=3), end="")
 
 
+def _reconcile(session: Session, filename: tuple[str, ...], recursive: bool, **options: Any) -> None:
+    if not filename:
+        raise Failure("error: must specify one of -f and -k")
+    dry_run = dry_run_of(options["dry_run"])
+    if dry_run == "server":
+        raise Failure("error: --dry-run=server for command reconcile is not supported yet")
+    failures = Collected()
+    for source, obj in manifests.objects(filename, recursive=recursive):
+        if isinstance(obj, Failure):
+            failures.add(obj)
+            continue
+        group, _, version = obj["apiVersion"].partition("/")
+        if group != _RBAC or obj["kind"] not in _RECONCILED:
+            continue
+        if version != "v1":
+            told = f"only {_RBAC}/v1 is supported: not *{version}.{obj['kind']}"
+            failures.add(Failure(f"error: {told}"))
+            continue
+        failures.attempt(_reconcile_one, session, manifests.target(session, obj, source), options, dry_run)
+    failures.finish()
+
+
+def _reconcile_one(session: Session, target: Target, options: dict[str, Any], dry_run: str) -> None:
+    exactly = options["remove_extra_subjects" if grants_of(target.obj) == "subjects" else "remove_extra_permissions"]
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            result = reconciled(target.obj, _current(session, target), exactly=exactly)
+            obj = result.obj
+            if dry_run == "none" and not result.is_protected:
+                obj = _written(session, target, result)
+            break
+        except (AlreadyExists, Conflict, NotFound):  # somebody else was faster
+            if not attempts_left:
+                raise
+    done(obj, "reconciled", options["output"], dry_run=dry_run)
+    for line in result.told(exactly=exactly):
+        print(line, file=sys.stderr)
+
+
+def _current(session: Session, target: Target) -> Object | None:
+    try:
+        current: Object = session.api.request("GET", target.path)
+    except NotFound:
+        return None
+    return current
+
+
+def _written(session: Session, target: Target, result: Reconciled) -> Object:
+    obj: Object = result.obj
+    if result.operation == "update":
+        obj = session.api.request("PUT", target.path, body=obj)
+    if result.operation == "recreate":
+        deleting.delete(session, target, {})
+    if result.operation in ("create", "recreate"):
+        _ensure_namespace(session, target.namespace)
+        obj = writing.create(session, target, manager="")
+    return obj
+
+
+def _ensure_namespace(session: Session, name: str) -> None:
+    """As far as one may."""
+    if name:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        with suppress(AlreadyExists, Forbidden):
+            session.api.request("POST", "/api/v1/namespaces", body=body)
+
+
 VERB = KubectlGroup("auth", help="Ask who you are and what you may do.")
 VERB.add_command(
     KubectlCommand(
@@ -151,4 +226,19 @@ VERB.add_command(
 )
 VERB.add_command(
     KubectlCommand("whoami", _whoami, [text("output", "o", help="json, yaml, …")], help="Show who you are.")
+)
+VERB.add_command(
+    KubectlCommand(
+        "reconcile",
+        _reconcile,
+        [
+            many("filename", "f", help="Files, folders or - with roles and bindings."),
+            switch("recursive", "R", help="Folders with what is below them."),
+            switch("remove-extra-permissions", help="Take away what roles grant beyond that."),
+            switch("remove-extra-subjects", help="Take away whom bindings name beyond that."),
+            text("output", "o", help="Print the object: yaml, json, name, jsonpath=…"),
+            text("dry-run", default="none", bare="unchanged", help="none or client."),
+        ],
+        help="Have roles and bindings grant what files say.",
+    )
 )
