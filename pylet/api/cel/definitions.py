@@ -6,7 +6,7 @@ Source: apiextensions-apiserver pkg/apis/apiextensions/validation/{validation,ce
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pylet.api import causes
@@ -14,7 +14,7 @@ from pylet.api.cel import cost, fieldpath
 from pylet.api.cel.cost.sizes import UNKNOWN
 from pylet.api.cel.declared import Declared, declare_schema
 from pylet.api.cel.names import escape
-from pylet.api.cel.rules import Rule, compile_rule, has_rules
+from pylet.api.cel.rules import UNDECLARED, Rule, compile_rule, has_rules
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 
@@ -46,6 +46,7 @@ class _Place:
     uncorrelatable: str
     spine: Object  # the structure the rules are about: not the schema itself within an allOf
     kind: Declared | None
+    is_within: bool = False  # whether the schema around it, or one further out, has rules of its own
 
 
 def problems(schema: Object, where: str) -> list[Cause]:
@@ -75,8 +76,7 @@ def _visit(schema: Object, place: _Place, total: _Total, found: list[Cause]) -> 
         if isinstance(inner, dict):
             _visit(inner, _inner(place, word, below), total, found)
     for at, inner in enumerate(schema.get("allOf") or ()):
-        nested = _Place(f"{place.path}.allOf[{at}]", place.times, place.uncorrelatable, place.spine, place.kind)
-        _visit(inner, nested, total, found)
+        _visit(inner, replace(place, path=f"{place.path}.allOf[{at}]"), total, found)
     for at, definition in enumerate(schema.get(_RULES) or ()):
         path = f"{place.path}.{_RULES}[{at}]"
         wrong = _form(definition, path, place.spine)
@@ -86,29 +86,43 @@ def _visit(schema: Object, place: _Place, total: _Total, found: list[Cause]) -> 
 def _property(place: _Place, name: str) -> _Place:
     spine = (place.spine.get("properties") or {}).get(name) or {}
     written = escape(name)
-    kind: Declared | None
-    if written is None or place.kind is None:
-        kind = declare_schema(spine, "self", root=bool(spine.get("x-kubernetes-embedded-resource")))
-    else:
-        kind = place.kind.fields.get(written)
-    return _Place(f"{place.path}.properties[{name}]", place.times, place.uncorrelatable, spine, kind)
+    kind = place.kind.fields.get(written) if place.kind is not None and written is not None else None
+    times, is_within = place.times, _has_rules_around(place)
+    path = f"{place.path}.properties[{name}]"
+    return _Place(path, times, place.uncorrelatable, spine, kind or _alone(spine), is_within)
+
+
+def _has_rules_around(place: _Place) -> bool:
+    return place.is_within or bool(place.spine.get(_RULES))
+
+
+def _alone(spine: Object) -> Declared | None:
+    """What expressions see of what its surroundings do not declare."""
+    return declare_schema(spine, "self", root=bool(spine.get("x-kubernetes-embedded-resource")))
 
 
 def _below(place: _Place) -> int | None:
     """How often what is in the items of this place can occur."""
-    limit = place.spine.get("maxItems" if place.spine.get("type") == "array" else "maxProperties")
+    is_list = place.spine.get("type") == "array"
+    if not is_list and place.spine.get("additionalProperties") is None:
+        return place.times
+    limit = place.spine.get("maxItems" if is_list else "maxProperties")
     if place.times is None or limit is None:
         return None
     return place.times * max(int(limit), 0)
 
 
 def _inner(place: _Place, word: str, times: int | None) -> _Place:
-    spine = place.spine.get(word)
+    found = place.spine.get(word)
+    spine: Object = found if isinstance(found, dict) else {}
+    is_within = _has_rules_around(place)
     kind = place.kind.item if place.kind else None
+    if kind is None and not is_within:
+        kind = _alone(spine)
     stuck = place.uncorrelatable
     if not stuck and word == "items" and place.spine.get("x-kubernetes-list-type") != "map":
         stuck = place.path
-    return _Place(f"{place.path}.{word}", times, stuck, spine if isinstance(spine, dict) else {}, kind)
+    return _Place(f"{place.path}.{word}", times, stuck, spine, kind, is_within)
 
 
 def _form(definition: Object, path: str, schema: Object) -> list[Cause]:
@@ -149,6 +163,8 @@ def _has_newlines(text: str) -> bool:
 
 def _meaning(definition: Object, path: str, place: _Place, total: _Total) -> list[Cause]:
     """What compiling a rule and estimating its cost finds."""
+    if place.kind is None and place.is_within and not place.path.endswith("]"):
+        return [Cause("InternalError", f"Internal error: {UNDECLARED}", path.rpartition("[")[0])]
     if place.kind is None:
         says = "internal error: failed to construct type information for x-kubernetes-validations rules: "
         says += "unable to convert structural schema to CEL declarations"

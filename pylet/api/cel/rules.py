@@ -26,6 +26,7 @@ from pylet.api.object import Object
 
 MAX_MESSAGE_BYTES = 5 * 1024
 _RULES = "x-kubernetes-validations"
+UNDECLARED = "failed to convert to declType for CEL validation rules"
 _OUT_OF_BUDGET = "validation failed due to running out of cost budget, no further validation rules will be run"
 
 
@@ -99,6 +100,7 @@ class _Node:
     """The rules of one place in the schema, and the places below it that have some."""
 
     type: str
+    error: str
     rules: list[Rule]
     convert: Convert | None
     properties: dict[str, _Node]
@@ -195,8 +197,9 @@ def _node(rules: Object, schema: Object, kind: Declared | None, *, root: bool) -
         below = declare_schema(known, "self", root=embedded) if written is None else kind.fields.get(written)
         if below is not None and (child := _node(inner, known, below, root=embedded)):
             properties[name] = child
-    return _Node(
+    node = _Node(
         schema.get("type") or "",
+        UNDECLARED if definitions and kind is None else "",
         own,
         converter(with_metadata(schema) if root else schema),
         properties,
@@ -205,6 +208,8 @@ def _node(rules: Object, schema: Object, kind: Declared | None, *, root: bool) -
         [child for one in rules.get("allOf") or () if (child := _node(one, schema, kind, root=root))],
         tuple(schema.get("x-kubernetes-list-map-keys") or ()) if schema.get("x-kubernetes-list-type") == "map" else (),
     )
+    says = node.error, node.rules, node.properties, node.items, node.additional, node.all_of
+    return node if any(says) else None
 
 
 def _below(rules: Object, schema: Object, word: str, kind: Declared | None) -> _Node | None:
@@ -228,6 +233,9 @@ class _Walk:
         """Raises: Stop."""
         if new is None:
             return
+        if node.error:
+            why = f"rule compiler initialization error: {node.error}"
+            self.found.append(causes.invalid(path or "<nil>", node.type, why))
         if node.rules:
             self._judge(node, new, old, path, ratchet)
         for one in node.all_of:

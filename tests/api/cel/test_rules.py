@@ -173,3 +173,40 @@ def test_what_is_wrong_with_a_definition(schema: dict[str, Any], says: str) -> N
 def test_bounded_schemas_are_cheap_enough() -> None:
     bounded = {"type": "array", "maxItems": 10, "items": {"type": "string", "maxLength": 10}}
     assert problems(defined({"rule": "self.l.all(a, self.l.all(b, a == b))"}, l=bounded)) == []
+
+
+MORE = {"type": "integer", "x-kubernetes-validations": [{"rule": "self > 5"}]}
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        pytest.param({"type": "object", "items": MORE}, id="items of an object"),
+        pytest.param({"type": "string", "items": MORE}, id="items of a text"),
+        pytest.param({"type": "string", "additionalProperties": MORE}, id="keys of a text"),
+        pytest.param({"type": "array", "items": {"type": "string"}, "properties": {"q": MORE}}, id="fields of a list"),
+    ],
+)
+def test_rules_where_no_value_can_be_are_judged_by_themselves(holder: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": {"b": holder}}
+    assert problems(schema) == []
+
+
+def test_what_is_wrong_with_them_is_told() -> None:
+    wrong = {"type": "integer", "x-kubernetes-validations": [{"rule": "self.x"}]}
+    (says,) = problems({"type": "object", "properties": {"b": {"type": "object", "items": wrong}}})
+    assert "compilation failed" in says
+
+
+def test_rules_around_them_leave_them_without_a_type() -> None:
+    schema = defined(b={"type": "object", "items": MORE, "x-kubernetes-validations": [{"rule": "true"}]})
+    says = "Internal error: failed to convert to declType for CEL validation rules"
+    assert problems(schema) == [f"s.properties[b].items.x-kubernetes-validations: {says}"]
+
+
+def test_they_fail_on_what_was_there_before() -> None:
+    compiled = compile_rules({"type": "object", "properties": {"b": {"type": "object", "items": MORE}}})
+    assert compiled is not None
+    (cause,) = compiled.validate({"b": [8]}, {"b": [8]}, "")
+    says = "rule compiler initialization error: failed to convert to declType for CEL validation rules"
+    assert (cause.field, cause.message) == ("b[0]", f'Invalid value: "integer": {says}')
