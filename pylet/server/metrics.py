@@ -39,8 +39,8 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self._requests = Counter("apiserver_request_total", "Requests answered.", (*_OF_REQUEST, "dry_run", "code"))
         labels = (*_OF_REQUEST, "dry_run")
+        self._requests = Counter("apiserver_request_total", "Requests answered.", (*labels, "code", "system_client"))
         self._seconds = Histogram("apiserver_request_duration_seconds", "Answering them.", labels, _BUCKETS)
         self._bytes = Histogram("apiserver_response_sizes", "Of answers to GET and LIST.", _OF_REQUEST, _BYTES)
         self._cut_off = Counter("apiserver_request_terminations_total", "Cut off.", (*_OF_REQUEST, "code"))
@@ -51,13 +51,12 @@ class Metrics:
         self.sources: list[Callable[[], Iterator[str]]] = []
         """What other parts count, each as lines of its own."""
 
-    def count(self, asked: Asked, dry_run: str, code: int, seconds: float, size: int) -> None:
-        """`dry_run` is All, or "" where changes are meant."""
-        self._requests.add(*asked, dry_run, str(code))
+    def count(self, asked: Asked, dry_run: str, code: int, seconds: float, size: int, client: str) -> None:
+        """`dry_run` is All, or "" where changes are meant; `client` a part of the control plane, or ""."""
+        self._requests.add(*asked, dry_run, str(code), client)
         if asked.verb in _READS:
             self._bytes.observe(size, *asked)
-        if asked.verb != "WATCH":  # which lasts as long as its client likes
-            self._seconds.observe(seconds, *asked, dry_run)
+        self._seconds.observe(seconds, *asked, dry_run)
 
     @contextmanager
     def lasting(self, asked: Asked) -> Iterator[None]:

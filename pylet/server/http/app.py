@@ -11,6 +11,7 @@ from aiohttp import web
 
 from pylet.api.causes import quoted
 from pylet.api.errors import ApiError, InternalError
+from pylet.client.interface import PatchType
 from pylet.server.auth.attributes import HTML, Attributes
 from pylet.server.flow import Limiter, Rejected
 from pylet.server.http.access import Access, Undecided
@@ -32,7 +33,9 @@ from pylet.server.registry import User
 log = logging.getLogger(__name__)
 
 _COMPONENT = "apiserver"
-_METHODS = {"create": "POST", "update": "PUT"}  # what metrics call these verbs
+_METHODS = {"create": "POST", "update": "PUT", "deletecollection": "DELETE"}  # what metrics call these verbs
+_OF_MANY = ("list", "watch", "deletecollection")
+_SYSTEM = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "cluster-policy-controller")
 _READING = ("get", "list", "watch", "head", "options")
 _UPGRADED = ("attach", "exec", "portforward")
 _LASTING = (*_UPGRADED, "log", "proxy")
@@ -92,25 +95,33 @@ class App:
         finally:
             self._metrics.in_flight[changes] -= not lasts
         seconds = time.perf_counter() - started
-        asked = self._asked(info)
+        asked = self._asked(http, info)
         if is_cut_off:
             self._metrics.cut_off(asked, answer.status)
         else:
             dry_run = "All" if "dryRun=All" in http.query_string else ""
-            self._metrics.count(asked, dry_run, answer.status, seconds, answer.size)
+            program, _, version = http.headers.get("User-Agent", "").partition("/")
+            client = program if version and program in _SYSTEM else ""
+            self._metrics.count(asked, dry_run, answer.status, seconds, answer.size, client)
         self._access.leave(http, answer)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s %d %.1f ms", http.method, http.path_qs, answer.status, seconds * 1000)
         return answer
 
-    def _asked(self, info: RequestInfo) -> Asked:
+    def _asked(self, http: web.BaseRequest, info: RequestInfo) -> Asked:
         """Names that nothing has are left out: anybody may ask for any, and each would be remembered for ever."""
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
-        verb = _METHODS.get(info.verb) or info.verb.upper()
+        if info.subresource in _LASTING:
+            verb = "CONNECT"
+        elif info.verb == "patch" and http.headers.get("Content-Type", "").startswith(PatchType.APPLY):
+            verb = "APPLY"
+        else:
+            verb = _METHODS.get(info.verb) or info.verb.upper()
         if kind is None:
             return Asked(_COMPONENT, "", "", "", "", verb, "")
         subresource = info.subresource if info.subresource in kind.subresources else ""
-        is_one = info.name or info.verb == "create"
+        is_named = info.name and (info.verb not in _OF_MANY or info.path.endswith(f"/{info.name}"))
+        is_one = is_named or info.verb == "create"
         scope = "resource" if is_one else "namespace" if info.namespace else "cluster"
         asked = Asked(_COMPONENT, kind.group, kind.plural, scope, subresource, verb, kind.version)
         if kind.warning:
@@ -125,7 +136,7 @@ class App:
         FLOW.set(seat.headers)
         if info.verb == "watch" or info.subresource in _LASTING:
             seat.leave()  # it may last for hours
-            with self._metrics.lasting(self._asked(info)):
+            with self._metrics.lasting(self._asked(http, info)):
                 return await self._let_in(http, info, asked)
         try:
             return await self._let_in(http, info, asked)
