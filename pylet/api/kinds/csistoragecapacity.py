@@ -8,6 +8,7 @@ from pylet.api import causes, golang, names, quantity, selector
 from pylet.api.errors import Cause
 from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Object
+from pylet.api.podspec.warnings import LABELS, node_term
 
 
 class CSIStorageCapacityStrategy(Strategy):
@@ -26,6 +27,12 @@ class CSIStorageCapacityStrategy(Strategy):
         found += golang.immutable("nodeTopology", "LabelSelector", obj.get("nodeTopology"), old.get("nodeTopology"))
         now, was = (each.get("storageClassName") for each in (obj, old))
         return [*found, *causes.immutable("storageClassName", now, was)]
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        topology = obj.get("nodeTopology") or {}
+        found = list(node_term(topology, "nodeTopology"))
+        chosen = topology.get("matchLabels") or {}
+        return [*found, *(f"nodeTopology.matchLabels.{key}: {LABELS[key]}" for key in chosen if key in LABELS)]
 
 
 KIND = Kind(

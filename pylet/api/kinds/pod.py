@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -11,16 +10,14 @@ from pylet.api import causes, columns, names, podspec
 from pylet.api.errors import Cause
 from pylet.api.ip import problems_of
 from pylet.api.kind import Column, Kind, Strategy
-from pylet.api.object import Object, condition_of, dig, is_terminating, is_true
-from pylet.api.podspec import containers, labelkeys, scheduling
+from pylet.api.object import Object, annotations_of, condition_of, dig, is_terminating, is_true
+from pylet.api.podspec import containers, labelkeys, notes, scheduling
 from pylet.api.podspec import warnings as odd
-from pylet.api.podspec.security import MIRROR, sync_app_armor
+from pylet.api.podspec.security import sync_app_armor
 from pylet.api.podspec.subresources import ephemeral_changes, resize_changes, resized, with_ephemeral
 from pylet.api.podspec.update import changes
 from pylet.api.qos import qos_class
 from pylet.api.restarts import all_could_restart, restarts
-
-_DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 class PodStrategy(Strategy):
@@ -63,7 +60,8 @@ class PodStrategy(Strategy):
                 obj.setdefault("status", {}).setdefault("qosClass", old["status"]["qosClass"])
 
     def validate(self, obj: Object) -> Sequence[Cause]:
-        found = [*_annotations(obj), *_spec(obj)]
+        noted = notes.validate(annotations_of(obj), obj["spec"], "metadata.annotations")
+        found = [*noted, *_spec(obj)]
         if obj["spec"].get("ephemeralContainers"):
             says = "cannot be set on create"
             found.append(causes.forbidden("spec.ephemeralContainers", says))
@@ -72,11 +70,12 @@ class PodStrategy(Strategy):
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         match subresource:
             case "status":
-                return _status_changes(obj, old)
+                return [*notes.validate_changes(obj, old), *_status_changes(obj, old)]
             case "":
+                noted = notes.validate_changes(obj, old)
                 if obj["spec"] == old["spec"]:
-                    return ()
-                return [*_spec(obj), *changes(obj["spec"], old["spec"])]
+                    return noted
+                return [*noted, *_spec(obj), *changes(obj["spec"], old["spec"])]
             case "ephemeralcontainers":
                 return [*_spec(obj), *ephemeral_changes(obj, old)]
             case "resize":
@@ -121,20 +120,6 @@ def _spec(obj: Object) -> list[Cause]:
     found = podspec.validate(obj["spec"], "spec")
     found += containers.padded_images(obj["spec"], "spec")
     return [*found, *scheduling.gated_node(obj["spec"], "spec")]
-
-
-def _annotations(pod: Object) -> list[Cause]:
-    """Annotations that mean something to pods; source: ValidatePodSpecificAnnotations."""
-    found: list[Cause] = []
-    notes = pod["metadata"].get("annotations") or {}
-    mirrored = notes.get(MIRROR)
-    if mirrored is not None and not pod["spec"].get("nodeName"):
-        says = "must set spec.nodeName if mirror pod annotation is set"
-        found.append(causes.invalid(f"metadata.annotations[{MIRROR}]", mirrored, says))
-    cost = notes.get(_DELETION_COST)
-    if cost is not None and not (re.fullmatch("0|-?[1-9][0-9]{0,9}", cost) and -(2**31) <= int(cost) < 2**31):
-        found.append(causes.invalid(f"metadata.annotations[{_DELETION_COST}]", cost, "must be a 32bit integer"))
-    return found
 
 
 def _status_changes(obj: Object, old: Object) -> list[Cause]:

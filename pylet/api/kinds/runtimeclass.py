@@ -12,6 +12,7 @@ from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
 from pylet.api.podspec.amounts import validate as validate_resources
 from pylet.api.podspec.scheduling import validate_tolerations
+from pylet.api.podspec.warnings import LABELS
 
 
 class RuntimeClassStrategy(Strategy):
@@ -27,6 +28,10 @@ class RuntimeClassStrategy(Strategy):
 
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         return [*self.validate(obj), *causes.immutable("handler", obj.get("handler"), old.get("handler"))]
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        chosen = (obj.get("scheduling") or {}).get("nodeSelector") or {}
+        return [f"scheduling.nodeSelector: {LABELS[key]}" for key in chosen if key in LABELS]
 
 
 def _scheduling(scheduling: Object) -> list[Cause]:

@@ -52,7 +52,7 @@ class ServiceStrategy(Strategy):
         for position, ip in enumerate(spec.get("externalIPs") or ()):
             at = f"spec.externalIPs[{position}]"
             found += causes.each(at, ip, problems_of(ip) or endpoint_problems_of(ip))
-        return [*found, *traffic.validate(spec)]
+        return [*found, *traffic.validate(spec), *traffic.validate_annotation(obj)]
 
     def warnings(self, obj: Object) -> Sequence[str]:
         return list(warnings.of(obj))

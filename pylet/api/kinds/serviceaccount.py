@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from pylet.api import columns
 from pylet.api.kind import Kind, Strategy
-from pylet.api.object import Object
+from pylet.api.object import Object, annotations_of
+
+_MOUNTABLE = "kubernetes.io/enforce-mountable-secrets"
 
 
 class ServiceAccountStrategy(Strategy):
@@ -20,6 +23,13 @@ class ServiceAccountStrategy(Strategy):
     def prepare_update(self, obj: Object, old: Object, subresource: str) -> None:
         super().prepare_update(obj, old, subresource)
         _keep_names(obj)
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        says = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"
+        return [f"metadata.annotations[{_MOUNTABLE}]: {says}"] if _MOUNTABLE in annotations_of(obj) else ()
+
+    def update_warnings(self, obj: Object, old: Object) -> Sequence[str]:
+        return () if _MOUNTABLE in annotations_of(old) else self.warnings(obj)
 
 
 def _keep_names(account: Object) -> None:

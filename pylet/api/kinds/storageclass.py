@@ -10,6 +10,7 @@ from pylet.api import causes, columns, csi, names
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind, Strategy
 from pylet.api.object import Object
+from pylet.api.podspec.warnings import LABELS
 
 _FIXED = ("parameters", "provisioner", "reclaimPolicy", "volumeBindingMode")
 _POLICIES = ("Delete", "Retain")
@@ -33,6 +34,14 @@ class StorageClassStrategy(Strategy):
     def validate_update(self, obj: Object, old: Object, subresource: str) -> Sequence[Cause]:
         changed = [cause for name in _FIXED for cause in causes.immutable(name, obj.get(name), old.get(name))]
         return [*self.validate(obj), *changed]
+
+    def warnings(self, obj: Object) -> Sequence[str]:
+        return [
+            f"allowedTopologies[{position}].matchLabelExpressions[{number}].key: {LABELS[key]}"
+            for position, term in enumerate(obj.get("allowedTopologies") or ())
+            for number, expression in enumerate(term.get("matchLabelExpressions") or ())
+            if (key := expression.get("key", "")) in LABELS
+        ]
 
 
 def _topologies(terms: Sequence[Object]) -> list[Cause]:

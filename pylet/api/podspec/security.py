@@ -12,12 +12,11 @@ from pylet.api.containers import every, placed
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 from pylet.api.podspec import windows
+from pylet.api.podspec.notes import APP_ARMOR
 from pylet.api.podspec.paths import validate_descending
 
-MIRROR = "kubernetes.io/config.mirror"
 _MOST_ID = 2**31 - 1
 _PROFILES = ("Localhost", "RuntimeDefault", "Unconfined")
-_APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
 _LONGEST_PROFILE = 4095
 _SYSCTL = r"([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?"
 _LONGEST_SYSCTL = 253
@@ -147,12 +146,12 @@ def _app_armor(profile: Object, field: str) -> list[Cause]:
 def sync_app_armor(pod: Object) -> None:
     """Have profiles that old annotations name in the fields that took over; upstream's applyAppArmorVersionSkew."""
     annotations = pod["metadata"].get("annotations") or {}
-    named = {name.removeprefix(_APP_ARMOR): value for name, value in annotations.items() if name.startswith(_APP_ARMOR)}
+    named = {name.removeprefix(APP_ARMOR): value for name, value in annotations.items() if name.startswith(APP_ARMOR)}
     spec = pod["spec"]
     if not named or (spec.get("os") or {}).get("name") == "windows":
         return
     for container in every(spec):
-        profile = _annotated(named.get(container["name"]))
+        profile = annotated(named.get(container["name"]))
         context = container.get("securityContext") or {}
         if profile is None or "appArmorProfile" in context or _app_armor(profile, ""):
             continue
@@ -160,7 +159,7 @@ def sync_app_armor(pod: Object) -> None:
             container["securityContext"] = {**context, "appArmorProfile": profile}
 
 
-def _annotated(value: str | None) -> Object | None:
+def annotated(value: str | None) -> Object | None:
     if value in ("unconfined", "runtime/default"):
         return {"type": "Unconfined" if value == "unconfined" else "RuntimeDefault"}
     name = (value or "").removeprefix("localhost/")

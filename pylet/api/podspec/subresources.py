@@ -8,7 +8,7 @@ from __future__ import annotations
 from pylet.api import causes, golang
 from pylet.api.errors import Cause
 from pylet.api.object import Object, dig
-from pylet.api.podspec.security import MIRROR
+from pylet.api.podspec.notes import MIRROR
 from pylet.api.qos import qos_class
 
 _KINDS = ("containers", "initContainers")

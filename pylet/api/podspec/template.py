@@ -9,7 +9,7 @@ from pylet.api import causes, golang, names, podspec, selector
 from pylet.api.errors import Cause
 from pylet.api.kind import Strategy
 from pylet.api.object import Object, dig
-from pylet.api.podspec import templatemeta, warnings
+from pylet.api.podspec import notes, templatemeta, warnings
 
 _SURPRISE = (
     "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is recommended"
@@ -47,7 +47,10 @@ def validate(template: Object, field: str, *, claims: Collection[str] = ()) -> l
             **spec,
             "volumes": [*kept, *({"name": name, "persistentVolumeClaim": {"claimName": name}} for name in claims)],
         }
-    found = [*templatemeta.validate(meta, field), *podspec.validate(spec, f"{field}.spec")]
+    found = templatemeta.validate(meta, field)
+    if annotations := meta.get("annotations"):
+        found += notes.validate(annotations, spec, f"{field}.annotations")
+    found += podspec.validate(spec, f"{field}.spec")
     if spec.get("ephemeralContainers"):
         says = "ephemeral containers not allowed in pod template"
         found.append(causes.forbidden(f"{field}.spec.ephemeralContainers", says))

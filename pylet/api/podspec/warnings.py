@@ -10,8 +10,10 @@ from pylet.api.causes import quoted
 from pylet.api.containers import every, placed
 from pylet.api.ip import address_warnings
 from pylet.api.object import Object, dig
+from pylet.api.podspec.notes import APP_ARMOR, CONTAINER_SECCOMP, SECCOMP
+from pylet.api.podspec.security import annotated
 
-_LABELS: Final = {
+LABELS: Final = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
     "beta.kubernetes.io/os": 'deprecated since v1.14; use "kubernetes.io/os" instead',
     "failure-domain.beta.kubernetes.io/region": 'deprecated since v1.17; use "topology.kubernetes.io/region" instead',
@@ -26,8 +28,6 @@ _ANNOTATIONS: Final = {
     "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
     "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
 }
-_SECCOMP: Final = "seccomp.security.alpha.kubernetes.io/pod"
-_CONTAINER_SECCOMP: Final = "container.seccomp.security.alpha.kubernetes.io/"
 _VOLUMES: Final = {
     "photonPersistentDisk": "deprecated in v1.11, non-functional in v1.16+",
     "gitRepo": "deprecated in v1.11, and disabled by default in v1.33+",
@@ -66,6 +66,8 @@ def of(pod: Object, field: str = "") -> Iterator[str]:
         yield from _aliases(spec, f"{at}spec")
     if notes:
         yield from _seccomp(spec, notes, f"{at}metadata.annotations")
+        if field:  # of a pod, the fields have what its annotations said
+            yield from _app_armor(spec, notes, f"{at}metadata.annotations")
     yield from _containers(spec, f"{at}spec")
     if spec.get("terminationGracePeriodSeconds", 0) < 0:
         says = "must be >= 0; negative values are invalid and will be treated as 1"
@@ -98,8 +100,8 @@ def fractional(
 
 
 def _scheduling(spec: Object, at: str) -> Iterator[str]:
-    for key in _LABELS.keys() & (spec.get("nodeSelector") or {}).keys():
-        yield f"{at}.nodeSelector[{key}]: {_LABELS[key]}"
+    for key in LABELS.keys() & (spec.get("nodeSelector") or {}).keys():
+        yield f"{at}.nodeSelector[{key}]: {LABELS[key]}"
     wanted = dig(spec, "affinity", "nodeAffinity") or {}
     required, preferred = (f"{how}DuringSchedulingIgnoredDuringExecution" for how in ("required", "preferred"))
     for position, term in enumerate((wanted.get(required) or {}).get("nodeSelectorTerms") or ()):
@@ -109,8 +111,8 @@ def _scheduling(spec: Object, at: str) -> Iterator[str]:
         yield from node_term(term.get("preference") or {}, where, judges_values=True)
     for position, constraint in enumerate(spec.get("topologySpreadConstraints") or ()):
         where, key = f"{at}.topologySpreadConstraints[{position}]", constraint.get("topologyKey", "")
-        if key in _LABELS:
-            yield f"{where}.topologyKey: {key} is {_LABELS[key]}"
+        if key in LABELS:
+            yield f"{where}.topologyKey: {key} is {LABELS[key]}"
         if constraint.get("labelSelector") is None:
             yield f"{where}.labelSelector: {_NO_POD}"
 
@@ -118,8 +120,8 @@ def _scheduling(spec: Object, at: str) -> Iterator[str]:
 def node_term(term: Object, where: str, *, judges_values: bool = False) -> Iterator[str]:
     for position, expression in enumerate(term.get("matchExpressions") or ()):
         at, key = f"{where}.matchExpressions[{position}]", expression.get("key", "")
-        if key in _LABELS:
-            yield f"{at}.key: {key} is {_LABELS[key]}"
+        if key in LABELS:
+            yield f"{at}.key: {key} is {LABELS[key]}"
         for number, value in enumerate(expression.get("values") or () if judges_values else ()):
             for problem in names.label_value(value):
                 yield f"{at}.values[{number}]: {value} is invalid, {problem}"
@@ -146,12 +148,21 @@ def _twice(items: Iterable[Object] | None, name: str, at: str) -> Iterator[str]:
 
 def _seccomp(spec: Object, notes: Object, at: str) -> Iterator[str]:
     says = 'non-functional in v1.27+; use the "seccompProfile" field instead'
-    if _SECCOMP in notes and dig(spec, "securityContext", "seccompProfile") is None:
-        yield f"{at}[{_SECCOMP}]: {says}"
+    if SECCOMP in notes and dig(spec, "securityContext", "seccompProfile") is None:
+        yield f"{at}[{SECCOMP}]: {says}"
     for container in every(spec):
-        key = _CONTAINER_SECCOMP + container.get("name", "")
+        key = CONTAINER_SECCOMP + container.get("name", "")
         if key in notes and dig(container, "securityContext", "seccompProfile") is None:
             yield f"{at}[{key}]: {says}"
+
+
+def _app_armor(spec: Object, notes: Object, at: str) -> Iterator[str]:
+    pod_s = dig(spec, "securityContext", "appArmorProfile")
+    for container in every(spec):
+        key = APP_ARMOR + container.get("name", "")
+        is_told = key not in notes or dig(container, "securityContext", "appArmorProfile") is not None
+        if not is_told and (pod_s is None or annotated(notes[key]) != pod_s):
+            yield f'{at}[{key}]: deprecated since v1.30; use the "appArmorProfile" field instead'
 
 
 def _containers(spec: Object, at: str) -> Iterator[str]:

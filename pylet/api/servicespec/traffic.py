@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pylet.api import causes, names
 from pylet.api.errors import Cause
 from pylet.api.ip import network_problems_of, problems_of
-from pylet.api.object import Object, dig
+from pylet.api.object import Object, annotations_of, dig
 from pylet.api.servicespec.addresses import SET_ONCE
 
 _AFFINITIES = ("ClientIP", "None")
@@ -15,6 +15,8 @@ _IP_MODES = ("Proxy", "VIP")
 _TRAFFIC = ("Cluster", "Local")
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 _DAY_SECONDS = 86400
+_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+_ONLY_BALANCED = "may only be used when `type` is 'LoadBalancer'"
 
 
 def is_external(spec: Object) -> bool:
@@ -48,19 +50,30 @@ def validate(spec: Object) -> list[Cause]:
     return [*_load_balancer(spec), *_policies(spec)]
 
 
+def validate_annotation(service: Object) -> list[Cause]:
+    """The networks that an old annotation names, where the field names none."""
+    annotated, spec = annotations_of(service).get(_RANGES), service["spec"]
+    if annotated is None or spec.get("loadBalancerSourceRanges"):
+        return []
+    where = f"metadata.annotations[{_RANGES}]"
+    found = [] if spec.get("type") == "LoadBalancer" else [causes.forbidden(where, _ONLY_BALANCED)]
+    for cidr in annotated.split(",") if annotated.strip() else ():
+        found += causes.each(where, cidr.strip(), network_problems_of(cidr.strip()))
+    return found
+
+
 def _load_balancer(spec: Object) -> list[Cause]:
     found: list[Cause] = []
     ranges = spec.get("loadBalancerSourceRanges") or ()
     balances = spec.get("type") == "LoadBalancer"
-    only = "may only be used when `type` is 'LoadBalancer'"
     if ranges and not balances:
-        found.append(causes.forbidden("spec.LoadBalancerSourceRanges", only))
+        found.append(causes.forbidden("spec.LoadBalancerSourceRanges", _ONLY_BALANCED))
     for position, cidr in enumerate(ranges):
         where = f"spec.LoadBalancerSourceRanges[{position}]"
         found += causes.each(where, cidr.strip(), network_problems_of(cidr.strip()))
     for field in ("allocateLoadBalancerNodePorts", "loadBalancerClass"):
         if field in spec and not balances:
-            found.append(causes.forbidden(f"spec.{field}", only))
+            found.append(causes.forbidden(f"spec.{field}", _ONLY_BALANCED))
     if balances and (name := spec.get("loadBalancerClass")) is not None:
         found += causes.each("spec.loadBalancerClass", name, names.qualified_name(name))
     return found
