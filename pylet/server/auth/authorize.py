@@ -84,6 +84,10 @@ class Authorizer:
     def links(self) -> tuple[Link, ...]:
         return self._chain.links
 
+    @property
+    def has_judges(self) -> bool:
+        return any(link.judge is not None for link in self._chain.links)
+
     def metrics(self) -> Iterator[str]:
         return self._decisions.lines()
 

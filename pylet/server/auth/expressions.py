@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pylet.api.errors import ApiError
+from pylet.server.auth import attributes
 from pylet.server.auth.attributes import Attributes
 from pylet.server.auth.authenticate import AUTHENTICATED
 from pylet.server.auth.authorize import Authorizer
@@ -15,18 +16,31 @@ if TYPE_CHECKING:
 
 
 def ask_for(authorizer: Authorizer, user: User) -> Ask:
-    """Answers an expression's questions about `user`, or about the service account it names."""
+    """Answers an expression's questions about `user`, or about the service account it names.
+
+    An expression cannot wait: where judges have to be asked, its evaluation is broken off until they have answered.
+    """
+    known: dict[Question, Decision] = {}
+
+    async def answer(question: Question) -> None:
+        known[question] = _told(await authorizer.ask(_asked(user, question)))
 
     def ask(question: Question) -> Decision:
-        from pylet.api.cel.library.authorizer import Decision
+        from pylet.api.cel.library.authorizer import Unanswered
 
-        try:
-            found = authorizer.decide(_asked(user, question))
-        except ApiError as failed:
-            return Decision(allowed=False, error=failed.message)
-        return Decision(found.allowed, found.reason, found.error)
+        if not authorizer.has_judges:
+            return _told(authorizer.decide(_asked(user, question)))
+        if question not in known:
+            raise Unanswered(partial(answer, question))
+        return known[question]
 
     return ask
+
+
+def _told(found: attributes.Decision) -> Decision:
+    from pylet.api.cel.library.authorizer import Decision
+
+    return Decision(found.allowed, found.reason, found.error)
 
 
 def _asked(user: User, question: Question) -> Attributes:
@@ -46,4 +60,5 @@ def _asked(user: User, question: Question) -> Attributes:
         question.namespace,
         question.name,
         fields=question.field_selector,
+        labels=question.label_selector,
     )

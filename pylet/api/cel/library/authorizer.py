@@ -6,7 +6,7 @@ Expressions only build questions; whoever evaluates them gives the `Ask` that an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -40,7 +40,16 @@ class Decision:
     error: str = ""
 
 
+class Unanswered(Exception):
+    """Who evaluates has to await `answer`, and then to begin again: somebody elsewhere has to be asked."""
+
+    def __init__(self, answer: Callable[[], Awaitable[None]]) -> None:
+        super().__init__("a question to the authorizer has no answer yet")
+        self.answer = answer
+
+
 Ask = Callable[[Question], Decision]
+"""Raises: Unanswered."""
 
 
 @dataclass(frozen=True, slots=True)

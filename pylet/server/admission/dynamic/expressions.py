@@ -5,15 +5,27 @@ Source: apiserver pkg/admission/plugin/cel/{compile,condition,activation,composi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from pylet.api.cel import types as t
 from pylet.api.cel.environment import Environment, Unfit, Variables, compile
 from pylet.api.cel.errors import CostExceeded, EvaluationError
+from pylet.api.cel.library.authorizer import Unanswered
 from pylet.api.cel.program import MATCH_CONDITIONS_BUDGET, Budget, OutOfBudget, Program
 from pylet.api.errors import aggregated
 from pylet.api.object import Object
+
+T = TypeVar("T")
+
+
+async def evaluated(evaluate: Callable[[], T]) -> T:
+    """What `evaluate` comes to; it begins again after each question that somebody elsewhere has to answer."""
+    while True:
+        try:
+            return evaluate()
+        except Unanswered as needed:
+            await needed.answer()
 
 
 class Failed(Exception):

@@ -41,13 +41,14 @@ class Hook:
         if found is None or self.conditions is None:
             return found
         from pylet.api.cel.environment import bindings
-        from pylet.server.admission.dynamic.expressions import Failed
+        from pylet.server.admission.dynamic.expressions import Failed, evaluated
 
+        conditions = self.conditions.get()
         obj, old = await asked.objects(found)
         request = request_of(asked, found)
         values = bindings(obj=obj, old=old, request=request, ask=cluster.ask(asked.write.user))
         try:
-            return found if self.conditions.get().hold(values) else None
+            return found if await evaluated(lambda: conditions.hold(values)) else None
         except Failed as failed:
             if self.ignores_failure:
                 return None

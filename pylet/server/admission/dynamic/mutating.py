@@ -24,7 +24,7 @@ from pylet.api.patch import Failed as PatchFailed
 from pylet.api.patch.shape import DEDUCED, Form, Shape
 from pylet.server.admission.dynamic.asked import Asked
 from pylet.server.admission.dynamic.cluster import Cluster
-from pylet.server.admission.dynamic.expressions import Expression, Failed, Spent
+from pylet.server.admission.dynamic.expressions import Expression, Failed, Spent, evaluated
 from pylet.server.admission.dynamic.policies import Invocation, Policy, Problem, invocations, is_exempt, values_of
 from pylet.server.admission.dynamic.reinvoking import Invoked
 from pylet.server.admission.dynamic.validating import forbidden
@@ -74,7 +74,8 @@ async def _invoked(asked: Asked, invocation: Invocation, invoked: Invoked, clust
     assert isinstance(policy, MutatingPolicy)
     values = await values_of(asked, invocation, cluster)
     try:
-        if policy.conditions is not None and not policy.conditions.hold(values):
+        conditions = policy.conditions
+        if conditions is not None and not await evaluated(lambda: conditions.hold(values)):
             return []
     except Failed as failed:
         return [] if policy.ignores_failure else [Problem(policy, binding, str(failed), _INVALID)]
@@ -112,8 +113,12 @@ async def _mutated(
     if kind is None:
         says = "There can be a delay between when CustomResourceDefinitions are created and when they are available."
         raise ServiceUnavailable(f"Resource kind {match.kind} not found. {says}")
-    budget = Budget()
-    value = expression.value(policy.variables.bind(values, budget), budget)
+
+    def evaluate() -> Any:
+        budget = Budget()
+        return expression.value(policy.variables.bind(values, budget), budget)
+
+    value = await evaluated(evaluate)
     live: Object = values["object"]
     made = _applied(live, value, cluster.shape(kind)) if type_ == _APPLY else _patched(live, value)
     if made != live:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
@@ -20,7 +20,7 @@ from pylet.api.object import Object
 from pylet.server.admission.dynamic import counted
 from pylet.server.admission.dynamic.asked import Asked
 from pylet.server.admission.dynamic.cluster import Cluster
-from pylet.server.admission.dynamic.expressions import Expression, Failed, Spent
+from pylet.server.admission.dynamic.expressions import Expression, Failed, Spent, evaluated
 from pylet.server.admission.dynamic.policies import Binding, Policy, invocations, is_exempt, values_of
 from pylet.server.admission.interface import Attributes
 
@@ -151,7 +151,7 @@ async def validate(write: Attributes, policies: Sequence[ValidatingPolicy], clus
         policy, binding = invocation.policy, invocation.binding
         assert isinstance(policy, ValidatingPolicy)
         values, began = await values_of(asked, invocation, cluster), perf_counter()
-        denials, annotations, unannotated = policy.judge(values)
+        denials, annotations, unannotated = await evaluated(partial(policy.judge, values))
         for denial in denials:
             for action in binding.spec.get("validationActions") or ():
                 took = perf_counter() - began
