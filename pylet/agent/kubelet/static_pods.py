@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +72,7 @@ class StaticPods:
                 async with FileWatch(self._directory) as watch, asyncio.TaskGroup() as group:
                     group.create_task(self._keep_mirrors())
                     while True:
-                        await watch.changed()
-                        self._look()
+                        self._look(await watch.changed())
             except* OSError:  # there is no such directory (any more)
                 self._look()
             async with asyncio.TaskGroup() as group:
@@ -100,9 +99,9 @@ class StaticPods:
 
     # ---- files
 
-    def _look(self) -> None:
+    def _look(self, gone: Collection[str] = ()) -> None:
         """Of a pod that another file has, too, it is told once: the first file is followed."""
-        self._read()
+        self._read(gone)
         followed = {uid_of(pod) for pod in self.pods.values()}
         ignored = {uid_of(pod): (path, pod) for path, pod in self._files.items() if uid_of(pod) not in followed}
         for uid in ignored.keys() - self._ignored:
@@ -113,10 +112,13 @@ class StaticPods:
             self.tell(pod, "Warning", "FailedValidation", f"Error validating pod {words}")
         self._ignored = set(ignored)
 
-    def _read(self) -> None:
+    def _read(self, gone: Collection[str] = ()) -> None:
+        """Whose file went away ends, though another of its name has come, saying the same (`gone`)."""
         found = {path: path.read_bytes() for path in _files(self._directory)}
-        for path in self._files.keys() - found.keys():
+        for path in {path for path in self._files if path not in found or path.name in gone}:
             del self._files[path]
+            self._texts.pop(path, None)
+        self._take(_first_of_each(self._files))
         for path, text in found.items():
             if self._texts.get(path) != text:
                 self._load(path, text)
