@@ -196,6 +196,22 @@ def test_of_a_deleted_pod_nothing_waits_to_be_started() -> None:
     assert (told["state"]["terminated"]["exitCode"], told["lastState"]["terminated"]["exitCode"]) == (3, 2)
 
 
+@pytest.mark.parametrize(
+    ("last", "state"),
+    [
+        pytest.param(observed(instance()), "terminated", id="it ran"),
+        pytest.param(observed(instance(restarts=1), instance(exit_code=2)), "terminated", id="and before"),
+        pytest.param(observed(), "waiting", id="it never ran"),
+    ],
+)
+def test_a_deleted_pod_whose_containers_are_gone_tells_of_an_end_if_there_was_one(last: Observed, state: str) -> None:
+    before = {**pod(), "status": status(pod(), last)}
+    (told,) = status(terminating(before), Observed())["containerStatuses"]
+    assert told["state"].keys() == {state}
+    if state == "terminated":
+        assert (told["state"][state]["exitCode"], told["state"][state]["reason"]) == (137, "ContainerStatusUnknown")
+
+
 def test_addresses() -> None:
     inside = status(pod(), observed(instance()))
     assert (inside["podIP"], inside["hostIP"]) == ("10.42.0.7", "192.0.2.1")
