@@ -251,3 +251,22 @@ def test_a_clock_that_is_set_makes_no_node_silent(hours: float) -> None:
     assert (early.actions, early.again_after) == ((), timedelta(seconds=10))
     late = controller.plan(NODE_KEY, there, then + timedelta(seconds=51))
     assert any(isinstance(action, Patch) and action.kind is NODE for action in late.actions)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"deletionTimestamp": format_time(START)}, {"nodeName": ""}],
+    ids=["goes already", "is nowhere"],
+)
+def test_only_a_pod_that_stays_on_a_node_leaves_it(changed: Object) -> None:
+    _, one = pod()
+    left = {**one, "metadata": {**one["metadata"], **changed}, "spec": {**one["spec"], **changed}}
+    tainted = node("Unknown", (UNREACHABLE, "NoExecute"))
+    assert taint_eviction.controller().plan(POD_KEY, view(tainted, (POD, left)), START).actions == ()
+
+
+@pytest.mark.parametrize(("taints", "concerned"), [([], []), ([(UNREACHABLE, "NoExecute")], [POD_KEY])])
+def test_a_node_with_taints_concerns_its_pods(taints: list[tuple[str, str]], concerned: list[Key]) -> None:
+    watch = next(watch for watch in taint_eviction.controller().watches if watch.kind is NODE)
+    tainted = node("Unknown", *taints)
+    assert list(watch.keys(Entry.of(*tainted), view(tainted, pod()))) == concerned

@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from pylet.api.object import Key
+from pylet.api.kinds.node import KIND as NODE
+from pylet.api.object import Key, Object
+from pylet.client.view import Entry
 from pylet.server.controllers import pod_gc
-from pylet.server.reconcile.plan import Delete, Patch
+from pylet.server.reconcile.plan import NOTHING, Delete, Patch
 from tests.server.controllers.picture import NOW, obj, pod, view
 
 
@@ -39,3 +41,25 @@ def test_a_node_out_of_service_loses_its_ending_pods(ready: bool) -> None:
     ending = pod("p", deletionTimestamp="2026-01-01T11:59:00Z", deletionGracePeriodSeconds=30)
     plan = pod_gc.controller().plan(Key("default", "p"), view(off, ending), NOW)
     assert bool(plan.actions) is not ready
+
+
+def test_a_pod_that_waits_for_others_alone_is_left_to_them() -> None:
+    ended = pod("p", deletionTimestamp="2026-01-01T11:00:00Z", deletionGracePeriodSeconds=0, finalizers=["a.b/c"])
+    assert pod_gc.controller().plan(Key("default", "p"), view(ended), NOW) == NOTHING
+
+
+OFF = {"taints": [{"key": "node.kubernetes.io/out-of-service", "effect": "NoExecute"}]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "there", "concerned"),
+    [({}, True, []), ({}, False, ["p"]), (OFF, True, ["p"])],
+    ids=["one that is well", "one that is gone", "one that is off"],
+)
+def test_a_node_concerns_its_pods_when_it_goes(spec: Object, there: bool, concerned: list[str]) -> None:
+    watch = next(watch for watch in pod_gc.controller().watches if watch.kind is NODE)
+    node = obj("v1", "Node", "n", namespace="", spec=spec)
+    found = watch.keys(
+        Entry.of(NODE, node), view(pod("p"), pod("q", spec={"nodeName": "m"}), *([node] if there else []))
+    )
+    assert [key.name for key in found] == concerned
