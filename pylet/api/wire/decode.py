@@ -28,7 +28,10 @@ PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 _MOST_STRICT_ERRORS = 100
 _OLD_EVICTION = ("Eviction", "policy/v1beta1")  # says the same in a version that bodies may still have
+_UNVERSIONED = ("APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "Status")
 _UNMARSHAL = "yaml: unmarshal errors:"
+_NO_KIND = "couldn't get version/kind; json parse error: "
+_TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
 _MOST_MARKS = 100_000
 _MOST_DEPTH = 238  # orjson encodes 254 levels
@@ -42,7 +45,7 @@ class Document(NamedTuple):
     duplicates: Sequence[str] = ()
 
 
-def parse(raw: bytes, content_type: str = "application/json") -> Document:
+def parse(raw: bytes, content_type: str = JSON_TYPE) -> Document:
     """Raises: BadRequest, RequestEntityTooLarge."""
     if content_type in YAML_TYPES:
         from pylet.api.wire import yaml
@@ -86,9 +89,7 @@ def in_yaml(duplicates: Sequence[str]) -> str:
     return "\n  ".join([f"error converting YAML to JSON: {_UNMARSHAL}", *duplicates])
 
 
-def of_kind(
-    kind: Kind, raw: bytes, content_type: str = "application/json", validation: str = WARN
-) -> tuple[Object, list[str]]:
+def of_kind(kind: Kind, raw: bytes, content_type: str = JSON_TYPE, validation: str = WARN) -> tuple[Object, list[str]]:
     """A request's body as a canonical object of that kind, and texts for `Warning` headers.
 
     `validation` is the query's fieldValidation: Strict, Warn, Ignore, or "" for Warn. Raises: BadRequest.
@@ -127,10 +128,7 @@ def of_kind(
     raise BadRequest(f"{_cannot(kind)}strict decoding error: {', '.join(problems[:_MOST_STRICT_ERRORS])}")
 
 
-_UNVERSIONED = ("APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "Status")
-
-
-def options(definition: str, raw: bytes, content_type: str = "application/json") -> Object:
+def options(definition: str, raw: bytes, content_type: str = JSON_TYPE) -> Object:
     """A body that says how, not what: an object of that definition, whose unknown fields go. Raises: BadRequest."""
     obj = _object(_envelope(raw) if content_type == PROTOBUF_TYPE else parse(raw, content_type))
     _check_words(obj)
@@ -188,7 +186,7 @@ def _check_type_meta(kind: Kind, obj: Object, raw: bytes) -> None:
     if named != kind.name and version == kind.api_version:
         name = (obj.get("metadata") or {}).get("name") or ""
         raise Invalid(kind.group, str(named), name, (causes.invalid("kind", named, f"must be {kind.name}"),))
-    if (version := obj.get("apiVersion") or "") != kind.api_version:
+    if version != kind.api_version:
         raise BadRequest(_wrong_version(kind, version))
 
 
@@ -229,10 +227,6 @@ def _problems(kind: Kind, unknown: Sequence[str], twice: Sequence[str], text: by
         return [*twice, *strict.unknown(unknown)]
     told = strict.in_order(unknown, text)
     return [*twice, *told] if is_yaml else told
-
-
-_NO_KIND = "couldn't get version/kind; json parse error: "
-_TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 
 
 def _summary(raw: bytes) -> str:
@@ -277,12 +271,10 @@ def _wrong_version(kind: Kind, version: str) -> str:
 def _wrong_kind(kind: Kind, named: str, version: str) -> str:
     from pylet.api.wire.retired import is_retired
 
-    unknown = "" if is_retired(version, named) else not_registered(kind, version, named)
-    if unknown:
-        return f'{named} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.name}: {unknown}'
-    if named == kind.name:
+    why = "" if is_retired(version, named) else not_registered(kind, version, named)
+    if not why and named == kind.name:
         return _wrong_version(kind, version)
-    why = not_converted(kind, version, named)
+    why = why or not_converted(kind, version, named)
     return f'{named} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.name}: {why}'
 
 
