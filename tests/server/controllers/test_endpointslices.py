@@ -229,3 +229,12 @@ def test_endpoints_hold_a_thousand_addresses_ready_ones_first(ready: int, unread
     assert (len(subset["addresses"]), len(subset.get("notReadyAddresses", ()))) == kept
     over = create.object["metadata"]["annotations"].get("endpoints.kubernetes.io/over-capacity") == "truncated"
     assert over == (ready + unready > 1000)
+
+
+@pytest.mark.parametrize("managed_by", ["endpoint-controller", "somebody", ""])
+def test_endpoints_go_with_their_service_if_they_were_made_for_it(managed_by: str) -> None:
+    labels = {"endpoints.kubernetes.io/managed-by": managed_by} if managed_by else {}
+    found = endpoints("10.0.0.1", meta={"labels": labels})
+    actions = endpoints_controller.controller().plan(KEY, view(found), NOW).actions
+    assert [type(action) for action in actions] == ([Delete] if managed_by == "endpoint-controller" else [])
+    assert endpoints_controller.controller().plan(KEY, view(), NOW).actions == ()

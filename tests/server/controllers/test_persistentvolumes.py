@@ -225,6 +225,7 @@ PROVISIONED = {"annotations": {"pv.kubernetes.io/provisioned-by": "x.io/y"}}
         ("Retain", {}, "Released", None),
         ("Delete", PROVISIONED, "Released", None),
         ("Delete", {}, "Failed", "VolumeFailedDelete"),
+        ("Shred", {}, "Failed", "VolumeUnknownReclaimPolicy"),
     ],
 )
 def test_what_becomes_of_a_volume_without_its_claim(policy: str, meta: Object, phase: str, reason: str | None) -> None:
@@ -232,6 +233,23 @@ def test_what_becomes_of_a_volume_without_its_claim(policy: str, meta: Object, p
     picture, actions = settle(released, key=VOLUME_KEY)
     assert dig(picture.get(persistentvolume.VOLUME, VOLUME_KEY), "status", "phase") == phase
     assert [each for each, _ in told(tuple(actions))] == ([reason] if reason else [])
+
+
+@pytest.mark.parametrize(
+    ("policy", "meta", "phase"),
+    [("Delete", PROVISIONED, "Released"), ("Retain", PROVISIONED, "Available"), ("Delete", {}, "Available")],
+    ids=["made for it", "made for it, and kept", "made by somebody"],
+)
+def test_a_volume_whose_claim_took_another_goes_if_it_was_made_for_it(policy: str, meta: Object, phase: str) -> None:
+    unused = volume(phase="Bound", claimRef=REFERENCE, persistentVolumeReclaimPolicy=policy, meta=meta)
+    picture, _ = settle(unused, claim(volumeName="other"), key=VOLUME_KEY)
+    assert dig(picture.get(persistentvolume.VOLUME, VOLUME_KEY), "status", "phase") == phase
+
+
+def test_a_volume_and_a_claim_of_two_modes_are_told_so() -> None:
+    block = volume(claimRef=REFERENCE, volumeMode="Block")
+    actions = persistentvolume.plan(VOLUME_KEY, view(block, claim()), NOW).actions
+    assert [each for each, _ in told(actions)] == ["VolumeMismatch", "VolumeMismatch"]
 
 
 RELEASED = volume(phase="Released", claimRef=REFERENCE, persistentVolumeReclaimPolicy="Recycle", size="3Gi")

@@ -67,3 +67,16 @@ def test_a_pod_that_is_done_lets_its_claim_go_step_by_step() -> None:
     (gone,) = resourceclaim.plan(key, view(unprotected.object, done), NOW).actions
     assert isinstance(gone, Delete)
     assert resourceclaim.plan(key, view(claim, pod("p")), NOW).actions == ()
+
+
+def test_only_pods_that_are_done_lose_their_hold_on_a_claim() -> None:
+    done = pod("p")
+    done["status"]["phase"] = "Failed"
+    holders = [{"resource": "pods", "name": name, "uid": name} for name in ("p", "q", "gone")]
+    others = {"apiGroup": "x.io", "resource": "things", "name": "t", "uid": "t"}
+    meta = {"finalizers": ["resource.kubernetes.io/delete-protection"]}
+    claim = obj("resource.k8s.io/v1", "ResourceClaim", "c", meta=meta, spec={})
+    claim["status"] = {"allocation": {"devices": {}}, "reservedFor": [*holders, others]}
+    (freed,) = resourceclaim.plan(Key("default", "c"), view(claim, done, pod("q")), NOW).actions
+    assert isinstance(freed, Update)
+    assert freed.object["status"] == {"allocation": {"devices": {}}, "reservedFor": [holders[1], others]}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from pylet.api.kinds.ipaddress import ALLOCATOR, FAMILY_LABEL, MANAGED_LABEL
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.kinds.servicecidr import FINALIZER
@@ -118,3 +120,17 @@ def test_a_range_in_use_goes_where_another_contains_it() -> None:
     used = cidr("c", "10.44.0.0/24", deleted=NOW - timedelta(seconds=10))
     plan = plan_cidr("c", used, cidr("d", "10.44.0.0/16"), address("10.44.0.7"))
     assert [action.subresource for action in plan.actions if isinstance(action, Patch)] == [""]
+
+
+@pytest.mark.parametrize("other", ["10.44.0.0/25", "10.45.0.0/16", "fd00::/64"])
+def test_a_range_in_use_stays_where_no_other_has_the_address(other: str) -> None:
+    used = cidr("c", "10.44.0.0/24", deleted=NOW - timedelta(seconds=10))
+    (told,) = plan_cidr("c", used, cidr("d", other), address("10.44.0.200")).actions
+    assert isinstance(told, Patch)
+    assert told.subresource == "status"
+
+
+def test_every_range_is_looked_at_when_one_changes() -> None:
+    watch, _ = servicecidr.CONTROLLER.watches
+    ranges = [cidr(name, "10.44.0.0/24") for name in ("c", "d")]
+    assert list(watch.keys(Entry.of(watch.kind, ranges[1]), view(*ranges))) == [Key("", "d"), Key("", "c")]

@@ -72,6 +72,15 @@ async def test_a_bound_pod_is_given_its_time(api: Api) -> None:
     assert (await refused(api.get(POD, "a", "p")))["code"] == 404
 
 
+async def test_time_that_is_left_is_taken_from_who_waits_for_others_too(api: Api) -> None:
+    held = pod("p", nodeName="n1")
+    held["metadata"]["finalizers"] = ["example.com/mine"]
+    await api.create(held)
+    await api.delete(POD, "a", "p")
+    ended = (await api.delete(POD, "a", "p", grace_seconds=0))["metadata"]
+    assert (ended["deletionTimestamp"], ended["deletionGracePeriodSeconds"]) == ("2026-01-02T03:04:05Z", 0)
+
+
 @pytest.mark.parametrize("node", ["n1", ""], ids=["bound", "nobody runs"])
 async def test_watchers_see_that_a_pod_has_no_more_time_before_it_goes(api: Api, node: str) -> None:
     await api.create(pod("p", **({"nodeName": node} if node else {})))

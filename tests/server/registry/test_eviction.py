@@ -62,6 +62,16 @@ def test_a_disruption_is_spent_and_the_last_one_says_so() -> None:
     assert (condition["status"], condition["reason"]) == ("False", "InsufficientPods")
 
 
+@pytest.mark.parametrize(
+    ("before", "since"), [("True", "2026-01-02T00:00:00Z"), ("False", "2025-12-31T00:00:00Z")], ids=["turns", "stays"]
+)
+def test_the_time_of_that_is_when_it_turned(before: str, since: str) -> None:
+    known = {"type": "DisruptionAllowed", "status": before, "lastTransitionTime": "2025-12-31T00:00:00Z"}
+    condition = condition_of(eviction.spent(budget(conditions=[known]), "p", NOW), "DisruptionAllowed")
+    assert condition is not None
+    assert (condition["status"], condition["lastTransitionTime"]) == ("False", since)
+
+
 SYNC_FAILED = {"type": "DisruptionAllowed", "status": "False", "reason": "SyncFailed", "message": "no scale"}
 
 

@@ -107,8 +107,9 @@ async def test_pods_are_found_by_their_node(api: Api) -> None:
         ({"match": "Exact"}, "resourceVersionMatch is forbidden unless resourceVersion is provided"),
         ({"more": "%%%"}, "continue key is not valid"),
         ({"revision": "x"}, 'strconv.ParseUint: parsing "x": invalid syntax'),
+        ({"revision": str(2**64)}, f'strconv.ParseUint: parsing "{2**64}": value out of range'),
     ],
-    ids=["field", "label", "match", "continue", "revision"],
+    ids=["field", "label", "match", "continue", "revision", "a revision beyond all"],
 )
 async def test_lists_that_are_refused(api: Api, options: Object, message: str) -> None:
     assert message in (await refused(api.list(CONFIGMAP, "a", **options)))["message"]

@@ -75,6 +75,13 @@ async def test_a_refusal_stays_small(api: Api) -> None:
             id="an owner without uid",
         ),
         pytest.param(
+            {"name": "y", "finalizers": ["orphan", "foregroundDeletion"]},
+            422,
+            'ConfigMap "y" is invalid: metadata.finalizers: Invalid value: ["orphan","foregroundDeletion"]: '
+            "finalizer orphan and foregroundDeletion cannot be both set",
+            id="two finalizers that exclude each other",
+        ),
+        pytest.param(
             {"name": "y", "namespace": "none"}, 404, 'namespaces "none" not found', id="a namespace that is not there"
         ),
         pytest.param(
@@ -96,6 +103,11 @@ async def test_create_refuses(api: Api, meta: Object, code: int, message: str | 
     status = await refused(api.create(configmap("") | {"metadata": {"namespace": "a", **meta}}))
     assert status["code"] == code
     assert message is None or status["message"] == message
+
+
+async def test_a_prefix_of_no_name_is_told_beside_the_name_made_of_it(api: Api) -> None:
+    status = await refused(api.create(configmap("") | {"metadata": {"namespace": "a", "generateName": "A_"}}))
+    assert [cause["field"] for cause in status["details"]["causes"]] == ["metadata.generateName", "metadata.name"]
 
 
 async def test_update_without_version_wins_and_with_an_old_one_loses(api: Api) -> None:
