@@ -167,7 +167,10 @@ class KubectlCommand(click.Command):
         path = kubectl_path(ctx)
         args, ctx.meta[_DASH] = canonical(path, self.params, args, leading=False)
         end = args.index("--") if "--" in args else len(args)
-        ctx.meta[_LINE] = " ".join([path, *args[end + 1 :], *args[:end]])
+        words = args[end + 1 :]
+        if words and not any(isinstance(param, click.Argument) for param in self.params):
+            raise Failure(f"error: Unexpected args: [{' '.join(words)}]\nSee '{path} -h' for help and examples")
+        ctx.meta[_LINE] = " ".join([path, *words, *args[:end]])
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:

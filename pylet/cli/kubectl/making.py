@@ -7,13 +7,8 @@ from typing import Any
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import manifests, output, writing
-from pylet.cli.kubectl.command import Flag, switch
 from pylet.cli.kubectl.documents import annotated
 from pylet.cli.kubectl.session import Session
-
-
-def flags() -> list[Flag]:
-    return [*writing.writing(), switch("save-config", help="Note what was applied, for `kubectl apply`.")]
 
 
 def make(

@@ -29,8 +29,10 @@ def objects(
 ) -> Iterator[tuple[str, Object | Failure]]:
     """Every object that bears the labels, or what keeps it from being one, with the name of its source.
 
-    `validation` other than Ignore words it as a schema would. Raises: Failure, where there is no such file.
+    `validation` other than Ignore words it as a schema would. Raises: Failure, where no file is named or there.
     """
+    if not filenames:
+        raise Failure("error: must specify one of -f and -k")
     selector = parse_labels(labels)
     for name in (part for filename in filenames for part in filename.split(",")):
         for source, data in contents(name, recursive=recursive):

@@ -10,8 +10,8 @@ from typing import Any
 
 from pylet.api.errors import aggregated
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, writing
-from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
+from pylet.cli.kubectl import flags, output, writing
+from pylet.cli.kubectl.command import KubectlCommand, arguments, switch
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
@@ -83,13 +83,13 @@ def command(wording: Wording) -> KubectlCommand:
         wording.verb,
         run,
         [
-            *writing.choosing(),
-            *writing.writing(),
-            writing.local(),
-            writing.recording(),
+            *flags.CHOOSING,
+            *flags.WRITING,
+            flags.LOCAL,
+            flags.RECORD,
             switch("overwrite", help="Change what is already set."),
             switch("list", help=f"Show the {wording.field}."),
-            text("resource-version", help="Change only this revision of the object."),
+            flags.RESOURCE_VERSION,
             arguments(),
         ],
         help=f"Change {wording.field}: KEY=VALUE sets, KEY- removes.",

@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, targets, writing
+from pylet.cli.kubectl import flags, output, targets, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, text
 from pylet.cli.kubectl.errors import HANDLED
 from pylet.cli.kubectl.session import Session
@@ -59,12 +58,7 @@ def mark(session: Session, nodes: Sequence[Target], *, unschedulable: bool, dry_
         output.done(node.obj, done, dry_run=dry_run)
 
 
-def flags() -> list[Any]:
-    return [
-        text("selector", "l", default=None, help="Label selector."),
-        text("dry-run", default="none", bare="unchanged", help="none, client or server."),
-        arguments(),
-    ]
+FLAGS = (text("selector", "l", default=None, help="Label selector."), flags.DRY_RUN, arguments())
 
 
 def command(verb: str, *, unschedulable: bool) -> KubectlCommand:
@@ -73,5 +67,5 @@ def command(verb: str, *, unschedulable: bool) -> KubectlCommand:
         mark(session, found, unschedulable=unschedulable, dry_run=output.dry_run_of(dry_run))
 
     return KubectlCommand(
-        verb, run, flags(), help=f"Mark nodes as {'un' if unschedulable else ''}schedulable for new pods."
+        verb, run, FLAGS, help=f"Mark nodes as {'un' if unschedulable else ''}schedulable for new pods."
     )

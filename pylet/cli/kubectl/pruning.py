@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterator, Sequence
 
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import targets
-from pylet.cli.kubectl.command import Flag, many, switch
 from pylet.cli.kubectl.documents import LAST_APPLIED
 from pylet.cli.kubectl.resources import Resource
 from pylet.cli.kubectl.session import Session
@@ -17,13 +16,6 @@ v1/ConfigMap v1/Endpoints v1/PersistentVolumeClaim v1/Pod v1/ReplicationControll
 batch/v1/CronJob networking.k8s.io/v1/Ingress apps/v1/DaemonSet apps/v1/Deployment apps/v1/ReplicaSet
 apps/v1/StatefulSet v1/Namespace v1/PersistentVolume
 """
-
-
-def pruning() -> list[Flag]:
-    return [
-        switch("prune", help="Remove what was applied and no file says any more."),
-        many("prune-allowlist", help="GROUP/VERSION/KIND that may be removed, instead of the usual ones."),
-    ]
 
 
 def left_behind(

@@ -9,7 +9,6 @@ from typing import Any
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import targets
-from pylet.cli.kubectl.command import Flag, many, switch, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.output import dry_run_of
 from pylet.cli.kubectl.session import Session
@@ -20,34 +19,6 @@ STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 _CHANGE_CAUSE = "kubernetes.io/change-cause"
 APPLY = "application/apply-patch+yaml"
-
-
-def choosing() -> list[Flag]:
-    """The flags `choose` reads."""
-    return [
-        many("filename", "f", help="Files that name the objects."),
-        switch("recursive", "R", help="Folders with what is below them."),
-        text("selector", "l", help="Label selector."),
-        text("field-selector", help="Field selector."),
-        switch("all", help="All objects of the type."),
-        switch("all-namespaces", "A", help="In all namespaces."),
-    ]
-
-
-def writing() -> list[Flag]:
-    return [
-        text("output", "o", help="Print the object: yaml, json, name, jsonpath=…"),
-        text("dry-run", default="none", bare="unchanged", help="none, client or server."),
-        text("field-manager", help="Who the fields belong to."),
-    ]
-
-
-def local() -> Flag:
-    return switch("local", help="Change what files say, and print it; the server is not asked.")
-
-
-def recording() -> Flag:
-    return switch("record", help="Note the command line as kubernetes.io/change-cause.")
 
 
 def cause(session: Session, options: dict[str, Any]) -> dict[str, str]:

@@ -213,6 +213,7 @@ async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
         ("set env -f - -", "error: standard input cannot be used for multiple arguments\n"),
         ("exec -f MANIFEST -- true", "error: cannot exec into multiple objects at a time\n"),
         ("apply", "error: must specify one of -f and -k\n"),
+        ("apply x", "error: Unexpected args: [x]\nSee 'kubectl apply -h' for help and examples\n"),
     ],
 )
 async def test_what_can_not_be_done_is_one_clear_line(kubectl: Kubectl, line: str, err: str) -> None:

@@ -11,8 +11,8 @@ import click
 from pylet.api.errors import NotFound
 from pylet.api.object import Object, annotations_of
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import applying, deleting, manifests, output, pruning, writing
-from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, number, switch, text
+from pylet.cli.kubectl import applying, deleting, flags, manifests, output, pruning, writing
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, number, switch, text
 from pylet.cli.kubectl.documents import LAST_APPLIED, as_list, to_compact_json, to_yaml
 from pylet.cli.kubectl.editing import Edit
 from pylet.cli.kubectl.errors import HANDLED, Collected
@@ -32,8 +32,6 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
             f"error: -k {options['kustomize']}: kustomizations are not built here: run `kustomize build "
             f"{options['kustomize']} | pylet kubectl apply -f -`, or use an unmodified kubectl"
         )
-    if not filename:
-        raise Failure("error: must specify one of -f and -k")
     _refuse(options)
     apply = applying.Applier(session, options)
     failures = Collected()
@@ -186,7 +184,7 @@ class _Apply(KubectlGroup):
                 _view,
                 [
                     text("output", "o", default="yaml", help="yaml or json"),
-                    *writing.choosing(),
+                    *flags.CHOOSING,
                     arguments(),
                 ],
                 help="Show what was applied last.",
@@ -200,9 +198,9 @@ class _Apply(KubectlGroup):
                     text("output", "o", help="yaml or json, to edit and to print"),
                     text("validate", default="strict", bare="strict", help="Accepted; nothing but a text is sent."),
                     switch("windows-line-endings", help="Lines of the file end as on Windows."),
-                    text("field-manager", help="Who the fields belong to."),
-                    writing.recording(),
-                    *writing.choosing(),
+                    flags.FIELD_MANAGER,
+                    flags.RECORD,
+                    *flags.CHOOSING,
                     arguments(),
                 ],
                 help="Edit what was applied last in $KUBE_EDITOR, $EDITOR or vi.",
@@ -213,10 +211,10 @@ class _Apply(KubectlGroup):
                 "set-last-applied",
                 _set,
                 [
-                    many("filename", "f", help="Files, folders or - with the objects."),
+                    flags.FILENAME,
                     switch("create-annotation", help="Also where nothing was applied."),
-                    text("output", "o", help="Print the object: yaml, json, name, jsonpath=…"),
-                    text("dry-run", default="none", bare="unchanged", help="none, client or server."),
+                    flags.OUTPUT,
+                    flags.DRY_RUN,
                 ],
                 help="Have files count as what was applied last.",
             )
@@ -225,23 +223,23 @@ class _Apply(KubectlGroup):
             "apply",
             _run,
             [
-                many("filename", "f", help="Files, folders or - with the objects."),
+                flags.FILENAME,
                 text("kustomize", "k", help="Refused; see what it says."),
-                switch("recursive", "R", help="Folders with what is below them."),
-                text("selector", "l", help="Only objects with these labels."),
+                flags.RECURSIVE,
+                flags.SELECTOR,
                 switch("all", help="With --prune: of whatever labels."),
-                *pruning.pruning(),
+                *flags.PRUNING,
                 switch("server-side", help="Merge on the server."),
                 switch("force-conflicts", help="Take over fields of other managers."),
                 switch("force", help="Delete and create anew what can not be changed."),
                 number("grace-period", default=-1, help="Seconds to end in, of what is deleted."),
                 text("timeout", default="0s", help="How long to wait for what is deleted; 0 for long."),
-                text("cascade", default="background", bare="background", help="background, foreground or orphan."),
+                flags.CASCADE,
                 text("subresource", help="status, scale, …, with --server-side."),
-                text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
+                flags.VALIDATE,
                 switch("overwrite", default=True, help="Accepted; conflicts with the live object are overwritten."),
-                *writing.writing(),
-                writing.recording(),
+                *flags.WRITING,
+                flags.RECORD,
             ],
             help="Make objects what files say.",
         )

@@ -9,8 +9,8 @@ from typing import Any
 from pylet.api.errors import AlreadyExists, Conflict, Forbidden, NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import deleting, manifests, rules, writing
-from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, switch, text
+from pylet.cli.kubectl import deleting, flags, manifests, rules, writing
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, switch, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.output import done, dry_run_of, printer
 from pylet.cli.kubectl.reconciling import Reconciled, grants_of, reconciled
@@ -142,8 +142,6 @@ def _whoami(session: Session, output: str) -> None:
 
 
 def _reconcile(session: Session, filename: tuple[str, ...], recursive: bool, **options: Any) -> None:
-    if not filename:
-        raise Failure("error: must specify one of -f and -k")
     dry_run = dry_run_of(options["dry_run"])
     if dry_run == "server":
         raise Failure("error: --dry-run=server for command reconcile is not supported yet")
@@ -214,7 +212,7 @@ VERB.add_command(
         "can-i",
         _can_i,
         [
-            switch("all-namespaces", "A", help="In all namespaces."),
+            flags.ALL_NAMESPACES,
             switch("quiet", "q", help="Only the exit status."),
             switch("list", help="All that is allowed."),
             switch("no-headers", help="No line of headers."),
@@ -232,11 +230,10 @@ VERB.add_command(
         "reconcile",
         _reconcile,
         [
-            many("filename", "f", help="Files, folders or - with roles and bindings."),
-            switch("recursive", "R", help="Folders with what is below them."),
+            *flags.FILES,
             switch("remove-extra-permissions", help="Take away what roles grant beyond that."),
             switch("remove-extra-subjects", help="Take away whom bindings name beyond that."),
-            text("output", "o", help="Print the object: yaml, json, name, jsonpath=…"),
+            flags.OUTPUT,
             text("dry-run", default="none", bare="unchanged", help="none or client."),
         ],
         help="Have roles and bindings grant what files say.",

@@ -6,8 +6,8 @@ from typing import Any
 
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import making, writing
-from pylet.cli.kubectl.command import KubectlCommand, arguments, many, number, switch, text
+from pylet.cli.kubectl import flags, making, writing
+from pylet.cli.kubectl.command import KubectlCommand, arguments, number, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
@@ -77,9 +77,9 @@ VERB = KubectlCommand(
         text("memory", help="Wanted memory: 60% of the request, or 200Mi."),
         number("cpu-percent", default=-1, help="As --cpu with a percent sign."),
         text("name", help="Its name; the workload's when not given."),
-        many("filename", "f", help="Files that name the objects."),
-        switch("recursive", "R", help="Folders with what is below them."),
-        *making.flags(),
+        *flags.FILES,
+        *flags.WRITING,
+        flags.SAVE_CONFIG,
         arguments(),
     ],
     help="Scale a workload by what its pods use.",

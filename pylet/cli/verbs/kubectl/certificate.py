@@ -9,8 +9,8 @@ from typing import Any
 from pylet.api import timestamps
 from pylet.api.object import Object, conditions_of
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import manifests, output, targets
-from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, switch, text
+from pylet.cli.kubectl import flags, manifests, output, targets
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, switch
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Named, Target
@@ -22,7 +22,8 @@ def _deciding(verb: str, condition: str, said: str) -> Callable[..., None]:
             raise Failure("error: one or more CSRs must be specified as <name> or -f <filename>")
         resource = session.catalog.find("csr")
         names = [arg.rpartition("/")[2] for arg in args]
-        names += [target.name for target in manifests.targets(session, options["filename"])]
+        if options["filename"]:
+            names += [target.name for target in manifests.targets(session, options["filename"])]
         failures = Collected()
         for target in targets.fetch(session, [Named(resource, name) for name in names], failures):
             failures.attempt(decide, session, target, options)
@@ -58,9 +59,9 @@ for _verb, _condition, _said in (("approve", "Approved", "approved"), ("deny", "
             _verb,
             _deciding(_verb, _condition, _said),
             [
-                many("filename", "f", help="Files that name the requests."),
+                flags.FILENAME,
                 switch("force", help="Also when it was decided so before."),
-                text("output", "o", help="Print the object: yaml, json, name, jsonpath=…"),
+                flags.OUTPUT,
                 arguments(),
             ],
             help=f"{_verb.capitalize()} certificate signing requests.",

@@ -9,7 +9,7 @@ import click
 from pylet.api.errors import ApiError
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import making, manifests, writing
+from pylet.cli.kubectl import flags, making, manifests, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, switch, text
 from pylet.cli.kubectl.creating import access, configuration, network, policies, workloads
 from pylet.cli.kubectl.creating.maker import Maker, Request
@@ -23,8 +23,6 @@ _ALIASES = {"service": ("svc",), "secret": ()}
 
 
 def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **options: Any) -> None:
-    if not filename:
-        raise Failure("error: must specify one of -f and -k")
     if options["raw"]:
         if options["edit"]:
             raise Failure("error: --raw and --edit are mutually exclusive")
@@ -117,8 +115,9 @@ def _token(session: Session, args: tuple[str, ...], duration: str, audience: tup
 
 def _common() -> list[click.Parameter]:
     return [
-        *making.flags(),
-        text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
+        *flags.WRITING,
+        flags.SAVE_CONFIG,
+        flags.VALIDATE,
         arguments(),
     ]
 
@@ -142,9 +141,8 @@ class _Create(KubectlGroup):
             "create",
             _from_files,
             [
-                many("filename", "f", help="Files, folders or - with the objects."),
-                switch("recursive", "R", help="Folders with what is below them."),
-                text("selector", "l", help="Only objects with these labels."),
+                *flags.FILES,
+                flags.SELECTOR,
                 switch("edit", help="Edit the objects before they are made."),
                 text("raw", help="A path to post a file to as it is."),
                 *(parameter for parameter in _common() if not isinstance(parameter, click.Argument)),

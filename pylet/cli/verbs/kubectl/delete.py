@@ -9,7 +9,7 @@ from typing import Any
 from pylet.api.errors import NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import deleting, writing
+from pylet.cli.kubectl import deleting, flags, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, number, switch, text
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session
@@ -128,15 +128,15 @@ VERB = KubectlCommand(
     "delete",
     _run,
     [
-        *writing.choosing(),
+        *flags.CHOOSING,
         text("output", "o", help="name"),
-        text("dry-run", default="none", bare="unchanged", help="none, client or server."),
+        flags.DRY_RUN,
         switch("now", help="A grace period of one second."),
         switch("force", help="Delete without waiting for the node."),
         number("grace-period", default=-1, help="Seconds to end in; -1 leaves it to the object."),
         switch("wait", default=True, help="Wait until the objects are gone."),
         text("timeout", default="0s", help="How long to wait; 0 for long."),
-        text("cascade", default="background", bare="background", help="background, foreground or orphan."),
+        flags.CASCADE,
         switch("interactive", "i", help="Ask before anything is deleted."),
         text("raw", help="A path to delete as it is."),
         switch("ignore-not-found", help="What is absent is no error."),

@@ -9,8 +9,8 @@ from typing import Any
 
 from pylet.api.errors import NotFound
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import describe, manifests, targets, writing
-from pylet.cli.kubectl.command import KubectlCommand, arguments, number, text
+from pylet.cli.kubectl import describe, flags, manifests, targets
+from pylet.cli.kubectl.command import KubectlCommand, arguments, text
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Named, Target
@@ -69,14 +69,14 @@ VERB = KubectlCommand(
     "describe",
     _run,
     [
-        *(flag for flag in writing.choosing() if flag.name not in ("all", "field_selector")),
+        *(flag for flag in flags.CHOOSING if flag.name not in ("all", "field_selector")),
         text(
             "show-events",
             default=None,
             bare="true",
             help="With events; by default when one object is shown.",
         ),
-        number("chunk-size", default=500, help="Objects in one answer; 0 for all."),
+        flags.CHUNK_SIZE,
         arguments(),
     ],
     help="Show objects in detail.",

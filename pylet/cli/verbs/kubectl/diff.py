@@ -12,8 +12,8 @@ from typing import Any
 from pylet.api.errors import NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import applying, manifests, pruning
-from pylet.cli.kubectl.command import KubectlCommand, many, switch, text
+from pylet.cli.kubectl import applying, flags, manifests, pruning
+from pylet.cli.kubectl.command import KubectlCommand, switch
 from pylet.cli.kubectl.documents import to_yaml, without_managed_fields
 from pylet.cli.kubectl.errors import HANDLED, as_failure
 from pylet.cli.kubectl.session import Session
@@ -31,8 +31,6 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
 
 
 def _diff(session: Session, filename: tuple[str, ...], *, recursive: bool, options: dict[str, Any]) -> int:
-    if not filename:
-        raise Failure("error: must specify one of -f and -k")
     found = manifests.targets(session, filename, recursive=recursive, labels=options["selector"])
     apply = applying.Applier(session, {**options, "dry_run": "server"}, preview=True)
     with tempfile.TemporaryDirectory(prefix="LIVE-") as live, tempfile.TemporaryDirectory(prefix="MERGED-") as merged:
@@ -105,15 +103,15 @@ VERB = KubectlCommand(
     "diff",
     _run,
     [
-        many("filename", "f", help="Files, folders or - with the objects."),
-        text("selector", "l", help="Only objects with these labels."),
-        *pruning.pruning(),
-        switch("recursive", "R", help="Folders with what is below them."),
+        flags.FILENAME,
+        flags.SELECTOR,
+        *flags.PRUNING,
+        flags.RECURSIVE,
         switch("server-side", help="Merge on the server."),
         switch("force-conflicts", help="Take over fields of other managers."),
-        text("field-manager", help="Who the fields belong to."),
-        text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
-        switch("show-managed-fields", help="Keep managedFields."),
+        flags.FIELD_MANAGER,
+        flags.VALIDATE,
+        flags.SHOW_MANAGED_FIELDS,
         switch("show-secrets", help="Values of secrets as they are."),
     ],
     help="Show what apply would change; exits with 1 when it would.",

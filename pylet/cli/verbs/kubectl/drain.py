@@ -13,7 +13,7 @@ from typing import Any
 from pylet.api.errors import ApiError, NotFound, aggregated
 from pylet.api.object import Object, controller_of
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import nodes, output
+from pylet.cli.kubectl import flags, nodes, output
 from pylet.cli.kubectl.command import KubectlCommand, number, switch, text
 from pylet.cli.kubectl.draining import Rules, Selection, select
 from pylet.cli.kubectl.errors import HANDLED
@@ -201,7 +201,7 @@ VERB = KubectlCommand(
     "drain",
     _run,
     [
-        *nodes.flags(),
+        *nodes.FLAGS,
         switch("force", help="Pods without a controller, too."),
         switch("ignore-daemonsets", help="Leave the pods of DaemonSets."),
         switch("delete-emptydir-data", help="Pods with emptyDir volumes, too."),
@@ -210,7 +210,7 @@ VERB = KubectlCommand(
         text("timeout", default="0s", help="How long to go on; 0 for ever."),
         text("pod-selector", help="Only pods with these labels."),
         number("skip-wait-for-delete-timeout", help="Don't wait for pods that were deleted longer ago, in seconds."),
-        number("chunk-size", default=500, help="Objects in one answer; 0 for all."),
+        flags.CHUNK_SIZE,
     ],
     help="Empty nodes before their maintenance.",
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import applying, writing
+from pylet.cli.kubectl import applying, flags, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
 from pylet.cli.kubectl.documents import annotated, to_compact_json
 from pylet.cli.kubectl.editing import Edit
@@ -48,15 +48,15 @@ VERB = KubectlCommand(
     _run,
     [
         text("output", "o", help="yaml or json, to edit and to print"),
-        text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
-        text("subresource", help="status, scale, …"),
-        switch("save-config", help="Note what was applied, for `kubectl apply`."),
+        flags.VALIDATE,
+        flags.SUBRESOURCE,
+        flags.SAVE_CONFIG,
         switch("output-patch", help="Print what is sent."),
         switch("windows-line-endings", help="Lines of the file end as on Windows."),
-        writing.recording(),
-        switch("show-managed-fields", help="Keep managedFields."),
-        *writing.choosing(),
-        text("field-manager", help="Who the fields belong to."),
+        flags.RECORD,
+        flags.SHOW_MANAGED_FIELDS,
+        *flags.CHOOSING,
+        flags.FIELD_MANAGER,
         arguments(),
     ],
     help="Edit objects in $KUBE_EDITOR, $EDITOR or vi.",

@@ -9,8 +9,8 @@ from typing import Any
 
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, targets
-from pylet.cli.kubectl.command import KubectlCommand, many, number, switch, text
+from pylet.cli.kubectl import flags, output, targets
+from pylet.cli.kubectl.command import KubectlCommand, many, switch, text
 from pylet.cli.kubectl.creating.maker import words
 from pylet.cli.kubectl.describe.page import seen
 from pylet.cli.kubectl.session import Session
@@ -98,12 +98,12 @@ VERB = KubectlCommand(
     "events",
     _run,
     [
-        switch("all-namespaces", "A", help="Of all namespaces."),
+        flags.ALL_NAMESPACES,
         switch("watch", "w", help="Go on with those that come."),
         text("for", help="TYPE/NAME of the object they are about."),
         many("types", help="Normal, Warning"),
         switch("no-headers", help="No line of headers."),
-        number("chunk-size", default=500, help="Events in one answer; 0 for all."),
+        flags.CHUNK_SIZE,
         text("output", "o", help="json, yaml, name, jsonpath=…"),
     ],
     help="Show events.",

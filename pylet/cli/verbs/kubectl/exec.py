@@ -7,8 +7,8 @@ import sys
 
 from pylet.api.object import dig
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import manifests, pods, remote
-from pylet.cli.kubectl.command import KubectlCommand, arguments, many, switch, text
+from pylet.cli.kubectl import flags, manifests, pods, remote
+from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
 from pylet.cli.kubectl.session import Session
 
 
@@ -66,7 +66,7 @@ VERB = KubectlCommand(
         text("container", "c", help="Which container."),
         switch("stdin", "i", help="Pass standard input on."),
         switch("tty", "t", help="Standard input is a terminal."),
-        many("filename", "f", help="A file that names the object."),
+        flags.FILENAME,
         switch("quiet", "q", help="Print only what the command prints."),
         arguments(),
     ],

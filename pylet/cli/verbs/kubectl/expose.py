@@ -6,8 +6,8 @@ from typing import Any
 
 from pylet.api.object import labels_of
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import making, services, writing
-from pylet.cli.kubectl.command import KubectlCommand, arguments, many, switch, text
+from pylet.cli.kubectl import flags, making, services, writing
+from pylet.cli.kubectl.command import KubectlCommand, arguments, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
@@ -63,9 +63,9 @@ VERB = KubectlCommand(
         text("cluster-ip", help="The address, None for a headless Service."),
         text("overrides", help="JSON to change the Service with."),
         text("override-type", default="merge", help="json, merge or strategic."),
-        many("filename", "f", help="Files that name the objects."),
-        switch("recursive", "R", help="Folders with what is below them."),
-        *making.flags(),
+        *flags.FILES,
+        *flags.WRITING,
+        flags.SAVE_CONFIG,
         arguments(),
     ],
     help="Make a Service for a pod or workload.",

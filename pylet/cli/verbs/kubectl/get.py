@@ -10,8 +10,8 @@ from typing import Any
 from pylet.api.errors import BadRequest, NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, targets
-from pylet.cli.kubectl.command import KubectlCommand, arguments, many, number, switch, text
+from pylet.cli.kubectl import flags, output, targets
+from pylet.cli.kubectl.command import KubectlCommand, arguments, many, switch, text
 from pylet.cli.kubectl.documents import as_list
 from pylet.cli.kubectl.errors import HANDLED, Collected
 from pylet.cli.kubectl.http import JSON
@@ -235,8 +235,8 @@ VERB = KubectlCommand(
     _run,
     [
         text("output", "o", help="wide, json, yaml, name, jsonpath=…, custom-columns=…"),
-        switch("all-namespaces", "A", help="List all namespaces."),
-        text("selector", "l", help="Label selector."),
+        flags.ALL_NAMESPACES,
+        flags.SELECTOR,
         text("field-selector", help="Field selector."),
         switch("watch", "w", help="Watch for changes after listing."),
         switch("watch-only", help="Watch for changes without listing."),
@@ -247,13 +247,12 @@ VERB = KubectlCommand(
         many("label-columns", "L", help="Labels to show as columns."),
         text("sort-by", help="JSONPath to sort by."),
         switch("ignore-not-found", help="What is absent is no error."),
-        switch("show-managed-fields", help="Keep managedFields in documents."),
-        many("filename", "f", help="Files that name the objects."),
-        switch("recursive", "R", help="Folders with what is below them."),
-        number("chunk-size", default=500, help="Objects in one answer; 0 for all."),
+        flags.SHOW_MANAGED_FIELDS,
+        *flags.FILES,
+        flags.CHUNK_SIZE,
         switch("server-print", default=True, help="Have the server choose the columns."),
         switch("allow-missing-template-keys", default=True, help="What a template does not find is no error."),
-        text("subresource", help="status, scale, …"),
+        flags.SUBRESOURCE,
         text("raw", help="A path to get as it is."),
         arguments(),
     ],

@@ -7,7 +7,7 @@ from typing import Any
 
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, writing
+from pylet.cli.kubectl import flags, output, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
@@ -79,11 +79,11 @@ VERB = KubectlCommand(
         text("patch", "p", help="The patch, JSON or YAML."),
         text("patch-file", help="A file with the patch."),
         text("type", default="strategic", help="json, merge or strategic."),
-        text("subresource", help="status, scale, …"),
-        *writing.choosing(),
-        *writing.writing(),
-        writing.local(),
-        writing.recording(),
+        flags.SUBRESOURCE,
+        *flags.CHOOSING,
+        *flags.WRITING,
+        flags.LOCAL,
+        flags.RECORD,
         arguments(),
     ],
     help="Change fields of objects.",

@@ -6,8 +6,8 @@ from typing import Any
 
 from pylet.api.errors import NotFound
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import deleting, manifests, output, writing
-from pylet.cli.kubectl.command import KubectlCommand, many, number, switch, text
+from pylet.cli.kubectl import deleting, flags, manifests, output, writing
+from pylet.cli.kubectl.command import KubectlCommand, number, switch, text
 from pylet.cli.kubectl.documents import annotated
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
@@ -15,8 +15,6 @@ from pylet.cli.kubectl.targets import Target
 
 
 def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options: Any) -> None:
-    if not filename:
-        raise Failure("error: must specify one of -f and -k")
     if options["grace_period"] >= 0 and not options["force"]:
         raise Failure("error: --grace-period must have --force specified")
     if duration_seconds(options["timeout"], "--timeout") and not options["force"]:
@@ -72,17 +70,16 @@ VERB = KubectlCommand(
     "replace",
     _run,
     [
-        many("filename", "f", help="Files, folders or - with the objects."),
-        switch("recursive", "R", help="Folders with what is below them."),
+        *flags.FILES,
         switch("force", help="Delete and create anew."),
         number("grace-period", default=-1, help="Seconds to end in, with --force."),
         text("timeout", default="0s", help="How long to wait with --force; 0 for long."),
-        text("cascade", default="background", bare="background", help="background, foreground or orphan."),
+        flags.CASCADE,
         text("raw", help="A path to put a file to as it is."),
-        text("subresource", help="status, scale, …"),
-        text("validate", default="strict", bare="strict", help="strict, warn or ignore."),
-        switch("save-config", help="Note what was applied, for `kubectl apply`."),
-        *writing.writing(),
+        flags.SUBRESOURCE,
+        flags.VALIDATE,
+        flags.SAVE_CONFIG,
+        *flags.WRITING,
     ],
     help="Replace objects by what files say.",
 )

@@ -12,7 +12,7 @@ from typing import Any
 from pylet.api import timestamps
 from pylet.api.object import Object, annotations_of
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import documents, output, pods, rollouts, watching, writing
+from pylet.cli.kubectl import documents, flags, output, pods, rollouts, watching, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, number, switch, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
@@ -219,8 +219,8 @@ def _resume(obj: Object) -> tuple[Object | None, str]:
     return ({"spec": {"paused": None}}, "resumed") if obj["spec"].get("paused") else (None, "is not paused")
 
 
-def _command(name: str, run: Callable[..., None], help_: str, *flags: Any) -> KubectlCommand:
-    return KubectlCommand(name, run, [*flags, *writing.choosing(), *writing.writing(), arguments()], help=help_)
+def _command(name: str, run: Callable[..., None], help_: str, *own: Any) -> KubectlCommand:
+    return KubectlCommand(name, run, [*own, *flags.CHOOSING, *flags.WRITING, arguments()], help=help_)
 
 
 VERB = KubectlGroup("rollout", help="Follow and steer roll-outs.")

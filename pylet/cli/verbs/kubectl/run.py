@@ -8,7 +8,7 @@ from typing import Any
 
 from pylet.api.object import Object, dig
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import attaching, deleting, making, pairs, services
+from pylet.cli.kubectl import attaching, deleting, flags, making, pairs, services
 from pylet.cli.kubectl.command import KubectlCommand, arguments, many, switch, text
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.targets import Target
@@ -150,7 +150,8 @@ VERB = KubectlCommand(
         text("pod-running-timeout", default="1m0s", help="How long to wait for the pod."),
         text("overrides", help="JSON to change the pod with."),
         text("override-type", default="merge", help="json, merge or strategic."),
-        *making.flags(),
+        *flags.WRITING,
+        flags.SAVE_CONFIG,
         arguments(),
     ],
     help="Run an image as a pod: NAME --image=IMAGE [-- WORD…]",

@@ -9,7 +9,7 @@ from typing import Any
 from pylet.api.errors import Conflict
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, watching, writing
+from pylet.cli.kubectl import flags, output, watching, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, number, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
@@ -97,11 +97,11 @@ VERB = KubectlCommand(
     [
         number("replicas", default=-1, help="How many there shall be."),
         number("current-replicas", default=-1, help="Scale only from this number."),
-        text("resource-version", help="Scale only this revision of the object."),
+        flags.RESOURCE_VERSION,
         text("timeout", default="0s", help="How long to wait until there are so many; 0 not at all."),
-        *writing.choosing(),
-        *writing.writing(),
-        writing.recording(),
+        *flags.CHOOSING,
+        *flags.WRITING,
+        flags.RECORD,
         arguments(),
     ],
     help="Change the number of replicas.",

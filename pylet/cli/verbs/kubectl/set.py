@@ -11,7 +11,7 @@ import click
 
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import making, output, pairs, targets, writing
+from pylet.cli.kubectl import flags, making, output, pairs, targets, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, many, text
 from pylet.cli.kubectl.creating.maker import words as words_of
 from pylet.cli.kubectl.errors import Collected
@@ -30,7 +30,7 @@ def _command(
     change_of: ChangeOf,
     operation: str,
     help_: str,
-    *flags: click.Parameter,
+    *own: click.Parameter,
 ) -> KubectlCommand:
     def run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         words, change = change_of(session, args, options)
@@ -41,7 +41,7 @@ def _command(
             failures.attempt(_change, session, target, change, operation, options)
         failures.finish()
 
-    params = [*flags, *writing.choosing(), *writing.writing(), writing.local(), writing.recording(), arguments()]
+    params = [*own, *flags.CHOOSING, *flags.WRITING, flags.LOCAL, flags.RECORD, arguments()]
     return KubectlCommand(name, run, params, help=help_)
 
 
@@ -268,7 +268,7 @@ for _each in (
         _selector,
         "selector updated",
         "Change what a Service selects: KEY=VALUE,…",
-        text("resource-version", help="Change only this revision of the object."),
+        flags.RESOURCE_VERSION,
     ),
     _command(
         "subject",

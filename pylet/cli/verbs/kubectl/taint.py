@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import output, taints, targets, writing
+from pylet.cli.kubectl import flags, output, taints, targets, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
@@ -66,11 +66,11 @@ VERB = KubectlCommand(
     "taint",
     _run,
     [
-        text("selector", "l", help="Label selector."),
+        flags.SELECTOR,
         switch("overwrite", help="Change what is already set."),
         switch("all", help="All nodes."),
         text("validate", default="strict", bare="strict", help="Accepted; the server judges taints."),
-        *writing.writing(),
+        *flags.WRITING,
         arguments(),
     ],
     help="Change the taints of nodes: KEY[=VALUE]:EFFECT sets, KEY[:EFFECT]- removes.",

@@ -9,6 +9,7 @@ from pylet.api import quantity
 from pylet.api.errors import ApiError
 from pylet.api.object import Object, dig
 from pylet.cli.failure import Failure
+from pylet.cli.kubectl import flags
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, switch, text
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.tabs import align
@@ -98,7 +99,7 @@ def _pods(session: Session, args: tuple[str, ...], **options: Any) -> None:
 
 
 _COMMON = (
-    text("selector", "l", help="Label selector."),
+    flags.SELECTOR,
     text("sort-by", help="cpu or memory"),
     switch("no-headers", help="No line of headers."),
     switch("use-protocol-buffers", help="Accepted; answers come as JSON."),
@@ -112,7 +113,7 @@ for _names in (("node", "nodes", "no"), ("pod", "pods", "po")):
             VERB.add_command(KubectlCommand(_name, _nodes, _flags, help="What nodes use."))
         else:
             _flags = [
-                switch("all-namespaces", "A", help="In all namespaces."),
+                flags.ALL_NAMESPACES,
                 switch("containers", help="A line for each container."),
                 text("field-selector", help="Field selector."),
                 *_COMMON,

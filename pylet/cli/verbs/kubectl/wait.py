@@ -10,7 +10,7 @@ from typing import Any
 from pylet.api.errors import NotFound
 from pylet.api.object import Object, dig
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import jsonpath, manifests, output, watching, writing
+from pylet.cli.kubectl import flags, jsonpath, manifests, output, watching, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, many, text
 from pylet.cli.kubectl.documents import to_text
 from pylet.cli.kubectl.errors import Collected
@@ -147,8 +147,8 @@ VERB = KubectlCommand(
             "for", help="condition=NAME[=VALUE], delete, create or jsonpath={PATH}[=VALUE]; several one after another."
         ),
         text("timeout", default="30s", help="How long; 0 looks once, negative for a week."),
-        *writing.choosing(),
-        text("output", "o", help="Print the object."),
+        *flags.CHOOSING,
+        flags.OUTPUT,
         arguments(),
     ],
     help="Wait until objects are as said.",
