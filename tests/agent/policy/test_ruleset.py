@@ -62,6 +62,20 @@ def test_every_kind_of_policy_has_its_golden_rules() -> None:
     assert text == GOLDEN.read_text()
 
 
+@pytest.mark.parametrize(
+    ("ports", "text"),
+    [
+        pytest.param([(80, 80), (90, 95), (93, 99)], "80, 90-99", id="one reaches into the next"),
+        pytest.param([(80, 99), (90, 95), (97, 97)], "80-99", id="others lie within one"),
+        pytest.param([(80, 80), (81, 81), (83, 83)], "80-81, 83", id="neighbours"),
+    ],
+)
+def test_ports_that_meet_are_one_range(ports: list[tuple[int, int]], text: str) -> None:
+    asked = [{"port": first, "endPort": last} for first, last in ports]
+    compiled = ruleset.compile_policies([model.policy(policy("ports", ingress=[{"ports": asked}]))])
+    assert list(compiled.chains.values()) == [(f"tcp dport {{ {text} }} accept",)]
+
+
 def test_a_thousand_pods_need_no_more_rules_than_one() -> None:
     compiled = ruleset.compile_policies(map(model.policy, POLICIES))
     one = model.Pod(Key("x", "a"), {"pod": "a"}, ("10.42.1.2",), True, ())

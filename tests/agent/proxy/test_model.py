@@ -210,6 +210,19 @@ def test_a_health_check_counts_the_ready_endpoints_of_this_node() -> None:
     assert health_check(service(), [slice_of(LOCAL)], "here") is None
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"type": "LoadBalancer", "externalTrafficPolicy": "Cluster", "healthCheckNodePort": 31000},
+        {"type": "NodePort", "externalTrafficPolicy": "Local", "healthCheckNodePort": 31000},
+        {"type": "LoadBalancer", "externalTrafficPolicy": "Local"},
+    ],
+    ids=["everywhere", "no balancer", "no port"],
+)
+def test_who_is_balanced_to_all_nodes_is_not_asked_for_its_health(spec: Object) -> None:
+    assert health_check(service(**spec), [slice_of(LOCAL)], "here") is None
+
+
 def pod(*ports: Object, **status: Any) -> Object:
     addresses = [{"ip": "10.42.0.1"}, {"ip": "fd42::1"}]
     return {"spec": {"containers": [{"ports": list(ports)}]}, "status": {"podIPs": addresses, **status}}

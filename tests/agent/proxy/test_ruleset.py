@@ -131,3 +131,10 @@ def test_what_two_services_share_goes_with_the_last() -> None:
     shared = Element("hairpin4", "10.42.1.2 . 10.42.1.2")
     assert shared not in installed.change(build([one]), ()).deleted
     assert shared in installed.change(build([two]), ()).deleted
+
+
+def test_what_only_goes_is_a_change_and_what_stays_is_none() -> None:
+    elements, installed = build([frontend("10.43.0.1", POD)]), Installed()
+    assert installed.change((), elements)
+    assert not installed.change(elements, elements)
+    assert installed.change(elements, ())
