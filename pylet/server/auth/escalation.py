@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pylet.api.causes import quoted
-from pylet.api.errors import BadRequest, NotFound
+from pylet.api.errors import BadRequest, NotFound, aggregated
 from pylet.api.object import Object
 from pylet.server.admission.interface import CREATE, UPDATE, Plugin
 from pylet.server.admission.interface import Attributes as Write
@@ -90,4 +90,6 @@ def _check_held(authorizer: Authorizer, write: Write, rules: Iterable[Rule]) -> 
         groups = " ".join(map(quoted, user.groups))
         listed = "\n".join(described(missing))
         who = f'user "{user.name}" (groups=[{groups}])'
-        raise write.forbidden(f"{who} is attempting to grant RBAC permissions not currently held:\n{listed}")
+        unresolved = authorizer.policy.unresolved(user, write.key.namespace)
+        beside = f"; resolution errors: [{aggregated(unresolved)}]" if unresolved else ""
+        raise write.forbidden(f"{who} is attempting to grant RBAC permissions not currently held:\n{listed}{beside}")

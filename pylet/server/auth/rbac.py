@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from pylet.api.causes import quoted
+from pylet.api.errors import aggregated
 from pylet.api.object import Key, Object
 from pylet.server.auth.attributes import Attributes, Decision, covers_path
 from pylet.server.registry import User
@@ -105,11 +106,15 @@ def described(pieces: Iterable[Rule]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    """One binding's effect for one of its subjects; `why` words it as upstream's SubjectAccessReview does."""
+    """One binding's effect for one of its subjects; `why` words it as upstream's SubjectAccessReview does.
+
+    `missing` says that the role is not there, "" where it is.
+    """
 
     rules: tuple[Rule, ...]
     role: Key
     why: str
+    missing: str = ""
 
 
 class Policy:
@@ -158,7 +163,12 @@ class Policy:
             for rule in grant.rules:
                 if rule.allows(asked):
                     return Decision(True, grant.why)
-        return Decision(False)
+        unresolved = self.unresolved(asked.user, asked.namespace)
+        return Decision(False, f"RBAC: {aggregated(unresolved)}" if unresolved else "")
+
+    def unresolved(self, user: User, namespace: str) -> list[str]:
+        """What is told of roles that are bound to the user and are not there."""
+        return [grant.missing for grant in self._grants(user, namespace) if grant.missing]
 
     def rules_of(self, user: User, namespace: str) -> list[Rule]:
         """All rules that hold for the user in the namespace ("" for cluster-wide ones alone)."""
@@ -187,15 +197,16 @@ class Policy:
     def _bind(self, binding: Object, namespace: str) -> None:
         ref = binding["roleRef"]
         rules = self.role(ref["kind"], namespace, ref["name"])
-        if rules is None:
-            return
+        lacks = (
+            "" if rules is not None else f'{ref["kind"].lower()}.rbac.authorization.k8s.io "{ref["name"]}" not found'
+        )
         name = binding["metadata"]["name"]
         role = Key("" if ref["kind"] == "ClusterRole" else namespace, ref["name"])
         kind, shown = ("RoleBinding", f"{name}/{namespace}") if namespace else ("ClusterRoleBinding", name)
         for subject in binding.get("subjects") or ():
             target, says = _subject(subject, namespace)
             why = f'RBAC: allowed by {kind} "{shown}" of {ref["kind"]} "{ref["name"]}" to {says}'
-            self._granted.setdefault((namespace, target), []).append(_Grant(rules, role, why))
+            self._granted.setdefault((namespace, target), []).append(_Grant(rules or (), role, why, lacks))
 
 
 def _rules(role: Object) -> tuple[Rule, ...]:

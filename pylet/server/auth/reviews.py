@@ -84,20 +84,24 @@ class Reviews:
         resource_rules: list[Object] = []
         path_rules: list[Object] = []
         problems: list[str] = []
+        is_incomplete = False
         for type_ in (link.type for link in self._authorizer.links):
             match type_:
                 case "RBAC":
                     for rule in self._rules_of(user, where):
                         (path_rules if rule.get("nonResourceURLs") else resource_rules).append(rule)
+                    problems += self._authorizer.policy.unresolved(user, where)
                 case "AlwaysAllow":
                     resource_rules.append({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
                     path_rules.append({"verbs": ["*"], "nonResourceURLs": ["*"]})
                 case "Webhook":
+                    is_incomplete = True
                     problems.append("webhook authorizer does not support user rule resolution")
                 case "Node" if node_of(user) is not None:
+                    is_incomplete = True
                     problems.append("node authorizer does not support user rule resolution")
         status: Object = {"resourceRules": resource_rules, "nonResourceRules": path_rules}
-        status["incomplete"] = bool(problems)
+        status["incomplete"] = is_incomplete
         return {**status, "evaluationError": aggregated(problems)} if problems else status
 
     def _rules_of(self, user: User, namespace: str) -> Iterator[Object]:

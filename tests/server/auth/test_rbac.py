@@ -72,6 +72,16 @@ def test_a_service_account_is_a_subject() -> None:
     assert policy.decide(asked("get core/pods a/x", User("system:serviceaccount:a:bot"))).allowed
 
 
+def test_a_role_that_is_not_there_is_told() -> None:
+    subject = {"kind": "Group", "name": "dev"}
+    cluster = [binding("b", "ClusterRole", "gone", subject, {"kind": "User", "name": "jane"})]
+    policy = Policy((), cluster, (), [binding("c", "Role", "lost", subject, namespace="a")])
+    gone = 'clusterrole.rbac.authorization.k8s.io "gone" not found'
+    lost = 'role.rbac.authorization.k8s.io "lost" not found'
+    assert policy.decide(asked("list core/pods")).reason == f"RBAC: {gone}"
+    assert policy.decide(asked("get core/pods a/x")).reason == f"RBAC: [{gone}, {lost}]"
+
+
 def test_what_a_user_lacks_is_named_piece_by_piece() -> None:
     bound = binding("b", "ClusterRole", "reader", {"kind": "User", "name": "jane"})
     policy = Policy([role("reader", POD_READER)], [bound])
