@@ -53,6 +53,18 @@ def status(of: Object, seen: Observed, facts: Circumstances = HOST) -> Object:
             id="a sidecar still runs",
         ),
         pytest.param(
+            pod(init=(sidecar("side", **STARTUP),)),
+            observed(instance("side"), instance(exit_code=3, sandbox="gone")),
+            "Pending",
+            id="begins anew, and a sidecar has yet to start",
+        ),
+        pytest.param(
+            pod(init=(sidecar("side"),)),
+            observed(instance("side"), instance(exit_code=3, sandbox="gone")),
+            "Running",
+            id="begins anew, and the sidecar has started",
+        ),
+        pytest.param(
             terminating(pod()), observed(instance(exit_code=137), sandbox=False), "Failed", id="deleted and killed"
         ),
         pytest.param(

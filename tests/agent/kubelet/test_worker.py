@@ -445,6 +445,16 @@ async def test_a_change_that_a_report_has_overtaken_is_looked_at_all_the_same(tm
     assert worker.pod["metadata"]["resourceVersion"] == "3"
 
 
+async def test_a_change_that_comes_while_a_report_is_under_way_is_looked_at_after_it(tmp_path: Path) -> None:
+    story = Story(pod(container()), tmp_path)
+    worker, api = story.worker, story.api
+    api.heard = lambda of: worker.update({**of, "metadata": {**of["metadata"], "resourceVersion": "9"}})
+    worker._waking.begin()
+    assert await worker._report(worker.pod, Observed(()), set())
+    assert worker._waking._woken.is_set()
+    assert worker.pod["metadata"]["resourceVersion"] == "9"
+
+
 async def test_many_pods_are_taken_down_a_few_at_a_time(tmp_path: Path) -> None:
     runtime = Crowded()
     node = Story(pod(container()), tmp_path, runtime).worker.node
