@@ -20,6 +20,7 @@ OWN_CONDITIONS = (
     "AllContainersRestarting",
 )
 _MERGED_BY_IP = ("podIPs", "hostIPs")
+_MERGED = ("resources", "allocatedResources")
 _NOT_OURS = ("resourceClaimStatuses", "extendedResourceClaimStatus", "nominatedNodeName")
 
 
@@ -34,6 +35,8 @@ def status_patch(pod: Object, status: Object) -> Object | None:
             patch |= _conditions(old.get(name) or [], status[name])
         elif name in _MERGED_BY_IP:
             patch[name] = _addresses(old.get(name) or [], status.get(name) or [])
+        elif name in _MERGED:
+            patch[name] = _emptied(old.get(name), status.get(name))
         else:
             patch[name] = status.get(name)
     return {"metadata": {"uid": uid_of(pod)}, "status": patch} if patch else None
@@ -58,6 +61,13 @@ def _cleared(before: dict[str, Object]) -> Any:
         return {**dict.fromkeys(stale), **condition}
 
     return clear
+
+
+def _emptied(old: Any, new: Any) -> Any:
+    """A merged object keeps what the patch does not name: what it has no more is named null."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return {name: _emptied(old.get(name), new.get(name)) for name in {**old, **new}}
 
 
 def _addresses(old: list[Object], new: list[Object]) -> list[Object]:

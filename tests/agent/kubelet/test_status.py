@@ -271,6 +271,17 @@ def test_a_pod_is_not_over_while_something_of_it_is_being_started(failure: tuple
     assert status(of, Observed(), replace(facts, busy=()))["phase"] == "Failed"
 
 
+def test_of_merged_objects_what_is_no_more_is_named() -> None:
+    before = {"resources": {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "1"}}}
+    after = {"resources": {"limits": {"memory": "2Gi"}}, "allocatedResources": {"cpu": "1"}}
+    patch = status_patch({**pod(), "status": before}, after)
+    assert patch is not None
+    assert patch["status"] == {
+        "resources": {"limits": {"cpu": None, "memory": "2Gi"}, "requests": None},
+        "allocatedResources": {"cpu": "1"},
+    }
+
+
 def test_nothing_new_is_not_reported() -> None:
     found = status(pod(), observed(instance()))
     assert status_patch({**pod(), "status": {**found, "message": None}}, found) is None
