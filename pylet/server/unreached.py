@@ -23,8 +23,7 @@ def said(failed: BaseException) -> str:
         case aiohttp.ClientConnectorDNSError():
             return f"dial tcp: lookup {failed.host}: no such host"
         case aiohttp.ClientConnectorError() if failed.os_error.errno:
-            why = os.strerror(failed.os_error.errno).lower()
-            return f"dial tcp {in_url(failed.host)}:{failed.port}: connect: {why}"
+            return refused(failed.host, failed.port, failed.os_error)
         case TimeoutError():
             return "context deadline exceeded"
         case aiohttp.ServerDisconnectedError():
@@ -33,6 +32,12 @@ def said(failed: BaseException) -> str:
             return "net/http: HTTP/1.x transport connection broken: malformed HTTP response"
         case _:
             return str(failed)
+
+
+def refused(host: str, port: int | None, failed: OSError) -> str:
+    """For what the system raised of a connection there."""
+    why = os.strerror(failed.errno).lower() if failed.errno else said(failed)
+    return f"dial tcp {in_url(host)}:{port}: connect: {why}"
 
 
 def _distrust(bad: BaseException) -> str:

@@ -15,11 +15,11 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from pylet.aio.splice import splice
-from pylet.api.errors import ServiceUnavailable
+from pylet.api.errors import ApiError, ServiceUnavailable
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
 from pylet.server.http.protocols import headers_passed_on
 from pylet.server.http.relaying import relay
-from pylet.server.unreached import said
+from pylet.server.unreached import refused, said
 
 if TYPE_CHECKING:
     import aiohttp
@@ -47,6 +47,12 @@ _HELD_BYTES = 16 << 20  # of HTML, whose links are rewritten, and of what the se
 _CONNECT_SECONDS = 10
 
 
+class _Undialed(ApiError):
+    """What upstream returns as a plain Go error."""
+
+    code, reason = 500, ""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where a request goes: `url` is all but the query, `name` what the certificate must say if not the URL's host.
@@ -69,7 +75,7 @@ class Forwarder:
         self._session: aiohttp.ClientSession | None = None
 
     async def forward(self, http: web.BaseRequest, target: Target) -> Answer | Streamed:
-        """Raises: ServiceUnavailable when nobody answers there."""
+        """Raises: ApiError when nobody answers there."""
         if "upgrade" in http.headers.get("Connection", "").lower():
             return await self._join(http, target)
         import aiohttp
@@ -136,6 +142,7 @@ class Forwarder:
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         query = http.rel_url.raw_query_string
         headers = _passed(http, target)
+        headers.pop("X-Forwarded-Uri", None)
         headers.update({"Connection": "Upgrade", "Upgrade": http.headers.get("Upgrade", "")})
         headers.setdefault("Host", parts.netloc)
         lines = [f"{http.method} {parts.path or '/'}{'?' + query if query else ''} HTTP/1.1"]
@@ -152,7 +159,7 @@ class Forwarder:
                 connect=self._tunnels.connect,
             )
         except OSError as failed:
-            raise ServiceUnavailable(f"error trying to reach service: {said(failed)}") from failed
+            raise _Undialed(f"error dialing backend: {refused(host, port, failed)}") from failed
         http.protocol.connection_lost(None)
         return Streamed(keep_alive=False)
 

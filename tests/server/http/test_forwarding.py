@@ -180,6 +180,40 @@ async def test_a_token_among_the_protocols_stays_here(
         assert (await found.json())["headers"].get("Sec-WebSocket-Protocol") == passed
 
 
+async def test_an_upgrade_is_passed_on_as_it_is_and_nobody_there_is_told() -> None:
+    heard: list[str] = []
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append((await reader.readuntil(b"\r\n\r\n")).decode())
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    far = await asyncio.start_server(listen, "127.0.0.1", 0)
+    port = far.sockets[0].getsockname()[1]
+    forwarder = Forwarder(Tunnels(Table(NODE), Table(POD)))
+
+    async def proxy(http: web.BaseRequest) -> object:
+        try:
+            return await forwarder.forward(http, Target(f"http://127.0.0.1:{port}/x", links=Links(PREFIX, ())))
+        except ApiError as error:
+            return web.Response(status=error.code, text=error.message)
+
+    runner = web.ServerRunner(Listener(proxy))  # type: ignore[arg-type]
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/", headers=headers) as found:
+            assert found.status == 403
+        far.close()
+        async with session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/", headers=headers) as found:
+            says = f"error dialing backend: dial tcp 127.0.0.1:{port}: connect: connection refused"
+            assert (found.status, await found.text()) == (500, says)
+    assert "x-forwarded-for: 127.0.0.1" in heard[0].lower()
+    assert "x-forwarded-uri" not in heard[0].lower()
+    await runner.cleanup()
+
+
 REFUSED = "error trying to reach service: dial tcp 127.0.0.1:9: connect: connection refused"
 
 
