@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pylet.api.object import Object
-from pylet.server.auth.authenticate import user_info
+from pylet.server.auth.authenticate import CREDENTIAL, user_info
 from pylet.server.auth.tokens import BadToken
 from pylet.server.registry import User
 
@@ -41,13 +41,14 @@ class Mapping:
         name = self._username.text(claims)
         if self._username.claim == "email" and claims.get("email_verified", True) is not True:
             raise BadToken("oidc: email not verified")
-        if not name:
+        if not name and not self._username.claim:
             raise BadToken("oidc: empty username via CEL expression is not allowed")
         groups = self._groups.texts(claims) if self._groups.is_set else []
         uid = self._uid.text(claims) if self._uid.is_set else ""
-        extra = {
-            key: _texts(_evaluated(program, "extra claim expression", claims=claims)) for key, program in self._extra
-        }
+        token_id = claims.get("jti")
+        extra = {CREDENTIAL: [f"JTI={token_id}"]} if token_id and isinstance(token_id, str) else {}
+        for key, program in self._extra:
+            extra[key] = _texts(_evaluated(program, "extra claim expression", claims=claims))
         for claim, value in self._required:
             if claim not in claims:
                 raise BadToken(f"oidc: required claim {claim} not present in ID token")

@@ -211,6 +211,20 @@ def test_expressions_map_claims() -> None:
 
 
 @pytest.mark.parametrize(
+    ("claims", "extra"),
+    [({"jti": "7"}, {"authentication.kubernetes.io/credential-id": ["JTI=7"]}), ({"jti": ""}, {}), ({"jti": 7}, {})],
+)
+def test_a_token_is_told_by_its_id(claims: dict[str, Any], extra: dict[str, list[str]]) -> None:
+    assert dict(user({"sub": "jane", **claims}).extra) == extra
+
+
+def test_a_claim_may_name_nobody_and_an_expression_may_not() -> None:
+    assert user({"sub": ""}, claimMappings={"username": {"claim": "sub", "prefix": ""}}).name == ""
+    with pytest.raises(BadToken, match="empty username via CEL expression"):
+        user({"sub": ""}, claimMappings={"username": {"expression": "claims.sub"}})
+
+
+@pytest.mark.parametrize(
     ("claims", "jwt", "why"),
     [
         ({"sub": "jane"}, {"claimValidationRules": [{"claim": "hd", "requiredValue": "x"}]}, "required claim hd not"),
