@@ -62,7 +62,8 @@ def build_front(
     registry, tunnels, guard = core.registry, core.tunnels, core.guard
     watches, metrics, limiter = Watches(), Metrics(), Limiter(registry.table)
     metrics.sources += [registry.metrics, limiter.metrics]
-    kubelets, forwarder = KubeletProxy(registry, tunnels, pki.kubelet_context()), Forwarder(tunnels)
+    kubelets = KubeletProxy(registry, tunnels, pki.kubelet_context(), pki.blind_kubelet_context)
+    forwarder = Forwarder(tunnels)
     own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
     extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
     access = Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer())

@@ -139,6 +139,13 @@ class Pki:
         self.kubelet_client.load_into(context)
         return context
 
+    def blind_kubelet_context(self) -> ssl.SSLContext:
+        """TLS to whoever answers in a kubelet's place."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        self.kubelet_client.load_into(context)
+        return context
+
     def authority(self, clock: Callable[[], datetime]) -> Authority:
         return Authority(self.ca, clock)
 

@@ -21,6 +21,7 @@ from pylet.api.ip import in_url
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
+from pylet.server.http.options import flag
 from pylet.server.http.protocols import headers_passed_on, is_websocket
 from pylet.server.http.relaying import relay
 from pylet.server.http.request_info import RequestInfo
@@ -37,10 +38,13 @@ Query = Any
 
 
 class KubeletProxy:
-    """`tls` is the context to reach kubelets with."""
+    """`tls` is the context to reach kubelets with; `blind` makes one for who does not mind who answers."""
 
-    def __init__(self, registry: Registry, tunnels: Tunnels, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, registry: Registry, tunnels: Tunnels, tls: ssl.SSLContext, blind: Callable[[], ssl.SSLContext]
+    ) -> None:
         self.tls = tls
+        self._blind = blind
         self._tunnels = tunnels
         self._registry = registry
         self._session: aiohttp.ClientSession | None = None
@@ -85,7 +89,9 @@ class KubeletProxy:
         if not pod["spec"].get("nodeName"):
             return Answer(b"", 204, TEXT)  # nothing runs yet, so nothing has been logged
         options = {name: http.query[name] for name in _LOG_OPTIONS if name in http.query}
-        return await self._copied(http, pod["spec"]["nodeName"], f"containerLogs/{_place(info)}/{container}", options)
+        tls = self._blind() if flag(http.query, "insecureSkipTLSVerifyBackend") else self.tls
+        path = f"containerLogs/{_place(info)}/{container}"
+        return await self._copied(http, pod["spec"]["nodeName"], path, options, tls)
 
     async def _exec(self, http: web.BaseRequest, info: RequestInfo) -> Streamed:
         return await self._streamed(http, info, "exec")
@@ -102,10 +108,12 @@ class KubeletProxy:
         query = [("port", port) for port in http.query.getall("ports", [])]
         return await self._joined(http, _host(self._pod(info)), f"portForward/{_place(info)}", query)
 
-    async def _copied(self, http: web.BaseRequest, node: str, path: str, query: Mapping[str, str]) -> Answer | Streamed:
+    async def _copied(
+        self, http: web.BaseRequest, node: str, path: str, query: Mapping[str, str], tls: ssl.SSLContext
+    ) -> Answer | Streamed:
         host, port = self._tunnels.kubelet(node)
         try:
-            async with self._opened().get(f"https://{in_url(host)}:{port}/{path}", params=query) as found:
+            async with self._opened().get(f"https://{in_url(host)}:{port}/{path}", params=query, ssl=tls) as found:
                 if found.status >= 400:
                     raise _refusal(found.status, (await found.read()).decode(errors="replace"))
                 return await relay(http, found, _opened(http, found.headers.get("Content-Type", TEXT)))

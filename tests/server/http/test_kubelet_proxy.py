@@ -42,6 +42,13 @@ def serving_context(cluster: Any, directory: Path) -> ssl.SSLContext:
     return context
 
 
+def strange_context(cluster: Any, directory: Path) -> ssl.SSLContext:
+    """Of somebody whose certificate says nothing; who asks has to prove himself all the same."""
+    context = serving_context(cluster, directory)
+    context.load_cert_chain(cluster.running.pki.admin.certificate, cluster.running.pki.admin.key)
+    return context
+
+
 LEFT = asyncio.Event()
 """That nobody reads a log any more that says nothing."""
 
@@ -98,6 +105,21 @@ async def kubelet(cluster: Any, tmp_path: Path) -> AsyncIterator[int]:
 async def test_logs_are_the_kubelets(cluster: Any) -> None:
     found = await cluster.ask("GET", f"{PODS}/p/log?container=c&tailLines=5&pretty=true")
     assert found.body == b"/containerLogs/default/p/c?tailLines=5\n" * 3
+
+
+@pytest.mark.usefixtures("kubelet")
+async def test_a_log_is_taken_from_whoever_answers_if_the_client_says_so(cluster: Any, tmp_path: Path) -> None:
+    strange = strange_context(cluster, tmp_path)
+    server = await asyncio.get_running_loop().create_server(web.Server(answer), "127.0.0.1", 0, ssl=strange)
+    status = {"daemonEndpoints": {"kubeletEndpoint": {"Port": server.sockets[0].getsockname()[1]}}}
+    merge = "application/merge-patch+json"
+    await cluster.ask("PATCH", "/api/v1/nodes/n/status", {"status": status}, Content_Type=merge)
+    log = f"{PODS}/p/log?container=c"
+    assert (await cluster.ask("GET", f"{log}&insecureSkipTLSVerifyBackend=true")).body.startswith(b"/containerLogs")
+    for said in ("", "&insecureSkipTLSVerifyBackend=false"):
+        refused = await cluster.ask("GET", log + said)
+        assert (refused.status, "CERTIFICATE_VERIFY_FAILED" in refused.json["message"]) == (503, True)
+    server.close()
 
 
 @pytest.mark.usefixtures("kubelet")
