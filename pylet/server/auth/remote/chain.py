@@ -93,15 +93,19 @@ class ConfiguredChain:
         file = webhook["connectionInfo"].get("kubeConfigFile")
         if file is None:
             raise Unfit(f"authorizer {one['name']}: connectionInfo of type InClusterConfig is not supported")
-        return AccessWebhook(one["name"], webhook, endpoint(Path(file)), self._asker, self._clock, self.counted)
+        try:
+            target = endpoint(Path(file))
+            return AccessWebhook(one["name"], webhook, target, self._asker, self._clock, self.counted)
+        except kubeconfig.KubeconfigError as bad:
+            raise Unfit(str(bad)) from bad
 
 
 def endpoint(file: Path) -> kubeconfig.Endpoint:
-    """Raises: Unfit."""
-    try:
-        return kubeconfig.endpoint(kubeconfig.load([file], required=True))
-    except kubeconfig.KubeconfigError as bad:
-        raise Unfit(str(bad)) from bad
+    """Raises: KubeconfigError."""
+    config = kubeconfig.load([file], required=True)
+    if not config["current-context"]:
+        raise kubeconfig.KubeconfigError("invalid configuration: no configuration has been provided")
+    return kubeconfig.endpoint(config)
 
 
 def _unreadable(file: str) -> str:

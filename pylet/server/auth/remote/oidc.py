@@ -119,7 +119,8 @@ class Issuer:
 
     async def _read_keys(self) -> dict[str, Any]:
         found = await self._asker.get(self._discovery, self._tls)
-        if not isinstance(found, dict) or found.get("issuer") != self.url or not found.get("jwks_uri"):
+        is_known = isinstance(found, dict) and found.get("issuer") == self.url
+        if not is_known or not isinstance(found.get("jwks_uri"), str):
             raise NoAnswer(f"{self._discovery} does not describe {self.url}")
         keys = await self._asker.get(found["jwks_uri"], self._tls)
         listed = keys.get("keys") if isinstance(keys, dict) else None

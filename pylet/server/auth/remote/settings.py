@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pylet.aio.clock import Clock
 from pylet.api.object import Object
+from pylet.client.kubeconfig import KubeconfigError
 from pylet.server.auth.authenticate import groups_of
 from pylet.server.auth.authorize import Chain
 from pylet.server.auth.remote import Outside, TokenSource, chain, issuers
@@ -37,10 +38,9 @@ def outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
     files = [FollowedFile(*followed, believed.change, clock)] if followed is not None else []
     sources: list[TokenSource] = [believed]
     if (file := config.authentication_token_webhook_config_file) is not None:
-        with _about("--authentication-token-webhook-config-file", file):
-            target = chain.endpoint(file)
         version = config.authentication_token_webhook_version
-        sources.append(TokenWebhook(target, asker, clock, version, (audience,)))
+        with _about("--authentication-token-webhook-config-file", file):
+            sources.append(TokenWebhook(chain.endpoint(file), asker, clock, version, (audience,)))
     configured = _chain(config, asker, clock, files)
     return Outside(
         sources,
@@ -73,7 +73,7 @@ def _about(flag: str, file: Path | None = None) -> Iterator[None]:
     where = flag if file is None else f"{flag} {file}"
     try:
         yield
-    except (OSError, Unfit) as bad:
+    except (OSError, Unfit, KubeconfigError) as bad:
         raise BadSettings(f"{where}: {bad}") from bad
 
 

@@ -61,6 +61,27 @@ async def test_a_bad_chain_changes_nothing(first: Any, then: Any, why: str) -> N
     assert configured.chain.links is before
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no configuration has been provided"),
+        (KUBECONFIG.replace("server:", "certificate-authority: /nowhere, server:"), "unable to read"),
+        (
+            KUBECONFIG.replace("http:", "https:").replace("server:", "certificate-authority-data: eA==, server:"),
+            "unable to load TLS certificates",
+        ),
+    ],
+    ids=["empty", "no CA", "a bad CA"],
+)
+async def test_a_webhook_nobody_can_call_changes_nothing(tmp_path: Path, text: str, why: str) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(text)
+    webhook = of_webhook(file, "v1")["authorizers"][-1]
+    configured = chain(NODE)
+    with pytest.raises(Unfit, match=why):
+        await configured.change(document(NODE, webhook))
+
+
 def test_one_webhook_is_asked_last(tmp_path: Path) -> None:
     file = tmp_path / "kubeconfig"
     file.write_text(KUBECONFIG)
