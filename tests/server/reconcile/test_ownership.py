@@ -8,9 +8,9 @@ from pylet.api.kinds.deployment import KIND as DEPLOYMENT
 from pylet.api.kinds.job import KIND as JOB
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.replicaset import KIND as REPLICA_SET
-from pylet.api.object import Object
+from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table, View
-from pylet.server.reconcile.ownership import claim, claim_parts
+from pylet.server.reconcile.ownership import claim, claim_parts, of_part
 from pylet.server.reconcile.plan import Action, Patch
 
 _TRACKED = "example.com/tracked"
@@ -97,3 +97,20 @@ def test_what_is_no_pod_follows_the_selector(
     assert owned == ([part] if is_owned else [])
     patches = [claim.patch["metadata"] for claim in written if isinstance(claim, Patch)]
     assert [[owner["uid"] for owner in patch["ownerReferences"]] for patch in patches] == ([left] if left else [])
+
+
+@pytest.mark.parametrize(
+    ("owners", "labels", "concerned"),
+    [
+        pytest.param([_OWNED], {}, ["it"], id="its controller"),
+        pytest.param([_HELD], {"a": "b"}, [], id="a controller of another kind"),
+        pytest.param([], {"a": "b"}, ["it"], id="nobody's, all that select it"),
+        pytest.param([], {"a": "c"}, [], id="nobody's, and nobody would"),
+    ],
+)
+def test_whom_a_part_concerns(owners: list[Object], labels: dict[str, str], concerned: list[str]) -> None:
+    jobs = Table(JOB)
+    jobs.put(Entry.of(JOB, {"metadata": _ALIVE, "spec": {"selector": {"matchLabels": {"a": "b"}}}}))
+    meta = {"name": "p", "namespace": "n", "uid": "p", "labels": labels, "ownerReferences": owners}
+    part = Entry.of(POD, {"metadata": meta, "spec": {}, "status": {}})
+    assert list(of_part(JOB)(part, View({JOB: jobs}))) == [Key("n", name) for name in concerned]

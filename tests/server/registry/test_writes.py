@@ -244,6 +244,28 @@ async def test_binding_puts_a_pod_on_a_node_once(api: Api) -> None:
     assert again["message"].endswith('pod p is already assigned to node "n1"')
 
 
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (
+            {"resourceVersion": "1"},
+            "Precondition failed: ResourceVersion in precondition: 1, ResourceVersion in object",
+        ),
+        ({"uid": "other"}, "Precondition failed: UID in precondition: other, UID in object meta: "),
+    ],
+    ids=["another version", "another pod"],
+)
+async def test_a_binding_may_ask_for_one_pod_as_it_is(api: Api, asked: Object, why: str) -> None:
+    meta = (await api.create(pod("p")))["metadata"]
+    binding = {"apiVersion": "v1", "kind": "Binding", "target": {"kind": "Node", "name": "n1"}}
+    named = {"name": "p", "namespace": "a"}
+    status = await refused(api.create({**binding, "metadata": {**named, **asked}}, name="p", subresource="binding"))
+    assert status["code"] == 409
+    assert why in status["message"]
+    as_it_is = {**named, "uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+    await api.create({**binding, "metadata": as_it_is}, name="p", subresource="binding")
+
+
 async def test_eviction_marks_and_deletes(api: Api) -> None:
     await api.create(pod("p", nodeName="n1"))
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": "a"}}
