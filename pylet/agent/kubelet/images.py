@@ -118,8 +118,9 @@ class Images:
         try:
             with nullcontext() if self._records is None else self._records.pulling(image):
                 async with self._turns:
+                    its_turn = self._clock.monotonic()
                     pulled, credential = await self._try_each(reference, credentials)
-                seconds = self._clock.monotonic() - begin
+                end = self._clock.monotonic()
                 if self._records is not None:
                     self._records.pulled(image, pulled, credential)
                 present = await self._runtime.image_status(reference)
@@ -134,10 +135,10 @@ class Images:
             del self._pulling[reference, credentials]
         found = Image(pulled) if present is None else replace(present, id=pulled)
         done.set_result(found)
-        took, size = _go_seconds(seconds), found.size
-        counters.PULLS.observe(seconds, counters.image_size(size))
-        words = f'Successfully pulled image "{image}" in {took} ({took} including waiting). Image size: {size} bytes.'
-        tell("Normal", "Pulled", words)
+        counters.PULLS.observe(end - begin, counters.image_size(found.size))
+        took, waited = _go_seconds(end - its_turn), _go_seconds(end - begin)
+        words = f'Successfully pulled image "{image}" in {took} ({waited} including waiting).'
+        tell("Normal", "Pulled", f"{words} Image size: {found.size} bytes.")
         return found
 
     async def _try_each(self, reference: str, credentials: Sequence[Credential]) -> tuple[str, Credential | None]:

@@ -941,6 +941,25 @@ async def test_an_image_that_cannot_be_looked_for(
     assert told == [("Warning", "InspectFailed", words)]
 
 
+def test_who_waits_for_a_turn_to_pull_says_so() -> None:
+    class Slow(MemoryRuntime):
+        async def pull_image(self, reference: str, *, auth: AuthConfig | None = None, **_: Any) -> str:
+            await asyncio.sleep(3)
+            return await super().pull_image(reference)
+
+    async def story() -> None:
+        images, told = Images(Slow(), virtual.LoopClock(), at_once=1), list[str]()
+
+        async def ask(image: str) -> None:
+            await images.ensure(image, "Always", having(), lambda *event: told.append(event[2]), owner=image)
+
+        await asyncio.gather(ask("reg/one"), ask("reg/two"))
+        took = [words.split(" in ")[1].split(". ")[0] for words in told if words.startswith("Successfully")]
+        assert took == ["3s (3s including waiting)", "3s (6s including waiting)"]
+
+    virtual.run(story())
+
+
 def test_a_pull_is_shared_by_those_with_the_same_credentials_alone() -> None:
     class Registry(MemoryRuntime):
         async def pull_image(self, reference: str, *, auth: AuthConfig | None = None, **_: Any) -> str:
