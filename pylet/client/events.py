@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pylet.aio.clock import Clock
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 _WAITING = 1000
 _REMEMBERED = 4096
-_64_BITS = (1 << 64) - 1
+_MOST = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Recorder:
         self._component, self._host = component, host
         self._waiting: deque[Notice] = deque(maxlen=_WAITING)
         self._told = asyncio.Event()
-        self._written: OrderedDict[int, int] = OrderedDict()  # how often which was told
+        self._written: OrderedDict[int, int] = OrderedDict()  # stamp and count as one: 4,096 are 0.6 MiB
+        self._stamp = 0
 
     def tell(
         self,
@@ -85,20 +87,22 @@ class Recorder:
     async def _write(self, notice: Notice) -> None:
         meta = notice.about["metadata"]
         said = meta.get("uid", ""), notice.type, notice.reason, notice.message, notice.field_path
-        which = hash((*said, self._component, self._host)) & _64_BITS  # also its name: 4,096 are 0.8 MiB, not 3
-        key = Key(meta.get("namespace", "") or "default", f"{meta['name']}.{which:016x}")
-        count = self._written.get(which, 0)
-        if not (count and await self._tell_again(key, notice, count + 1)):
-            count = 0
-            try:
-                await self._client.create(EVENT, self._event(key, notice))
-            except AlreadyExists:  # told, and forgotten since
-                count = 1
-                await self._tell_again(key, notice, count + 1)
-        self._written[which] = count + 1
+        which = hash(said)
+        stamp, count = divmod(self._written.get(which, 0), _MOST)
+        if not (count and await self._tell_again(_key(meta, stamp), notice, count + 1)):
+            stamp, count = await self._create(notice), 0
+        self._written[which] = stamp * _MOST + min(count + 1, _MOST - 1)
         self._written.move_to_end(which)
         if len(self._written) > _REMEMBERED:
             self._written.popitem(last=False)
+
+    async def _create(self, notice: Notice) -> int:
+        """A name each by when it was told: in order of names are those of one object in order of time."""
+        while True:
+            self._stamp = max(self._stamp + 1, int(self._clock.now().timestamp() * 1_000_000) * 1000)
+            with suppress(AlreadyExists):  # somebody else told something at the same moment
+                await self._client.create(EVENT, self._event(_key(notice.about["metadata"], self._stamp), notice))
+                return self._stamp
 
     async def _tell_again(self, key: Key, notice: Notice, count: int) -> bool:
         """False where it has expired."""
@@ -145,6 +149,10 @@ class Recorder:
             "reportingInstance": f"{self._component}-{self._host}",
             **related,
         }
+
+
+def _key(meta: Object, stamp: int) -> Key:
+    return Key(meta.get("namespace", "") or "default", f"{meta['name']}.{stamp:016x}")
 
 
 def _reference(about: Object, field_path: str = "") -> Object:
