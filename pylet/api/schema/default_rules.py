@@ -47,6 +47,7 @@ def _pod(pod: Object) -> None:
 
 def _pod_spec(spec: Object) -> None:
     spec.setdefault("securityContext", {})
+    spec.pop("schedulingGroup", None)  # behind GenericWorkload, which is off
     account = spec.get("serviceAccountName") or spec.get("serviceAccount")
     if account:
         spec["serviceAccountName"] = spec["serviceAccount"] = account
@@ -65,6 +66,8 @@ def _container(container: Object) -> None:
         container["imagePullPolicy"] = pull_policy(container.get("image", ""))
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
+    if container.get("lifecycle", {}).keys() == {"stopSignal"}:
+        del container["lifecycle"]
 
 
 @lru_cache(1024)
@@ -83,6 +86,7 @@ def _lifecycle(lifecycle: Object) -> None:
 
 def _projection(projection: Object) -> None:
     projection.pop("clusterTrustBundle", None)  # behind ClusterTrustBundleProjection, which is off
+    projection.pop("podCertificate", None)  # behind PodCertificateRequest, which is off
 
 
 def _volume(volume: Object) -> None:
