@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from pylet.api.object import Key
 
 KEY = Key("kube-system", "pylet-dns")
+_LONGEST_LABEL = 63  # RFC 1035
 
 T = TypeVar("T")
 
@@ -96,6 +97,9 @@ def _hosts(text: str, problems: list[str]) -> tuple[dict[str, tuple[str, ...]], 
             continue
         for word in words[1:]:
             name = word.strip(".").lower()
+            if not all(0 < len(label) <= _LONGEST_LABEL for label in name.split(".")):
+                problems.append(f"hosts: {word!r} is not a name")
+                continue
             hosts[name] = (*hosts.get(name, ()), address)
             names.setdefault(address, name)
     return hosts, names

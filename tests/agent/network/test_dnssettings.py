@@ -32,6 +32,9 @@ def test_all_of_it() -> None:
         ({"stubDomains": '{"a.b": ["somewhere"]}'}, "stubDomains: 'somewhere' does not appear"),
         ({"upstreamNameservers": '["192.0.2.1:0"]'}, "upstreamNameservers: '0' is not a port"),
         ({"hosts": "www 192.0.2.80"}, "hosts: 'www' is not an IP address"),
+        ({"hosts": "192.0.2.80 a..b"}, "hosts: 'a..b' is not a name"),
+        ({"hosts": f"192.0.2.80 {'x' * 64}.test"}, f"hosts: '{'x' * 64}.test' is not a name"),
+        ({"hosts": "192.0.2.80 ."}, "hosts: '.' is not a name"),
     ],
 )
 def test_a_mistake_is_told_and_the_rest_holds(data: dict[str, str], problem: str) -> None:
