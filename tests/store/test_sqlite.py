@@ -101,6 +101,15 @@ async def test_a_failed_commit_keeps_memory_equal_to_the_disk(tmp_path: Path, mo
     assert not untold
 
 
+async def test_a_last_value_is_not_kept_without_its_removal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_store(f"sqlite://{tmp_path}/db.sqlite") as store:
+        first = await store.create("/a", b"1")
+        monkeypatch.setattr(sqlite, "_WAITING", 1)
+        with pytest.raises(WriteFailed, match="1 writes are waiting for the disk"):
+            await store.delete("/a", last=b"2")
+        assert await store.delete("/a", expect=first) > first
+
+
 async def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     async with open_store(f"sqlite://{tmp_path}/db.sqlite") as store:
         await store.create("/a", b"1")

@@ -57,11 +57,12 @@ _UPSERT = (
 
 @dataclass(slots=True)
 class _Write:
-    """One accepted write on its way to the disk; `before` is what the index said, None for a new key."""
+    """One accepted write on its way to the disk; `before` is what the index said, None for a new key; `done` tells
+    whoever waits, for the last of what was asked together."""
 
     event: Put | Removed
     before: int | None
-    done: asyncio.Future[int]
+    done: asyncio.Future[int] | None
 
 
 class SqliteStore:
@@ -115,9 +116,9 @@ class SqliteStore:
 
     async def delete(self, key: str, *, expect: int | None = None, last: bytes | None = None) -> int:
         self._check(key, expect)
-        if last is not None:
-            self._accept(Put(key, last, self._revision + 1)).add_done_callback(_ignore)
-        return await self._accept(Removed(key, self._revision + 1))
+        if last is None:
+            return await self._accept(Removed(key, self._revision + 1))
+        return await self._accept(Put(key, last, self._revision + 1), Removed(key, self._revision + 2))
 
     def watch(self, prefix: str, *, since: int) -> AsyncIterator[Sequence[Event]]:
         return self._history.watch(prefix, since)
@@ -142,18 +143,20 @@ class SqliteStore:
         if expect is not None and current != expect:
             raise Conflict(key, current)
 
-    def _accept(self, event: Put | Removed) -> asyncio.Future[int]:
+    def _accept(self, *events: Put | Removed) -> asyncio.Future[int]:
+        """All of them, or none; what comes of it is the revision of the last."""
         if self._closing:
             raise StoreError("the store is closed")
-        if len(self._accepted) >= _WAITING:
+        if len(self._accepted) + len(events) > _WAITING:
             raise WriteFailed(f"{_WAITING} writes are waiting for the disk")
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._accepted.append(_Write(event, self._index.get(event.key), done))
-        self._revision = event.revision
-        if isinstance(event, Put):
-            self._index[event.key] = event.revision
-        else:
-            del self._index[event.key]
+        for event in events:
+            self._accepted.append(_Write(event, self._index.get(event.key), done if event is events[-1] else None))
+            self._revision = event.revision
+            if isinstance(event, Put):
+                self._index[event.key] = event.revision
+            else:
+                del self._index[event.key]
         self._work.set()
         return done
 
@@ -195,7 +198,7 @@ class SqliteStore:
                     del self._in_memory[event.key]
         self._history.publish([write.event for write in group])
         for write in group:
-            if not write.done.done():
+            if write.done is not None and not write.done.done():
                 write.done.set_result(write.event.revision)
 
     def _take_back(self, group: list[_Write], failed: Exception) -> None:
@@ -206,17 +209,12 @@ class SqliteStore:
                 self._index.pop(write.event.key, None)
             else:
                 self._index[write.event.key] = write.before
-            if not write.done.done():
+            if write.done is not None and not write.done.done():
                 write.done.set_exception(WriteFailed(f"write {write.event.key}: {failed}"))
 
     def _volatile_record(self, key: str) -> Record | None:
         value = self._in_memory.get(key)
         return None if value is None else Record(key, value, self._index[key])
-
-
-def _ignore(done: asyncio.Future[int]) -> None:
-    """The write behind it tells of the failure of both."""
-    done.exception()
 
 
 def _transaction(connection: sqlite3.Connection, events: list[Put | Removed], ceiling: int, known: int) -> None:
