@@ -9,12 +9,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from pylet.api.errors import ApiError, Conflict, NotFound
+from pylet.api.errors import ApiError, Conflict, Invalid, NotFound
 from pylet.api.object import Object, annotations_of
 from pylet.cli.failure import Failure, warn
 from pylet.cli.kubectl import deleting, migrating, writing
-from pylet.cli.kubectl.documents import LAST_APPLIED, annotated
-from pylet.cli.kubectl.errors import as_failure, text_of
+from pylet.cli.kubectl.documents import LAST_APPLIED, annotated, to_compact_json
+from pylet.cli.kubectl.errors import doing
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
@@ -69,12 +69,10 @@ class Applier:
 
     def _create(self, target: Target, wanted: Object) -> Object:
         made = replace(target, obj=_without_nulls(wanted))
-        try:
+        with doing("creating", target.source):
             return writing.create(
                 self.session, made, manager=self.manager, dry_run=self.dry_run, validation=self.validation
             )
-        except ApiError as error:
-            raise _context(error, f'error when creating "{target.source}"') from None
 
     def _patch(self, target: Target, current: Object, wanted: Object) -> tuple[Object, str]:
         annotations = current["metadata"].get("annotations") or {}
@@ -90,24 +88,24 @@ class Applier:
         if not difference:
             return current, "unchanged"
         if current["metadata"].get("deletionTimestamp"):
-            told = f"Detected changes to resource {target.name} which is currently being deleted."
-            warn(told)
+            warn(f"Detected changes to resource {target.name} which is currently being deleted.")
         if self.dry_run == "client":
             return current, "configured"
         try:
-            patched = writing.patch(
-                self.session,
-                target,
-                difference,
-                type_=type_,
-                manager=self.manager,
-                dry_run=self.dry_run,
-                fieldValidation=self.validation,
-            )
-        except ApiError as error:
-            if self.options.get("force") and error.reason in ("Conflict", "Invalid"):
-                return self._recreate(target, current, wanted), "configured"
-            raise _context(error, f'error when patching "{target.source}"') from None
+            with doing(_described(difference, target), target.source), doing("patching", target.source):
+                patched = writing.patch(
+                    self.session,
+                    target,
+                    difference,
+                    type_=type_,
+                    manager=self.manager,
+                    dry_run=self.dry_run,
+                    fieldValidation=self.validation,
+                )
+        except (Conflict, Invalid):
+            if not self.options.get("force"):
+                raise
+            return self._recreate(target, current, wanted), "configured"
         same = patched["metadata"].get("resourceVersion") == current["metadata"].get("resourceVersion")
         return patched, "unchanged" if same and self.dry_run == "none" else "configured"
 
@@ -119,7 +117,7 @@ class Applier:
         deleting.wait(self.session, target, uid, deleting.deadline(self.options["timeout"]))
         try:
             return self._create(target, wanted)
-        except Failure:
+        except ApiError:
             writing.create(self.session, replace(target, obj=current), manager=self.manager)
             raise
 
@@ -175,8 +173,12 @@ class Applier:
             raise Failure(f"error: {error}{_CONFLICT}") from None
 
 
-def _context(error: ApiError, doing: str) -> Failure:
-    return as_failure(error) if error.reason == "Invalid" else Failure(text_of(error, context=doing))
+def _described(patch: Object, target: Target) -> str:
+    """What apply was about where its patch is refused."""
+    kind = f"{target.resource.group}/{target.resource.version}, Kind={target.resource.kind}"
+    to = f'Resource: "{target.resource.shown}", GroupVersionKind: "{kind}"'
+    place = f'Name: "{target.name}", Namespace: "{target.namespace}"'
+    return f"applying patch:\n{to_compact_json(patch)}\nto:\n{to}\n{place}\nfor:"
 
 
 def _as_last(obj: Object) -> Object:

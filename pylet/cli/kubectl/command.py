@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl.errors import as_kubectl
+from pylet.cli.kubectl.errors import as_kubectl, misused
 from pylet.cli.kubectl.session import GLOBALS, REPEATED, Session
 from pylet.cli.lazy import LazyGroup
 
@@ -169,7 +169,7 @@ class KubectlCommand(click.Command):
         end = args.index("--") if "--" in args else len(args)
         words = args[end + 1 :]
         if words and not any(isinstance(param, click.Argument) for param in self.params):
-            raise Failure(f"error: Unexpected args: [{' '.join(words)}]\nSee '{path} -h' for help and examples")
+            raise misused(path, f"Unexpected args: [{' '.join(words)}]")
         ctx.meta[_LINE] = " ".join([path, *words, *args[:end]])
         return super().parse_args(ctx, args)
 
@@ -210,7 +210,7 @@ class KubectlGroup(LazyGroup):
         if self.get_command(ctx, args[0]) is None:
             path = kubectl_path(ctx)
             if " " in path:
-                raise Failure(f"error: unknown command \"{args[0]}\"\nSee '{path} -h' for help and examples")
+                raise misused(path, f'unknown command "{args[0]}"')
             from pylet.cli.kubectl.suggesting import suggestions
 
             meant = "".join(f"\n\t{name}" for name in suggestions(args[0], self.list_commands(ctx)))

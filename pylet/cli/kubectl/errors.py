@@ -16,27 +16,36 @@ T = TypeVar("T")
 HANDLED = (ApiError, ConnectionFailed, KubeconfigError)
 
 
-def text_of(error: Exception, *, context: str = "") -> str:
-    """The line for one error; `context` is what was being done, as in `error when creating "x.yaml"`."""
-    prefix = f"{context}: " if context else ""
+def text_of(error: Exception) -> str:
+    """The line for one error among several."""
     if isinstance(error, ApiError):
         if error.reason == "Unauthorized":
-            return f"error: You must be logged in to the server ({prefix}{error})"
-        return f"Error from server{f' ({error.reason})' if error.reason else ''}: {prefix}{error}"
+            return f"error: You must be logged in to the server ({error.message})"
+        return f"Error from server{f' ({error.reason})' if error.reason else ''}: {error.message}"
     if isinstance(error, Failure | ConnectionFailed):
         return str(error)
     if str(error).startswith("context was not found"):
         return f"Error in configuration: {error}"
-    return f"error: {prefix}{error}"
+    return f"error: {error}"
 
 
-def as_failure(error: Exception, *, context: str = "") -> Failure:
+def as_failure(error: Exception) -> Failure:
     """The end of a command on that error alone."""
     if isinstance(error, Failure):
         return error
-    if isinstance(error, ApiError) and error.reason == "Invalid" and not context:
+    if isinstance(error, ApiError) and error.reason == "Invalid":
         return Failure(_invalid(error))
-    return Failure(text_of(error, context=context))
+    return Failure(text_of(error))
+
+
+@contextmanager
+def doing(what: str, source: str) -> Iterator[None]:
+    """Has what the server refuses inside begin with `error when creating "x.yaml"`. Source: AddSourceToErr."""
+    try:
+        yield
+    except ApiError as error:
+        error.message = f'error when {what} "{source}": {error.message}'
+        raise
 
 
 def _invalid(error: ApiError) -> str:
@@ -61,6 +70,11 @@ def as_kubectl() -> Iterator[None]:
         raise as_failure(error) from None
 
 
+def misused(command: str, told: str) -> Failure:
+    """The end of a command line that asks for what can't be. Source: `pkg/cmd/util/helpers.go`, UsageErrorf."""
+    return Failure(f"error: {told}\nSee '{command} -h' for help and examples")
+
+
 class Collected:
     """Errors of several independent steps: all are tried, and all failures told at the end.
 
@@ -69,27 +83,26 @@ class Collected:
 
     def __init__(self, *, prefixed: bool = False) -> None:
         self._prefix = "" if prefixed else "error: "
-        self._errors: list[tuple[Exception, str]] = []
+        self._errors: list[Exception] = []
 
     def __bool__(self) -> bool:
         return bool(self._errors)
 
-    def attempt(self, step: Callable[..., T], *args: Any, context: str = "") -> T | None:
+    def attempt(self, step: Callable[..., T], *args: Any) -> T | None:
         """The step's result; None when it failed."""
         try:
             return step(*args)
         except (Failure, *HANDLED) as error:
-            self.add(error, context=context)
+            self.add(error)
             return None
 
-    def add(self, error: Exception, *, context: str = "") -> None:
-        self._errors.append((error, context))
+    def add(self, error: Exception) -> None:
+        self._errors.append(error)
 
     def finish(self) -> None:
         """Raises: Failure when there was any."""
         if len(self._errors) == 1:
-            ((error, context),) = self._errors
-            raise as_failure(error, context=context)
+            raise as_failure(self._errors[0])
         if self._errors:
-            lines = [text_of(error, context=context) for error, context in self._errors]
-            raise Failure("\n".join(line.removeprefix(self._prefix).rstrip("\n") for line in lines))
+            lines = [text_of(error).removeprefix(self._prefix).rstrip("\n") for error in self._errors]
+            raise Failure("\n".join(lines))

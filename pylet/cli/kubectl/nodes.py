@@ -12,26 +12,24 @@ from collections.abc import Sequence
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import flags, output, targets, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, text
-from pylet.cli.kubectl.errors import HANDLED
+from pylet.cli.kubectl.errors import HANDLED, misused
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Listed, Named, Target
 
 
 def chosen(session: Session, args: Sequence[str], selector: str | None, verb: str, *, page: int = 500) -> list[Target]:
     """`selector` None was not given. Raises: Failure, ApiError."""
-    see = f"\nSee 'kubectl {verb} -h' for help and examples"
     if not args and selector is None:
-        raise Failure(f"error: USAGE: {verb} NODE [flags]{see}")
+        raise misused(session.command, f"USAGE: {verb} NODE [flags]")
     if not args and not selector:
         raise Failure(targets.NO_RESOURCE)
     if args and selector:
-        raise Failure(f"error: cannot specify both a node name and a --selector option{see}")
+        raise misused(session.command, "cannot specify both a node name and a --selector option")
     asks: list[targets.Ask] = [_named(session, arg) for arg in args] or [Listed(session.catalog.find("nodes"))]
     found = targets.fetch(session, asks, labels=selector or "", page=page)
     for target in found:
         if target.resource.kind != "Node":
-            shown = f"{target.resource.api_version}, Resource={target.resource.plural}"
-            raise Failure(f'error: expected resource of type node, got "{shown}"')
+            raise Failure(f'error: expected resource of type node, got "{target.resource.shown}"')
     return found
 
 

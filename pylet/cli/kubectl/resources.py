@@ -37,6 +37,11 @@ class Resource:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
+    def shown(self) -> str:
+        """`apps/v1, Resource=deployments`, as Go shows what it calls a GroupVersionResource."""
+        return f"{self.group}/{self.version}, Resource={self.plural}"
+
+    @property
     def label(self) -> str:
         """`deployment.apps`, as messages name one object."""
         single = self.kind.lower()

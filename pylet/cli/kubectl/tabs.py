@@ -5,15 +5,20 @@ A column is a run of neighbouring lines that have a cell there; the last cell of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def align(text: str, *, least: int = 0, padding: int = 2) -> str:
-    """The text with its tabs replaced by spaces; `describe` uses 0 and 2, tables 6 and 3."""
+    """The text with its tabs replaced by spaces."""
     lines = [line.split("\t") for line in text.split("\n")]
     out: list[str] = []
     _format(lines, 0, len(lines), [], least, padding, out)
     return "\n".join(out)
+
+
+def table(rows: Iterable[Sequence[str]]) -> str:
+    """Lines of cells, as `config get-contexts` and its like lay them out."""
+    return align("".join("\t".join(row) + "\n" for row in rows), least=6, padding=3)
 
 
 def _format(

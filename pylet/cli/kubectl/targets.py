@@ -190,7 +190,5 @@ def explained(error: BadRequest, resource: Resource, query: Mapping[str, Any]) -
     labels, fields = query.get("labelSelector") or "", query.get("fieldSelector") or ""
     if not labels and not fields:
         return error
-    what = f'"{resource.group}/{resource.version}, Resource={resource.plural}"'
-    return BadRequest(
-        f'Unable to find {what} that match label selector "{labels}", field selector "{fields}": {error.message}'
-    )
+    what = f'"{resource.shown}" that match label selector "{labels}", field selector "{fields}"'
+    return BadRequest(f"Unable to find {what}: {error.message}")

@@ -152,6 +152,25 @@ async def test_a_broken_file_keeps_no_other_from_being_read(kubectl: Kubectl, tm
     assert await kubectl("delete", "-f", str(folder)) == Ended(1, deleted, broken)
 
 
+async def test_what_is_refused_of_a_file_is_told_with_it(kubectl: Kubectl, tmp_path: Path) -> None:
+    files = [tmp_path / "a.yaml", tmp_path / "b.yaml"]
+    for file in files:
+        file.write_text(f"{{apiVersion: v1, kind: Secret, metadata: {{name: {file.stem}}}, type: a}}")
+    line = [word for file in files for word in ("-f", str(file))]
+    await kubectl("apply", *line)
+    for file in files:
+        file.write_text(file.read_text().replace("type: a", "type: b"))
+    alone = await kubectl("apply", "-f", str(files[0]))
+    assert alone.err == 'The Secret "a" is invalid: type: Invalid value: "b": field is immutable\n'
+    both = (await kubectl("apply", *line)).err
+    assert both.count("Error from server (Invalid): error when applying patch:\n") == 2
+    assert (
+        f'\nName: "b", Namespace: "default"\nfor: "{files[1]}": error when patching "{files[1]}": Secret "b" is' in both
+    )
+    refused = await kubectl("diff", *line)
+    assert (refused.status, refused.err) == (2, alone.err)
+
+
 async def test_json_needs_nothing_between_its_objects(kubectl: Kubectl, tmp_path: Path) -> None:
     file = tmp_path / "f.json"
     file.write_text(configmap("one").replace("---\n", "") + configmap("two").replace("---\n", ""))

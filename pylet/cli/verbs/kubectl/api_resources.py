@@ -8,7 +8,7 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl.command import KubectlCommand, switch, text
 from pylet.cli.kubectl.resources import Resource
 from pylet.cli.kubectl.session import Session
-from pylet.cli.kubectl.tabs import align
+from pylet.cli.kubectl.tabs import table
 
 
 def _run(session: Session, output: str, api_group: str | None, verbs: str, categories: str, **options: Any) -> None:
@@ -39,7 +39,7 @@ def _run(session: Session, output: str, api_group: str | None, verbs: str, categ
     headers = ["NAME", "SHORTNAMES", "APIVERSION", "NAMESPACED", "KIND"]
     lines = [] if options["no_headers"] else [[*headers, *(["VERBS", "CATEGORIES"] if output == "wide" else [])]]
     lines += [_line(resource, wide=output == "wide") for resource in found]
-    print(align("".join("\t".join(line) + "\n" for line in lines), least=6, padding=3), end="")
+    print(table(lines), end="")
 
 
 def _line(resource: Resource, *, wide: bool) -> list[str]:

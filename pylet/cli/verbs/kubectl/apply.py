@@ -15,7 +15,7 @@ from pylet.cli.kubectl import applying, deleting, flags, manifests, output, prun
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, number, switch, text
 from pylet.cli.kubectl.documents import LAST_APPLIED, as_list, to_compact_json, to_yaml
 from pylet.cli.kubectl.editing import Edit
-from pylet.cli.kubectl.errors import HANDLED, Collected
+from pylet.cli.kubectl.errors import HANDLED, Collected, misused
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
@@ -114,7 +114,7 @@ def _prune(session: Session, kept: set[str], namespaces: set[str], options: dict
 def _view(session: Session, args: tuple[str, ...], output: str, **options: Any) -> None:
     if output not in ("yaml", "json"):
         told = f"Unexpected -o output mode: {output}, the flag 'output' must be one of yaml|json"
-        raise Failure(f"error: {told}\nSee '{session.command} -h' for help and examples")
+        raise misused(session.command, told)
     failures = Collected()
     for target in writing.choose(session, args, options, failures):
         if LAST_APPLIED not in annotations_of(target.obj):

@@ -11,21 +11,19 @@ from pylet.cli.kubectl.session import Session
 
 
 def _run(session: Session, args: tuple[str, ...], container: str, **options: Any) -> None:
-    see = f"\nSee '{session.command} -h' for help and examples"
     if not args:
-        raise Failure(f"error: at least 1 argument is required for attach{see}")
+        raise Failure("error: at least 1 argument is required for attach")
     if len(args) > 2:
-        raise Failure(
-            f"error: expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {len(args)}: {args}{see}"
-        )
+        told = f"expected POD, TYPE/NAME, or TYPE NAME, (at most 2 arguments) saw {len(args)}: [{' '.join(args)}]"
+        raise Failure(f"error: {told}")
     _, _, found = pods.behind(session, "/".join(args))
     if not found:
         raise Failure("error: timed out waiting for the condition")
     pod = found[0]
     attaching.refuse_ended(pod)
     pods.refuse_unknown(pod, container)
-    flags = {name: options[name] for name in ("stdin", "tty", "quiet")}
-    attaching.attach(session, pod, container=container, **flags)
+    wanted = {name: options[name] for name in ("stdin", "tty", "quiet")}
+    attaching.attach(session, pod, container=container, **wanted)
 
 
 VERB = KubectlCommand(

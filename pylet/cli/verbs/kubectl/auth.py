@@ -16,7 +16,7 @@ from pylet.cli.kubectl.output import done, dry_run_of, printer
 from pylet.cli.kubectl.reconciling import Reconciled, grants_of, reconciled
 from pylet.cli.kubectl.resources import Resource
 from pylet.cli.kubectl.session import Session
-from pylet.cli.kubectl.tabs import align
+from pylet.cli.kubectl.tabs import table
 from pylet.cli.kubectl.targets import Target
 
 _AUTHORIZATION = "/apis/authorization.k8s.io/v1"
@@ -116,7 +116,7 @@ def _list(session: Session, *, no_headers: bool) -> None:
     rows = [line.cells() for line in rules.lines(granted)]
     if not no_headers:
         rows.insert(0, list(rules.HEADERS))
-    print(align("".join("\t".join(row) + "\n" for row in rows), least=6, padding=3), end="")
+    print(table(rows), end="")
 
 
 def _whoami(session: Session, output: str) -> None:
@@ -138,7 +138,7 @@ def _whoami(session: Session, output: str) -> None:
     if user.get("groups"):
         rows.append(("Groups", f"[{' '.join(user['groups'])}]"))
     rows += [(f"Extra: {key}", f"[{' '.join(value)}]") for key, value in sorted((user.get("extra") or {}).items())]
-    print(align("".join("\t".join(row) + "\n" for row in rows), least=6, padding=3), end="")
+    print(table(rows), end="")
 
 
 def _reconcile(session: Session, filename: tuple[str, ...], recursive: bool, **options: Any) -> None:

@@ -36,8 +36,8 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
 def _scaler(target: Target, options: dict[str, Any]) -> Object:
     resource = target.resource
     if resource.kind not in ("Deployment", "ReplicaSet", "StatefulSet", "ReplicationController"):
-        shown = f"{resource.group}/{resource.version}, Resource={resource.plural}".lstrip("/")
-        raise Failure(f"error: cannot autoscale a {resource.kind}: could not find scale subresource for {shown}")
+        told = f"could not find scale subresource for {resource.shown} in discovery information"
+        raise Failure(f"error: cannot autoscale a {resource.kind}: {told}")
     ref = {"apiVersion": resource.api_version, "kind": resource.kind, "name": target.name}
     spec: Object = {"maxReplicas": options["max"], "scaleTargetRef": ref}
     if options["min"] > 0:

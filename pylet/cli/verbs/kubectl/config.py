@@ -10,7 +10,7 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, switch, text
 from pylet.cli.kubectl.output import printer
 from pylet.cli.kubectl.session import Session
-from pylet.cli.kubectl.tabs import align
+from pylet.cli.kubectl.tabs import table
 
 _SECRET = {
     "certificate-authority-data": "DATA+OMITTED",
@@ -63,7 +63,7 @@ def _contexts(session: Session, no_headers: bool, output: str) -> None:
         content = entry["context"]
         mark = "*" if entry["name"] == config["current-context"] else ""
         rows.append([mark, entry["name"], content["cluster"], content["user"], content.get("namespace", "")])
-    print(align("".join("\t".join(row) + "\n" for row in rows), least=6, padding=3), end="")
+    print(table(rows), end="")
 
 
 def _names(plural: str) -> Callable[..., None]:

@@ -14,7 +14,7 @@ from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, m
 from pylet.cli.kubectl.creating import access, configuration, network, policies, workloads
 from pylet.cli.kubectl.creating.maker import Maker, Request
 from pylet.cli.kubectl.documents import to_yaml
-from pylet.cli.kubectl.errors import HANDLED, Collected
+from pylet.cli.kubectl.errors import HANDLED, Collected, doing, misused
 from pylet.cli.kubectl.session import Session, duration_seconds
 
 _MANAGER = "kubectl-create"
@@ -40,12 +40,10 @@ def _from_files(session: Session, filename: tuple[str, ...], recursive: bool, **
         try:
             wanted = _edited(obj) if options["edit"] else obj
             if wanted is not None:
-                making.make(session, wanted, options, manager=_MANAGER, source=source)
-        except HANDLED as error:
-            invalid = getattr(error, "reason", "") == "Invalid"
-            failures.add(error, context="" if invalid else f'error when creating "{source}"')
-        except Failure as failure:
-            failures.add(failure)
+                with doing("creating", source):
+                    making.make(session, wanted, options, manager=_MANAGER, source=source)
+        except (Failure, *HANDLED) as error:
+            failures.add(error)
     failures.finish()
 
 
@@ -68,8 +66,7 @@ def _split(session: Session, args: tuple[str, ...]) -> tuple[str, tuple[str, ...
     names, command = (args[:dash], args[dash:]) if dash >= 0 else (args, ())
     if len(names) == 1:
         return names[0], command
-    told = f"exactly one NAME is required, got {len(names)}"
-    raise Failure(f"error: {told}\nSee '{session.command} -h' for help and examples")
+    raise misused(session.command, f"exactly one NAME is required, got {len(names)}")
 
 
 def _command(maker: Maker, name: str) -> KubectlCommand:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from pylet.api.errors import NotFound
@@ -11,7 +12,7 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure, warn
 from pylet.cli.kubectl import deleting, flags, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, number, switch, text
-from pylet.cli.kubectl.errors import HANDLED, Collected
+from pylet.cli.kubectl.errors import HANDLED, Collected, doing
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Target
 
@@ -108,11 +109,12 @@ def _deleted(
 ) -> str | None:
     """The uid of what is deleted; None where it could not be, which `failures` know if it matters."""
     try:
-        return deleting.delete(session, target, body)
+        with doing("deleting", target.source) if target.source else nullcontext():
+            return deleting.delete(session, target, body)
     except HANDLED as error:
         is_ignored = options["ignore_not_found"] or options["all"] or options["selector"]
         if not (is_ignored and isinstance(error, NotFound)):
-            failures.add(error, context=f'error when deleting "{target.source}"' if target.source else "")
+            failures.add(error)
         return None
 
 

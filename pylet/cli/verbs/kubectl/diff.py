@@ -27,7 +27,8 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
         return _diff(session, filename, recursive=recursive, options=options)
     except (Failure, *HANDLED) as error:
         # 1 is what differences end with, so that every failure ends with more.
-        raise Failure(as_failure(error).message, max(getattr(error, "status", 0), 2)) from None
+        failure = as_failure(error)
+        raise Failure(failure.message, max(failure.status, 2)) from None
 
 
 def _diff(session: Session, filename: tuple[str, ...], *, recursive: bool, options: dict[str, Any]) -> int:

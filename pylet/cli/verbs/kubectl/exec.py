@@ -9,6 +9,7 @@ from pylet.api.object import dig
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import flags, manifests, pods, remote
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
+from pylet.cli.kubectl.errors import misused
 from pylet.cli.kubectl.session import Session
 
 
@@ -28,10 +29,8 @@ def _run(
         if len(words) > 1:
             raise Failure("error: cannot exec into multiple objects at a time")
     if len(words) > 1:
-        raise Failure(
-            "error: exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead\n"
-            "See 'kubectl exec -h' for help and examples"
-        )
+        told = "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"
+        raise misused(session.command, told)
     if not words:
         raise Failure("error: pod, type/name or --filename must be specified")
     if not command:

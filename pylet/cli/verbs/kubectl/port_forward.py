@@ -15,7 +15,7 @@ from pylet.api.object import Object, dig
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import pods
 from pylet.cli.kubectl.command import KubectlCommand, arguments, many, text
-from pylet.cli.kubectl.errors import HANDLED, text_of
+from pylet.cli.kubectl.errors import HANDLED, misused, text_of
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.upgrade import Closed
 from pylet.cli.kubectl.websocket import WebSocket
@@ -120,10 +120,7 @@ def _addresses(given: tuple[str, ...]) -> list[str]:
 
 def _run(session: Session, args: tuple[str, ...], address: tuple[str, ...], pod_running_timeout: str) -> None:
     if len(args) < 2:
-        raise Failure(
-            "error: TYPE/NAME and list of ports are required for port-forward\n"
-            "See 'kubectl port-forward -h' for help and examples"
-        )
+        raise misused(session.command, "TYPE/NAME and list of ports are required for port-forward")
     _, obj, found = pods.behind(session, args[0])
     deadline = time.monotonic() + duration_seconds(pod_running_timeout, "--pod-running-timeout")
     while not found and time.monotonic() < deadline:

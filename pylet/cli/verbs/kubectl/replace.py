@@ -9,7 +9,7 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl import deleting, flags, manifests, output, writing
 from pylet.cli.kubectl.command import KubectlCommand, number, switch, text
 from pylet.cli.kubectl.documents import annotated
-from pylet.cli.kubectl.errors import Collected
+from pylet.cli.kubectl.errors import Collected, doing
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.targets import Target
 
@@ -23,11 +23,16 @@ def _run(session: Session, filename: tuple[str, ...], recursive: bool, **options
         print(manifests.raw(session, "PUT", options["raw"], filename), end="")
         return
     failures = Collected()
-    replace = _recreate if options["force"] else _update
     validation = writing.validation_of(options["validate"])
     for target in manifests.good(session, filename, failures, recursive=recursive, validation=validation):
-        failures.attempt(replace, session, target, options, context=f'error when replacing "{target.source}"')
+        failures.attempt(_replace, session, target, options)
     failures.finish()
+
+
+def _replace(session: Session, target: Target, options: dict[str, Any]) -> None:
+    write = _recreate if options["force"] else _update
+    with doing("replacing", target.source):
+        write(session, target, options)
 
 
 def _update(session: Session, target: Target, options: dict[str, Any]) -> None:

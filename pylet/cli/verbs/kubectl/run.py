@@ -10,6 +10,7 @@ from pylet.api.object import Object, dig
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import attaching, deleting, flags, making, pairs, services
 from pylet.cli.kubectl.command import KubectlCommand, arguments, many, switch, text
+from pylet.cli.kubectl.errors import misused
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.targets import Target
 
@@ -46,26 +47,25 @@ def _pod(name: str, command: tuple[str, ...], options: dict[str, Any]) -> Object
 
 def _check(session: Session, args: tuple[str, ...], options: dict[str, Any]) -> None:
     """Raises: Failure."""
-    see = f"\nSee '{session.command} -h' for help and examples"
     if not options["image"]:
         raise Failure('error: required flag(s) "image" not set')
     if not args or session.words_before_dash == 0:
-        raise Failure(f"error: NAME is required for run{see}")
+        raise misused(session.command, "NAME is required for run")
     if not _REFERENCE.fullmatch(options["image"]):
         raise Failure(f"error: Invalid image name {json.dumps(options['image'])}: invalid reference format")
     if options["tty"] and not options["stdin"]:
-        raise Failure(f"error: -i/--stdin is required for containers with -t/--tty=true{see}")
+        raise misused(session.command, "-i/--stdin is required for containers with -t/--tty=true")
     if options["expose"] and not options["port"]:
-        raise Failure(f"error: --port must be set when exposing a service{see}")
+        raise misused(session.command, "--port must be set when exposing a service")
     if options["restart"] not in _POLICIES:
-        raise Failure(f"error: invalid restart policy: {options['restart']}{see}")
+        raise misused(session.command, f"invalid restart policy: {options['restart']}")
     if options["rm"] and not options["attach"]:
-        raise Failure(f"error: --rm should only be used for attached containers{see}")
+        raise misused(session.command, "--rm should only be used for attached containers")
     if options["attach"] and options["dry_run"] not in ("none", "false"):
         told = "can't be used with attached containers options (--attach, --stdin, or --tty)"
-        raise Failure(f"error: --dry-run=[server|client] {told}{see}")
+        raise misused(session.command, f"--dry-run=[server|client] {told}")
     if options["image_pull_policy"] not in ("", "Always", "IfNotPresent", "Never"):
-        raise Failure(f"error: invalid image pull policy: {options['image_pull_policy']}{see}")
+        raise misused(session.command, f"invalid image pull policy: {options['image_pull_policy']}")
 
 
 def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:

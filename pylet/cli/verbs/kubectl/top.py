@@ -12,7 +12,7 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl import flags
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, switch, text
 from pylet.cli.kubectl.session import Session
-from pylet.cli.kubectl.tabs import align
+from pylet.cli.kubectl.tabs import table
 
 _ROOT = "/apis/metrics.k8s.io/v1beta1"
 _MILLI, _MEBI = 10**6, 2**20 * 10**9
@@ -41,7 +41,7 @@ def _usage(entries: Sequence[Object]) -> tuple[int, int]:
 
 def _print(rows: list[list[str]], options: dict[str, Any]) -> None:
     shown = rows[1:] if options["no_headers"] else rows
-    print(align("".join("\t".join(row) + "\n" for row in shown), least=6, padding=3), end="")
+    print(table(shown), end="")
 
 
 def _order(options: dict[str, Any]) -> int | None:
@@ -63,6 +63,8 @@ def _sorted(found: list[tuple[list[str], tuple[int, int]]], options: dict[str, A
 def _nodes(session: Session, args: tuple[str, ...], **options: Any) -> None:
     _order(options)
     found = _metrics(session, f"{_ROOT}/nodes{f'/{args[0]}' if args else ''}", options)
+    if not found:
+        raise Failure("error: metrics not available yet")
     nodes = {node["metadata"]["name"]: node for node in session.api.request("GET", "/api/v1/nodes")["items"]}
     rows = [["NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"]]
     used = [([metric["metadata"]["name"]], _usage([metric])) for metric in found]
