@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import socket
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -204,6 +207,22 @@ def test_it_answers(node: Member, name: str, type_: str, expected: set[str], tcp
         for _ in range(2):  # worked out, then remembered
             reply = ask(name, type_, tcp=tcp)
             assert (reply.rcode(), answers(reply)) == (dns.rcode.NOERROR, expected)
+
+
+def test_it_tells_what_it_answered_where_coredns_does(node: Member) -> None:
+    def told() -> int:
+        with urllib.request.urlopen(f"http://{ADDRESS}:9153/metrics", timeout=30) as answer:
+            assert answer.headers["Content-Type"] == "text/plain; version=0.0.4"
+            text = answer.read().decode()
+        (count,) = re.findall(r'^coredns_dns_requests_total{proto="udp"} (\d+)$', text, re.MULTILINE)
+        return int(count)
+
+    with node.entered():
+        before = told()
+        ask("dns-version.cluster.local", "TXT")
+        assert told() == before + 1
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"http://{ADDRESS}:9153/", timeout=30)
 
 
 @pytest.mark.parametrize(
