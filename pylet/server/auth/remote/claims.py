@@ -9,12 +9,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pylet.api.object import Object
+from pylet.api.schema import Mismatch
 from pylet.server.auth.authenticate import CREDENTIAL, user_info
 from pylet.server.auth.tokens import BadToken
 from pylet.server.registry import User
 
 if TYPE_CHECKING:
     from pylet.api.cel.program import Program
+
+_EVALUATING = "oidc: error evaluating"
 
 
 class Mapping:
@@ -39,8 +42,8 @@ class Mapping:
     def user(self, claims: Object) -> User:
         """Raises: BadToken."""
         name = self._username.text(claims)
-        if self._username.claim == "email" and claims.get("email_verified", True) is not True:
-            raise BadToken("oidc: email not verified")
+        if self._username.claim == "email":
+            _check_verified(claims.get("email_verified", True))
         if not name and not self._username.claim:
             raise BadToken("oidc: empty username via CEL expression is not allowed")
         groups = self._groups.texts(claims) if self._groups.is_set else []
@@ -48,15 +51,15 @@ class Mapping:
         token_id = claims.get("jti")
         extra = {CREDENTIAL: [f"JTI={token_id}"]} if token_id and isinstance(token_id, str) else {}
         for key, program in self._extra:
-            extra[key] = _texts(_evaluated(program, "extra claim expression", claims=claims))
+            found = _evaluated(program, "", claims=claims)
+            extra[key] = _texts(found, f"extra claim expression: {program.source}")
         for claim, value in self._required:
             if claim not in claims:
                 raise BadToken(f"oidc: required claim {claim} not present in ID token")
-            if claims[claim] != value:
-                why = f"Got = {claims[claim]}, want = {value}"
-                raise BadToken(f"oidc: required claim {claim} value does not match. {why}")
+            if (has := _claim(claims, claim, f"parse claim {claim}")) != value:
+                raise BadToken(f"oidc: required claim {claim} value does not match. Got = {has}, want = {value}")
         for program, message in self._rules:
-            if _evaluated(program, "claim validation expression", claims=claims) is not True:
+            if _evaluated(program, f"{_EVALUATING} claim validation expression: ", claims=claims) is not True:
                 raise BadToken(
                     f"oidc: error evaluating claim validation expression: validation expression "
                     f"'{program.source}' failed: {message}"
@@ -64,7 +67,7 @@ class Mapping:
         user = User(name, tuple(groups), uid, {key: values for key, values in extra.items() if values})
         shown = {"username": "", "uid": "", "groups": [], "extra": {}} | user_info(user)
         for program, message in self._user_rules:
-            if _evaluated(program, "user info validation rule", user=shown) is not True:
+            if _evaluated(program, f"{_EVALUATING} user info validation rule: ", user=shown) is not True:
                 why = f"validation expression '{program.source}' failed: {message}"
                 raise BadToken(f"oidc: error evaluating user info validation rule: {why}")
         return user
@@ -85,31 +88,56 @@ class _Mapped:
         return bool(self.claim) or self._program is not None
 
     def text(self, claims: Object) -> str:
-        value = self._value(claims)
+        """Raises: BadToken."""
+        if self._program is None:
+            what = "username claims" if self._what == "username" else f"{self._what} claim"
+            return self._prefix + _claim(claims, self.claim, f'parse {what} "{self.claim}"')
+        value = self._value(self._program, claims)
         if not isinstance(value, str):
-            raise BadToken(f"oidc: claim {self.claim or 'expression'} is not a string")
-        return self._prefix + value
+            expression = f"{self._what} claim expression"
+            raise BadToken(f"{_EVALUATING} {expression}: {expression} must return a string")
+        return value
 
     def texts(self, claims: Object) -> Sequence[str]:
-        if self.claim and self.claim not in claims:
-            return []
-        return [self._prefix + text for text in _texts(self._value(claims))]
-
-    def _value(self, claims: Object) -> Any:
+        """Raises: BadToken."""
         if self._program is not None:
-            return _evaluated(self._program, f"{self._what} claim expression", claims=claims)
-        if self.claim not in claims:
-            raise BadToken(f'oidc: parse username claims "{self.claim}": claim not present')
-        return claims[self.claim]
+            return _texts(self._value(self._program, claims), f"{self._what} claim expression")
+        value = claims.get(self.claim)
+        if isinstance(value, list) and all(one is None or isinstance(one, str) for one in value):
+            return [self._prefix + (one or "") for one in value]
+        return (
+            [] if value is None else [self._prefix + _claim(claims, self.claim, f'parse groups claim "{self.claim}"')]
+        )
+
+    def _value(self, program: Program, claims: Object) -> Any:
+        return _evaluated(program, f"{_EVALUATING} {self._what} claim expression: ", claims=claims)
 
 
-def _texts(value: Any) -> list[str]:
-    """Groups and the like may be one text or several; empty ones do not count."""
+def _check_verified(verified: Any) -> None:
+    """Raises: BadToken."""
+    if verified is not None and not isinstance(verified, bool):
+        raise BadToken(f"oidc: parse 'email_verified' claim: {Mismatch(verified, 'bool')}")
+    if not verified:
+        raise BadToken("oidc: email not verified")
+
+
+def _claim(claims: Object, name: str, parsing: str) -> str:
+    """Raises: BadToken."""
+    if name not in claims:
+        raise BadToken(f"oidc: {parsing}: claim not present")
+    value = claims[name]
+    if value is not None and not isinstance(value, str):
+        raise BadToken(f"oidc: {parsing}: {Mismatch(value, 'string')}")
+    return value or ""
+
+
+def _texts(value: Any, what: str) -> list[str]:
+    """What an expression answers may be one text or several; empty ones do not count. Raises: BadToken."""
     found = [value] if isinstance(value, str) else value
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise BadToken("oidc: a claim is neither a string nor a list of strings")
+        raise BadToken(f"{_EVALUATING} {what}: expression must return a string or a list of strings")
     return [one for one in found if one]
 
 
@@ -120,13 +148,12 @@ def _compiled(expression: str, *, of_user: bool = False) -> Program:
     return compile_user_rule(expression) if of_user else compile_claims(expression)
 
 
-def _evaluated(program: Program, what: str, **bindings: Any) -> Any:
-    """Raises: BadToken."""
+def _evaluated(program: Program, failing: str, **bindings: Any) -> Any:
+    """`failing` is what is told before the reason. Raises: BadToken."""
     from pylet.api.cel.environment import to_json
     from pylet.api.cel.errors import CelError
 
     try:
         return to_json(program.evaluate(bindings))
     except CelError as bad:
-        says = f"expression '{program.source}' resulted in error: {bad}"
-        raise BadToken(f"oidc: error evaluating {what}: {says}") from bad
+        raise BadToken(f"{failing}expression '{program.source}' resulted in error: {bad}") from bad

@@ -16,6 +16,7 @@ import orjson
 from pylet.aio.certificate import trusting
 from pylet.api import base64url
 from pylet.api.object import Object
+from pylet.api.schema import Mismatch
 from pylet.server.auth.authenticate import groups_of
 from pylet.server.auth.remote import Known
 from pylet.server.auth.remote.asking import Asker, NoAnswer
@@ -68,6 +69,7 @@ class Issuer:
             return None
         if not isinstance(header, dict) or not isinstance(claims, dict) or claims.get("iss") != self.url:
             return None
+        _check_texts(claims)
         algorithm, key_id = (text if isinstance(text := header.get(name), str) else "" for name in ("alg", "kid"))
         if algorithm not in self._algorithms:
             known = " ".join(f'"{one}"' for one in sorted(self._algorithms))
@@ -128,6 +130,15 @@ class Issuer:
             raise NoAnswer(f"{found['jwks_uri']} lists no keys")
         known = [key for key in listed if isinstance(key, dict) and isinstance(key.get("kid", ""), str)]
         return {key.get("kid", ""): public for key in known if (public := public_key(key))}
+
+
+def _check_texts(claims: Object) -> None:
+    """Raises: BadToken."""
+    for name in ("sub", "nonce", "at_hash"):
+        if not isinstance(claims.get(name), str | None):
+            misfit = Mismatch(claims[name], "string")
+            misfit.struct, misfit.fields = "idToken", [name]
+            raise BadToken(f"oidc: verify token: oidc: failed to unmarshal claims: {misfit}")
 
 
 def _audiences(claims: Object) -> set[str]:

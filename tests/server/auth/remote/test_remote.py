@@ -125,7 +125,16 @@ async def test_keys_that_are_none_let_nobody_in(keys: Any) -> None:
         (CLAIMS, "ec", "failed to verify"),
         (CLAIMS, "nobody's", "failed to verify"),
         ({name: CLAIMS[name] for name in ("iss", "aud", "exp")}, "rsa", "claim not present"),
-        ({**CLAIMS, "groups": [1]}, "rsa", "neither a string nor a list"),
+        (
+            {**CLAIMS, "groups": [1]},
+            "rsa",
+            'parse groups claim "groups": json: cannot unmarshal array into Go value of',
+        ),
+        (
+            {**CLAIMS, "sub": 3},
+            "rsa",
+            "failed to unmarshal claims: json: cannot unmarshal number into Go struct field ",
+        ),
     ],
 )
 async def test_a_bad_id_token_is_refused(claims: dict[str, Any], kid: str, why: str) -> None:
@@ -253,6 +262,51 @@ def test_a_claim_may_name_nobody_and_an_expression_may_not() -> None:
 def test_rules_refuse_a_user(claims: dict[str, Any], jwt: dict[str, Any], why: str) -> None:
     with pytest.raises(BadToken, match=why):
         user(claims, **jwt)
+
+
+EVALUATING = "oidc: error evaluating"
+TEXTS = "expression must return a string or a list of strings"
+
+
+@pytest.mark.parametrize(
+    ("claims", "mappings", "why"),
+    [
+        ({"user": 3}, {}, f"{EVALUATING} username claim expression: username claim expression must return a string"),
+        ({"user": ""}, {}, "oidc: empty username via CEL expression is not allowed"),
+        ({}, {"groups": {"expression": "[1]"}}, f"{EVALUATING} group claim expression: {TEXTS}"),
+        ({}, {"uid": {"claim": "uid"}}, 'oidc: parse uid claim "uid": claim not present'),
+        (
+            {"uid": 7},
+            {"uid": {"claim": "uid"}},
+            'oidc: parse uid claim "uid": json: cannot unmarshal number into Go value of type string',
+        ),
+        (
+            {"t": {}},
+            {"extra": [{"key": "a.b/c", "valueExpression": "claims.t"}]},
+            f"{EVALUATING} extra claim expression: claims.t: {TEXTS}",
+        ),
+        (
+            {},
+            {"extra": [{"key": "a.b/c", "valueExpression": "claims.t"}]},
+            "expression 'claims.t' resulted in error: no such key: t",
+        ),
+        (
+            {"email": "j@x", "email_verified": "true"},
+            {"username": {"claim": "email", "prefix": ""}},
+            "oidc: parse 'email_verified' claim: json: cannot unmarshal string into Go value of type bool",
+        ),
+    ],
+)
+def test_why_claims_are_nobodys_is_told(claims: dict[str, Any], mappings: dict[str, Any], why: str) -> None:
+    with pytest.raises(BadToken) as bad:
+        user({"user": "jane", **claims}, claimMappings={"username": {"expression": "claims.user"}, **mappings})
+    assert str(bad.value) == why
+
+
+def test_groups_may_be_one_or_empty_texts() -> None:
+    assert user({"sub": None, "groups": ["", None, "a"]}).groups == ("g:", "g:", "g:a")
+    assert user({"sub": "jane", "groups": "a"}) == User("oidc:jane", ("g:a",))
+    assert user({"sub": "jane", "groups": None}).groups == ()
 
 
 def test_a_token_file_names_users(tmp_path: Path) -> None:
