@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LONG_RUNNING = frozenset({"attach", "exec", "proxy", "log", "portforward"})
 _DELETING = ("delete", "deletecollection")
+_OF_ANY_GROUP = ("DeleteOptions", "Status")
 _DELETE_OPTIONS = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal"}
 _DECISION, _REASON = "authorization.k8s.io/decision", "authorization.k8s.io/reason"
 
@@ -122,9 +123,14 @@ def decoded(raw: bytes, content_type: str) -> Any:
         from pylet.api.wire import protobuf
 
         head = protobuf.head(raw)
-        group, _, version = head["apiVersion"].rpartition("/")
-        kind = kinds.by_kind(group, version, head["kind"])
-        return None if kind is None else {**head, **protobuf.body(raw, kind.definition)}
+        version, name = head.get("apiVersion", ""), head.get("kind", "")
+        if name in _OF_ANY_GROUP:
+            return {**head, **protobuf.body(raw, f"io.k8s.apimachinery.pkg.apis.meta.v1.{name}")}
+        group, _, version = version.rpartition("/")
+        if (kind := kinds.by_kind(group, version, name.removesuffix("List"))) is None:
+            return None
+        read = protobuf.items if name.endswith("List") else protobuf.body
+        return {**head, **read(raw, kind.definition)}
     except (ApiError, ValueError, KeyError):
         return None
 

@@ -23,6 +23,7 @@ from pylet.server.auth.authenticate import user_info
 from pylet.server.registry import User
 
 REDACTED = "REDACTED"
+_PATCHES = "patch.webhook.admission.k8s.io/"
 _AGENT_LENGTH = 1024
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _BOUNDED = ("status", "message", "reason", "details", "code")
@@ -89,8 +90,11 @@ class Record:
             event["responseObject"] = redacted(_trimmed(response, detail), is_secret=is_secret)
         event["requestReceivedTimestamp"] = format_micro(self.received)
         event["stageTimestamp"] = format_micro(now)
-        if self.annotations:
-            event["annotations"] = dict(sorted(self.annotations.items()))
+        told = sorted(self.annotations.items())
+        if detail.level < Level.REQUEST:
+            told = [(key, value) for key, value in told if not key.startswith(_PATCHES)]
+        if told:
+            event["annotations"] = dict(told)
         return event
 
     def _reference(self, request: Any) -> Object:

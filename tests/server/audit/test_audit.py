@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
+from pylet.api.wire import decode, protobuf
 from pylet.server.audit.log import AuditLog, Rotation
 from pylet.server.audit.policy import Level, Policy
 from pylet.server.audit.record import REDACTED, Record, redacted
@@ -123,9 +124,11 @@ def test_an_event_says_no_more_than_its_level() -> None:
     for level, said in (("Metadata", set()), ("Request", {"requestObject"})):
         detail = policy(rule(level, omitManagedFields=True)).decide(PODS)
         record = Record("id", "/uri", PODS, detail, NOW, ["10.0.0.1"], "curl")
+        record.annotations = {"mutation.webhook.admission.k8s.io/x": "", "patch.webhook.admission.k8s.io/x": ""}
         event = record.event("ResponseComplete", NOW, 201, body, body)
         assert event is not None
         assert {name for name in event if name.endswith("Object")} == said
+        assert ("patch.webhook.admission.k8s.io/x" in event["annotations"]) is bool(said)
         assert event["objectRef"]["uid"] == "1"
         assert event["responseStatus"] == {"metadata": {}, "code": 201}
         assert event["requestReceivedTimestamp"] == "2026-01-02T03:04:05.000000Z"
@@ -219,8 +222,20 @@ async def test_requests_are_written_down_as_they_were_understood(
         await cluster.ask("DELETE", f"{base}/services/s", {"propagationPolicy": "Background"})
         await cluster.ask("GET", f"{base}/endpoints")
         await cluster.ask("GET", f"{base}/pods/nix/log")
+        await cluster.ask("GET", f"{base}/secrets", Accept=decode.PROTOBUF_TYPE)
+        await cluster.ask("GET", f"{base}/configmaps", Accept=decode.PROTOBUF_TYPE)
+        await cluster.ask("GET", f"{base}/configmaps/nix", Accept=decode.PROTOBUF_TYPE)
+        orphaning = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Orphan"}
+        of_options = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
+        await cluster.ask(
+            "DELETE", f"{base}/configmaps/nix", protobuf.dump(orphaning, of_options), Content_Type=decode.PROTOBUF_TYPE
+        )
     events = [orjson.loads(line) for line in written.read_bytes().splitlines()]
-    created, reviewed, deleted, deprecated, started, ended = events
+    created, reviewed, deleted, deprecated, started, ended, secrets, maps, missing, orphaned = events
+    shown = [one["responseObject"]["kind"] for one in (secrets, maps, missing)]
+    assert shown == ["SecretList", "ConfigMapList", "Status"]
+    assert missing["responseStatus"]["message"] == 'configmaps "nix" not found'
+    assert orphaned["requestObject"]["propagationPolicy"] == "Orphan"
     assert (created["requestObject"]["kind"], created["requestObject"]["spec"]["type"]) == ("Service", "ClusterIP")
     assert "clusterIP" not in created["requestObject"]["spec"]
     assert reviewed["requestObject"]["spec"] == {"token": REDACTED}

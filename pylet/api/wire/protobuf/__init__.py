@@ -46,6 +46,18 @@ def body(raw: bytes, definition: str) -> Object:
     return obj
 
 
+def items(raw: bytes, definition: str) -> Object:
+    """As `body`, of a list whose items are of that definition."""
+    found: Object = {"metadata": {}, "items": []}
+    reader = Reader()
+    for number, _, value in raw_fields(_delimited(memoryview(raw)[len(_MAGIC) :]).get(2, _EMPTY)):
+        if number == 1:
+            found["metadata"] = reader.message(value, "meta.v1.ListMeta")
+        elif number == 2:
+            found["items"].append(reader.message(value, message_name(definition)))
+    return found
+
+
 def dump(obj: Object, definition: str) -> bytes:
     """The envelope of an object that has kind and apiVersion."""
     found = message(obj, definition)
