@@ -122,38 +122,44 @@ class Applier:
             raise
 
     def _server_side(self, target: Target) -> Object:
-        """What was applied by the client once counts as applied by the server from now on."""
+        """What was applied by the client once counts as applied by the server from now on, if that can be had."""
         applied = self._applied(target)
-        managed = applied["metadata"].get("managedFields") or ()
-        is_kept = self.manager == _SERVER_MANAGER and LAST_APPLIED in annotations_of(applied)
-        if is_kept and not migrating.owners(managed, "Apply"):
-            meta = {
-                field: applied["metadata"][field] for field in ("name", "namespace") if field in applied["metadata"]
-            }
-            annotations = {LAST_APPLIED: annotations_of(applied)[LAST_APPLIED]}
-            kind = {field: applied[field] for field in ("apiVersion", "kind")}
-            body = {**kind, "metadata": {**meta, "annotations": annotations}}
-            manager = "kubectl-last-applied"
-            applied = writing.patch(
-                self.session, target, body, type_=writing.APPLY, manager=manager, dry_run=self.dry_run
-            )
-            managed = applied["metadata"].get("managedFields") or ()
-        clients = migrating.owners(managed, "Update")
-        if not clients:
+        if self.preview:
             return applied
-        revision = applied["metadata"]["resourceVersion"]
-        upgrade = [
-            {
-                "op": "replace",
-                "path": "/metadata/managedFields",
-                "value": migrating.migrated(managed, clients, self.manager),
-            },
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": revision},
-        ]
-        writing.patch(
-            self.session, target, upgrade, type_=writing.JSON_PATCH, manager=self.manager, dry_run=self.dry_run
-        )
+        failed = f"failed to migrate {LAST_APPLIED} for Server-Side Apply"
+        try:
+            applied = self._annotation_kept(target, applied)
+            meta = applied["metadata"]
+            managed = meta.get("managedFields") or ()
+            clients = migrating.owners(managed, "Update")
+            if not clients:
+                return applied
+            failed = "server rejected managed fields migration to Server-Side Apply"
+            value = migrating.migrated(managed, clients, self.manager)
+            upgrade = [
+                {"op": "replace", "path": "/metadata/managedFields", "value": value},
+                {"op": "replace", "path": "/metadata/resourceVersion", "value": meta["resourceVersion"]},
+            ]
+            self._patched(target, upgrade, writing.JSON_PATCH, self.manager)
+        except ApiError as error:
+            warn(f"{failed}. This is non-fatal and will be retried next time you apply. Error: {error}")
+            return applied
         return self._applied(target)
+
+    def _annotation_kept(self, target: Target, applied: Object) -> Object:
+        """The object with the annotation of what the client applied last made the server's."""
+        meta = applied["metadata"]
+        is_kept = self.manager == _SERVER_MANAGER and LAST_APPLIED in annotations_of(applied)
+        if not is_kept or migrating.owners(meta.get("managedFields") or (), "Apply"):
+            return applied
+        annotations = {LAST_APPLIED: annotations_of(applied)[LAST_APPLIED]}
+        named = {field: meta[field] for field in ("name", "namespace") if field in meta}
+        kind = {field: applied[field] for field in ("apiVersion", "kind")}
+        body = {**kind, "metadata": {**named, "annotations": annotations}}
+        return self._patched(target, body, writing.APPLY, "kubectl-last-applied")
+
+    def _patched(self, target: Target, body: Any, type_: str, manager: str) -> Object:
+        return writing.patch(self.session, target, body, type_=type_, manager=manager, dry_run=self.dry_run)
 
     def _applied(self, target: Target) -> Object:
         force = "true" if self.options["force_conflicts"] else "false"

@@ -217,6 +217,18 @@ async def test_what_the_client_applied_goes_away_when_the_server_applies(kubectl
         assert (await kubectl("get", "cm", "one", "-o", path)).out == found
 
 
+async def test_what_can_not_be_migrated_yet_is_applied_all_the_same(kubectl: Kubectl, tmp_path: Path) -> None:
+    file = tmp_path / "f.json"
+    file.write_text(configmap("one").removesuffix("---\n"))
+    await kubectl("apply", "-f", str(file))
+    file.write_text(configmap("one", "2").removesuffix("---\n"))
+    line = ("-f", str(file), "--server-side", "--force-conflicts")
+    dry = await kubectl("apply", *line, "--dry-run=server")
+    assert (dry.status, dry.out) == (0, "configmap/one serverside-applied (server dry run)\n")
+    assert "failed to migrate kubectl.kubernetes.io/last-applied-configuration for Server-Side Apply" in dry.err
+    assert ((await kubectl("diff", *line)).status, (await kubectl("diff", *line)).err) == (1, "")
+
+
 async def test_nulls_of_a_manifest_are_not_sent(kubectl: Kubectl, tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
     resources = "{requests: {cpu: null, memory: 1Mi}}"
