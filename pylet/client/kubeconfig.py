@@ -76,7 +76,7 @@ def load(files: Iterable[Path], *, required: bool = False) -> Object:
     documents = []
     for file in files:
         try:
-            documents.append(_absolute(_parse(file, file.read_bytes()), file.parent))
+            documents.append(_absolute(parse(file, file.read_bytes()), file.parent))
         except FileNotFoundError:
             if required:
                 raise KubeconfigError(f"stat {file}: no such file or directory") from None
@@ -85,7 +85,8 @@ def load(files: Iterable[Path], *, required: bool = False) -> Object:
     return merge(documents)
 
 
-def _parse(file: Path, data: bytes) -> Object:
+def parse(file: Path, data: bytes) -> Object:
+    """What one file says, paths in it as they are; `file` names it in errors. Raises: KubeconfigError."""
     import yaml
 
     try:

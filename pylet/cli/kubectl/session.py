@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pylet.cli.failure import Failure
@@ -74,8 +75,11 @@ class Session:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        explicit = self.settings.get("kubeconfig") or ""
-        return kubeconfig.load(kubeconfig.paths(os.environ, explicit), required=bool(explicit))
+        return kubeconfig.load(self.config_files, required=bool(self.settings.get("kubeconfig")))
+
+    @property
+    def config_files(self) -> list[Path]:
+        return kubeconfig.paths(os.environ, self.settings.get("kubeconfig") or "")
 
     @cached_property
     def endpoint(self) -> kubeconfig.Endpoint:

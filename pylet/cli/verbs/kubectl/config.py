@@ -1,13 +1,16 @@
-"""`kubectl config`: the parts that only look at a kubeconfig."""
+"""`kubectl config`: looking at kubeconfig files, and choosing and changing their contexts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, switch, text
+from pylet.cli.kubectl import contexts
+from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, switch, text
 from pylet.cli.kubectl.output import printer
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.tabs import table
@@ -73,7 +76,43 @@ def _names(plural: str) -> Callable[..., None]:
     return show
 
 
-VERB = KubectlGroup("config", help="Look at kubeconfig files.")
+def _use(session: Session, args: tuple[str, ...]) -> None:
+    if len(args) != 1:
+        raise Failure(f"error: Unexpected args: [{' '.join(args)}]")
+    (name,) = args
+    if name not in {entry["name"] for entry in session.config["contexts"]}:
+        raise Failure(f"error: no context exists with the name: {json.dumps(name)}")
+    with _writing(session):
+        contexts.use(session.config_files, name)
+    print(f"Switched to context {json.dumps(name)}.")
+
+
+def _set(session: Session, args: tuple[str, ...], current: bool, **options: Any) -> None:
+    if len(args) > 1:
+        raise Failure(f"error: Unexpected args: [{' '.join(args)}]")
+    if not args and not current:
+        raise Failure("error: you must specify a non-empty context name or --current")
+    if args and current:
+        raise Failure("error: you cannot specify both a context name and --current")
+    name = session.config["current-context"] if current else args[0]
+    if not name:
+        raise Failure("error: no current context is set")
+    fields = {field: value for field, value in options.items() if value is not None}
+    with _writing(session):
+        was_there = contexts.put(session.config_files, name, fields)
+    print(f"Context {json.dumps(name)} {'modified' if was_there else 'created'}.")
+
+
+@contextmanager
+def _writing(session: Session) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        told = f"open {error.filename or session.config_files[0]}: {str(error.strerror).lower()}"
+        raise Failure(f"error: {told}") from None
+
+
+VERB = KubectlGroup("config", help="Look at kubeconfig files, and choose contexts.")
 VERB.add_command(
     KubectlCommand(
         "view",
@@ -98,3 +137,18 @@ VERB.add_command(
 )
 for _plural in ("clusters", "users"):
     VERB.add_command(KubectlCommand(f"get-{_plural}", _names(_plural), help=f"List {_plural}."))
+VERB.add_command(KubectlCommand("use-context", _use, [arguments()], help="Make a context the current one."))
+VERB.add_command(
+    KubectlCommand(
+        "set-context",
+        _set,
+        [
+            switch("current", help="The current context."),
+            text("cluster", default=None, help="Its cluster."),
+            text("user", default=None, help="Its user."),
+            text("namespace", "n", default=None, help="Its namespace."),
+            arguments(),
+        ],
+        help="Change a context, or make one.",
+    )
+)
