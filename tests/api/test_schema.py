@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from pylet.api import schema
+from pylet.api.kind import Kind
 from pylet.api.object import Object
+from pylet.api.schema import operations
 
 POD = "io.k8s.api.core.v1.Pod"
 DEPLOYMENT = "io.k8s.api.apps.v1.Deployment"
@@ -196,3 +198,10 @@ def test_openapi_components_bring_what_they_refer_to_along() -> None:
     assert port["allOf"] == [{"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.util.intstr.IntOrString"}]
     assert port["description"].startswith("Name or number of the port")
     assert found["io.k8s.api.core.v1.ContainerPort"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("group", "name"), [("core.api.k8s.io", "io.k8s.api.core.v1.Pod_v2"), ("ex.com", "com.ex.v1.Pod")]
+)
+def test_a_custom_kind_takes_no_definitions_name(group: str, name: str) -> None:
+    assert operations.definition_of(Kind(group, "v1", "Pod", "pods", "")) == name

@@ -27,6 +27,10 @@ def definition(name: str) -> Object:
     return found
 
 
+def is_published(name: str) -> bool:
+    return name in _definitions()
+
+
 def descriptions() -> dict[str, bytes]:
     """The texts of each definition, still as JSON: by field, "" for its own. Read anew each time, since few ask."""
     return _lines(f"{_MINOR}.text.json.gz")

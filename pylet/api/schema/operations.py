@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pylet.api.kind import Kind
 from pylet.api.object import Object
+from pylet.api.schema.definitions import is_published
 from pylet.api.schema.parameters import (
     CONNECT,
     DELETE,
@@ -77,7 +78,7 @@ _PROXY_METHODS = ("delete", "get", "head", "options", "patch", "post", "put")
 
 
 def definition_of(kind: Kind) -> str:
-    """The name of a kind's schema; custom ones have their group's name turned round."""
+    """The name of a kind's schema; custom ones have their group's name turned round, and take none that is given."""
     return kind.definition or _custom(kind, kind.name)
 
 
@@ -86,7 +87,8 @@ def list_definition_of(kind: Kind) -> str:
 
 
 def _custom(kind: Kind, name: str) -> str:
-    return ".".join([*reversed(kind.group.split(".")), kind.version, name])
+    full = ".".join([*reversed(kind.group.split(".")), kind.version, name])
+    return f"{full}_v2" if is_published(full) else full
 
 
 def paths_of(
