@@ -35,13 +35,13 @@ def granted_before(pod: Object) -> Allocation:
     status = pod.get("status") or {}
     for entry in (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())):
         if entry["name"] in allocation and entry.get("resources") is not None:
-            allocation[entry["name"]] = enforced_before(entry)
+            allocation[entry["name"]] = _granted(entry)
     if status.get("resources") is not None:
-        allocation[""] = whole.own_part(pod, enforced_before(status))
+        allocation[""] = whole.own_part(pod, _granted(status))
     return allocation
 
 
-def enforced_before(status: Object) -> Object:
+def _granted(status: Object) -> Object:
     resources: Object = dict(status.get("resources") or {})
     if requests := status.get("allocatedResources"):
         resources["requests"] = requests

@@ -37,7 +37,7 @@ class Resizing:
         conditions = {c["type"]: c for c in status.get("conditions") or () if c["type"] in (_PENDING, _IN_PROGRESS)}
         known = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
         enforced = {
-            entry["containerID"].rpartition("/")[2]: resize.enforced_before(entry)
+            entry["containerID"].rpartition("/")[2]: entry["resources"]
             for entry in known
             if entry.get("containerID") and entry.get("resources") is not None
         }

@@ -175,6 +175,15 @@ def test_a_new_pylet_knows_what_was_granted(tmp_path: Path) -> None:
     assert resizing.allocations.of(of)["main"] == {"requests": {"cpu": "1"}}
 
 
+def test_a_new_pylet_knows_what_had_yet_to_be_enforced(tmp_path: Path) -> None:
+    of, had = asking("2"), {"requests": {"cpu": "1"}}
+    entry = {"name": "main", "containerID": "containerd://main-0", "allocatedResources": {"cpu": "2"}}
+    of["status"] = {"containerStatuses": [{**entry, "resources": had}]}
+    resizing = admitted(of, tmp_path, [])
+    assert resizing.enforced == {"main-0": had}
+    assert resizing.allocations.of(of)["main"] == {"requests": {"cpu": "2"}}
+
+
 def test_a_grant_outlives_the_kubelet_though_no_status_told_of_it(tmp_path: Path) -> None:
     resizing = admitted(asking("1"), tmp_path, [])
     resizing.grant(asking("2"), NODE, nobody)
