@@ -47,6 +47,7 @@ class FollowedFile:
         self._raw = self._used = raw
         self._use = use
         self._clock = clock
+        self._looking = asyncio.Lock()
         self._id = _hash(identity.name_of(socket.gethostname()).encode())
         self._prefix = f"apiserver_{subject}_config_controller"
         help_ = "Times that the configuration was read again."
@@ -54,10 +55,17 @@ class FollowedFile:
         self._last: dict[str, datetime] = {}
 
     async def run(self) -> None:
+        folders = {self._file.parent, self._file.resolve().parent}  # it may be a link
+        async with asyncio.TaskGroup() as group:
+            for folder in folders:
+                group.create_task(self._follow(folder))
+
+    async def _follow(self, folder: Path) -> None:
         try:
-            async with FileWatch(self._file.parent) as watch:
+            async with FileWatch(folder) as watch:
                 while True:
-                    waits = _AGAIN_SECONDS if await self._look() else None
+                    async with self._looking:
+                        waits = _AGAIN_SECONDS if await self._look() else None
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(waits):
                             await watch.changed()

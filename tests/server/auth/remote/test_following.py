@@ -137,8 +137,14 @@ async def test_who_follows_a_file_counts_what_came_of_it(tmp_path: Path) -> None
     assert await followed._look()
 
 
-async def test_a_server_follows_its_configuration(tmp_path: Path, make_config: Callable[..., ServerConfig]) -> None:
+@pytest.mark.parametrize("is_link", [False, True])
+async def test_a_server_follows_its_configuration(
+    tmp_path: Path, make_config: Callable[..., ServerConfig], is_link: bool
+) -> None:
     file = tmp_path / "authorization.json"
+    if is_link:
+        (tmp_path / "elsewhere").mkdir()
+        file.symlink_to(tmp_path / "elsewhere" / "file")
     file.write_bytes(document(NODE, RBAC, DENY))
     async with (
         running_server(make_config(authorization_config=file)) as running,
