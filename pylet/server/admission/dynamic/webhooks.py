@@ -60,7 +60,8 @@ async def _mutated(hook: Hook, asked: Asked, match: Match, cluster: Cluster, pos
         review.check_patch_type(response)
         if response.patch:
             changed = await _patched(hook, asked, match, obj, response.patch)
-            _note(asked, f"patch.webhook.admission.k8s.io/{place}", _about(hook, patch=response.patch))
+            told = [dict(sorted(operation.items())) for operation in response.patch]  # as Go prints a map
+            _note(asked, f"patch.webhook.admission.k8s.io/{place}", _about(hook, patch=told))
     except (review.Unusable, WebhookFailed) as failed:
         _failed(hook, failed, asked, f"failed-open.mutation.webhook.admission.k8s.io/{place}")
     finally:

@@ -298,3 +298,12 @@ async def test_calls_are_counted_by_how_they_end(dynamic: Dynamic) -> None:
     assert f'{prefix}fail_open_count{{name="open.hooks.test",type="validating"}} 1' in told
     took = 'admission_duration_seconds_count{name="counted.hooks.test",operation="CREATE",rejected="true"'
     assert f'{prefix}{took},type="validating"}} 1' in told
+
+
+async def test_what_a_webhook_patches_is_told_as_go_prints_it(dynamic: Dynamic) -> None:
+    dynamic.webhooks.answers[A] = patching({"path": "/data/k", "value": "v", "op": "add"})
+    await dynamic.configure("MutatingWebhookConfiguration", {"rules": [CONFIG_MAPS]})
+    request = dynamic.api.request("create", CONFIG_MAP, "a")
+    await dynamic.api.registry.create(request, configmap("c", x="1"))
+    (patch,) = (told for key, told in request.annotations.items() if key.startswith("patch.webhook"))
+    assert '"patch":[{"op":"add","path":"/data/k","value":"v"}]' in patch
