@@ -10,7 +10,7 @@ from typing import Any
 
 from pylet.api.errors import aggregated
 from pylet.cli.failure import Failure
-from pylet.cli.kubectl import flags, output, writing
+from pylet.cli.kubectl import flags, output, pairs, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session
@@ -40,32 +40,24 @@ LABEL = Wording("label", "label", "labels", "labeled", "unlabeled", "not labeled
 ANNOTATE = Wording("annotate", "annotation", "annotations", "annotated", "annotated", "annotated")
 
 
-def split_changes(args: Sequence[str], wording: Wording) -> tuple[list[str], dict[str, str], list[str]]:
+def _split(args: Sequence[str], wording: Wording) -> tuple[list[str], dict[str, str], list[str]]:
     """Resources, what to set and what to remove. Raises: Failure."""
-    words: list[str] = []
-    put: dict[str, str] = {}
-    gone: list[str] = []
-    for arg in args:
-        if "=" in arg and not arg.startswith("="):
-            key, _, value = arg.partition("=")
-            if wording is LABEL and not (_VALUE.fullmatch(value) and len(value) <= 63):
-                raise Failure(f'error: invalid label value: "{arg}": {_BAD_VALUE}')
-            put[key] = value
-        elif arg.endswith("-") and len(arg) > 1 and (words or put or gone):
-            gone.append(arg[:-1])
-        elif put or gone:
-            raise Failure(f"error: all resources must be specified before {wording.one} changes: {arg}")
-        else:
-            words.append(arg)
-    if set(gone) & set(put):
-        article = "an" if wording is ANNOTATE else "a"
-        raise Failure(f"error: can not both modify and remove {article} {wording.one} in the same command")
+    words, put, gone = pairs.split(args, wording.one, removing=True)
+    for key, value in put.items() if wording is LABEL else ():
+        if "=" in value:
+            raise Failure(f"error: invalid label spec: {key}={value}")
+        if not (_VALUE.fullmatch(value) and len(value) <= 63):
+            raise Failure(f'error: invalid label value: "{key}={value}": {_BAD_VALUE}')
+    if both := sorted(set(gone) & set(put)):
+        label, annotations = "a label in the same command", "the following annotation(s) in the same command: "
+        told = label if wording is LABEL else annotations + ", ".join(both)
+        raise Failure(f"error: can not both modify and remove {told}")
     return words, put, gone
 
 
 def command(wording: Wording) -> KubectlCommand:
     def run(session: Session, args: tuple[str, ...], **options: Any) -> None:
-        words, put, gone = split_changes(args, wording)
+        words, put, gone = _split(args, wording)
         if not words and not options["filename"]:
             raise Failure("error: one or more resources must be specified as <resource> <name> or <resource>/<name>")
         if not put and not gone and not options["list"]:

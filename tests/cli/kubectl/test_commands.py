@@ -43,6 +43,7 @@ async def test_objects_come_change_and_go(kubectl: Kubectl, tmp_path: Path) -> N
     assert await kubectl("label", "cm", "conf", "x=y") == Ended(0, "configmap/conf labeled\n", "")
     assert await kubectl("get", "cm", "-l", "x=y", "-o", "name") == Ended(0, "configmap/conf\n", "")
     assert (await kubectl("get", "cm", "conf", "--show-labels", "--no-headers")).out.split()[-1] == "app=web,x=y"
+    assert await kubectl("label", "-f", str(of_nobody), "x-") == Ended(0, "configmap/conf unlabeled\n", "")
     updated = Ended(0, "deployment.apps/web image updated\n", "")
     assert await kubectl("set", "image", "deploy/web", "web=nginx:2") == updated
     assert await kubectl("set", "image", "deploy/web", "web=nginx:2") == Ended(0, "", "")
@@ -212,6 +213,11 @@ async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
         ),
         ("set env -f - -", "error: standard input cannot be used for multiple arguments\n"),
         ("exec -f MANIFEST -- true", "error: cannot exec into multiple objects at a time\n"),
+        ("label cm x a=b=c", "error: invalid label spec: a=b=c\n"),
+        (
+            "annotate cm x a=b a-",
+            "error: can not both modify and remove the following annotation(s) in the same command: a\n",
+        ),
         ("apply", "error: must specify one of -f and -k\n"),
         ("apply x", "error: Unexpected args: [x]\nSee 'kubectl apply -h' for help and examples\n"),
     ],
