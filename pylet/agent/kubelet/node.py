@@ -88,8 +88,16 @@ class NodeReporter:
             node = await self._client.patch(NODE, key, {"metadata": {"labels": missing}})
         if self.provisions is not None and self.provisions.is_new:
             node = await self._without_devices(node)
+        node = await self._without_pages(node)
         self._uid, self._reported = uid_of(node), node.get("status") or {}
         return node
+
+    async def _without_pages(self, node: Object) -> Object:
+        gone = node_status.gone_pages(node, self._machine)
+        if not gone:
+            return node
+        patch = {"status": {"capacity": gone, "allocatable": gone}}
+        return await self._client.patch(NODE, key_of(node), patch, subresource="status")
 
     async def _without_devices(self, node: Object) -> Object:
         """A machine that took over a Node does not have what the one before had."""

@@ -228,6 +228,12 @@ def allocatable(machine: Machine, config: KubeletConfig) -> Object:
     )
 
 
+def gone_pages(node: Object, machine: Machine) -> dict[str, None]:
+    """Huge pages of sizes that the Node has and this machine has not (any more): upstream removes them at its start."""
+    known = dig(node, "status", "capacity", default={})
+    return {name: None for name in known if name.startswith("hugepages-") and name not in machine.huge_pages}
+
+
 def pods(machine: Machine, config: KubeletConfig) -> int:
     """How many the node takes."""
     by_cores = machine.cpus * config.pods_per_core

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from pylet.agent.kubelet.node_status import (
     Identity,
     RuntimeFacts,
     abilities,
+    gone_pages,
     has_rebooted,
     is_worth_reporting,
     news,
@@ -24,6 +26,13 @@ from pylet.agent.kubelet.node_status import (
 from pylet.api import schema
 from pylet.api.kinds.node import KIND as NODE
 from pylet.cri.features import HandlerFeatures, RuntimeFeatures, RuntimeHandler
+
+
+def test_huge_pages_that_the_machine_no_longer_has_are_taken_off_the_node(tmp_path: Path) -> None:
+    machine = replace(read_machine(tmp_path), huge_pages={"hugepages-2Mi": 0})
+    known = {"cpu": "2", "hugepages-2Mi": "4Mi", "hugepages-3Mi": "9Mi"}
+    assert gone_pages({"status": {"capacity": known}}, machine) == {"hugepages-3Mi": None}
+    assert gone_pages({}, machine) == {}
 
 
 def test_a_runtime_that_tells_of_nothing_is_not_told_of() -> None:
