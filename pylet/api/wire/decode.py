@@ -284,12 +284,22 @@ def not_converted(kind: Kind, version: str, named: str) -> str:
     return f"converting ({version.rpartition('/')[2]}.{named}) to ({wanted}): unknown conversion"
 
 
+def _encoded(value: Any) -> bytes:
+    """As deep as `value` ever lies in lists, reviews and events. Raises: TypeError, for what is nested too deep."""
+    return orjson.dumps([[[[[[[[[[[[[[[[value]]]]]]]]]]]]]]]])
+
+
+def check_depth(obj: Object) -> None:
+    """Raises: BadRequest, for what was decoded and became nested too deep since."""
+    try:
+        _encoded(obj)
+    except TypeError as deep:
+        raise BadRequest(f"{_NO_KIND}exceeded max depth") from deep
+
+
 def _duplicates(raw: bytes, value: Any) -> Sequence[str]:
     """Raises: TypeError, for what is nested too deep, which encoding refuses long before decoding."""
-    encoded = orjson.dumps(
-        [[[[[[[[[[[[[[[[value]]]]]]]]]]]]]]]]
-    )  # as deep as it ever lies in lists, reviews and events
-    if encoded.count(b'"') == raw.count(b'"') and rb"\u0022" not in raw:
+    if _encoded(value).count(b'"') == raw.count(b'"') and rb"\u0022" not in raw:
         return ()
     return strict.twice(raw)
 

@@ -56,6 +56,7 @@ def patched(
     obj = _changed(kind, current, patch, type_)
     problems = list(duplicates)
     if type_ is PatchType.JSON:
+        decode.check_depth(obj)
         problems = [f"json patch {problem}" for problem in _by_operation(problems, json_patch.unknown_fields(patch))]
     # Decoding drops from the object what refusals quote.
     before = b"" if type_ is PatchType.STRATEGIC else orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)

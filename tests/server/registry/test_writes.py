@@ -192,6 +192,9 @@ async def test_patches_that_are_refused(api: Api) -> None:
         untyped = await refused(api.patch(CONFIGMAP, "a", "x", {field: value}))
         says = f"json parse error: json: cannot unmarshal {word} into Go struct field .{field} of type string"
         assert untyped["message"].endswith(f"couldn't get version/kind; {says}")
+    deeper = [{"op": "add", "path": "/data" + "/b" * depth, "value": {}} for depth in range(1, 300)]
+    deep = await refused(api.patch(CONFIGMAP, "a", "x", deeper, PatchType.JSON))
+    assert (deep["code"], "exceeded max depth" in deep["message"]) == (400, True)
     missing = await refused(api.patch(CONFIGMAP, "a", "y", {}))
     assert missing["code"] == 404
 
