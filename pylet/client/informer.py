@@ -83,7 +83,7 @@ class Informer:
         """Make do with what is remembered, if anything is, until the server says how things are."""
         if not self._synced.is_set() and (known := self._memory.recall(self._which)) is not None:
             log.info("%s are taken from this node's memory: the server is away", self.table.kind.plural)
-            self.table.replace([self._entry(self.table.kind, obj) for obj in known], 0)
+            self.table.remember([self._entry(self.table.kind, obj) for obj in known])
             self._synced.set()
 
     async def run(self) -> None:
@@ -121,6 +121,7 @@ class Informer:
             more = page.more
             if not more:
                 self.table.replace(entries, int(page.revision))
+                self.table.said()
                 return page.revision
 
     def _known(self, entry: Entry) -> Entry:

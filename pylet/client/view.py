@@ -158,6 +158,7 @@ class Table:
         self._fields: dict[int, _Index] = {}
         self._labels: dict[str, dict[Key, tuple[Entry, ...]]] = {}
         self._listeners: list[Listener] = []
+        self._unsaid: list[Callable[[], None]] | None = None  # while the entries are remembered: who waits
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Hear of every later change; returns how to stop."""
@@ -192,6 +193,24 @@ class Table:
             if old is None or (old.revision, old.uid, old.raw) != (entry.revision, entry.uid, entry.raw):
                 self.put(entry)
         self.revision = max(self.revision, revision)
+
+    def remember(self, entries: Iterable[Entry]) -> None:
+        """Become what somebody remembers, until the API has `said` what there is."""
+        self._unsaid = []
+        self.replace(entries, 0)
+
+    def said(self) -> None:
+        """The entries are what the API says, from now on."""
+        waiting, self._unsaid = self._unsaid or (), None
+        for heard in waiting:
+            heard()
+
+    def when_said(self, heard: Callable[[], None]) -> None:
+        """Call it now, or once the entries are no longer only remembered."""
+        if self._unsaid is None:
+            heard()
+        else:
+            self._unsaid.append(heard)
 
     def in_namespace(self, namespace: str) -> Mapping[Key, Entry]:
         return self._namespaces.get(namespace, {}) if namespace else self.entries

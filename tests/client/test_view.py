@@ -99,3 +99,14 @@ def test_what_was_decoded_two_looks_ago_is_decoded_anew() -> None:
     age()
     assert (old.object == first, old.object is first) == (True, False)
     assert kept.object is fresh
+
+
+def test_whoever_waits_hears_once_when_the_api_has_said_what_was_remembered() -> None:
+    table, heard = Table(POD), list[str]()
+    table.when_said(lambda: heard.append("nothing was remembered"))
+    table.remember([])
+    table.when_said(lambda: heard.append("it was"))
+    assert heard == ["nothing was remembered"]
+    table.said()
+    table.said()
+    assert heard == ["nothing was remembered", "it was"]

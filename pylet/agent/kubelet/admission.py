@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from pylet.agent.kubelet import shutdown
 from pylet.agent.kubelet.eviction import DISK, MEMORY, PIDS, REASON, is_critical
+from pylet.agent.kubelet.manifests import is_static
 from pylet.agent.kubelet.preemption import Shortage, in_units
 from pylet.agent.kubelet.spec import all_containers, qos_class
 from pylet.api import podresources
@@ -23,7 +24,6 @@ from pylet.api.taints import first_untolerated
 
 Refusal: TypeAlias = tuple[str, str]
 
-_SOURCE = "kubernetes.io/config.source"
 
 _SAFE_SYSCTLS = frozenset(
     (
@@ -176,8 +176,7 @@ def _ports(pod: Object, home: Home) -> Refusal | None:
 def _taints(pod: Object, home: Home) -> Refusal | None:
     """Static pods run whatever the node is tainted with."""
     taints, tolerated = dig(home.node, "spec", "taints", default=()), pod["spec"].get("tolerations") or ()
-    is_static = dig(pod, "metadata", "annotations", default={}).get(_SOURCE, "api") != "api"
-    if is_static or first_untolerated(taints, tolerated, ("NoExecute",)) is None:
+    if is_static(pod) or first_untolerated(taints, tolerated, ("NoExecute",)) is None:
         return None
     return _failed("TaintToleration", "node(s) had taints that the pod didn't tolerate")
 

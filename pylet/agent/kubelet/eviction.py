@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 
+from pylet.agent.kubelet.manifests import MIRROR, is_static
 from pylet.api import podresources
 from pylet.api.object import Object, annotations_of
 from pylet.api.quantity import NANOS, Format, Quantity, parse
@@ -239,10 +240,7 @@ def ranked(loads: Iterable[PodLoad], resource: str) -> list[PodLoad]:
 
 
 def is_critical(pod: Object) -> bool:
-    annotations = annotations_of(pod)
-    is_static = annotations.get("kubernetes.io/config.source", "api") != "api"
-    is_mirror = "kubernetes.io/config.mirror" in annotations
-    return is_static or is_mirror or (pod["spec"].get("priority") or 0) >= CRITICAL_PRIORITY
+    return is_static(pod) or MIRROR in annotations_of(pod) or (pod["spec"].get("priority") or 0) >= CRITICAL_PRIORITY
 
 
 def _used(load: PodLoad, resource: str) -> int:

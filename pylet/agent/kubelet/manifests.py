@@ -17,6 +17,11 @@ _OVER = ("Succeeded", "Failed")
 _SOURCE, _SEEN = "kubernetes.io/config.source", "kubernetes.io/config.seen"
 
 
+def is_static(pod: Object) -> bool:
+    """Whether a file says it, and not the API."""
+    return bool(annotations_of(pod).get(_SOURCE, "api") != "api")
+
+
 class BadManifest(ValueError):
     """The file is not a pod that could run without the API."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from pylet.agent.kubelet import labels
 from pylet.agent.kubelet.stopping import DEFAULT_GRACE_SECONDS
@@ -17,7 +17,7 @@ def orphan_pods(sandboxes: Iterable[Sandbox], containers: Iterable[Container], a
     for sandbox in sandboxes:
         uid = sandbox.labels.get(labels.POD_UID, "")
         if uid and uid not in alive:
-            found.setdefault(uid, _pod(sandbox.labels))
+            found.setdefault(uid, _pod(sandbox))
     for container in containers:
         pod = found.get(container.labels.get(labels.POD_UID, ""))
         if pod is not None:
@@ -25,12 +25,14 @@ def orphan_pods(sandboxes: Iterable[Sandbox], containers: Iterable[Container], a
     return list(found.values())
 
 
-def _pod(names: Mapping[str, str]) -> Object:
+def _pod(sandbox: Sandbox) -> Object:
+    names = sandbox.labels
     return {
         "metadata": {
             "name": names.get(labels.POD_NAME, ""),
             "namespace": names.get(labels.POD_NAMESPACE, ""),
             "uid": names[labels.POD_UID],
+            "annotations": dict(sandbox.annotations),
         },
         "spec": {"containers": [], "terminationGracePeriodSeconds": DEFAULT_GRACE_SECONDS},
     }

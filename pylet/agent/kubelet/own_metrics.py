@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.actions import TERMINAL
+from pylet.agent.kubelet.manifests import is_static
 from pylet.agent.kubelet.spec import ephemeral_containers
 from pylet.agent.kubelet.stats import NodeUse
 from pylet.agent.kubelet.volumes.usage import Usage
@@ -94,7 +95,7 @@ def _running(node: NodeUse, doing: Doing) -> Iterator[str]:
     yield from gauge("kubelet_running_containers", "Containers by state.", {"container_state": "running"}, containers)
     yield from _pods("kubelet_desired_pods", "Pods bound to this node.", doing.pods)
     yield from _pods("kubelet_active_pods", "Those that hold something of it.", active)
-    yield from gauge("kubelet_mirror_pods", "Pods that a file says.", {}, sum(map(_is_static, doing.pods)))
+    yield from gauge("kubelet_mirror_pods", "Pods that a file says.", {}, sum(map(is_static, doing.pods)))
     at_work = {"config": "desired", "lifecycle": "sync", "static": ""}
     yield from gauge("kubelet_working_pods", "Pods that are worked on.", at_work, doing.workers)
     yield from gauge("kubelet_managed_ephemeral_containers", "Ephemeral containers in pods.", {}, ephemeral)
@@ -116,12 +117,8 @@ def _certificates(lifetimes: Mapping[str, float]) -> Iterator[str]:
 
 
 def _pods(name: str, help_: str, pods: Iterable[Object]) -> Iterator[str]:
-    found = Counter(_is_static(pod) for pod in pods)
+    found = Counter(is_static(pod) for pod in pods)
     return gauges(name, help_, (({"static": str(is_).lower()}, found[is_]) for is_ in (False, True)))
-
-
-def _is_static(pod: Object) -> bool:
-    return bool(dig(pod, "metadata", "annotations", default={}).get("kubernetes.io/config.source", "api") != "api")
 
 
 def _of_type(pod: Object, type_: str) -> list[Object]:

@@ -15,6 +15,7 @@ from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.labels import POD_UID
 from pylet.agent.kubelet.logrotation import LogRotation
+from pylet.agent.kubelet.manifests import is_static
 from pylet.agent.kubelet.orphans import orphan_pods
 from pylet.agent.kubelet.own_metrics import Doing
 from pylet.agent.kubelet.removing import left_logs, remove_logs
@@ -45,6 +46,8 @@ class Pods:
         self.left: Callable[[Object], None] = lambda pod: None
         """Hears of a pod that an earlier kubelet ran, and that is only here to end."""
         self._workers: dict[str, Worker] = {}
+        self._unknown: dict[str, tuple[Object, bool]] = {}
+        """What runs of pods that only the API knows, if anybody, until it is heard; and whether their sandboxes do."""
         self._relisted_at = 0.0
         self._others = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
@@ -52,7 +55,7 @@ class Pods:
 
     def runs(self, uid: str) -> bool:
         """Whether something of it is here, or may be."""
-        return uid in self._workers
+        return uid in self._workers or uid in self._unknown
 
     def probes_asked(self) -> list[tuple[Object, str, str, str, int]]:
         """Pod, container, probe, result and how often."""
@@ -109,6 +112,7 @@ class Pods:
                 await self._follow_runtime()
             finally:
                 silence()
+                self._unknown.clear()
 
     def _changed(self, before: Entry | None, after: Entry | None) -> None:
         if before is not None and (after is None or after.uid != before.uid):
@@ -123,7 +127,10 @@ class Pods:
             if before is None or dig(before.object, "spec") != dig(after.object, "spec"):
                 self._others.set()  # a resize asks for another share
         elif self._group is not None:
-            self._start(Worker(after.object, self._node, is_new=True))
+            _, is_ready = unknown = self._unknown.pop(after.uid, (None, False))
+            if is_ready:
+                self._adopt(after.object)
+            self._start(Worker(after.object, self._node, is_new=unknown[0] is None))
 
     def _start(self, worker: Worker) -> None:
         assert self._group is not None
@@ -219,29 +226,45 @@ class Pods:
                 log.warning("container runtime: %s", failed)
                 await self._node.clock.sleep(_RETRY_SECONDS)
         # From here until changes are listened to nothing is awaited: no deletion falls between.
+        ready = {each.labels.get(POD_UID) for each in sandboxes if each.state is SandboxState.READY}
         for pod in orphan_pods(sandboxes, containers, {uid_of(pod) for pod in self._node.pods()}):
-            log.info("ending what is left of pod %s", pod["metadata"]["uid"])
-            counters.ORPHANS.add()
-            self.left(pod)
-            worker = Worker(pod, self._node)
-            worker.vanish()
-            self._start(worker)
+            if is_static(pod):
+                self._end_left(pod)
+            else:
+                self._unknown[uid_of(pod)] = pod, uid_of(pod) in ready
+        self._table.when_said(self._end_unknown)
         pods = sorted(self._node.pods(), key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
         self._relisted_at = self._node.clock.now().timestamp()
-        ready = {each.labels.get(POD_UID) for each in sandboxes if each.state is SandboxState.READY}
         for pod in pods:
             if uid_of(pod) in ready:
-                self._node.allocations.admit(pod)
-                if not is_terminating(pod):
-                    self._node.volumes.adopt(pod)
+                self._adopt(pod)
         for pod in pods:
             self._start(Worker(pod, self._node))
-        ending = set(self._workers)
-        self._node.allocations.keep(ending)
-        self._node.volumes.clean_up(ending)
+        kept = self._workers.keys() | self._unknown.keys()
+        self._node.allocations.keep(kept)
+        self._node.volumes.clean_up(kept)
         for uid in self._node.cgroups.pods():
-            if uid not in ending:
+            if uid not in kept:
                 self._node.cgroups.remove_pod(uid)
         assert self._group is not None
         log_root = self._node.settings.log_root
-        self._group.create_task(asyncio.to_thread(remove_logs, left_logs(log_root, ending), log_root))
+        self._group.create_task(asyncio.to_thread(remove_logs, left_logs(log_root, kept), log_root))
+
+    def _adopt(self, pod: Object) -> None:
+        self._node.allocations.admit(pod)
+        if not is_terminating(pod):
+            self._node.volumes.adopt(pod)
+
+    def _end_unknown(self) -> None:
+        """What this node's memory did not know of may be younger than it: the API has to say that it is no more."""
+        unknown, self._unknown = self._unknown, {}
+        for pod, _ in unknown.values():
+            self._end_left(pod)
+
+    def _end_left(self, pod: Object) -> None:
+        log.info("ending what is left of pod %s", pod["metadata"]["uid"])
+        counters.ORPHANS.add()
+        self.left(pod)
+        worker = Worker(pod, self._node)
+        worker.vanish()
+        self._start(worker)

@@ -41,6 +41,7 @@ class StaticPods:
         node_uid: Callable[[], str],
     ) -> None:
         self.table = Table(POD)
+        self.table.remember(())
         self.client: Client = _ToMirrors(client, self)
         self.pods: dict[Key, Object] = {}
         self.runs: Callable[[str], bool] = lambda uid: False
@@ -64,6 +65,7 @@ class StaticPods:
         for entry in list(pods.entries.values()):
             self._follow(None, entry)
         pods.listen(self._follow)
+        pods.when_said(self.table.said)
 
     async def run(self) -> None:
         while True:

@@ -668,6 +668,35 @@ async def test_what_an_earlier_kubelet_left_is_told_before_anything_begins(tmp_p
     assert beside == []
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["it is there", "it is no more"])
+async def test_a_pod_that_memory_knows_nothing_of_runs_on_until_the_api_speaks(tmp_path: Path, is_there: bool) -> None:
+    async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
+        await story.until(is_running)
+        first = await story.running_id()
+    bound, node = Table(POD), Table(NODE)
+    node.put(Entry.of(NODE, {"metadata": {"name": "n1"}, "status": {}}))
+    bound.remember(())
+    kept: asyncio.Queue[Collection[str]] = asyncio.Queue()
+    story.volumes.clean_up = kept.put_nowait  # type: ignore[attr-defined]
+    pods = Pods(replace(story.worker.node, view=View({POD: bound, NODE: node})))
+    of = {**story.api.pod, "spec": {**story.api.pod["spec"], "nodeName": "n1"}}
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(pods.run())
+        assert await kept.get() == {"u1"}
+        assert await story.running_id() == first
+        if is_there:
+            bound.put(Entry.of(POD, of))
+        bound.said()
+        if is_there:
+            story.runtime.crash(first, exit_code=3)
+            await story.until(partial(has_restarted, 1))
+            assert len(await story.runtime.list_sandboxes()) == 1
+        else:
+            await until(lambda: not pods.runs("u1"))
+            assert await story.runtime.list_containers() == ()
+        running.cancel()
+
+
 async def test_a_pod_that_lost_its_sandbox_says_so_and_goes_on_in_another(tmp_path: Path) -> None:
     async with told(pod(container(command=["serve"])), tmp_path) as (story, _):
         await story.until(is_running)
