@@ -16,6 +16,11 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 """Prometheus' own buckets."""
 
 
+def doubling(first: float, count: int, by: float = 2) -> tuple[float, ...]:
+    """Buckets, each of them `by` times the one before."""
+    return tuple(first * by**power for power in range(count))
+
+
 @dataclass(slots=True)
 class Counter:
     name: str
@@ -27,6 +32,9 @@ class Counter:
 
     def add(self, *labels: str) -> None:
         self._values[labels] = self._values.get(labels, 0) + 1
+
+    def raise_by(self, amount: int, *labels: str) -> None:
+        self._values[labels] = self._values.get(labels, 0) + amount
 
     def set(self, value: int, *labels: str) -> None:
         """Of a gauge."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig, labels_of
 from pylet.server.scheduler.decide import Change
-from pylet.server.scheduler.model import Pending
+from pylet.server.scheduler.model import Pending, PodInfo
 
 
 def asks(pod: Object) -> Object:
@@ -25,6 +25,36 @@ def offers(node: Object) -> Object:
         "allocatable": status.get("allocatable"),
         "features": status.get("declaredFeatures"),
     }
+
+
+def event_of(change: Change) -> str:
+    """What upstream calls it (framework.ClusterEvent.Label): of what changed, the first that it looks at."""
+    obj = change.after or change.before or {}
+    if change.before is None or change.after is None:
+        action = "Delete" if change.after is None else "Add"
+    else:
+        of_kind = _NODE_PARTS if change.kind is NODE else _POD_PARTS if change.kind is POD else {}
+        parts = (action for action, part in of_kind.items() if part(change.before) != part(change.after))
+        action = next(parts, "Update")
+    if change.kind is POD:
+        return f"{'AssignedPod' if holds_node(obj) else 'UnschedulablePod'}{action}"
+    group = f"{change.kind.group}/" if change.kind.group else ""
+    return f"{group}{change.kind.name}{action}"
+
+
+_NODE_PARTS: Mapping[str, Callable[[Object], object]] = {
+    "UpdateNodeAllocatable": lambda node: dig(node, "status", "allocatable"),
+    "UpdateNodeLabel": labels_of,
+    "UpdateNodeTaint": lambda node: [node["spec"].get(name) for name in ("taints", "unschedulable")],
+    "UpdateNodeDeclaredFeature": lambda node: dig(node, "status", "declaredFeatures"),
+}
+_POD_PARTS: Mapping[str, Callable[[Object], object]] = {
+    "UpdatePodLabel": labels_of,
+    "UpdatePodScaleDown": lambda pod: PodInfo(pod).requests,
+    "UpdatePodSchedulingGatesEliminated": lambda pod: bool(pod["spec"].get("schedulingGates")),
+    "UpdatePodToleration": lambda pod: len(pod["spec"].get("tolerations") or ()),
+    "UpdatePodGeneratedResourceClaim": lambda pod: dig(pod, "status", "resourceClaimStatuses"),
+}
 
 
 def became(change: Change, is_so: Callable[[Object], bool]) -> bool:

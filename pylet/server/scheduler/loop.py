@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pylet.aio.clock import Clock
-from pylet.aio.prometheus import counts, gauges
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.kinds.csidriver import KIND as CSI_DRIVER
@@ -36,6 +35,7 @@ from pylet.client.interface import Client
 from pylet.client.view import Entry, Table, View
 from pylet.server.scheduler.acting import Writer
 from pylet.server.scheduler.changes import offers
+from pylet.server.scheduler.counted import Counted
 from pylet.server.scheduler.decide import (
     Broken,
     Change,
@@ -51,6 +51,7 @@ from pylet.server.scheduler.plugins import PROFILE
 from pylet.server.scheduler.plugins.dynamic_resources import PLUGIN as DEVICES
 from pylet.server.scheduler.preempt import Preemption, Useless, preempt
 from pylet.server.scheduler.preparing import Claimed, Preparing, Unprepared
+from pylet.server.scheduler.queue import Tried
 from pylet.server.scheduler.snapshot import Snapshot
 from pylet.server.scheduler.waiting import Waiting
 
@@ -85,7 +86,7 @@ class Scheduler:
         self._assumed: set[str] = set()
         self._start = 0
         self._turn = 0
-        self.counts: Counter[str] = Counter()
+        self._counted = Counted()
 
     async def run(self) -> None:
         for entry in self._tables[NODE].entries.values():
@@ -106,13 +107,10 @@ class Scheduler:
                 stop()
 
     def metrics(self) -> Iterator[str]:
-        """Attempts by what came of them, and pods that wait."""
-        results = ("scheduled", "unschedulable", "error")
-        attempts = [({"result": result}, self.counts[result]) for result in results]
-        yield from counts("scheduler_schedule_attempts_total", "Attempts to place a pod.", attempts)
-        refused, others = self._waiting.counts()
-        waiting = ({"queue": "unschedulable"}, refused), ({"queue": "active"}, others)
-        yield from gauges("scheduler_pending_pods", "Pods that wait.", waiting)
+        known = {"nodes": len(self._snapshot.nodes), "assumed_pods": len(self._assumed)}
+        known["pods"] = sum(len(node.pods) for node in self._snapshot.nodes.values())
+        waiting = self._waiting
+        return self._counted.lines(waiting.lengths(), waiting.moves, waiting.refusals(), known)
 
     # ---- observing
 
@@ -169,8 +167,11 @@ class Scheduler:
             if is_terminating(pod):
                 self._pod_left(after)
             return
-        if is_terminating(pod) or pod["spec"].get("schedulingGates"):
+        if is_terminating(pod):
             self._waiting.forget(uid)
+            return
+        if pod["spec"].get("schedulingGates"):
+            self._waiting.gate(uid)
             return
         nominated = dig(pod, "status", "nominatedNodeName", default="")
         was = dig(before.object, "status", "nominatedNodeName", default="") if before is not None else ""
@@ -193,11 +194,12 @@ class Scheduler:
             try:
                 work, is_binding = self._attempt(pod)
             except Broken as failed:
-                self.counts["error"] += 1
+                self._failed(pod)
                 self._waiting.retry(pod.uid)
                 work, is_binding = self._report(pod.pod, str(failed)), False
             except Exception:  # what is wrong with one pod, or one plugin, must not keep others from their places
                 log.exception("cannot decide on pod %s", pod.key)
+                self._failed(pod)
                 self._waiting.retry(pod.uid)
                 continue
             if is_binding:
@@ -220,24 +222,44 @@ class Scheduler:
         self._turn += 1
         match decide(pod, self._snapshot, profile, self._start, self._turn):
             case Placement(node, examined):
+                tried = self._waiting.tried(pod.uid)
+                self._counted.deciding.observe(self._clock.monotonic() - tried.at)
                 self._start += examined
                 has_devices = self._claims_devices(pod) and DEVICES.has_any(pod, self._snapshot)
                 needs = pod.claims or has_devices
                 claimed = self._preparing.claim(pod, node, has_devices=has_devices) if needs else None
                 self._assume(pod, node)
                 if claimed is not None:
-                    return self._bind_prepared(pod, claimed), False
-                return self._bind(pod, node), True
+                    return self._bind_prepared(pod, claimed, tried), False
+                return self._bind(pod, node, tried), True
             case Unschedulable() as refused:
                 self._start += len(refused.refusals)
-                return self._refuse(pod, refused, profile), False
+                work = self._refuse(pod, refused, profile)
+                took = self._clock.monotonic() - self._waiting.tried(pod.uid).at
+                self._counted.deciding.observe(took)
+                self._counted.ended(profile.scheduler_name, "unschedulable", took)
+                return work, False
+
+    def _failed(self, pod: Pending, tried: Tried | None = None) -> None:
+        """Count an attempt that came to nothing for no reason of the pod's own."""
+        began = (tried or self._waiting.tried(pod.uid)).at
+        self._counted.ended(scheduler_of(pod.pod), "error", self._clock.monotonic() - began)
+
+    @contextmanager
+    def _point(self, name: str, pod: Pending) -> Iterator[None]:
+        """Count a point at which plugins are asked, by how it ends."""
+        began, status = self._clock.monotonic(), "Error"
+        try:
+            yield
+            status = "Success"
+        finally:
+            self._counted.points.observe(self._clock.monotonic() - began, name, scheduler_of(pod.pod), status)
 
     def _profile_of(self, pod: Object) -> Profile:
         return profile_of(pod, self._profiles)
 
     def _refuse(self, pod: Pending, refused: Unschedulable, profile: Profile) -> Coroutine[Any, Any, None]:
         """Put the pod aside, with room being made for it where that helps; what is left is to be written."""
-        self.counts["unschedulable"] += 1
         self._waiting.refuse(pod, refused.refused_by)
         nominated: str | None = ""
         victims: tuple[PodInfo, ...] = ()
@@ -246,7 +268,7 @@ class Scheduler:
             idle = DEVICES.idle_claim(pod, self._snapshot)
             words = "still not schedulable" if idle is None else "deallocation of ResourceClaim completed"
         if refused.nodes and profile.may_preempt:
-            match preempt(pod, refused, self._snapshot, profile, self._turn):
+            match self._preempt(pod, refused, profile):
                 case Preemption(node, victims):
                     nominated = node
                     self._waiting.hold(pod.uid)
@@ -257,6 +279,12 @@ class Scheduler:
             self._snapshot.nominate(pod, nominated)
         return self._write_refusal(pod, refused.message, nominated, victims, idle)
 
+    def _preempt(self, pod: Pending, refused: Unschedulable, profile: Profile) -> Preemption | Useless:
+        began = self._clock.monotonic()
+        found = preempt(pod, refused, self._snapshot, profile, self._turn)
+        self._counted.preempted(profile.scheduler_name, found, self._clock.monotonic() - began)
+        return found
+
     # ---- acting
 
     def _assume(self, pod: Pending, node: str) -> None:
@@ -265,19 +293,20 @@ class Scheduler:
         self._assumed.add(pod.uid)
         self._snapshot.put_pod(pod, node)
 
-    async def _bind_prepared(self, pod: Pending, claimed: Claimed) -> None:
+    async def _bind_prepared(self, pod: Pending, claimed: Claimed, tried: Tried) -> None:
         """First what its claims are to have."""
 
         def tell(reason: str, message: str) -> None:
             self._recorder_of(pod.pod).tell(pod.pod, "Normal", reason, message, action=_SCHEDULING)
 
         try:
-            await self._preparing.prepare(pod, claimed, tell, lambda: pod.uid in self._assumed)
+            with self._point("PreBind", pod):
+                await self._preparing.prepare(pod, claimed, tell, lambda: pod.uid in self._assumed)
         except Unprepared as failed:
             await self._release(pod, claimed)
-            await self._give_back(pod, claimed.node, str(failed))
+            await self._give_back(pod, claimed.node, str(failed), tried)
         else:
-            await self._bind(pod, claimed.node)
+            await self._bind(pod, claimed.node, tried)
             if pod.uid in self._waiting:
                 await self._release(pod, claimed)
         finally:
@@ -287,18 +316,19 @@ class Scheduler:
         for before, after in await self._preparing.give_back(pod, claimed):
             self._waiting.hear(Change(RESOURCE_CLAIM, before, after))
 
-    async def _bind(self, pod: Pending, node: str) -> None:
+    async def _bind(self, pod: Pending, node: str, tried: Tried) -> None:
         try:
-            await self._writer.bind(pod.key, pod.uid, node)
+            with self._point("Bind", pod):
+                await self._writer.bind(pod.key, pod.uid, node)
         except ApiError as failed:
-            await self._give_back(pod, node, failed.message)
+            await self._give_back(pod, node, failed.message, tried)
             return
-        self.counts["scheduled"] += 1
+        self._counted.bound(scheduler_of(pod.pod), tried, self._clock.monotonic())
         words = f"Successfully assigned {pod.namespace}/{pod.key.name} to {node}"
         self._recorder_of(pod.pod).tell(pod.pod, "Normal", "Scheduled", words, action="Binding")
 
-    async def _give_back(self, pod: Pending, node: str, message: str) -> None:
-        self.counts["error"] += 1
+    async def _give_back(self, pod: Pending, node: str, message: str, tried: Tried) -> None:
+        self._failed(pod, tried)
         self._assumed.discard(pod.uid)
         current = self._tables[POD].entries.get(pod.key)
         if current is not None and current.uid == pod.uid and current.object["spec"].get("nodeName"):
@@ -333,7 +363,7 @@ class Scheduler:
             finally:
                 self._waiting.release(pod.uid)
             if not victims or any(self._snapshot.home_of(victim.uid) is None for victim in victims):
-                self._waiting.wake(pod.uid)
+                self._waiting.wake(pod.uid, "AssignedPodDelete" if victims else "ForceActivate")
 
     async def _make_room(self, pod: Pending, node: str, victims: tuple[PodInfo, ...]) -> None:
         view = self._snapshot.view
@@ -347,7 +377,6 @@ class Scheduler:
             if found is None or found["metadata"]["uid"] != victim.uid or is_terminating(found):
                 continue
             if await self._writer.preempt(found, scheduler):
-                self.counts["preempted"] += 1
                 words = f"Preempted by pod {pod.uid} on node {node}"
                 recorder = self._recorder_of(pod.pod)
                 recorder.tell(found, "Normal", "Preempted", words, action="Preempting", related=pod.pod)

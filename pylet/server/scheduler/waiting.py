@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Mapping
 
 from pylet.aio.clock import Clock
 from pylet.api.kind import Kind
 from pylet.api.kinds.pod import KIND as POD
 from pylet.client.view import Entry
-from pylet.server.scheduler.changes import asks, is_of
-from pylet.server.scheduler.decide import Change, Profile, profile_of
+from pylet.server.scheduler.changes import asks, event_of, is_of
+from pylet.server.scheduler.decide import Change, Profile, profile_of, scheduler_of
 from pylet.server.scheduler.model import Pending
-from pylet.server.scheduler.queue import Queue
+from pylet.server.scheduler.queue import ARRIVAL, PARKED, Queue, Tried
 from pylet.server.scheduler.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -35,15 +36,31 @@ class Waiting:
         self._pending: dict[str, Entry] = {}  # by uid: every pod of ours that has no node yet
         self._refused: dict[str, Pending] = {}  # of these, those that were refused: as they were then
         self._held: set[str] = set()
+        self._gated: set[str] = set()
         self._work = asyncio.Event()
 
     def __contains__(self, uid: str) -> bool:
         return uid in self._pending
 
-    def counts(self) -> tuple[int, int]:
-        """Pods that were refused, and all others."""
-        refused = sum(1 for _ in self._queue.parked())
-        return refused, len(self._queue) - refused
+    def lengths(self) -> dict[str, int]:
+        """Of the queues, those in front of whom there is a gate beside them."""
+        return {**self._queue.lengths(), "gated": len(self._gated)}
+
+    @property
+    def moves(self) -> Mapping[tuple[str, str], int]:
+        """How many pods came into a queue, by what happened and which it is."""
+        return self._queue.moves
+
+    def refusals(self) -> Counter[tuple[str, str]]:
+        """How many pods a plugin of a profile refused that have not been tried again."""
+        return Counter(
+            (plugin, scheduler_of(pod.pod))
+            for uid, pod in self._refused.items()
+            for plugin in self._queue.refused_by(uid)
+        )
+
+    def tried(self, uid: str) -> Tried:
+        return self._queue.tried(uid)
 
     async def next(self) -> Entry:
         """The pod to try now; it must then be refused, tried again, forgotten or taken out."""
@@ -57,10 +74,19 @@ class Waiting:
         uid, pod = after.uid, after.object
         self._pending[uid] = after
         if uid not in self._queue:
-            self._queue.add(uid, pod["spec"].get("priority") or 0)
+            event = ARRIVAL if before is None else event_of(Change(POD, before.object, pod))
+            self._queue.add(uid, pod["spec"].get("priority") or 0, event)
+            self._gated.discard(uid)
             self._work.set()
         elif before is not None and asks(before.object) != asks(pod):
             self.hear(Change(POD, before.object, pod))
+
+    def gate(self, uid: str) -> None:
+        """It is not to be tried yet."""
+        was_gated = uid in self._gated
+        self.forget(uid)
+        self._gated.add(uid)
+        self._queue.moves[ARRIVAL, PARKED] += not was_gated
 
     def refuse(self, pod: Pending, refused_by: frozenset[str]) -> None:
         """`refused_by` names plugins; empty: it was none, so that any change may help."""
@@ -83,6 +109,7 @@ class Waiting:
 
     def forget(self, uid: str) -> None:
         self._queue.remove(uid)
+        self._gated.discard(uid)
         if self._pending.pop(uid, None) is not None:
             self._refused.pop(uid, None)
             self._snapshot.nominate_nowhere(uid)
@@ -97,9 +124,10 @@ class Waiting:
     def release(self, uid: str) -> None:
         self._held.discard(uid)
 
-    def wake(self, uid: str) -> None:
+    def wake(self, uid: str, event: str) -> None:
+        """`event` is what happened, in upstream's words."""
         if uid not in self._held:
-            self._queue.wake(uid, self._clock.monotonic())
+            self._queue.wake(uid, self._clock.monotonic(), event)
             self._work.set()
 
     def tell(self, kind: Kind, before: Entry | None, after: Entry | None) -> None:
@@ -111,7 +139,7 @@ class Waiting:
         is_arrival = change.kind is POD and change.before is None
         for uid, refused_by in self._queue.parked(self._arrivals if is_arrival else None):
             if not refused_by or self._may_help(uid, refused_by, change):
-                self.wake(uid)
+                self.wake(uid, event_of(change))
 
     def _may_help(self, uid: str, refused_by: frozenset[str], change: Change) -> bool:
         pod = self._refused[uid]

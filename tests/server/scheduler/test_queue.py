@@ -28,7 +28,7 @@ def test_a_woken_pod_backs_off_only_while_others_have_work() -> None:
     queue.pop(0.0)
     queue.park("a", FIT)
     queue.add("b", 0)
-    queue.wake("a", 0.5)
+    queue.wake("a", 0.5, "NodeAdd")
     assert [queue.pop(0.5), queue.pop(0.5)] == ["b", "a"]
 
 
