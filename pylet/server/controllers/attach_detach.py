@@ -8,11 +8,13 @@ Source: upstream `pkg/controller/volume/attachdetach`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from pylet.aio.prometheus import gauges
 from pylet.api.csi import attachment_name
 from pylet.api.kinds.csidriver import KIND as DRIVER
 from pylet.api.kinds.node import KIND as NODE
@@ -58,7 +60,7 @@ def controller() -> Controller:
         Watch(NODE, _of_node),
         Watch(CLAIM, _of_claim),
     )
-    return Controller("attachdetach", watches, attaching.plan)
+    return Controller("attachdetach", watches, attaching.plan, metrics=attaching.metrics)
 
 
 class _AttachDetach:
@@ -71,11 +73,14 @@ class _AttachDetach:
         """By node and attachment, those not attached."""
         self._asked: dict[str, str] = {}
         """By volume that one node may have, the node whose attachment is on its way to the API."""
+        self._uses: dict[str, tuple[Counter[str], Counter[str]]] = {}
+        """By node, how many volumes of each plugin its pods use, and how many should be attached."""
 
     def plan(self, key: Key, view: View, now: datetime) -> Plan:
         """The key is a node's."""
         used = _used(key.name, view)
         wanted = {name: each for name, each in used.items() if _must_be_attached(each[0], view)}
+        self._note(key.name, used, wanted)
         there = {each["metadata"]["name"]: each for each in _attachments(key.name, view)}
         unneeded = {name: each for name, each in there.items() if name not in wanted and not is_terminating(each)}
         goes, until_they_go = self._to_detach(key, unneeded, used, view, now)
@@ -87,6 +92,32 @@ class _AttachDetach:
         )
         waits = [*until_they_go, *until_attached]
         return Plan(actions, min(waits, default=None)) if actions or waits else NOTHING
+
+    def _note(self, node: str, used: _Volumes, wanted: _Volumes) -> None:
+        self._uses.pop(node, None)
+        if used:
+            of_pods = Counter(_plugin(volume["spec"]["csi"]["driver"]) for volume, pods in used.values() for _ in pods)
+            attached = Counter(_plugin(volume["spec"]["csi"]["driver"]) for volume, _ in wanted.values())
+            self._uses[node] = of_pods, attached
+
+    def metrics(self, view: View) -> Iterator[str]:
+        in_use = [
+            ({"node": node, "volume_plugin": plugin}, number)
+            for node, (of_pods, _) in self._uses.items()
+            for plugin, number in of_pods.items()
+        ]
+        yield from gauges("storage_count_attachable_volumes_in_use", "Volumes that pods use.", in_use)
+        entries = [entry for entry in view.table(ATTACHMENT).entries.values() if b'"attached":true' in entry.raw]
+        states = {
+            "actual_state_of_world": Counter(_plugin(entry.object["spec"]["attacher"]) for entry in entries),
+            "desired_state_of_world": sum((attached for _, attached in self._uses.values()), Counter[str]()),
+        }
+        total = [
+            ({"plugin_name": plugin, "state": state}, number)
+            for state, volumes in states.items()
+            for plugin, number in volumes.items()
+        ]
+        yield from gauges("attachdetach_controller_total_volumes", "Volumes to attach, and attached.", total)
 
     def of_attachment(self, entry: Entry, view: View) -> Iterable[Key]:
         """Its node, and those that wait for a volume that another has."""
@@ -264,6 +295,10 @@ def _is_in_use(attachment: Object, view: View) -> bool:
         return False
     source = _source(attachment, view)
     return source is not None and _unique(source) in dig(node, "status", "volumesInUse", default=())
+
+
+def _plugin(driver: str) -> str:
+    return f"kubernetes.io/csi:{driver}"
 
 
 def _unique(source: Object) -> str:

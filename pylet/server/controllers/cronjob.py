@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from pylet.aio.prometheus import Histogram, doubling
 from pylet.api import cron, timestamps
 from pylet.api.errors import ApiError
 from pylet.api.kinds.cronjob import KIND as CRON_JOB
@@ -21,6 +22,7 @@ from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
     Controller,
+    Count,
     Create,
     Delete,
     Emit,
@@ -29,8 +31,12 @@ from pylet.server.reconcile.plan import (
     its_controller,
     itself,
     patch_status,
+    told_of,
 )
 
+_SKEW = Histogram(
+    "cronjob_controller_job_creation_skew_duration_seconds", "From the time to its Job.", (), doubling(1, 10)
+)
 _SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 _LATE = timedelta(milliseconds=100)  # upstream's nextScheduleDelta: look just after the time, not just before
 _MANY_MISSED = 100
@@ -94,7 +100,8 @@ def _start(
     if spec.get("concurrencyPolicy") == "Replace":
         actions += [_delete(cron_job, old) for old in active]
     told = Emit(cron_job, "SuccessfulCreate", "Created job {name}")
-    return [*actions, Create(JOB, job, told, partial(_refused, cron_job))], again_after
+    made = Create(JOB, job, told, partial(_refused, cron_job))
+    return [*actions, made, Count(_SKEW, value=(now - missed.latest).total_seconds())], again_after
 
 
 def _job(cron_job: Object, time: datetime, shown: datetime) -> Object:
@@ -183,4 +190,6 @@ def _age(job: Object) -> tuple[str, str]:
     return dig(job, "status", "startTime", default="9999"), job["metadata"]["name"]
 
 
-CONTROLLER = Controller("cronjob", (Watch(CRON_JOB, itself), Watch(JOB, its_controller(CRON_JOB))), plan)
+CONTROLLER = Controller(
+    "cronjob", (Watch(CRON_JOB, itself), Watch(JOB, its_controller(CRON_JOB))), plan, metrics=told_of(_SKEW)
+)

@@ -15,9 +15,10 @@ from pylet.api.kinds.resourceclaim import KIND as CLAIM
 from pylet.api.kinds.resourceslice import KIND as SLICE
 from pylet.api.object import Key, Object, dig, is_terminating, uid_of
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.eviction import evict
+from pylet.server.reconcile.eviction import Evictions, evict
 from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Plan, Watch
 
+_EVICTIONS = Evictions("device_taint_eviction_controller")
 _REASON = "DeviceTaintManagerEviction"
 _WHY = "Device Taint manager: deleting due to NoExecute taint"
 
@@ -37,10 +38,11 @@ def controller() -> Controller:
             waiting.add(key)
             return Plan(again_after=due - now)
         told = Emit(pod, _REASON, "Marking for deletion")
-        return evict(pod, "DeletionByDeviceTaintManager", _WHY, told, now)
+        late = now - due
+        return evict(pod, "DeletionByDeviceTaintManager", _WHY, told, now, _EVICTIONS.one(late))
 
     watches = (Watch(POD, _of_pod), Watch(CLAIM, _of_claim), Watch(SLICE, _of_slice))
-    return Controller("device-taint-eviction", watches, plan)
+    return Controller("device-taint-eviction", watches, plan, metrics=_EVICTIONS.lines)
 
 
 def _held(pod: Object, view: View) -> Iterator[Object]:

@@ -6,11 +6,13 @@ one slice. Source: upstream `staging/src/k8s.io/endpointslice/reconciler.go`, `u
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter as Amounts
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from pylet.aio.prometheus import Counter, Histogram, gauges
 from pylet.api import zone_hints
 from pylet.api.backends import MANAGED_BY, SERVICE_NAME, family_of, hostname_under
 from pylet.api.errors import ApiError, Conflict
@@ -23,11 +25,28 @@ from pylet.api.podtemplate import owner_reference
 from pylet.client.view import Entry, View
 from pylet.server.reconcile import services
 from pylet.server.reconcile.members import member
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
+from pylet.server.reconcile.plan import (
+    NOTHING,
+    Action,
+    Controller,
+    Create,
+    Delete,
+    Emit,
+    Plan,
+    Synced,
+    Update,
+    Watch,
+    itself,
+)
+from pylet.server.reconcile.slices import Slices
 
 MANAGER = "endpointslice-controller.k8s.io"
 _HEADLESS = "service.kubernetes.io/headless"
 _MOST_ENDPOINTS = 100
+_PREFIX = "endpoint_slice_controller"
+_SLICES = Slices(_PREFIX, MANAGER)
+_LOOKS = Counter(f"{_PREFIX}_syncs", "Looks at Services.", ("result",))
+_CHANGED = Histogram(f"{_PREFIX}_endpointslices_changed_per_sync", "At one look.", ("topology", "traffic_distribution"))
 _NEAR = ("PreferClose", "PreferSameZone", "PreferSameNode")
 
 _Ports = tuple[tuple[tuple[str, object], ...], ...]
@@ -38,6 +57,7 @@ def _plan(key: Key, view: View, triggers: services.Triggers) -> Plan:
     mine = services.slices_of(key, MANAGER, view)
     if service is None or is_terminating(service):
         triggers.forget(key)
+        _SLICES.forget(key)
         return Plan(tuple(Delete(ENDPOINT_SLICE, key_of(gone), uid_of(gone)) for gone in mine)) if mine else NOTHING
     if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
         return NOTHING
@@ -50,6 +70,7 @@ def _plan(key: Key, view: View, triggers: services.Triggers) -> Plan:
         for found in mine
         if found not in ours or found["addressType"] not in families
     ]
+    sizes: list[int] = []
     for family in families:
         groups: dict[_Ports, dict[str, Object]] = {}
         told = _hint(service, family, [endpoint for _, endpoint in wanted.get(family, {}).values()], view)
@@ -65,6 +86,10 @@ def _plan(key: Key, view: View, triggers: services.Triggers) -> Plan:
             for action in _fit(service, family, groups, there, trigger)
         ]
         actions += [*changes, *(told if changes else ())]
+        sizes += map(len, groups.values())
+    ends = [endpoint for found in mine for endpoint in found.get("endpoints") or ()]
+    fresh = [endpoint for of in wanted.values() for _, endpoint in of.values()]
+    _SLICES.look(key, ends, fresh, sizes)
     return Plan(tuple(actions)) if actions else NOTHING
 
 
@@ -268,7 +293,28 @@ def controller() -> Controller:
         Watch(ENDPOINT_SLICE, services.of_slices(MANAGER)),
         Watch(NODE, of_node),
     )
-    return Controller("endpointslice", watches, plan, speaker="endpoint-slice-controller")
+    return Controller(
+        "endpointslice", watches, plan, speaker="endpoint-slice-controller", synced=_synced, metrics=_metrics
+    )
+
+
+def _synced(done: Synced, view: View) -> None:
+    _LOOKS.add("success" if done.failed is None else "stale" if isinstance(done.failed, Conflict) else "error")
+    changed = _SLICES.done(done.key, done.actions, failed=done.failed is not None)
+    service = view.get(SERVICE, done.key)
+    if changed is not None and service is not None:
+        is_auto, wish = zone_hints.is_wanted(service), service["spec"].get("trafficDistribution", "")
+        _CHANGED.observe(changed, "Auto" if is_auto else "Disabled", wish if wish in _NEAR and not is_auto else "")
+
+
+def _metrics(view: View) -> Iterator[str]:
+    yield from _SLICES.lines(view)
+    yield from _LOOKS.lines()
+    yield from _CHANGED.lines()
+    services_ = [entry for entry in view.table(SERVICE).entries.values() if b'"trafficDistribution"' in entry.raw]
+    wishes = Amounts(str(dig(entry.object, "spec", "trafficDistribution", default="")) for entry in services_)
+    values = [({"traffic_distribution": wish}, number) for wish, number in wishes.items() if wish]
+    yield from gauges(f"{_PREFIX}_services_count_by_traffic_distribution", "Services that ask for it.", values)
 
 
 CONTROLLER = controller()

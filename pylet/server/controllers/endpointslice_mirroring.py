@@ -10,6 +10,7 @@ from datetime import datetime
 from ipaddress import ip_address
 from typing import TypeAlias
 
+from pylet.aio.prometheus import Histogram, doubling
 from pylet.api.backends import MANAGED_BY, SERVICE_NAME, family_of
 from pylet.api.kinds.endpoints import KIND as ENDPOINTS
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
@@ -18,9 +19,26 @@ from pylet.api.object import Key, Object, annotations_of, key_of, labels_of, uid
 from pylet.api.podtemplate import owner_reference
 from pylet.client.view import Entry, View
 from pylet.server.reconcile import services
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Plan, Update, Watch, itself
+from pylet.server.reconcile.plan import (
+    NOTHING,
+    Action,
+    Controller,
+    Create,
+    Delete,
+    Emit,
+    Plan,
+    Synced,
+    Update,
+    Watch,
+    itself,
+)
+from pylet.server.reconcile.slices import Slices
 
 _MANAGER = "endpointslicemirroring-controller.k8s.io"
+_PREFIX = "endpoint_slice_mirroring_controller"
+_SLICES = Slices(_PREFIX, _MANAGER)
+_SKIPPED = Histogram(f"{_PREFIX}_addresses_skipped_per_sync", "At one look.", (), doubling(2, 15))
+_SECONDS = Histogram(f"{_PREFIX}_endpoints_sync_duration", "Looking, in seconds.", (), doubling(0.001, 15))
 _SKIP = "endpointslice.kubernetes.io/skip-mirror"
 _LEADER = "control-plane.alpha.kubernetes.io/leader"
 _NOT_MIRRORED = ("endpoints.kubernetes.io/last-change-trigger-time", "kubectl.kubernetes.io/last-applied-configuration")
@@ -35,6 +53,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
     mirrored = services.slices_of(key, _MANAGER, view)
     endpoints, service = view.get(ENDPOINTS, key), view.get(SERVICE, key)
     if endpoints is None or service is None or service["spec"].get("selector") or not _is_wanted(endpoints):
+        _SLICES.forget(key)
         return Plan(tuple(map(_delete, mirrored))) if mirrored else NOTHING
     groups, invalid, skipped = _groups(endpoints)
     there: dict[_Group, list[Object]] = {}
@@ -42,6 +61,9 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
         there.setdefault((found["addressType"], _ports(found.get("ports") or ())), []).append(found)
     actions = [action for group, wanted in groups.items() for action in _fit(endpoints, group, wanted, there)]
     actions += [_delete(found) for group, left in there.items() if group not in groups for found in left]
+    held = [endpoint for found in mirrored for endpoint in found.get("endpoints") or ()]
+    _SLICES.look(key, held, [each for group in groups.values() for each in group], map(len, groups.values()))
+    _SKIPPED.observe(skipped)
     if not actions:
         return NOTHING
     return Plan((*_told(endpoints, invalid, skipped), *actions))
@@ -144,8 +166,21 @@ def _of_service(entry: Entry, view: View) -> Iterable[Key]:
         yield entry.key
 
 
+def _synced(done: Synced, view: View) -> None:
+    _SECONDS.observe(done.seconds)
+    _SLICES.done(done.key, done.actions, failed=done.failed is not None)
+
+
+def _metrics(view: View) -> Iterator[str]:
+    yield from _SLICES.lines(view)
+    yield from _SKIPPED.lines()
+    yield from _SECONDS.lines()
+
+
 CONTROLLER = Controller(
     "endpoint-slice-mirroring",
     (Watch(ENDPOINTS, itself), Watch(SERVICE, _of_service), Watch(ENDPOINT_SLICE, services.of_slices(_MANAGER))),
     plan,
+    synced=_synced,
+    metrics=_metrics,
 )

@@ -9,13 +9,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 
+from pylet.aio.prometheus import Counter
 from pylet.api.errors import ApiError
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, controller_of, is_terminating, uid_of
 from pylet.api.podtemplate import owner_reference
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Emit, Plan, Watch
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Count, Create, Emit, Plan, Watch, told_of
+
+_CREATES = Counter("ephemeral_volume_controller_create_total", "Claims asked for.")
+_FAILURES = Counter("ephemeral_volume_controller_create_failures_total", "Claims that were refused.")
 
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
@@ -30,7 +34,7 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
         found = view.get(CLAIM, Key(key.namespace, name))
         if found is None:
             claim = _claim(pod, name, volume["ephemeral"]["volumeClaimTemplate"])
-            actions.append(Create(CLAIM, claim, refused=partial(_refused, pod, volume["name"], name)))
+            actions += (Create(CLAIM, claim, refused=partial(_refused, pod, volume["name"], name)), Count(_CREATES))
         elif (owner := controller_of(found)) is None or owner["uid"] != uid_of(pod):
             why = f'PVC "{key.namespace}/{name}" was not created for pod "{key}" (pod is not owner)'
             return Plan((*actions, _failed(pod, volume["name"], why)))
@@ -49,7 +53,7 @@ def _claim(pod: Object, name: str, template: Object) -> Object:
 
 
 def _refused(pod: Object, volume: str, name: str, error: ApiError) -> tuple[Action, ...]:
-    return (_failed(pod, volume, f"create PVC {name}: {error.message}"),)
+    return (_failed(pod, volume, f"create PVC {name}: {error.message}"), Count(_CREATES), Count(_FAILURES))
 
 
 def _failed(pod: Object, volume: str, why: str) -> Emit:
@@ -71,5 +75,9 @@ def _of_claim(entry: Entry, view: View) -> Iterable[Key]:
 
 
 CONTROLLER = Controller(
-    "ephemeral-volume", (Watch(POD, _of_pod), Watch(CLAIM, _of_claim)), plan, speaker="ephemeral_volume"
+    "ephemeral-volume",
+    (Watch(POD, _of_pod), Watch(CLAIM, _of_claim)),
+    plan,
+    speaker="ephemeral_volume",
+    metrics=told_of(_CREATES, _FAILURES),
 )

@@ -12,12 +12,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TypeAlias
 
+from pylet.aio.prometheus import Counter, gauges
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object, key_of
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.nodes import standing
-from pylet.server.reconcile.plan import Action, Controller, Emit, Patch, Plan, Watch
+from pylet.server.reconcile.plan import Action, Controller, Emit, Patch, Plan, Synced, Watch
 
+_OF_RANGE = ("clusterCIDR",)
+_GIVEN = Counter("node_ipam_controller_cidrset_cidrs_allocations_total", "Ranges that nodes came by.", _OF_RANGE)
+_FREED = Counter("node_ipam_controller_cidrset_cidrs_releases_total", "Ranges that nodes left.", _OF_RANGE)
 _NODE_PREFIX = {4: 24, 6: 64}
 _Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -32,7 +36,33 @@ def controller(cluster_cidr: str) -> Controller:
         free: dict[int, Iterator[str]] = {network.version: _free(network, taken) for network in networks}
         return Plan(tuple(_give(node, _wanted(node, free)) for node in nodes if _lacks(node, list(free))))
 
-    return Controller("node-ipam", (Watch(NODE, _all_nodes, standing),), plan, speaker="cidrAllocator")
+    held: dict[str, set[_Network]] = {str(network): set() for network in networks}
+
+    def synced(done: Synced, view: View) -> None:
+        taken = {_network(cidr) for node in view.select(NODE) for cidr in _ranges(node)}
+        for network in networks:
+            inside = {cidr for cidr in taken if cidr.version == network.version and cidr.overlaps(network)}
+            before, held[str(network)] = held[str(network)], inside
+            _GIVEN.raise_by(len(inside - before), str(network))
+            _FREED.raise_by(len(before - inside), str(network))
+
+    def metrics(view: View) -> Iterator[str]:
+        yield from _GIVEN.lines()
+        yield from _FREED.lines()
+        most = {network: 1 << max(0, _NODE_PREFIX[network.version] - network.prefixlen) for network in networks}
+        ranges = [({"clusterCIDR": str(network)}, number) for network, number in most.items()]
+        yield from gauges("node_ipam_controller_cirdset_max_cidrs", "Ranges there are.", ranges)
+        shares = [({"clusterCIDR": str(network)}, len(held[str(network)]) / most[network]) for network in networks]
+        yield from gauges("node_ipam_controller_cidrset_usage_cidrs", "The share of them that nodes have.", shares)
+
+    return Controller(
+        "node-ipam",
+        (Watch(NODE, _all_nodes, standing),),
+        plan,
+        speaker="cidrAllocator",
+        synced=synced,
+        metrics=metrics,
+    )
 
 
 def _ranges(node: Object) -> list[str]:

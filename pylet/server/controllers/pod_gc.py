@@ -8,18 +8,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
+from pylet.aio.prometheus import Counter
+from pylet.api.errors import ApiError
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig, is_terminating, is_true, key_of, uid_of
 from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.eviction import disrupted
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Delete, Patch, Plan, Watch
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Count, Delete, Patch, Plan, Watch, told_of
 
 _FINISHED_KEPT = 12_500  # upstream's --terminated-pod-gc-threshold
 _EVERYTHING = Key("", "")
 _QUARANTINE = timedelta(seconds=40)
 _OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+_OF_POD = ("namespace", "reason")
+_REMOVED = Counter("pod_gc_collector_force_delete_pods_total", "Pods removed.", _OF_POD)
+_FAILED = Counter("pod_gc_collector_force_delete_pod_errors_total", "Pods that could not be removed.", _OF_POD)
 _ORPHANED = "DeletionByPodGC", "PodGC: node no longer exists"
 
 
@@ -38,17 +43,24 @@ def controller() -> Controller:
             return NOTHING  # it only waits for others' finalizers
         name = dig(pod, "spec", "nodeName", default="")
         if not name:
-            return Plan(_remove(pod)) if is_terminating(pod) else NOTHING
+            return Plan(_remove(pod, "unscheduled")) if is_terminating(pod) else NOTHING
         node = view.get(NODE, Key("", name))
         if node is not None:
             missing.pop(name, None)
-            return Plan(_remove(pod)) if is_terminating(pod) and _is_out_of_service(node) else NOTHING
+            if is_terminating(pod) and _is_out_of_service(node):
+                return Plan(_remove(pod, "out-of-service"))
+            return NOTHING
         left = missing.setdefault(name, now) + _QUARANTINE - now
         if left > timedelta():
             return Plan(again_after=left)
-        return Plan(_remove(pod, disrupted(pod, *_ORPHANED, now)))
+        return Plan(_remove(pod, "orphaned", disrupted(pod, *_ORPHANED, now)))
 
-    return Controller("pod-garbage-collector", (Watch(POD, _of_pod, _standing), Watch(NODE, _of_node)), plan)
+    return Controller(
+        "pod-garbage-collector",
+        (Watch(POD, _of_pod, _standing), Watch(NODE, _of_node)),
+        plan,
+        metrics=told_of(_REMOVED, _FAILED),
+    )
 
 
 def _standing(pod: Object) -> object:
@@ -65,14 +77,21 @@ def _is_out_of_service(node: Object) -> bool:
     )
 
 
-def _remove(pod: Object, conditions: list[Object] | None = None) -> tuple[Action, ...]:
-    delete = Delete(POD, key_of(pod), uid_of(pod), grace_seconds=0)
+def _remove(pod: Object, reason: str, conditions: list[Object] | None = None) -> tuple[Action, ...]:
+    delete = _delete(key_of(pod), uid_of(pod), reason)
     if is_finished(pod):
-        return (delete,)
+        return delete
     status: Object = {"phase": "Failed", "observedGeneration": pod["metadata"].get("generation", 0)}
     if conditions is not None:
         status["conditions"] = conditions
-    return Patch(POD, key_of(pod), {"metadata": {"uid": uid_of(pod)}, "status": status}, "status"), delete
+    return Patch(POD, key_of(pod), {"metadata": {"uid": uid_of(pod)}, "status": status}, "status"), *delete
+
+
+def _delete(key: Key, uid: str, reason: str) -> tuple[Delete, Count]:
+    def refused(error: ApiError) -> tuple[Action, ...]:
+        return (Count(_FAILED, (key.namespace, reason)),)
+
+    return Delete(POD, key, uid, grace_seconds=0, refused=refused), Count(_REMOVED, (key.namespace, reason))
 
 
 def _oldest_finished(view: View) -> Plan:
@@ -84,8 +103,8 @@ def _oldest_finished(view: View) -> Plan:
     if surplus <= 0:
         return NOTHING
     oldest = sorted(finished, key=_evicted_first)[:surplus]
-    actions: tuple[Action, ...] = tuple(Delete(POD, entry.key, entry.uid, grace_seconds=0) for entry in oldest)
-    return Plan(actions)
+    deletes, counts = zip(*(_delete(entry.key, entry.uid, "terminated") for entry in oldest), strict=True)
+    return Plan((*deletes, *counts))
 
 
 def _evicted_first(entry: Entry) -> tuple[bool, str, str]:

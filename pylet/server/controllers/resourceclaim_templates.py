@@ -7,10 +7,12 @@ Source: upstream `pkg/controller/resourceclaim/controller.go` (syncPod, handleCl
 
 from __future__ import annotations
 
+from collections import Counter as Amounts
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
+from pylet.aio.prometheus import Counter, gauges
 from pylet.api.errors import ApiError
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.resourceclaim import KIND as CLAIM
@@ -18,9 +20,11 @@ from pylet.api.kinds.resourceclaimtemplate import KIND as TEMPLATE
 from pylet.api.object import Key, Object, annotations_of, controller_of, dig, is_terminating, uid_of
 from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Emit, Patch, Plan, Update, Watch
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Count, Create, Emit, Patch, Plan, Update, Watch
 
 _ANNOTATION = "resource.kubernetes.io/pod-claim-name"
+_EXTENDED = "resource.kubernetes.io/extended-resource-claim"
+_CREATES = Counter("resourceclaim_controller_creates_total", "Claims asked for.", ("status", "admin_access"))
 _LONGEST = 57
 _MOST_HOLDERS = 256  # resource.k8s.io ResourceClaimReservedForMaxSize
 
@@ -45,8 +49,9 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
             why = f'resource claim template "{name}": resourceclaimtemplate.resource.k8s.io "{name}" not found'
             actions.append(_failed(pod, wanted["name"], why))
         else:
-            refused = partial(_refused, pod, wanted["name"])
-            actions.append(Create(CLAIM, _claim(pod, wanted["name"], template["spec"]), refused=refused))
+            claim = _claim(pod, wanted["name"], template["spec"])
+            counted = Count(_CREATES, ("success", _admin_access(claim)))
+            actions += (Create(CLAIM, claim, refused=partial(_refused, pod, wanted["name"], claim)), counted)
     if statuses != told:
         patch = {"metadata": {"uid": uid_of(pod)}, "status": {"resourceClaimStatuses": list(statuses.values())}}
         actions.append(Patch(POD, key, patch, "status"))
@@ -99,12 +104,31 @@ def _claim(pod: Object, name: str, template: Object) -> Object:
     return {"apiVersion": CLAIM.api_version, "kind": CLAIM.name, "metadata": meta, "spec": template["spec"]}
 
 
-def _refused(pod: Object, name: str, error: ApiError) -> tuple[Action, ...]:
-    return (_failed(pod, name, f"create ResourceClaim : {error.message}"),)
+def _refused(pod: Object, name: str, claim: Object, error: ApiError) -> tuple[Action, ...]:
+    failed = Count(_CREATES, ("failure", _admin_access(claim)))
+    return _failed(pod, name, f"create ResourceClaim : {error.message}"), failed
 
 
 def _failed(pod: Object, name: str, why: str) -> Emit:
     return Emit(pod, "FailedResourceClaimCreation", f"PodResourceClaim {name}: {why}", "Warning")
+
+
+def _admin_access(claim: Object) -> str:
+    requests = dig(claim, "spec", "devices", "requests", default=())
+    return str(any(dig(request, "exactly", "adminAccess") for request in requests)).lower()
+
+
+def _metrics(view: View) -> Iterator[str]:
+    yield from _CREATES.lines()
+    found: Amounts[tuple[str, str, str]] = Amounts()
+    for entry in view.table(CLAIM).entries.values():
+        claim = entry.decoded()
+        allocated = str(dig(claim, "status", "allocation") is not None).lower()
+        said = annotations_of(claim)
+        made_for = "resource_claim_template" if said.get(_ANNOTATION) else ""
+        found[allocated, _admin_access(claim), "extended_resource" if said.get(_EXTENDED) == "true" else made_for] += 1
+    values = [(dict(zip(("allocated", "admin_access", "source"), of, strict=True)), n) for of, n in found.items()]
+    yield from gauges("resourceclaim_controller_resource_claims", "Claims.", values)
 
 
 def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
@@ -136,4 +160,5 @@ CONTROLLER = Controller(
     (Watch(POD, _of_pod), Watch(CLAIM, _of_claim), Watch(TEMPLATE, _of_template)),
     plan,
     speaker="resource_claim",
+    metrics=_metrics,
 )

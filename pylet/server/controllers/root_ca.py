@@ -8,11 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from pylet.aio.prometheus import Counter, Histogram, doubling
+from pylet.api.errors import ApiError
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.object import Key, annotations_of, is_terminating
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.plan import NOTHING, Controller, Create, Patch, Plan, Watch, itself
+from pylet.server.reconcile.plan import NOTHING, Controller, Create, Patch, Plan, Synced, Watch, itself, told_of
+
+_LOOKS = Counter("root_ca_cert_publisher_sync_total", "Looks at namespaces.", ("code",))
+_SECONDS = Histogram("root_ca_cert_publisher_sync_duration_seconds", "Looking.", ("code",), doubling(0.001, 15))
 
 NAME = "kube-root-ca.crt"
 _DESCRIBES = "kubernetes.io/description"
@@ -42,8 +47,18 @@ def controller(ca_pem: str) -> Controller:
         return NOTHING
 
     return Controller(
-        "root-ca-certificate-publisher", (Watch(NAMESPACE, itself), Watch(CONFIG_MAP, _of_namespace)), plan
+        "root-ca-certificate-publisher",
+        (Watch(NAMESPACE, itself), Watch(CONFIG_MAP, _of_namespace)),
+        plan,
+        synced=_synced,
+        metrics=told_of(_LOOKS, _SECONDS),
     )
+
+
+def _synced(done: Synced, view: View) -> None:
+    code = 200 if done.failed is None else done.failed.code if isinstance(done.failed, ApiError) else 500
+    _LOOKS.add(str(code))
+    _SECONDS.observe(done.seconds, str(code))
 
 
 def _of_namespace(entry: Entry, view: View) -> Iterable[Key]:

@@ -16,9 +16,10 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, condition_of, dig, is_terminating, uid_of
 from pylet.api.taints import tolerates
 from pylet.client.view import Entry, View
-from pylet.server.reconcile.eviction import evict
+from pylet.server.reconcile.eviction import Evictions, evict
 from pylet.server.reconcile.plan import NOTHING, Controller, Emit, Plan, Watch, itself
 
+_EVICTIONS = Evictions("taint_eviction_controller")
 _REASON = "TaintManagerEviction"
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
@@ -39,9 +40,19 @@ def controller() -> Controller:
             settled[key] = uid_of(pod), due
             return Plan(again_after=due - now)
         told = Emit(pod, _REASON, f"Marking for deletion Pod {key}")
-        return evict(pod, "DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint", told, now)
+        late = now - due if due > _AT_ONCE else timedelta()
+        return evict(
+            pod,
+            "DeletionByTaintManager",
+            "Taint manager: deleting due to NoExecute taint",
+            told,
+            now,
+            _EVICTIONS.one(late),
+        )
 
-    return Controller("taint-eviction", (Watch(POD, itself, _standing), Watch(NODE, _of_node)), plan)
+    return Controller(
+        "taint-eviction", (Watch(POD, itself, _standing), Watch(NODE, _of_node)), plan, metrics=_EVICTIONS.lines
+    )
 
 
 def _standing(pod: Object) -> object:

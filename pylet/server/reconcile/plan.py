@@ -6,12 +6,14 @@ makes progress, so a plan need only say what should happen next, not all that wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from math import inf
 from typing import Any, TypeAlias
 
+from pylet.aio.prometheus import Counter, Histogram
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object, controller_of, key_of
@@ -73,7 +75,22 @@ class Delete:
     refused: Callable[[ApiError], tuple[Action, ...]] | None = None
 
 
-Action: TypeAlias = Create | Update | Patch | Delete | Emit
+@dataclass(frozen=True, slots=True)
+class Count:
+    """Count what the actions before it did, by `value`; a histogram observes that."""
+
+    metric: Counter | Histogram
+    labels: tuple[str, ...] = ()
+    value: float = 1
+
+    def carry_out(self) -> None:
+        if isinstance(self.metric, Counter):
+            self.metric.raise_by(int(self.value), *self.labels)
+        else:
+            self.metric.observe(self.value, *self.labels)
+
+
+Action: TypeAlias = Create | Update | Patch | Delete | Emit | Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +102,16 @@ class Plan:
 
 
 NOTHING = Plan()
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """A plan that was made for `key` and carried out: what it asked for, the seconds of both, what it failed with."""
+
+    key: Key
+    actions: Sequence[Action]
+    seconds: float
+    failed: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +134,7 @@ class Controller:
     `speaker` is whom its events come from, where upstream does not name that after the controller.
     `time_set` is told by how much the time of day was set: the times that the controller remembers move with it.
     `longest_wait` is the most seconds that lie between two tries of what fails.
+    `synced` counts what came of each plan, `metrics` are the lines that tell of all that is counted.
     """
 
     name: str
@@ -116,6 +144,13 @@ class Controller:
     speaker: str = ""
     time_set: Callable[[timedelta], None] | None = None
     longest_wait: float = inf
+    synced: Callable[[Synced, View], None] | None = None
+    metrics: Callable[[View], Iterator[str]] | None = None
+
+
+def told_of(*metrics: Counter | Histogram) -> Callable[[View], Iterator[str]]:
+    """Their lines, as a controller's `metrics`."""
+    return lambda view: chain.from_iterable(each.lines() for each in metrics)
 
 
 def itself(entry: Entry, view: View) -> Iterable[Key]:

@@ -5,10 +5,11 @@ Source: upstream `pkg/controller/replicaset`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from pylet.aio.prometheus import Histogram
 from pylet.api import timestamps
 from pylet.api.errors import ApiError
 from pylet.api.kind import Kind
@@ -33,6 +34,7 @@ from pylet.server.reconcile.plan import (
     NOTHING,
     Action,
     Controller,
+    Count,
     Create,
     Emit,
     Patch,
@@ -41,15 +43,22 @@ from pylet.server.reconcile.plan import (
     itself,
     patch_status,
     soonest,
+    told_of,
 )
 
 _BURST = 500  # upstream's BurstReplicas: creations or deletions of one plan
+_AGES = Histogram(
+    "replicaset_controller_sorting_deletion_age_ratio",
+    "The age of pods that go, by the age of the youngest.",
+    (),
+    (0.25, 0.5, 1, 2, 4, 8),
+)
 _FAILURE = "ReplicaFailure"
 
 
 def controller(name: str, kind: Kind, selector_of: SelectorOf) -> Controller:
     watches = (Watch(kind, itself), Watch(POD, of_part(kind, selector_of)))
-    return Controller(name, watches, partial(_plan, kind, selector_of))
+    return Controller(name, watches, partial(_plan, kind, selector_of), metrics=told_of(_AGES) if kind.group else None)
 
 
 def _plan(kind: Kind, selector_of: SelectorOf, key: Key, view: View, now: datetime) -> Plan:
@@ -66,7 +75,7 @@ def _plan(kind: Kind, selector_of: SelectorOf, key: Key, view: View, now: dateti
         scaling = _create(workload, kind, missing, now)
     elif missing < 0:
         leaving = least_missed_beside(active, _related(workload, kind, view), now)[: min(-missing, _BURST)]
-        scaling = tuple(delete_pod(pod.key, pod.uid, workload) for pod in leaving)
+        scaling = (*(delete_pod(pod.key, pod.uid, workload) for pod in leaving), *_ages(leaving, active, now))
     status, again_after = _status(workload, kind, pods, now)
     failed = condition_of(workload, _FAILURE)
     others = [condition for condition in conditions_of(workload) if condition is not failed]
@@ -74,6 +83,20 @@ def _plan(kind: Kind, selector_of: SelectorOf, key: Key, view: View, now: dateti
     if kept:
         status["conditions"] = kept
     return Plan((*patch_status(kind, workload, status), *scaling), again_after)
+
+
+def _ages(leaving: Sequence[Entry], active: Sequence[Entry], now: datetime) -> Iterator[Count]:
+    """How old pods that go are, by the age of the youngest; ready ones alone."""
+    born = {
+        pod.uid: timestamps.parse(pod.decoded()["metadata"]["creationTimestamp"]) for pod in active if _is_ready(pod)
+    }
+    youngest = now - max(born.values(), default=now)
+    if youngest > timedelta():
+        yield from (Count(_AGES, value=(now - born[pod.uid]) / youngest) for pod in leaving if pod.uid in born)
+
+
+def _is_ready(pod: Entry) -> bool:
+    return member(pod).is_ready
 
 
 def _create(workload: Object, kind: Kind, missing: int, now: datetime) -> tuple[Action, ...]:

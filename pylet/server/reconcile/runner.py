@@ -21,7 +21,20 @@ from pylet.client.events import Recorder
 from pylet.client.interface import Client, PatchType
 from pylet.client.view import Entry, Table, View
 from pylet.server.reconcile.counted import Counted
-from pylet.server.reconcile.plan import Action, Controller, Create, Delete, Emit, Patch, Plan, Update, Watch
+from pylet.server.reconcile.plan import (
+    NOTHING,
+    Action,
+    Controller,
+    Count,
+    Create,
+    Delete,
+    Emit,
+    Patch,
+    Plan,
+    Synced,
+    Update,
+    Watch,
+)
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +113,10 @@ class Runner:
     def metrics(self) -> Iterator[str]:
         now, names = self._clock.monotonic(), [controller.name for controller in self._controllers]
         working = [(names[index], now - taken) for (index, _), (_, taken) in self._queue.running.items()]
-        return self._counted.lines(names, (names[index] for index, _ in self._queue.waiting), working)
+        yield from self._counted.lines(names, (names[index] for index, _ in self._queue.waiting), working)
+        for controller in self._controllers:
+            if controller.metrics is not None:
+                yield from controller.metrics(self._view)
 
     def _listen(self, index: int, watch: Watch) -> Callable[[], None]:
         table = self._view.table(watch.kind)
@@ -138,13 +154,17 @@ class Runner:
     async def _work(self) -> None:
         while True:
             async with self._queue.take() as item:
-                await self._reconcile(item)
+                controller = self._controllers[item[0]]
+                actions, failed = await self._reconcile(controller, item)
                 due, taken = self._queue.running[item]
-                self._counted.done(self._controllers[item[0]].name, taken - due, self._clock.monotonic() - taken)
+                took = self._clock.monotonic() - taken
+                self._counted.done(controller.name, taken - due, took)
+                if controller.synced is not None:
+                    controller.synced(Synced(item[1], actions, took, failed), self._view)
 
-    async def _reconcile(self, item: _Item) -> None:
-        index, key = item
-        controller = self._controllers[index]
+    async def _reconcile(self, controller: Controller, item: _Item) -> tuple[Sequence[Action], Exception | None]:
+        """What was planned, and what it failed with."""
+        key, plan = item[1], NOTHING
         try:
             plan = self._plan(controller, item)
             for step in _steps(plan.actions):
@@ -152,22 +172,23 @@ class Runner:
         except ApiError as failed:
             if _is_overtaken(failed, controller, key):
                 self._retry(item, "conflict")
-                return
+                return plan.actions, failed
             if _in_vain(failed):
                 self._counted.plans.add(controller.name, "in_vain")
                 self._queue.forget(item)
-                return
+                return plan.actions, failed
             wait = self._retry(item, "error")
             log.warning("%s %s: %s; again in %.1f s", controller.name, key, failed.message, wait)
-            return
-        except Exception:  # a supervisor: one broken plan must not stop the others
+            return plan.actions, failed
+        except Exception as failed:  # a supervisor: one broken plan must not stop the others
             wait = self._retry(item, "bug")
             log.exception("%s %s: again in %.1f s", controller.name, key, wait)
-            return
+            return plan.actions, failed
         self._counted.plans.add(controller.name, "success")
         self._queue.forget(item)
         if plan.again_after is not None:
             self._enqueue(item, plan.again_after.total_seconds())
+        return plan.actions, None
 
     def _plan(self, controller: Controller, item: _Item) -> Plan:
         self.heed_clock()
@@ -198,7 +219,7 @@ class Runner:
         try:
             await self._do(controller, action)
         except ApiError as refused:
-            if not isinstance(action, Emit) and action.refused is not None:
+            if not isinstance(action, Emit | Count) and action.refused is not None:
                 for answer in action.refused(refused):
                     await self._act(controller, answer)
             raise
@@ -231,6 +252,8 @@ class Runner:
                 _emit(recorder, action.told)
             case Emit():
                 _emit(recorder, action)
+            case Count():
+                action.carry_out()
 
 
 def _is_same(part: Callable[[Object], object], before: Entry | None, after: Entry | None) -> bool:

@@ -11,7 +11,7 @@ from pylet.api import timestamps
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object
 from pylet.server.controllers import device_taint_eviction
-from pylet.server.reconcile.plan import Delete, Patch, Plan
+from pylet.server.reconcile.plan import Count, Delete, Patch, Plan
 from tests.server.controllers.picture import NOW, pod, view
 from tests.server.scheduler.devices import device, slice_of, taken
 
@@ -44,11 +44,12 @@ def planned(taint: Object, tolerations: list[Object], **reserved: Any) -> Plan:
 def test_a_pod_stays_as_long_as_its_claim_tolerates(taint: Object, tolerations: list[Object], expected: Any) -> None:
     found = planned(taint, tolerations)
     if expected is LEAVES:
-        marked, gone = found.actions
+        marked, gone, *counts = found.actions
         assert isinstance(marked, Patch)
         assert marked.patch["status"]["conditions"][-1]["reason"] == "DeletionByDeviceTaintManager"
         assert isinstance(gone, Delete)
         assert gone.kind is POD
+        assert [each.value for each in counts if isinstance(each, Count)] == [1, 0]
     else:
         assert found.actions == ()
         assert found.again_after == expected

@@ -20,7 +20,7 @@ from pylet.server.controllers import (
     pvc_protection,
     volume_expand,
 )
-from pylet.server.reconcile.plan import Action, Create, Delete, Emit, Update
+from pylet.server.reconcile.plan import Action, Count, Create, Delete, Emit, Update
 from tests.server.controllers.picture import NOW, controlled_by, obj, pod, view
 
 CLAIM_KEY, VOLUME_KEY = Key("default", "data"), Key("", "disk")
@@ -384,8 +384,9 @@ def test_protection_is_added_where_it_lacks() -> None:
 def test_an_ephemeral_volume_gets_a_claim_of_its_own() -> None:
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"accessModes": ["ReadWriteOnce"]}}
     wants = pod("p", spec={"volumes": [{"name": "scratch", "ephemeral": {"volumeClaimTemplate": template}}]})
-    (create,) = ephemeral_volume.plan(Key("default", "p"), view(wants), NOW).actions
+    create, counted = ephemeral_volume.plan(Key("default", "p"), view(wants), NOW).actions
     assert isinstance(create, Create)
+    assert isinstance(counted, Count)
     assert create.object["metadata"]["name"] == "p-scratch"
     assert create.object["metadata"]["ownerReferences"][0]["uid"] == "p"
     other = obj("v1", "PersistentVolumeClaim", "p-scratch", spec={})

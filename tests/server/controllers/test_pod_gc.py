@@ -10,20 +10,22 @@ from pylet.api.kinds.node import KIND as NODE
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry
 from pylet.server.controllers import pod_gc
-from pylet.server.reconcile.plan import NOTHING, Delete, Patch
+from pylet.server.reconcile.plan import NOTHING, Count, Delete, Patch
 from tests.server.controllers.picture import NOW, obj, pod, view
 
 
 def test_an_orphaned_pod_goes_after_a_quarantine() -> None:
     plan, key, picture = pod_gc.controller().plan, Key("default", "p"), view(pod("p", generation=2))
     assert plan(key, picture, NOW).again_after == timedelta(seconds=40)
-    marked, gone = plan(key, picture, NOW + timedelta(seconds=40)).actions
+    marked, gone, counted = plan(key, picture, NOW + timedelta(seconds=40)).actions
     assert isinstance(marked, Patch)
     assert marked.patch["status"]["phase"] == "Failed"
     condition = marked.patch["status"]["conditions"][-1]
     assert (condition["reason"], condition["observedGeneration"]) == ("DeletionByPodGC", 2)
     assert marked.patch["status"]["observedGeneration"] == 2
     assert isinstance(gone, Delete)
+    assert isinstance(counted, Count)
+    assert counted.labels == ("default", "orphaned")
 
 
 def test_a_node_that_is_missed_anew_is_waited_for_anew() -> None:

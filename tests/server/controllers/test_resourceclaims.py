@@ -6,7 +6,7 @@ import pytest
 
 from pylet.api.object import Key, Object
 from pylet.server.controllers import resourceclaim, resourceclaim_templates
-from pylet.server.reconcile.plan import Create, Delete, Emit, Patch, Update
+from pylet.server.reconcile.plan import Count, Create, Delete, Emit, Patch, Update
 from tests.server.controllers.picture import NOW, obj, pod, view
 
 POD = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "t"}]}
@@ -15,8 +15,10 @@ POD = {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "t"}]}
 def test_a_pod_gets_the_claim_its_template_describes_and_is_told() -> None:
     template = obj("resource.k8s.io/v1", "ResourceClaimTemplate", "t", spec={"spec": {"devices": {}}})
     key, wants = Key("default", "p"), pod("p", spec=POD)
-    (create,) = resourceclaim_templates.plan(key, view(wants, template), NOW).actions
+    create, counted = resourceclaim_templates.plan(key, view(wants, template), NOW).actions
     assert isinstance(create, Create)
+    assert isinstance(counted, Count)
+    assert counted.labels == ("success", "false")
     assert create.object["metadata"]["generateName"] == "p-gpu-"
     made = {**create.object, "metadata": {**create.object["metadata"], "name": "p-gpu-x", "uid": "c"}}
     (patch,) = resourceclaim_templates.plan(key, view(wants, template, made), NOW).actions

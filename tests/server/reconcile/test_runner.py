@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from pylet.aio.prometheus import Counter as Counted
+from pylet.aio.prometheus import Histogram
 from pylet.api.errors import ApiError, Conflict, Forbidden, InternalError, NotFound
 from pylet.api.kind import Kind
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
@@ -22,7 +24,20 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table, View
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Create, Delete, Emit, Patch, Plan, Watch, itself
+from pylet.server.reconcile.plan import (
+    NOTHING,
+    Action,
+    Controller,
+    Count,
+    Create,
+    Delete,
+    Emit,
+    Patch,
+    Plan,
+    Watch,
+    itself,
+    told_of,
+)
 from pylet.server.reconcile.runner import Runner
 from tests.sim.virtual import LoopClock, run
 
@@ -109,6 +124,39 @@ def test_a_run_of_creates_starts_slowly() -> None:
     play(once(*creates(12)), client)
     assert len(client.asked) == 12
     assert client.at_once == [1, 1, 2, 1, 2, 3, 4, 1, 2, 3, 4, 5]
+
+
+def test_what_was_done_is_counted_as_far_as_the_plan_came() -> None:
+    client, done = Client(), Counted("done", "Done.", ("what",))
+    seconds, synced = Histogram("seconds", "Taken.", (), (1,)), []
+
+    def refuse(verb: str, key: Key) -> None:
+        if key.name == "n2":
+            raise Forbidden("pods", key.name, "quota")
+
+    def answer(error: ApiError) -> tuple[Action, ...]:
+        return (Count(done, ("refused",)),)
+
+    client.fails = refuse
+    some, bad = creates(2), Create(POD, made("n2", POD), refused=answer)
+    actions = (*some, Count(done, ("made",), 2), Count(seconds, value=0.5), bad, Count(done, ("made",), 10))
+    counts = play(once(*actions), client, synced=lambda end, view: synced.append((end.actions, type(end.failed))))
+    assert counts["error"] == 1
+    assert dict(done.items()) == {("made",): 2, ("refused",): 1}
+    assert seconds.counts() == [1, 0]
+    assert synced[0] == (actions, Forbidden)
+    assert synced[1] == ((), type(None))
+
+
+def test_what_controllers_count_is_told() -> None:
+    told = Counted("done", "Done.")
+    told.add()
+
+    async def scenario() -> list[str]:
+        controller = Controller("test", (Watch(CONFIG_MAP, itself),), once(), metrics=told_of(told))
+        return list(Runner(Client(), {CONFIG_MAP: Table(CONFIG_MAP)}, LoopClock(), [controller]).metrics())  # type: ignore[arg-type]
+
+    assert "done 1" in run(scenario())
 
 
 def test_a_long_run_of_creates_is_never_all_in_flight() -> None:

@@ -13,11 +13,12 @@ from pylet.api.kind import Kind
 from pylet.api.kinds.horizontalpodautoscaler import KIND as AUTOSCALER
 from pylet.api.object import Key
 from pylet.client.view import Entry, View
+from pylet.server.controllers.autoscaling import counted
 from pylet.server.controllers.autoscaling.behavior import History
 from pylet.server.controllers.autoscaling.look import Look
 from pylet.server.controllers.autoscaling.metrics import NotYet
 from pylet.server.reconcile.observations import Observations
-from pylet.server.reconcile.plan import NOTHING, Controller, Plan, Watch, itself
+from pylet.server.reconcile.plan import NOTHING, Controller, Plan, Synced, Watch, itself
 
 _EVERY = timedelta(seconds=15)
 _MOMENT = timedelta(seconds=1)
@@ -28,6 +29,7 @@ def controller(kinds: Collection[Kind], observations: Observations) -> Controlle
     scaled = {(kind.group, kind.name): kind for kind in kinds}
     histories: dict[Key, History] = {}
     looked: dict[Key, tuple[datetime, str]] = {}
+    came_to: dict[Key, tuple[str, str]] = {}  # plans that are under way
 
     def custom(kind: Kind) -> Watch:
         scaled[kind.group, kind.name] = kind
@@ -49,14 +51,29 @@ def controller(kinds: Collection[Kind], observations: Observations) -> Controlle
         except NotYet:
             return Plan(again_after=_MOMENT)
         looked[key] = now, str(autoscaler["spec"])
+        came_to[key] = look.came_to
         return Plan(actions, _EVERY)
+
+    def synced(done: Synced, view: View) -> None:
+        if (known := came_to.pop(done.key, None)) is not None:
+            action, error = known if done.failed is None else (counted.NONE, counted.INTERNAL)
+            counted.looked(action, error, done.seconds)
 
     def time_set(moved: timedelta) -> None:
         histories.clear()
         looked.clear()
 
     name = "horizontal-pod-autoscaler"
-    return Controller(name, (Watch(AUTOSCALER, itself),), plan, custom, speaker=name, time_set=time_set)
+    return Controller(
+        name,
+        (Watch(AUTOSCALER, itself),),
+        plan,
+        custom,
+        speaker=name,
+        time_set=time_set,
+        synced=synced,
+        metrics=counted.lines,
+    )
 
 
 def _nobody(entry: Entry, view: View) -> Iterable[Key]:

@@ -13,7 +13,7 @@ from pylet.api.kinds.horizontalpodautoscaler import KIND as AUTOSCALER
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, conditions_of, key_of
 from pylet.client.view import View
-from pylet.server.controllers.autoscaling import calculation, metrics
+from pylet.server.controllers.autoscaling import calculation, counted, metrics
 from pylet.server.controllers.autoscaling.behavior import History, normalize
 from pylet.server.controllers.autoscaling.calculation import Proposal, Tolerances
 from pylet.server.controllers.autoscaling.metrics import Ask, NotYet, Unknown
@@ -58,6 +58,8 @@ class Look:
         self._conditions = list(conditions_of(autoscaler))
         self._told: list[Action] = []
         self._pods: list[Object] = []
+        self.came_to = counted.NONE, counted.NONE
+        """In which direction it scales, and what it failed with."""
         rules = autoscaler["spec"].get("behavior") or {}
         down, up = (_tolerance(rules.get(direction) or {}) for direction in ("scaleDown", "scaleUp"))
         self._tolerances = Tolerances(down, up)
@@ -70,6 +72,7 @@ class Look:
             self._warn("FailedGetScale", str(why))
             says = f"the HPA controller was unable to get the target's current scale: {why}"
             self._set("AbleToScale", "False", "FailedGetScale", says)
+            self.came_to = counted.NONE, counted.INTERNAL
             return self._end(self._autoscaler.get("status") or {})
         says = "the HPA controller was able to get the target's current scale"
         self._set("AbleToScale", "True", "SucceededGetScale", says)
@@ -90,6 +93,7 @@ class Look:
             if found is None:
                 return self._end(self._status(current, None, shown))
             wanted, why_so = found
+        self.came_to = counted.direction(current, wanted), counted.NONE
         scaling = self._rescale(target, wanted, why_so, shown) if wanted != current else ()
         return (*scaling, *self._end(self._status(current, wanted, shown, rescaled=bool(scaling))))
 
@@ -99,11 +103,13 @@ class Look:
         """The wanted number and its reason; `shown` gets what the metrics are. None: nobody can say."""
         spec, current = self._autoscaler["spec"], target.replicas
         if not self._selects(target):
+            self.came_to = counted.NONE, counted.SPEC
             return None
         advice = self._advice(target)
         shown += advice.shown
         advised, name = advice.most
         if advice.failed and (len(advice.failed) == len(shown) or advised < current):
+            self.came_to = counted.NONE, counted.INTERNAL
             metric, why = advice.failed[0]
             problem = f"invalid metrics ({len(advice.failed)} invalid out of {len(shown)})"
             says = f"the HPA was unable to compute the replica count: {why}"
@@ -129,9 +135,11 @@ class Look:
                 continue
             except Unknown as why:
                 self._warn(_FAILED[metric["type"]], str(why))
+                self._told.append(counted.failed_metric(metric["type"]))
                 advice.failed.append((metric, str(why)))
                 status = {"type": ""}
             else:
+                self._told.append(counted.metric(metric["type"], target.replicas, proposal))
                 if not advice.most[0] or proposal > advice.most[0]:
                     advice.most = proposal, called
             advice.shown.append(status)

@@ -15,9 +15,10 @@ from pylet.api.object import Key, Object, condition_of, dig, is_terminating, is_
 from pylet.api.podspec.jobstatus import end_of
 from pylet.api.podtemplate import is_ready
 from pylet.client.view import Entry, View
+from pylet.server.controllers.job import counted
 from pylet.server.controllers.job import pods as of_job
 from pylet.server.controllers.job.counting import count_what_was_let_go, note_indexes, note_uncounted
-from pylet.server.controllers.job.policies import judge, success_rule
+from pylet.server.controllers.job.policies import is_managed_by_others, judge, success_rule
 from pylet.server.controllers.job.round import Round
 from pylet.server.reconcile.deletion import delete_pod
 from pylet.server.reconcile.leaving import least_missed
@@ -36,14 +37,13 @@ from pylet.server.reconcile.plan import (
 )
 
 _BURST = 500  # upstream's MaxPodCreateDeletePerSync
-_OURS = "kubernetes.io/job-controller"
 
 
 def plan(key: Key, view: View, now: datetime) -> Plan:
     job = view.get(JOB, key)
     if job is None:
         return Plan(_let_go(key, view))
-    if job["spec"].get("managedBy") not in (None, _OURS):
+    if is_managed_by_others(job):
         return NOTHING
     if end_of(job) is not None:
         return Plan(tuple(of_job.untrack(p) for p in view.owned_by(POD, uid_of(job)) if of_job.is_tracked(p)))
@@ -67,15 +67,17 @@ def plan(key: Key, view: View, now: datetime) -> Plan:
             )
         elif not is_terminating(job):
             _note_suspension(look)
-    counted = note_uncounted(look, end)
+    let_go = note_uncounted(look, end)
     if end is not None:
-        _enact(look, end, is_last=not counted and not look.active)
+        _enact(look, end, is_last=not let_go and not look.active)
     status = look.status | {
         "active": len(look.active),
         "ready": sum(map(is_ready, look.active)),
         "terminating": len(look.terminating),
     }
-    return Plan((*patch_status(JOB, job, status), *counted, *changes, *look.told), look.again_after)
+    made = counted.made(look, sum(isinstance(change, Create) for change in changes))
+    said = (*patch_status(JOB, job, status), *counted.counts(look, status))
+    return Plan((*said, *let_go, *changes, *made, *look.told), look.again_after)
 
 
 # ---- when it ends
@@ -234,11 +236,11 @@ def _note_suspension(look: Round) -> None:
 
 
 def _create(look: Round, pod: Object) -> Create:
-    return Create(POD, pod, Emit(look.job, "SuccessfulCreate", "Created pod: {name}"), partial(_refused, look.job))
+    return Create(POD, pod, Emit(look.job, "SuccessfulCreate", "Created pod: {name}"), partial(_refused, look))
 
 
-def _refused(job: Object, error: ApiError) -> tuple[Action, ...]:
-    return (Emit(job, "FailedCreate", f"Error creating: {error.message}", "Warning"),)
+def _refused(look: Round, error: ApiError) -> tuple[Action, ...]:
+    return (Emit(look.job, "FailedCreate", f"Error creating: {error.message}", "Warning"), counted.refused(look))
 
 
 def _let_go(key: Key, view: View) -> tuple[Action, ...]:
@@ -256,4 +258,11 @@ def _of_pod(entry: Entry, view: View) -> Iterable[Key]:
         yield Key(entry.key.namespace, name)  # an orphan's finalizer still is ours
 
 
-CONTROLLER = Controller("job", (Watch(JOB, itself), Watch(POD, _of_pod)), plan, longest_wait=60)
+CONTROLLER = Controller(
+    "job",
+    (Watch(JOB, itself), Watch(POD, _of_pod)),
+    plan,
+    longest_wait=60,
+    synced=counted.synced,
+    metrics=counted.lines,
+)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from pylet.api.object import Object, is_terminating, uid_of
+from pylet.server.controllers.job import counted
 from pylet.server.controllers.job import pods as of_job
 from pylet.server.controllers.job.policies import judge
 from pylet.server.controllers.job.round import Round
@@ -49,10 +50,12 @@ def note_uncounted(look: Round, end: Object | None) -> tuple[Action, ...]:
     noted = {what: look.uncounted(what) for what in ("succeeded", "failed")}
     ended = list(islice(_ended(look, is_over=end is not None or is_terminating(look.job)), _AT_ONCE))
     ends_badly = end is not None and end["type"] != "SuccessCriteriaMet"
-    for pod in ended:
-        what, uid = _counts_as(look, pod, ends_badly=ends_badly), uid_of(pod)
-        if what and uid not in noted["failed"] and uid not in noted["succeeded"]:
-            noted[what].append(uid)
+    new = [pod for pod in ended if uid_of(pod) not in (*noted["failed"], *noted["succeeded"])]
+    failed = [pod for pod in new if (ends_badly or of_job.has_failed(pod, look.job)) and not of_job.has_succeeded(pod)]
+    look.told += counted.handled(look, filter(look.has_index, failed))
+    for pod in new:
+        if what := _counts_as(look, pod, ends_badly=ends_badly):
+            noted[what].append(uid_of(pod))
     look.status["uncountedTerminatedPods"] = {what: uids for what, uids in noted.items() if uids}
     return tuple(map(of_job.untrack, ended))
 

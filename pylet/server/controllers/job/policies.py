@@ -1,4 +1,4 @@
-"""What a Job says of its pods' failures and of when it has succeeded enough.
+"""What a Job says of who manages it, of its pods' failures and of when it has succeeded enough.
 
 Source: upstream `pkg/controller/job/pod_failure_policy.go`, success_policy.go.
 """
@@ -11,14 +11,24 @@ from dataclasses import dataclass
 from pylet.api.indexes import Indexes
 from pylet.api.object import Object, conditions_of, dig
 
+_OURS = "kubernetes.io/job-controller"
+
+
+def is_managed_by_others(job: Object) -> bool:
+    return job["spec"].get("managedBy") not in (None, _OURS)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a failure counts towards the back-off limit; a `message` where the whole Job fails by it."""
+    """Whether a failure counts towards the back-off limit; a `message` where the whole Job fails by it.
+
+    `action` is that of the rule, if there is one.
+    """
 
     counts: bool = True
     message: str = ""
     fails_index: bool = False
+    action: str = ""
 
 
 def judge(job: Object, pod: Object) -> Verdict:
@@ -27,14 +37,14 @@ def judge(job: Object, pod: Object) -> Verdict:
         reason = _exit_code(rule["onExitCodes"], pod) if rule.get("onExitCodes") else _condition(rule, pod)
         if not reason:
             continue
-        match rule["action"]:
+        match action := rule["action"]:
             case "Ignore":
-                return Verdict(counts=False)
+                return Verdict(counts=False, action=action)
             case "FailIndex":
-                return Verdict(fails_index=True)
+                return Verdict(fails_index=True, action=action)
             case "FailJob":
-                return Verdict(message=f"{reason} matching FailJob rule at index {position}")
-        return Verdict()
+                return Verdict(message=f"{reason} matching FailJob rule at index {position}", action=action)
+        return Verdict(action=action)
     return Verdict()
 
 

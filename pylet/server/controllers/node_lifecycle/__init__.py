@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from pylet.aio.prometheus import Counter, gauges
 from pylet.api import timestamps
 from pylet.api.kinds.lease import KIND as LEASE
 from pylet.api.kinds.node import KIND as NODE
@@ -18,12 +19,13 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, condition_of, conditions_of, dig, is_terminating, is_true, key_of, uid_of
 from pylet.client.view import Entry, View
 from pylet.server.controllers.node_lifecycle.taints import is_emptied, taints
-from pylet.server.controllers.node_lifecycle.zones import Zones, is_ready
-from pylet.server.reconcile.plan import NOTHING, Action, Controller, Emit, Patch, Plan, Update, Watch
+from pylet.server.controllers.node_lifecycle.zones import Zones, is_ready, name_of, zone_of
+from pylet.server.reconcile.plan import NOTHING, Action, Controller, Count, Emit, Patch, Plan, Update, Watch
 
 GRACE = timedelta(seconds=50)
 STARTUP_GRACE = timedelta(seconds=60)
 _LEASES = "kube-node-lease"
+_EVICTIONS = Counter("node_collector_evictions_total", "Nodes that pods were sent away from.", ("zone",))
 _SILENT = {"reason": "NodeStatusUnknown", "message": "Kubelet stopped posting node status."}
 _NEVER_SPOKE = {"reason": "NodeStatusNeverUpdated", "message": "Kubelet never posted node status."}
 _REPORTED = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure")
@@ -64,9 +66,11 @@ class _Nodes:
         again = min((each for each in (again, wait) if each), default=None)
         if wanted == (dig(node, "spec", "taints", default=[])):
             return Plan(told, again)
+        tainted = Update(NODE, {**node, "spec": {**node["spec"], "taints": wanted}})
         if empties and speaks and not ready and not is_emptied(node):
             self._zones.emptied(node, now)
-        return Plan((*told, Update(NODE, {**node, "spec": {**node["spec"], "taints": wanted}})), again)
+            return Plan((*told, tainted, Count(_EVICTIONS, (name_of(zone_of(node)),))), again)
+        return Plan((*told, tainted), again)
 
     def _hear(self, node: Object, view: View, now: datetime) -> tuple[Action, ...]:
         name, uid = node["metadata"]["name"], uid_of(node)
@@ -102,6 +106,15 @@ class _Nodes:
         wait = self._zones.wait(node, view, now)
         return wait == timedelta(), wait
 
+    def metrics(self, view: View) -> Iterator[str]:
+        yield from _EVICTIONS.lines()
+        zones = [({"zone": zone}, size, unready) for zone, size, unready in self._zones.sizes(view)]
+        healthy = [(zone, 100 * (size - unready) / size) for zone, size, unready in zones]
+        yield from gauges("node_collector_zone_health", "Nodes that are ready, in percent.", healthy)
+        yield from gauges("node_collector_zone_size", "Nodes.", [(zone, size) for zone, size, _ in zones])
+        unhealthy = [(zone, unready) for zone, _, unready in zones]
+        yield from gauges("node_collector_unhealthy_nodes_in_zone", "Nodes that are not ready.", unhealthy)
+
     def time_set(self, moved: timedelta) -> None:
         for known in self._known.values():
             known.at += moved
@@ -117,7 +130,11 @@ class _Nodes:
 def controller() -> Controller:
     nodes = _Nodes()
     return Controller(
-        "node", (Watch(NODE, nodes.of_node), Watch(LEASE, _of_lease)), nodes.plan, time_set=nodes.time_set
+        "node",
+        (Watch(NODE, nodes.of_node), Watch(LEASE, _of_lease)),
+        nodes.plan,
+        time_set=nodes.time_set,
+        metrics=nodes.metrics,
     )
 
 

@@ -7,6 +7,7 @@ zones are, it stops. Source: upstream `pkg/controller/nodelifecycle/node_lifecyc
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from typing import NamedTuple
@@ -37,6 +38,12 @@ def is_ready(node: Object) -> bool:
 def zone_of(node: Object) -> tuple[str, str]:
     labels = labels_of(node)
     return labels.get(_REGION, ""), labels.get(_ZONE, "")
+
+
+def name_of(zone: tuple[str, str]) -> str:
+    """As upstream's GetZoneKey."""
+    region, name = zone
+    return f"{region}:\x00:{name}" if region or name else ""
 
 
 class _Seen(NamedTuple):
@@ -80,6 +87,13 @@ class Zones:
         every = _EVERY_SLOW if state is State.PARTIAL else _EVERY
         last = self._last.get(zone)
         return timedelta() if last is None else max(timedelta(), last + every - now)
+
+    def sizes(self, view: View) -> Iterator[tuple[str, int, int]]:
+        """By upstream's name of each zone, how many nodes it has and how many of them are not ready."""
+        self._look(view)
+        for zone in {zone for zone, _ in self._counts}:  # a zone of no nodes has no count
+            others = self._counts[zone, False]
+            yield name_of(zone), self._counts[zone, True] + others, others
 
     def emptied(self, node: Object, now: datetime) -> None:
         self._last[zone_of(node)] = now

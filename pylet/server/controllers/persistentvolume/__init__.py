@@ -17,7 +17,7 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.storageclass import KIND as STORAGE_CLASS
 from pylet.api.object import Key, dig
 from pylet.client.view import Entry, View
-from pylet.server.controllers.persistentvolume import claims, recycling, volumes
+from pylet.server.controllers.persistentvolume import claims, counted, recycling, volumes
 from pylet.server.reconcile.plan import NOTHING, Controller, Plan, Watch
 
 _PENDING = b'"phase":"Pending"'
@@ -89,4 +89,5 @@ CONTROLLER = Controller(
     "persistentvolume",
     (Watch(CLAIM, _of_claim), Watch(VOLUME, _of_volume), Watch(STORAGE_CLASS, _of_class), Watch(POD, _of_pod)),
     plan,
+    metrics=counted.lines,
 )

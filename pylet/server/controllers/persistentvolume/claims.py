@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from pylet.aio.prometheus import Counter
 from pylet.api.kinds.persistentvolume import KIND as VOLUME
 from pylet.api.kinds.persistentvolumeclaim import KIND as CLAIM
 from pylet.api.kinds.pod import KIND as POD
@@ -27,7 +28,10 @@ from pylet.api.volumebinding import (
 )
 from pylet.client.view import View
 from pylet.server.controllers.persistentvolume.binding import bind, claim_status
-from pylet.server.reconcile.plan import Action, Emit, Update
+from pylet.server.reconcile.plan import Action, Count, Emit, Update
+
+CLASSES_GIVEN = Counter("retroactive_storageclass_total", "Claims that got the default class after all.")
+CLASSES_REFUSED = Counter("retroactive_storageclass_errors_total", "Claims that did not take it.")
 
 
 def steps(claim: Object, view: View, now: datetime) -> Iterator[Action]:
@@ -49,7 +53,9 @@ def _find(claim: Object, view: View, now: datetime) -> Iterator[Action]:
         yield from bind(volume, claim, now)
         return
     if not has_class(claim) and (default := default_class(view.select(STORAGE_CLASS))) is not None:
-        yield Update(CLAIM, {**claim, "spec": {**claim["spec"], "storageClassName": default["metadata"]["name"]}})
+        named = {**claim, "spec": {**claim["spec"], "storageClassName": default["metadata"]["name"]}}
+        yield Update(CLAIM, named, refused=lambda error: (Count(CLASSES_REFUSED),))
+        yield Count(CLASSES_GIVEN)
         return
     if delayed and SELECTED_NODE not in annotations_of(claim):
         yield _waiting(claim, view)
