@@ -49,16 +49,17 @@ def components(
     counted: list[Callable[[], Iterator[str]]],
     read: Read = nobody,
     profiles: Sequence[Profile] = (),
+    kept: Sequence[Object] = (),
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Each runs until cancelled. `counted` is given what they count; `read` answers paths of aggregated APIs;
-    `profiles` are the scheduler's, its own unless any are given.
+    `profiles` are the scheduler's, its own unless any are given; `kept` are objects that the cluster always has.
     """
     from pylet.server.reconcile.runner import Runner
     from pylet.server.scheduler.loop import Scheduler
     from pylet.server.scheduler.plugins import PROFILE
 
     observations = Observations()
-    runner = Runner(client, tables, clock, _controllers(config, tables, definitions, trust, observations))
+    runner = Runner(client, tables, clock, _controllers(config, tables, definitions, trust, observations, kept))
     scheduler = Scheduler(client, tables, clock, profiles=profiles or (PROFILE,), host=socket.gethostname())
     counted += [runner.metrics, scheduler.metrics]
     definitions.follow(runner.adopt, runner.abandon)
@@ -76,9 +77,11 @@ def _controllers(
     definitions: Definitions,
     trust: Trust,
     observations: Observations,
+    kept: Sequence[Object],
 ) -> list[Controller]:
     from pylet.server.controllers import (
         autoscaling,
+        bootstrap,
         certificates,
         controllers,
         custom_resources,
@@ -99,6 +102,7 @@ def _controllers(
     found = [
         *controllers(),
         autoscaling.controller(tables, observations),
+        bootstrap.controller(kept),
         certificates.controller(trust.authority, trust.may_have),
         custom_resources.controller(definitions.kind),
         disruption.controller(tables),

@@ -23,6 +23,7 @@ from pylet.aio import memory, services, timeset
 from pylet.aio.clock import Clock, SystemClock
 from pylet.api import kinds
 from pylet.api.ip import in_url
+from pylet.api.object import Object
 from pylet.client.view import age
 from pylet.server import addons, optional, place
 from pylet.server.auth import default_roles
@@ -136,11 +137,11 @@ async def _serve(
         at_the_end.push_async_callback(front.close)
         tls = pki.server_context()
         await at_the_end.enter_async_context(_http(front, listening, tls))
-        await _ensure_objects(config, core.registry, pki, address, port)
+        kept = await _ensure_objects(config, core.registry, pki, address, port)
         group.create_task(front.extensions.run())
         place.write_kubeconfig(config, pki, port)
         group.create_task(_keep_certificates(config, pki, names, port, (tls, front.kubelets.tls), clock))
-        for component in _in_background(config, core, front, clock, profiles):
+        for component in _in_background(config, core, front, clock, profiles, kept):
             group.create_task(component)
         started.set()
         group.create_task(memory.keep_small(clock, age))
@@ -155,20 +156,29 @@ async def _serve(
         await asyncio.Event().wait()
 
 
-async def _ensure_objects(config: ServerConfig, registry: Registry, pki: Pki, address: str, port: int) -> None:
-    """What a cluster has from its first minute: namespaces before what is in them."""
+async def _ensure_objects(
+    config: ServerConfig, registry: Registry, pki: Pki, address: str, port: int
+) -> Sequence[Object]:
+    """What a cluster has from its first minute: namespaces before what is in them. What of it it shall always have."""
     client = Loopback(registry, manager="kube-apiserver")
-    await addons.ensure(client, addons.namespaces())
+    namespaces = addons.namespaces()
+    await addons.ensure(client, namespaces)
     wanted = addons.objects(config.cluster, advertise_address=address, port=port, disable=config.disable)
     trusted = pki.ca.certificate.read_text(), pki.front_proxy_ca.certificate.read_text()
     front = addons.extension_authentication(*trusted, FRONT_PROXY)
     await addons.ensure(client, [*wanted, front, *default_roles.objects()])
     if "gateway" not in config.disable:
         await addons.ensure_gateway_api(client)
+    return [obj for obj in (*namespaces, *wanted, front) if obj["kind"] in addons.KEPT]
 
 
 def _in_background(
-    config: ServerConfig, core: Core, front: Front, clock: Clock, profiles: Sequence[Profile]
+    config: ServerConfig,
+    core: Core,
+    front: Front,
+    clock: Clock,
+    profiles: Sequence[Profile],
+    kept: Sequence[Object],
 ) -> Iterator[Coroutine[Any, Any, None]]:
     return components(
         config,
@@ -178,6 +188,7 @@ def _in_background(
         core.trust,
         clock,
         profiles=profiles,
+        kept=kept,
         read=front.extensions.read,
         counted=front.metrics.sources,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
+from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key
 from pylet.server.config import ServerConfig
 from pylet.server.place import Unusable
@@ -31,6 +33,22 @@ async def test_state_outlives_a_restart(make_config: Make) -> None:
             told = await answer.text()
         assert 'apiserver_storage_size_bytes{storage_cluster_id="sqlite"} ' in told
     assert (settled.data_dir / "server" / "token").read_text() == token
+
+
+async def test_a_cluster_keeps_its_own_service_though_somebody_deletes_it_and_though_it_starts_with_other_networks(
+    make_config: Make,
+) -> None:
+    key, options = Key("default", "kubernetes"), {"datastore_endpoint": None}
+    async with running_server(make_config(**options)) as running:
+        client = running.loopback(LOOPBACK)
+        before = await client.list(SERVICE, key.namespace)
+        await client.delete(SERVICE, key)
+        async with asyncio.timeout(60), aclosing(client.watch(SERVICE, key.namespace, since=before.revision)) as seen:
+            async for changes in seen:
+                if any(change.type == "ADDED" for change in changes):
+                    break
+    async with running_server(make_config(**options, service_cidr="10.99.0.0/16", cluster_dns="10.99.0.10")) as running:
+        assert (await running.loopback(LOOPBACK).get(SERVICE, key))["spec"]["clusterIP"] == "10.43.0.1"
 
 
 async def test_the_kubeconfig_leads_to_the_server(make_config: Make) -> None:

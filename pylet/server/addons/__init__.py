@@ -2,6 +2,7 @@
 
 from pylet.server.addons.ensure import ensure, ensure_gateway_api
 from pylet.server.addons.objects import (
+    KEPT,
     extension_authentication,
     kubernetes_service,
     local_path,
@@ -10,6 +11,7 @@ from pylet.server.addons.objects import (
 )
 
 __all__ = [
+    "KEPT",
     "ensure",
     "ensure_gateway_api",
     "extension_authentication",

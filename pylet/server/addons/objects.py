@@ -19,6 +19,19 @@ from pylet.api.kinds import servicecidr
 from pylet.api.object import Key, Object
 from pylet.server.addons import api_services
 
+KEPT = frozenset(
+    {
+        "ConfigMap",
+        "Endpoints",
+        "EndpointSlice",
+        "FlowSchema",
+        "Namespace",
+        "PriorityLevelConfiguration",
+        "Service",
+        "ServiceCIDR",
+    }
+)
+"""What comes back when somebody deletes it; of other kinds a start makes what is missing."""
 _SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _DNS_PORTS = (("dns", "UDP"), ("dns-tcp", "TCP"))
 

@@ -60,8 +60,10 @@ async def test_a_second_start_writes_nothing() -> None:
 )
 async def test_the_services_networks_may_become_two(api: Api, service_cidr: str, expected: list[str]) -> None:
     client = await start(api)
-    wanted = objects(ClusterSettings(service_cidr=service_cidr), advertise_address="192.0.2.1", port=6443)
-    await ensure(client, [obj for obj in wanted if obj["kind"] == "ServiceCIDR"])
+    settings = ClusterSettings(service_cidr=service_cidr, cluster_dns="10.99.0.10")
+    await ensure(client, objects(settings, advertise_address="192.0.2.1", port=6443))
+    for key, address in ((Key("default", "kubernetes"), "10.43.0.1"), (Key("kube-system", "kube-dns"), "10.43.0.10")):
+        assert (await client.get(SERVICE, key))["spec"]["clusterIP"] == address
     assert (await client.get(SERVICE_CIDR, Key("", DEFAULT)))["spec"]["cidrs"] == expected
 
 
