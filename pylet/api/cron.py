@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pylet.api.remembered import remembered
 
 _SECOND = timedelta(seconds=1)
 _YEARS_AHEAD = 5
@@ -41,7 +42,6 @@ _DESCRIPTORS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 class Schedule(Protocol):
@@ -187,7 +187,7 @@ def zone(name: str) -> tzinfo:
         raise ValueError(f"unknown time zone {name}") from missing
 
 
-@lru_cache(256)
+@remembered(256)
 def parse(text: str, time_zone: str = "") -> Schedule:
     """The schedule in a zone, UTC when none is named. Raises: ValueError, worded as upstream."""
     if not text:
@@ -268,13 +268,14 @@ def _number(text: str, names: Mapping[str, int]) -> int:
 
 def _duration(text: str) -> timedelta:
     """`@every` and a Go duration; at least a second, and whole ones."""
+    from pylet.api.cel.values import SECOND, parse_duration
+
     written = text.removeprefix("@every ")
-    parts = re.findall(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)", written)
-    unsigned = written.lstrip("+-") if written[:1] in "+-" else written
-    if "".join(map("".join, parts)) != unsigned or not (parts or unsigned == "0"):
-        raise ValueError(f"failed to parse duration {text}: time: invalid duration {_quoted(written)}")
-    seconds = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
-    return timedelta(seconds=max(1, int(seconds) if not written.startswith("-") else 0))
+    try:
+        seconds = parse_duration(written).ns // SECOND
+    except ValueError as bad:
+        raise ValueError(f"failed to parse duration {text}: time: invalid duration {_quoted(written)}") from bad
+    return timedelta(seconds=max(1, seconds))
 
 
 def _quoted(text: str) -> str:

@@ -40,9 +40,10 @@ _USAGES = (
     "signing",
     "timestamping",
 )
-_BLOCK = re.compile(rb"-----BEGIN ([^\n]*)-----\n(.*?)-----END \1-----", re.DOTALL)
+_BLOCK = re.compile(rb"-----BEGIN ([^\n-]*+)-----\n((?:(?!-----).)*+)-----END \1-----", re.DOTALL)
 _DOMAIN_BYTES, _SIGNER_BYTES = 253, 571
-_PEM = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----\s.+-----END CERTIFICATE REQUEST-----\s*", re.DOTALL)
+_BEGIN = re.compile(rb"-----BEGIN CERTIFICATE REQUEST-----\s")
+_END = b"-----END CERTIFICATE REQUEST-----"
 
 
 class CertificateSigningRequestStrategy(Strategy):
@@ -145,9 +146,11 @@ def _certificate_problem(encoded: str) -> str:
 
 def _is_request(encoded: str) -> bool:
     try:
-        return _PEM.search(base64.b64decode(encoded)) is not None
+        raw = base64.b64decode(encoded)
     except ValueError:
         return False
+    begun = _BEGIN.search(raw)
+    return begun is not None and raw.rfind(_END) > begun.end()
 
 
 def _signer(name: str) -> list[Cause]:

@@ -37,7 +37,7 @@ _ATTRIBUTES = {
     "video": ("poster", "src"),
 }
 _TAG = re.compile(rb"<([a-zA-Z]+)(\s[^<>]*)>")
-_ATTRIBUTE = re.compile(rb"""([a-zA-Z-]+)(\s*=\s*)("[^"]*"|'[^']*'|[^\s"'<>]+)""")
+_ATTRIBUTE = re.compile(rb"""(?<![a-zA-Z-])([a-zA-Z-]++)(\s*+=\s*+)("[^"]*"|'[^']*'|[^\s"'<>]+)""")
 
 
 @dataclass(frozen=True, slots=True)
