@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from pylet.api import causes, names
 from pylet.api.errors import Cause
 from pylet.api.object import Object
 
 Labels = Mapping[str, str]
-_TOKEN = re.compile(r"\s*(==|!=|[=!<>(),]|[^\s=!<>(),]+)")
+_TOKEN = re.compile(r"==|!=|[=!<>(),]|[^\s=!<>(),]+")
 _BINARY = {"in": "in", "notin": "notin", "=": "=", "==": "==", "!=": "!=", ">": "gt", "<": "lt"}
+_EQUAL = ("=", "==", "in")
 _SPECIAL = frozenset(("==", "!=", "=", "!", "<", ">", "(", ")", ","))
 _WORDS = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "!"}
 
@@ -26,23 +27,6 @@ class Requirement(NamedTuple):
     key: str
     operator: str
     values: tuple[str, ...] = ()
-
-    def matches(self, labels: Labels) -> bool:
-        value = labels.get(self.key)
-        match self.operator:
-            case "in" | "=" | "==":
-                return value is not None and value in self.values
-            case "notin" | "!=":
-                return value is None or value not in self.values
-            case "exists":
-                return value is not None
-            case "!":
-                return value is None
-        try:
-            number, bound = int(value or ""), int(self.values[0])
-        except ValueError:
-            return False
-        return number > bound if self.operator == "gt" else number < bound
 
     def __str__(self) -> str:
         listed = ",".join(sorted(self.values))
@@ -65,16 +49,16 @@ class LabelSelector:
 
     def __init__(self, requirements: Iterable[Requirement]) -> None:
         self.requirements = tuple(sorted(requirements))
-        self._equal = tuple(
-            (r.key, r.values[0]) for r in self.requirements if r.operator in ("=", "==", "in") and len(r.values) == 1
-        )
-        self._others = tuple(r for r in self.requirements if r.operator not in ("=", "==", "in") or len(r.values) != 1)
+        simple = [r for r in self.requirements if r.operator in _EQUAL and len(r.values) == 1]
+        self._equal = tuple(dict.fromkeys((r.key, r.values[0]) for r in simple))
+        is_all = len(simple) == len(self.requirements)
+        self._others = None if is_all else _Others(set(self.requirements).difference(simple))
 
     def __call__(self, labels: Labels) -> bool:
         for key, value in self._equal:
             if labels.get(key) != value:
                 return False
-        return all(other.matches(labels) for other in self._others) if self._others else True
+        return self._others is None or self._others.match(labels)
 
     def __str__(self) -> str:
         return ",".join(map(str, self.requirements))
@@ -92,6 +76,75 @@ class LabelSelector:
     @property
     def is_everything(self) -> bool:
         return not self.requirements
+
+
+class _Any:
+    """All values there are."""
+
+    def __contains__(self, value: str) -> bool:
+        return True
+
+
+class _Between(NamedTuple):
+    """Numbers above the one and below the other."""
+
+    above: int | None = None
+    below: int | None = None
+
+    def __contains__(self, value: Any) -> bool:
+        if not value.isdigit():
+            return False
+        number = int(value)
+        return (self.above is None or number > self.above) and (self.below is None or number < self.below)
+
+
+_Values: TypeAlias = "frozenset[str] | _Any | _Between"
+
+
+class _Others:
+    """Requirements of other than one value, those of a key taken together: however many they are, they are asked about
+    as often as there are labels."""
+
+    __slots__ = ("_unwanted", "_wanted")
+
+    def __init__(self, requirements: Iterable[Requirement]) -> None:
+        unwanted: dict[str, set[str]] = {}
+        one_of: dict[str, frozenset[str]] = {}
+        above: dict[str, int] = {}
+        below: dict[str, int] = {}
+        absent, present = [], []
+        for key, operator, values in requirements:
+            match operator:
+                case "exists":
+                    present.append(key)
+                case "gt":
+                    above[key] = max(above.get(key, int(values[0])), int(values[0]))
+                case "lt":
+                    below[key] = min(below.get(key, int(values[0])), int(values[0]))
+                case "!":
+                    absent.append(key)
+                case "notin" | "!=":
+                    unwanted.setdefault(key, set()).update(values)
+                case _:
+                    one_of[key] = one_of.get(key, frozenset(values)).intersection(values)
+        self._wanted: tuple[tuple[str, _Values], ...] = (
+            *one_of.items(),
+            *((key, _Any()) for key in present),
+            *((key, _Between(above.get(key), below.get(key))) for key in above.keys() | below.keys()),
+        )
+        self._unwanted: dict[str, _Values] = {key: frozenset(values) for key, values in unwanted.items()}
+        self._unwanted |= dict.fromkeys(absent, _Any())
+
+    def match(self, labels: Labels) -> bool:
+        for key, values in self._wanted:
+            value = labels.get(key)
+            if value is None or value not in values:
+                return False
+        unwanted = self._unwanted
+        for key in unwanted if len(unwanted) < len(labels) else labels:
+            if key in unwanted and key in labels and labels[key] in unwanted[key]:
+                return False
+        return True
 
 
 NOTHING = LabelSelector((Requirement("", "in"),))

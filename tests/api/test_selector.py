@@ -21,6 +21,16 @@ LABELS = {"app": "web", "tier": "front", "n": "7"}
         pytest.param("n>6", True, id="greater"),
         pytest.param("n<7", False, id="less"),
         pytest.param("app>6", False, id="a word is no number"),
+        pytest.param("n>5,n>6,n<8", True, id="between"),
+        pytest.param("n>5,n>7", False, id="above the one, not the other"),
+        pytest.param("n<8,n<7", False, id="below the one, not the other"),
+        pytest.param("app in (db,web),app in (web,x)", True, id="one of each"),
+        pytest.param("app in (db,web),app in (db,x)", False, id="one of the first alone"),
+        pytest.param("app notin (a,b),app!=web", False, id="one of the last it must not be"),
+        pytest.param("app,tier,!x,!y,!z", True, id="present, and absent"),
+        pytest.param("!a,!b,!c,!d,!tier", False, id="of many one is there"),
+        pytest.param(",".join(f"!x{n},app!=y{n},z{n}!=a" for n in range(50)), True, id="a great many"),
+        pytest.param("app=web,app=web,tier in (front)", True, id="the same twice"),
     ],
 )
 def test_label_selector_selects(text: str, selects: bool) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
 from aiohttp import web
 
+from pylet.aio.apart import apart
 from pylet.api.causes import quoted
 from pylet.api.errors import ApiError, InternalError
 from pylet.client.interface import PatchType
@@ -72,7 +74,7 @@ class App:
     async def handle(self, http: web.BaseRequest) -> Answer | Streamed:
         """Never raises for what a client sends; a bug is a 500 with one logged trace."""
         started = time.perf_counter()
-        info = request_info(http.method, http.path, http.query if http.query_string else {})
+        info = await apart(len(http.raw_path), partial(_info, http))
         changes, lasts = info.verb not in _READING, info.verb == "watch" or info.subresource in _LASTING
         self._metrics.in_flight[changes] += not lasts
         is_cut_off = False
@@ -180,3 +182,7 @@ class App:
         if warnings and isinstance(answer, Answer):
             answer.headers = [*answer.headers, *warning_headers(warnings)]
         return answer
+
+
+def _info(http: web.BaseRequest) -> RequestInfo:
+    return request_info(http.method, http.path, http.query if http.query_string else {})

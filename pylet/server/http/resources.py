@@ -231,7 +231,7 @@ class Resources:
 
     async def _delete_collection(self, call: Call) -> Answer | Streamed:
         selection = _list_options(call)
-        self._registry.select(call.request, selection)
+        await self._registry.select(call.request, selection)
         asked, request = await self._delete_options(call)
         return await self._shown_list(call, await self._registry.delete_collection(request, selection, asked))
 

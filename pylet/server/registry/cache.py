@@ -24,8 +24,9 @@ from pylet.server.registry.selection import Selection
 log = logging.getLogger(__name__)
 
 _HISTORY_EVENTS = 4096
-_HISTORY_EVENTS_LEAST = 100  # kept whatever they weigh and however old they are
+_HISTORY_EVENTS_LEAST = 100  # kept however old they are
 _HISTORY_BYTES = 4 << 20  # of the entries only the history still holds
+_HISTORY_BYTES_MOST = 16 << 20  # of those that are kept however old they are
 _INITIAL_BATCH_BYTES = 128 << 10
 
 Pace = Callable[[Callable[[], None]], Callable[[], None]]
@@ -313,7 +314,7 @@ class Cache:
         history.append(event)
         self._history_bytes += len(event.before.raw) if event.before is not None else 0
         while len(history) > _HISTORY_EVENTS or (
-            self._history_bytes > _HISTORY_BYTES and len(history) > _HISTORY_EVENTS_LEAST
+            self._history_bytes > (_HISTORY_BYTES if len(history) > _HISTORY_EVENTS_LEAST else _HISTORY_BYTES_MOST)
         ):
             self._forget()
 

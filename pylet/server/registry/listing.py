@@ -147,12 +147,12 @@ def revision_number(text: str) -> int:
     problem = ""
     if not (text.isascii() and text.isdigit()):
         problem = "invalid syntax"
-    elif int(text[:40]) >= 1 << 64:
+    elif int((text.lstrip("0") or "0")[:40]) >= 1 << 64:
         problem = "value out of range"
     if problem:
         why = causes.invalid("resourceVersion", text, f"strconv.ParseUint: parsing {causes.quoted(text)}: {problem}")
         raise BadRequest(f"invalid resource version: {why}")
-    return int(text)
+    return int(text.lstrip("0") or "0")
 
 
 def asked_revision(options: ListOptions) -> tuple[int, bool]:

@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import orjson
 
+from pylet.aio.apart import apart
 from pylet.api import kinds
 from pylet.api.errors import BadRequest, Forbidden, MethodNotAllowed, NotFound
 from pylet.api.kind import Kind
@@ -137,10 +139,10 @@ class Registry:
             return Entry.of(SCALE, scale.scale_of(request.kind, entry.object))
         return entry
 
-    def select(self, request: Request, options: ListOptions) -> Selection:
+    async def select(self, request: Request, options: ListOptions) -> Selection:
         """What is asked for: what cannot be read is refused before what does not fit. Raises: BadRequest, Invalid."""
         try:
-            selection = self._selection(request, options)
+            selection = await self._selection(request, options)
         except UnknownField:
             listing.validate(options)
             raise
@@ -149,14 +151,14 @@ class Registry:
 
     async def list(self, request: Request, options: ListOptions) -> Page:
         cache = await self._state.cache_of(request.kind.stored_as or request.kind)
-        selection = self.select(request, options)
+        selection = await self.select(request, options)
         await self._state.fresh(listing.asked_revision(options)[0])
         return listing.page(cache, selection, options, cache.seen())
 
     async def watch(self, request: Request, options: ListOptions) -> Subscription:
         """Raises: Expired, which a watch answers as an ERROR event of a 200 stream; others are plain refusals."""
         cache = await self._state.cache_of(request.kind.stored_as or request.kind)
-        selection = self._selection(request, options)
+        selection = await self._selection(request, options)
         listing.validate_watch(options)
         since = listing.revision_number(options.revision)
         if options.initial_events or (not since and options.initial_events is None):
@@ -285,8 +287,10 @@ class Registry:
     # ---- inside
 
     @staticmethod
-    def _selection(request: Request, options: ListOptions) -> Selection:
-        return selection_of(request.kind, request.key.namespace, options.labels, options.fields)
+    async def _selection(request: Request, options: ListOptions) -> Selection:
+        labels, fields = options.labels, options.fields
+        read = partial(selection_of, request.kind, request.key.namespace, labels, fields)
+        return await apart(len(labels) + len(fields), read)
 
     def _replaced(self, gone: Sequence[Kind], fresh: Sequence[Kind]) -> None:
         for kind in gone:

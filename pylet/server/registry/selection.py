@@ -12,6 +12,7 @@ from itertools import islice
 from pylet.api import selector
 from pylet.api.errors import BadRequest
 from pylet.api.kind import Kind
+from pylet.api.remembered import LONGEST
 from pylet.client.view import Entry, Table
 from pylet.server.registry.ordered import Ordered
 
@@ -52,7 +53,6 @@ class Selection:
         self._label = parsed.equals()
         self.namespace = namespace
         self.name: str | None = None
-        self._terms: list[tuple[int, str, bool]] = []
         self._index: tuple[str, str] | None = None
         self._read_fields(kind, fields)
         self.is_plain = self._labels is None and not self._terms and self.name is None
@@ -70,6 +70,7 @@ class Selection:
         positions |= {name: readers.index(read) for name, read in (kind.fields or stored.fields).items()}
         if (kind.resource in _SELECTABLE or kind.schema is not None) and not kind.namespaced:
             del positions[_NAMESPACE]
+        chosen: dict[tuple[int, bool, str], set[str]] = {}  # what a field must not be, taken together
         for field, value, equal in terms:
             position = positions.get(field)
             if position is None:
@@ -79,9 +80,10 @@ class Selection:
             elif position == -2 and equal and self.namespace in ("", value):
                 self.namespace = value
             else:
-                self._terms.append((position, value, equal))
+                chosen.setdefault((position, equal, value if equal else ""), set()).add(value)
                 if position >= 0 and equal:
                     self._index = (indexed[position], value)
+        self._terms = [(position, frozenset(values), equal) for (position, equal, _), values in chosen.items()]
 
     def matches(self, entry: Entry) -> bool:
         key = entry.key
@@ -89,9 +91,9 @@ class Selection:
             return False
         if self.name is not None and key.name != self.name:
             return False
-        for position, value, equal in self._terms:
+        for position, values, equal in self._terms:
             found = entry.fields[position] if position >= 0 else key.name if position == -1 else key.namespace
-            if (found == value) is not equal:
+            if (found in values) is not equal:
                 return False
         return self._labels is None or self._labels(entry.labels)
 
@@ -113,10 +115,13 @@ class Selection:
         return self._index is not None
 
 
-@lru_cache(1024)
 def selection_of(kind: Kind, namespace: str, labels: str, fields: str) -> Selection:
     """Raises: BadRequest."""
-    return Selection(kind, namespace, labels, fields)
+    is_short = len(namespace) + len(labels) + len(fields) <= LONGEST
+    return (_known if is_short else Selection)(kind, namespace, labels, fields)
+
+
+_known = lru_cache(1024)(Selection)
 
 
 def _unknown_field(kind: Kind, field: str) -> str:

@@ -14,7 +14,7 @@ from pylet.api.kinds.event import KIND as EVENT
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.client.view import Entry
-from pylet.server.registry import END, Batch, ListOptions, Subscription
+from pylet.server.registry import END, Batch, ListOptions, Subscription, listing
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.selection import selection_of
 from pylet.store.drivers.memory import MemoryStore
@@ -113,6 +113,34 @@ async def test_pods_are_found_by_their_node(api: Api) -> None:
 )
 async def test_lists_that_are_refused(api: Api, options: Object, message: str) -> None:
     assert message in (await refused(api.list(CONFIGMAP, "a", **options)))["message"]
+
+
+async def test_the_history_of_large_objects_is_short(api: Api) -> None:
+    obj = configmap("x", data="x" * (1 << 20))
+    await api.create(obj)
+    for number in range(30):
+        await api.update({**obj, "metadata": {**obj["metadata"], "labels": {"n": str(number)}}})
+    history = api.registry._state.caches[CONFIGMAP]._history
+    assert 4 < len(history) < 20
+
+
+async def test_selections_of_long_texts_are_made_anew(api: Api) -> None:
+    for labels, is_kept in (("a=b", True), (f"a in ({','.join(map(str, range(1000)))})", False)):
+        asked = api.request("list", CONFIGMAP, "a"), ListOptions(labels=labels)
+        assert (await api.registry.select(*asked) is await api.registry.select(*asked)) is is_kept
+
+
+async def test_a_revision_may_begin_with_thousands_of_zeros() -> None:
+    assert listing.revision_number("0" * 5000 + "7") == 7
+
+
+async def test_many_fields_that_a_name_must_not_be(api: Api) -> None:
+    for name in ("x", "y"):
+        await api.create(configmap(name))
+    fields = ",".join(f"metadata.name!={name}" for name in ("y", *range(2000)))
+    assert await api.names(CONFIGMAP, "a", fields=fields) == ["x"]
+    assert await api.names(CONFIGMAP, "a", fields="metadata.name=x,metadata.name=x,metadata.name!=y") == ["x"]
+    assert await api.names(CONFIGMAP, "a", fields="metadata.name=x,metadata.name=y") == []
 
 
 async def test_pages_show_one_revision(api: Api) -> None:
