@@ -10,6 +10,8 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
+import orjson
+
 from pylet.api.object import Object
 from pylet.api.patch import BadPatch, TooLarge, Unprocessable, json_word
 
@@ -18,6 +20,7 @@ _MOST_COPIED_BYTES = 3 << 20  # upstream bounds what `copy` may multiply to
 _DECODING = "error decoding patch: json: cannot unmarshal {} into Go value of type {}"
 _FIELDS = {"op", "path", "from", "value"}
 _MISSING = "missing value"
+_TOO_DEEP = "couldn't get version/kind; json parse error: exceeded max depth"  # what JSON cannot say afterwards
 
 
 def apply(obj: Object, patch: Any) -> Object:
@@ -70,12 +73,12 @@ class _Document:
         tokens = [token.replace("~1", "/").replace("~0", "~") for token in path.split("/")[1:]]
         parent = self.root
         for token in tokens[:-1]:
+            if not isinstance(parent, dict | list):
+                break
             try:
                 parent = _get(parent, token)
             except _Unfit:
                 parent = None
-            if not isinstance(parent, dict | list):
-                break
         if not tokens or not isinstance(parent, dict | list):
             raise Unprocessable(f"{otherwise}: {_MISSING}")
         return parent, tokens[-1]
@@ -197,7 +200,10 @@ def _copy(document: _Document, operation: Object) -> None:
         raise Unprocessable(f"error in copy for from: '{source}': {unfit}") from unfit
     path = _path(operation)
     parent, key = document.place(path, f"copy operation does not apply: doc is missing destination path: {path}")
-    document.copied_bytes += len(repr(value))
+    try:
+        document.copied_bytes += len(orjson.dumps(value))
+    except TypeError as deep:
+        raise BadPatch(_TOO_DEEP) from deep
     if document.copied_bytes > _MOST_COPIED_BYTES:
         raise Unprocessable(f"accumulated size of copy operations exceeds {_MOST_COPIED_BYTES} bytes")
     try:

@@ -84,6 +84,18 @@ def test_json_patch_refusals(patch: Any, error: type[Exception], words: str) -> 
         json_patch.apply({"a": 1, "l": [1]}, patch)
 
 
+def test_copies_into_themselves_end_before_they_are_too_deep_to_be_told() -> None:
+    copies = [{"op": "copy", "from": "/a", "path": "/a" * (2**n + 1)} for n in range(12)]
+    with pytest.raises(BadPatch, match="exceeded max depth"):
+        json_patch.apply({"a": {"a": {}}}, copies)
+
+
+@pytest.mark.parametrize("root", [None, 7, "x"])
+def test_in_what_is_no_object_nothing_has_a_place(root: Any) -> None:
+    with pytest.raises(Unprocessable):
+        json_patch.apply({}, [{"op": "replace", "path": "", "value": root}, {"op": "add", "path": "/a/b", "value": 1}])
+
+
 def pod(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {"spec": {"containers": list(containers), **spec}}
 
