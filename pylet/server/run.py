@@ -51,6 +51,7 @@ log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 5.0
 _DAY_SECONDS = 86400.0
+_IDLE_SECONDS = 90.0  # of a connection between two requests, or before it has asked for anything; as upstream
 _HEAD_BYTES = 1 << 20  # of a request's first line, or of a header: Go's DefaultMaxHeaderBytes
 
 
@@ -232,6 +233,8 @@ async def _http(front: Front, listening: socket.socket, tls: ssl.SSLContext) -> 
         request_factory=make_request,
         access_log=None,
         lingering_time=1.0,
+        keepalive_timeout=_IDLE_SECONDS,
+        auto_decompress=False,  # no more does upstream: a few bytes may become gigabytes
         max_line_size=_HEAD_BYTES,
         max_field_size=_HEAD_BYTES,
     )

@@ -85,11 +85,9 @@ class Answer:
         sent = head(
             self.status, self.type, self.headers, f"Content-Length: {len(self.body)}", close=not self.keep_alive
         )
-        if request.method == "HEAD" or self.status in (204, 304):
-            transport.write(sent)
-            return
-        transport.write(sent + self.body)
-        if len(self.body) > _DRAIN_BYTES:
+        has_body = request.method != "HEAD" and self.status not in (204, 304)
+        transport.write(sent + self.body if has_body else sent)
+        if transport.get_write_buffer_size() > _DRAIN_BYTES:  # of earlier answers, too: who asks on and never reads
             await request.writer.drain()
 
     async def write_eof(self, data: bytes = b"") -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from multidict import CIMultiDict
 
+from pylet.aio.apart import apart
 from pylet.aio.splice import splice
 from pylet.api.errors import ApiError, ServiceUnavailable
 from pylet.server.http.answer import TEXT, Answer, Stream, Streamed
@@ -193,7 +195,8 @@ async def _answered(http: web.BaseRequest, found: aiohttp.ClientResponse, target
     if target.links is not None and is_page and "Location" not in found.headers:
         page = await _held(found)
         if found.content.at_eof():
-            return Answer(target.links.in_html(page), found.status, type_, headers)
+            page = await apart(len(page), partial(target.links.in_html, page))
+            return Answer(page, found.status, type_, headers)
         first: bytes = page
     else:
         first = b""

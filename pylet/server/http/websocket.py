@@ -123,9 +123,13 @@ class _Deaf(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.has_room.clear()
+        if self._http.transport is not None:
+            self._http.transport.pause_reading()  # what is answered to pings waits in memory, too
 
     def resume_writing(self) -> None:
         self.has_room.set()
+        if self._http.transport is not None:
+            self._http.transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.has_room.set()
