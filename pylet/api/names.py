@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from typing import TypeAlias
+
+from pylet.api.remembered import remembered
 
 Problems: TypeAlias = tuple[str, ...]
 Check: TypeAlias = Callable[[str], Problems]
@@ -58,16 +59,6 @@ _LABEL_VALUE_SAYS = (
 )
 
 
-def _remembered(most: int) -> Callable[[Check], Check]:
-    """Remember what was found wrong with `most` texts; not with long ones, which may be megabytes."""
-
-    def remember(check: Check) -> Check:
-        known = lru_cache(most)(check)
-        return lambda text: known(text) if len(text) <= 2 * SUBDOMAIN_BYTES else check(text)
-
-    return remember
-
-
 def too_long(characters: int) -> str:
     return f"must be no more than {characters} characters"
 
@@ -88,7 +79,7 @@ _is_label_value = re.compile(_LABEL_VALUE).fullmatch
 _is_config_key = re.compile(_CONFIG_KEY).fullmatch
 
 
-@_remembered(1024)
+@remembered(1024)
 def dns_label(text: str) -> Problems:
     """An RFC 1123 label: namespaces, containers, volumes."""
     found = [too_long(LABEL_BYTES)] if len(text) > LABEL_BYTES else []
@@ -102,7 +93,7 @@ def dns_label(text: str) -> Problems:
     return tuple(found)
 
 
-@_remembered(1024)
+@remembered(1024)
 def dns_subdomain(text: str) -> Problems:
     """An RFC 1123 subdomain: the names of most objects."""
     found = [too_long(SUBDOMAIN_BYTES)] if len(text) > SUBDOMAIN_BYTES else []
@@ -147,7 +138,7 @@ def path_segment_prefix(text: str) -> Problems:
     return tuple(f"may not contain '{char}'" for char in "/%" if char in text)
 
 
-@_remembered(4096)
+@remembered(4096)
 def qualified_name(text: str) -> Problems:
     """`[subdomain/]name`: label keys, finalizers, resource names."""
     prefix, slash, name = text.rpartition("/")
@@ -168,7 +159,7 @@ def qualified_name(text: str) -> Problems:
     return tuple(found)
 
 
-@_remembered(4096)
+@remembered(4096)
 def label_value(text: str) -> Problems:
     found = [_too_many_bytes(LABEL_BYTES)] if len(text) > LABEL_BYTES else []
     if not _is_label_value(text):
@@ -212,7 +203,7 @@ def port_number(number: int) -> Problems:
     return () if 0 < number < 65536 else ("must be between 1 and 65535, inclusive",)
 
 
-@_remembered(256)
+@remembered(256)
 def port_name(text: str) -> Problems:
     """An IANA service name: the name of a container's port."""
     found = [too_long(15)] if len(text) > 15 else []

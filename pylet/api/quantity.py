@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from functools import lru_cache
 from typing import Any, NamedTuple
+
+from pylet.api.remembered import remembered
 
 NANOS = 10**9
 _PATTERN = r"^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$"
@@ -48,7 +49,7 @@ class Quantity(NamedTuple):
         return f"{value}{_DECIMAL_SUFFIX[power]}"
 
 
-@lru_cache(4096)
+@remembered(4096)
 def parse(text: str) -> Quantity:
     """Raises: ValueError, worded as upstream."""
     match = _SHAPE.fullmatch(text)
@@ -93,12 +94,12 @@ def _text_of(value: Any) -> str:
     raise ValueError(f"quantities must match the regular expression '{_PATTERN}'")
 
 
-@lru_cache(4096)
+@remembered(4096)
 def _canonical(text: str) -> str:
     return str(parse(text))
 
 
-@lru_cache(4096)
+@remembered(4096)
 def _canonical_milli(text: str) -> str:
     quantity = parse(text)
     milli = NANOS // 1000

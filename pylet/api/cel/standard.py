@@ -9,7 +9,6 @@ import math
 import operator
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
 from typing import Any
 
 from pylet.api.cel import types as t
@@ -35,6 +34,7 @@ from pylet.api.cel.values import (
     to_uint,
     type_name,
 )
+from pylet.api.remembered import remembered
 
 _FEW = 64  # items; handling fewer is not worth charging more than upstream does
 
@@ -143,7 +143,7 @@ def _add_timestamp(one: Timestamp, other: Duration) -> Timestamp:
     return to_timestamp(one.ns + other.ns)
 
 
-@lru_cache(256)  # whoever writes an object may name any
+@remembered(256)  # whoever writes an object may name any
 def _zone(name: str) -> timezone | Any:
     sign, _, minutes = name.lstrip("+-").partition(":")
     if sign.isdigit() and minutes.isdigit():

@@ -12,10 +12,11 @@ Source: sigs.k8s.io/structured-merge-diff/v6 fieldpath (set.go, serialize.go, el
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, TypeAlias
 
 import orjson
+
+from pylet.api.remembered import remembered
 
 Set: TypeAlias = dict[str, Any]
 """Of the nodes below it: dict[str, Set], which a recursive alias would spell."""
@@ -37,8 +38,8 @@ def of_keys(keys: dict[str, Any]) -> str:
     return "k:" + _go_json(dict(sorted(keys.items())) if len(keys) > 1 else keys)
 
 
-@lru_cache(maxsize=1024)  # containers, volumes, variables of many objects bear the same
-def of_name(key: str, name: str) -> str:
+@remembered(1024)  # containers, volumes, variables of many objects bear the same
+def of_name(name: str, key: str) -> str:
     """As `of_keys` of a short word."""
     return of_keys({key: name})
 
@@ -179,7 +180,7 @@ def in_order(fields: Set) -> list[str]:
     return elements
 
 
-@lru_cache(maxsize=1024)  # names of containers, ports, variables recur, and each is JSON to read
+@remembered(1024)  # names of containers, ports, variables recur, and each is JSON to read
 def _rank(element: str) -> tuple[Any, ...]:
     kind, content = element[0], element[2:]
     match kind:

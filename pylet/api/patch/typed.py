@@ -35,7 +35,7 @@ def element_of(item: Any, shape: Shape) -> str:
     if len(shape.keys) == 1 and item.__class__ is dict:
         name = item.get(shape.keys[0])
         if name.__class__ is str and len(name) <= _SHORT:
-            return of_name(shape.keys[0], name)
+            return of_name(name, shape.keys[0])
     if item is None:
         raise ValueError("associative list with keys may not have a null element")
     if not isinstance(item, dict):

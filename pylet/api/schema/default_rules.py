@@ -10,12 +10,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Final
 
 from pylet.api import podresources
 from pylet.api.containers import planned
 from pylet.api.object import Object
+from pylet.api.remembered import remembered
 
 Rule = Callable[[Object], None]
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -70,7 +70,7 @@ def _container(container: Object) -> None:
         del container["lifecycle"]
 
 
-@lru_cache(1024)
+@remembered(1024)
 def pull_policy(image: str) -> str:
     """Always for the tag `latest`, written or implied; IfNotPresent for any other tag or a digest."""
     name, at, _digest = image.partition("@")

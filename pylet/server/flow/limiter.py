@@ -20,6 +20,7 @@ from pylet.api.kind import Kind
 from pylet.api.kinds.flowschema import KIND as FLOW_SCHEMA
 from pylet.api.kinds.prioritylevelconfiguration import KIND as PRIORITY_LEVEL
 from pylet.api.object import Object, uid_of
+from pylet.api.remembered import LONGEST
 from pylet.client.view import Table
 from pylet.server.auth.attributes import Attributes
 from pylet.server.flow.classify import flow_of, precedence, schema_of
@@ -175,6 +176,8 @@ class Limiter:
         if self._is_stale:
             self._settle()
         user = asked.user
+        if len(asked.path) + len(asked.namespace) + len(user.name) > LONGEST:
+            return self._decide(asked)  # not to be remembered
         key = (user.name, user.groups, asked.verb, asked.group, asked.full_resource, asked.namespace, asked.path)
         found = self._found.get(key)
         if found is None:

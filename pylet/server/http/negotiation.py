@@ -6,10 +6,10 @@ Sources: apiserver pkg/endpoints/handlers/negotiation/{negotiate,errors}.go, RFC
 from __future__ import annotations
 
 from enum import Enum
-from functools import lru_cache
 from typing import NamedTuple
 
 from pylet.api.errors import NotAcceptable, UnsupportedMediaType
+from pylet.api.remembered import remembered
 from pylet.api.wire.accept import clauses
 from pylet.api.wire.decode import PROTOBUF_TYPE
 
@@ -45,7 +45,7 @@ class Media(NamedTuple):
 PLAIN = Media()
 
 
-@lru_cache(256)
+@remembered(256)
 def accepted(
     header: str, *, shapes: bool = True, streams: bool = False, has_protobuf: bool = True, may_stream: bool = False
 ) -> Media:

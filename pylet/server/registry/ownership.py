@@ -5,7 +5,6 @@ Source: apiserver pkg/endpoints/handlers (create.go, update.go, patch.go), each 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from pylet.api import causes, kinds, schema
@@ -15,6 +14,7 @@ from pylet.api.object import Object
 from pylet.api.patch import apply, checking, managed
 from pylet.api.patch.fieldset import Set, difference, has, of_paths
 from pylet.api.patch.managed import APPLY, Managed, Manager, Owned
+from pylet.api.remembered import remembered
 from pylet.server.registry.request import Request
 from pylet.server.registry.versions import Find, versions_of
 
@@ -67,7 +67,7 @@ def manager_causes(verb: str, given: str, *, applies: bool = False, force: bool 
     return found
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def agent_name(user_agent: str) -> str:
     """Who writes without saying so: what the user agent calls itself."""
     name = "".join(filter(_is_print, user_agent.partition("/")[0]))

@@ -46,7 +46,8 @@ class PodInfo:
         self.key: Key = key_of(pod)
         self.uid = uid_of(pod)
         self.namespace = self.key.namespace
-        self.labels = _shared_labels(tuple(labels_of(pod).items()))
+        labels = labels_of(pod)
+        self.labels = _shared_labels(tuple(labels.items())) if len(labels) <= _MOST_SHARED_LABELS else labels
         self.requests: Resources = pod_requests(pod)
         self.scored: Resources = scored_requests(pod)
         self.ports = tuple(host_ports(spec))
@@ -122,6 +123,9 @@ def named_claims(spec: Object) -> list[str]:
         for volume in spec.get("volumes") or ()
         if (claimed := volume.get("persistentVolumeClaim")) is not None
     ]
+
+
+_MOST_SHARED_LABELS = 64  # what is shared is kept for a while after the last pod that bore it
 
 
 @lru_cache(maxsize=4096)

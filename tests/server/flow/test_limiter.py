@@ -73,6 +73,14 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+async def test_long_paths_are_not_remembered() -> None:
+    limiter = Limiter(tables().__getitem__)
+    for number in range(3):
+        for path in (f"/api/{number}", f"/api/{number}{'x' * 1000}"):
+            (await limiter.enter(Attributes(JOE, "get", path=path))).leave()
+    assert len(limiter._found) == 3
+
+
 async def test_exempt_requests_are_never_counted() -> None:
     limiter = Limiter(tables().__getitem__, seats=1)
     found = await seats(limiter, ADMIN, 100)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 from urllib.parse import quote, unquote_plus
 
@@ -12,6 +11,7 @@ from pylet.api.causes import quoted
 from pylet.api.cel.errors import EvaluationError
 from pylet.api.cel.functions import Functions, declare, traverse
 from pylet.api.cel.types import Type, opaque
+from pylet.api.remembered import remembered
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):")
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})..?")
@@ -43,7 +43,7 @@ class Url:
         return self.host.rpartition("]")[2].partition(":")[2]
 
 
-@lru_cache(maxsize=256)
+@remembered(256)
 def parse_url(text: str) -> Url:
     """Raises: ValueError, worded as Go's `url.ParseRequestURI`."""
 
