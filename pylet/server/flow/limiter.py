@@ -176,12 +176,12 @@ class Limiter:
         if self._is_stale:
             self._settle()
         user = asked.user
-        if len(asked.path) + len(asked.namespace) + len(user.name) > LONGEST:
-            return self._decide(asked)  # not to be remembered
         key = (user.name, user.groups, asked.verb, asked.group, asked.full_resource, asked.namespace, asked.path)
         found = self._found.get(key)
         if found is None:
-            found = self._found[key] = self._decide(asked)
+            found = self._decide(asked)
+            if len(asked.path) + len(asked.namespace) + len(user.name) <= LONGEST:
+                self._found[key] = found
             if len(self._found) > _REMEMBERED:
                 self._found.popitem(last=False)
         return found
