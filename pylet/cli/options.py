@@ -281,6 +281,13 @@ OPTIONS: tuple[Option, ...] = (
         parsers.one_of("v1", "v1beta1"),
         metavar="VERSION",
     ),
+    Option(
+        "admission-control-config-file",
+        "AdmissionConfiguration: what plugins go by.",
+        SERVER,
+        parsers.path,
+        metavar="FILE",
+    ),
     Option("audit-policy-file", "Audit Policy: which requests are written down.", SERVER, parsers.path, metavar="FILE"),
     Option("audit-log-path", "File they are written to, - for standard output.", SERVER, str, metavar="FILE"),
     Option("audit-log-maxage", "Days to keep old audit logs.", SERVER, parsers.count, metavar="DAYS"),

@@ -266,17 +266,7 @@ def ssl_context(target: Endpoint) -> Any:
         trusted = target.ca.decode() if target.ca else None
         context = certificate.unverified() if target.insecure else certificate.trusting(trusted)
         if target.certificate and target.key:
-            _load_chain(context, target.certificate + b"\n" + target.key)
+            certificate.present(context, target.certificate + b"\n" + target.key)
     except (ssl.SSLError, UnicodeDecodeError, OSError) as error:
         raise KubeconfigError(f"unable to load TLS certificates: {error}") from None
     return context
-
-
-def _load_chain(context: Any, pem: bytes) -> None:
-    """ssl takes the pair from a file only: one without a name, so that the key never touches a disk."""
-    descriptor = os.memfd_create("pylet-client", os.MFD_CLOEXEC)
-    try:
-        os.write(descriptor, pem)
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)

@@ -66,6 +66,8 @@ class ServerConfig:
     """An AuthorizationConfiguration: who decides what somebody may; or one webhook after Node and RBAC:"""
     authorization_webhook_config_file: Path | None = None
     authorization_webhook_version: str = "v1beta1"
+    admission_control_config_file: Path | None = None
+    """An AdmissionConfiguration: what single plugins go by."""
     audit_policy_file: Path | None = None
     audit_log_path: str | None = None
     """Where requests are written down as the policy says, "-" for standard output; None: nowhere."""

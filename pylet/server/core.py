@@ -10,6 +10,7 @@ from functools import partial
 from pylet.aio.clock import Clock
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
+from pylet.server import optional
 from pylet.server.admission import CHAIN
 from pylet.server.auth.authorize import may_have_approved
 from pylet.server.components import Trust
@@ -45,9 +46,11 @@ async def open_core(
 ) -> AsyncIterator[Core]:
     """Loaded, but it follows the store only while `registry.run` runs. `join` as `guard` has it. Raises: Unusable."""
     node_ports = config.service_node_port_range
-    registry = Registry(store, chain=CHAIN, service_cidr=config.service_cidr, node_ports=node_ports, now=clock.now)
+    settings = optional.admission(config)
+    chain = CHAIN if settings is None else settings.chain(CHAIN)
+    registry = Registry(store, chain=chain, service_cidr=config.service_cidr, node_ports=node_ports, now=clock.now)
     tunnels = Tunnels(registry.table(NODE), registry.table(POD))
-    webhooks = WebhookClient(registry.table, tunnels.connector)
+    webhooks = WebhookClient(registry.table, tunnels.connector, pki.proof)
     try:
         convert = Converter(webhooks)
         registry.convert_by(convert)
@@ -55,7 +58,8 @@ async def open_core(
         definitions = Definitions(registry)
         definitions.start()
         guarded = guard(config, registry, pki, join, clock)
-        extend_admission(registry, guarded.authorizer, webhooks, convert)
+        credentials = {} if settings is None else settings.credentials
+        extend_admission(registry, guarded.authorizer, webhooks, convert, credentials)
         try:
             may_have = partial(may_have_approved, guarded.authorizer)
             trust = Trust(pki.ca.certificate.read_text(), pki.authority(clock.now), may_have, guarded.tokens.legacy)

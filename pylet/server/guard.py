@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
@@ -27,6 +27,7 @@ from pylet.server.auth.token_requests import TokenRequests
 from pylet.server.auth.tokens import Tokens
 from pylet.server.config import ServerConfig
 from pylet.server.crd.conversion import Converter
+from pylet.server.credentials import Credentials
 from pylet.server.loopback import Loopback
 from pylet.server.pki import Pki
 from pylet.server.registry import Registry, Request, User
@@ -82,9 +83,16 @@ async def _note_use(client: Loopback, secret: Key, uid: str, day: str) -> None:
         log.error("cannot note that the token of %s was used: %s", secret, failed.message)
 
 
-def extend_admission(registry: Registry, authorizer: Authorizer, webhooks: WebhookClient, convert: Converter) -> None:
-    """With what asks the authorizer: escalation and signers, webhooks and policies."""
-    around = Cluster(registry.load_table, registry.kinds, convert, webhooks, partial(ask_for, authorizer), shape_of)
+def extend_admission(
+    registry: Registry,
+    authorizer: Authorizer,
+    webhooks: WebhookClient,
+    convert: Converter,
+    credentials: Mapping[str, Credentials],
+) -> None:
+    """With what asks the authorizer: escalation and signers, webhooks and policies; `credentials` are by plugin."""
+    ask = partial(ask_for, authorizer)
+    around = Cluster(registry.load_table, registry.kinds, convert, webhooks, ask, shape_of, credentials)
     registry.admission.append(escalation.plugin(authorizer))
     registry.admission.extend_before_last((*signers.plugins(authorizer), claim_status.plugin(authorizer)))
     registry.admission.extend_before_last(dynamic.plugins(around, registry.table, registry.admission.changed))

@@ -33,28 +33,31 @@ class Namesakes:
     """Contexts that trust a base64 PEM bundle and what its CAs signed in their own names, as far as it was met."""
 
     def __init__(self) -> None:
-        self._known: dict[str, ssl.SSLContext] = {}
+        self._known: dict[tuple[str, bytes], ssl.SSLContext] = {}
         self._looked: dict[str, tuple[bytes, Term | None]] = {}  # what was shown last, and who signed it
         self._looking = asyncio.Lock()
 
-    async def met(self, bundle: str, trusting: ssl.SSLContext, connect: Callable[[ssl.SSLContext], Awaitable[T]]) -> T:
+    async def met(
+        self, bundle: str, trusting: ssl.SSLContext, connect: Callable[[ssl.SSLContext], Awaitable[T]], pem: bytes = b""
+    ) -> T:
         """What `connect` returns for a context that trusts the bundle, `trusting` unless more is known.
 
-        `connect` is called again, at most twice, where the server may be such a namesake.
-        Raises: what `connect` does.
+        `connect` is called again, at most twice, where the server may be such a namesake. `pem` is what the context
+        presents. Raises: what `connect` does.
         """
-        context = self._known.get(bundle, trusting)
+        which = bundle, pem
+        context = self._known.get(which, trusting)
         try:
             return await connect(context)
         except aiohttp.ClientConnectorCertificateError as refused:
             if getattr(refused.certificate_error, "verify_code", 0) != _SELF_SIGNED:
                 raise
             async with self._looking:
-                if self._known.get(bundle, trusting) is context and not await self._learn(bundle, connect):
+                if self._known.get(which, trusting) is context and not await self._learn(bundle, pem, connect):
                     raise
-        return await connect(self._known.get(bundle, trusting))
+        return await connect(self._known.get(which, trusting))
 
-    async def _learn(self, bundle: str, connect: Connect) -> bool:
+    async def _learn(self, bundle: str, pem: bytes, connect: Connect) -> bool:
         shown, trusted = await _shown(connect), base64.b64decode(bundle).decode()
         before, term = self._looked.get(bundle, (b"", None))
         if shown != before:
@@ -65,7 +68,9 @@ class Namesakes:
             self._looked[bundle] = shown, term
         if term is None or not term.start <= datetime.now(UTC) <= term.end:
             return False
-        self._known[bundle] = certificate.trusting(trusted + ssl.DER_cert_to_PEM_cert(shown))
+        context = self._known[bundle, pem] = certificate.trusting(trusted + ssl.DER_cert_to_PEM_cert(shown))
+        if pem:
+            certificate.present(context, pem)
         return True
 
 

@@ -17,6 +17,7 @@ from pylet.server.registry.form import Layout
 from pylet.store.interface import Store, StoreError
 
 if TYPE_CHECKING:
+    from pylet.server.admission_settings import AdmissionSettings
     from pylet.server.audit.auditor import Auditor
     from pylet.server.encryption.own_keys import OwnKeys
     from pylet.server.scheduler.decide import Profile
@@ -33,6 +34,20 @@ def outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
         return settings.outside(config, audience, clock)
     except settings.BadSettings as bad:
         raise Unusable(str(bad)) from bad
+
+
+def admission(config: ServerConfig) -> AdmissionSettings | None:
+    """None where the server's own chain is to be used."""
+    file = config.admission_control_config_file
+    if file is None:
+        return None
+    from pylet.api.configuration.decoding import BadConfiguration
+    from pylet.server import admission_settings
+
+    try:
+        return admission_settings.read(file)
+    except BadConfiguration as bad:
+        raise Unusable(f"--admission-control-config-file {file}: {bad}") from bad
 
 
 def scheduler_profiles(config: ServerConfig) -> Sequence[Profile]:

@@ -19,6 +19,7 @@ from pylet.aio.certificate import Pair
 from pylet.aio.elsewhere import elsewhere
 from pylet.aio.prometheus import gauges
 from pylet.server.authority import Authority
+from pylet.server.credentials import Proof
 from pylet.version import WRITTEN
 
 FRONT_PROXY = "front-proxy-client"
@@ -115,6 +116,12 @@ class Pki:
     def metrics(self) -> Iterator[str]:
         values = [({"certificate": stem}, end.timestamp()) for stem, end in self.ends().items()]
         yield from gauges("pylet_certificate_expiration_timestamp_seconds", "When certificates end.", values)
+
+    def proof(self) -> Proof:
+        """By which the server is known to itself, where it calls a webhook of its own."""
+        pair = self.admin
+        pem = pair.certificate.read_bytes() + pair.key.read_bytes()
+        return Proof(pem, ca=self.ca.certificate.read_bytes())
 
     def server_context(self) -> ssl.SSLContext:
         """TLS for the API: a client certificate is asked for, and may be missing or over."""

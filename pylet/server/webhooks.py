@@ -1,5 +1,6 @@
 """How the server calls webhooks: by URL or service, over TLS it can trust, with a bound on time, size and connections.
 
+A webhook may be behind the server's own API: there it shows itself.
 A service is reached at a ready endpoint of it; its certificate has to name `<service>.<namespace>.svc` (KEP-1027).
 Connections are kept and shared by all webhooks.
 Source: apiserver pkg/util/webhook/{client,authentication}.go, client-go rest/with_retry.go.
@@ -10,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import math
 import posixpath
+import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,8 +27,10 @@ from pylet.aio import certificate
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.client import counters
+from pylet.client.kubeconfig import KubeconfigError
 from pylet.client.view import Table
 from pylet.server import answered
+from pylet.server.credentials import NONE, Credentials, Proof
 from pylet.server.namesakes import Namesakes
 from pylet.server.services import Services, Unresolved
 from pylet.server.unreached import said
@@ -37,6 +42,8 @@ _ANSWER_BYTES = 64 << 20
 _CONNECTIONS = 64
 _CONNECT_SECONDS = 10
 _ATTEMPTS = 11
+_OWN = "kubernetes.default.svc:443"
+_PORT = re.compile(r":[0-9]+$")
 _HEADERS = {
     "Content-Type": "application/json",
     "Accept": "application/json, */*",
@@ -57,34 +64,47 @@ class WebhookClient:
     """`tables` are the server's own, to resolve services; `connector` makes one that finds the way to pods. `close` it
     at the end."""
 
-    def __init__(self, tables: Callable[[Kind], Table], connector: Callable[..., aiohttp.BaseConnector]) -> None:
+    def __init__(
+        self,
+        tables: Callable[[Kind], Table],
+        connector: Callable[..., aiohttp.BaseConnector],
+        own: Callable[[], Proof] = lambda: NONE,
+    ) -> None:
+        """`own` is what the server shows to itself."""
+        self._own = own
         self._services = Services(tables)
         self._connector = connector
         self._session: aiohttp.ClientSession | None = None
         self._namesakes = Namesakes()
 
-    async def call(self, config: Object, body: Object, *, timeout_seconds: float) -> Object:
+    async def call(
+        self, config: Object, body: Object, *, timeout_seconds: float, credentials: Credentials | None = None
+    ) -> Object:
         """The decoded object that the webhook of a `clientConfig` answers. Raises: WebhookFailed."""
         import aiohttp
 
-        bundle, service, url = config.get("caBundle") or "", config.get("service"), _url(config)
-        host, query = url.split("/")[2], f"?timeout={timeout_seconds:g}s"
+        service, url = config.get("service"), _url(config)
+        host, query = url.split("/")[2], f"?timeout={math.ceil(timeout_seconds)}s"
         try:
-            trusted = trusting(bundle)
-        except ssl.SSLError as bad:
+            proof = self._shown(host, credentials)
+            bundle = _with_ca(config.get("caBundle") or "", proof.ca)
+            trusted = trusting(bundle, proof.pem)
+        except (OSError, ValueError, KubeconfigError) as bad:
             raise Uncallable(f"could not get REST client: {bad}") from bad
         try:
             post = partial(
                 self._open().post,
                 f"{url if service is None else self._resolved(service)}{query}",
                 data=orjson.dumps(body),
-                headers=_HEADERS if service is None else {**_HEADERS, "Host": host},
+                headers=[*_HEADERS.items(), *proof.headers, *([] if service is None else [("Host", host)])],
                 server_hostname=None if service is None else host.partition(":")[0],
                 timeout=aiohttp.ClientTimeout(sock_connect=_CONNECT_SECONDS),
                 allow_redirects=service is None,
             )
             async with asyncio.timeout(timeout_seconds):
-                status, type_, raw = await self._asked(host, bundle, trusted, post)
+                status, type_, raw = await self._asked(
+                    host, partial(self._namesakes.met, bundle, trusted, pem=proof.pem), post
+                )
         except Unresolved as nobody:
             raise WebhookFailed(f'Post "{url}{query}": {nobody}') from nobody
         except aiohttp.ClientPayloadError as broken:
@@ -100,12 +120,12 @@ class WebhookClient:
             raise WebhookFailed(str(refused)) from refused
 
     async def _asked(
-        self, host: str, bundle: str, trusted: ssl.SSLContext, post: partial[Any]
+        self, host: str, meet: Callable[..., Awaitable[Any]], post: partial[Any]
     ) -> tuple[int, str, bytes]:
         """Status, type and text of what is answered, once it is not to come again later."""
         for _ in range(_ATTEMPTS):
             began = time.perf_counter()
-            async with await self._namesakes.met(bundle, trusted, lambda tls: post(ssl=tls)) as response:
+            async with await meet(lambda tls: post(ssl=tls)) as response:
                 raw = await _bounded(response)
             size, status = len(post.keywords["data"]), response.status
             counters.answered("POST", host, status, time.perf_counter() - began, size, len(raw))
@@ -114,6 +134,12 @@ class WebhookClient:
                 break
             await asyncio.sleep(wait)
         return status, response.headers.get("Content-Type", ""), raw
+
+    def _shown(self, host: str, credentials: Credentials | None) -> Proof:
+        """Raises: KubeconfigError, OSError."""
+        if host == _OWN:
+            return self._own()
+        return NONE if credentials is None else credentials.of(host if _PORT.search(host) else f"{host}:443")
 
     async def close(self) -> None:
         if self._session is not None:
@@ -148,13 +174,22 @@ def _joined(path: str) -> str:
     return "/" + posixpath.normpath(f"/{path}").lstrip("/")
 
 
+def _with_ca(bundle: str, ca: bytes) -> str:
+    """A base64 caBundle and a CA beside it."""
+    return base64.b64encode(base64.b64decode(bundle) + b"\n" + ca).decode() if ca else bundle
+
+
 @lru_cache(64)
-def trusting(bundle: str) -> ssl.SSLContext:
-    """Trusts the CAs of a base64 caBundle, or the system's when there is none. Raises: ssl.SSLError."""
+def trusting(bundle: str, pem: bytes = b"") -> ssl.SSLContext:
+    """Trusts the CAs of a base64 caBundle, or the system's when there is none; `pem` is what is presented, if
+    anything. Raises: ssl.SSLError, OSError."""
     try:
-        return certificate.trusting(base64.b64decode(bundle).decode())
+        context = certificate.trusting(base64.b64decode(bundle).decode())
     except (binascii.Error, UnicodeDecodeError, ssl.SSLError) as bad:
         raise ssl.SSLError(1, "unable to load root certificates: unable to parse bytes as PEM block") from bad
+    if pem:
+        certificate.present(context, pem)
+    return context
 
 
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:

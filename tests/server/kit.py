@@ -119,7 +119,7 @@ async def refused(what: Any) -> Object:
 
 @asynccontextmanager
 async def running(store: Store, **options: Any) -> AsyncIterator[Api]:
-    registry = Registry(store, chain=CHAIN, now=lambda: NOW, **options)
+    registry = Registry(store, **{"chain": CHAIN, "now": lambda: NOW, **options})
     await registry.load()
     task = asyncio.create_task(registry.run())
     try:

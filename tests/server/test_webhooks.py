@@ -14,37 +14,47 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from pylet.api.kind import Kind
 from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.service import KIND as SERVICE
+from pylet.api.object import Key
 from pylet.client.view import Entry, Table
 from pylet.server import webhooks
+from pylet.server.credentials import FromKubeconfig, Proof
 from pylet.server.pki import Pki
 
 NAME = "hook.default.svc"
+OWN = Key("default", "kubernetes")
 Answer = Callable[[web.Request], Any]
 
 
 class Hook:
     """A webhook behind a service: what it answers can be changed."""
 
-    def __init__(self, pki: Pki, port: int, client: webhooks.WebhookClient) -> None:
+    def __init__(self, pki: Pki, port: int, client: webhooks.WebhookClient, tables: dict[Kind, Table]) -> None:
+        self.pki = pki
+        self.tables = tables
         self.port = port
         self.client = client
         self.ca = base64.b64encode(pki.ca.certificate.read_bytes()).decode()
         self.answer: Answer = lambda request: web.json_response({"host": request.host, "query": request.query_string})
 
-    async def call(self, *, timeout_seconds: float = 30, **config: Any) -> Any:
+    async def call(
+        self, *, timeout_seconds: float = 30, credentials: webhooks.Credentials | None = None, **config: Any
+    ) -> Any:
         service = {"name": "hook", "namespace": "default", "port": 443, "path": "/convert"}
         settled = {"service": service, "caBundle": self.ca, **config}
-        return await self.client.call(settled, {}, timeout_seconds=timeout_seconds)
+        return await self.client.call(settled, {}, timeout_seconds=timeout_seconds, credentials=credentials)
 
 
 @pytest.fixture
 async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
     pki = Pki(tmp_path)
-    pki.ensure([NAME, "127.0.0.1"], datetime.now(UTC))
+    pki.ensure([NAME, "kubernetes.default.svc", "127.0.0.1"], datetime.now(UTC))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pki.serving.certificate, pki.serving.key)
+    context.load_verify_locations(pki.ca.certificate)
+    context.verify_mode = ssl.CERT_OPTIONAL
     made: list[Hook] = []
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -66,8 +76,8 @@ async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
     endpoints = [{"addresses": ["127.0.0.2"], "conditions": {"ready": False}}, {"addresses": ["127.0.0.1"]}]
     slice_ = {"metadata": {"name": "hook-1", "labels": labels, **place}, "endpoints": endpoints}
     tables[ENDPOINT_SLICE].put(Entry.of(ENDPOINT_SLICE, {**slice_, "ports": [{"port": port}]}))
-    client = webhooks.WebhookClient(tables.__getitem__, aiohttp.TCPConnector)
-    made.append(Hook(pki, port, client))
+    client = webhooks.WebhookClient(tables.__getitem__, aiohttp.TCPConnector, pki.proof)
+    made.append(Hook(pki, port, client, tables))
     yield made[0]
     await client.close()
     await runner.cleanup()
@@ -75,6 +85,54 @@ async def hook(tmp_path: Path) -> AsyncIterator[Hook]:
 
 async def test_a_service_is_reached_at_a_ready_endpoint_under_its_own_name(hook: Hook) -> None:
     assert await hook.call() == {"host": f"{NAME}:443", "query": "timeout=30s"}
+
+
+class Showing:
+    """Shows everybody the same; `asked` are those it was asked for."""
+
+    def __init__(self, pem: bytes, *headers: tuple[str, str]) -> None:
+        self.proof = Proof(pem, headers)
+        self.asked: list[str] = []
+
+    def of(self, target: str) -> Proof:
+        self.asked.append(target)
+        return self.proof
+
+
+def who(request: web.Request) -> web.Response:
+    assert request.transport is not None
+    certificate = request.transport.get_extra_info("peercert") or {"subject": ()}
+    names = {name: value for ((name, value),) in certificate["subject"]}
+    return web.json_response({"is": names.get("commonName"), "says": request.headers.get("Authorization")})
+
+
+async def test_a_webhook_is_shown_what_the_server_has_for_it(hook: Hook) -> None:
+    hook.answer = who
+    pair = hook.pki.kubelet_client
+    pem = pair.certificate.read_bytes() + pair.key.read_bytes()
+    showing = Showing(pem, ("Authorization", "Bearer t"))
+    assert await hook.call() == {"is": None, "says": None}
+    assert await hook.call(credentials=showing) == {"is": "kube-apiserver", "says": "Bearer t"}
+    url = f"https://127.0.0.1:{hook.port}/convert"
+    assert await hook.call(credentials=showing, service=None, url=url) == {"is": "kube-apiserver", "says": "Bearer t"}
+    assert showing.asked == [f"{NAME}:443", f"127.0.0.1:{hook.port}"]
+
+
+async def test_who_is_behind_the_servers_own_api_is_shown_the_server(hook: Hook) -> None:
+    hook.answer = who
+    services, slices = hook.tables[SERVICE], hook.tables[ENDPOINT_SLICE]
+    found, slice_ = services.entries[Key("default", "hook")].object, slices.entries[Key("default", "hook-1")].object
+    services.put(Entry.of(SERVICE, {**found, "metadata": {**found["metadata"], "name": OWN.name}}))
+    labels = {"kubernetes.io/service-name": OWN.name}
+    slices.put(Entry.of(ENDPOINT_SLICE, {**slice_, "metadata": {**slice_["metadata"], "labels": labels}}))
+    service = {"name": OWN.name, "namespace": OWN.namespace, "path": "/convert"}
+    assert await hook.call(service=service, caBundle="") == {"is": "system:admin", "says": None}
+
+
+async def test_what_cannot_be_shown_is_told(hook: Hook, tmp_path: Path) -> None:
+    (tmp_path / "k.yaml").write_text("users: [{name: '*', user: {tokenFile: nix}}]")
+    with pytest.raises(webhooks.Uncallable, match="could not get REST client: unable to read tokenFile"):
+        await hook.call(credentials=FromKubeconfig(tmp_path / "k.yaml"))
 
 
 async def test_the_name_in_a_url_is_checked(hook: Hook) -> None:

@@ -17,7 +17,7 @@ STAGES = ("RequestReceived", "ResponseStarted", "ResponseComplete", "Panic")
 def read(raw: bytes) -> tuple[Object, str]:
     """A valid policy, and what in it is odd and passed over, "" for nothing. Raises: BadConfiguration."""
     try:
-        policy, odd = configuration(raw, KIND, (VERSION,))
+        policy, odd = configuration(raw, {KIND: (VERSION,)})
     except BadConfiguration as bad:
         raise BadConfiguration(f"failed decoding: {bad}") from bad
     if wrong := list(problems(policy)):

@@ -1,11 +1,12 @@
 """From the text of a configuration file to the object it is, as strictly as upstream decodes it.
 
-Source: apiserver pkg/apis/apiserver/v1/types.go, pkg/apis/audit/v1/types.go, apimachinery pkg/runtime/serializer.
+Source: apiserver pkg/apis/apiserver/v1/types.go, pkg/apis/audit/v1/types.go, pod-security-admission admission/api/v1,
+apiserver pkg/admission/plugin/{resourcequota,webhook,policy}/…/v1/types.go, apimachinery pkg/runtime/serializer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -16,10 +17,23 @@ from pylet.api import schema
 from pylet.api.errors import BadRequest
 from pylet.api.object import Object
 from pylet.api.schema.mismatch import Mismatch
-from pylet.api.schema.node import Check, List, Ref, Scalar, Struct, Text
+from pylet.api.schema.node import Any_, Check, List, Ref, Scalar, Struct, Text
 from pylet.api.wire import decode, strict
 
 _TYPES = {
+    "AdmissionConfiguration": "plugins:[]AdmissionPluginConfiguration",
+    "AdmissionPluginConfiguration": "name path configuration:any",
+    "PodSecurityConfiguration": "defaults:PodSecurityDefaults exemptions:PodSecurityExemptions",
+    "PodSecurityDefaults": "enforce enforce-version audit audit-version warn warn-version",
+    "PodSecurityExemptions": "usernames:[]string namespaces:[]string runtimeClasses:[]string",
+    "ResourceQuotaConfiguration": "limitedResources:[]LimitedResource",
+    "Configuration": "limitedResources:[]LimitedResource",
+    "LimitedResource": "apiGroup resource matchContains:[]string matchScopes:[]ScopedResourceSelectorRequirement",
+    "ScopedResourceSelectorRequirement": "scopeName:=ResourceQuotaScope operator:=ScopeSelectorOperator "
+    "values:[]string",
+    "WebhookAdmissionConfiguration": "kubeConfigFile staticManifestsDir",
+    "ValidatingAdmissionPolicyConfiguration": "staticManifestsDir",
+    "MutatingAdmissionPolicyConfiguration": "staticManifestsDir",
     "AuthorizationConfiguration": "authorizers:[]AuthorizerConfiguration",
     "AuthorizerConfiguration": "type name webhook:WebhookConfiguration",
     "WebhookConfiguration": "authorizedTTL:duration cacheAuthorizedRequests:bool unauthorizedTTL:duration "
@@ -48,14 +62,28 @@ _TYPES = {
     "GroupResources": "group resources:[]string resourceNames:[]string",
 }
 """The fields of each type, strings unless told; `=` is a string of a type of its own."""
+_PARTS = {word.rpartition(":")[2].removeprefix("[]") for words in _TYPES.values() for word in words.split()}
+"""The types of fields; the others are documents, which say what they are."""
 
 
 class BadConfiguration(ValueError):
     """Why a text is not the configuration it should be."""
 
 
-def configuration(raw: bytes, kind: str, versions: Iterable[str]) -> tuple[Object, str]:
-    """The document, and what strict decoding says against it, "" for nothing. Raises: BadConfiguration."""
+def strictly(raw: bytes, kinds: Mapping[str, Collection[str]]) -> Object:
+    """The document, which strict decoding has nothing against. `kinds` as of `configuration`.
+
+    Raises: BadConfiguration.
+    """
+    found, odd = configuration(raw, kinds)
+    if odd:
+        raise BadConfiguration(odd)
+    return found
+
+
+def configuration(raw: bytes, kinds: Mapping[str, Collection[str]]) -> tuple[Object, str]:
+    """The document, and what strict decoding says against it, "" for nothing; `kinds` are those it may be, with their
+    versions. Raises: BadConfiguration."""
     try:
         document = decode.recognize(raw)
     except BadRequest as bad:
@@ -64,8 +92,9 @@ def configuration(raw: bytes, kind: str, versions: Iterable[str]) -> tuple[Objec
     for field in ("kind", "apiVersion"):
         if not found.get(field):
             raise BadConfiguration(f"Object '{field.replace('k', 'K')}' is missing in '{raw.decode(errors='replace')}'")
-    if found["kind"] != kind or found["apiVersion"] not in versions:
-        raise BadConfiguration(f'no kind "{found["kind"]}" is registered for version "{found["apiVersion"]}"')
+    kind = found["kind"]
+    if found["apiVersion"] not in kinds.get(kind, ()):
+        raise BadConfiguration(f'no kind "{kind}" is registered for version "{found["apiVersion"]}"')
     twice = []
     if not decode.is_json(raw):
         text = orjson.dumps(found, option=orjson.OPT_SORT_KEYS)
@@ -84,7 +113,7 @@ def _struct(version: str, name: str) -> Struct:
     for word in _TYPES[name].split():
         field, _, type_ = word.partition(":")
         struct.fields[field] = _check(version, type_)
-    if name.endswith(("Configuration", "Policy")):
+    if name not in _PARTS:
         struct.fields |= {"apiVersion": str, "kind": str}
     struct.keeps_zero = frozenset(struct.fields)
     return struct
@@ -98,6 +127,8 @@ def _check(version: str, type_: str) -> Check:
             return str
         case "bool":
             return bool
+        case "any":
+            return Any_()
         case "meta":
             return Ref("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", schema.of)
         case "duration":

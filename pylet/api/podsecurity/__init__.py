@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pylet.api.object import Object
 from pylet.api.podsecurity.baseline import BASELINE
-from pylet.api.podsecurity.policy import Limit, Policy, Violations, policy_of
+from pylet.api.podsecurity.policy import PRIVILEGED, Limit, Policy, Violations, policy_of
 from pylet.api.podsecurity.restricted import OVERRIDDEN, RESTRICTED
 from pylet.api.podsecurity.subject import Subject
 
-__all__ = ["Limit", "Policy", "Violations", "policy_of", "violations"]
+__all__ = ["PRIVILEGED", "Limit", "Policy", "Violations", "policy_of", "violations"]
 
 
 def violations(limit: Limit, metadata: Object, spec: Object) -> Violations:

@@ -13,8 +13,9 @@ from pylet.api.errors import Cause
 PREFIX = "pod-security.kubernetes.io/"
 LEVELS = ("privileged", "baseline", "restricted")
 LATEST = 1 << 30
+MODES = ("enforce", "audit", "warn")
+NO_LEVEL, NO_VERSION = f"must be one of {', '.join(LEVELS)}", 'must be "latest" or "v1.x"'
 _VERSION = re.compile(r"v1\.([0-9]|[1-9][0-9]*)")
-_MODES = ("enforce", "audit", "warn")
 
 
 class Limit(NamedTuple):
@@ -67,17 +68,39 @@ class Policy:
     warn: Limit = _UNLIMITED
     problems: tuple[Cause, ...] = ()
 
+    @property
+    def is_privileged(self) -> bool:
+        """Whether nothing is looked at."""
+        return self.enforce.is_privileged and self.audit.is_privileged and self.warn.is_privileged
+
+    @property
+    def is_told(self) -> bool:
+        """Whether what makes pods is looked at, which is only told."""
+        return bool(self.problems) or not (self.audit.is_privileged and self.warn.is_privileged)
+
+    def is_like(self, other: Policy) -> bool:
+        """Whether both mean the same: of whatever version, privileged is privileged."""
+        pairs = zip((self.enforce, self.audit, self.warn), (other.enforce, other.audit, other.warn), strict=True)
+        return all(own == its or (own.is_privileged and its.is_privileged) for own, its in pairs)
+
 
 PRIVILEGED = Policy()
 
 
-def policy_of(labels: Mapping[str, str]) -> Policy:
+def minor_of(version: str) -> int | None:
+    """The minor that a version names, `LATEST` for "latest"; None where it is none."""
+    match = _VERSION.fullmatch(version)
+    return LATEST if version == "latest" else int(match[1]) if match else None
+
+
+def policy_of(labels: Mapping[str, str], default: Policy = PRIVILEGED) -> Policy:
+    """What labels ask for; `default` holds where they say nothing."""
     if not any(name.startswith(PREFIX) for name in labels):
-        return PRIVILEGED
+        return default
     problems: list[Cause] = []
     limits: dict[str, Limit] = {}
-    for mode in _MODES:
-        limits[mode] = _limit(labels, mode, problems)
+    for mode in MODES:
+        limits[mode] = _limit(labels, mode, getattr(default, mode), problems)
     enforce, warn = limits["enforce"], limits["warn"]
     is_explicit = labels.get(f"{PREFIX}enforce") in LEVELS
     if f"{PREFIX}warn" not in labels and is_explicit and enforce.strictness > warn.strictness:
@@ -85,21 +108,20 @@ def policy_of(labels: Mapping[str, str]) -> Policy:
     return Policy(enforce, limits["audit"], warn, tuple(problems))
 
 
-def _limit(labels: Mapping[str, str], mode: str, problems: list[Cause]) -> Limit:
-    level, minor = "privileged", LATEST
+def _limit(labels: Mapping[str, str], mode: str, default: Limit, problems: list[Cause]) -> Limit:
+    level, minor = default
     label = PREFIX + mode
     given = labels.get(label)
     if given in LEVELS:
         level = given
     elif given is not None:
         level = "restricted" if mode == "enforce" else "privileged"
-        says = f"must be one of {', '.join(LEVELS)}"
-        problems.append(causes.invalid(f"metadata.labels[{label}]", given, says))
+        problems.append(causes.invalid(f"metadata.labels[{label}]", given, NO_LEVEL))
     label = f"{PREFIX}{mode}-version"
     given = labels.get(label)
-    if given is not None and given != "latest":
-        if match := _VERSION.fullmatch(given):
-            minor = int(match[1])
-        else:
-            problems.append(causes.invalid(f"metadata.labels[{label}]", given, 'must be "latest" or "v1.x"'))
+    if given is not None:
+        named = minor_of(given)
+        minor = LATEST if named is None else named
+        if named is None:
+            problems.append(causes.invalid(f"metadata.labels[{label}]", given, NO_VERSION))
     return Limit(level, minor)

@@ -32,7 +32,7 @@ CHAIN: tuple[Plugin, ...] = (
     service_account.PLUGIN,
     node_restriction.PLUGIN,
     node_taint.PLUGIN,
-    pod_security.PLUGIN,
+    pod_security.plugin(),
     priority.PLUGIN,
     default_tolerations.PLUGIN,
     default_storage_class.PLUGIN,
@@ -46,6 +46,6 @@ CHAIN: tuple[Plugin, ...] = (
     pod_topology_labels.PLUGIN,
     node_features.PLUGIN,
     pod_resize.PLUGIN,
-    resource_quota.PLUGIN,
+    resource_quota.plugin(),
     certificate_requester.REQUESTER,
 )

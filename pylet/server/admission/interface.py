@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pylet.api.errors import Forbidden
+from pylet.api.errors import Forbidden, Timeout
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.client.view import Table
@@ -74,6 +74,13 @@ class Attributes:
 
 Admit: TypeAlias = Callable[[Attributes], Awaitable[None]]
 """Raises: ApiError."""
+
+
+class OutOfTime(Timeout):
+    """What a client gave to its request is over before all who are asked about it have answered."""
+
+    def __init__(self) -> None:
+        super().__init__("Timeout: request did not complete within the allotted timeout", details={})
 
 
 @dataclass(frozen=True, slots=True)

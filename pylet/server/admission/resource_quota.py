@@ -9,13 +9,15 @@ as upstream, where admission writes it.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pylet.api.object import Key, revision_of
+from pylet.api.errors import ApiError
+from pylet.api.object import Key, Object, revision_of
 from pylet.client.view import Table
 from pylet.server.admission.interface import CREATE, UPDATE, Attributes, Plugin
-from pylet.server.registry.request import LOOPBACK
 
 if TYPE_CHECKING:
     from pylet.server.quota.check import Charges
@@ -42,12 +44,12 @@ _reserved: dict[tuple[Table, str], list[_Reserved]] = {}
 """By table and namespace."""
 
 
-async def validate(write: Attributes) -> None:
+async def _validate(limited: Sequence[Object], write: Attributes) -> None:
     table, namespace, obj = write.own, write.key.namespace, write.obj
     if table is None or obj is None or not namespace:
         return
     entries = write.table("ResourceQuota").in_namespace(namespace)
-    if not entries:
+    if not entries and not limited:
         return
     from pylet.server.quota import check, measure
     from pylet.server.quota.extended import Extended
@@ -66,9 +68,11 @@ async def validate(write: Attributes) -> None:
     quotas = [entry.object for _, entry in sorted(entries.items())]
     try:
         extended = Extended(*(write.table(kind) for kind in ("DeviceClass", "ResourceClaim", "Pod")))
-        charges = check.charges(table, quotas, obj, write.old, pending, write.now(), extended)
+        charges = check.charges(table, quotas, obj, write.old, pending, write.now(), extended, limited)
     except check.Refused as refused:
         raise write.forbidden(str(refused)) from refused
+    except check.Uncovered as uncovered:
+        raise ApiError(str(uncovered)) from uncovered  # not Forbidden: upstream does not word it as a refusal
     if not charges or write.dry_run:
         return
     held = _Reserved(write.key, 0 if write.old is None else revision_of(write.old), charges)
@@ -78,7 +82,7 @@ async def validate(write: Attributes) -> None:
         _reserved[place].remove(held)
         if not _reserved[place]:
             del _reserved[place]
-        if write.user is not LOOPBACK and held.is_visible(table):
+        if not write.request.is_own and held.is_visible(table):
             await _told(write, table, charges)
 
     write.settled.append(release)
@@ -104,4 +108,7 @@ async def _told(write: Attributes, table: Table, charges: Charges) -> None:
         unheard()
 
 
-PLUGIN = Plugin("ResourceQuota", {"*": frozenset((CREATE,)), **dict.fromkeys(_CHANGING, _CHANGED)}, validate=validate)
+def plugin(limited: Sequence[Object] = ()) -> Plugin:
+    """`limited` are the entries of a configuration's limitedResources: what takes a quota to be used at all."""
+    resources = {"*": frozenset((CREATE,)), **dict.fromkeys(_CHANGING, _CHANGED)}
+    return Plugin("ResourceQuota", resources, validate=partial(_validate, limited))

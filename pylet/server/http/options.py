@@ -25,6 +25,9 @@ _VALIDATIONS = ("", decode.IGNORE, decode.STRICT, decode.WARN)
 _WRITES = ("create", "update", "patch")
 _DELETE_OPTIONS = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"
 _DURATION = re.compile(r"[+-]?(0|((\d+(\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
+_PART = re.compile(r"([\d.]+)(\D+)")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_MOST_SECONDS = 34.0  # requestTimeoutUpperBound
 
 
 class WriteOptions(NamedTuple):
@@ -57,11 +60,14 @@ def number(query: Mapping[str, str], name: str) -> int | None:
         raise BadRequest(f"strconv.ParseInt: parsing {quoted(text)}: invalid syntax") from None
 
 
-def check_timeout(query: Mapping[str, str]) -> None:
-    """Raises: BadRequest."""
-    text = query.get("timeout")
-    if text and not _DURATION.fullmatch(text):
+def timeout(query: Mapping[str, str]) -> float:
+    """How many seconds a write may take. Raises: BadRequest."""
+    if not (text := query.get("timeout")):
+        return _MOST_SECONDS
+    if not _DURATION.fullmatch(text):
         raise BadRequest(f"invalid timeout specified in the request URL - time: invalid duration {quoted(text)}")
+    asked = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return asked if 0 < asked < _MOST_SECONDS and text[0] != "-" else _MOST_SECONDS
 
 
 def refuse_export(query: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from pylet.server.http.extensions import Extensions
 from pylet.server.http.health import ROOTS as HEALTH
 from pylet.server.http.health import Health
 from pylet.server.http.openapi import OpenApi
-from pylet.server.http.options import check_timeout
+from pylet.server.http.options import timeout
 from pylet.server.http.plain import UNLISTED, Say, only_get
 from pylet.server.registry.served import Served
 
@@ -44,7 +44,7 @@ class Paths:
 
     async def serve(self, http: web.BaseRequest, path: str) -> Answer | Streamed:
         """Raises: ApiError."""
-        check_timeout(http.query)
+        timeout(http.query)
         if path in _ROOTS:
             return self._listed()
         if path == "/pylet/v1/secrets-encryption":

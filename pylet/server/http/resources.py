@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -146,7 +147,7 @@ class Resources:
             media = accepted(accept, shapes=False, has_protobuf=kind.schema is None)
         if media.type == decode.PROTOBUF_TYPE and not _has_protobuf(kind):
             media = accepted(accept, streams=info.verb == "watch", has_protobuf=False)
-        options.check_timeout(query)
+        seconds = options.timeout(query)
         applies = http.headers.get("Content-Type", "").startswith(PatchType.APPLY)
         write = options.of_write(info.verb, query, http.headers.get("User-Agent", ""), applies=applies)
         request = Request(
@@ -161,6 +162,7 @@ class Resources:
             force=write.force,
             field_validation=write.validation,
             size=(http.content_length or BODY_BYTES) if http.body_exists else 0,
+            deadline=time.monotonic() + seconds,
             annotations=audit.notes(),
         )
         return Call(http, info, kind, request, query, media)

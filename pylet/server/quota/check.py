@@ -1,5 +1,6 @@
 """Whether a write fits into the quotas of its namespace, and what it takes of each. Pure.
 
+`limited` are the entries of a configuration's limitedResources.
 Source: apiserver pkg/admission/plugin/resourcequota/controller.go, CheckRequest.
 """
 
@@ -15,6 +16,7 @@ from pylet.api.quantity import parse
 from pylet.client.view import Entry, Table
 from pylet.server.quota import ledger, measure
 from pylet.server.quota.extended import Extended
+from pylet.server.quota.measure import Evaluator, Measured
 
 Charges = Mapping[str, Amounts]
 """By the name of the quota."""
@@ -22,6 +24,10 @@ Charges = Mapping[str, Amounts]
 
 class Refused(Exception):
     """Says why, as upstream does."""
+
+
+class Uncovered(Exception):
+    """No quota is for the scopes it is of, which are limited; says so as upstream does."""
 
 
 def handles(plural: str, subresource: str, obj: Object, old: Object | None) -> bool:
@@ -43,8 +49,12 @@ def charges(
     pending: Iterable[Charges],
     now: datetime,
     extended: Extended,
+    limited: Sequence[Object] = (),
 ) -> Charges:
-    """What `obj` in place of `old` takes of each quota; `pending` is what others will take. Raises: Refused."""
+    """What `obj` in place of `old` takes of each quota; `pending` is what others will take.
+
+    Raises: Refused, Uncovered.
+    """
     evaluator = measure.evaluator_of(table.kind)
     after = extended.measured(evaluator, obj)
     concerned = [
@@ -55,7 +65,10 @@ def charges(
     for quota, names in concerned:
         if evaluator.resource == "pods" and (lacking := measure.missing(obj, names)):
             raise Refused(f"failed quota: {quota['metadata']['name']}: {lacking}")
-    before = extended.measured(evaluator, old) if old is not None and concerned else None
+    before = extended.measured(evaluator, old) if old is not None and (concerned or limited) else None
+    if limited and _grows(after, before, evaluator, [quota for quota, _ in concerned]):
+        covered = {name for _, names in concerned for name in names}
+        _check_covered(limited, evaluator, after, covered, quotas)
     found: dict[str, Amounts] = {}
     waiting = list(pending)
     for quota, names in concerned:
@@ -71,6 +84,43 @@ def charges(
             _check_fit(quota, asked, used)
             found[name] = asked
     return found
+
+
+def _grows(after: Measured, before: Measured | None, evaluator: Evaluator, quotas: Sequence[Object]) -> bool:
+    """Whether it takes more than before of any quota, or of nobody's where there is none."""
+    is_new = before is None or any(not evaluator.covers(quota, before.scopes) for quota in quotas)
+    return bool(_growth(after.used, {} if is_new or before is None else before.used))
+
+
+def _check_covered(
+    limited: Sequence[Object], evaluator: Evaluator, after: Measured, covered: set[str], quotas: Sequence[Object]
+) -> None:
+    """Raises: Refused, Uncovered."""
+    parts = [part for one in limited if _resource(one) == evaluator.resource for part in one.get("matchContains") or ()]
+    used = (name for name, amount in after.used.items() if amount.nanos > 0)
+    if lacking := sorted({name for name in used if any(part in name for part in parts)} - covered):
+        raise Refused(f"insufficient quota to consume: {','.join(lacking)}")
+    asked = [term for one in limited for term in one.get("matchScopes") or () if evaluator.selects(term, after.scopes)]
+    scopes = {
+        term["scopeName"]
+        for quota in quotas
+        for term in measure.scope_terms(quota["spec"])
+        if evaluator.selects(term, after.scopes)
+    }
+    if uncovered := [term for term in asked if term.get("scopeName") not in scopes]:
+        told = " ".join(_told(term) for term in uncovered)
+        raise Uncovered(f"insufficient quota to match these scopes: [{told}]")
+
+
+def _resource(limited: Object) -> str:
+    group = limited.get("apiGroup")
+    return f"{limited['resource']}.{group}" if group else str(limited["resource"])
+
+
+def _told(term: Object) -> str:
+    """As Go prints a requirement."""
+    values = " ".join(term.get("values") or ())
+    return f"{{{term.get('scopeName') or ''} {term.get('operator') or ''} [{values}]}}"
 
 
 def tells(quota: Entry | None, used: Amounts) -> bool:

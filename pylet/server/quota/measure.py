@@ -78,12 +78,18 @@ class Evaluator:
 
     def covers(self, quota: Object, scopes: Scopes) -> bool:
         """Whether a quota's scopes hold for an object that is `scopes`."""
-        spec = quota["spec"]
-        asked = [(scope, "Exists", ()) for scope in spec.get("scopes") or ()]
-        for term in dig(spec, "scopeSelector", "matchExpressions", default=()):
-            asked.append((term.get("scopeName", ""), term.get("operator", ""), tuple(term.get("values") or ())))
-        in_scope = self.in_scope
-        return not asked or (in_scope is not None and all(in_scope(scopes, *term) for term in asked))
+        return all(self.selects(term, scopes) for term in scope_terms(quota["spec"]))
+
+    def selects(self, term: Object, scopes: Scopes) -> bool:
+        """Whether an object that is `scopes` is of that scope."""
+        name, operator, values = term.get("scopeName", ""), term.get("operator", ""), tuple(term.get("values") or ())
+        return self.in_scope is not None and self.in_scope(scopes, name, operator, values)
+
+
+def scope_terms(spec: Object) -> list[Object]:
+    """The scopes that a quota asks for."""
+    named = [{"scopeName": scope, "operator": "Exists"} for scope in spec.get("scopes") or ()]
+    return [*named, *dig(spec, "scopeSelector", "matchExpressions", default=())]
 
 
 def evaluator_of(kind: Kind) -> Evaluator:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
 from pylet.api import causes
@@ -40,6 +41,8 @@ class Request:
     the client asked for (`kind.stored_as` may be another). `field_validation` is Strict, Warn, Ignore or "" (Warn).
     `field_manager` is who owns the fields that a write changes, `stated_manager` the same if the client said so itself,
     `force` takes them from others when applying. `size` is about how many bytes the body has.
+    `is_own` says that a part of the server asks: it does not wait for what other parts have yet to write.
+    `deadline` is by when, in `time.monotonic`, whoever is asked about it has to have answered.
     `warnings` collects texts for `Warning` headers while the request runs, `annotations` what admission tells the audit
     log, `converted` what a webhook made of an object, or why it did not, by version and object.
     """
@@ -55,6 +58,8 @@ class Request:
     force: bool = False
     field_validation: str = ""
     size: int = 0
+    is_own: bool = False
+    deadline: float = inf
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     converted: dict[bytes, Object | ApiError] = field(default_factory=dict)
@@ -90,6 +95,14 @@ class DeleteOptions:
     uid: str | None = None
     revision: str | None = None
     dry_run: bool = False
+
+    def body(self) -> Object:
+        """As a client would send them."""
+        told = {"gracePeriodSeconds": self.grace_seconds, "propagationPolicy": self.propagation or None}
+        conditions = {"uid": self.uid, "resourceVersion": self.revision}
+        preconditions = {name: value for name, value in conditions.items() if value is not None}
+        found = {name: value for name, value in told.items() if value is not None}
+        return {**found, "preconditions": preconditions} if preconditions else found
 
     @classmethod
     def of(cls, body: Object) -> DeleteOptions:

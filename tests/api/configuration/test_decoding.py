@@ -10,7 +10,7 @@ HEAD = f'"apiVersion": "{VERSION}", "kind": "{KIND}"'
 
 
 def decoded(text: str) -> tuple[object, str]:
-    return configuration(text.encode(), KIND, (VERSION,))
+    return configuration(text.encode(), {KIND: (VERSION,)})
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
+from pylet.api.configuration.admission import PodSecurity
 from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.object import Object
-from tests.server.kit import Api, pod, refused
+from pylet.api.podsecurity import Limit, Policy
+from pylet.server.admission import CHAIN, pod_security
+from pylet.server.registry import User
+from pylet.store.drivers.memory import MemoryStore
+from tests.server.kit import Api, pod, refused, running
 
 PRIVILEGED = [{"name": "c", "image": "registry.test/c:1", "securityContext": {"privileged": True}}]
+HANDLER = {"handler": "vm"}
 SAYS = 'privileged (container "c" must not set securityContext.privileged=true)'
 
 
@@ -101,3 +109,61 @@ async def test_old_app_armor_annotations_become_fields(api: Api, value: str, pro
     old["metadata"]["annotations"] = {"container.apparmor.security.beta.kubernetes.io/c": value}
     container = (await api.create(old))["spec"]["containers"][0]
     assert (container.get("securityContext") or {}).get("appArmorProfile") == profile
+
+
+@asynccontextmanager
+async def configured(**said: Any) -> AsyncIterator[Api]:
+    """With namespaces a and exempt."""
+    settings = PodSecurity(
+        Policy(enforce=Limit("baseline"), warn=Limit("restricted", 30)),
+        **{"namespaces": frozenset(["exempt"]), "usernames": frozenset(["bob"]), **said},
+    )
+    chain = [pod_security.plugin(settings) if plugin.name == "PodSecurity" else plugin for plugin in CHAIN]
+    async with running(MemoryStore(), chain=chain) as api:
+        for name in ("a", "exempt"):
+            await api.namespace(name)
+        yield api
+
+
+async def test_what_is_configured_holds_where_labels_say_nothing() -> None:
+    async with configured() as api:
+        status = await refused(api.create(pod("p", containers=PRIVILEGED)))
+        assert 'violates PodSecurity "baseline:latest"' in status["message"]
+        (warning,) = await warned(api, pod("p"))
+        assert warning.startswith('would violate PodSecurity "restricted:v1.30": allowPrivilegeEscalation != false')
+        await label(api, enforce="privileged", warn="privileged")
+        assert not await warned(api, pod("free", containers=PRIVILEGED))
+        assert await label(api, enforce=None) == [
+            'existing pods in namespace "a" violate the new PodSecurity enforce level "baseline:latest"',
+            "free: privileged",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("obj", "user", "why"),
+    [
+        pytest.param(pod("p", "exempt", containers=PRIVILEGED), "alice", "namespace", id="a namespace"),
+        pytest.param(pod("p", containers=PRIVILEGED), "bob", "user", id="a user"),
+        pytest.param(pod("p", containers=PRIVILEGED, runtimeClassName="vm"), "alice", "runtimeClass", id="a class"),
+        pytest.param(pod("p", containers=PRIVILEGED), "alice", None, id="nobody"),
+    ],
+)
+async def test_who_is_exempt_is_noted_and_not_looked_at(obj: Object, user: str, why: str | None) -> None:
+    async with configured(runtime_classes=frozenset(["vm"])) as api:
+        await api.create({"apiVersion": "node.k8s.io/v1", "kind": "RuntimeClass", "metadata": {"name": "vm"}} | HANDLER)
+        annotations: dict[str, str] = {}
+        creating = api.create(obj, user=User(user), annotations=annotations)
+        if why is None:
+            await refused(creating)
+        else:
+            await creating
+        assert annotations.get("pod-security.kubernetes.io/exempt") == why
+
+
+async def test_labels_that_an_exempt_namespace_does_not_heed_are_warned_of() -> None:
+    async with configured() as api:
+        warnings: list[str] = []
+        labels = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/audit": "baseline"}
+        await api.patch(NAMESPACE, "", "exempt", {"metadata": {"labels": labels}}, warnings=warnings)
+        told = "(enforce=restricted:latest, audit=baseline:latest)"
+        assert warnings == [f'namespace "exempt" is exempt from Pod Security, and the policy {told} will be ignored']

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -13,8 +15,10 @@ from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.resourcequota import KIND as QUOTA
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Object
+from pylet.server.admission import CHAIN, resource_quota
 from pylet.server.registry import User
-from tests.server.kit import Api, configmap, pod, refused, service
+from pylet.store.drivers.memory import MemoryStore
+from tests.server.kit import Api, configmap, pod, refused, running, service
 
 
 def quota(name: str = "q", scopes: list[str] | None = None, **hard: str) -> Object:
@@ -250,3 +254,40 @@ async def test_an_answer_does_not_wait_for_a_quota_that_is_gone(api: Api) -> Non
     creating = await created_by_joe(api)
     await api.delete(QUOTA, "a", "q")
     assert await turns(creating)
+
+
+@asynccontextmanager
+async def limiting(*limited: Object) -> AsyncIterator[Api]:
+    chain = [resource_quota.plugin(limited) if plugin.name == "ResourceQuota" else plugin for plugin in CHAIN]
+    async with running(MemoryStore(), chain=chain) as api:
+        await api.namespace("a")
+        yield api
+
+
+async def test_what_is_limited_takes_a_quota_that_covers_it() -> None:
+    async with limiting({"resource": "pods", "matchContains": ["requests.cpu", "pods"]}) as api:
+        status = await refused(api.create(asking("p", cpu="1")))
+        assert status["message"] == (
+            'pods "p" is forbidden: insufficient quota to consume: count/pods,pods,requests.cpu'
+        )
+        await api.create(quota(count__pods="5", pods="5"))
+        status = await refused(api.create(asking("p", cpu="1")))
+        assert status["message"] == 'pods "p" is forbidden: insufficient quota to consume: requests.cpu'
+        assert await api.create(pod("free")), "it asks for no CPU"
+        await api.create(quota("cpu", requests_cpu="5"))
+        assert await api.create(asking("p", cpu="1"))
+        assert await api.create(configmap("others"))
+
+
+async def test_what_is_of_a_limited_scope_takes_a_quota_of_that_scope() -> None:
+    scopes = [{"scopeName": "PriorityClass", "operator": "In", "values": ["vip", "vop"]}]
+    async with limiting({"resource": "pods", "matchScopes": scopes}) as api:
+        class_: Object = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": 1}
+        await api.create({**class_, "metadata": {"name": "vip"}})
+        await api.create(quota(pods="5"))
+        status = await refused(api.create(pod("p", priorityClassName="vip")))
+        assert status["message"] == "insufficient quota to match these scopes: [{PriorityClass In [vip vop]}]"
+        assert (status["code"], status.get("reason")) == (500, None)
+        assert await api.create(pod("plain"))
+        await api.create(quota("vip", ["PriorityClass"], pods="5"))
+        assert await api.create(pod("p", priorityClassName="vip"))

@@ -75,14 +75,17 @@ def test_a_flag(text: str | None, expected: bool | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "is_fine"), [("", True), ("32s", True), ("1h2.5m", True), ("abc", False), ("5", False)]
+    ("text", "seconds"),
+    [("", 34), ("32s", 32), ("1m", 34), ("0", 34), ("-5s", 34), ("1.5s250ms", 1.75), ("1h2.5m", 34), (".5s", 0.5)],
 )
-def test_a_timeout(text: str, is_fine: bool) -> None:
-    if is_fine:
-        options.check_timeout({"timeout": text})
-        return
+def test_a_timeout(text: str, seconds: float) -> None:
+    assert options.timeout({"timeout": text}) == seconds
+
+
+@pytest.mark.parametrize("text", ["abc", "5"])
+def test_what_is_no_timeout(text: str) -> None:
     with pytest.raises(BadRequest, match="invalid timeout specified in the request URL"):
-        options.check_timeout({"timeout": text})
+        options.timeout({"timeout": text})
 
 
 @pytest.mark.parametrize(

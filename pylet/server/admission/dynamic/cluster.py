@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pylet.api.errors import InternalError
@@ -14,6 +14,7 @@ from pylet.client.view import Table
 if TYPE_CHECKING:
     from pylet.api.cel.library.authorizer import Ask
     from pylet.api.patch.shape import Shape
+    from pylet.server.credentials import Credentials
     from pylet.server.registry.request import User
 
 
@@ -30,13 +31,16 @@ class Served(Protocol):
 class Caller(Protocol):
     """Calls a webhook. Raises: WebhookFailed."""
 
-    async def call(self, config: Object, body: Object, *, timeout_seconds: float) -> Any: ...
+    async def call(
+        self, config: Object, body: Object, *, timeout_seconds: float, credentials: Credentials | None = None
+    ) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """`table` fills a custom kind's table when it is first asked for; `convert` is the CRDs' conversion webhook; `ask`
-    answers what an expression asks the authorizer on behalf of a user; `shape` is how objects of a kind are merged."""
+    answers what an expression asks the authorizer on behalf of a user; `shape` is how objects of a kind are merged;
+    `credentials` are shown to webhooks, by the name of the plugin that calls them."""
 
     table: Callable[[Kind], Awaitable[Table]]
     kinds: Served
@@ -44,6 +48,7 @@ class Cluster:
     client: Caller
     ask: Callable[[User], Ask]
     shape: Callable[[Kind], Shape]
+    credentials: Mapping[str, Credentials] = field(default_factory=dict)
 
 
 def internal_error(why: str) -> InternalError:

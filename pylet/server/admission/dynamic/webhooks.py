@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Sequence
 from typing import Any
@@ -22,12 +23,12 @@ from pylet.server.admission.dynamic.asked import Asked, Match, request_of
 from pylet.server.admission.dynamic.cluster import Cluster, internal_error
 from pylet.server.admission.dynamic.hooks import Hook
 from pylet.server.admission.dynamic.reinvoking import Invoked
-from pylet.server.admission.interface import Attributes
+from pylet.server.admission.interface import Attributes, OutOfTime
 from pylet.server.webhooks import Uncallable, WebhookFailed
 
 log = logging.getLogger(__name__)
 
-MUTATING = "MutatingAdmissionWebhook"
+MUTATING, VALIDATING = "MutatingAdmissionWebhook", "ValidatingAdmissionWebhook"
 _NO_PATCH = (BadPatch, Unprocessable, TooLarge, Failed)
 
 
@@ -123,14 +124,21 @@ async def _answer(
     write = asked.write
     if write.dry_run and hook.has_side_effects:
         raise BadRequest(f'admission webhook "{hook.name}" does not support dry run')
+    left = write.request.deadline - time.monotonic()
+    if left <= 0:
+        raise OutOfTime
     sent = review.review(hook.versions, str(uuid.uuid4()), request_of(asked, match), *objects)
     type_ = "admit" if mutates else "validating"
     with counted.asking(hook.name, write.operation, type_, ignores_failure=hook.ignores_failure):
         try:
-            answer = await cluster.client.call(hook.client, sent, timeout_seconds=hook.seconds)
+            shown = cluster.credentials.get(MUTATING if mutates else VALIDATING)
+            seconds = min(hook.seconds, left)
+            answer = await cluster.client.call(hook.client, sent, timeout_seconds=seconds, credentials=shown)
         except Uncallable:
             raise
         except WebhookFailed as failed:
+            if time.monotonic() >= write.request.deadline:
+                raise OutOfTime from failed
             raise WebhookFailed(f"failed to call webhook: {failed}") from failed
         response = review.response_of(answer, sent, mutates=mutates)
         for key, value in response.annotations.items():

@@ -12,7 +12,7 @@ from pathlib import Path
 from pylet.aio.clock import Clock
 from pylet.api.configuration import authorization
 from pylet.api.configuration.authorization import WEBHOOK
-from pylet.api.configuration.decoding import BadConfiguration, configuration
+from pylet.api.configuration.decoding import BadConfiguration, strictly
 from pylet.api.errors import aggregated
 from pylet.api.object import Object
 from pylet.client import kubeconfig
@@ -29,9 +29,7 @@ def read(raw: bytes) -> Object:
     config: Object = {}
     try:
         if raw:
-            config, odd = configuration(raw, authorization.KIND, authorization.VERSIONS)
-            if odd:
-                raise BadConfiguration(odd)
+            config = strictly(raw, {authorization.KIND: authorization.VERSIONS})
     except BadConfiguration as bad:
         raise Unfit(f"failed to load AuthorizationConfiguration from file: {bad}") from bad
     authorization.set_defaults(config)

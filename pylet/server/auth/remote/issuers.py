@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from pylet.aio.certificate import trusting
 from pylet.api.configuration import authentication
-from pylet.api.configuration.decoding import BadConfiguration, configuration
+from pylet.api.configuration.decoding import BadConfiguration, strictly
 from pylet.api.errors import aggregated
 from pylet.api.object import Object
 from pylet.server.auth.remote import Known
@@ -28,9 +28,7 @@ def read(raw: bytes, own_issuers: Sequence[str]) -> Object:
     try:
         if not raw:
             raise BadConfiguration("empty config data")
-        config, odd = configuration(raw, authentication.KIND, authentication.VERSIONS)
-        if odd:
-            raise BadConfiguration(odd)
+        config = strictly(raw, {authentication.KIND: authentication.VERSIONS})
     except BadConfiguration as bad:
         raise Unfit(f"failed to load authentication configuration: {bad}") from bad
     check(config, own_issuers)

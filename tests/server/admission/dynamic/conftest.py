@@ -12,6 +12,7 @@ from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.server.admission.dynamic import plugins
 from pylet.server.admission.dynamic.cluster import Cluster
+from pylet.server.credentials import Credentials
 from pylet.server.registry import User
 from pylet.server.registry.versions import shape_of
 from pylet.server.webhooks import WebhookFailed
@@ -27,10 +28,14 @@ class Webhooks:
     def __init__(self) -> None:
         self.answers: dict[str, Answering] = {}
         self.asked: list[Object] = []
+        self.seconds: list[float] = []
 
-    async def call(self, config: Object, body: Object, *, timeout_seconds: float) -> Any:
+    async def call(
+        self, config: Object, body: Object, *, timeout_seconds: float, credentials: Credentials | None = None
+    ) -> Any:
         request = body["request"]
         self.asked.append(request)
+        self.seconds.append(timeout_seconds)
         answering = self.answers.get(config["url"])
         if answering is None:
             raise WebhookFailed(f'Post "{config["url"]}?timeout={timeout_seconds:g}s": refused')

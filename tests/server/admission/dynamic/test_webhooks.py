@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -12,8 +13,9 @@ from pylet.api.kinds.configmap import KIND as CONFIG_MAP
 from pylet.api.kinds.validatingwebhookconfiguration import KIND as VALIDATING
 from pylet.api.object import Key, Object
 from pylet.client.interface import PatchType
-from pylet.server.admission.dynamic import counted
+from pylet.server.admission.dynamic import counted, webhooks
 from pylet.server.registry import User
+from pylet.server.webhooks import WebhookFailed
 from tests.server.admission.dynamic.conftest import Dynamic, rule
 from tests.server.kit import configmap, pod, refused
 
@@ -307,3 +309,39 @@ async def test_what_a_webhook_patches_is_told_as_go_prints_it(dynamic: Dynamic) 
     await dynamic.api.registry.create(request, configmap("c", x="1"))
     (patch,) = (told for key, told in request.annotations.items() if key.startswith("patch.webhook"))
     assert '"patch":[{"op":"add","path":"/data/k","value":"v"}]' in patch
+
+
+async def test_webhooks_share_the_time_that_a_request_has(dynamic: Dynamic, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(webhooks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def slow(request: Object) -> Object:
+        now[0] += 2
+        return allowed(request)
+
+    dynamic.webhooks.answers[A] = slow
+    hooks = [{"rules": [CONFIG_MAPS], "name": f"{name}.hooks.test", "timeoutSeconds": 5} for name in "abcd"]
+    await dynamic.configure("MutatingWebhookConfiguration", *hooks)
+    await dynamic.api.create(configmap("all"))
+    await dynamic.api.create(configmap("enough"), deadline=now[0] + 8.5)
+    assert dynamic.webhooks.seconds == [5, 5, 5, 5, 5, 5, 4.5, 2.5]
+    status = await refused(dynamic.api.create(configmap("few"), deadline=now[0] + 4))
+    assert (status["code"], status["reason"], len(dynamic.webhooks.seconds)) == (504, "Timeout", 10)
+    assert status["message"] == "Timeout: request did not complete within the allotted timeout"
+
+
+async def test_who_may_fail_may_not_be_later_than_the_request(
+    dynamic: Dynamic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(webhooks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    def late(request: Object) -> Object:
+        now[0] += 5
+        raise WebhookFailed("context deadline exceeded")
+
+    dynamic.webhooks.answers[A] = late
+    hook = {"rules": [CONFIG_MAPS], "failurePolicy": "Ignore"}
+    await dynamic.configure("ValidatingWebhookConfiguration", hook)
+    assert await dynamic.api.create(configmap("all"), deadline=now[0] + 6)
+    assert (await refused(dynamic.api.create(configmap("late"), deadline=now[0] + 4)))["code"] == 504
