@@ -13,12 +13,13 @@ from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.client.interface import Client
 from pylet.client.view import Table
-from pylet.server import identity
+from pylet.server import accounts, identity
 from pylet.server.authority import Authority
 from pylet.server.config import ServerConfig
 from pylet.server.crd.serving import Definitions
 from pylet.server.reconcile.observations import Observations
 from pylet.server.reconcile.observer import Observer, Read, nobody
+from pylet.server.registry import LOOPBACK, User
 
 if TYPE_CHECKING:
     from pylet.server.reconcile.plan import Controller
@@ -40,7 +41,7 @@ class Trust:
 
 def components(
     config: ServerConfig,
-    client: Client,
+    loopback: Callable[[User], Client],
     tables: dict[Kind, Table],
     definitions: Definitions,
     trust: Trust,
@@ -51,16 +52,19 @@ def components(
     profiles: Sequence[Profile] = (),
     kept: Sequence[Object] = (),
 ) -> Iterator[Coroutine[Any, Any, None]]:
-    """Each runs until cancelled. `counted` is given what they count; `read` answers paths of aggregated APIs;
-    `profiles` are the scheduler's, its own unless any are given; `kept` are objects that the cluster always has.
+    """Each runs until cancelled. `loopback` is how a user reaches the API; `counted` is given what they count; `read`
+    answers paths of aggregated APIs; `profiles` are the scheduler's, its own unless any are given; `kept` are objects
+    that the cluster always has.
     """
     from pylet.server.reconcile.runner import Runner
     from pylet.server.scheduler.loop import Scheduler
     from pylet.server.scheduler.plugins import PROFILE
 
     observations = Observations()
-    runner = Runner(client, tables, clock, _controllers(config, tables, definitions, trust, observations, kept))
-    scheduler = Scheduler(client, tables, clock, profiles=profiles or (PROFILE,), host=socket.gethostname())
+    controllers = _controllers(config, tables, definitions, trust, observations, kept)
+    runner = Runner(lambda name: loopback(accounts.of_controller(name)), tables, clock, controllers)
+    binding = loopback(accounts.SCHEDULER)
+    scheduler = Scheduler(binding, tables, clock, profiles=profiles or (PROFILE,), host=socket.gethostname())
     counted += [runner.metrics, scheduler.metrics]
     definitions.follow(runner.adopt, runner.abandon)
     yield definitions.run()
@@ -68,7 +72,7 @@ def components(
     yield timeset.follow(clock, runner.heed_clock)
     yield Observer(read, observations, clock).run()
     yield scheduler.run()
-    yield identity.keep(client, clock, socket.gethostname())
+    yield identity.keep(loopback(LOOPBACK), clock, socket.gethostname())
 
 
 def _controllers(

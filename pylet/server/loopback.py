@@ -24,6 +24,7 @@ from pylet.server.registry import END, LOOPBACK, Batch, DeleteOptions, ListOptio
 Answer: TypeAlias = Callable[[Request, Object], Awaitable[Object]]
 """Answers a create that stores nothing, such as a token request."""
 
+_MANAGERS = ("kubelet", "kube-scheduler")
 _MOST_PENDING = 10_000  # changes a slow reader may leave behind before it has to list again
 
 
@@ -43,7 +44,9 @@ class Loopback:
     ) -> None:
         self._registry = registry
         self._user = user
-        usual = "kubelet" if user.name.startswith("system:node:") else "kube-controller-manager"
+        name = user.name
+        part = "kubelet" if name.startswith("system:node:") else name.removeprefix("system:")
+        usual = part if part in _MANAGERS else "kube-controller-manager"
         self._manager = manager or usual
         self._answers = answers or {}
 
@@ -177,6 +180,7 @@ class Loopback:
             field_manager=manager or self._manager,
             force=force,
             field_validation=decode.IGNORE,
+            is_own=True,
         )
 
 

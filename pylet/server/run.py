@@ -183,7 +183,7 @@ def _in_background(
 ) -> Iterator[Coroutine[Any, Any, None]]:
     return components(
         config,
-        core.loopback(),
+        core.loopback,
         {kind: core.registry.table(kind) for kind in kinds.all_kinds() if is_stored(kind)},
         core.definitions,
         core.trust,

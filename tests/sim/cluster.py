@@ -286,7 +286,14 @@ async def running(
             await asyncio.gather(*working, return_exceptions=True)
             cluster.counters.clear()
             found = components(
-                ServerConfig(), client, tables, definitions, trust, clock, counted=cluster.counters, profiles=profiles
+                ServerConfig(),
+                lambda user: Loopback(registry, user=user),
+                tables,
+                definitions,
+                trust,
+                clock,
+                counted=cluster.counters,
+                profiles=profiles,
             )
             working[:] = [group.create_task(component) for component in found]
 

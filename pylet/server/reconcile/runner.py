@@ -50,13 +50,13 @@ class Runner:
 
     def __init__(
         self,
-        client: Client,
+        client: Callable[[str], Client],
         tables: dict[Kind, Table],
         clock: Clock,
         controllers: Sequence[Controller],
     ) -> None:
-        """`tables` is the runner's to add custom kinds to."""
-        self._client = client
+        """`client` is how the controller of a name reaches the API; `tables` is the runner's to add custom kinds to."""
+        self._clients = {controller.name: client(controller.name) for controller in controllers}
         self._tables = tables
         self._custom: dict[Kind, list[Callable[[], None]]] = {}
         self._view = View(tables)
@@ -74,9 +74,8 @@ class Runner:
         try:
             async with asyncio.TaskGroup() as group:
                 for controller in self._controllers:
-                    recorder = Recorder(
-                        self._client, self._clock, controller.speaker or f"{controller.name}-controller"
-                    )
+                    speaker = controller.speaker or f"{controller.name}-controller"
+                    recorder = Recorder(self._clients[controller.name], self._clock, speaker)
                     self._recorders[controller.name] = recorder
                     group.create_task(recorder.run())
                 for _ in range(_WORKERS):
@@ -225,7 +224,7 @@ class Runner:
             raise
 
     async def _do(self, controller: Controller, action: Action) -> None:
-        client = self._client
+        client = self._clients[controller.name]
         recorder = self._recorders[controller.name]
         match action:
             case Create():

@@ -101,7 +101,7 @@ def play(
         table = Table(CONFIG_MAP)
         table.put(Entry.of(CONFIG_MAP, made()))
         controller = Controller("test", (Watch(CONFIG_MAP, itself),), plan, **given)
-        runner = Runner(client, {CONFIG_MAP: table}, LoopClock(), [controller])  # type: ignore[arg-type]
+        runner = Runner(lambda _: client, {CONFIG_MAP: table}, LoopClock(), [controller])  # type: ignore[arg-type]
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(runner.run(), seconds)
         return results_of(runner)
@@ -154,7 +154,7 @@ def test_what_controllers_count_is_told() -> None:
 
     async def scenario() -> list[str]:
         controller = Controller("test", (Watch(CONFIG_MAP, itself),), once(), metrics=told_of(told))
-        return list(Runner(Client(), {CONFIG_MAP: Table(CONFIG_MAP)}, LoopClock(), [controller]).metrics())  # type: ignore[arg-type]
+        return list(Runner(lambda _: Client(), {CONFIG_MAP: Table(CONFIG_MAP)}, LoopClock(), [controller]).metrics())  # type: ignore[arg-type]
 
     assert "done 1" in run(scenario())
 
@@ -307,7 +307,7 @@ def test_a_change_of_what_nobody_reads_concerns_nobody() -> None:
             return NOTHING
 
         controller = Controller("test", (Watch(CONFIG_MAP, itself, lambda obj: obj.get("data")),), plan)
-        runner = Runner(Client(), {CONFIG_MAP: table}, LoopClock(), [controller])  # type: ignore[arg-type]
+        runner = Runner(lambda _: Client(), {CONFIG_MAP: table}, LoopClock(), [controller])  # type: ignore[arg-type]
         running = asyncio.create_task(runner.run())
         await asyncio.sleep(1)
         for revision, more in (("2", {}), ("3", {"data": {"a": "b"}}), ("4", {"data": {"a": "b"}, "immutable": True})):
@@ -368,7 +368,7 @@ def test_a_key_whose_plan_is_long_is_left_alone_for_a_while_but_hears_of_the_las
             await asyncio.sleep(1)
 
         controller = Controller("test", (Watch(CONFIG_MAP, itself),), plan)
-        runner = Runner(Client(), {CONFIG_MAP: table}, clock, [controller])  # type: ignore[arg-type]
+        runner = Runner(lambda _: Client(), {CONFIG_MAP: table}, clock, [controller])  # type: ignore[arg-type]
         running = asyncio.create_task(runner.run())
         await change_often()
         running.cancel()
