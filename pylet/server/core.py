@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from pylet.aio.clock import Clock
 from pylet.api.kinds.node import KIND as NODE
@@ -25,6 +26,9 @@ from pylet.server.registry import LOOPBACK, Registry, User
 from pylet.server.webhooks import WebhookClient
 from pylet.store.interface import Store
 
+if TYPE_CHECKING:
+    from pylet.server.audit.auditor import Auditor
+
 
 @dataclass(frozen=True, slots=True)
 class Core:
@@ -34,15 +38,21 @@ class Core:
     guard: Guard
     answers: Answers
     trust: Trust
+    auditor: Auditor | None
 
     def loopback(self, user: User = LOOPBACK) -> Loopback:
         """Reaches the API as that user without a connection: the same admission, no authorization."""
-        return Loopback(self.registry, user=user, answers=self.answers)
+        return Loopback(self.registry, user=user, answers=self.answers, auditor=self.auditor)
 
 
 @asynccontextmanager
 async def open_core(
-    config: ServerConfig, store: Store, pki: Pki, join: Iterable[tuple[str, str]], clock: Clock
+    config: ServerConfig,
+    store: Store,
+    pki: Pki,
+    join: Iterable[tuple[str, str]],
+    clock: Clock,
+    auditor: Auditor | None = None,
 ) -> AsyncIterator[Core]:
     """Loaded, but it follows the store only while `registry.run` runs. `join` as `guard` has it. Raises: Unusable."""
     node_ports = config.service_node_port_range
@@ -63,7 +73,7 @@ async def open_core(
         try:
             may_have = partial(may_have_approved, guarded.authorizer)
             trust = Trust(pki.ca.certificate.read_text(), pki.authority(clock.now), may_have, guarded.tokens.legacy)
-            yield Core(registry, definitions, tunnels, guarded, answers(registry, guarded), trust)
+            yield Core(registry, definitions, tunnels, guarded, answers(registry, guarded), trust, auditor)
         finally:
             await guarded.outside.close()
     finally:

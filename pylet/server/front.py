@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pylet.aio.clock import Clock
 from pylet.api.object import Object
@@ -29,9 +28,6 @@ from pylet.server.http.watching import Watches
 from pylet.server.metrics import Metrics
 from pylet.server.pki import Pki
 
-if TYPE_CHECKING:
-    from pylet.server.audit.auditor import Auditor
-
 
 @dataclass(frozen=True, slots=True)
 class Front:
@@ -53,7 +49,6 @@ def build_front(
     clock: Clock,
     *,
     origin: str,
-    auditor: Auditor | None,
     is_started: Callable[[], bool],
     secrets_encryption: Callable[[str], Awaitable[Object]],
     flags: Callable[[], Mapping[str, str]],
@@ -66,7 +61,7 @@ def build_front(
     forwarder = Forwarder(tunnels)
     own = {(own_metrics.GROUP, own_metrics.VERSION): own_metrics.OwnMetrics(registry.table, kubelets, clock)}
     extensions = Extensions(registry.table, core.loopback(), forwarder, pki.front_proxy, clock, own)
-    access = Access(guard.authenticator, guard.authorizer, auditor, pki.front_proxy_issuer())
+    access = Access(guard.authenticator, guard.authorizer, core.auditor, pki.front_proxy_issuer())
     metrics.sources += [extensions.metrics, access.metrics, pki.metrics, counted.lines, counters.lines]
     metrics.sources += [pod_security.lines, guard.authorizer.metrics, guard.outside.metrics]
     metrics.sources += [file.metrics for file in guard.outside.files]

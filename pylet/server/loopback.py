@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import orjson
 
@@ -19,8 +19,23 @@ from pylet.api.object import Key, Object, key_of
 from pylet.api.wire import decode
 from pylet.client.interface import Changed, Changes, Listing, PatchType
 from pylet.client.view import Entry, Table
-from pylet.server.registry import END, LOOPBACK, Batch, DeleteOptions, ListOptions, Registry, Request, User
+from pylet.server.registry import (
+    END,
+    LOOPBACK,
+    Batch,
+    Deleted,
+    DeleteOptions,
+    ListOptions,
+    Registry,
+    Request,
+    User,
+    Written,
+)
 
+if TYPE_CHECKING:
+    from pylet.server.audit.auditor import Auditor
+
+T = TypeVar("T")
 Answer: TypeAlias = Callable[[Request, Object], Awaitable[Object]]
 """Answers a create that stores nothing, such as a token request."""
 
@@ -31,7 +46,7 @@ _MOST_PENDING = 10_000  # changes a slow reader may leave behind before it has t
 class Loopback:
     """A Client for `user`, who owns fields as `manager`.
 
-    `answers` are creates that are not the registry's, by plural and subresource.
+    `answers` are creates that are not the registry's, by plural and subresource; `auditor` hears of what is written.
     """
 
     def __init__(
@@ -41,7 +56,9 @@ class Loopback:
         user: User = LOOPBACK,
         manager: str = "",
         answers: Mapping[tuple[str, str], Answer] | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
+        self._auditor = auditor
         self._registry = registry
         self._user = user
         name = user.name
@@ -76,13 +93,13 @@ class Loopback:
         request = self._request("create", kind, key or Key(meta.get("namespace", ""), ""), subresource)
         if (answer := self._answers.get((kind.plural, subresource))) is not None:
             return await answer(request, body)
-        return _shown(kind, (await self._registry.create(request, body)).entry)
+        written = await self._told(request, body, self._registry.create(request, body), _made)
+        return _shown(kind, written.entry)
 
     async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:
-        body = _canonical(kind, obj)
-        return _shown(
-            kind, (await self._registry.update(self._request("update", kind, key_of(obj), subresource), body)).entry
-        )
+        body, request = _canonical(kind, obj), self._request("update", kind, key_of(obj), subresource)
+        written = await self._told(request, body, self._registry.update(request, body), _made)
+        return _shown(kind, written.entry)
 
     async def patch(
         self,
@@ -96,7 +113,8 @@ class Loopback:
         force: bool = False,
     ) -> Object:
         request = self._request("patch", kind, key, subresource, manager=manager, force=force)
-        return _shown(kind, (await self._registry.patch(request, patch, type_)).entry)
+        written = await self._told(request, patch, self._registry.patch(request, patch, type_), _made)
+        return _shown(kind, written.entry)
 
     async def delete(
         self,
@@ -111,7 +129,10 @@ class Loopback:
         options = DeleteOptions(
             uid=uid or None, revision=revision or None, grace_seconds=grace_seconds, propagation=propagation
         )
-        deleted: Object = orjson.loads((await self._registry.delete(self._request("delete", kind, key), options)).body)
+        request = self._request("delete", kind, key)
+        told = {"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/__internal", **options.body()}
+        found = await self._told(request, told, self._registry.delete(request, options), _ended)
+        deleted: Object = orjson.loads(found.body)
         return deleted
 
     async def watch(
@@ -159,6 +180,14 @@ class Loopback:
 
     # ---- inside
 
+    async def _told(
+        self, request: Request, body: Any, writing: Awaitable[T], answered: Callable[[T], tuple[int, bytes]]
+    ) -> T:
+        """What `writing` brings, which the audit log hears of."""
+        if self._auditor is None:
+            return await writing
+        return await self._auditor.inside(request, body, writing, answered)
+
     def _served(self, kind: Kind) -> Kind:
         """The one that stands for a custom kind which a caller only knows by name. Raises: NotFound."""
         if kind.definition or kind.schema is not None:
@@ -182,6 +211,14 @@ class Loopback:
             field_validation=decode.IGNORE,
             is_own=True,
         )
+
+
+def _made(written: Written) -> tuple[int, bytes]:
+    return 201 if written.created else 200, written.entry.raw
+
+
+def _ended(deleted: Deleted) -> tuple[int, bytes]:
+    return deleted.code, deleted.body
 
 
 def _shown(kind: Kind, entry: Entry) -> Object:

@@ -117,7 +117,8 @@ async def _serve(
         join = place.join_token(config, pki)
     async with _store(config) as kept, asyncio.TaskGroup() as group, AsyncExitStack() as at_the_end:
         store, own_keys = await optional.encrypted(config, kept, clock)
-        core = await at_the_end.enter_async_context(open_core(config, store, pki, join, clock))
+        auditor = optional.auditor(config, clock, group)
+        core = await at_the_end.enter_async_context(open_core(config, store, pki, join, clock, auditor))
         group.create_task(core.registry.run())
         for file in core.guard.outside.files:
             group.create_task(file.run())
@@ -129,7 +130,6 @@ async def _serve(
             pki,
             clock,
             origin=f"{in_url(address)}:{port}",
-            auditor=optional.auditor(config, clock, group),
             is_started=started.is_set,
             secrets_encryption=partial(optional.secrets_encryption, store, own_keys, clock),
             flags=config.flags,

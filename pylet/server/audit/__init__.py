@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 RECORD: ContextVar[Record | None] = ContextVar("audited request", default=None)
 """What is written down of the request this task serves; None for one nobody audits."""
+NOTES: ContextVar[dict[str, str] | None] = ContextVar("audit annotations", default=None)
+"""What is noted of it: before it is known whether it is audited, too. None where nobody audits at all."""
 
 
 def annotate(key: str, value: str) -> None:
     """Add to what is written down; the first value of a key stays."""
-    record = RECORD.get()
-    if record is not None:
-        record.annotations.setdefault(key, value)
+    noted = NOTES.get()
+    if noted is not None:
+        noted.setdefault(key, value)
 
 
 def started(status: int) -> None:
@@ -40,5 +42,5 @@ def requested(kind: Kind, obj: Object) -> None:
 
 def notes() -> dict[str, str]:
     """What is added to for the request this task serves; goes nowhere where nobody audits it."""
-    record = RECORD.get()
-    return {} if record is None else record.annotations
+    noted = NOTES.get()
+    return {} if noted is None else noted

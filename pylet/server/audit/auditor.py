@@ -1,25 +1,31 @@
-"""What the HTTP room calls: a request is begun, may start a long answer, and is done."""
+"""What the HTTP room calls: a request is begun, may start a long answer, and is done; parts of the server write
+`inside`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import orjson
 
 from pylet.api import kinds
 from pylet.api.errors import ApiError
+from pylet.api.object import Object
 from pylet.api.wire import decode
-from pylet.server.audit import RECORD
+from pylet.server.audit import NOTES, RECORD, notes
 from pylet.server.audit.log import AuditLog
 from pylet.server.audit.policy import COMPLETE, RECEIVED, STARTED, Level, Policy
 from pylet.server.audit.record import Record
 from pylet.server.auth.attributes import Attributes, Decision
-from pylet.server.registry import User
+from pylet.server.registry import Request, User
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+T = TypeVar("T")
 _LONG_RUNNING = frozenset({"attach", "exec", "proxy", "log", "portforward"})
 _DELETING = ("delete", "deletecollection")
 _OF_ANY_GROUP = ("DeleteOptions", "Status")
@@ -37,6 +43,11 @@ class Auditor:
         """Events so far, and those that were lost."""
         return self._log.told, self._log.lost
 
+    @staticmethod
+    def expect() -> None:
+        """A request has come; what is noted of it from here on is written down."""
+        NOTES.set({})
+
     def begin(self, http: web.BaseRequest, asked: Attributes, id_: str) -> None:
         """`asked.user` is who authenticated."""
         if (record := self._record(http, asked, id_)) is not None:
@@ -48,12 +59,13 @@ class Auditor:
         if detail.level is Level.NONE:
             return None
         headers = http.headers
-        record = Record(id_, http.path_qs, asked, detail, self._now(), _source_ips(http), headers.get("User-Agent", ""))
+        agent = headers.get("User-Agent", "")
+        record = Record(id_, http.path_qs, asked, detail, self._now(), _source_ips(http), agent, notes())
         if asked.verb == "watch" or asked.subresource in _LONG_RUNNING:
             record.on_start = partial(self._started, record)
         return record
 
-    def refuse(self, http: web.BaseRequest, asked: Attributes, id_: str) -> None:
+    async def refuse(self, http: web.BaseRequest, asked: Attributes, id_: str) -> None:
         """The one event of who could not authenticate. Source: filters/authn_audit.go."""
         if (record := self._record(http, asked, id_)) is not None:
             told = {
@@ -66,6 +78,7 @@ class Auditor:
                 "code": 401,
             }
             self._add(record, STARTED, 401, response=told)
+            await self._log.written()
 
     @staticmethod
     def impersonated(user: User, constraint: str) -> None:
@@ -82,8 +95,9 @@ class Auditor:
         record.annotations[_DECISION] = "allow" if decision.allowed else "forbid"
         record.annotations[_REASON] = decision.reason
 
-    def end(self, http: web.BaseRequest, status: int, type_: str, body: bytes) -> None:
-        """`body` is what was answered, "" for a stream."""
+    async def end(self, http: web.BaseRequest, status: int, type_: str, body: bytes) -> None:
+        """`body` is what is answered, "" for a stream. Who is answered finds it in the log, as upstream, where nothing
+        short is sent before it is written down."""
         record = RECORD.get()
         if record is None:
             return
@@ -99,6 +113,33 @@ class Auditor:
         if record.on_start is not None:  # it might have gone on for long
             self._add(record, STARTED, status, request, response)
         self._add(record, COMPLETE, status, request, response)
+        await self._log.written()
+
+    async def inside(
+        self, request: Request, body: Object, writing: Awaitable[T], answered: Callable[[T], tuple[int, bytes]]
+    ) -> T:
+        """What `writing` brings, a write of a part of the server: written down as a request. `body` is what it sends;
+        `answered` tells status and text of an answer."""
+        kind, (namespace, name), subresource = request.kind, request.key, request.subresource
+        asked = Attributes(
+            request.user, request.verb, kind.group, kind.version, kind.plural, subresource, namespace, name
+        )
+        detail = self._policy.decide(asked)
+        if detail.level is Level.NONE:
+            return await writing
+        uri = kind.path(namespace, "" if request.verb == "create" else name, subresource)
+        id_, sent = str(uuid.uuid4()), orjson.loads(orjson.dumps(body))
+        record = Record(id_, uri, asked, detail, self._now(), [], request.field_manager, request.annotations)
+        self._add(record, RECEIVED)
+        try:
+            found = await writing
+        except ApiError as refused:
+            self._add(record, COMPLETE, refused.code, sent, refused.status())
+            raise
+        status, text = answered(found)
+        told = orjson.loads(text) if detail.level >= Level.REQUEST_RESPONSE or _answers_status(asked) else None
+        self._add(record, COMPLETE, status, sent, told)
+        return found
 
     def _started(self, record: Record, status: int) -> None:
         record.on_start = None

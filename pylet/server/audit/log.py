@@ -1,12 +1,14 @@
 """The file events go to: one JSON line each, written by a thread in batches, turned over when it is large.
 
-A full disk or a slow one never holds up a request: what does not fit the bound is dropped, counted and said.
+An answer waits until its line is written, so that who has it finds it; a full disk or a slow one holds it up for a
+second at most, and what does not fit the bound is dropped, counted and said.
 Backups are named and kept as lumberjack does upstream: `audit-2026-01-02T03-04-05.000.log`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -22,6 +24,7 @@ from pylet.api.object import Object
 log = logging.getLogger(__name__)
 
 _WAITING_BYTES = 32 << 20
+_MOST_SECONDS = 1.0  # that an answer waits; a line takes 0.2 ms
 _MEGABYTE = 1 << 20
 _STAMP = "%Y-%m-%dT%H-%M-%S.%f"
 
@@ -47,6 +50,9 @@ class AuditLog:
         self._dropped = 0
         self.told = self.lost = 0
         self._wake = asyncio.Event()
+        self._batch, self._newest = asyncio.Event(), asyncio.Event()
+        """That the lines which wait now are written, and that the last that was added is."""
+        self._newest.set()
         self._writing = asyncio.Lock()
 
     def add(self, event: Object) -> None:
@@ -57,8 +63,16 @@ class AuditLog:
             self.lost += 1
             return
         self._lines.append(line)
+        self._newest = self._batch
         self._waiting_bytes += len(line)
         self._wake.set()
+
+    async def written(self) -> None:
+        """Wait until what has been added is written, or lost."""
+        if not (newest := self._newest).is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MOST_SECONDS):
+                    await newest.wait()
 
     async def run(self) -> None:
         """Write until cancelled, and then what is left."""
@@ -76,6 +90,7 @@ class AuditLog:
 
     async def _write_waiting(self) -> None:
         lines, self._lines, self._waiting_bytes = self._lines, [], 0
+        batch, self._batch = self._batch, asyncio.Event()
         dropped, self._dropped = self._dropped, 0
         if dropped:
             log.error("%d audit events were dropped: %s is too slow", dropped, self._path)
@@ -85,6 +100,8 @@ class AuditLog:
             except OSError as failed:
                 self.lost += len(lines)
                 log.error("%d audit events are lost: write %s: %s", len(lines), self._path, failed)
+            finally:
+                batch.set()
 
     def _write(self, lines: list[bytes]) -> None:
         if self._path == "-":

@@ -7,7 +7,7 @@ Source: apiserver pkg/audit/{context,request}.go.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -41,12 +41,12 @@ class Record:
     received: datetime
     source_ips: list[str]
     agent: str
+    annotations: dict[str, str]
     acting: User | None = None
     constraint: str = ""
     on_start: Callable[[int], None] | None = None
     """For requests that may go on for long: called when the answer begins."""
     request: Object | None = None
-    annotations: dict[str, str] = field(default_factory=dict)
 
     def keep_request(self, kind: Kind, obj: Object) -> None:
         if self.detail.level >= Level.REQUEST:

@@ -1,6 +1,6 @@
 """The door: who sends a request, as whom he acts, and whether he may; the audit log hears of it.
 
-Order as upstream's handler chain: authentication, audit, impersonation, authorization.
+Order as upstream's handler chain: authentication, audit, impersonation, and when there is a seat authorization.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.impersonate import Impersonation
 from pylet.server.auth.request_header import proxied_user
 from pylet.server.http import protocols
-from pylet.server.http.answer import REQUEST_ID, Answer, Streamed
+from pylet.server.http.answer import FLOW, REQUEST_ID, Answer, Streamed
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.registry import User
+from pylet.server.warned import WARNED
 
 if TYPE_CHECKING:
     from pylet.server.audit.auditor import Auditor
@@ -78,19 +79,23 @@ class Access:
             yield from counts(f"apiserver_audit_{name}_total", f"Audit {name}s.", [({}, number)])
 
     async def enter(self, http: web.BaseRequest, info: RequestInfo) -> Attributes:
-        """What is asked and by whom, who may. Raises: Unauthorized, Forbidden, BadRequest, Undecided."""
+        """What is asked and by whom. Raises: Unauthorized, BadRequest, Forbidden and Undecided of impersonation."""
         id_ = http.headers.get("Audit-ID", "")
         if not id_ or not id_.isascii():  # it goes back in a header
             id_ = next(self._ids)
         REQUEST_ID.set(id_)
+        FLOW.set(())
+        WARNED.set(())
         auditor = self._auditor
+        if auditor is not None:
+            auditor.expect()
         try:
             user = await self._user(http)
             self._known += 1
         except Unauthorized:
             self._unknown += 1
             if auditor is not None:
-                auditor.refuse(http, attributes(_NOBODY, http, info), id_)
+                await auditor.refuse(http, attributes(_NOBODY, http, info), id_)
             raise
         asked = attributes(user, http, info)
         if auditor is not None:
@@ -102,11 +107,10 @@ class Access:
                 asked = asked._replace(user=acting.user)
                 if auditor is not None:
                     auditor.impersonated(*acting)
-        await self.check(asked)
         return asked
 
     async def check(self, asked: Attributes) -> None:
-        """Raises: Forbidden, Undecided."""
+        """Whether he may. Raises: Forbidden, Undecided."""
         decision = await self._authorizer.ask(asked)
         self._judged.add(_result(decision))
         if self._auditor is not None:
@@ -117,12 +121,12 @@ class Access:
             raise Undecided(decision.error)
         raise asked.forbidden(decision.reason)
 
-    def leave(self, http: web.BaseRequest, answer: Answer | Streamed) -> None:
+    async def leave(self, http: web.BaseRequest, answer: Answer | Streamed) -> None:
         """To be told of every answer."""
         if self._auditor is not None:
             whole = answer if isinstance(answer, Answer) else None
             type_, body = (whole.type, whole.body) if whole is not None else ("", b"")
-            self._auditor.end(http, answer.status, type_, body)
+            await self._auditor.end(http, answer.status, type_, body)
 
     async def _user(self, http: web.BaseRequest) -> User:
         transport = http.transport

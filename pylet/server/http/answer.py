@@ -18,6 +18,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from pylet.server import audit
+from pylet.server.warned import WARNED
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
@@ -167,6 +168,8 @@ def head(status: int, type_: str, headers: Headers, framing: str, *, close: bool
         text += f"Audit-Id: {request_id}\r\n"
     for name, value in FLOW.get():
         text += f"{name}: {value}\r\n"
+    for warning in WARNED.get():
+        text += f'Warning: 299 - "{warning}"\r\n'
     for name, value in headers:
         text += f"{name}: {value}\r\n"
         if name == "Cache-Control":

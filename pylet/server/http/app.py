@@ -105,7 +105,7 @@ class App:
             program, _, version = http.headers.get("User-Agent", "").partition("/")
             client = program if version and program in _SYSTEM else ""
             self._metrics.count(asked, dry_run, answer.status, seconds, answer.size, client)
-        self._access.leave(http, answer)
+        await self._access.leave(http, answer)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s %d %.1f ms", http.method, http.path_qs, answer.status, seconds * 1000)
         return answer
@@ -146,6 +146,7 @@ class App:
             seat.leave()
 
     async def _let_in(self, http: web.BaseRequest, info: RequestInfo, asked: Attributes) -> Answer | Streamed:
+        await self._access.check(asked)
         user = asked.user
         if (extension := self._extensions.find(info.path)) is not None:
             return await self._extensions.serve(http, extension, user)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +22,11 @@ from pylet.server.auth.attributes import Attributes
 from pylet.server.config import ServerConfig
 from pylet.server.registry import User
 from tests.server.conftest import Cluster, running_server, session
+from tests.waiting import answered
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 BOB = User("bob", ("dev", "system:authenticated"))
+BOT = "system:serviceaccount:default:bot"
 PODS = Attributes(BOB, "create", version="v1", resource="pods", namespace="a", name="p")
 EXEC = Attributes(BOB, "create", version="v1", resource="pods", subresource="exec", namespace="a", name="p")
 NODES = Attributes(BOB, "list", version="v1", resource="nodes")
@@ -123,8 +127,8 @@ def test_an_event_says_no_more_than_its_level() -> None:
     body = {"kind": "Pod", "apiVersion": "v1", "metadata": {"name": "p", "uid": "1", "managedFields": []}}
     for level, said in (("Metadata", set()), ("Request", {"requestObject"})):
         detail = policy(rule(level, omitManagedFields=True)).decide(PODS)
-        record = Record("id", "/uri", PODS, detail, NOW, ["10.0.0.1"], "curl")
-        record.annotations = {"mutation.webhook.admission.k8s.io/x": "", "patch.webhook.admission.k8s.io/x": ""}
+        notes = {"mutation.webhook.admission.k8s.io/x": "", "patch.webhook.admission.k8s.io/x": ""}
+        record = Record("id", "/uri", PODS, detail, NOW, ["10.0.0.1"], "curl", notes)
         event = record.event("ResponseComplete", NOW, 201, body, body)
         assert event is not None
         assert {name for name in event if name.endswith("Object")} == said
@@ -247,3 +251,131 @@ async def test_requests_are_written_down_as_they_were_understood(
     assert deprecated["annotations"]["k8s.io/deprecated"] == "true"
     assert [event["stage"] for event in (started, ended)] == ["ResponseStarted", "ResponseComplete"]
     assert started["responseStatus"]["code"] == ended["responseStatus"]["code"] == 404
+
+
+async def test_who_has_an_answer_finds_it_in_the_log(tmp_path: Path, make_config: Callable[..., ServerConfig]) -> None:
+    written, rules = tmp_path / "audit.log", tmp_path / "policy.yaml"
+    policy = {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "rules": [rule("Metadata", users=["system:admin", ""])],
+    }
+    rules.write_bytes(orjson.dumps(policy))
+    settled = make_config(audit_policy_file=rules, audit_log_path=str(written))
+    async with (
+        running_server(settled) as running,
+        session(running.pki, certificate=True) as admin,
+        session(running.pki, certificate=False) as anyone,
+    ):
+        cluster = Cluster(running, admin, anyone)
+        for at in range(20):
+            await cluster.ask("GET", "/api/v1/nodes", Audit_ID=f"id-{at}")
+            last = orjson.loads(written.read_bytes().splitlines()[-1])
+            assert (last["auditID"], last["stage"]) == (f"id-{at}", "ResponseComplete")
+        await cluster.ask("GET", "/api/v1/nodes", token="wrong", Audit_ID="nobody")
+        assert orjson.loads(written.read_bytes().splitlines()[-1])["auditID"] == "nobody"
+
+
+async def test_a_log_that_hangs_holds_an_answer_up_for_a_while_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = AuditLog(str(tmp_path / "audit.log"), Rotation(), lambda: NOW)
+    monkeypatch.setattr("pylet.server.audit.log._MOST_SECONDS", 0.01)
+    await log.written()
+    log.add({"at": 1})
+    await log.written()
+    assert not (tmp_path / "audit.log").exists(), "nobody writes it"
+
+
+async def test_what_a_token_of_a_secret_says_is_noted_and_warned_of(
+    tmp_path: Path, make_config: Callable[..., ServerConfig]
+) -> None:
+    written, rules = tmp_path / "audit.log", tmp_path / "policy.yaml"
+    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
+    rules.write_bytes(orjson.dumps({**policy, "rules": [rule("Metadata", users=[BOT, ""])]}))
+    settled = make_config(audit_policy_file=rules, audit_log_path=str(written))
+    async with (
+        running_server(settled) as running,
+        session(running.pki, certificate=True) as admin,
+        session(running.pki, certificate=False) as anyone,
+    ):
+        cluster = Cluster(running, admin, anyone)
+        base = "/api/v1/namespaces/default"
+        account = {"metadata": {"name": "bot"}, "secrets": [{"name": "made"}]}
+        await cluster.ask("POST", f"{base}/serviceaccounts", account)
+        tokens = {}
+        for name in ("made", "own"):
+            meta = {"name": name, "annotations": {"kubernetes.io/service-account.name": "bot"}}
+            await cluster.ask(
+                "POST", f"{base}/secrets", {"metadata": meta, "type": "kubernetes.io/service-account-token"}
+            )
+            found = await answered(
+                partial(cluster.ask, "GET", f"{base}/secrets/{name}"), lambda got: "token" in got.json.get("data", ())
+            )
+            tokens[name] = base64.b64decode(found.json["data"]["token"]).decode()
+        asked = [await cluster.ask("GET", f"{base}/pods", token=tokens[name]) for name in ("made", "own")]
+        invalid = {"metadata": {"labels": {"kubernetes.io/legacy-token-invalid-since": "2026-01-01"}}}
+        merge = "application/merge-patch+json"
+        await cluster.ask("PATCH", f"{base}/secrets/made", invalid, Content_Type=merge)
+        asked.append(await cluster.ask("GET", f"{base}/pods", token=tokens["made"]))
+        assert [one.status for one in asked] == [403, 403, 401]
+        assert [one.headers.getall("Warning", []) for one in asked] == [
+            [
+                '299 - "Use tokens from the TokenRequest API or manually created secret-based tokens instead of '
+                'auto-generated secret-based tokens."'
+            ],
+            [],
+            [],
+        ]
+    noted = [orjson.loads(line).get("annotations", {}) for line in written.read_bytes().splitlines()]
+    prefix = "authentication.k8s.io/legacy-token-"
+    assert [{key: value for key, value in notes.items() if key.startswith(prefix)} for notes in noted] == [
+        {f"{prefix}autogenerated-secret": "made"},
+        {f"{prefix}manual-secret": "own"},
+        {f"{prefix}invalidated": "made/default"},
+    ]
+
+
+async def test_what_controllers_write_is_written_down(tmp_path: Path, make_config: Callable[..., ServerConfig]) -> None:
+    written, rules = tmp_path / "audit.log", tmp_path / "policy.yaml"
+    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
+    accounts = ["system:serviceaccounts:kube-system"]
+    choosing = {**resources("pods"), "level": "Request", "userGroups": accounts, "verbs": ["create", "delete"]}
+    rules.write_bytes(orjson.dumps({**policy, "rules": [choosing]}))
+    settled = make_config(audit_policy_file=rules, audit_log_path=str(written))
+    async with (
+        running_server(settled) as running,
+        session(running.pki, certificate=True) as admin,
+        session(running.pki, certificate=False) as anyone,
+    ):
+        cluster = Cluster(running, admin, anyone)
+        labels = {"app": "web"}
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "web:0"}]}}
+        spec = {"selector": {"matchLabels": labels}, "replicas": 1, "template": template}
+        sets = "/apis/apps/v1/namespaces/default/replicasets"
+        await cluster.ask("POST", sets, {"metadata": {"name": "web"}, "spec": spec})
+        pods = partial(cluster.ask, "GET", "/api/v1/namespaces/default/pods")
+        await answered(pods, lambda found: found.json["items"])
+        await cluster.ask("DELETE", f"{sets}/web")
+        await answered(pods, lambda found: not found.json["items"])
+        quota = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "0"}}}
+        await cluster.ask("POST", "/api/v1/namespaces/default/resourcequotas", quota)
+        await cluster.ask("POST", sets, {"metadata": {"name": "web"}, "spec": spec})
+        await answered(
+            partial(cluster.ask, "GET", f"{sets}/web"), lambda found: found.json.get("status", {}).get("conditions")
+        )
+    made, ended, refused = [orjson.loads(line) for line in written.read_bytes().splitlines()][:3]
+    account = "system:serviceaccount:kube-system:"
+    told = [
+        (event["user"]["username"], event["verb"], event["responseStatus"]["code"]) for event in (made, ended, refused)
+    ]
+    assert told == [
+        (f"{account}replicaset-controller", "create", 201),
+        (f"{account}generic-garbage-collector", "delete", 200),
+        (f"{account}replicaset-controller", "create", 403),
+    ]
+    assert made["requestURI"] == "/api/v1/namespaces/default/pods"
+    assert made["requestObject"]["metadata"]["generateName"] == "web-"
+    assert ended["requestURI"].startswith("/api/v1/namespaces/default/pods/web-")
+    assert ended["requestObject"]["preconditions"]["uid"]
+    assert "exceeded quota: q" in refused["responseStatus"]["message"]
