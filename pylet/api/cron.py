@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pylet.api import goduration
 from pylet.api.remembered import remembered
 
 _SECOND = timedelta(seconds=1)
@@ -268,14 +269,11 @@ def _number(text: str, names: Mapping[str, int]) -> int:
 
 def _duration(text: str) -> timedelta:
     """`@every` and a Go duration; at least a second, and whole ones."""
-    from pylet.api.cel.values import SECOND, parse_duration
-
-    written = text.removeprefix("@every ")
     try:
-        seconds = parse_duration(written).ns // SECOND
+        ns = goduration.nanoseconds(text.removeprefix("@every "))
     except ValueError as bad:
-        raise ValueError(f"failed to parse duration {text}: time: invalid duration {_quoted(written)}") from bad
-    return timedelta(seconds=max(1, seconds))
+        raise ValueError(f"failed to parse duration {text}: {bad}") from bad
+    return timedelta(seconds=max(1, ns // 1_000_000_000))
 
 
 def _quoted(text: str) -> str:

@@ -102,16 +102,3 @@ def _out_of_range(date: str, clock: str) -> str:
         if int(text) >= bound:
             return unit
     return "day"
-
-
-def go_duration(span: timedelta) -> str:
-    """As Go prints a duration: 1m20s, 1h0m0s, 100ms, -3µs."""
-    micros = abs(span) // timedelta(microseconds=1)
-    sign = "-" if span < timedelta() else ""
-    if 0 < micros < 1_000_000:
-        unit, size = ("ms", 1000) if micros >= 1000 else ("µs", 1)
-        return f"{sign}{micros / size:g}{unit}"
-    minutes, rest = divmod(micros, 60_000_000)
-    hours, rest_minutes = divmod(minutes, 60)
-    text = f"{rest // 1_000_000}" + f".{rest % 1_000_000:06d}".rstrip("0").rstrip(".")
-    return f"{sign}{f'{hours}h' if hours else ''}{f'{rest_minutes}m' if minutes else ''}{text}s"

@@ -1,5 +1,5 @@
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -52,14 +52,3 @@ def test_micro_time_has_six_digits(written: str, says: str) -> None:
 def test_refused_in_gos_words(written: str, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         timestamps.canonical(written)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        *((0, "0s"), (0.1, "100ms"), (-0.0015, "-1.5ms"), (0.00002, "20µs"), (1.5, "1.5s"), (15.034, "15.034s")),
-        *((60, "1m0s"), (62, "1m2s"), (90.5, "1m30.5s"), (3600, "1h0m0s"), (-3661, "-1h1m1s")),
-    ],
-)
-def test_durations_read_as_go_prints_them(seconds: float, text: str) -> None:
-    assert timestamps.go_duration(timedelta(seconds=seconds)) == text

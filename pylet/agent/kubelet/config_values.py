@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from pylet.api import goduration
 from pylet.api.quantity import NANOS, parse
-
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|h|m|s)")
-_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
 class BadConfig(ValueError):
@@ -45,13 +42,11 @@ def one_of(*names: str) -> Callable[[Any], str]:
 
 
 def span(text: Any) -> timedelta:
-    """As Go writes a duration: `1m30s`."""
-    parts = _SPAN.findall(str(text))
-    if "".join(number + unit for number, unit in parts) != str(text) or not parts:
-        if str(text) == "0":
-            return timedelta(0)
-        raise ValueError(f'invalid duration "{text}"')
-    return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+    """As Go writes a duration: `1m30s`; none of those that are set may be negative."""
+    found = goduration.parse(str(text))
+    if found < timedelta():
+        raise ValueError(f"{text} must not be negative")
+    return found
 
 
 def size(text: Any) -> int:

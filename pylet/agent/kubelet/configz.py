@@ -14,8 +14,8 @@ from typing import Any
 from pylet.agent.kubelet.config_values import BadConfig, span
 from pylet.agent.kubelet.eviction import DEFAULT_HARD
 from pylet.agent.kubelet.fixed_fields import FIXED, says_nothing
+from pylet.api import goduration
 from pylet.api.object import Object
-from pylet.api.timestamps import go_duration
 
 HERE: Object = {
     "kind": "KubeletConfiguration",
@@ -95,7 +95,7 @@ def _as_go(value: Any) -> Any:
         return {name: _as_go(inner) for name, inner in value.items()}
     if isinstance(value, str) and value[:1].isdigit() and value[-1:] in "smh":
         try:
-            return go_duration(span(value))
+            return goduration.shown(span(value))
         except (BadConfig, ValueError):
             return value
     return str(value) if isinstance(value, Path) else value

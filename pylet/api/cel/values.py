@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pylet.api import goduration
 from pylet.api.cel import types as t
 from pylet.api.cel.errors import EvaluationError, no_such_overload
 
@@ -227,8 +228,6 @@ def to_timestamp(ns: int) -> Timestamp:
 
 
 _RFC3339 = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 10**6, "s": SECOND, "m": 60 * SECOND, "h": 3600 * SECOND}
-_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)", re.ASCII)
 
 
 def parse_timestamp(text: str) -> Timestamp:
@@ -249,20 +248,8 @@ def parse_timestamp(text: str) -> Timestamp:
 
 
 def parse_duration(text: str) -> Duration:
-    """Go's duration syntax, `-1h30m`. Raises: ValueError."""
-    body = text[1:] if text[:1] in ("-", "+") else text
-    if body == "0":
-        return Duration(0)
-    total, at = 0, 0
-    while at < len(body) and len(body) < 128 and (match := _PART.match(body, at)):
-        whole, _, fraction = match[1].partition(".")
-        unit = _UNITS[match[2]]
-        total += int(whole or 0) * unit + (int(fraction) * unit // 10 ** len(fraction) if fraction else 0)
-        at = match.end()
-    ns = -total if text[:1] == "-" else total
-    if not body or at < len(body) or not INT_MIN <= ns <= INT_MAX:
-        raise ValueError(f'time: invalid duration "{text}"')
-    return Duration(ns)
+    """Raises: ValueError."""
+    return Duration(goduration.nanoseconds(text))
 
 
 def format_double(value: float) -> str:

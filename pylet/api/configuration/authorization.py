@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
-from pylet.api import causes, names
+from pylet.api import causes, goduration, names
 from pylet.api.configuration.decoding import duration
 from pylet.api.errors import Cause
 from pylet.api.object import Object
-from pylet.api.timestamps import go_duration
 
 KIND = "AuthorizationConfiguration"
 VERSIONS = tuple(f"apiserver.config.k8s.io/{version}" for version in ("v1", "v1beta1", "v1alpha1"))
@@ -99,7 +98,7 @@ def _durations(webhook: Object, where: str) -> Iterator[Cause]:
         if not given:
             yield causes.required(f"{where}.{name}")
         elif given < timedelta() or (bound and given > _LONGEST):
-            yield causes.invalid(f"{where}.{name}", go_duration(given), f"must be > 0s{bound}")
+            yield causes.invalid(f"{where}.{name}", goduration.shown(given), f"must be > 0s{bound}")
 
 
 def _one_of(webhook: Object, name: str, where: str, known: tuple[str, ...]) -> Iterator[Cause]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from pylet.api import schema
+from pylet.api import goduration, schema
 from pylet.api.errors import BadRequest
 from pylet.api.object import Object
 from pylet.api.schema.mismatch import Mismatch
@@ -142,17 +142,10 @@ def _duration(value: Any) -> str:
     """Raises: ValueError."""
     if value.__class__ is not str:
         raise Mismatch(value, "string")
-    _span(value)
+    goduration.nanoseconds(value)
     return str(value)
 
 
 def duration(holder: Object, name: str) -> timedelta:
     """Of a decoded document's field; nothing where it is not told."""
-    return _span(holder.get(name) or "0")
-
-
-def _span(text: str) -> timedelta:
-    """Raises: ValueError."""
-    from pylet.api.cel.values import parse_duration
-
-    return timedelta(microseconds=parse_duration(text).ns / 1000)
+    return goduration.parse(holder.get(name) or "0")

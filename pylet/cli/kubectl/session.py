@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pylet.api import goduration
 from pylet.cli.failure import Failure
 from pylet.client import kubeconfig
 
@@ -48,18 +49,16 @@ GLOBALS: tuple[tuple[str, str, str | None, str], ...] = (
     ("v", "v", None, "How much to tell: 6 of each request, 8 with headers and bodies."),
 )
 REPEATED = frozenset({"as-group", "as-user-extra"})
-_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def duration_seconds(text: str, flag: str) -> float:
     """A Go duration such as 1m30s, or plain seconds. Raises: Failure."""
     if re.fullmatch(r"-?\d+", text):
         return float(text)
-    match = re.fullmatch(r"(-?)((?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+)", text)
-    if not match:
-        raise Failure(f'error: invalid argument "{text}" for "{flag}" flag: time: invalid duration "{text}"')
-    total = sum(float(n) * _UNITS[unit] for n, unit in re.findall(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)", match[2]))
-    return -total if match[1] else total
+    try:
+        return goduration.nanoseconds(text) / 1e9
+    except ValueError as bad:
+        raise Failure(f'error: invalid argument "{text}" for "{flag}" flag: {bad}') from None
 
 
 class Session:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from pylet.api import timestamps
+from pylet.api import goduration, timestamps
 from pylet.api.object import Object, labels_of
 from pylet.api.quantity import NANOS, Format, Quantity, parse
 from pylet.api.wire.metadata import partial
@@ -85,7 +85,7 @@ def _head(kind: str, of: Object, use: Use, now: datetime) -> Object:
             **({"labels": labels} if (labels := labels_of(of)) else {}),
         },
         "timestamp": timestamps.format_time(datetime.fromtimestamp(use.at, UTC)),
-        "window": timestamps.go_duration(timedelta(milliseconds=round(use.window / timedelta(milliseconds=1)))),
+        "window": goduration.shown(timedelta(milliseconds=round(use.window / timedelta(milliseconds=1)))),
     }
 
 

@@ -110,7 +110,9 @@ def test_a_file_may_leave_things_alone_as_kubeadm_s_does() -> None:
         pytest.param({"kind": "Pod"}, "is no KubeletConfiguration", id="another kind"),
         pytest.param({"maxPods": "many"}, "maxPods: 'many' is not a whole number", id="no number"),
         pytest.param({"maxPods": -1}, "must not be a negative number", id="fewer than none"),
-        pytest.param({"imageMinimumGCAge": "soon"}, 'imageMinimumGCAge: invalid duration "soon"', id="no duration"),
+        pytest.param(
+            {"imageMinimumGCAge": "soon"}, 'imageMinimumGCAge: time: invalid duration "soon"', id="no duration"
+        ),
         pytest.param({"imageGCHighThresholdPercent": 70}, "must be less than", id="low above high"),
         pytest.param({"evictionHard": {"cpu.available": "1"}}, "unsupported eviction signal", id="no such signal"),
         pytest.param({"evictionSoft": {"memory.available": "1Gi"}}, "grace period must be", id="soft without grace"),

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 from urllib.parse import quote
 
-from pylet.api import quantity, selector, timestamps
+from pylet.api import goduration, quantity, selector, timestamps
 from pylet.api.errors import ApiError
 from pylet.api.object import Object
 from pylet.server.reconcile.observations import Answer
@@ -20,7 +20,6 @@ Ask: TypeAlias = Callable[[str], Answer | None]
 """The answer of an API path as last read."""
 
 _WINDOW = timedelta(minutes=1)
-_UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
 
 class NotYet(Exception):
@@ -52,7 +51,7 @@ def of_resource(ask: Ask, name: str, namespace: str, pods: str, container: str) 
         if wanted and all(name in use for use in wanted):
             value = sum(quantity.milli_of(use[name]) for use in wanted)
             at = timestamps.parse(item["timestamp"])
-            found[item["metadata"]["name"]] = Sample(value, at, _duration(item.get("window", "0s")))
+            found[item["metadata"]["name"]] = Sample(value, at, goduration.parse(item.get("window", "0s")))
     return found
 
 
@@ -106,17 +105,3 @@ def _named(metric: Object, parameter: str, *terms: str) -> str:
     if metric.get("selector") is not None:
         query.append(f"{parameter}={quote(str(selector.from_object(metric['selector'])))}")
     return f"{metric['name']}?{'&'.join(query)}" if query else str(metric["name"])
-
-
-def _duration(text: str) -> timedelta:
-    """A Go duration such as `1m30.5s`."""
-    seconds, number, unit = 0.0, "", ""
-    for char in f"{text} 0":
-        if char.isdigit() or char in ". ":
-            if unit:
-                seconds += float(number) * _UNIT_SECONDS.get(unit, 0.0)
-                number = unit = ""
-            number += char.strip()
-        else:
-            unit += char
-    return timedelta(seconds=seconds)
