@@ -21,11 +21,13 @@ import orjson
 from pylet.aio.certificate import Pair
 from pylet.api import base64url
 from pylet.api.object import Key, Object, uid_of
+from pylet.server.auth import jws
 
 _REMEMBERED = 4096
 _LEEWAY_SECONDS = 60  # clocks differ
 _LEGACY_ISSUER = "kubernetes/serviceaccount"
 _LEGACY = "kubernetes.io/serviceaccount/"
+_ALGORITHM = "ES256"
 _SIDE = 32  # bytes of each half of a P-256 signature
 
 
@@ -114,7 +116,7 @@ class Tokens:
         return self._signed(claims)
 
     def _signed(self, claims: Object) -> str:
-        header = {"alg": "ES256", "kid": self.key_id}
+        header = {"alg": _ALGORITHM, "kid": self.key_id}
         head = base64url.encode(orjson.dumps(header)) + b"." + base64url.encode(orjson.dumps(claims))
         return (head + b"." + base64url.encode(self._sign(head))).decode()
 
@@ -139,7 +141,7 @@ class Tokens:
         x, y = (base64url.encode(part.to_bytes(_SIDE, "big")).decode() for part in (numbers.x, numbers.y))
         return {
             "keys": [
-                {"use": "sig", "kty": "EC", "kid": self.key_id, "crv": "P-256", "alg": "ES256", "x": x, "y": y},
+                {"use": "sig", "kty": "EC", "kid": self.key_id, "crv": "P-256", "alg": _ALGORITHM, "x": x, "y": y},
             ]
         }
 
@@ -170,17 +172,15 @@ class Tokens:
         return r.to_bytes(_SIDE, "big") + s.to_bytes(_SIDE, "big")
 
     def _read(self, token: str) -> Identity:
-        head, _, signature = token.rpartition(".")
         try:
-            header, payload = (orjson.loads(base64url.decode(part)) for part in head.split("."))
-            raw = base64url.decode(signature)
+            signed = jws.read(token)
         except ValueError as bad:
             raise BadToken from bad
-        if not isinstance(header, dict) or not isinstance(payload, dict) or header.get("alg") != "ES256":
+        payload = signed.claims
+        if signed.header.get("alg") != _ALGORITHM or payload.get("iss") not in (self.issuer, _LEGACY_ISSUER):
             raise BadToken
-        if payload.get("iss") not in (self.issuer, _LEGACY_ISSUER):
+        if not jws.is_signed(_ALGORITHM, self._public, signed):
             raise BadToken
-        self._check_signature(head.encode(), raw)
         if payload["iss"] == _LEGACY_ISSUER:
             return _legacy(payload)
         private = payload.get("kubernetes.io") or {}
@@ -202,20 +202,6 @@ class Tokens:
             payload.get("jti", ""),
             warn_after=float(private.get("warnafter", 0)),
         )
-
-    def _check_signature(self, data: bytes, raw: bytes) -> None:
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives import hashes
-        from cryptography.hazmat.primitives.asymmetric import ec
-        from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
-        if len(raw) != 2 * _SIDE:
-            raise BadToken
-        r, s = int.from_bytes(raw[:_SIDE], "big"), int.from_bytes(raw[_SIDE:], "big")
-        try:
-            self._public.verify(encode_dss_signature(r, s), data, ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature as bad:
-            raise BadToken from bad
 
 
 def _legacy(payload: Object) -> Identity:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pylet.aio.clock import Clock
-from pylet.api import kinds, schema
+from pylet.api import goduration, kinds, schema
 from pylet.api.object import Object
-from pylet.api.timestamps import go_duration
 from pylet.client import kubeconfig
 from pylet.server import answered
 from pylet.server.unreached import said
@@ -72,7 +71,7 @@ class Asker:
         self, target: kubeconfig.Endpoint, body: Object, tls: ssl.SSLContext | None, seconds: float
     ) -> Object:
         """The object that is answered. Raises: NoAnswer."""
-        url = f"{target.server}?timeout={go_duration(timedelta(seconds=seconds))}"
+        url = f"{target.server}?timeout={goduration.shown(timedelta(seconds=seconds))}"
         headers = dict(_HEADERS)
         if target.token and target.server.startswith("https:"):  # nobody else is to read it
             headers["Authorization"] = f"Bearer {target.token}"

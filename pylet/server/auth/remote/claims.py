@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _EVALUATING = "oidc: error evaluating"
 
 
-class Mapping:
-    """Of an entry that is valid."""
+class ClaimMappings:
+    """Of a valid entry of `jwt`: which claims, or what expressions over them, are which of a user's attributes."""
 
     def __init__(self, jwt: Object) -> None:
         mappings = jwt["claimMappings"]

@@ -11,24 +11,19 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import orjson
-
 from pylet.aio.certificate import trusting
-from pylet.api import base64url
 from pylet.api.object import Object
 from pylet.api.schema import Mismatch
+from pylet.server.auth import jws
 from pylet.server.auth.authenticate import groups_of
 from pylet.server.auth.remote import Known
 from pylet.server.auth.remote.asking import Asker, NoAnswer
-from pylet.server.auth.remote.claims import Mapping
+from pylet.server.auth.remote.claims import ClaimMappings
 from pylet.server.auth.tokens import BadToken
 from pylet.server.registry import User
 
 log = logging.getLogger(__name__)
 
-_HASHES = {"256": "SHA256", "384": "SHA384", "512": "SHA512"}
-_CURVES = {"P-256": ("SECP256R1", 32), "P-384": ("SECP384R1", 48), "P-521": ("SECP521R1", 66)}
-ALGORITHMS = tuple(f"{family}{size}" for family in ("RS", "ES", "PS") for size in _HASHES)
 _LEEWAY_SECONDS = 60  # go-oidc's, for clocks that differ
 _READ_AGAIN = timedelta(seconds=10)  # the least time between two reads of an issuer's keys
 
@@ -42,7 +37,7 @@ class Issuer:
         asker: Asker,
         own_audiences: Sequence[str],
         now: Callable[[], datetime],
-        algorithms: Sequence[str] = ALGORITHMS,
+        algorithms: Sequence[str] = jws.ALGORITHMS,
     ) -> None:
         issuer = jwt["issuer"]
         self.url: str = issuer["url"]
@@ -50,7 +45,7 @@ class Issuer:
         self._discovery = issuer.get("discoveryURL") or f"{self.url.rstrip('/')}/.well-known/openid-configuration"
         bundle = issuer.get("certificateAuthority")
         self._tls = trusting(bundle) if bundle else None
-        self._mapping = Mapping(jwt)
+        self._mapping = ClaimMappings(jwt)
         self._asker = asker
         self._own_audiences = tuple(own_audiences)
         self._now = now
@@ -61,13 +56,12 @@ class Issuer:
 
     async def user(self, token: str, audiences: frozenset[str]) -> Known | None:
         """Raises: BadToken."""
-        head, _, signature = token.rpartition(".")
         try:
-            header, claims = (orjson.loads(base64url.decode(part)) for part in head.split("."))
-            raw = base64url.decode(signature)
+            signed = jws.read(token)
         except ValueError:
             return None
-        if not isinstance(header, dict) or not isinstance(claims, dict) or claims.get("iss") != self.url:
+        header, claims = signed.header, signed.claims
+        if claims.get("iss") != self.url:
             return None
         _check_texts(claims)
         algorithm, key_id = (text if isinstance(text := header.get(name), str) else "" for name in ("alg", "kid"))
@@ -76,7 +70,7 @@ class Issuer:
             told = f'expected [{known}] got "{algorithm}"'
             raise BadToken(f"oidc: verify token: oidc: id token signed with unsupported algorithm, {told}")
         keys = await self._keys_called(key_id)
-        is_known = any(is_signed(algorithm, key, head.encode(), raw) for key in keys)
+        is_known = any(jws.is_signed(algorithm, key, signed) for key in keys)
         if "crit" in header or not is_known:  # nothing critical is known
             raise BadToken("oidc: verify token: failed to verify signature: failed to verify id token signature")
         self._check_times(claims)
@@ -129,7 +123,7 @@ class Issuer:
         if not isinstance(listed, list):
             raise NoAnswer(f"{found['jwks_uri']} lists no keys")
         known = [key for key in listed if isinstance(key, dict) and isinstance(key.get("kid", ""), str)]
-        return {key.get("kid", ""): public for key in known if (public := public_key(key))}
+        return {key.get("kid", ""): public for key in known if (public := jws.public_key(key))}
 
 
 def _check_texts(claims: Object) -> None:
@@ -155,49 +149,3 @@ def _shown(expiry: Any) -> str:
         return f"{datetime.fromtimestamp(expiry, UTC):%Y-%m-%d %H:%M:%S}"
     except (TypeError, ValueError, OverflowError, OSError):
         return "0001-01-01 00:00:00"
-
-
-def public_key(jwk: Object) -> Any:
-    """A key as RFC 7517 writes it; None for one of an unknown type."""
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
-
-    try:
-        match jwk.get("kty"):
-            case "RSA":
-                return rsa.RSAPublicNumbers(_number(jwk["e"]), _number(jwk["n"])).public_key()
-            case "EC":
-                curve = getattr(ec, _CURVES[jwk["crv"]][0])()
-                return ec.EllipticCurvePublicNumbers(_number(jwk["x"]), _number(jwk["y"]), curve).public_key()
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None
-    return None
-
-
-def is_signed(algorithm: str, key: Any, data: bytes, signature: bytes) -> bool:
-    """Whether the signature (RFC 7515) of one of ALGORITHMS is the key's."""
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-
-    digest = getattr(hashes, _HASHES[algorithm[2:]])()
-    try:
-        match algorithm[:2]:
-            case "RS" if isinstance(key, rsa.RSAPublicKey):
-                key.verify(signature, data, padding.PKCS1v15(), digest)
-            case "PS" if isinstance(key, rsa.RSAPublicKey):
-                padded = padding.PSS(padding.MGF1(digest), padding.PSS.DIGEST_LENGTH)
-                key.verify(signature, data, padded, digest)
-            case "ES" if isinstance(key, ec.EllipticCurvePublicKey):
-                half = len(signature) // 2
-                r, s = (int.from_bytes(part) for part in (signature[:half], signature[half:]))
-                key.verify(encode_dss_signature(r, s), data, ec.ECDSA(digest))
-            case _:
-                return False
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(base64url.decode(text))

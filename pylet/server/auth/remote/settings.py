@@ -11,13 +11,14 @@ from pathlib import Path
 from pylet.aio.clock import Clock
 from pylet.api.object import Object
 from pylet.client.kubeconfig import KubeconfigError
+from pylet.server.auth import jws
 from pylet.server.auth.authenticate import groups_of
 from pylet.server.auth.authorize import Chain
 from pylet.server.auth.remote import Outside, TokenSource, chain, issuers
 from pylet.server.auth.remote.access_webhook import Counted
 from pylet.server.auth.remote.asking import Asker
 from pylet.server.auth.remote.following import FollowedFile, Unfit
-from pylet.server.auth.remote.oidc import ALGORITHMS, Issuer
+from pylet.server.auth.remote.oidc import Issuer
 from pylet.server.auth.remote.token_webhook import TokenWebhook
 from pylet.server.config import ServerConfig
 from pylet.server.registry import User
@@ -32,7 +33,7 @@ def outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
     asker = Asker(clock)
     static = {} if config.token_auth_file is None else dict(static_tokens(config.token_auth_file))
     authentication, followed = _authentication(config, audience)
-    algorithms = ALGORITHMS if config.authentication_config is not None else config.oidc_signing_algs or ("RS256",)
+    algorithms = jws.ALGORITHMS if config.authentication_config is not None else config.oidc_signing_algs or ("RS256",)
     make = partial(Issuer, asker=asker, own_audiences=(audience,), now=clock.now, algorithms=algorithms)
     believed = issuers.Issuers(authentication, make, (audience,))
     files = [FollowedFile(*followed, believed.change, clock)] if followed is not None else []

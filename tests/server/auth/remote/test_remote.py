@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from pylet.server.auth.remote.claims import Mapping
+from pylet.server.auth.remote.claims import ClaimMappings
 from pylet.server.auth.remote.issuers import anonymous_at
 from pylet.server.auth.remote.oidc import Issuer
 from pylet.server.auth.remote.settings import BadSettings, static_tokens
@@ -205,7 +205,7 @@ async def test_a_token_of_somebody_else_is_left_to_others() -> None:
 
 
 def user(claims: dict[str, Any], **jwt: Any) -> User:
-    return Mapping({**JWT, **jwt}).user(claims)
+    return ClaimMappings({**JWT, **jwt}).user(claims)
 
 
 def test_expressions_map_claims() -> None:
