@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pylet.api import quantity, selector
+from pylet.api import defaultclass, quantity, selector
+from pylet.api.kinds import storageclass
 from pylet.api.kinds.persistentvolumeclaim import CLASS_ANNOTATION
 from pylet.api.nodeaffinity import matches_any
 from pylet.api.object import Object, annotations_of, dig, is_terminating, labels_of
@@ -19,7 +20,6 @@ MIGRATED_TO = "pv.kubernetes.io/migrated-to"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 PROVISIONER = "volume.kubernetes.io/storage-provisioner"
 PROVISIONER_BETA = "volume.beta.kubernetes.io/storage-provisioner"
-_DEFAULT_CLASS = ("storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class")
 
 
 def class_of(bound: Object) -> str:
@@ -33,10 +33,8 @@ def has_class(claim: Object) -> bool:
 
 
 def default_class(classes: Iterable[Object]) -> Object | None:
-    """The newest of the classes marked as default, of several the first by name. Source: util.GetDefaultClass."""
-    marked = [c for c in classes if any(annotations_of(c).get(name) == "true" for name in _DEFAULT_CLASS)]
-    marked.sort(key=lambda found: str(found["metadata"]["name"]))
-    return max(marked, key=lambda found: str(found["metadata"].get("creationTimestamp", "")), default=None)
+    """The class that claims get which name none; None where there is no such class."""
+    return defaultclass.newest(classes, storageclass.is_default)
 
 
 def waits_for_consumer(storage_class: Object | None) -> bool:

@@ -6,7 +6,6 @@ Source: plugin/pkg/admission/noderestriction; labels: staging/src/k8s.io/kubelet
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -228,7 +227,7 @@ def _admit_request(write: Attributes, node: str) -> None:
 
     try:
         parsed = x509.load_pem_x509_csr(base64.b64decode(spec.get("request") or ""))
-    except (ValueError, binascii.Error) as broken:
+    except ValueError as broken:
         raise write.forbidden(f"unable to parse csr: {broken}") from broken
     names = parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     if [name.value for name in names] != [_USER_PREFIX + node]:
