@@ -7,7 +7,6 @@ Source: pkg/registry/core/service/storage/{alloc,storage}.go, ipallocator, porta
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -21,7 +20,7 @@ from pylet.api.object import Object
 from pylet.api.servicespec import addresses, traffic
 from pylet.client.view import Entry, Table
 from pylet.server.registry.networks import Networks
-from pylet.server.registry.pools import Full, Held, Pool, Refused, free, static_part
+from pylet.server.registry.pools import Full, Held, Pool, Refused, free, static_part, take
 
 NONE = "None"
 
@@ -215,7 +214,7 @@ class Addresses:
         return asked
 
     def _heard(self, before: Entry | None, after: Entry | None) -> None:
-        for entry, change in ((before, free), (after, _take)):
+        for entry, change in ((before, free), (after, take)):
             if entry is None:
                 continue
             # Not `entry.object`: what is read once here need not stay decoded.
@@ -225,10 +224,6 @@ class Addresses:
                     change(*self._networks.place(ip))
             for port in _numbers(spec):
                 change(self._ports.taken, port)
-
-
-def _take(taken: Counter[int], number: int) -> None:
-    taken[number] += 1
 
 
 def _other(family: str) -> str:

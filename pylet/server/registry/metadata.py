@@ -94,6 +94,7 @@ def dedupe_owners(meta: Object, warnings: list[str], when: str = "") -> None:
 
 
 def validate(kind: Kind, meta: Object) -> list[Cause]:
+    """What is wrong with the metadata that an object of the kind would be stored with."""
     found: list[Cause] = []
     if generated := meta.get("generateName"):
         # What follows makes a dash at its end one within.
@@ -112,11 +113,7 @@ def validate(kind: Kind, meta: Object) -> list[Cause]:
     if meta.get("generation", 0) < 0:
         found.append(causes.invalid("metadata.generation", meta["generation"], "must be greater than or equal to 0"))
     if labels := meta.get("labels"):
-        for key, value in labels.items():
-            if problems := names.qualified_name(key):
-                found += causes.each("metadata.labels", key, problems)
-            if problems := names.label_value(value):
-                found += causes.each("metadata.labels", value, problems)
+        found += _labels(labels)
     if annotations := meta.get("annotations"):
         found += _annotations(annotations)
     if owners := meta.get("ownerReferences"):
@@ -141,6 +138,16 @@ def validate_update(meta: Object, old: Object) -> list[Cause]:
         found += causes.each("metadata.generateName", generated, names.path_segment_prefix(generated))
     for field in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
         found += causes.immutable(f"metadata.{field}", meta.get(field), old.get(field))
+    return found
+
+
+def _labels(labels: dict[str, str]) -> list[Cause]:
+    found: list[Cause] = []
+    for key, value in labels.items():
+        if problems := names.qualified_name(key):
+            found += causes.each("metadata.labels", key, problems)
+        if problems := names.label_value(value):
+            found += causes.each("metadata.labels", value, problems)
     return found
 
 

@@ -16,7 +16,7 @@ from pylet.api.kinds.ipaddress import is_managed
 from pylet.api.kinds.servicecidr import DEFAULT, is_usable
 from pylet.api.object import Key
 from pylet.client.view import Entry, Table
-from pylet.server.registry.pools import Full, Pool, Refused, free, static_part
+from pylet.server.registry.pools import Full, Pool, Refused, free, static_part, take
 
 
 class Networks:
@@ -83,8 +83,7 @@ class Networks:
         if before is not None and not is_managed(before.labels):
             free(*self.place(before.key.name))
         if after is not None and not is_managed(after.labels):
-            taken, number = self.place(after.key.name)
-            taken[number] += 1
+            take(*self.place(after.key.name))
 
 
 def _address(family: str, number: int) -> object:

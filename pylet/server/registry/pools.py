@@ -46,12 +46,16 @@ class Held:
         self._held: list[tuple[Counter[int], int]] = []
 
     def take(self, taken: Counter[int], number: int) -> None:
-        taken[number] += 1
+        take(taken, number)
         self._held.append((taken, number))
 
     def let_go(self) -> None:
         for taken, number in self._held:
             free(taken, number)
+
+
+def take(taken: Counter[int], number: int) -> None:
+    taken[number] += 1
 
 
 def free(taken: Counter[int], number: int) -> None:
