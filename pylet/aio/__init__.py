@@ -1,1 +1,1 @@
-"""The asyncio kit: clock, services, work queue, fan-out. It knows nothing of Kubernetes."""
+"""The asyncio kit: clock, services, work queue, connections, files, counters. It knows nothing of Kubernetes."""

@@ -142,6 +142,11 @@ class Multiplex:
             if not 0 < stream <= self._last:
                 raise Violation(f"{kind.name} for stream {stream}, which was never opened")
             return None
+        self._on_stream(kind, stream, state, content)
+        return Event(kind, stream, content)
+
+    def _on_stream(self, kind: Kind, stream: int, state: _Stream, content: bytes) -> None:
+        """Raises: Violation."""
         match kind:
             case Kind.DATA:
                 state.expected -= len(content)
@@ -158,7 +163,6 @@ class Multiplex:
                 state.may_send += _AMOUNT.unpack(content)[0]
                 if state.may_send > WINDOW:
                     raise Violation(f"stream {stream}: more credit than was used")
-        return Event(kind, stream, content)
 
     def _opened(self, stream: int, to: bytes) -> Event | None:
         if self._is_opener or stream <= self._last:

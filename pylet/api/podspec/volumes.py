@@ -66,13 +66,7 @@ def validate_source(kind: str, source: Object, where: str, *, persistent: bool =
                 says = "SizeLimit field must be a valid resource quantity"
                 found.append(causes.forbidden(f"{at}.sizeLimit", says))
         case "hostPath":
-            path = source.get("path")
-            if not path:
-                found.append(causes.required(f"{at}.path"))
-            else:
-                found += no_backsteps(path, f"{at}.path")
-            if source.get("type", "") not in _HOST_PATH_TYPES and path:
-                found.append(causes.not_supported(f"{at}.type", source["type"], _HOST_PATH_TYPES))
+            found += _host_path(source, at)
         case "configMap":
             found += _keys(source, "name", at)
         case "secret":
@@ -88,13 +82,29 @@ def validate_source(kind: str, source: Object, where: str, *, persistent: bool =
         case "ephemeral":
             found += _ephemeral(source.get("volumeClaimTemplate"), f"{at}.volumeClaimTemplate")
         case "image":
-            if not source.get("reference"):
-                found.append(causes.required(f"{at}.reference"))
-            policy = source.get("pullPolicy", "Always")
-            if policy not in _PULL_POLICIES:
-                found.append(causes.not_supported(f"{at}.pullPolicy", policy, _PULL_POLICIES))
+            found += _image(source, at)
         case _:
             found += sources.validate(kind, source, where, persistent=persistent)
+    return found
+
+
+def _host_path(source: Object, at: str) -> list[Cause]:
+    path = source.get("path")
+    if not path:
+        return [causes.required(f"{at}.path")]
+    found = no_backsteps(path, f"{at}.path")
+    if source.get("type", "") not in _HOST_PATH_TYPES:
+        found.append(causes.not_supported(f"{at}.type", source["type"], _HOST_PATH_TYPES))
+    return found
+
+
+def _image(source: Object, at: str) -> list[Cause]:
+    found: list[Cause] = []
+    if not source.get("reference"):
+        found.append(causes.required(f"{at}.reference"))
+    policy = source.get("pullPolicy", "Always")
+    if policy not in _PULL_POLICIES:
+        found.append(causes.not_supported(f"{at}.pullPolicy", policy, _PULL_POLICIES))
     return found
 
 

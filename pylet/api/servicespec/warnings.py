@@ -20,11 +20,7 @@ def of(service: Object) -> Iterator[str]:
     external, type_ = spec.get("externalIPs") or (), spec.get("type")
     is_headless = type_ == "ClusterIP" and spec.get("clusterIP") == "None"
     if is_headless:
-        for name in ("loadBalancerIP", "externalIPs"):
-            if spec.get(name):
-                yield f"spec.{name} is ignored for headless services"
-        if spec.get("sessionAffinity") != "None":
-            yield "spec.SessionAffinity is ignored for headless services"
+        yield from _of_headless(spec)
     for position, ip in enumerate(external):
         yield from address_warnings(f"spec.externalIPs[{position}]", ip)
     if external and not is_headless and type_ != "ExternalName":
@@ -38,3 +34,11 @@ def of(service: Object) -> Iterator[str]:
         yield 'spec.externalName is ignored when spec.type is not "ExternalName"'
     if spec.get("trafficDistribution") == "PreferClose":
         yield 'spec.trafficDistribution: "PreferClose" is deprecated; use "PreferSameZone"'
+
+
+def _of_headless(spec: Object) -> Iterator[str]:
+    for name in ("loadBalancerIP", "externalIPs"):
+        if spec.get(name):
+            yield f"spec.{name} is ignored for headless services"
+    if spec.get("sessionAffinity") != "None":
+        yield "spec.SessionAffinity is ignored for headless services"

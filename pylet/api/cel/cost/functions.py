@@ -22,12 +22,7 @@ def of_size(name: str, params: tuple[Type, ...], target: Part | None, parts: lis
         return part.size or ANY
 
     if name in ("_==_", "_!=_") or (name in _COMPARED and params[0].kind in ("string", "bytes")):
-        if name == "_==_" and parts[0].type == parts[1].type:
-            nominal = parts[0].type.name
-            if nominal in _NOMINAL_TYPES or nominal.startswith("kubernetes.authorization."):
-                return ONE, None
-        smallest = min(size(parts[0]).most, size(parts[1]).most)
-        return Range(1 if smallest > 0 else 0, smallest).scale(0.1), None
+        return _of_comparison(name, *parts), None
     if name == "bytes" and params[0].kind == "string":
         one = size(parts[0])
         return one.scale(0.1), Range(one.least, min(one.most * 4, UNKNOWN))
@@ -50,6 +45,16 @@ def of_size(name: str, params: tuple[Type, ...], target: Part | None, parts: lis
     if name == "contains":
         return size(target).scale(0.1) * size(parts[0]).scale(0.1), None
     return None
+
+
+def _of_comparison(name: str, one: Part, other: Part) -> Range:
+    """Of what has a size that counts, as much as the shorter has."""
+    type_ = one.type.name
+    is_nominal = type_ in _NOMINAL_TYPES or type_.startswith("kubernetes.authorization.")
+    if name == "_==_" and is_nominal and one.type == other.type:
+        return ONE
+    smallest = min((one.size or ANY).most, (other.size or ANY).most)
+    return Range(1 if smallest > 0 else 0, smallest).scale(0.1)
 
 
 # ---- Kubernetes' and the list extension's functions

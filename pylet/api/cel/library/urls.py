@@ -69,19 +69,26 @@ def parse_url(text: str) -> Url:
         raise bad("invalid URI for request")
     host = ""
     if body.startswith("//") and (scheme or not body.startswith("///")):
-        host, slash, path = body[2:].partition("/")
+        authority, slash, path = body[2:].partition("/")
         body = slash + path
-        host = host.rpartition("@")[2]
-        if host.startswith("[") and "]" not in host:
-            raise bad("missing ']' in host")
-        port = host.rpartition("]")[2].partition(":")
-        if port[1] and not (port[2] == "" or (port[2].isascii() and port[2].isdigit())):
-            raise bad(f'invalid port ":{port[2]}" after host')
-        if unfit := _BAD_HOST.search(host):
-            raise bad(f'invalid character "{unfit[0]}" in host name')
+        host = authority.rpartition("@")[2]
+        if problem := _host_problem(host):
+            raise bad(problem)
     if escape := _BAD_ESCAPE.search(body):
         raise bad(f'invalid URL escape "{escape[0]}"')
     return Url(scheme, host, body, query)
+
+
+def _host_problem(host: str) -> str:
+    """What is wrong with a host and its port; "" when nothing is."""
+    if host.startswith("[") and "]" not in host:
+        return "missing ']' in host"
+    _, colon, port = host.rpartition("]")[2].partition(":")
+    if colon and not (port == "" or (port.isascii() and port.isdigit())):
+        return f'invalid port ":{port}" after host'
+    if unfit := _BAD_HOST.search(host):
+        return f'invalid character "{unfit[0]}" in host name'
+    return ""
 
 
 def _url(text: str) -> Url:

@@ -21,47 +21,59 @@ class Step:
 
 
 def assemble(part: Part) -> list[Step]:
-    program: list[Step] = []
+    """The steps of a program whose last is where it begins. Raises: BadPattern, where they are too many."""
+    assembly = _Assembly()
+    end = assembly.add(Step(accept=True))
+    assembly.add(Step(assembly.build(part, end)))
+    return assembly.program
 
-    def add(step: Step) -> int:
-        if len(program) > 4 * MAX_SIZE:
+
+class _Assembly:
+    """A program from its end to its beginning: each piece is told which step comes `then`."""
+
+    def __init__(self) -> None:
+        self.program: list[Step] = []
+
+    def add(self, step: Step) -> int:
+        """The step's number."""
+        if len(self.program) > 4 * MAX_SIZE:
             raise BadPattern("expression too large", "")
-        program.append(step)
-        return len(program) - 1
+        self.program.append(step)
+        return len(self.program) - 1
 
-    def build(piece: Part, then: int) -> int:
+    def build(self, piece: Part, then: int) -> int:
+        """The number of the step that the piece begins with."""
         match piece:
             case Chars(ranges):
-                return add(Step(then, chars=ranges, lows=tuple(low for low, _ in ranges)))
+                return self.add(Step(then, chars=ranges, lows=tuple(low for low, _ in ranges)))
             case Assert(kind):
-                return add(Step(then, kind=kind))
+                return self.add(Step(then, kind=kind))
             case Seq(items):
                 for item in reversed(items):
-                    then = build(item, then)
+                    then = self.build(item, then)
                 return then
             case Alt(items):
-                entry = build(items[-1], then)
+                entry = self.build(items[-1], then)
                 for item in reversed(items[:-1]):
-                    entry = add(Step(build(item, then), entry))
+                    entry = self.add(Step(self.build(item, then), entry))
                 return entry
-            case Repeat(item, low, high, greedy):
-                if high is None:
-                    loop = add(Step())
-                    body = build(item, loop)
-                    program[loop].next, program[loop].other = (body, then) if greedy else (then, body)
-                    entry = loop
-                else:
-                    entry = then
-                    for _ in range(high - low):
-                        body = build(item, entry)
-                        entry = add(Step(body, then) if greedy else Step(then, body))
-                for _ in range(low):
-                    entry = build(item, entry)
-                return entry
+            case Repeat():
+                return self._repeat(piece, then)
 
-    end = add(Step(accept=True))
-    add(Step(build(part, end)))
-    return program
+    def _repeat(self, piece: Repeat, then: int) -> int:
+        """So often as it must, and behind that a loop, or as many that can be left out."""
+        if piece.high is None:
+            entry = self.add(Step())
+            body, loop = self.build(piece.item, entry), self.program[entry]
+            loop.next, loop.other = (body, then) if piece.greedy else (then, body)
+        else:
+            entry = then
+            for _ in range(piece.high - piece.low):
+                body = self.build(piece.item, entry)
+                entry = self.add(Step(body, then) if piece.greedy else Step(then, body))
+        for _ in range(piece.low):
+            entry = self.build(piece.item, entry)
+        return entry
 
 
 def _holds(kind: str, text: str, at: int) -> bool:
