@@ -28,7 +28,7 @@ from pylet.agent.kubelet.spec import (
     restarts_after,
     restarts_on_failure,
 )
-from pylet.api import timestamps
+from pylet.api import goduration, timestamps
 from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig, is_terminating
 from pylet.cri.messages import ContainerState
@@ -297,7 +297,7 @@ class _Steps:
         if until is None:
             self.actions.append(StartContainer(container, last.restarts + 1))
             return
-        wait = timestamps.go_duration(self.backoff.wait(key))
+        wait = goduration.shown(self.backoff.wait(key))
         words = f"back-off {wait} restarting failed container={name} pod={full_name(self.pod)}"
         self.waiting[name] = "CrashLoopBackOff", words
         self.again.append(until)

@@ -56,7 +56,7 @@ class LogQuery:
 
 def parse(asked: Sequence[tuple[str, str]]) -> LogQuery:
     """Raises: BadQuery."""
-    first = {name: text for name, text in reversed(asked)}
+    first = dict(reversed(asked))
     wrong: list[str] = []
 
     def read(name: str, text: str, reads: Callable[[str], Any], why: str) -> Any:

@@ -55,7 +55,7 @@ def downward_files(items: list[Object] | None, pod: Object, node: Object, mode: 
 
 def checked_path(path: str) -> str:
     """Raises: VolumeError for a path that would leave the volume."""
-    if path.startswith("/") or ".." in path.split("/") or path.startswith(".."):
+    if path.startswith(("/", "..")) or ".." in path.split("/"):
         raise VolumeError(f"invalid path {path!r}: must be relative and without '..'")
     return path
 
