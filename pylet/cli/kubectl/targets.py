@@ -10,6 +10,7 @@ from pylet.api.errors import BadRequest, NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.errors import Collected
+from pylet.cli.kubectl.http import Api
 from pylet.cli.kubectl.resources import Catalog, Resource
 from pylet.cli.kubectl.session import Session
 
@@ -162,7 +163,7 @@ def fetch(
             case Listed(resource):
                 query = {"labelSelector": labels, "fieldSelector": fields, "limit": page}
                 try:
-                    items = pages(session, resource.path(namespace), query)[1]
+                    items = pages(session.api, resource.path(namespace), query)[1]
                 except BadRequest as error:
                     raise explained(error, resource, query) from None
                 targets += [target_of(resource, item) for item in items]
@@ -173,12 +174,15 @@ def target_of(resource: Resource, obj: Object, source: str = "") -> Target:
     return Target(resource, obj["metadata"].get("namespace", ""), obj["metadata"]["name"], obj, source)
 
 
-def pages(session: Session, path: str, query: dict[str, Any]) -> tuple[Object, list[Object]]:
-    """The first page of a list and the items of all its pages, each with its apiVersion and kind."""
-    first = page = session.api.request("GET", path, query=query)
+def pages(api: Api, path: str, query: Mapping[str, Any]) -> tuple[Object, list[Object]]:
+    """The first page of a list and the items of all its pages, each with its apiVersion and kind.
+
+    Raises: ApiError, ConnectionFailed.
+    """
+    first = page = api.request("GET", path, query=query)
     items = list(page.get("items") or ())
     while more := page.get("metadata", {}).get("continue"):
-        page = session.api.request("GET", path, query={**query, "continue": more})
+        page = api.request("GET", path, query={**query, "continue": more})
         items += page.get("items") or ()
     kind = str(first.get("kind", "")).removesuffix("List")
     typed = {"apiVersion": first.get("apiVersion", ""), "kind": kind}

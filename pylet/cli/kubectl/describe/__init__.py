@@ -43,8 +43,8 @@ _FILES = {
 
 def text_of(session: Session, target: Target, *, events: bool, now: datetime, page_size: int = 500) -> str:
     """Raises: ApiError, ConnectionFailed."""
-    page = Page(session.api, now, page_size=page_size)
+    page = Page(session.api, now, with_events=events, page_size=page_size)
     file = _FILES.get((target.resource.group, target.resource.kind), "generic")
     module = f"{__name__}.{file}"
-    importlib.import_module(module).describe(page, target.obj, events=events)
+    importlib.import_module(module).describe(page, target.obj)
     return page.text()

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pylet.api.columns import human_duration
 from pylet.api.object import Object, annotations_of, conditions_of, dig, labels_of
-from pylet.cli.kubectl.describe.page import Page, when
+from pylet.cli.kubectl.describe.page import Page, pairs, when
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 
-def describe(page: Page, csr: Object, *, events: bool) -> None:
+def describe(page: Page, csr: Object) -> None:
     from cryptography import x509
 
     spec = csr["spec"]
     page.head(csr, namespace=False)
-    page.write(f"Labels:\t{_pairs(labels_of(csr))}")
-    page.write(f"Annotations:\t{_pairs(annotations_of(csr))}")
+    page.write(f"Labels:\t{pairs(labels_of(csr))}")
+    page.write(f"Annotations:\t{pairs(annotations_of(csr))}")
     page.write(f"CreationTimestamp:\t{when(csr['metadata']['creationTimestamp'])}")
     page.write(f"Requesting User:\t{spec.get('username', '')}")
     page.write(f"Signer:\t{spec['signerName']}")
@@ -28,8 +28,7 @@ def describe(page: Page, csr: Object, *, events: bool) -> None:
         page.write(f"Requested Duration:\t{human_duration(spec['expirationSeconds'])}")
     page.write(f"Status:\t{status(csr)}")
     _subject(page, x509.load_pem_x509_csr(base64.b64decode(spec["request"])))
-    if events:
-        page.events(csr)
+    page.events(csr)
 
 
 def status(csr: Object) -> str:
@@ -39,10 +38,6 @@ def status(csr: Object) -> str:
     if "Failed" in types:
         words += ",Failed"
     return words + (",Issued" if dig(csr, "status", "certificate") else "")
-
-
-def _pairs(found: Mapping[str, str]) -> str:
-    return ",".join(f"{key}={value}" for key, value in sorted(found.items())) or "<none>"
 
 
 def _subject(page: Page, request: x509.CertificateSigningRequest) -> None:

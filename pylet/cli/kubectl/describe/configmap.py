@@ -6,7 +6,7 @@ from pylet.api.object import Object
 from pylet.cli.kubectl.describe.page import Page
 
 
-def describe(page: Page, config_map: Object, *, events: bool) -> None:
+def describe(page: Page, config_map: Object) -> None:
     page.head(config_map)
     page.labelled(config_map)
     page.write("\nData\n====")
@@ -16,5 +16,4 @@ def describe(page: Page, config_map: Object, *, events: bool) -> None:
     for key, value in sorted((config_map.get("binaryData") or {}).items()):
         page.write(f"{key}: {len(base64.b64decode(value))} bytes")
     page.write("")
-    if events:
-        page.events(config_map)
+    page.events(config_map)

@@ -2,7 +2,7 @@
 
 from pylet.api.object import Object
 from pylet.cli.kubectl.describe import podspec
-from pylet.cli.kubectl.describe.page import Page, selector_text
+from pylet.cli.kubectl.describe.page import Page, pairs, selector_text
 
 _COUNTS = (
     ("Desired Number of Nodes Scheduled", "desiredNumberScheduled"),
@@ -13,16 +13,14 @@ _COUNTS = (
 )
 
 
-def describe(page: Page, daemon_set: Object, *, events: bool) -> None:
+def describe(page: Page, daemon_set: Object) -> None:
     spec, status = daemon_set["spec"], daemon_set.get("status") or {}
-    nodes = spec["template"]["spec"].get("nodeSelector") or {}
     page.head(daemon_set)
     page.write(f"Selector:\t{selector_text(spec['selector'])}")
-    page.write(f"Node-Selector:\t{','.join(f'{key}={value}' for key, value in sorted(nodes.items())) or '<none>'}")
+    page.write(f"Node-Selector:\t{pairs(spec['template']['spec'].get('nodeSelector'))}")
     page.labelled(daemon_set)
     for title, field in _COUNTS:
         page.write(f"{title}: {status.get(field, 0)}")
     page.write(f"Pods Status:\t{podspec.phases_of_pods(page, daemon_set)}")
     podspec.template(page, spec["template"])
-    if events:
-        page.events(daemon_set)
+    page.events(daemon_set)

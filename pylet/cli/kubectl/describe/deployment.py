@@ -1,13 +1,12 @@
 """The description of a Deployment."""
 
-from pylet.api.object import Object, conditions_of, controller_of
+from pylet.api.object import Object, annotations_of, conditions_of, controller_of
 from pylet.cli.kubectl.describe import podspec
 from pylet.cli.kubectl.describe.page import Page, selector_text, when
+from pylet.cli.kubectl.rollouts import REVISION
 
-_REVISION = "deployment.kubernetes.io/revision"
 
-
-def describe(page: Page, deployment: Object, *, events: bool) -> None:
+def describe(page: Page, deployment: Object) -> None:
     spec, status, meta = deployment["spec"], deployment.get("status") or {}, deployment["metadata"]
     page.head(deployment)
     page.write(f"CreationTimestamp:\t{when(meta['creationTimestamp'])}")
@@ -30,13 +29,12 @@ def describe(page: Page, deployment: Object, *, events: bool) -> None:
     found = page.listed(path, labelSelector=selector_text(spec["selector"]))
     owned = [rs for rs in found if (controller_of(rs) or {}).get("uid") == meta["uid"]]
     if owned:
-        revision = (meta.get("annotations") or {}).get(_REVISION)
-        new = [rs for rs in owned if (rs["metadata"].get("annotations") or {}).get(_REVISION) == revision]
+        revision = annotations_of(deployment).get(REVISION)
+        new = [rs for rs in owned if annotations_of(rs).get(REVISION) == revision]
         old = [rs for rs in owned if rs not in new]
         page.write(f"OldReplicaSets:\t{_named(old)}")
         page.write(f"NewReplicaSet:\t{_named(new)}")
-    if events:
-        page.events(deployment)
+    page.events(deployment)
 
 
 def _named(found: list[Object]) -> str:

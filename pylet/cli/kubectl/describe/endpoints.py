@@ -6,7 +6,7 @@ from pylet.api.object import Object
 from pylet.cli.kubectl.describe.page import Page
 
 
-def describe(page: Page, endpoints: Object, *, events: bool) -> None:
+def describe(page: Page, endpoints: Object) -> None:
     page.head(endpoints)
     page.labelled(endpoints)
     page.write("Subsets:")
@@ -15,13 +15,10 @@ def describe(page: Page, endpoints: Object, *, events: bool) -> None:
         page.write(f"NotReadyAddresses:\t{_addresses(subset.get('notReadyAddresses') or ())}", 1)
         if ports := subset.get("ports"):
             page.write("Ports:", 1)
-            page.write("Name\tPort\tProtocol", 2)
-            page.write("----\t----\t--------", 2)
-            for port in ports:
-                page.write(f"{port.get('name') or '<unset>'}\t{port['port']}\t{port.get('protocol', 'TCP')}", 2)
+            rows = [(port.get("name") or "<unset>", str(port["port"]), port.get("protocol", "TCP")) for port in ports]
+            page.table(("Name", "Port", "Protocol"), rows, 2)
         page.write("")
-    if events:
-        page.events(endpoints)
+    page.events(endpoints)
 
 
 def _addresses(found: Sequence[Object]) -> str:

@@ -4,7 +4,7 @@ from pylet.api.object import Object, dig
 from pylet.cli.kubectl.describe.page import Page
 
 
-def describe(page: Page, endpoint_slice: Object, *, events: bool) -> None:
+def describe(page: Page, endpoint_slice: Object) -> None:
     page.head(endpoint_slice)
     page.labelled(endpoint_slice)
     page.write(f"AddressType:\t{endpoint_slice.get('addressType', '')}")
@@ -13,8 +13,7 @@ def describe(page: Page, endpoint_slice: Object, *, events: bool) -> None:
     page.write(f"Endpoints:{'' if endpoints else ' <none>'}")
     for endpoint in endpoints:
         _endpoint(page, endpoint)
-    if events:
-        page.events(endpoint_slice)
+    page.events(endpoint_slice)
 
 
 def _ports(page: Page, endpoint_slice: Object) -> None:
@@ -23,11 +22,13 @@ def _ports(page: Page, endpoint_slice: Object) -> None:
         page.write("Ports: <unset>")
         return
     page.write("Ports:")
-    page.write("Name\tPort\tProtocol", 1)
-    page.write("----\t----\t--------", 1)
-    for port in ports:
-        cells = [port.get("name") or "<unset>", str(port.get("port", "<unset>")), port.get("protocol", "TCP")]
-        page.write("\t".join(cells), 1)
+    page.table(
+        ("Name", "Port", "Protocol"),
+        [
+            (port.get("name") or "<unset>", str(port.get("port", "<unset>")), port.get("protocol", "TCP"))
+            for port in ports
+        ],
+    )
 
 
 def _endpoint(page: Page, endpoint: Object) -> None:

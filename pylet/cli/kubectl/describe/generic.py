@@ -19,12 +19,11 @@ _SHOWN_ABOVE = {
 _ACRONYMS = {"API", "URL", "UID", "GUID"}
 
 
-def describe(page: Page, obj: Object, *, events: bool) -> None:
+def describe(page: Page, obj: Object) -> None:
     page.head(obj)
     page.labelled(obj)
     _fields(page, obj, 0, "")
-    if events:
-        page.events(obj)
+    page.events(obj)
 
 
 def _fields(page: Page, content: Object, level: int, prefix: str) -> None:

@@ -9,7 +9,7 @@ from pylet.cli.kubectl.describe.page import Page, selector_text, when
 _LONGEST_INDEXES = 50
 
 
-def describe(page: Page, job: Object, *, events: bool) -> None:
+def describe(page: Page, job: Object) -> None:
     spec, status = job["spec"], job.get("status") or {}
     page.head(job)
     page.write(f"Selector:\t{selector_text(spec.get('selector'))}")
@@ -35,8 +35,7 @@ def describe(page: Page, job: Object, *, events: bool) -> None:
         shown = indexes if len(indexes) <= _LONGEST_INDEXES else indexes[:_LONGEST_INDEXES].rpartition(",")[0] + ",..."
         page.write(f"Completed Indexes:\t{shown}")
     podspec.template(page, spec["template"])
-    if events:
-        page.events(job)
+    page.events(job)
 
 
 def _times(page: Page, status: Object) -> None:

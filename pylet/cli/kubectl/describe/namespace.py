@@ -5,23 +5,17 @@ from pylet.api.object import Object, conditions_of, dig
 from pylet.cli.kubectl.describe.page import Page, when
 
 
-def describe(page: Page, namespace: Object, *, events: bool) -> None:
+def describe(page: Page, namespace: Object) -> None:
     page.head(namespace, namespace=False)
     page.labelled(namespace)
     page.write(f"Status:\t{dig(namespace, 'status', 'phase', default='')}")
-    if conditions := list(conditions_of(namespace)):
+    rows = [
+        (c["type"], c["status"], when(c.get("lastTransitionTime")), c.get("reason", ""), c.get("message", ""))
+        for c in conditions_of(namespace)
+    ]
+    if rows:
         page.write("Conditions:")
-        page.write("Type\tStatus\tLastTransitionTime\tReason\tMessage", 1)
-        page.write("----\t------\t------------------\t------\t-------", 1)
-        for c in conditions:
-            cells = [
-                c["type"],
-                c["status"],
-                when(c.get("lastTransitionTime")),
-                c.get("reason", ""),
-                c.get("message", ""),
-            ]
-            page.write("\t".join(cells), 1)
+        page.table(("Type", "Status", "LastTransitionTime", "Reason", "Message"), rows)
     for title, plural in (("resource quota", "resourcequotas"), ("LimitRange resource", "limitranges")):
         try:
             found = page.listed(f"/api/v1/namespaces/{namespace['metadata']['name']}/{plural}")

@@ -22,10 +22,11 @@ _INFO = (
     ("Kubelet Version", "kubeletVersion"),
     ("Kube-Proxy Version", "kubeProxyVersion"),
 )
+_BOUNDS = ("requests", "limits")
 _ACTIVE = "spec.nodeName={},status.phase!=Succeeded,status.phase!=Failed"
 
 
-def describe(page: Page, node: Object, *, events: bool) -> None:
+def describe(page: Page, node: Object) -> None:
     meta, spec, status = node["metadata"], node.get("spec") or {}, node.get("status") or {}
     labels = meta.get("labels") or {}
     page.head(node, namespace=False)
@@ -52,8 +53,7 @@ def describe(page: Page, node: Object, *, events: bool) -> None:
             page.write(f"{title}:\t{info.get(field, '')}", 1)
     page.fields(spec, ("PodCIDR", "podCIDR"), ("PodCIDRs", "podCIDRs"), ("ProviderID", "providerID"))
     _pods(page, page.listed("/api/v1/pods", fieldSelector=_ACTIVE.format(meta["name"])), status)
-    if events:
-        page.events(node, uid="")
+    page.events(node, uid="")
 
 
 def _taint(taint: Object) -> str:
@@ -75,15 +75,14 @@ def _lease(page: Page, name: str) -> None:
 
 
 def _conditions(page: Page, node: Object) -> None:
-    rows = [
-        f"{c['type']} \t{c['status']} \t{when(c.get('lastHeartbeatTime'))} \t{when(c.get('lastTransitionTime'))} \t"
-        f"{c.get('reason', '')} \t{c.get('message', '')}"
-        for c in conditions_of(node)
-    ]
+    rows = []
+    for c in conditions_of(node):
+        times = [when(c.get(field)) for field in ("lastHeartbeatTime", "lastTransitionTime")]
+        cells = [f"{cell} " for cell in (c["type"], c["status"], *times, c.get("reason", ""))]
+        rows.append([*cells, c.get("message", "")])
     if rows:
-        page.write("Conditions:\n  Type\tStatus\tLastHeartbeatTime\tLastTransitionTime\tReason\tMessage")
-        for row in ["----\t------\t-----------------\t------------------\t------\t-------", *rows]:
-            page.write(row, 1)
+        page.write("Conditions:")
+        page.table(("Type", "Status", "LastHeartbeatTime", "LastTransitionTime", "Reason", "Message"), rows)
 
 
 def amounts(pod: Object, which: str, resource: str) -> int:
@@ -124,18 +123,19 @@ def _bytes(amount: int) -> str:
 def _pods(page: Page, pods: list[Object], status: Object) -> None:
     allocatable = status.get("allocatable") or status.get("capacity") or {}
     page.write(f"Non-terminated Pods:\t({len(pods)} in total)")
-    page.write("Namespace\tName\t\tCPU Requests\tCPU Limits\tMemory Requests\tMemory Limits\tAge", 1)
-    page.write("---------\t----\t\t------------\t----------\t---------------\t-------------\t---", 1)
-    pairs = [("cpu", "requests"), ("cpu", "limits"), ("memory", "requests"), ("memory", "limits")]
+    rows = []
     for pod in pods:
         meta = pod["metadata"]
-        cells = [_share(amounts(pod, which, name), allocatable, name) for name, which in pairs]
-        page.write("\t".join([meta["namespace"], meta["name"], "", *cells, page.age(meta["creationTimestamp"])]), 1)
+        cells = [
+            _share(amounts(pod, which, name), allocatable, name) for name in ("cpu", "memory") for which in _BOUNDS
+        ]
+        rows.append([meta["namespace"], meta["name"], "", *cells, page.age(meta["creationTimestamp"])])
+    page.table(("Namespace", "Name", "", "CPU Requests", "CPU Limits", "Memory Requests", "Memory Limits", "Age"), rows)
     page.write("Allocated resources:\n  (Total limits may be over 100 percent, i.e., overcommitted.)")
-    page.write("Resource\tRequests\tLimits", 1)
-    page.write("--------\t--------\t------", 1)
     names = ["cpu", "memory", "ephemeral-storage"]
     names += sorted(name for name in allocatable if name.startswith("hugepages-"))
-    for name in names:
-        total = [sum(amounts(pod, which, name) for pod in pods) for which in ("requests", "limits")]
-        page.write("\t".join([name, *(_share(amount, allocatable, name) for amount in total)]), 1)
+    totals = [
+        [name, *(_share(sum(amounts(pod, which, name) for pod in pods), allocatable, name) for which in _BOUNDS)]
+        for name in names
+    ]
+    page.table(("Resource", "Requests", "Limits"), totals)

@@ -9,17 +9,22 @@ from typing import Any
 from pylet.api import timestamps
 from pylet.api.columns import since
 from pylet.api.object import Object, controller_of
+from pylet.cli.kubectl.documents import LAST_APPLIED
 from pylet.cli.kubectl.http import Api
+from pylet.cli.kubectl.pods import selector_of
 from pylet.cli.kubectl.tabs import align
+from pylet.cli.kubectl.targets import pages
 
 _LONGEST = 140
-_HIDDEN = {"kubectl.kubernetes.io/last-applied-configuration"}
 
 
 class Page:
-    def __init__(self, api: Api, now: datetime, *, page_size: int = 500) -> None:
+    """`with_events` False leaves events out, wherever they are asked for; `page_size` is of the lists that are read."""
+
+    def __init__(self, api: Api, now: datetime, *, with_events: bool = False, page_size: int = 500) -> None:
         self.api = api
         self.now = now
+        self._with_events = with_events
         self._page_size = page_size
         self._blocks = [""]
 
@@ -35,13 +40,8 @@ class Page:
         return "".join(align(block) for block in self._blocks)
 
     def listed(self, path: str, **query: str) -> list[Object]:
-        found: list[Object] = []
-        more: str | None = ""
-        while more is not None:
-            answer = self.api.request("GET", path, query={**query, "limit": self._page_size, "continue": more})
-            found += answer.get("items") or ()
-            more = (answer.get("metadata") or {}).get("continue") or None
-        return found
+        """Raises: ApiError, ConnectionFailed."""
+        return pages(self.api, path, {**query, "limit": self._page_size})[1]
 
     def head(self, obj: Object, *, namespace: bool = True) -> None:
         self.write(f"Name:\t{obj['metadata']['name']}")
@@ -61,6 +61,11 @@ class Page:
     def labels(self, title: str, labels: Mapping[str, str] | None, *, skip: Collection[str] = ()) -> None:
         self.lines(title, [f"{key}={value}" for key, value in sorted((labels or {}).items()) if key not in skip])
 
+    def table(self, headers: Sequence[str], rows: Iterable[Sequence[str]], level: int = 1) -> None:
+        """Rows of cells below their headers, which are underlined."""
+        for cells in (headers, ["-" * len(header) for header in headers], *rows):
+            self.write("\t".join(cells), level)
+
     def lines(self, title: str, values: Sequence[str]) -> None:
         for number, value in enumerate(values or ["<none>"]):
             self.write(f"{title}:\t{value}" if number == 0 else f"\t{value}")
@@ -68,7 +73,7 @@ class Page:
     def annotations(self, title: str, annotations: Mapping[str, str] | None) -> None:
         shown: list[str] = []
         for key, value in sorted((annotations or {}).items()):
-            if key in _HIDDEN:
+            if key == LAST_APPLIED:
                 continue
             text = value.removesuffix("\n")
             if len(text) + len(key) + 2 > _LONGEST or "\n" in text:
@@ -89,13 +94,14 @@ class Page:
             self.write(f"Status:\t{(obj.get('status') or {}).get('phase', '')}")
 
     def conditions(self, conditions: Iterable[Object]) -> None:
-        rows = [f"{c['type']} \t{c['status']}\t{c.get('reason', '')}" for c in conditions]
-        if rows:
-            self.write("Conditions:\n  Type\tStatus\tReason")
-            for row in ["----\t------\t------", *rows]:
-                self.write(row, 1)
+        if rows := [(f"{c['type']} ", c["status"], c.get("reason", "")) for c in conditions]:
+            self.write("Conditions:")
+            self.table(("Type", "Status", "Reason"), rows)
 
     def events(self, obj: Object, *, uid: str | None = None) -> None:
+        """The events of an object, or of all that had its name under another `uid`, "" for any."""
+        if not self._with_events:
+            return
         meta = obj["metadata"]
         fields = {
             "involvedObject.name": meta["name"],
@@ -105,17 +111,16 @@ class Page:
         }
         namespace = f"/namespaces/{meta['namespace']}" if meta.get("namespace") else ""
         selector = ",".join(f"{key}={value}" for key, value in fields.items() if value)
-        self.event_table(self.listed(f"/api/v1{namespace}/events", fieldSelector=selector))
-
-    def event_table(self, events: Sequence[Object]) -> None:
+        events = self.listed(f"/api/v1{namespace}/events", fieldSelector=selector)
         if not events:
             self.write("Events:\t<none>")
             return
         self._blocks.append("")
-        self.write("Events:\n  Type\tReason\tAge\tFrom\tMessage")
-        self.write("----\t------\t----\t----\t-------", 1)
-        for event in sorted(events, key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or "")):
-            self.write("\t".join(self._event(event)), 1)
+        self.write("Events:")
+        events.sort(key=lambda e: str(e.get("lastTimestamp") or e.get("eventTime") or ""))
+        underlined = ("----", "------", "----", "----", "-------")  # as kubectl writes it: Age is longer by one
+        for cells in (("Type", "Reason", "Age", "From", "Message"), underlined, *map(self._event, events)):
+            self.write("\t".join(cells), level=1)
 
     def _event(self, event: Object) -> list[str]:
         source = (event.get("source") or {}).get("component") or event.get("reportingComponent", "")
@@ -144,14 +149,15 @@ def when(time: str | None) -> str:
     return timestamps.parse(time).astimezone().strftime("%a, %d %b %Y %H:%M:%S %z")
 
 
+def pairs(found: Mapping[str, str] | None) -> str:
+    """Labels or their like in one line."""
+    return ",".join(f"{key}={value}" for key, value in sorted((found or {}).items())) or "<none>"
+
+
 def _shortened(text: str, length: int) -> str:
     return text[:length] + "..." if len(text) > length else text
 
 
 def selector_text(selector: Any) -> str:
     """A LabelSelector as people read it."""
-    from pylet.cli.kubectl.pods import selector_of
-
-    if not selector:
-        return "<none>"
-    return selector_of({"spec": {"selector": selector}})
+    return selector_of({"spec": {"selector": selector}}) if selector else "<none>"

@@ -7,7 +7,7 @@ from pylet.cli.kubectl.describe import volumes
 from pylet.cli.kubectl.describe.page import Page
 
 
-def describe(page: Page, volume: Object, *, events: bool) -> None:
+def describe(page: Page, volume: Object) -> None:
     meta, spec, status = volume["metadata"], volume["spec"], volume.get("status") or {}
     page.head(volume, namespace=False)
     page.labelled(volume)
@@ -24,8 +24,7 @@ def describe(page: Page, volume: Object, *, events: bool) -> None:
     page.write(f"Message:\t{status.get('message', '')}")
     page.write("Source:")
     volumes.write_source(page, spec)
-    if events:
-        page.events(volume)
+    page.events(volume)
 
 
 def _affinity(page: Page, required: Any) -> None:

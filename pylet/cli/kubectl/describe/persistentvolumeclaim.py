@@ -5,7 +5,7 @@ from pylet.cli.kubectl.describe import volumes
 from pylet.cli.kubectl.describe.page import Page, when
 
 
-def describe(page: Page, claim: Object, *, events: bool) -> None:
+def describe(page: Page, claim: Object) -> None:
     meta, spec, status = claim["metadata"], claim["spec"], claim.get("status") or {}
     page.head(claim)
     page.write(f"StorageClass:\t{volumes.class_of(claim)}")
@@ -23,14 +23,14 @@ def describe(page: Page, claim: Object, *, events: bool) -> None:
     page.lines("Used By", sorted(pod["metadata"]["name"] for pod in _users(page, meta)))
     if conditions := list(conditions_of(claim)):
         page.write("Conditions:\n  Type\tStatus\tLastProbeTime\tLastTransitionTime\tReason\tMessage")
+        # Not `page.table`: upstream underlines the third header as if it were LastHeartbeatTime.
         page.write("----\t------\t-----------------\t------------------\t------\t-------", 1)
         for condition in conditions:
             times = [when(condition.get(field)) for field in ("lastProbeTime", "lastTransitionTime")]
             said = [condition.get(field, "") for field in ("reason", "message")]
             cells = [f"{cell} " for cell in (condition["type"], condition["status"], *times)]
             page.write("\t".join([*cells, *said]), 1)
-    if events:
-        page.events(claim)
+    page.events(claim)
 
 
 def _users(page: Page, meta: Object) -> list[Object]:

@@ -6,7 +6,7 @@ from pylet.cli.kubectl.describe import podspec, volumes
 from pylet.cli.kubectl.describe.page import Page, when
 
 
-def describe(page: Page, pod: Object, *, events: bool) -> None:
+def describe(page: Page, pod: Object) -> None:
     spec, status, meta = pod["spec"], pod.get("status") or {}, pod["metadata"]
     page.head(pod)
     if "priority" in spec:
@@ -46,8 +46,7 @@ def describe(page: Page, pod: Object, *, events: bool) -> None:
     page.write(f"QoS Class:\t{status.get('qosClass') or qos_class(pod)}")
     page.labels("Node-Selectors", spec.get("nodeSelector"))
     podspec.tolerations(page, "Tolerations", spec.get("tolerations") or ())
-    if events:
-        page.events(pod)
+    page.events(pod)
 
 
 def _addresses(page: Page, status: Object) -> None:

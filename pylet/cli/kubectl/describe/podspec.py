@@ -124,7 +124,7 @@ def _environment(page: Page, container: Object, pod: Object | None) -> None:
             prefix = f" with prefix '{source['prefix']}'" if source.get("prefix") else ""
             page.write(f"{ref.get('name', '')}\t{kind}{prefix}\tOptional: {_bool(ref.get('optional'))}", 3)
     variables = container.get("env") or ()
-    page.write(f"Environment:{'' if variables else chr(9) + '<none>'}", 2)
+    page.write("Environment:" if variables else "Environment:\t<none>", 2)
     for variable in variables:
         if "valueFrom" in variable:
             page.write(f"{variable['name']}:\t{_value_from(variable['valueFrom'], container, pod)}", 3)

@@ -5,7 +5,7 @@ from pylet.cli.kubectl.describe import podspec
 from pylet.cli.kubectl.describe.page import Page, selector_text
 
 
-def describe(page: Page, replica_set: Object, *, events: bool) -> None:
+def describe(page: Page, replica_set: Object) -> None:
     spec = replica_set["spec"]
     page.head(replica_set)
     page.write(f"Selector:\t{selector_text(spec['selector'])}")
@@ -16,5 +16,4 @@ def describe(page: Page, replica_set: Object, *, events: bool) -> None:
     page.write(f"Pods Status:\t{podspec.phases_of_pods(page, replica_set)}")
     podspec.template(page, spec["template"])
     page.conditions(conditions_of(replica_set))
-    if events:
-        page.events(replica_set)
+    page.events(replica_set)

@@ -6,7 +6,7 @@ from pylet.api.object import Object
 from pylet.cli.kubectl.describe.page import Page
 
 
-def describe(page: Page, secret: Object, *, events: bool) -> None:
+def describe(page: Page, secret: Object) -> None:
     page.head(secret)
     page.labelled(secret)
     page.write(f"\nType:\t{secret.get('type', '')}")

@@ -2,17 +2,16 @@
 
 from pylet.api.backends import SERVICE_NAME
 from pylet.api.object import Object, dig
-from pylet.cli.kubectl.describe.page import Page
+from pylet.cli.kubectl.describe.page import Page, pairs
 
 _SHOWN_ENDPOINTS = 3
 
 
-def describe(page: Page, service: Object, *, events: bool) -> None:
+def describe(page: Page, service: Object) -> None:
     spec, meta = service["spec"], service["metadata"]
     page.head(service)
     page.labelled(service)
-    selector = ",".join(f"{key}={value}" for key, value in sorted((spec.get("selector") or {}).items()))
-    page.write(f"Selector:\t{selector or '<none>'}")
+    page.write(f"Selector:\t{pairs(spec.get('selector'))}")
     page.write(f"Type:\t{spec.get('type', '')}")
     page.fields(spec, ("IP Family Policy", "ipFamilyPolicy"))
     page.write(f"IP Families:\t{','.join(spec.get('ipFamilies') or ()) or '<none>'}")
@@ -41,8 +40,7 @@ def describe(page: Page, service: Object, *, events: bool) -> None:
         ("LoadBalancer Source Ranges", "loadBalancerSourceRanges"),
         ("Traffic Distribution", "trafficDistribution"),
     )
-    if events:
-        page.events(service)
+    page.events(service)
 
 
 def _port(page: Page, port: Object, slices: list[Object]) -> None:

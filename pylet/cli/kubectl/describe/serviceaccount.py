@@ -4,9 +4,8 @@ from pylet.api.object import Object
 from pylet.cli.kubectl.describe.page import Page
 
 
-def describe(page: Page, account: Object, *, events: bool) -> None:
+def describe(page: Page, account: Object) -> None:
     page.head(account)
     page.labelled(account)
     page.lines("Image pull secrets", [ref["name"] for ref in account.get("imagePullSecrets") or ()])
-    if events:
-        page.events(account)
+    page.events(account)

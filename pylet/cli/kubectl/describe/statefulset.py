@@ -7,7 +7,7 @@ from pylet.cli.kubectl.describe import podspec
 from pylet.cli.kubectl.describe.page import Page, selector_text, when
 
 
-def describe(page: Page, stateful_set: Object, *, events: bool) -> None:
+def describe(page: Page, stateful_set: Object) -> None:
     spec = stateful_set["spec"]
     page.head(stateful_set)
     page.write(f"CreationTimestamp:\t{when(stateful_set['metadata']['creationTimestamp'])}")
@@ -23,12 +23,11 @@ def describe(page: Page, stateful_set: Object, *, events: bool) -> None:
     page.write(f"Pods Status:\t{podspec.phases_of_pods(page, stateful_set)}")
     podspec.template(page, spec["template"])
     _claims(page, spec.get("volumeClaimTemplates") or ())
-    if events:
-        page.events(stateful_set)
+    page.events(stateful_set)
 
 
 def _claims(page: Page, claims: Sequence[Object]) -> None:
-    page.write(f"Volume Claims:{'' if claims else chr(9) + '<none>'}")
+    page.write("Volume Claims:" if claims else "Volume Claims:\t<none>")
     for claim in claims:
         spec = claim.get("spec") or {}
         page.write(f"Name:\t{claim['metadata']['name']}", 1)

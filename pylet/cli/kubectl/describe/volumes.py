@@ -51,7 +51,7 @@ def write_source(page: Page, spec: Object) -> None:
 
 
 def write(page: Page, found: Sequence[Object], space: str = "") -> None:
-    page.write(f"{space}Volumes:{'' if found else chr(9) + '<none>'}")
+    page.write(f"{space}Volumes:" if found else f"{space}Volumes:\t<none>")
     for volume in found:
         page.write(f"{' ' if space else ''}{volume['name']}:", 1)
         kind = next((kind for kind in _TYPES if kind in volume), None)
