@@ -24,14 +24,21 @@ def _cluster_role(request: Request) -> Object:
         if any(request.options[name] for name in ("verb", "resource", "non_resource_url", "resource_name")):
             told = "aggregation rule must be specified without nonResourceURLs, verbs, resources or resourceNames"
             raise Failure(f"error: {told}")
-        selector = {"matchLabels": dict(label.split("=", 1) for label in labels)}
-        rule = {"clusterRoleSelectors": [selector]}
+        rule = {"clusterRoleSelectors": [{"matchLabels": dict(map(_label, labels))}]}
         return obj(f"{_RBAC}/v1", "ClusterRole", request.name, aggregationRule=rule, rules=None)
     if urls := words(request.options["non_resource_url"]):
         required(request, "verb")
         rules = [{"nonResourceURLs": urls, "verbs": words(request.options["verb"])}]
         return obj(f"{_RBAC}/v1", "ClusterRole", request.name, rules=rules)
     return obj(f"{_RBAC}/v1", "ClusterRole", request.name, rules=_rules(request))
+
+
+def _label(text_: str) -> tuple[str, str]:
+    key, equals, value = text_.partition("=")
+    if not equals:
+        told = f'invalid argument "{text_}" for "--aggregation-rule" flag: malformed pair, expect string=string'
+        raise Failure(f"error: {told}")
+    return key.strip(), value.strip()
 
 
 def _rules(request: Request) -> list[Object]:

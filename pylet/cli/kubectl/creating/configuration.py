@@ -1,4 +1,4 @@
-"""ConfigMaps and Secrets out of literals, files and env files."""
+"""ConfigMaps and Secrets."""
 
 from __future__ import annotations
 
@@ -10,54 +10,15 @@ from pathlib import Path
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.command import Flag, many, text
+from pylet.cli.kubectl.creating import sources
 from pylet.cli.kubectl.creating.maker import Maker, Request, obj, required
 
-
-def _entries(request: Request) -> dict[str, bytes]:
-    """The data of --from-literal, --from-file and --from-env-file. Raises: Failure."""
-    data: dict[str, bytes] = {}
-
-    def put(key: str, value: bytes) -> None:
-        if key in data:
-            raise Failure(f'error: cannot add key "{key}", another key by that name already exists')
-        data[key] = value
-
-    for literal in request.options["from_literal"]:
-        key, equals, value = literal.partition("=")
-        if not equals or not key:
-            raise Failure(f"error: invalid literal source {literal}, expected key=value")
-        put(key, value.strip("'\"").encode() if value[:1] == value[-1:] and value[:1] in "'\"" else value.encode())
-    for source in request.options["from_file"]:
-        key, equals, path = source.partition("=")
-        for name, value in _sources(Path(path if equals else key), key if equals else ""):
-            put(name, value)
-    for path in request.options["from_env_file"]:
-        for line in _read(Path(path)).decode().splitlines():
-            if line.strip() and not line.lstrip().startswith("#"):
-                key, _, value = line.lstrip().partition("=")
-                put(key, value.encode())
-    return data
-
-
-def _sources(path: Path, key: str) -> list[tuple[str, bytes]]:
-    """Of each key its value; every file is read once, because one may be a pipe."""
-    if not path.is_dir():
-        return [(key or path.name, _read(path))]
-    if key:
-        raise Failure("error: cannot give a key name for a directory path")
-    return [(file.name, _read(file)) for file in sorted(path.iterdir()) if file.is_file()]
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise Failure(f"error: error reading {path}: {str(error.strerror).lower()}") from None
+_DOCKER_CONFIG = ".dockerconfigjson"
 
 
 def _configmap(request: Request) -> Object:
     made = obj("v1", "ConfigMap", request.name)
-    for key, value in _entries(request).items():
+    for key, value in sources.entries(request.options, sources.OF_CONFIGMAP).items():
         try:
             made.setdefault("data", {})[key] = value.decode()
         except UnicodeDecodeError:
@@ -75,19 +36,21 @@ def _secret(request: Request, type_: str, data: dict[str, bytes]) -> Object:
 
 
 def _generic(request: Request) -> Object:
-    return _secret(request, request.options["type"], _entries(request))
+    return _secret(request, request.options["type"], sources.entries(request.options, sources.OF_SECRET))
 
 
 def _tls(request: Request) -> Object:
     required(request, "cert", "key")
-    data = {"tls.crt": _read(Path(request.options["cert"])), "tls.key": _read(Path(request.options["key"]))}
+    data = {f"tls.{end}": sources.read(Path(request.options[flag])) for end, flag in (("crt", "cert"), ("key", "key"))}
     return _secret(request, "kubernetes.io/tls", data)
 
 
 def _docker(request: Request) -> Object:
     given = request.options
     if given["from_file"]:
-        return _secret(request, "kubernetes.io/dockerconfigjson", _docker_file(request))
+        files = sources.from_files(given["from_file"], default_key=_DOCKER_CONFIG)
+        data = sources.collected(files, sources.OF_SECRET)
+        return _secret(request, "kubernetes.io/dockerconfigjson", data)
     if not (given["docker_username"] and given["docker_password"] and given["docker_server"]):
         raise Failure(
             "error: either --from-file or the combination of --docker-username, --docker-password and --docker-server "
@@ -99,12 +62,7 @@ def _docker(request: Request) -> Object:
         entry["email"] = given["docker_email"]
     entry["auth"] = base64.b64encode(pair).decode()
     config = json.dumps({"auths": {given["docker_server"]: entry}}, separators=(",", ":")).encode()
-    return _secret(request, "kubernetes.io/dockerconfigjson", {".dockerconfigjson": config})
-
-
-def _docker_file(request: Request) -> dict[str, bytes]:
-    [source] = request.options["from_file"]
-    return {".dockerconfigjson": _read(Path(source.removeprefix(".dockerconfigjson=")))}
+    return _secret(request, "kubernetes.io/dockerconfigjson", {_DOCKER_CONFIG: config})
 
 
 _FROM: tuple[Flag, ...] = (
