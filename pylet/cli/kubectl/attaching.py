@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from pylet.api.containers import planned
 from pylet.api.object import Object, dig
+from pylet.api.podtemplate import is_finished
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import pods, remote, watching
 from pylet.cli.kubectl.session import Session
@@ -28,7 +29,7 @@ def wait_running(session: Session, pod: Object, timeout_seconds: float) -> Objec
     """The pod as soon as it runs and is ready, or has ended. Raises: Failure."""
     for found in _states(session, pod, timeout_seconds):
         started = [dig(status, "state", "running") for status in dig(found, "status", "containerStatuses", default=())]
-        if has_ended(found) or (dig(found, "status", "phase") == "Running" and all(started)):
+        if is_finished(found) or (dig(found, "status", "phase") == "Running" and all(started)):
             return found
     raise Failure("error: timed out waiting for the condition")
 
@@ -37,13 +38,9 @@ def wait_ended(session: Session, pod: Object, timeout_seconds: float) -> Object:
     """The pod when it has ended, or as it is when the time is up. Raises: Failure, when it is gone."""
     found = pod
     for found in _states(session, pod, timeout_seconds):
-        if has_ended(found):
+        if is_finished(found):
             break
     return found
-
-
-def has_ended(pod: Object) -> bool:
-    return dig(pod, "status", "phase") in ("Succeeded", "Failed")
 
 
 def _states(session: Session, pod: Object, timeout_seconds: float) -> Iterator[Object]:
@@ -89,6 +86,6 @@ def show_log(session: Session, pod: Object) -> None:
 
 def refuse_ended(pod: Object) -> None:
     """Raises: Failure."""
-    if has_ended(pod):
+    if is_finished(pod):
         phase = pod["status"]["phase"]
         raise Failure(f"error: cannot attach a container in a completed pod; current phase is {phase}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from pylet.api import timestamps
 from pylet.api.errors import aggregated
-from pylet.api.object import Object, annotations_of, controller_of, dig
+from pylet.api.object import Object, annotations_of, controller_of
+from pylet.api.podtemplate import is_finished
 
 _DAEMON_FATAL = "DaemonSet-managed Pods (use --ignore-daemonsets to ignore)"
 _DAEMON_WARNING = "ignoring DaemonSet-managed Pods"
@@ -25,10 +27,12 @@ class Rules:
     delete_emptydir_data: bool = False
     skip_deleted_after_seconds: int = 0
 
-    def is_long_deleted(self, pod: Object, now: datetime) -> bool:
-        """Whether a pod's end is not waited for, because its node may never tell of it."""
-        deleted, patience = pod["metadata"].get("deletionTimestamp"), self.skip_deleted_after_seconds
-        return bool(deleted) and patience > 0 and (now - timestamps.parse(deleted)).total_seconds() > patience
+    def patience_seconds(self, pod: Object, now: datetime) -> float:
+        """How long the pod's end is still waited for, whose node may never tell of it; below 0 no longer."""
+        deleted = pod["metadata"].get("deletionTimestamp")
+        if not deleted or self.skip_deleted_after_seconds <= 0:
+            return math.inf
+        return self.skip_deleted_after_seconds - (now - timestamps.parse(deleted)).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +78,8 @@ def select(pods: Sequence[Object], rules: Rules, daemon_sets: set[tuple[str, str
 
 def judge(pod: Object, rules: Rules, daemon_sets: set[tuple[str, str]], now: datetime) -> Verdict:
     meta = pod["metadata"]
-    finished = dig(pod, "status", "phase") in ("Succeeded", "Failed")
-    if rules.is_long_deleted(pod, now):
+    finished = is_finished(pod)
+    if rules.patience_seconds(pod, now) < 0:
         return Verdict(leaves=False)
     owner = controller_of(pod)
     if owner and owner["kind"] == "DaemonSet" and not finished:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from pylet.api import containers
 from pylet.api.errors import NotFound
 from pylet.api.object import Object, dig
 from pylet.api.podtemplate import is_ready
 from pylet.cli.failure import Failure
+from pylet.cli.kubectl import watching
 from pylet.cli.kubectl.resources import Resource
 from pylet.cli.kubectl.session import Session
 
@@ -52,6 +55,18 @@ def behind(session: Session, word: str) -> tuple[Resource, Object, list[Object]]
         session.api.request("GET", session.catalog.find("pods").path(session.namespace), query=query).get("items") or []
     )
     return resource, obj, sorted(pods, key=_rank)
+
+
+def wait_behind(session: Session, word: str, timeout_seconds: float) -> tuple[Resource, Object, list[Object]]:
+    """As `behind`, as soon as there is a pod. Raises: Failure, ApiError."""
+    resource, obj, pods = behind(session, word)
+    deadline = time.monotonic() + timeout_seconds
+    while not pods:
+        path, query = session.catalog.find("pods").path(session.namespace), {"labelSelector": selector_of(obj)}
+        if not any(pod is not None for pod in watching.first(session.api, path, query, deadline)):
+            raise Failure("error: timed out waiting for the condition")
+        resource, obj, pods = behind(session, word)
+    return resource, obj, pods
 
 
 def _rank(pod: Object) -> tuple[bool, bool, bool, str]:

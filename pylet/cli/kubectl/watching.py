@@ -12,6 +12,8 @@ from pylet.api.object import Object
 from pylet.cli.kubectl.http import Api
 from pylet.cli.kubectl.targets import Target
 
+LONG_SECONDS = 7 * 86400.0
+"""What kubectl waits where it is to wait without an end."""
 _WATCH_SECONDS = 300
 
 

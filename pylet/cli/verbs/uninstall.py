@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,12 +132,18 @@ def _stop(name: str) -> None:
         subprocess.run(["systemctl", "disable", "--now", f"pylet-{name}"], check=False, capture_output=True)
     file = _RUN / f"{name}.pid"
     with contextlib.suppress(OSError, ValueError):
-        pid = int(file.read_text())
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_SECONDS
-        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
+        _end(int(file.read_text()))
     file.unlink(missing_ok=True)
+
+
+def _end(pid: int) -> None:
+    """Asks a process to end and waits until it has, or had its time. Raises: OSError."""
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        select.select([process], [], [], _STOP_SECONDS)
+    finally:
+        os.close(process)
 
 
 def _stop_ingress(directory: Path) -> None:

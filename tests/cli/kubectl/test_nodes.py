@@ -1,5 +1,6 @@
 """What `taint` makes of a node's taints, and which pods `drain` takes off it."""
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,14 +96,14 @@ def test_a_drain_chooses(pods: list[Object], rules: Rules, leaving: list[str], r
 
 
 @pytest.mark.parametrize(
-    ("deleted", "patience", "is_over"),
+    ("deleted", "skip_after", "seconds"),
     [
-        pytest.param("2026-01-01T23:58:00Z", 60, True, id="long ago"),
-        pytest.param("2026-01-01T23:59:30Z", 60, False, id="not yet"),
-        pytest.param("2026-01-01T23:58:00Z", 0, False, id="always waited for"),
-        pytest.param(None, 60, False, id="not deleted"),
+        pytest.param("2026-01-01T23:58:00Z", 60, -60, id="long ago"),
+        pytest.param("2026-01-01T23:59:30Z", 60, 30, id="not yet"),
+        pytest.param("2026-01-01T23:58:00Z", 0, math.inf, id="always waited for"),
+        pytest.param(None, 60, math.inf, id="not deleted"),
     ],
 )
-def test_the_end_of_a_pod_is_waited_for_so_long(deleted: str | None, patience: int, *, is_over: bool) -> None:
+def test_the_end_of_a_pod_is_waited_for_so_long(deleted: str | None, skip_after: int, seconds: float) -> None:
     meta = {"deletionTimestamp": deleted} if deleted else {}
-    assert Rules(skip_deleted_after_seconds=patience).is_long_deleted({"metadata": meta}, NOW) is is_over
+    assert Rules(skip_deleted_after_seconds=skip_after).patience_seconds({"metadata": meta}, NOW) == seconds

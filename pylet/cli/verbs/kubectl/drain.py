@@ -11,18 +11,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pylet.api.errors import ApiError, NotFound, aggregated
-from pylet.api.object import Object, controller_of
+from pylet.api.object import Object, controller_of, uid_of
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import flags, nodes, output
+from pylet.cli.kubectl import flags, nodes, output, watching
 from pylet.cli.kubectl.command import KubectlCommand, number, switch, text
 from pylet.cli.kubectl.draining import Rules, Selection, select
 from pylet.cli.kubectl.errors import HANDLED
 from pylet.cli.kubectl.http import Api
 from pylet.cli.kubectl.session import Session, duration_seconds
-from pylet.cli.kubectl.targets import Target, pages
+from pylet.cli.kubectl.targets import Target, pages, target_of
 
 _RETRY_SECONDS = 5.0
-_POLL_SECONDS = 1.0
 
 
 class _Drain:
@@ -46,7 +45,7 @@ class _Drain:
             "labelSelector": self.options["pod_selector"],
             "limit": self.options["chunk_size"],
         }
-        found = pages(self.session, "/api/v1/pods", query)[1]
+        found = pages(self.session.api, "/api/v1/pods", query)[1]
         return select(found, self.rules, self._daemon_sets(found), datetime.now(UTC))
 
     def _daemon_sets(self, pods: Sequence[Object]) -> set[tuple[str, str]]:
@@ -70,10 +69,11 @@ class _Drain:
             warn(warning)
         if self.dry_run == "client":
             for pod in found.leaving:
-                print(f"evicting pod {_name(pod)} (dry run)")
+                print(f"evicting pod {_name(pod)}{output.rehearsed(self.dry_run)}")
             return
         failures: list[str] = []
-        threads = [threading.Thread(target=self._pod, args=(pod, failures)) for pod in found.leaving]
+        pods = self.session.catalog.find("pods")
+        threads = [threading.Thread(target=self._pod, args=(target_of(pods, pod), failures)) for pod in found.leaving]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -92,7 +92,7 @@ class _Drain:
             for pod in pending:
                 print(f"pod/{pod['metadata']['name']}", file=sys.stderr)
 
-    def _pod(self, pod: Object, failures: list[str]) -> None:
+    def _pod(self, pod: Target, failures: list[str]) -> None:
         """Evicts until the pod is gone; on a connection of its own, because pods leave side by side."""
         api = Api(self.session.endpoint, self.session.api.timeout_seconds)
         try:
@@ -102,38 +102,34 @@ class _Drain:
         except Failure as failure:
             failures.append(failure.message)
         except HANDLED as error:
-            meta = pod["metadata"]
-            where = f'pods/"{meta["name"]}" -n "{meta["namespace"]}"'
-            failures.append(f"error when {'evicting' if self.evicts else 'deleting'} {where}: {error}")
+            failures.append(f"error when {'evicting' if self.evicts else 'deleting'} {_where(pod)}: {error}")
 
-    def _evict(self, api: Api, pod: Object) -> None:
-        meta = pod["metadata"]
+    def _evict(self, api: Api, pod: Target) -> None:
         body: Object = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
-            "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
+            "metadata": {"name": pod.name, "namespace": pod.namespace},
             "deleteOptions": self._delete_options(),
         }
         while True:
-            _say(f"evicting pod {_name(pod)}{' (server dry run)' if self.dry_run == 'server' else ''}")
+            _say(f"evicting pod {_name(pod.obj)}{output.rehearsed(self.dry_run)}")
             try:
-                api.request("POST", f"{_path(pod)}/eviction", body=body)
+                api.request("POST", f"{pod.path}/eviction", body=body)
             except NotFound:
                 return
             except ApiError as error:
                 if error.code != 429:
                     raise
-                where = f'pods/"{meta["name"]}" -n "{meta["namespace"]}"'
-                print(f"error when evicting {where} (will retry after 5s): {error}", file=sys.stderr)
+                print(f"error when evicting {_where(pod)} (will retry after 5s): {error}", file=sys.stderr)
                 if time.monotonic() + _RETRY_SECONDS > self.deadline:
-                    told = f"error when evicting {where}: global timeout reached: {self.timeout}"
+                    told = f"error when evicting {_where(pod)}: global timeout reached: {self.timeout}"
                     raise Failure(told) from None
                 time.sleep(_RETRY_SECONDS)
             else:
                 return
 
-    def _delete(self, api: Api, pod: Object) -> None:
-        api.request("DELETE", _path(pod), body=self._delete_options())
+    def _delete(self, api: Api, pod: Target) -> None:
+        api.request("DELETE", pod.path, body=self._delete_options())
 
     def _delete_options(self) -> Object:
         options: Object = {"apiVersion": "v1", "kind": "DeleteOptions"}
@@ -143,33 +139,38 @@ class _Drain:
             options["dryRun"] = ["All"]
         return options
 
-    def _wait(self, api: Api, pod: Object) -> None:
-        meta = pod["metadata"]
-        while True:
-            try:
-                found = api.request("GET", _path(pod))
-            except NotFound:
-                break
-            if found["metadata"]["uid"] != meta["uid"]:
-                break
-            if self.rules.is_long_deleted(found, datetime.now(UTC)):
-                seconds = self.rules.skip_deleted_after_seconds
-                _say(f'pod "{meta["name"]}" has DeletionTimestamp older than {seconds} seconds, skipping')
-                return
-            if time.monotonic() > self.deadline:
-                where = f'pod "{meta["name"]}" in namespace "{meta["namespace"]}"'
-                told = f"global timeout reached: {self.timeout}"
-                raise Failure(f"error when waiting for {where} to terminate: {told}")
-            time.sleep(_POLL_SECONDS)
-        _say(f"pod/{meta['name']} {'evicted' if self.evicts else 'deleted'}")
+    def _wait(self, api: Api, pod: Target) -> None:
+        if self._is_gone(api, pod):
+            _say(f"pod/{pod.name} {'evicted' if self.evicts else 'deleted'}")
+        else:
+            seconds = self.rules.skip_deleted_after_seconds
+            _say(f'pod "{pod.name}" has DeletionTimestamp older than {seconds} seconds, skipping')
+
+    def _is_gone(self, api: Api, pod: Target) -> bool:
+        """True as soon as it is; False when its end is no longer waited for. Raises: Failure at the deadline."""
+        last = pod.obj
+        while (patience := self.rules.patience_seconds(last, datetime.now(UTC))) >= 0:
+            until = min(self.deadline, time.monotonic() + patience)
+            for found in watching.states(api, pod, until):
+                if found is None or uid_of(found) != uid_of(pod.obj):
+                    return True
+                if found["metadata"].get("deletionTimestamp") != last["metadata"].get("deletionTimestamp"):
+                    last = found
+                    break
+            else:
+                if until == self.deadline:
+                    where = f'pod "{pod.name}" in namespace "{pod.namespace}"'
+                    told = f"global timeout reached: {self.timeout}"
+                    raise Failure(f"error when waiting for {where} to terminate: {told}")
+        return False
 
 
 def _name(pod: Object) -> str:
     return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
 
 
-def _path(pod: Object) -> str:
-    return f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+def _where(pod: Target) -> str:
+    return f'pods/"{pod.name}" -n "{pod.namespace}"'
 
 
 def _say(line: str) -> None:

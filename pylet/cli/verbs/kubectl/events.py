@@ -32,7 +32,7 @@ def _run(session: Session, all_namespaces: bool, watch: bool, types: tuple[str, 
             if change["type"] in ("ADDED", "MODIFIED") and _is_kept(change["object"], kept):
                 print(show([change["object"]], False), end="", flush=True)
         return
-    events = [event for event in targets.pages(session, path, query)[1] if _is_kept(event, kept)]
+    events = [event for event in targets.pages(session.api, path, query)[1] if _is_kept(event, kept)]
     if events:
         print(show(sorted(events, key=_time), True), end="")
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from pylet.api.object import dig
+from pylet.api.podtemplate import is_finished
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import flags, manifests, pods, remote
 from pylet.cli.kubectl.command import KubectlCommand, arguments, switch, text
@@ -39,8 +39,8 @@ def _run(
     if not found:
         raise Failure(f"error: {words[0]} has no pods")
     pod = found[0]
-    if dig(pod, "status", "phase") in ("Succeeded", "Failed"):
-        phase = dig(pod, "status", "phase")
+    if is_finished(pod):
+        phase = pod["status"]["phase"]
         raise Failure(f"error: cannot exec into a container in a completed pod; current phase is {phase}")
     pods.refuse_unknown(pod, container)
     if tty and not os.isatty(0):

@@ -167,7 +167,7 @@ class _Get:
     def _objects(self, ask: targets.Ask, namespace: str) -> list[Object]:
         if isinstance(ask, Named):
             return [self.session.api.request("GET", self.path(ask, namespace))]
-        return targets.pages(self.session, self.path(ask, namespace), self.query)[1]
+        return targets.pages(self.session.api, self.path(ask, namespace), self.query)[1]
 
     # ---- watching
 

@@ -121,14 +121,8 @@ def _addresses(given: tuple[str, ...]) -> list[str]:
 def _run(session: Session, args: tuple[str, ...], address: tuple[str, ...], pod_running_timeout: str) -> None:
     if len(args) < 2:
         raise misused(session.command, "TYPE/NAME and list of ports are required for port-forward")
-    _, obj, found = pods.behind(session, args[0])
-    deadline = time.monotonic() + duration_seconds(pod_running_timeout, "--pod-running-timeout")
-    while not found and time.monotonic() < deadline:
-        time.sleep(1)
-        _, obj, found = pods.behind(session, args[0])
-    if not found:
-        raise Failure("error: timed out waiting for the condition")
-    pod = found[0]
+    timeout = duration_seconds(pod_running_timeout, "--pod-running-timeout")
+    _, obj, (pod, *_) = pods.wait_behind(session, args[0], timeout)
     if (phase := dig(pod, "status", "phase")) != "Running":
         raise Failure(f"error: unable to forward port because pod is not running. Current status={phase}")
     pairs = [(local, _pod_port(obj, pod, remote)) for local, remote in map(_pair, args[1:])]

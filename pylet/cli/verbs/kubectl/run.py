@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from pylet.api.object import Object, dig
+from pylet.api.podtemplate import is_finished
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl import attaching, deleting, flags, making, pairs, services
 from pylet.cli.kubectl.command import KubectlCommand, arguments, many, switch, text
@@ -93,7 +94,7 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
 def _attach(session: Session, pod: Object, options: dict[str, Any]) -> None:
     timeout = duration_seconds(options["pod_running_timeout"], "--pod-running-timeout")
     found = attaching.wait_running(session, pod, timeout)
-    if attaching.has_ended(found):
+    if is_finished(found):
         attaching.show_log(session, found)
     else:
         attaching.attach(session, found, stdin=options["stdin"], tty=options["tty"], quiet=options["quiet"])

@@ -17,7 +17,6 @@ from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.targets import Named, Target
 
-_LONG_SECONDS = 7 * 86400.0
 Met = Callable[[Object | None], bool]
 """Whether the object, None when it is gone, is as waited for."""
 
@@ -88,7 +87,7 @@ def _run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         raise Failure("error: unrecognized condition: []")
     kinds = {spec.lower() for spec in options["for"]}
     timeout = duration_seconds(options["timeout"], "--timeout")
-    deadline = time.monotonic() + (timeout if timeout >= 0 else _LONG_SECONDS)
+    deadline = time.monotonic() + (timeout if timeout >= 0 else watching.LONG_SECONDS)
     if "create" in kinds:
         _wait_created(session, args, options, deadline)
     missed = "condition not met for" if timeout == 0 else "timed out waiting for the condition on"
