@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from pylet.agent.config import AgentConfig
-from pylet.cli.options import BY_NAME, BadOption, Given, Option, from_environment
+from pylet.cli.options import BY_NAME, BadOption, Given, Option, Shape, from_environment
 from pylet.cli.options import split as split_values
 from pylet.cli.settling import agent_config, server_config, settle
 from pylet.server.config import ServerConfig
@@ -102,7 +102,7 @@ def _texts(option: Option, value: Any, where: str) -> tuple[str, ...]:
     items = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str) for item in items):
         raise BadOption(f"{where}: must be a text or a list of texts")
-    if isinstance(value, list) and option.shape.name != "MANY":
+    if isinstance(value, list) and option.shape is not Shape.MANY:
         raise BadOption(f"{where}: takes one value, not a list")
     return split_values(option, items)
 

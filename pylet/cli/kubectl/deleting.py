@@ -10,7 +10,6 @@ from pylet.cli.kubectl import watching
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.targets import Target
 
-_LONG_SECONDS = 7 * 86400.0
 _POLICIES = {
     "background": "Background",
     "true": "Background",
@@ -41,7 +40,7 @@ def whence(target: Target) -> str:
 
 def deadline(timeout: str) -> float:
     """On the monotonic clock, for the text of --timeout, where 0 stands for long. Raises: Failure."""
-    return time.monotonic() + (duration_seconds(timeout, "--timeout") or _LONG_SECONDS)
+    return time.monotonic() + (duration_seconds(timeout, "--timeout") or watching.LONG_SECONDS)
 
 
 def wait(session: Session, target: Target, uid: str, deadline: float) -> None:

@@ -59,8 +59,12 @@ def done(obj: Object, operation: str, output: str = "", *, dry_run: str = "none"
     if output:
         print(printer(output)(obj), end="")
         return
-    suffix = {"client": " (dry run)", "server": " (server dry run)"}.get(dry_run, "")
-    print(f"{label_of(obj)} {operation}{suffix}")
+    print(f"{label_of(obj)} {operation}{rehearsed(dry_run)}")
+
+
+def rehearsed(dry_run: str) -> str:
+    """How a line ends that tells of what was not really done; "" for one of what was."""
+    return {"client": " (dry run)", "server": " (server dry run)"}.get(dry_run, "")
 
 
 def dry_run_of(value: str) -> str:

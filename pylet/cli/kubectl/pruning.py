@@ -26,7 +26,7 @@ def left_behind(
     places = [(namespace, each) for namespace in sorted(namespaces) for each in resources if each.namespaced]
     places += [("", each) for each in resources if not each.namespaced]
     for namespace, resource in places:
-        for obj in targets.pages(session, resource.path(namespace), {"labelSelector": labels, "limit": 500})[1]:
+        for obj in targets.pages(session.api, resource.path(namespace), {"labelSelector": labels, "limit": 500})[1]:
             meta = obj["metadata"]
             if LAST_APPLIED in (meta.get("annotations") or {}) and meta["uid"] not in kept:
                 yield targets.target_of(resource, obj)

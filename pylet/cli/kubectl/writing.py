@@ -11,19 +11,19 @@ from pylet.cli.failure import Failure
 from pylet.cli.kubectl import targets
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.output import dry_run_of
+from pylet.cli.kubectl.rollouts import CAUSE
 from pylet.cli.kubectl.session import Session
 from pylet.cli.kubectl.targets import Ask, Target
 
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
-_CHANGE_CAUSE = "kubernetes.io/change-cause"
 APPLY = "application/apply-patch+yaml"
 
 
 def cause(session: Session, options: dict[str, Any]) -> dict[str, str]:
     """The annotation that --record asks for; {} without it."""
-    return {_CHANGE_CAUSE: session.change_cause} if options.get("record") else {}
+    return {CAUSE: session.change_cause} if options.get("record") else {}
 
 
 def record(session: Session, target: Target, obj: Object, options: dict[str, Any], *, manager: str) -> Object:

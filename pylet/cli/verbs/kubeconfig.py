@@ -14,11 +14,7 @@ from pylet.cli.kubectl.documents import to_yaml
 
 _ADMIN = Path("/etc/pylet/pylet.yaml")
 _NODE = Path("/var/lib/pylet/agent/kubeconfig")
-_EMBEDDED = (
-    ("cluster", "certificate-authority"),
-    ("user", "client-certificate"),
-    ("user", "client-key"),
-)
+_EMBEDDED = {"cluster": ("certificate-authority",), "user": ("client-certificate", "client-key")}
 
 
 def _run(file: Path | None, node: bool, server: str) -> None:
@@ -41,10 +37,10 @@ def _run(file: Path | None, node: bool, server: str) -> None:
 
 def _flattened(config: Any, folder: Path) -> Any:
     """The kubeconfig with what it names by path inside it, so that it can be carried away. Raises: OSError."""
-    for plural, field in (("clusters", "cluster"), ("users", "user")):
-        for entry in config.get(plural) or ():
-            for owner, name in _EMBEDDED:
-                if owner == field and (path := entry[field].pop(name, None)):
+    for field, names in _EMBEDDED.items():
+        for entry in config.get(f"{field}s") or ():
+            for name in names:
+                if path := entry[field].pop(name, None):
                     data = (folder / path).read_bytes()
                     entry[field][f"{name}-data"] = base64.b64encode(data).decode()
     return config

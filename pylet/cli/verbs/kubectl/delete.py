@@ -10,7 +10,7 @@ from typing import Any
 from pylet.api.errors import NotFound
 from pylet.api.object import Object
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import deleting, flags, writing
+from pylet.cli.kubectl import deleting, flags, output, writing
 from pylet.cli.kubectl.command import KubectlCommand, arguments, number, switch, text
 from pylet.cli.kubectl.errors import HANDLED, Collected, doing
 from pylet.cli.kubectl.session import Session
@@ -122,8 +122,8 @@ def _say(target: Target, options: dict[str, Any], operation: str, dry_run: str) 
     if options["output"] == "name":
         print(target.label)
         return
-    suffix = {"client": " (dry run)", "server": " (server dry run)"}.get(dry_run, "")
-    print(f'{target.resource.label} "{target.name}" {operation}{deleting.whence(target)}{suffix}', flush=True)
+    end = deleting.whence(target) + output.rehearsed(dry_run)
+    print(f'{target.resource.label} "{target.name}" {operation}{end}', flush=True)
 
 
 VERB = KubectlCommand(

@@ -12,8 +12,9 @@ from typing import Any
 from pylet.api import timestamps
 from pylet.api.object import Object, annotations_of
 from pylet.cli.failure import Failure, warn
-from pylet.cli.kubectl import documents, flags, output, pods, rollouts, watching, writing
+from pylet.cli.kubectl import flags, output, pods, rollouts, watching, writing
 from pylet.cli.kubectl.command import KubectlCommand, KubectlGroup, arguments, number, switch, text
+from pylet.cli.kubectl.documents import LAST_APPLIED
 from pylet.cli.kubectl.errors import Collected
 from pylet.cli.kubectl.session import Session, duration_seconds
 from pylet.cli.kubectl.tabs import align
@@ -26,7 +27,7 @@ _APPLIED = (
     "'kubectl apply' with your previous configuration file instead."
 )
 _KEPT = (
-    "kubectl.kubernetes.io/last-applied-configuration",
+    LAST_APPLIED,
     rollouts.REVISION,
     "deployment.kubernetes.io/revision-history",
     "deployment.kubernetes.io/desired-replicas",
@@ -118,54 +119,48 @@ def _annotations_then(deployment: Object, keeper: Object) -> dict[str, str]:
 
 
 def _undo(session: Session, args: tuple[str, ...], to_revision: int, **options: Any) -> None:
-    dry_run = writing.dry_run(options)
     failures = Collected()
-
-    def undo(target: Target) -> None:
-        _refuse_others(target, "rollbacker")
-        revisions = _revisions(session, target)
-        if documents.LAST_APPLIED in annotations_of(target.obj):
-            _warn_of_apply(target)
-        chosen = to_revision or _previous(revisions)
-        if chosen not in revisions:
-            if to_revision:
-                raise Failure(f"error: unable to find specified revision {to_revision} in history")
-            kind = target.resource.kind.lower()
-            raise Failure(f"error: no rollout history found for {kind} {json.dumps(target.name)}")
-        if target.obj["spec"].get("paused"):
-            raise Failure(
-                "error: you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' "
-                "and try again"
-            )
-        template = _without_hash(revisions[chosen].template)
-        if dry_run == "client":
-            print(f"{output.label_of(target.obj)} {_template_text(session, revisions[chosen])} (dry run)")
-            return
-        if template == _without_hash(target.obj["spec"]["template"]):
-            skipped = f"skipped rollback (current template already matches revision {to_revision})"
-            output.done(target.obj, skipped, options["output"])
-            return
-        body: list[Object] = [{"op": "replace", "path": "/spec/template", "value": template}]
-        if target.resource.kind == "Deployment":
-            annotations = _annotations_then(target.obj, revisions[chosen].keeper)
-            body.append({"op": "replace", "path": "/metadata/annotations", "value": annotations})
-        manager = writing.manager_of(options, "kubectl-rollout")
-        obj = writing.patch(session, target, body, type_=writing.JSON_PATCH, manager=manager, dry_run=dry_run)
-        output.done(obj, "rolled back", options["output"], dry_run=dry_run)
-
     for target in _chosen(session, args, options, failures):
-        failures.attempt(undo, target)
+        failures.attempt(_roll_back, session, target, to_revision, options)
     failures.finish()
 
 
-def _warn_of_apply(target: Target) -> None:
-    what = f"{target.resource.plural}/{target.name}"
-    warn(_APPLIED.format(what=what, annotation=documents.LAST_APPLIED))
+def _roll_back(session: Session, target: Target, to_revision: int, options: dict[str, Any]) -> None:
+    """Raises: Failure."""
+    _refuse_others(target, "rollbacker")
+    if LAST_APPLIED in annotations_of(target.obj):
+        warn(_APPLIED.format(what=target.indexed, annotation=LAST_APPLIED))
+    dry_run = writing.dry_run(options)
+    revision = _revision(target, _revisions(session, target), to_revision)
+    if dry_run == "client":
+        print(f"{output.label_of(target.obj)} {_template_text(session, revision)}{output.rehearsed(dry_run)}")
+        return
+    template = _without_hash(revision.template)
+    if template == _without_hash(target.obj["spec"]["template"]):
+        skipped = f"skipped rollback (current template already matches revision {to_revision})"
+        output.done(target.obj, skipped, options["output"])
+        return
+    body: list[Object] = [{"op": "replace", "path": "/spec/template", "value": template}]
+    if target.resource.kind == "Deployment":
+        annotations = _annotations_then(target.obj, revision.keeper)
+        body.append({"op": "replace", "path": "/metadata/annotations", "value": annotations})
+    manager = writing.manager_of(options, "kubectl-rollout")
+    obj = writing.patch(session, target, body, type_=writing.JSON_PATCH, manager=manager, dry_run=dry_run)
+    output.done(obj, "rolled back", options["output"], dry_run=dry_run)
 
 
-def _previous(revisions: Mapping[int, Any]) -> int:
-    """The revision before the latest; 0 when there is none."""
-    return sorted(revisions)[-2] if len(revisions) > 1 else 0
+def _revision(target: Target, revisions: Mapping[int, rollouts.Revision], number_: int) -> rollouts.Revision:
+    """The revision of that number, for 0 the one before the latest. Raises: Failure, where there is none to go to."""
+    chosen = number_ or (sorted(revisions)[-2] if len(revisions) > 1 else 0)
+    if chosen not in revisions:
+        if number_:
+            raise Failure(f"error: unable to find specified revision {number_} in history")
+        kind = target.resource.kind.lower()
+        raise Failure(f"error: no rollout history found for {kind} {json.dumps(target.name)}")
+    if target.obj["spec"].get("paused"):
+        told = "you cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' and try again"
+        raise Failure(f"error: {told}")
+    return revisions[chosen]
 
 
 def _without_hash(template: Object) -> Object:
