@@ -15,6 +15,7 @@ from pylet.api import timestamps
 from pylet.api.kind import Kind
 from pylet.api.object import Object, condition_of, dig, is_terminating, is_true, uid_of
 
+TERMINAL = ("Succeeded", "Failed")  # phases that a pod never leaves
 # Consonants and digits that form no words, as Kubernetes' own suffixes.
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 
@@ -57,7 +58,7 @@ def pod_of(template: Object, owner: Object, kind: Kind) -> Object:
 
 
 def is_finished(pod: Object) -> bool:
-    return dig(pod, "status", "phase") in ("Succeeded", "Failed")
+    return dig(pod, "status", "phase") in TERMINAL
 
 
 def is_active(pod: Object) -> bool:

@@ -30,10 +30,10 @@ from pylet.agent.kubelet.spec import (
 )
 from pylet.api import goduration, timestamps
 from pylet.api.containers import is_sidecar
-from pylet.api.object import Object, dig, is_terminating
+from pylet.api.object import Object, dig
+from pylet.api.podtemplate import is_active
 from pylet.cri.messages import ContainerState
 
-TERMINAL = ("Succeeded", "Failed")
 OUT_OF_TIME = "DeadlineExceeded"
 
 
@@ -103,7 +103,7 @@ class Actions:
 
 
 def compute(pod: Object, observed: Observed, backoff: Backoff, now: datetime) -> Actions:
-    if is_terminating(pod) or dig(pod, "status", "phase") in TERMINAL:
+    if not is_active(pod):
         return stop(observed)
     if (deadline := _deadline(pod)) is not None and deadline <= now:
         return stop(observed, OUT_OF_TIME, "Pod was active on the node longer than the specified deadline")

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from pylet.agent.kubelet import resize
-from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.resize import Allocation
 from pylet.aio import wholefile
-from pylet.api.object import Object, dig, uid_of
+from pylet.api.object import Object, uid_of
+from pylet.api.podtemplate import is_finished
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Allocations:
         return [
             self.allocated(other)
             for other in pods
-            if uid_of(other) != uid_of(pod) and other in self and dig(other, "status", "phase") not in TERMINAL
+            if uid_of(other) != uid_of(pod) and other in self and not is_finished(other)
         ]
 
     def forget(self, uid: str) -> None:

@@ -11,13 +11,12 @@ from pylet.agent.kubelet import counters, logind
 from pylet.agent.kubelet.shutdown import Closed, Phase, by_phase
 from pylet.agent.kubelet.workplace import Node
 from pylet.aio import wholefile
-from pylet.api.object import dig
+from pylet.api.podtemplate import is_finished
 
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
 _RECORD = "graceful_node_shutdown_state"
-_OVER = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Closing:
     async def _end_all(self) -> None:
         began = self.node.clock.now()
         await self._note(Closed(began))
-        active = [pod for pod in self.node.pods() if dig(pod, "status", "phase") not in _OVER]
+        active = [pod for pod in self.node.pods() if not is_finished(pod)]
         for phase, pods in by_phase(self.phases, active):
             log.info("%d pods of priority %d and above have %d s to end", len(pods), phase.priority, phase.seconds)
             await self.node.end_all(pods, phase.ending, phase.seconds)

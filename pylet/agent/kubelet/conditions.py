@@ -13,6 +13,7 @@ from pylet.agent.kubelet.spec import all_containers, init_containers
 from pylet.api import timestamps
 from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, condition_of, conditions_of
+from pylet.api.podtemplate import TERMINAL
 
 
 def conditions(
@@ -66,7 +67,7 @@ def _has_started(status: Object) -> bool:
 
 
 def _containers_ready(pod: Object, phase: str, statuses: Mapping[str, Object]) -> Object:
-    if phase in ("Succeeded", "Failed"):
+    if phase in TERMINAL:
         return _condition("ContainersReady", "PodCompleted" if phase == "Succeeded" else "PodFailed", holds=False)
     lasting = [c["name"] for c in all_containers(pod) if is_sidecar(c) or c not in init_containers(pod)]
     unready = [name for name in lasting if not statuses[name]["ready"]]

@@ -6,19 +6,17 @@ As long as there is room they stay, for whoever wants to read what they said. So
 
 from __future__ import annotations
 
-from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.files import forget_instance
 from pylet.agent.kubelet.labels import POD_UID
 from pylet.agent.kubelet.workplace import Node
-from pylet.api.object import dig, is_terminating, uid_of
+from pylet.api.object import is_terminating, uid_of
+from pylet.api.podtemplate import is_finished
 from pylet.cri.messages import ContainerState, SandboxState
 
 
 async def remove_dead(node: Node) -> int:
     """How many containers there were. Raises: CriError."""
-    over = {
-        uid_of(pod): pod for pod in node.pods() if dig(pod, "status", "phase") in TERMINAL and not is_terminating(pod)
-    }
+    over = {uid_of(pod): pod for pod in node.pods() if is_finished(pod) and not is_terminating(pod)}
     if not over:
         return 0
     containers = await node.runtime.list_containers()

@@ -20,7 +20,8 @@ from pylet.agent.kubelet.metering import Meter
 from pylet.agent.kubelet.stats import PodUse
 from pylet.agent.kubelet.stopping import Ending
 from pylet.agent.kubelet.workplace import Node
-from pylet.api.object import Object, dig, is_terminating, key_of, uid_of
+from pylet.api.object import Object, key_of, uid_of
+from pylet.api.podtemplate import is_active
 from pylet.api.quantity import NANOS, Format, Quantity
 from pylet.cri.interface import CriError
 
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 10.0
 _LIMITS = {"Usage": "emptydirfs.limit", "Pod": "ephemeralpodfs.limit", "Container": "ephemeralcontainerfs.limit"}
 """What a message of `storage_limits` begins with → the signal that counts it."""
-_OVER = ("Succeeded", "Failed")
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class Evicting:
         return True
 
     def _active(self) -> list[Object]:
-        return [p for p in self.node.pods() if dig(p, "status", "phase") not in _OVER and not is_terminating(p)]
+        return [pod for pod in self.node.pods() if is_active(pod)]
 
 
 def _load(pod: Object, use: PodUse | None, disk: Disk) -> PodLoad:

@@ -11,9 +11,9 @@ from datetime import datetime
 from pylet.api import timestamps
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, annotations_of
+from pylet.api.podtemplate import TERMINAL
 
 HASH, MIRROR = "kubernetes.io/config.hash", "kubernetes.io/config.mirror"
-_OVER = ("Succeeded", "Failed")
 _SOURCE, _SEEN = "kubernetes.io/config.source", "kubernetes.io/config.seen"
 
 
@@ -81,6 +81,6 @@ def as_static(pod: Object, found: Object, *, is_told: bool = True) -> Object:
     Of what this kubelet has not told itself, init containers are asked of the runtime anew, as upstream does.
     """
     version, status = found["metadata"]["resourceVersion"], found.get("status") or {}
-    if not is_told and status.get("phase") not in _OVER:
+    if not is_told and status.get("phase") not in TERMINAL:
         status = {name: value for name, value in status.items() if name != "initContainerStatuses"}
     return {**pod, "metadata": {**pod["metadata"], "resourceVersion": version}, "status": status}

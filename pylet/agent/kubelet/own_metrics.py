@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pylet.agent.kubelet import counters
-from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.manifests import is_static
 from pylet.agent.kubelet.spec import ephemeral_containers
 from pylet.agent.kubelet.stats import NodeUse
 from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.aio.prometheus import counts, gauge, gauges
-from pylet.api.object import Object, conditions_of, dig
+from pylet.api.object import Object, conditions_of
+from pylet.api.podtemplate import is_finished
 from pylet.version import LABELS
 
 
@@ -90,7 +90,7 @@ def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
 def _running(node: NodeUse, doing: Doing) -> Iterator[str]:
     containers = sum(len(use.containers) for use in node.pods)
     ephemeral = sum(len(ephemeral_containers(pod)) for pod in doing.pods)
-    active = [pod for pod in doing.pods if dig(pod, "status", "phase") not in TERMINAL]
+    active = [pod for pod in doing.pods if not is_finished(pod)]
     yield from gauge("kubelet_running_pods", "Number of pods that have a running pod sandbox", {}, len(node.pods))
     yield from gauge("kubelet_running_containers", "Containers by state.", {"container_state": "running"}, containers)
     yield from _pods("kubelet_desired_pods", "Pods bound to this node.", doing.pods)

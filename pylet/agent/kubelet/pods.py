@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pylet.agent.kubelet import counters
-from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.labels import POD_UID
 from pylet.agent.kubelet.logrotation import LogRotation
 from pylet.agent.kubelet.manifests import is_static
@@ -25,6 +24,7 @@ from pylet.agent.kubelet.worker import Worker
 from pylet.agent.kubelet.workplace import Node
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig, is_terminating, uid_of
+from pylet.api.podtemplate import is_finished
 from pylet.client.view import Entry
 from pylet.cri.interface import CriError, EventType
 from pylet.cri.messages import ContainerState, SandboxState
@@ -195,7 +195,7 @@ class Pods:
         """Those that may hold something of the node: not those that have ended, or that the API has no more."""
         known = {uid_of(pod) for pod in self._node.pods()}
         kept = [worker.pod for uid, worker in self._workers.items() if uid in known]
-        return [pod for pod in kept if dig(pod, "status", "phase") not in TERMINAL]
+        return [pod for pod in kept if not is_finished(pod)]
 
     def _poke(self, uids: Iterable[str]) -> None:
         for uid in uids:

@@ -14,6 +14,7 @@ from pylet.agent.kubelet.spec import all_containers, app_containers, memory_byte
 from pylet.api import podresources
 from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig
+from pylet.api.podtemplate import is_finished
 from pylet.api.quantity import NANOS, Quantity
 from pylet.api.resources import is_hugepages
 from pylet.cri.messages import HugepageLimit, LinuxResources
@@ -74,7 +75,7 @@ def tiers(pods: Iterable[Object], milli_cpus: int, memory: int) -> dict[str, Lin
     """Of the groups that hold pods: all ("") what there is for pods, each QoS class CPU shares as those in it ask."""
     asked = 0
     for pod in pods:
-        if qos_class(pod) == "Burstable" and dig(pod, "status", "phase") not in ("Succeeded", "Failed"):
+        if qos_class(pod) == "Burstable" and not is_finished(pod):
             cpu = podresources.requests(pod).get("cpu")
             asked += cpu.nanos // 1_000_000 if cpu is not None else 0
     return {

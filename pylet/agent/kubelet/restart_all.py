@@ -11,6 +11,7 @@ from pylet.agent.kubelet.observed import Container, Observed
 from pylet.agent.kubelet.spec import app_containers, init_containers
 from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, is_terminating
+from pylet.api.podtemplate import TERMINAL
 from pylet.api.restarts import all_could_restart, restarts_all
 
 REASON = "RestartingAllContainers"
@@ -39,7 +40,7 @@ def condition(pod: Object, observed: Observed, phase: str) -> list[Object]:
     if not all_could_restart(pod["spec"]):
         return []
     found: Object = {"type": "AllContainersRestarting", "status": "False"}
-    if phase in ("Succeeded", "Failed"):
+    if phase in TERMINAL:
         found["reason"] = "PodCompleted" if phase == "Succeeded" else "PodFailed"
     elif to_reset(pod, observed):
         words = "container exited with restart policy rule"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from pylet.agent.kubelet import restart_all, whole
-from pylet.agent.kubelet.actions import OUT_OF_TIME, TERMINAL
+from pylet.agent.kubelet.actions import OUT_OF_TIME
 from pylet.agent.kubelet.conditions import conditions
 from pylet.agent.kubelet.observed import GROUP, Container, Observed
 from pylet.agent.kubelet.phase import phase
@@ -25,6 +25,7 @@ from pylet.agent.kubelet.spec import (
 from pylet.api import timestamps
 from pylet.api.containers import is_sidecar
 from pylet.api.object import Object, dig, is_terminating
+from pylet.api.podtemplate import TERMINAL
 from pylet.api.restarts import all_could_restart, restarts
 from pylet.cri.messages import ContainerState
 

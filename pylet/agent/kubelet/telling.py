@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pylet.agent.kubelet import counters
-from pylet.agent.kubelet.actions import TERMINAL
 from pylet.agent.kubelet.observed import Observed
 from pylet.agent.kubelet.reporting import status_patch
 from pylet.agent.kubelet.status import Circumstances, pod_status
@@ -12,6 +11,7 @@ from pylet.agent.kubelet.workplace import Node
 from pylet.api.errors import Conflict, NotFound
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, key_of, uid_of
+from pylet.api.podtemplate import TERMINAL
 from pylet.client.interface import PatchType
 
 

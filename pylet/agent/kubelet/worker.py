@@ -16,7 +16,7 @@ from typing import Any
 
 from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.acting import Acting
-from pylet.agent.kubelet.actions import TERMINAL, Actions, compute, stop
+from pylet.agent.kubelet.actions import Actions, compute, stop
 from pylet.agent.kubelet.admitting import admit, others, own_node
 from pylet.agent.kubelet.backoff import is_ahead
 from pylet.agent.kubelet.config import log_directory
@@ -40,6 +40,7 @@ from pylet.agent.kubelet.workplace import Node
 from pylet.api.errors import ApiError, Conflict, NotFound
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, dig, key_of, revision_of, uid_of
+from pylet.api.podtemplate import TERMINAL, is_finished
 from pylet.cri import interface as cri
 
 log = logging.getLogger(__name__)
@@ -209,7 +210,7 @@ class Worker:
             await self._remove(observed)
             self.released.set()
             return True
-        is_over = dig(self.pod, "status", "phase") in TERMINAL or (standing.failure is not None and is_at_rest)
+        is_over = is_finished(self.pod) or (standing.failure is not None and is_at_rest)
         if is_over and not (observed.running or busy or self._slots.busy):
             await release(self.pod, self.node)
             self.released.set()

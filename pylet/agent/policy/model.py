@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from pylet.api.containers import planned
 from pylet.api.object import Key, Object, dig, key_of, labels_of
+from pylet.api.podtemplate import is_finished
 from pylet.api.selector import LabelSelector, from_object
 
 Labels = Mapping[str, str]
@@ -108,7 +109,7 @@ def policy(obj: Object) -> Policy:
 def pod(obj: Object, node: str) -> Pod | None:
     """None for what has no addresses of its own: on the host's network, not started yet, or ended."""
     addresses = addresses_of(obj)
-    if not addresses or dig(obj, "spec", "hostNetwork") or dig(obj, "status", "phase") in ("Succeeded", "Failed"):
+    if not addresses or dig(obj, "spec", "hostNetwork") or is_finished(obj):
         return None
     ports = tuple(
         NamedPort(port["name"], port.get("protocol", "TCP").lower(), port["containerPort"])

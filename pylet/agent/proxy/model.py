@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pylet.api.containers import planned
 from pylet.api.object import Object, dig, labels_of
+from pylet.api.podtemplate import is_finished
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -105,7 +106,7 @@ def health_check(service: Object, slices: Iterable[Object], node: str) -> tuple[
 
 def host_ports(pod: Object) -> tuple[Frontend, ...]:
     """The ports of this node that a pod asks for, once it has addresses and until it ends."""
-    if dig(pod, "spec", "hostNetwork") or dig(pod, "status", "phase") in ("Succeeded", "Failed"):
+    if dig(pod, "spec", "hostNetwork") or is_finished(pod):
         return ()
     asked = [
         port for container in planned(pod["spec"]) for port in container.get("ports") or () if port.get("hostPort")

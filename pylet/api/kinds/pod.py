@@ -16,6 +16,7 @@ from pylet.api.podspec import warnings as odd
 from pylet.api.podspec.security import sync_app_armor
 from pylet.api.podspec.subresources import ephemeral_changes, resize_changes, resized, with_ephemeral
 from pylet.api.podspec.update import changes
+from pylet.api.podtemplate import TERMINAL, is_finished
 from pylet.api.qos import qos_class
 from pylet.api.restarts import all_could_restart, restarts
 
@@ -94,7 +95,7 @@ class PodStrategy(Strategy):
     def delete_grace_seconds(self, obj: Object, asked: int | None) -> int | None:
         spec = obj["spec"]
         seconds = spec.get("terminationGracePeriodSeconds", 0) if asked is None else asked
-        if not spec.get("nodeName") or dig(obj, "status", "phase") in ("Failed", "Succeeded"):
+        if not spec.get("nodeName") or is_finished(obj):
             return 0
         return 1 if seconds < 0 else seconds
 
@@ -210,7 +211,7 @@ class _Progress:
         if is_terminating(pod):
             if status.get("reason") == "NodeLost":
                 self.reason = "Unknown"
-            elif phase not in ("Succeeded", "Failed"):
+            elif phase not in TERMINAL:
                 self.reason = "Terminating"
 
     def _initializing(self, statuses: Sequence[Object], count: int) -> bool:

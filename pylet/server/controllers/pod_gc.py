@@ -13,7 +13,7 @@ from pylet.api.errors import ApiError
 from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Key, Object, dig, is_terminating, is_true, key_of, uid_of
-from pylet.api.podtemplate import is_finished
+from pylet.api.podtemplate import TERMINAL, is_finished
 from pylet.client.view import Entry, View
 from pylet.server.reconcile.eviction import disrupted
 from pylet.server.reconcile.plan import NOTHING, Action, Controller, Count, Delete, Patch, Plan, Watch, told_of
@@ -96,9 +96,7 @@ def _delete(key: Key, uid: str, reason: str) -> tuple[Delete, Count]:
 
 def _oldest_finished(view: View) -> Plan:
     table = view.table(POD)
-    finished = [
-        entry for phase in ("Succeeded", "Failed") for entry in table.with_field("status.phase", phase).values()
-    ]
+    finished = [entry for phase in TERMINAL for entry in table.with_field("status.phase", phase).values()]
     surplus = len(finished) - _FINISHED_KEPT
     if surplus <= 0:
         return NOTHING

@@ -16,12 +16,12 @@ from pylet.api.containers import planned
 from pylet.api.kind import Kind
 from pylet.api.object import Object, dig
 from pylet.api.podresources import Amounts
+from pylet.api.podtemplate import is_finished
 from pylet.api.quantity import NANOS, Quantity
 
 ONE = Quantity(NANOS)
 IGNORED = frozenset(("bindings", "componentstatuses", "events", "events.events.k8s.io", "localsubjectaccessreviews"))
 
-_FINISHED = ("Failed", "Succeeded")
 _COMPUTE = ("cpu", "memory", "ephemeral-storage")
 _OF_PODS = frozenset(
     ("pods", "count/pods", *_COMPUTE, *(f"{kind}.{name}" for kind in ("requests", "limits") for name in _COMPUTE))
@@ -152,7 +152,7 @@ def _measure_pod(pod: Object) -> Measured:
         is_across_namespaces="affinity" in spec and _reaches_across(spec["affinity"]),
     )
     lasting = {"count/pods": ONE}
-    if dig(pod, "status", "phase") in _FINISHED:
+    if is_finished(pod):
         return Measured(scopes, lasting)
     used: Amounts = {**lasting, "pods": ONE}
     for name, amount in podresources.requests(pod, is_live=True).items():

@@ -14,6 +14,7 @@ import orjson
 
 from pylet.api.hostports import HostPort, host_ports
 from pylet.api.object import Key, Object, condition_of, controller_of, dig, is_terminating, key_of, labels_of, uid_of
+from pylet.api.podtemplate import is_finished
 from pylet.server.scheduler.requests import Resources, amounts, pod_requests, scored_requests
 from pylet.server.scheduler.terms import NONE, Affinity, affinity_of
 
@@ -200,4 +201,4 @@ class NodeInfo:
 
 def counts_on_node(pod: Object) -> bool:
     """Whether a bound pod takes anything of its node still."""
-    return dig(pod, "status", "phase") not in ("Succeeded", "Failed")
+    return not is_finished(pod)

@@ -1,6 +1,7 @@
 """The description of a Pod."""
 
 from pylet.api.object import Object, dig
+from pylet.api.podtemplate import TERMINAL
 from pylet.api.qos import qos_class
 from pylet.cli.kubectl.describe import podspec, volumes
 from pylet.cli.kubectl.describe.page import Page, when
@@ -23,7 +24,7 @@ def describe(page: Page, pod: Object) -> None:
         page.write(f"Start Time:\t{when(status['startTime'])}")
     page.labelled(pod)
     phase = status.get("phase", "")
-    if meta.get("deletionTimestamp") and phase not in ("Failed", "Succeeded"):
+    if meta.get("deletionTimestamp") and phase not in TERMINAL:
         page.write(f"Status:\tTerminating (lasts {page.age(meta['deletionTimestamp'])})")
         page.write(f"Termination Grace Period:\t{meta.get('deletionGracePeriodSeconds', 0)}s")
     else:
