@@ -11,14 +11,14 @@ from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.command import Flag, many, text
 from pylet.cli.kubectl.creating import sources
-from pylet.cli.kubectl.creating.maker import Maker, Request, obj, required
+from pylet.cli.kubectl.creating.maker import Maker, Request, obj
 
 _DOCKER_CONFIG = ".dockerconfigjson"
 
 
 def _configmap(request: Request) -> Object:
     made = obj("v1", "ConfigMap", request.name)
-    for key, value in sources.entries(request.options, sources.OF_CONFIGMAP).items():
+    for key, value in sources.entries(request.options, sources.of_configmap(request.name)).items():
         try:
             made.setdefault("data", {})[key] = value.decode()
         except UnicodeDecodeError:
@@ -40,8 +40,11 @@ def _generic(request: Request) -> Object:
 
 
 def _tls(request: Request) -> Object:
-    required(request, "cert", "key")
-    data = {f"tls.{end}": sources.read(Path(request.options[flag])) for end, flag in (("crt", "cert"), ("key", "key"))}
+    given = request.options
+    if not given["cert"] or not given["key"]:
+        raise Failure("error: key and cert must be specified")
+    failing = "Cannot read file {0}, open {0}: {1}"
+    data = {f"tls.{end}": sources.read(Path(given[flag]), failing) for end, flag in (("crt", "cert"), ("key", "key"))}
     return _secret(request, "kubernetes.io/tls", data)
 
 

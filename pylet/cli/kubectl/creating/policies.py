@@ -5,7 +5,7 @@ from __future__ import annotations
 from pylet.api.object import Object
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.command import number, switch, text
-from pylet.cli.kubectl.creating.maker import Maker, Request, obj, required
+from pylet.cli.kubectl.creating.maker import Maker, Request, obj
 from pylet.cli.kubectl.making import labels_of
 
 
@@ -16,18 +16,28 @@ def _namespace(request: Request) -> Object:
 def _quota(request: Request) -> Object:
     spec: Object = {}
     if request.options["hard"]:
-        spec["hard"] = labels_of(request.options["hard"], "quota")
+        spec["hard"] = dict(map(_bound, request.options["hard"].split(",")))
     if request.options["scopes"]:
         spec["scopes"] = request.options["scopes"].split(",")
     return obj("v1", "ResourceQuota", request.name, spec=spec, status={})
 
 
+def _bound(text_: str) -> tuple[str, str]:
+    name, *amount = text_.split("=")
+    if len(amount) != 1:
+        raise Failure(f"error: Invalid argument syntax {text_}, expected <resource>=<value>")
+    return name, amount[0]
+
+
 def _budget(request: Request) -> Object:
-    required(request, "selector")
+    if not request.options["selector"]:
+        raise Failure("error: a selector must be specified")
     limits = {"minAvailable": request.options["min_available"], "maxUnavailable": request.options["max_unavailable"]}
     given = {field: int(value) if value.isdigit() else value for field, value in limits.items() if value}
-    if len(given) != 1:
-        raise Failure("error: exactly one of min-available or max-unavailable must be specified")
+    if not given:
+        raise Failure("error: one of min-available or max-unavailable must be specified")
+    if len(given) > 1:
+        raise Failure("error: min-available and max-unavailable cannot be both specified")
     spec = {**given, "selector": {"matchLabels": labels_of(request.options["selector"])}}
     status = dict.fromkeys(("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"), 0)
     return obj("policy/v1", "PodDisruptionBudget", request.name, spec=spec, status=status)

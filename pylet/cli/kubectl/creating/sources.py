@@ -8,22 +8,34 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pylet.api import names
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.creating.maker import words
 
-Refusals = tuple[Callable[[str, str], str], Callable[[str], str]]
-"""How a key is refused: one with its problem, and one that is there already."""
-OF_CONFIGMAP: Refusals = (
-    '"{}" is not a valid key name for a ConfigMap: {}'.format,
-    'cannot add key "{}", another key by that name already exists'.format,
-)
-OF_SECRET: Refusals = (
+
+class Refusals(NamedTuple):
+    """kubectl's words for what each kind refuses."""
+
+    invalid_key: Callable[[str, str], str]
+    doubled_key: Callable[[str], str]
+    folder: str
+
+
+OF_SECRET = Refusals(
     '"{}" is not valid key name for a Secret {}'.format,
     "cannot add key {}, another key by that name already exists".format,
+    "env secret file cannot be a directory",
 )
+
+
+def of_configmap(name: str) -> Refusals:
+    return Refusals(
+        '"{}" is not a valid key name for a ConfigMap: {}'.format,
+        f'cannot add key "{{}}", another key by that name already exists in Data for ConfigMap "{name}"'.format,
+        "env config file cannot be a directory",
+    )
 
 
 def entries(options: Mapping[str, Any], refusals: Refusals) -> dict[str, bytes]:
@@ -33,20 +45,19 @@ def entries(options: Mapping[str, Any], refusals: Refusals) -> dict[str, bytes]:
     pairs = [
         *from_files(options["from_file"]),
         *map(_literal, options["from_literal"]),
-        *(pair for path in words(options["from_env_file"]) for pair in _variables(Path(path))),
+        *(pair for path in words(options["from_env_file"]) for pair in _variables(Path(path), refusals)),
     ]
     return collected(pairs, refusals)
 
 
 def collected(pairs: Iterable[tuple[str, bytes]], refusals: Refusals) -> dict[str, bytes]:
     """Raises: Failure."""
-    invalid, doubled = refusals
     data: dict[str, bytes] = {}
     for key, value in pairs:
         if problems := names.config_key(key):
-            raise Failure(f"error: {invalid(key, ','.join(problems))}")
+            raise Failure(f"error: {refusals.invalid_key(key, ','.join(problems))}")
         if key in data:
-            raise Failure(f"error: {doubled(key)}")
+            raise Failure(f"error: {refusals.doubled_key(key)}")
         data[key] = value
     return data
 
@@ -80,10 +91,10 @@ def from_files(sources: Sequence[str], *, default_key: str = "") -> Iterator[tup
             yield from ((file.name, read(file)) for file in sorted(place.iterdir()) if file.is_file())
 
 
-def _variables(path: Path) -> Iterator[tuple[str, bytes]]:
+def _variables(path: Path, refusals: Refusals) -> Iterator[tuple[str, bytes]]:
     """`NAME=VALUE` lines, and of a NAME alone what the environment says."""
     if path.is_dir():
-        raise Failure("error: env config file cannot be a directory")
+        raise Failure(f"error: {refusals.folder}")
     for line in read(path).decode("utf-8-sig").splitlines():
         text = line.lstrip()
         if text and not text.startswith("#"):
@@ -91,9 +102,9 @@ def _variables(path: Path) -> Iterator[tuple[str, bytes]]:
             yield name, (value if equals else os.environ.get(name, "")).encode()
 
 
-def read(path: Path) -> bytes:
+def read(path: Path, failing: str = "error reading {}: {}") -> bytes:
     """Raises: Failure."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Failure(f"error: error reading {path}: {str(error.strerror).lower()}") from None
+        raise Failure(f"error: {failing.format(path, str(error.strerror).lower())}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pylet.api.object import Object
+from pylet.api.suffix import random_suffix
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.command import many, number, text
 from pylet.cli.kubectl.creating.maker import Maker, Request, obj, required, words
@@ -34,8 +35,10 @@ def _container(image: str, name: str, request: Request) -> Object:
 
 
 def _container_name(image: str) -> str:
+    """The name of the image, with a suffix where it had to be altered, as two images may then have the same."""
     name = image.rsplit("/", 1)[-1].split(":")[0].split("@")[0]
-    return "".join(character if character.isalnum() or character == "-" else "-" for character in name.lower())
+    altered = name.replace("_", "-").replace(".", "-")
+    return name if altered == name else f"{altered}-{random_suffix()}"
 
 
 def _pods(request: Request, restart: str) -> Object:

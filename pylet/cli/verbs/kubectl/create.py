@@ -73,7 +73,8 @@ def _command(maker: Maker, name: str) -> KubectlCommand:
     def run(session: Session, args: tuple[str, ...], **options: Any) -> None:
         named, command = _split(session, args)
         request = Request(named, command, options, session.namespace, session.catalog)
-        obj = _job_of(session, request) if options.get("from") else maker.build(request)
+        is_copy = options.get("from") and not options["image"]
+        obj = _job_of(session, request) if is_copy else maker.build(request)
         try:
             making.make(session, obj, options, manager=_MANAGER)
         except ApiError as error:
