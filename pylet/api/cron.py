@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pylet.api import goduration
+from pylet.api.causes import quoted
 from pylet.api.remembered import remembered
 
 _SECOND = timedelta(seconds=1)
@@ -260,7 +261,7 @@ def _number(text: str, names: Mapping[str, int]) -> int:
     if named is not None:
         return named
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
-        why = f"strconv.Atoi: parsing {_quoted(text)}: invalid syntax"
+        why = f"strconv.Atoi: parsing {quoted(text)}: invalid syntax"
         raise ValueError(f"failed to parse int from {text}: {why}")
     if int(text) < 0:
         raise ValueError(f"negative number ({int(text)}) not allowed: {text}")
@@ -274,7 +275,3 @@ def _duration(text: str) -> timedelta:
     except ValueError as bad:
         raise ValueError(f"failed to parse duration {text}: {bad}") from bad
     return timedelta(seconds=max(1, ns // 1_000_000_000))
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

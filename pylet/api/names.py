@@ -19,6 +19,9 @@ LABEL_BYTES = 63
 SUBDOMAIN_BYTES = 253
 _LOOKED_INTO = 64 << 10  # a text of megabytes is too long whatever is in it, and takes 0.1 s a megabyte
 
+SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""What the ends of generated names are of: consonants and digits that form no words."""
+
 _LABEL_1123 = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN_1123 = _LABEL_1123 + r"(\." + _LABEL_1123 + ")*"
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"

@@ -13,8 +13,8 @@ import orjson
 
 from pylet.api import timestamps
 from pylet.api.kind import Kind
+from pylet.api.names import SUFFIX_ALPHABET
 from pylet.api.object import Object, condition_of, dig, is_terminating, is_true, uid_of
-from pylet.api.suffix import ALPHABET
 
 TERMINAL = ("Succeeded", "Failed")  # phases that a pod never leaves
 
@@ -25,8 +25,8 @@ def template_hash(template: Object, collisions: int) -> str:
     number = int.from_bytes(hashlib.blake2b(data, digest_size=6).digest(), "big")
     digits = ""
     for _ in range(10):
-        number, digit = divmod(number, len(ALPHABET))
-        digits += ALPHABET[digit]
+        number, digit = divmod(number, len(SUFFIX_ALPHABET))
+        digits += SUFFIX_ALPHABET[digit]
     return digits
 
 

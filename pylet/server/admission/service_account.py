@@ -12,9 +12,9 @@ from pylet.api.containers import planned
 from pylet.api.errors import Forbidden
 from pylet.api.object import Key, Object, annotations_of
 from pylet.api.podspec.apireferences import container_secrets_by_variable, secrets
-from pylet.api.suffix import random_suffix
 from pylet.client.view import Entry, Table
 from pylet.server.admission.interface import CREATE, UPDATE, Attributes, Plugin
+from pylet.server.suffix import random_suffix
 
 _VOLUME = "kube-api-access-"
 _MOUNT_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"

@@ -9,10 +9,11 @@ from typing import Any
 
 import orjson
 
-from pylet.api import causes, golang, names, suffix
+from pylet.api import causes, golang, names
 from pylet.api.errors import BadRequest, Cause
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
+from pylet.server import suffix
 from pylet.server.registry import customs
 
 _GENERATED_BASE = 63 - suffix.LENGTH

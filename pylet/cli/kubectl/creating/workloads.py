@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
+from pylet.api.names import SUFFIX_ALPHABET
 from pylet.api.object import Object
-from pylet.api.suffix import random_suffix
 from pylet.cli.failure import Failure
 from pylet.cli.kubectl.command import many, number, text
 from pylet.cli.kubectl.creating.maker import Maker, Request, obj, required, words
@@ -38,7 +40,7 @@ def _container_name(image: str) -> str:
     """The name of the image, with a suffix where it had to be altered, as two images may then have the same."""
     name = image.rsplit("/", 1)[-1].split(":")[0].split("@")[0]
     altered = name.replace("_", "-").replace(".", "-")
-    return name if altered == name else f"{altered}-{random_suffix()}"
+    return name if altered == name else f"{altered}-{''.join(random.choices(SUFFIX_ALPHABET, k=5))}"
 
 
 def _pods(request: Request, restart: str) -> Object:
