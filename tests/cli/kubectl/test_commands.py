@@ -203,7 +203,7 @@ async def test_kinds_and_fields_are_explained(kubectl: Kubectl) -> None:
         ("get pods a -A", "error: a resource cannot be retrieved by name across all namespaces\n"),
         (
             "create role r --verb=get --resource=deployments.nope",
-            'error: the server doesn\'t have a resource type "deployments" in group "nope"\n',
+            'the server doesn\'t have a resource type "deployments" in group "nope"\n',
         ),
         ("get pods --context=x", "Error in configuration: context was not found for specified context: x\n"),
         (
