@@ -87,8 +87,8 @@ class Auditor:
 
     @staticmethod
     def authorized(decision: Decision) -> None:
-        if (record := RECORD.get()) is None:
-            return
+        if (record := RECORD.get()) is None or _REASON in record.annotations:
+            return  # what is asked beside, about a part of the request, is not told
         if decision.error and not decision.allowed:
             record.annotations[_REASON] = "internal error"
             return

@@ -7,10 +7,13 @@ as it always did. Source: apiserver pkg/endpoints/filters/impersonation.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
+from typing import NamedTuple, TypeAlias
 
+from pylet.aio.prometheus import Counter, Histogram
 from pylet.api import names
 from pylet.api.causes import quoted
 from pylet.api.errors import BadRequest, Forbidden
@@ -23,7 +26,11 @@ from pylet.server.registry import User
 _ACCOUNT, _NODE = "system:serviceaccount:", "system:node:"
 _GROUP = "authentication.k8s.io"
 _REMEMBERED = 10_000
+_LEGACY = "legacy"
 _NODE_NAME = "authentication.kubernetes.io/node-name"
+
+_SECONDS = tuple(0.001 * 2**n for n in range(15))
+_OF_MODE = ("decision", "mode")
 
 Ask = Callable[[Attributes], Awaitable[Decision]]
 
@@ -63,6 +70,12 @@ class Impersonation:
         self._ask = ask
         self._last: dict[str, str] = {}
         """Modes by the name of who asks."""
+        self._attempts = _counted("attempts", "Who would act as somebody else.")
+        self._questions = _counted("authorization_attempts", "What was asked about who would.")
+
+    def metrics(self) -> Iterator[str]:
+        for counted in (*self._attempts, *self._questions):
+            yield from counted.lines()
 
     async def begin(self, asked: Attributes, headers: Iterable[tuple[str, str]]) -> Impersonated | None:
         """The user to act as; None where nobody is named. Raises: BadRequest, Forbidden."""
@@ -72,20 +85,42 @@ class Impersonation:
             if wanted.is_name_alone:
                 return None
             raise BadRequest(_without_name(wanted))
-        name, refused = asked.user.name, None
+        name, refused, began = asked.user.name, None, time.perf_counter()
         last = self._last.get(name)
         for mode in sorted(_modes(asked.user, wanted), key=lambda mode: mode != last):
             try:
-                acting = await _check(asked, wanted, mode, self._ask)
+                acting = await _check(asked, wanted, mode, partial(self._asked, mode))
             except Forbidden as why:
                 refused = refused or why
                 continue
             if len(self._last) >= _REMEMBERED:
                 self._last.clear()
             self._last[name] = mode
+            _count(self._attempts, "allowed", mode or _LEGACY, began)
             return acting
         assert refused is not None
+        _count(self._attempts, "denied", "", began)
         raise refused
+
+    async def _asked(self, mode: str, question: Attributes) -> Decision:
+        began = time.perf_counter()
+        decision = await self._ask(question)
+        _count(self._questions, "allowed" if decision.allowed else "denied", mode or _LEGACY, began)
+        return decision
+
+
+_Counted: TypeAlias = tuple[Counter, Histogram]
+
+
+def _counted(what: str, means: str) -> _Counted:
+    name = f"apiserver_impersonation_{what}"
+    return Counter(f"{name}_total", means, _OF_MODE), Histogram(f"{name}_duration_seconds", means, _OF_MODE, _SECONDS)
+
+
+def _count(counted: _Counted, decision: str, mode: str, began: float) -> None:
+    number, seconds = counted
+    number.add(decision, mode)
+    seconds.observe(time.perf_counter() - began, decision, mode)
 
 
 def _modes(user: User, wanted: _Wanted) -> Iterator[str]:

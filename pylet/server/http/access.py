@@ -73,6 +73,7 @@ class Access:
         attempts = [({"result": "success"}, self._known), ({"result": "error"}, self._unknown)]
         yield from counts("authentication_attempts", "Requests whose sender was looked for.", attempts)
         yield from self._judged.lines()
+        yield from self._impersonation.metrics()
         yield from self._authenticator.metrics()
         told = self._auditor.metrics() if self._auditor is not None else (0, 0)
         for name, number in zip(("event", "error"), told, strict=True):

@@ -166,9 +166,8 @@ class App:
             if self._resources.kinds.has_built_in(info.group):
                 raise not_found()
             return Answer.text("404 page not found\n", 404)
-        if info.verb == "patch" and await self._resources.would_create(http, info, kind):
-            await self._access.check(asked._replace(verb="create"))
-        return await self._resources.serve(http, info, kind, user)
+        may_create = partial(self._access.check, asked._replace(verb="create"))
+        return await self._resources.serve(http, info, kind, user, may_create)
 
     async def _connect(self, http: web.BaseRequest, info: RequestInfo, user: User, serve: _Serve) -> Answer | Streamed:
         """What admission warns of is told with the answer, whatever that is, but of what is streamed."""

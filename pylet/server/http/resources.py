@@ -48,7 +48,7 @@ from pylet.server.http.negotiation import (
 from pylet.server.http.protocols import is_websocket
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.http.watching import Watches
-from pylet.server.registry import DeleteOptions, ListOptions, Page, Registry, Request, User, Written
+from pylet.server.registry import DeleteOptions, ListOptions, MayCreate, Page, Registry, Request, User, Written
 
 BODY_BYTES = 3 << 20
 _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
@@ -96,15 +96,6 @@ class Resources:
             "deletecollection": self._delete_collection,
         }
 
-    async def would_create(self, http: web.BaseRequest, info: RequestInfo, kind: Kind) -> bool:
-        """Whether this patch is an apply of something that is not there."""
-        if info.subresource or not http.headers.get("Content-Type", "").startswith(PatchType.APPLY):
-            return False
-        if "get" not in kind.verbs:
-            return False
-        table = await self._registry.load_table(kind.stored_as or kind)
-        return Key(info.namespace if kind.namespaced else "", info.name) not in table.entries
-
     async def connect(self, info: RequestInfo, user: User, asked: Object, warnings: list[str]) -> None:
         """Ask admission, which may warn, whether that connection may be made. Raises: ApiError."""
         kind = self.kinds.by_resource(info.group, info.version, info.resource)
@@ -115,11 +106,18 @@ class Resources:
             )
             await self._registry.connect(request, asked)
 
-    async def serve(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Answer | Streamed:
-        """Raises: ApiError."""
+    async def serve(
+        self,
+        http: web.BaseRequest,
+        info: RequestInfo,
+        kind: Kind,
+        user: User,
+        may_create: MayCreate,
+    ) -> Answer | Streamed:
+        """`may_create` is asked where a write makes an object. Raises: ApiError, and what that does."""
         if (nothing := check(http, info, kind)) is not None:
             return nothing
-        call = self._call(http, info, kind, user)
+        call = self._call(http, info, kind, user, may_create)
         if kind.warning:
             call.request.warnings.append(kind.warning)
             if kind.schema is None:
@@ -133,7 +131,14 @@ class Resources:
             answer.headers = [*answer.headers, *warning_headers(call.request.warnings)]
         return answer
 
-    def _call(self, http: web.BaseRequest, info: RequestInfo, kind: Kind, user: User) -> Call:
+    def _call(
+        self,
+        http: web.BaseRequest,
+        info: RequestInfo,
+        kind: Kind,
+        user: User,
+        may_create: MayCreate,
+    ) -> Call:
         query = http.query if http.query_string else options.NONE
         accept = http.headers.get("Accept", "")
         media = accepted(
@@ -163,6 +168,7 @@ class Resources:
             field_validation=write.validation,
             size=(http.content_length or BODY_BYTES) if http.body_exists else 0,
             deadline=time.monotonic() + seconds,
+            may_create=may_create,
             annotations=audit.notes(),
         )
         return Call(http, info, kind, request, query, media)

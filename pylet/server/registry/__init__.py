@@ -19,7 +19,7 @@ from pylet.server.registry.answers import (
 from pylet.server.registry.form import VOLATILE
 from pylet.server.registry.patching import patch_types
 from pylet.server.registry.registry import Registry
-from pylet.server.registry.request import LOOPBACK, DeleteOptions, ListOptions, Request, User
+from pylet.server.registry.request import LOOPBACK, DeleteOptions, ListOptions, MayCreate, Request, User
 
 __all__ = [
     "END",
@@ -33,6 +33,7 @@ __all__ = [
     "Deliver",
     "Form",
     "ListOptions",
+    "MayCreate",
     "Page",
     "Registry",
     "Request",

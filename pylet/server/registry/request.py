@@ -5,10 +5,10 @@ The HTTP room builds one Request per call and gives it to the authorizer and to 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from pylet.api import causes
 from pylet.api.errors import ApiError, Cause, Invalid
@@ -32,6 +32,14 @@ LOOPBACK = User("system:apiserver", ("system:masters", "system:authenticated"))
 """The server itself; the only group admission and authorization let through unseen is system:masters."""
 
 
+MayCreate: TypeAlias = Callable[[], Awaitable[None]]
+"""Raises: ApiError, for who may not."""
+
+
+async def _anybody() -> None:
+    """Who writes may create."""
+
+
 @dataclass(slots=True, kw_only=True)  # frozen it would take several times as long to make
 class Request:
     """One call on one kind.
@@ -42,6 +50,7 @@ class Request:
     `field_manager` is who owns the fields that a write changes, `stated_manager` the same if the client said so itself,
     `force` takes them from others when applying. `size` is about how many bytes the body has.
     `is_own` says that a part of the server asks: it does not wait for what other parts have yet to write.
+    `may_create` refuses who may write objects but make none, where an update or an apply would.
     `deadline` is by when, in `time.monotonic`, whoever is asked about it has to have answered.
     `warnings` collects texts for `Warning` headers while the request runs, `annotations` what admission tells the audit
     log, `converted` what a webhook made of an object, or why it did not, by version and object.
@@ -60,6 +69,7 @@ class Request:
     size: int = 0
     is_own: bool = False
     deadline: float = inf
+    may_create: MayCreate = _anybody
     warnings: list[str] = field(default_factory=list)
     annotations: dict[str, str] = field(default_factory=dict)
     converted: dict[bytes, Object | ApiError] = field(default_factory=dict)

@@ -181,6 +181,7 @@ class Writer:
                 if uid := obj["metadata"].get("uid"):
                     raise other_uid(request.kind, key, uid, "")
                 obj["metadata"].pop("resourceVersion", None)
+                await request.may_create()
                 return await self.create(request, obj)
             try:
                 size = 0 if through is not None else request.size + len(entry.raw)
@@ -202,6 +203,7 @@ class Writer:
             obj = await converting(request, self._state.convert, request.size, create)
             metadata.check_name(kind, obj["metadata"], key)
             try:
+                await request.may_create()
                 return await self.create(request, obj, is_tracked=True)
             except AlreadyExists:
                 if key not in cache.table.entries:

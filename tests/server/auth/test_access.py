@@ -136,3 +136,23 @@ async def test_impersonation_needs_its_own_right(cluster: Any) -> None:
     refused = await cluster.ask("POST", me, {}, token=token, Impersonate_User="jane")
     assert refused.status == 403
     assert "cannot impersonate-on:user-info:create resource" in refused.json["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "verb", "type_"),
+    [("PUT", "update", "application/json"), ("PATCH", "patch", "application/apply-patch+yaml")],
+)
+async def test_what_makes_an_object_takes_the_right_to_create(cluster: Any, method: str, verb: str, type_: str) -> None:
+    token = await account_token(cluster)
+    await grant(cluster, [verb], ["limitranges"])
+    path = "/api/v1/namespaces/default/limitranges/l"
+    limits = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "l"}, "spec": {"limits": []}}
+
+    async def written(token: str | None) -> Any:
+        return await cluster.ask(method, f"{path}?fieldManager=m", limits, token=token, Content_Type=type_)
+
+    refused = await written(token)
+    assert refused.status == 403
+    assert 'cannot create resource "limitranges" in API group ""' in refused.json["message"]
+    assert (await written(None)).status == 201
+    assert (await written(token)).status == 200

@@ -134,3 +134,23 @@ def test_nobody_becomes_a_master_by_a_constrained_right() -> None:
 def test_who_is_unauthenticated_does_not_become_authenticated() -> None:
     rights = ["impersonate users. bob", "impersonate groups. system:unauthenticated"]
     assert act(rights, ("User", "bob"), ("Group", "system:unauthenticated"))[0].groups == ("system:unauthenticated",)
+
+
+async def test_who_acts_and_what_was_asked_for_it_is_counted() -> None:
+    async def ask(asked: Attributes) -> Decision:
+        return Decision(asked.verb == "impersonate" and asked.name == "bob")
+
+    found = Impersonation(ask)
+    asked = Attributes(JANE, "list", "", "v1", "pods")
+    await found.begin(asked, [("Impersonate-User", "bob")])
+    with pytest.raises(Forbidden):
+        await found.begin(asked, [("Impersonate-User", "eve")])
+    told = [line for line in found.metrics() if "_total{" in line]
+    attempts, questions = "apiserver_impersonation_attempts", "apiserver_impersonation_authorization_attempts"
+    assert told == [
+        f'{attempts}_total{{decision="allowed",mode="legacy"}} 1',
+        f'{attempts}_total{{decision="denied",mode=""}} 1',
+        f'{questions}_total{{decision="denied",mode="user-info"}} 2',
+        f'{questions}_total{{decision="allowed",mode="legacy"}} 1',
+        f'{questions}_total{{decision="denied",mode="legacy"}} 1',
+    ]
