@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from pylet.api import gojson
 from pylet.api.errors import Cause
 
 IMMUTABLE = "field is immutable"
@@ -26,9 +27,8 @@ def _shown(value: Any) -> str:
         return quoted(value)
     if value is None:
         return "null"
-    if value.__class__ is Struct or (value.__class__ is list and value and value[0].__class__ is Struct):
-        return orjson.dumps(value).decode()
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    is_struct = value.__class__ is Struct or (value.__class__ is list and value and value[0].__class__ is Struct)
+    return gojson.escaped(orjson.dumps(value, option=0 if is_struct else orjson.OPT_SORT_KEYS).decode())
 
 
 def quoted(text: str) -> str:
@@ -100,9 +100,7 @@ def invalid(field: str, value: Any, detail: str) -> Cause:
 
 def marshalled(field: str, value: Any, detail: str) -> Cause:
     """Invalid, where upstream shows a Go structure or what is pointed to: JSON, its fields in their order."""
-    shown = orjson.dumps(value).decode()
-    for char in "<>&":
-        shown = shown.replace(char, f"\\u{ord(char):04x}")
+    shown = gojson.escaped(orjson.dumps(value).decode())
     return _cause("FieldValueInvalid", f"Invalid value: {shown}", field, detail)
 
 

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pylet.api import causes
+from pylet.api import causes, gojson
 from pylet.api.causes import Struct
 from pylet.api.errors import Cause
 from pylet.api.object import Object
@@ -22,8 +22,6 @@ _FIELD: Final = re.compile(r"(?:(\w+)=)?(\w+)([\"#'&\[{-]?)(\w*)(~?)")
 _NOTHING: Final[dict[str, Any]] = {'"': "", "#": 0, "-": False, "'": "0"}
 _OF_THE_POD: Final = ("hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace", "hostUsers")
 """What upstream keeps in a pod's security context."""
-_ESCAPES: Final = {"<": r"\u003c", ">": r"\u003e", "&": r"\u0026", "\u2028": r"\u2028", "\u2029": r"\u2029"}
-_ESCAPED: Final = re.compile("[<>&\u2028\u2029]")
 _MOST_LINES: Final = 4000  # 20 ms
 _CONTEXT: Final = 3
 
@@ -106,7 +104,7 @@ def _held(field: _Field, value: Any) -> Any:
 
 def _lines(value: Any) -> list[str]:
     text = json.dumps(value, indent=1, ensure_ascii=False)
-    return [line + "\n" for line in _ESCAPED.sub(lambda char: _ESCAPES[char[0]], text).split("\n")]
+    return [line + "\n" for line in gojson.escaped(text).split("\n")]
 
 
 @cache

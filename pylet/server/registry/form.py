@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import orjson
 
+from pylet.api import gojson
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, encoded
@@ -17,6 +18,8 @@ from pylet.client.view import Entry, encoded
 _LEASES = "/registry/coordination.k8s.io/leases"
 VOLATILE = ("/registry/core/events/", f"{_LEASES}/kube-node-lease/", f"{_LEASES}/kube-system/apiserver-")
 """What the store keeps in memory only: heartbeats, and Events, which expire within the hour anyway."""
+_COMPARED = ("controllerrevisions.apps",)
+"""What is read by who compares its bytes with those that Go would write."""
 _META = b'"metadata":{'
 _VERSION = b'"metadata":{"resourceVersion":"'
 
@@ -28,7 +31,8 @@ def headed(kind: Kind, obj: Object) -> Object:
 
 def stored(kind: Kind, obj: Object) -> bytes:
     """The bytes to store of `obj`."""
-    return encoded(headed(kind, obj))
+    value = encoded(headed(kind, obj))
+    return gojson.escaped(value.decode()).encode() if kind.resource in _COMPARED else value
 
 
 @lru_cache(512)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pylet.api import kinds, schema
 from pylet.api.errors import BadRequest
 from pylet.api.kinds.configmap import KIND as CONFIG_MAP
+from pylet.api.kinds.controllerrevision import KIND as CONTROLLER_REVISION
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.wire import decode, protobuf
 from tests.api.wire.generated import objects
@@ -55,6 +56,18 @@ def test_numbers_and_int_or_strings_have_their_json_form() -> None:
 def test_what_cannot_be_read_is_a_bad_request(raw: bytes) -> None:
     with pytest.raises(BadRequest):
         protobuf.load(raw, CONFIG_MAP.definition)
+
+
+def test_what_is_compared_byte_by_byte_is_written_as_go_would() -> None:
+    revision = {
+        "kind": "ControllerRevision",
+        "apiVersion": "apps/v1",
+        "data": {"b": "<&>\u2028", "a": 1},
+        "revision": 1,
+    }
+    raw = protobuf.dump(revision, CONTROLLER_REVISION.definition)
+    assert rb'{"b":"\u003c\u0026\u003e\u2028","a":1}' in raw
+    assert protobuf.load(raw, CONTROLLER_REVISION.definition) == revision
 
 
 def test_a_number_where_text_belongs_is_refused_without_making_it() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from pylet.api.kind import Kind
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
+from pylet.api.kinds.controllerrevision import KIND as CONTROLLER_REVISION
 from pylet.api.kinds.event import KIND as EVENT
 from pylet.server.registry.form import at_revision, entry_of, stored, type_meta
 
@@ -28,3 +29,10 @@ def test_an_entrys_bytes_begin_as_lists_rely_on_it() -> None:
     raw = entry_of(CONFIGMAP, strange, 7).raw
     assert raw.startswith(type_meta(CONFIGMAP) + b'"metadata":{"resourceVersion":"7"')
     assert orjson.loads(raw)["data"] == {"c": "d"}
+
+
+def test_what_is_compared_byte_by_byte_is_kept_as_go_writes_it() -> None:
+    revision = {"metadata": {"name": "a", "namespace": "b"}, "data": {"command": "a && b > c"}, "revision": 1}
+    value = stored(CONTROLLER_REVISION, revision)
+    assert rb'"a \u0026\u0026 b \u003e c"' in value
+    assert orjson.loads(value)["data"] == revision["data"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from pylet.api import gojson
 from pylet.api.object import Object
 from pylet.api.wire.protobuf.table import WIRE_TYPES, Field, fields_of, is_wrapper
 
@@ -146,6 +147,11 @@ def _json(value: Any) -> bytes:
     return delimited(1, orjson.dumps(value))
 
 
+def _raw(value: Any) -> bytes:
+    """RawExtension: a StatefulSet's controller compares the bytes of its revisions with those it would write."""
+    return delimited(1, gojson.escaped(orjson.dumps(value).decode()).encode())
+
+
 def _int_or_string(value: Any) -> bytes:
     return b"\x08\x01" + _tagged(b"\x1a", value.encode()) if isinstance(value, str) else b"\x08\x00\x10" + varint(value)
 
@@ -179,7 +185,7 @@ _SCHEMA = "apiextensions.v1.JSONSchemaProps"
 _SPECIAL: dict[str, Write] = {
     "Quantity": _text,
     "IntOrString": _int_or_string,
-    "RawExtension": _json,
+    "RawExtension": _raw,
     "meta.v1.Time": _time,
     "meta.v1.MicroTime": _time,
     "meta.v1.FieldsV1": _json,
