@@ -162,9 +162,10 @@ class App:
         if self._proxies.serves(info):
             return await self._connect(http, info, user, self._proxies.serve)
         kind = self._resources.kinds.by_resource(info.group, info.version, info.resource)
+        is_built_in = kind is not None and kind.verbs and kind.schema is None
+        if not is_built_in and self._resources.kinds.has_built_in(info.group):
+            raise not_found()  # whatever a definition would add to such a group
         if kind is None or not kind.verbs:
-            if self._resources.kinds.has_built_in(info.group):
-                raise not_found()
             return Answer.text("404 page not found\n", 404)
         may_create = partial(self._access.check, asked._replace(verb="create"))
         return await self._resources.serve(http, info, kind, user, may_create)

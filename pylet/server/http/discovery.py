@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
 import orjson
@@ -99,6 +99,7 @@ class Discovery:
         self._generation = (-1, -1)
         self._remote: dict[tuple[str, str], Extension] = {}
         self._kinds: list[Kind] = []
+        self._built_in: set[tuple[str, str]] = set()
         self._groups: dict[str, list[str]] = {}
         self._made: dict[str, tuple[bytes, str]] = {}
 
@@ -123,8 +124,11 @@ class Discovery:
         return body, media.type, tag
 
     def serves(self, group: str, version: str) -> bool:
+        """Whether a version has a document: the ways into a group of built-in kinds lead to them alone."""
         self._refresh()
-        return version in self._groups.get(group, ())
+        if (group, version) in self._built_in:
+            return True
+        return version in self._groups.get(group, ()) and not self._has_built_in(group)
 
     def _refresh(self) -> None:
         generation = self._served.generation, self._extensions.generation if self._extensions is not None else 0
@@ -132,16 +136,26 @@ class Discovery:
             return
         self._generation = generation
         self._made.clear()
-        self._kinds = [kind for kind in self._served if kind.verbs]
+        served = [kind for kind in self._served if kind.verbs]
+        self._built_in = {(kind.group, kind.version) for kind in served if kind.schema is None}
+        self._kinds = [
+            kind for kind in served if (kind.schema is None) == ((kind.group, kind.version) in self._built_in)
+        ]
         versions: dict[str, set[str]] = {}
         for kind in self._kinds:
             versions.setdefault(kind.group, set()).add(kind.version)
         self._remote = {(group, version): found for group, version, found in self._extensions or ()}
         for group, version in self._remote:
             versions.setdefault(group, set()).add(version)
-        self._groups = {
-            group: sorted(versions[group], key=priority, reverse=True) for group in sorted(versions, key=_place)
-        }
+        self._groups = {group: self._in_order(group, versions[group]) for group in sorted(versions, key=_place)}
+
+    def _in_order(self, group: str, versions: Iterable[str]) -> list[str]:
+        """The one to prefer first, which no built-in one is beside others: their APIServices are of less priority."""
+        found = sorted(versions, key=priority, reverse=True)
+        return sorted(found, key=lambda version: (group, version) in self._built_in)
+
+    def _has_built_in(self, group: str) -> bool:
+        return any(known == group for known, _ in self._built_in)
 
     def _keep(self, name: str, body: bytes) -> None:
         self._made[name] = body, f'"{hashlib.sha512(body).hexdigest().upper()}"'

@@ -18,6 +18,7 @@ Listener = Callable[[Sequence[Kind], Sequence[Kind]], None]
 class Served:
     def __init__(self, built_in: Iterable[Kind] | None = None) -> None:
         self._built_in = kinds.all_kinds() if built_in is None else tuple(built_in)
+        self._groups = {kind.group for kind in self._built_in}
         self._by_resource = {(kind.group, kind.version, kind.plural): kind for kind in self._built_in}
         self._by_kind = {(kind.group, kind.version, kind.name): kind for kind in self._built_in}
         self._custom: dict[str, Sequence[Kind]] = {}
@@ -39,7 +40,7 @@ class Served:
         return self._by_kind.get((group, version, name))
 
     def has_built_in(self, group: str) -> bool:
-        return any(kind.group == group for kind in self._built_in)
+        return group in self._groups
 
     def of(self, owner: str) -> Sequence[Kind]:
         """What the definition of that name has added."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import orjson
 
-from pylet.api import kinds
+from pylet.api import kinds, schema
 from pylet.api.kind import Kind
 from pylet.server.http.discovery import Discovery
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+_ANY = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 WIDGET = Kind(group="example.org", version="v1", name="Widget", plural="widgets", definition="")
 
 
@@ -65,6 +67,21 @@ def test_documents_follow_the_kinds_that_come() -> None:
     assert discovery.serves("example.org", "v1")
     assert read(discovery, "/apis/example.org/v1")["resources"][0]["name"] == "widgets"
     assert read(discovery, "/apis")["groups"][-1]["name"] == "example.org"
+
+
+def test_what_definitions_add_to_a_built_in_group_is_told_by_its_own_versions_alone() -> None:
+    served = Kinds()
+    custom = Kind(group="apps", version="v1", name="Foo", plural="foos", definition="", schema=schema.of(_ANY))
+    served.all += [custom, replace(custom, version="v1beta7")]
+    discovery = Discovery(served, "h:1")
+    assert "foos" not in [resource["name"] for resource in read(discovery, "/apis/apps/v1")["resources"]]
+    assert discovery.document("/apis/apps/v1beta7", "") is None
+    group = read(discovery, "/apis/apps")
+    assert [version["version"] for version in group["versions"]] == ["v1beta7", "v1"]
+    apps = next(item for item in read(discovery, "/apis", AGGREGATED)["items"] if item["metadata"]["name"] == "apps")
+    resources = {version["version"]: [one["resource"] for one in version["resources"]] for version in apps["versions"]}
+    assert resources["v1beta7"] == ["foos"]
+    assert "foos" not in resources["v1"]
 
 
 def test_a_document_is_kept_once_however_its_path_and_what_is_accepted_are_written() -> None:
