@@ -1,11 +1,13 @@
 """Where kinds differ on the write path in ways that upstream's storage objects, not their strategies, decide.
 
-Source: AllowCreateOnUpdate, AllowUnconditionalUpdate and ReturnDeletedObject in pkg/registry.
+Source: AllowCreateOnUpdate, AllowUnconditionalUpdate and ReturnDeletedObject in pkg/registry,
+SpecialDefaultResourcePrefixes in pkg/kubeapiserver.
 """
 
 from __future__ import annotations
 
 from pylet.api.kind import Kind
+from pylet.api.object import Key
 
 _CREATED_BY_UPDATE = {
     "clusterrolebindings.rbac.authorization.k8s.io",
@@ -118,3 +120,21 @@ def needs_version(kind: Kind) -> bool:
 def answers_deleted(kind: Kind) -> bool:
     """Whether deleting answers the object itself; other kinds answer a Status."""
     return kind.resource in _ANSWERED_WHEN_DELETED
+
+
+_PLACES = {
+    "endpoints": "services/endpoints",
+    "ingresses.networking.k8s.io": "ingress",
+    "nodes": "minions",
+    "replicationcontrollers": "controllers",
+    "services": "services/specs",
+}
+_PLACED_BY_GROUP = ("apiextensions.k8s.io", "apiregistration.k8s.io")
+
+
+def place(kind: Kind, key: Key, *, is_whole: bool) -> str:
+    """The key of an object in upstream's store, where messages tell it; if not `is_whole`, without what all share."""
+    has_group = kind.schema is not None or kind.group in _PLACED_BY_GROUP
+    kinds = f"{kind.group}/{kind.plural}" if has_group else _PLACES.get(kind.resource, kind.plural)
+    names = "/".join(filter(None, (kinds, *key)))
+    return f"/registry/{names}" if is_whole else f"/{names}"

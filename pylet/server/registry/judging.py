@@ -13,10 +13,11 @@ from pylet.server.registry import customs, metadata
 from pylet.server.registry.request import Request
 
 
-def check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool, is_needed: bool) -> None:
+def check_version(request: Request, meta: Object, entry: Entry, *, is_needed: bool) -> None:
     """Whether the writer means what is there; takes the version out of `meta`. Raises: Conflict, Invalid."""
-    if not is_patch:  # a patched uid is an immutable field that changed
-        check_uid(kind, meta, entry)
+    kind = request.kind
+    if request.verb != "patch":  # a patched uid is an immutable field that changed
+        check_uid(request, meta, entry)
     given = meta.pop("resourceVersion", "")
     if not given or given == "0":
         if is_needed and customs.needs_version(kind):
@@ -26,23 +27,30 @@ def check_version(kind: Kind, meta: Object, entry: Entry, *, is_patch: bool, is_
         raise Conflict(kind.group, kind.plural, entry.key.name, Conflict.STALE)
 
 
-def check_preconditions(kind: Kind, meta: Object, entry: Entry) -> None:
+def check_preconditions(request: Request, meta: Object, entry: Entry) -> None:
     """Whether what is there has the uid and the version that `meta` names, if any. Raises: Conflict."""
-    check_uid(kind, meta, entry)
+    check_uid(request, meta, entry)
     if (version := meta.get("resourceVersion")) and version != str(entry.revision):
-        why = f"ResourceVersion in precondition: {version}, ResourceVersion in object meta: {entry.revision}"
-        raise Conflict(kind.group, kind.plural, entry.key.name, f"Precondition failed: {why}")
+        raise _failed(request, entry.key, "ResourceVersion", version, str(entry.revision))
 
 
-def check_uid(kind: Kind, meta: Object, entry: Entry) -> None:
+def check_uid(request: Request, meta: Object, entry: Entry) -> None:
     """Raises: Conflict."""
     if (uid := meta.get("uid")) and uid != entry.uid:
-        raise other_uid(kind, entry.key, uid, entry.uid)
+        raise other_uid(request, entry.key, uid, entry.uid)
 
 
-def other_uid(kind: Kind, key: Key, asked: str, found: str) -> Conflict:
-    why = f"Precondition failed: UID in precondition: {asked}, UID in object meta: {found}"
-    return Conflict(kind.group, kind.plural, key.name, why)
+def other_uid(request: Request, key: Key, asked: str, found: str) -> Conflict:
+    return _failed(request, key, "UID", asked, found)
+
+
+def _failed(request: Request, key: Key, field: str, asked: str, found: str) -> Conflict:
+    """Upstream's store says so, and where it looked. Source: apiserver pkg/storage (StorageError, Preconditions)."""
+    kind = request.kind
+    why = f"Precondition failed: {field} in precondition: {asked}, {field} in object meta: {found}"
+    place = customs.place(kind, key, is_whole=not request.dry_run)
+    told = f"StorageError: invalid object, Code: 4, Key: {place}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+    return Conflict(kind.group, kind.plural, key.name, told)
 
 
 def judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | None) -> None:

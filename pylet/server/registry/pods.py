@@ -22,7 +22,7 @@ async def bind(writer: Writer, request: Request, binding: Object, now: str, *, a
     await writer.admit(asked, CREATE, asked.kind, request.key, binding, None)
 
     def change(entry: Entry) -> Object:
-        check_preconditions(request.kind, binding["metadata"], entry)
+        check_preconditions(request, binding["metadata"], entry)
         return set_condition(bound(private_copy(entry), binding), _SCHEDULED, now)
 
     await writer.put(request, change)

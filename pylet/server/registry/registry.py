@@ -182,6 +182,7 @@ class Registry:
             case "bindings", "" if not request.kind.group:
                 pod = kinds.by_kind("", "v1", "Pod")
                 assert pod is not None
+                obj["metadata"].pop("uid", None)  # a new object has none; only what is part of a pod may name the pod's
                 key = Key(request.key.namespace, obj["metadata"].get("name") or "")
                 if not key.name:
                     raise BadRequest("Name parameter required.")

@@ -12,7 +12,7 @@ from functools import partial
 import orjson
 
 from pylet.api import causes, selector
-from pylet.api.errors import Conflict, Invalid
+from pylet.api.errors import BadRequest, Conflict, Invalid
 from pylet.api.kind import Kind, ScalePaths
 from pylet.api.kinds.scale import KIND as SCALE
 from pylet.api.object import Object, dig
@@ -23,6 +23,8 @@ from pylet.server.registry.metadata import check_name
 from pylet.server.registry.request import Request
 from pylet.server.registry.writing import Through, Writer, private_copy
 
+_NONE = -(1 << 31)
+"""What a patch finds where a custom resource says no replicas, and has to change."""
 _SHOWN = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
@@ -37,12 +39,16 @@ async def write(
 
     def change(entry: Entry) -> Object:
         before = scale_of(kind, entry.object)
+        if kind.scale is not None and dig(entry.object, *kind.scale.spec) is None:
+            before["spec"]["replicas"] = _NONE
         if entries := owners.of_scale(kind, entry.object):
             before["metadata"]["managedFields"] = entries
         after = changed(orjson.loads(orjson.dumps(before)))
+        if dig(after, "spec", "replicas") == _NONE and kind.scale is not None:
+            raise BadRequest(f'the spec replicas field ".{".".join(kind.scale.spec)}" cannot be empty')
         check_name(SCALE, after["metadata"], request.key)
         if request.verb == "update":
-            check_uid(kind, after["metadata"], entry)
+            check_uid(request, after["metadata"], entry)
         if not is_tracked:
             owners.track(request, SCALE, after, before, now)
         workload = scaled(kind, private_copy(entry), after)

@@ -179,7 +179,7 @@ class Writer:
                 obj = create()
                 metadata.check_name(kind, obj["metadata"], key)
                 if uid := obj["metadata"].get("uid"):
-                    raise other_uid(request.kind, key, uid, "")
+                    raise other_uid(request, key, uid, "")
                 obj["metadata"].pop("resourceVersion", None)
                 await request.may_create()
                 return await self.create(request, obj)
@@ -223,9 +223,8 @@ class Writer:
         key, old = entry.key, entry.object
         meta = obj["metadata"]
         metadata.check_name(kind, meta, key)
-        check_version(
-            request.kind, meta, entry, is_patch=request.verb == "patch", is_needed=through is None
-        )  # a Scale without a version is put into whatever there is
+        # A Scale without a version is put into whatever there is.
+        check_version(request, meta, entry, is_needed=through is None)
         metadata.dedupe_owners(meta, request.warnings, _MUTATED if request.verb == "patch" else "")
         size, now = request.size + len(entry.raw), format_time(self._now())
         completed = partial(self._complete, request, kind, obj, old, now, is_tracked=is_tracked)
