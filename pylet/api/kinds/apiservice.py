@@ -32,13 +32,15 @@ class APIServiceStrategy(Strategy):
         return names.path_segment(name)
 
     def validate(self, obj: Object) -> Sequence[Cause]:
-        spec, name = obj["spec"], obj["metadata"].get("name", "")
+        spec = obj["spec"]
         group, version = spec.get("group", ""), spec.get("version", "")
         found: list[Cause] = []
         wanted = f"{version}.{group}"
-        if name and name != wanted and not names.path_segment(name):
-            says = f'must be `spec.version+"."+spec.group`: "{wanted}"'
-            found.append(causes.invalid("metadata.name", name, says))
+        says = f'must be `spec.version+"."+spec.group`: "{wanted}"'
+        for field in ("generateName", "name"):
+            name = obj["metadata"].get(field, "")
+            if name and name != wanted and not names.path_segment(name):
+                found.append(causes.invalid(f"metadata.{field}", name, says))
         if not group and version != "v1":
             says = "only v1 may have an empty group and it better be legacy kube"
             found.append(causes.required("spec.group", says))

@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol
 from pylet.api import schema
 from pylet.api.object import Object
 from pylet.api.patch.fieldset import Set
-from pylet.api.schema.default_values import VALUES
 from pylet.api.schema.node import Any_, Integer, List, Map, Node, Number, Ref, Scalar, Struct
+from pylet.api.schema.published_defaults import defaults_of
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -164,10 +164,8 @@ def _of_list(node: List) -> Shape:
     item = _of_node(inner)
     if not keys:
         return Shape(Form.SET, list, item=item)
-    known: dict[str, Any] = {}
-    if isinstance(inner, Ref):
-        known = {**dict(inner.struct.always), **VALUES.get(inner.definition.removeprefix("io.k8s.api."), {})}
-    defaults = {key: known[key] for key in keys if known.get(key) is not None}
+    known = dict(defaults_of(inner.definition)) if isinstance(inner, Ref) else {}
+    defaults = {key: known[key] for key in keys if key in known}
     return Shape(Form.KEYED, list, item=item, keys=keys, defaults=defaults)
 
 

@@ -19,15 +19,17 @@ _JSON_WORDS = {
 class Mismatch(ValueError):
     """Go's UnmarshalTypeError; `struct` and `fields`, the way to the value, are filled while unwinding.
 
+    `go_kind` is what the type is made of, as its reflection calls it: "string" of any type of strings.
     `is_own`: said by a Go type that decodes itself, which other decoders than JSON's repeat without the place.
     """
 
-    def __init__(self, value: Any, go_type: str, *, is_own: bool = False) -> None:
+    def __init__(self, value: Any, go_type: str, go_kind: str = "", *, is_own: bool = False) -> None:
         super().__init__(value, go_type)
         told = value.__class__ in (int, float) and go_type in _GO_INTEGERS
         self.is_own = is_own
         self.value = f"number {value}" if told else _JSON_WORDS[type(value)]
         self.go_type = go_type
+        self.go_kind = go_kind
         self.struct = ""
         self.fields: list[str] = []
 

@@ -42,6 +42,11 @@ class Node:
         self.map_type = ""
 
     @property
+    def go_kind(self) -> str:
+        """What the type is made of, as Go's reflection calls it."""
+        return "struct"
+
+    @property
     def items(self) -> Node | None:
         """The schema of a list's items or a map's values."""
         return None
@@ -62,9 +67,13 @@ class Scalar(Node):
         super().__init__(go_type, keeps_zero=keeps_zero)
         self.type = type_
 
+    @property
+    def go_kind(self) -> str:
+        return "bool" if self.type is bool else "string"
+
     def decode(self, value: Any, unknown: list[str]) -> Any:
         if value.__class__ is not self.type:
-            raise Mismatch(value, self.go_type)
+            raise Mismatch(value, self.go_type, self.go_kind)
         return value if value or self.keeps_zero else _DROP
 
 
@@ -75,13 +84,15 @@ class Integer(Node):
         super().__init__(go_type, keeps_zero=keeps_zero)
         self.bound = 1 << (31 if go_type == "int32" else 63)
 
+    @property
+    def go_kind(self) -> str:
+        return f"int{self.bound.bit_length()}"
+
     def decode(self, value: Any, unknown: list[str]) -> Any:
         if value.__class__ is float and value.is_integer():
             value = int(value)
-        if value.__class__ is not int:
-            raise Mismatch(value, self.go_type)
-        if not -self.bound <= value < self.bound:
-            raise Mismatch(value, self.go_type)
+        if value.__class__ is not int or not -self.bound <= value < self.bound:
+            raise Mismatch(value, self.go_type, self.go_kind)
         return value if value or self.keeps_zero else _DROP
 
 
@@ -90,7 +101,7 @@ class Number(Node):
 
     def decode(self, value: Any, unknown: list[str]) -> Any:
         if value.__class__ is not int and value.__class__ is not float:
-            raise Mismatch(value, self.go_type)
+            raise Mismatch(value, self.go_type, "float64")
         return value if value or self.keeps_zero else _DROP
 
 
@@ -125,7 +136,7 @@ class Bytes(Node):
 
     def decode(self, value: Any, unknown: list[str]) -> Any:
         if value.__class__ is not str:
-            raise Mismatch(value, "[]uint8")
+            raise Mismatch(value, "[]uint8", "slice")
         try:
             binascii.a2b_base64(value.replace("\n", "").replace("\r", ""), strict_mode=True)
         except ValueError as bad:
@@ -155,7 +166,7 @@ class List(Node):
 
     def decode(self, value: Any, unknown: list[str]) -> Any:
         if value.__class__ is not list:
-            raise Mismatch(value, self.go_type)
+            raise Mismatch(value, self.go_type, "slice")
         if not value and not self.keeps_zero:
             return _DROP
         item = self.item
@@ -163,7 +174,7 @@ class List(Node):
             for position, entry in enumerate(value):
                 if entry.__class__ is not item:
                     if entry is not None:
-                        raise Mismatch(entry, self.item_type)
+                        raise Mismatch(entry, self.item_type, _node(item).go_kind)
                     value[position] = item()
             return value
         decode = _node(item).decode
@@ -200,7 +211,7 @@ class Map(Node):
 
     def decode(self, value: Any, unknown: list[str]) -> Any:
         if value.__class__ is not dict:
-            raise Mismatch(value, self.go_type)
+            raise Mismatch(value, self.go_type, "map")
         if not value and not self.keeps_zero:
             return _DROP
         item = self.item
@@ -208,7 +219,7 @@ class Map(Node):
             for name, entry in value.items():
                 if entry.__class__ is not str:
                     if entry is not None:
-                        raise Mismatch(entry, "string")
+                        raise Mismatch(entry, "string", "string")
                     value[name] = ""
             return value
         node = _node(item)
@@ -273,7 +284,7 @@ class Ref(Node):
 
     def decode(self, value: Any, unknown: list[str]) -> Any:
         if value.__class__ is not dict:
-            raise Mismatch(value, self.go_type)
+            raise Mismatch(value, self.go_type, "struct")
         struct = self._struct
         (self.struct if struct is None else struct).decode_into(value, unknown)
         return value
@@ -328,7 +339,7 @@ class Struct:
                 elif value is None:
                     pass
                 elif check.__class__ is type:
-                    raise Mismatch(value, _go_name(check))
+                    raise Mismatch(value, _go_name(check), _node(check).go_kind)
                 else:
                     before = len(unknown)
                     decoded = check.decode(value, unknown)  # type: ignore[union-attr]

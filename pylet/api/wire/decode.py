@@ -19,7 +19,7 @@ from pylet.api import causes, schema
 from pylet.api.errors import BadRequest, Invalid, RequestEntityTooLarge
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.wire import strict
+from pylet.api.wire import registered, strict
 from pylet.api.wire.weight import FIELD, MOST, OBJECT, VALUE
 
 JSON_TYPE = "application/json"
@@ -28,10 +28,9 @@ PROTOBUF_TYPE = "application/vnd.kubernetes.protobuf"
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 _MOST_STRICT_ERRORS = 100
 _OLD_EVICTION = ("Eviction", "policy/v1beta1")  # says the same in a version that bodies may still have
-_UNVERSIONED = ("APIGroup", "APIGroupList", "APIResourceList", "APIVersions", "Status")
 _UNMARSHAL = "yaml: unmarshal errors:"
-_NO_KIND = "couldn't get version/kind; json parse error: "
-_TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
+NO_KIND = "couldn't get version/kind; json parse error: "
+TYPE_META = r'struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }'
 _MARKS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[\[\]{}]')
 _MOST_MARKS = 100_000
 _MOST_DEPTH = 238  # orjson encodes 254 levels
@@ -63,7 +62,7 @@ def parse(raw: bytes, content_type: str = JSON_TYPE) -> Document:
     try:
         return Document(value, _duplicates(raw, value))
     except TypeError as deep:
-        raise BadRequest(_too_deep(raw) or f"{_NO_KIND}exceeded max depth") from deep
+        raise BadRequest(_too_deep(raw) or f"{NO_KIND}exceeded max depth") from deep
 
 
 def _weigh(raw: bytes) -> None:
@@ -134,7 +133,7 @@ def options(definition: str, raw: bytes, content_type: str = JSON_TYPE) -> Objec
     _check_words(obj)
     wanted = definition.rpartition(".")[2]
     named = obj.get("kind") or wanted
-    if named in _UNVERSIONED:
+    if named in registered.UNVERSIONED:
         raise BadRequest(f"converting (v1.{named}) to (v1.{wanted}): unknown conversion")
     if named != wanted:
         scheme = "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:27"
@@ -172,7 +171,7 @@ def _object(document: Document) -> Object:
     """Raises: BadRequest."""
     value = {} if document.value is None else document.value
     if not isinstance(value, dict):
-        raise BadRequest(f"{_NO_KIND}{schema.Mismatch(value, _TYPE_META)}")
+        raise BadRequest(f"{NO_KIND}{schema.Mismatch(value, TYPE_META)}")
     return value
 
 
@@ -241,27 +240,10 @@ def _check_words(obj: Object) -> None:
     for field in ("apiVersion", "kind"):
         if not isinstance(obj.get(field) or "", str):
             what = str(schema.Mismatch(obj[field], "string")).partition(" into ")[0]
-            raise BadRequest(f"{_NO_KIND}{what} into Go struct field .{field} of type string")
+            raise BadRequest(f"{NO_KIND}{what} into Go struct field .{field} of type string")
     version = obj.get("apiVersion") or ""
     if version.count("/") > 1:
         raise BadRequest(f"unexpected GroupVersion string: {version}")
-
-
-_SCHEMES = {
-    "apiextensions.k8s.io": "k8s.io/apiextensions-apiserver/pkg/apiserver/apiserver.go:55",
-    "apiregistration.k8s.io": "k8s.io/kube-aggregator/pkg/apiserver/scheme/scheme.go:28",
-}
-"""Upstream serves these groups with servers of their own."""
-
-
-def not_registered(kind: Kind, version: str, named: str) -> str:
-    """Why nothing built in is of that version and kind, or ""."""
-    from pylet.api import kinds
-
-    if kind.schema is not None or kinds.by_kind(*version.rpartition("/")[::2], named) is not None:
-        return ""
-    scheme = _SCHEMES.get(kind.group, "pkg/api/legacyscheme/scheme.go:30")
-    return f'no kind "{named}" is registered for version "{version}" in scheme "{scheme}"'
 
 
 def _wrong_version(kind: Kind, version: str) -> str:
@@ -269,19 +251,11 @@ def _wrong_version(kind: Kind, version: str) -> str:
 
 
 def _wrong_kind(kind: Kind, named: str, version: str) -> str:
-    from pylet.api.wire.retired import is_retired
-
-    why = "" if is_retired(version, named) else not_registered(kind, version, named)
+    why = registered.not_registered(kind, version, named)
     if not why and named == kind.name:
         return _wrong_version(kind, version)
-    why = why or not_converted(kind, version, named)
+    why = why or registered.not_converted(kind, version, named)
     return f'{named} in version "{version.rpartition("/")[2]}" cannot be handled as a {kind.name}: {why}'
-
-
-def not_converted(kind: Kind, version: str, named: str) -> str:
-    """Why a known kind of that version is not `kind`."""
-    wanted = f"{kind.group.partition('.')[0] or 'core'}.{kind.name}"
-    return f"converting ({version.rpartition('/')[2]}.{named}) to ({wanted}): unknown conversion"
 
 
 def _encoded(value: Any) -> bytes:
@@ -294,7 +268,7 @@ def check_depth(obj: Object) -> None:
     try:
         _encoded(obj)
     except TypeError as deep:
-        raise BadRequest(f"{_NO_KIND}exceeded max depth") from deep
+        raise BadRequest(f"{NO_KIND}exceeded max depth") from deep
 
 
 def _duplicates(raw: bytes, value: Any) -> Sequence[str]:
@@ -310,10 +284,10 @@ def _go_words(raw: bytes, bad: orjson.JSONDecodeError) -> str:
         return deep
     text = raw.decode(errors="replace")
     if bad.pos >= len(text.rstrip()):
-        return _NO_KIND + "unexpected end of JSON input"
+        return NO_KIND + "unexpected end of JSON input"
     char = text[bad.pos]
     shown = {"'": r"'\''", '"': "'\"'"}.get(char, f"'{char}'" if char.isprintable() else repr(char))
-    return f"{_NO_KIND}invalid character {shown} {_expected(text[: bad.pos].rstrip())}"
+    return f"{NO_KIND}invalid character {shown} {_expected(text[: bad.pos].rstrip())}"
 
 
 def _too_deep(raw: bytes) -> str:
@@ -322,7 +296,7 @@ def _too_deep(raw: bytes) -> str:
     for mark in islice(_MARKS.finditer(raw), _MOST_MARKS):
         depth += (mark[0] in (b"{", b"[")) - (mark[0] in (b"}", b"]"))
         if depth > _MOST_DEPTH:
-            return f"{_NO_KIND}invalid character '{mark[0].decode()}' exceeded max depth"
+            return f"{NO_KIND}invalid character '{mark[0].decode()}' exceeded max depth"
     return ""
 
 

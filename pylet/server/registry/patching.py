@@ -5,7 +5,7 @@ Source: apiserver pkg/endpoints/handlers/patch.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -14,11 +14,13 @@ from pylet.api import causes, schema
 from pylet.api.errors import BadRequest, Invalid, RemoteError, RequestEntityTooLarge, UnsupportedMediaType
 from pylet.api.kind import Kind
 from pylet.api.object import Object
-from pylet.api.patch import BadPatch, Failed, TooLarge, Unprocessable, json_patch, json_word, merge, shown, strategic
+from pylet.api.patch import BadPatch, Failed, TooLarge, Unprocessable, json_patch, merge, shown, strategic
 from pylet.api.wire import decode, strict
 from pylet.client.interface import PatchType
+from pylet.server.registry import named
 
 _REJECTED = "the server rejected our request due to an error in our request"
+_GO_KINDS = {"array": "slice", "object": "map", "string": "string", "bool": "bool"}
 ACCEPTED = (PatchType.JSON, PatchType.MERGE, PatchType.STRATEGIC, PatchType.APPLY)
 
 
@@ -65,20 +67,21 @@ def patched(
         text = shown(patch) if type_ is PatchType.STRATEGIC else before.decode()
         return Invalid("", "", "", (causes.invalid("patch", text, why),))
 
-    if kind.schema is not None:
-        _check_custom(kind, obj, current, invalid)
-    if type_ is PatchType.STRATEGIC:
-        obj["apiVersion"], obj["kind"] = kind.api_version, kind.name
-    elif why := _misnamed(kind, obj):
-        raise invalid(why)
     try:
-        shares = kind.schema is None and type_ is not PatchType.JSON
-        unknown = _decode(kind, obj, current if shares else {})
-        problems += strict.unknown(unknown if kind.schema is not None else sorted(unknown))
+        if kind.schema is not None:
+            named.check_custom(kind, obj, current["metadata"]["name"], before.decode())
+            unknown = schema.of_kind(kind).decode(obj)
+        elif type_ is PatchType.STRATEGIC:
+            unknown = sorted(_restored(kind, obj, current))
+        else:
+            obj, unknown = named.decoded(kind, obj, current if type_ is PatchType.MERGE else {}, before.decode())
+            unknown.sort()
     except schema.Mismatch as misfit:
         raise invalid(_unstructured(misfit) if type_ is PatchType.STRATEGIC else str(misfit)) from misfit
     except ValueError as bad_value:
-        raise invalid(str(bad_value)) from bad_value
+        is_bytes = type_ is PatchType.STRATEGIC and str(bad_value).startswith("illegal base64")
+        raise invalid(f"error decoding from json: {bad_value}" if is_bytes else str(bad_value)) from bad_value
+    problems += strict.unknown(unknown)
     obj.setdefault("metadata", {})
     if not problems or validation == decode.IGNORE:
         return obj, []
@@ -120,44 +123,13 @@ def _by_operation(twice: Sequence[str], unknown: Iterable[str]) -> list[str]:
     return sorted(problems, key=lambda problem: int(problem.partition("[")[2].partition("]")[0]))
 
 
-def _misnamed(kind: Kind, obj: Object) -> str:
-    """Why what calls itself something else cannot be read; "" where it is of the kind, or does not say."""
-    for field in ("apiVersion", "kind"):
+def _restored(kind: Kind, obj: Object, current: Object) -> list[str]:
+    """Decode in place what is of the kind, whatever it calls itself. Raises: ValueError."""
+    for field in ("kind", "apiVersion"):
         if not isinstance(obj.get(field), str | None):
-            wrong = f"json: cannot unmarshal {json_word(obj[field])} into Go struct field .{field} of type string"
-            return f"couldn't get version/kind; json parse error: {wrong}"
-    name = obj["kind"] = obj.get("kind") or kind.name
-    version = obj.setdefault("apiVersion", kind.api_version)
-    if (version, name) == (kind.api_version, kind.name):
-        return ""
-    shown_version = version if "/" in str(version) else f"/{version}"
-    unknown = decode.not_registered(kind, str(version), str(name))
-    return unknown or f"unable to decode {shown_version}, Kind={name} into *{kind.name}"
-
-
-def _check_custom(kind: Kind, obj: Object, current: Object, invalid: Callable[[str], Invalid]) -> None:
-    """Custom resources have to say what they are. Raises: Invalid."""
-    if not obj.get("kind"):
-        shown_object = orjson.dumps(obj, option=orjson.OPT_SORT_KEYS).decode()
-        raise invalid(f"Object 'Kind' is missing in '{shown_object}'")
-    name = current["metadata"]["name"]
-    for field, wanted in (("kind", kind.name), ("apiVersion", kind.api_version)):
-        if obj.get(field) != wanted:
-            found = causes.invalid(field, obj.get(field) or "", f"must be {wanted}")
-            raise Invalid(kind.group, str(obj["kind"]), name, (found,))
-
-
-def _decode(kind: Kind, obj: Object, known: Object) -> list[str]:
-    """Decode `obj` in place, but for the parts it shares with `known`, which was decoded when it was written."""
-    fresh = {name: value for name, value in obj.items() if name not in known or known[name] is not value}
-    parts = list(fresh)
-    unknown = schema.of_kind(kind).decode(fresh)
-    for name in parts:
-        if name in fresh:
-            obj[name] = fresh[name]
-        else:
-            del obj[name]
-    return unknown
+            raise schema.Mismatch(obj[field], "string", "string")
+    obj["apiVersion"], obj["kind"] = kind.api_version, kind.name
+    return named.decode_changed(kind, obj, current)
 
 
 def applied(kind: Kind, merged: Object) -> Object:
@@ -170,16 +142,14 @@ def applied(kind: Kind, merged: Object) -> Object:
 
 def _unstructured(misfit: schema.Mismatch) -> str:
     """A wrong type in the words of upstream's conversion from maps, which strategic patches go through."""
-    go_type, given = misfit.go_type, misfit.value.partition(" ")[0]
+    go_kind, given = misfit.go_kind, misfit.value.partition(" ")[0]
     if misfit.is_own:
-        return f"json: cannot unmarshal {misfit.value} into Go value of type {go_type}"
+        return f"json: cannot unmarshal {misfit.value} into Go value of type {misfit.go_type}"
     number = "float64" if isinstance(misfit.args[0], float) else "int64"
-    kinds = {"array": "slice", "object": "map", "number": number}
-    if go_type.startswith("[]"):
-        return f"cannot restore slice from {kinds.get(given, given)}"
-    if go_type.startswith("map["):
-        return f"cannot restore map from {kinds.get(given, given)}"
-    if go_type in ("string", "bool", "int32", "int64", "float64"):
-        converts = given == "number" and go_type != "bool" and (go_type == "string") == (number == "int64")
-        return f"cannot convert {number} to {go_type}" if converts else f"unrecognized type: {go_type}"
-    return f"cannot restore struct from: {kinds.get(given, given)}"
+    match go_kind:
+        case "slice" | "map":
+            return f"cannot restore {go_kind} from {_GO_KINDS.get(given, number)}"
+        case "struct":
+            return f"cannot restore struct from: {_GO_KINDS.get(given, number)}"
+    converts = given == "number" and go_kind != "bool" and (go_kind == "string") == (number == "int64")
+    return f"cannot convert {number} to {misfit.go_type}" if converts else f"unrecognized type: {go_kind}"

@@ -14,7 +14,7 @@ from pylet.api import schema
 from pylet.api.errors import RemoteError
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
-from pylet.api.wire import decode
+from pylet.api.wire import registered
 from pylet.server.admission.dynamic.cluster import Cluster, internal_error
 from pylet.server.admission.interface import CONNECT, DELETE, Attributes
 
@@ -157,10 +157,9 @@ def _check_kind(kind: Kind, changed: Object) -> None:
     """Whether an object is still what it was. Raises: ApiError."""
     named, version = changed.setdefault("kind", kind.name), changed.setdefault("apiVersion", kind.api_version)
     if kind.schema is None and (named, version) != (kind.name, kind.api_version):
-        unknown = decode.not_registered(kind, version, named)
-        raise (
-            internal_error(unknown) if unknown else RemoteError({"message": decode.not_converted(kind, version, named)})
-        )
+        if unknown := registered.not_registered(kind, version, named):
+            raise internal_error(unknown)
+        raise RemoteError({"message": registered.not_converted(kind, version, named)})
 
 
 def options_of(write: Attributes) -> Object | None:
