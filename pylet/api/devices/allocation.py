@@ -91,7 +91,7 @@ def _uuid_problem(text: str) -> str:
 def _device(device: Object, where: str, allocated: set[tuple[str, ...]]) -> list[Cause]:
     found = _named(device, where)
     if device_id(device) not in allocated:
-        shown = dict(zip(("Driver", "Pool", "Device", "ShareID"), device_id(device), strict=True))
+        shown = causes.Struct(zip(("Driver", "Pool", "Device", "ShareID"), device_id(device), strict=True))
         found.append(causes.invalid(where, shown, "must be an allocated device in the claim"))
     conditions = device.get("conditions") or ()
     if len(conditions) > _MOST_CONDITIONS:

@@ -31,7 +31,12 @@ def headed(kind: Kind, obj: Object) -> Object:
 
 def stored(kind: Kind, obj: Object) -> bytes:
     """The bytes to store of `obj`."""
-    value = encoded(headed(kind, obj))
+    return written(kind, headed(kind, obj))
+
+
+def written(kind: Kind, whole: Object) -> bytes:
+    """As `stored`, of what is headed."""
+    value = encoded(whole)
     return gojson.escaped(value.decode()).encode() if kind.resource in _COMPARED else value
 
 

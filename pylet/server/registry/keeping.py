@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from pylet.api.errors import InternalError
 from pylet.api.object import Key, Object
-from pylet.client.view import Entry, encoded
+from pylet.client.view import Entry
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.counted import StoreTimes
-from pylet.server.registry.form import Layout, entry_of, headed, stored
+from pylet.server.registry.form import Layout, entry_of, headed, stored, written
 from pylet.server.registry.state import State
 from pylet.store import interface as store
 
@@ -30,7 +30,7 @@ class Keeper:
         """Have the store keep `obj`, which nobody changes any more, in the place of what was `before`: no matter if it
         was made otherwise. Raises: StoreError, ApiError."""
         kind, whole = cache.kind, headed(cache.kind, obj)
-        value = kept = encoded(whole)
+        value = kept = written(kind, whole)
         if kind.storage is None:
             self._state.known[id(value)] = whole
         else:

@@ -12,6 +12,7 @@ from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.controllerrevision import KIND as CONTROLLER_REVISION
 from pylet.api.kinds.event import KIND as EVENT
 from pylet.server.registry.form import at_revision, entry_of, stored, type_meta
+from tests.server.kit import Api
 
 
 @pytest.mark.parametrize(("kind", "is_shared"), [(CONFIGMAP, False), (EVENT, True)])
@@ -31,8 +32,10 @@ def test_an_entrys_bytes_begin_as_lists_rely_on_it() -> None:
     assert orjson.loads(raw)["data"] == {"c": "d"}
 
 
-def test_what_is_compared_byte_by_byte_is_kept_as_go_writes_it() -> None:
-    revision = {"metadata": {"name": "a", "namespace": "b"}, "data": {"command": "a && b > c"}, "revision": 1}
-    value = stored(CONTROLLER_REVISION, revision)
-    assert rb'"a \u0026\u0026 b \u003e c"' in value
-    assert orjson.loads(value)["data"] == revision["data"]
+async def test_what_is_compared_byte_by_byte_is_kept_as_go_writes_it(api: Api) -> None:
+    revision = {"kind": "ControllerRevision", "apiVersion": "apps/v1", "data": {"command": "a && b > c"}, "revision": 1}
+    made = await api.create({**revision, "metadata": {"name": "a", "namespace": "a"}})
+    assert made["data"] == revision["data"]
+    entry = await api.registry.get(api.request("get", CONTROLLER_REVISION, "a", "a"))
+    again = stored(CONTROLLER_REVISION, orjson.loads(entry.raw))
+    assert [raw.count(rb'"a \u0026\u0026 b \u003e c"') for raw in (entry.raw, again)] == [1, 1]
