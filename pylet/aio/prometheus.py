@@ -73,17 +73,27 @@ class Histogram:
         """How many values each bucket has, and their sum: for who observes so often that a call is too much."""
         return self._rows.setdefault(labels, [0] * (len(self.bounds) + 1) + [0.0])
 
+    def labelled(self) -> list[tuple[str, ...]]:
+        """What it has rows of."""
+        return list(self._rows)
+
+    def knows(self, *labels: str) -> bool:
+        return labels in self._rows
+
     def counts(self, *labels: str) -> list[int]:
         """By bucket."""
         return [int(within) for within in self._rows.get(labels, [0.0])[:-1]]
 
     def lines(self) -> Iterator[str]:
+        """As of a Counter."""
+        if not self.labels:
+            self.row()
         if self._rows:
             yield from _head(self.name, "histogram", self.help)
         for values, row in self._rows.items():
             labels = list(zip(self.labels, values, strict=True))
             count = 0.0
-            for bound, within in zip((*(f"{bound:g}" for bound in self.bounds), "+Inf"), row[:-1], strict=True):
+            for bound, within in zip((*map(_bound, self.bounds), "+Inf"), row[:-1], strict=True):
                 count += within
                 yield _sample(f"{self.name}_bucket", [*labels, ("le", bound)], f"{count:.0f}")
             yield _sample(f"{self.name}_sum", labels, f"{row[-1]:.6f}")
@@ -125,6 +135,11 @@ def _sample(name: str, labels: Iterable[tuple[str, str]], told: str) -> str:
 def in_seconds(samples: Iterable[tuple[Mapping[str, str], int | None, datetime | None]]) -> list[Sample]:
     """Of nanoseconds."""
     return [(labels, None if value is None else value / 1e9, at) for labels, value, at in samples]
+
+
+def _bound(bound: float) -> str:
+    """As Go writes the number."""
+    return f"{bound:g}" if float(f"{bound:g}") == bound else repr(bound)
 
 
 def _escaped(text: str) -> str:

@@ -75,10 +75,12 @@ def build_front(
         plain.answers(metrics, health, guard.tokens, limiter, flags),
         secrets_encryption,
     )
+    resources = Resources(registry, guard.reviews, guard.token_requests, watches, clock.now)
+    metrics.sources += [resources.metrics, watches.lines]
     app = App(
         access=access,
         limiter=limiter,
-        resources=Resources(registry, guard.reviews, guard.token_requests, watches, clock.now),
+        resources=resources,
         paths=paths,
         kubelets=kubelets,
         tunnels=tunnels,

@@ -17,7 +17,7 @@ from pylet.agent.kubelet.volumes.usage import Usage
 from pylet.aio.prometheus import counts, gauge, gauges
 from pylet.api.object import Object, conditions_of
 from pylet.api.podtemplate import is_finished
-from pylet.version import LABELS
+from pylet.version import BUILD
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def kubelet_metrics(node: NodeUse, doing: Doing) -> str:
             [(dict(zip(counters.HTTP, of, strict=True)), number) for of, number in doing.requests.items()],
         ),
         *counters.lines(),
-        *gauge("kubernetes_build_info", "The version.", LABELS, 1),
+        *gauge("kubernetes_build_info", "The version.", BUILD, 1),
     )
     return "\n".join(lines) + "\n"
 

@@ -12,6 +12,8 @@ Flow: TypeAlias = tuple[str, ...]
 
 _PREFIX = "apiserver_flowcontrol_"
 _OF_FLOW = ("flow_schema", "priority_level")
+_LENGTHS = (0, 10, 25, 50, 100, 250, 500, 1000)
+_SEATS = (1, 2, 4, 8, 16, 32, 64, 100)
 _SECONDS = (0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30)
 
 
@@ -23,6 +25,13 @@ class Counted:
         self._waits = Histogram(
             f"{_PREFIX}request_wait_duration_seconds", "In a queue.", ("execute", *_OF_FLOW), _SECONDS
         )
+
+        self._lengths = Histogram(
+            f"{_PREFIX}request_queue_length_after_enqueue", "Of a queue that somebody joined.", _OF_FLOW, _LENGTHS
+        )
+
+    def queued(self, schema: str, level: str, length: int) -> None:
+        self._lengths.observe(length, schema, level)
 
     def entered(self, schema: str, level: str) -> None:
         self._dispatched.add(schema, level)
@@ -62,5 +71,9 @@ class Counted:
         ):
             values = [(dict(zip(_OF_FLOW, flow, strict=True)), now.get(flow, 0)) for flow, _ in flows]
             yield from gauges(f"{_PREFIX}current_{name}", help_, values)
-        for counted in (self._dispatched, self._rejected, self._took, self._waits):
+        estimated = Histogram(f"{_PREFIX}work_estimated_seats", "Each request takes one.", _OF_FLOW, _SEATS)
+        for flow, number in flows:
+            row = estimated.row(*flow)
+            row[0] = row[-1] = number
+        for counted in (self._dispatched, self._rejected, self._took, self._waits, self._lengths, estimated):
             yield from counted.lines()

@@ -22,6 +22,7 @@ from pylet.api.kinds.prioritylevelconfiguration import KIND as PRIORITY_LEVEL
 from pylet.api.object import Object, uid_of
 from pylet.api.remembered import LONGEST
 from pylet.client.view import Table
+from pylet.server import spent
 from pylet.server.auth.attributes import Attributes
 from pylet.server.flow.classify import flow_of, precedence, schema_of
 from pylet.server.flow.counted import Counted, Flow
@@ -30,6 +31,7 @@ from pylet.server.flow.standing import LevelState, Standing
 SEATS = 600  # upstream's max-requests-inflight and max-mutating-requests-inflight
 _WAIT_SECONDS = 15.0
 _REMEMBERED = 2000
+_READING = ("get", "list", "watch")
 
 
 class Rejected(Exception):
@@ -161,10 +163,16 @@ class Limiter:
             values = [({"priority_level": level.name}, value(level)) for level in levels]
             yield from gauges(f"apiserver_flowcontrol_{name}", help_, values)
         sitting, waiting = Counter[Flow](), Counter[Flow]()
+        kinds = {"readOnly": 0, "mutating": 0}
         for level in levels:
             sitting.update((seat.flow.partition("/")[0], level.name) for seat in level.sitting)
             for flow, turns in level.flows.items():
-                waiting[flow.partition("/")[0], level.name] += sum(not turn.comes.done() for turn in turns)
+                there = [turn for turn in turns if not turn.comes.done()]
+                waiting[flow.partition("/")[0], level.name] += len(there)
+                for turn in there:
+                    kinds["readOnly" if turn.asked.verb in _READING else "mutating"] += 1
+        queued = [({"request_kind": kind}, number) for kind, number in kinds.items()]
+        yield from gauges("apiserver_current_inqueue_requests", "Requests that wait.", queued)
         yield from self.counted.lines(sitting, waiting, {level.name for level in levels if level.is_exempt})
 
     # ---- rules
@@ -232,8 +240,10 @@ class Limiter:
             raise Rejected(level.name)
         since, executes = perf_counter(), False
         turn = _Turn(asyncio.get_running_loop().create_future(), asked, since)
-        level.flows.setdefault(flow, deque()).append(turn)
+        turns = level.flows.setdefault(flow, deque())
+        turns.append(turn)
         level.waiting += 1
+        self.counted.queued(schema, level.name, len(turns))
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
                 await turn.comes
@@ -247,7 +257,9 @@ class Limiter:
             raise
         finally:
             level.waiting -= 1
-            self.counted.waited(schema, level.name, perf_counter() - since, executes=executes)
+            waited = perf_counter() - since
+            self.counted.waited(schema, level.name, waited, executes=executes)
+            spent.one_after_another(waited)
 
     def _leave(self, level: _Level) -> None:
         if level.is_exempt:

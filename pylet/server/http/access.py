@@ -10,15 +10,17 @@ import itertools
 import ssl
 import time
 import uuid
+from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from pylet.aio.certificate import has_begun
-from pylet.aio.prometheus import Counter, Histogram, counts
+from pylet.aio.prometheus import Histogram, counts, doubling
 from pylet.api.errors import Unauthorized
 from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.authenticate import Authenticator, Subject, certificate_user
@@ -26,9 +28,10 @@ from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.impersonate import Impersonation
 from pylet.server.auth.request_header import proxied_user
 from pylet.server.http import protocols
-from pylet.server.http.answer import FLOW, REQUEST_ID, Answer, Streamed
+from pylet.server.http.answer import FLOW, Answer, Streamed
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.registry import User
+from pylet.server.spent import REQUEST_ID
 from pylet.server.warned import WARNED
 
 if TYPE_CHECKING:
@@ -37,6 +40,10 @@ if TYPE_CHECKING:
 _NOBODY = User("")
 _HOUR, _DAY = 3600, 86400
 _LASTING = (0, _HOUR / 2, _HOUR, 2 * _HOUR, 6 * _HOUR, 12 * _HOUR, *(n * _DAY for n in (1, 2, 4, 7, 30, 90, 180, 360)))
+_SECONDS = doubling(0.001, 15)
+_NAMED = frozenset(("admin", "client", "kube_proxy", "kubelet", "system:serviceaccount:kube-system:default"))
+_MAIL, _OTHERS = "email_id", "other"
+"""How users are counted who are not named. Source: apiserver pkg/endpoints/filters/metrics.go, compressUsername."""
 _BEARER, _HAS_BEGUN = "bearer", "has begun"
 _end_of = lru_cache(256)(ssl.cert_time_to_seconds)
 
@@ -64,7 +71,11 @@ class Access:
             "apiserver_client_certificate_expiration_seconds", "How long clients' certificates last.", (), _LASTING
         )
         self._known = self._unknown = 0
-        self._judged = Counter("authorization_attempts_total", "Requests that were judged.", ("result",))
+        self._judging = Histogram("authorization_duration_seconds", "Judging requests.", ("result",), _SECONDS)
+        self._judged: dict[str, list[float]] = {}  # its rows
+        seconds = Histogram("authentication_duration_seconds", "Finding out who asks.", ("result",), _SECONDS)
+        self._looking, self._looked, self._in_vain = seconds, seconds.row("success"), seconds.row("error")
+        self._users = dict.fromkeys((*_NAMED, _MAIL, _OTHERS), 0)
         self._ids = map("{}{:012x}".format, itertools.repeat(str(uuid.uuid4())[:-12]), itertools.count(1))
 
     def metrics(self) -> Iterator[str]:
@@ -72,15 +83,23 @@ class Access:
         yield from self._expirations.lines()
         attempts = [({"result": "success"}, self._known), ({"result": "error"}, self._unknown)]
         yield from counts("authentication_attempts", "Requests whose sender was looked for.", attempts)
-        yield from self._judged.lines()
+        yield from self._looking.lines()
+        users = [({"username": user}, number) for user, number in self._users.items() if number]
+        yield from counts("authenticated_user_requests", "Requests by who sends them, most as others.", users)
+        judged = [({"result": result}, int(sum(row[:-1]))) for result, row in self._judged.items()]
+        yield from counts("authorization_attempts_total", "Requests that were judged.", judged)
+        yield from self._judging.lines()
         yield from self._impersonation.metrics()
         yield from self._authenticator.metrics()
         told = self._auditor.metrics() if self._auditor is not None else (0, 0)
         for name, number in zip(("event", "error"), told, strict=True):
             yield from counts(f"apiserver_audit_{name}_total", f"Audit {name}s.", [({}, number)])
 
-    async def enter(self, http: web.BaseRequest, info: RequestInfo) -> Attributes:
-        """What is asked and by whom. Raises: Unauthorized, BadRequest, Forbidden and Undecided of impersonation."""
+    async def enter(self, http: web.BaseRequest, info: RequestInfo, began: float) -> Attributes:
+        """What is asked and by whom; `began` is when, as `perf_counter` has it.
+
+        Raises: Unauthorized, BadRequest, Forbidden and Undecided of impersonation.
+        """
         id_ = http.headers.get("Audit-ID", "")
         if not id_ or not id_.isascii():  # it goes back in a header
             id_ = next(self._ids)
@@ -93,8 +112,12 @@ class Access:
         try:
             user = await self._user(http)
             self._known += 1
+            _note(self._looked, perf_counter() - began)
+            name = user.name
+            self._users[name if name in _NAMED else _MAIL if "@" in name else _OTHERS] += 1
         except Unauthorized:
             self._unknown += 1
+            _note(self._in_vain, perf_counter() - began)
             if auditor is not None:
                 await auditor.refuse(http, attributes(_NOBODY, http, info), id_)
             raise
@@ -112,8 +135,14 @@ class Access:
 
     async def check(self, asked: Attributes) -> None:
         """Whether he may. Raises: Forbidden, Undecided."""
+        began = perf_counter()
         decision = await self._authorizer.ask(asked)
-        self._judged.add(_result(decision))
+        result = _result(decision)
+        try:
+            row = self._judged[result]
+        except KeyError:
+            row = self._judged[result] = self._judging.row(result)
+        _note(row, perf_counter() - began)
         if self._auditor is not None:
             self._auditor.authorized(decision)
         if decision.allowed:
@@ -165,6 +194,11 @@ def _bearer(transport: asyncio.Transport, certificate: dict[str, Any]) -> User |
         certificate[_BEARER] = certificate_user(certificate["subject"], encoded)
     user: User | None = certificate[_BEARER]
     return user
+
+
+def _note(row: list[float], seconds: float) -> None:
+    row[bisect_left(_SECONDS, seconds)] += 1
+    row[-1] += seconds
 
 
 def _result(decision: Decision) -> str:

@@ -18,13 +18,12 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from pylet.server import audit
+from pylet.server.spent import REQUEST_ID
 from pylet.server.warned import WARNED
 
 JSON = "application/json"
 TEXT = "text/plain; charset=utf-8"
 Headers = Iterable[tuple[str, str]]
-REQUEST_ID: ContextVar[str] = ContextVar("Audit-Id", default="")
-"""What the request being answered is called in the audit log, and in every answer's Audit-Id."""
 FLOW: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("flow", default=())
 """By which rules of priority and fairness the request being answered was let in: headers of every answer."""
 

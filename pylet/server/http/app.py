@@ -14,6 +14,7 @@ from pylet.aio.apart import apart
 from pylet.api.causes import quoted
 from pylet.api.errors import ApiError, InternalError
 from pylet.client.interface import PatchType
+from pylet.server import spent
 from pylet.server.auth.attributes import HTML, Attributes
 from pylet.server.flow import Limiter, Rejected
 from pylet.server.http.access import Access, Undecided
@@ -79,7 +80,7 @@ class App:
         self._metrics.in_flight[changes] += not lasts
         is_cut_off = False
         try:
-            answer = await self._serve(http, info)
+            answer = await self._serve(http, info, started)
         except Rejected:
             is_cut_off = True
             answer = Answer.text("Too many requests, please try again later.\n", 429)
@@ -90,6 +91,7 @@ class App:
         except Undecided as failed:
             answer = Answer.text(f"Internal Server Error: {quoted(http.path_qs)}: {failed}\n".translate(HTML), 500)
         except ConnectionResetError:
+            self._metrics.left(self._asked(http, info))
             answer = Streamed(499, keep_alive=False)
         except Exception:
             log.exception("%s %s failed", http.method, http.path)
@@ -105,6 +107,8 @@ class App:
             program, _, version = http.headers.get("User-Agent", "").partition("/")
             client = program if version and program in _SYSTEM else ""
             self._metrics.count(asked, dry_run, answer.status, seconds, answer.size, client)
+            if spent.BY_REQUEST and (others := spent.take()) and not dry_run:
+                self._metrics.others_took(asked, seconds, others)
         await self._access.leave(http, answer)
         if log.isEnabledFor(logging.DEBUG):
             log.debug("%s %s %d %.1f ms", http.method, http.path_qs, answer.status, seconds * 1000)
@@ -130,10 +134,10 @@ class App:
             self._metrics.is_deprecated(asked)
         return asked
 
-    async def _serve(self, http: web.BaseRequest, info: RequestInfo) -> Answer | Streamed:
+    async def _serve(self, http: web.BaseRequest, info: RequestInfo, started: float) -> Answer | Streamed:
         if info.path in _UNPROTECTED:
             return Answer(self._ca, type_="application/x-pem-file")
-        asked = await self._access.enter(http, info)
+        asked = await self._access.enter(http, info, started)
         seat = await self._limiter.enter(asked)
         FLOW.set(seat.headers)
         if info.verb == "watch" or info.subresource in _LASTING:

@@ -16,7 +16,7 @@ from pylet.server.flow import Limiter, standing
 from pylet.server.http.answer import Answer
 from pylet.server.http.health import Health
 from pylet.server.metrics import Metrics
-from pylet.version import MAJOR, MINOR, VERSION
+from pylet.version import BUILD, EMULATED
 
 if TYPE_CHECKING:
     from pylet.api.zpages import Page
@@ -25,7 +25,6 @@ Say = Callable[[web.BaseRequest], Answer]
 
 UNLISTED = "/debug"
 """What is below it is not among the paths that `/` lists."""
-_GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 _PATHS = ("/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/statusz", "/version")
 
 
@@ -104,23 +103,21 @@ def _openid_configuration(issuer: str) -> Answer:
 
 def _version(http: web.BaseRequest) -> Answer:
     """Raises: MethodNotAllowed."""
-    import platform
-
     only_get(http)
     return Answer.of(
         {
-            "major": MAJOR,
-            "minor": MINOR,
-            "emulationMajor": MAJOR,
-            "emulationMinor": MINOR,
-            "minCompatibilityMajor": MAJOR,
-            "minCompatibilityMinor": str(int(MINOR) - 1),
-            "gitVersion": VERSION,
-            "gitCommit": "",
-            "gitTreeState": "clean",
-            "buildDate": "1970-01-01T00:00:00Z",
-            "goVersion": "",
-            "compiler": platform.python_implementation().lower(),
-            "platform": f"linux/{_GO_MACHINES.get(platform.machine(), platform.machine())}",
+            "major": BUILD["major"],
+            "minor": BUILD["minor"],
+            "emulationMajor": BUILD["major"],
+            "emulationMinor": BUILD["minor"],
+            "minCompatibilityMajor": BUILD["major"],
+            "minCompatibilityMinor": EMULATED["min_compat"].partition(".")[2],
+            "gitVersion": BUILD["git_version"],
+            "gitCommit": BUILD["git_commit"],
+            "gitTreeState": BUILD["git_tree_state"],
+            "buildDate": BUILD["build_date"],
+            "goVersion": BUILD["go_version"],
+            "compiler": BUILD["compiler"],
+            "platform": BUILD["platform"],
         }
     )

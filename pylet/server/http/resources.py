@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -16,6 +17,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from pylet.aio.apart import apart
+from pylet.aio.prometheus import Histogram
 from pylet.api.errors import (
     ApiError,
     BadRequest,
@@ -47,11 +49,12 @@ from pylet.server.http.negotiation import (
 )
 from pylet.server.http.protocols import is_websocket
 from pylet.server.http.request_info import RequestInfo
-from pylet.server.http.watching import Watches
+from pylet.server.http.watching import Told, Watches
 from pylet.server.registry import DeleteOptions, ListOptions, MayCreate, Page, Registry, Request, User, Written
 
 BODY_BYTES = 3 << 20
 _STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
+_SENT_BYTES = tuple(range(50_000, 3_100_000, 100_000))
 _ACROSS = ("list", "watch", "deletecollection")
 
 
@@ -85,6 +88,10 @@ class Resources:
         self._token_requests = token_requests
         self._watches = watches
         self._now = now
+        self._sent = Histogram(
+            "apiserver_request_body_size_bytes", "Of what is sent.", ("group", "resource", "verb"), _SENT_BYTES
+        )
+        self._sizes: dict[tuple[str, str, str], list[float]] = {}  # its rows
         self._verbs = {
             "get": self._get,
             "list": self._list,
@@ -95,6 +102,9 @@ class Resources:
             "delete": self._delete,
             "deletecollection": self._delete_collection,
         }
+
+    def metrics(self) -> Iterator[str]:
+        return self._sent.lines()
 
     async def connect(self, info: RequestInfo, user: User, asked: Object, warnings: list[str]) -> None:
         """Ask admission, which may warn, whether that connection may be made. Raises: ApiError."""
@@ -194,7 +204,10 @@ class Resources:
             subscription = await self._registry.watch(call.request, asked)
         except (Expired, Timeout) as refused:
             return self._watches.refuse(call.http, refused, frames)
-        return await self._watches.serve(call.http, subscription, frames, seconds)
+        kind, info = call.kind, call.info
+        scope = "resource" if info.name else "namespace" if info.namespace else "cluster"
+        told = Told(kind.group, kind.version, kind.plural, scope, lists=bool(asked.initial_events))
+        return await self._watches.serve(call.http, subscription, frames, seconds, told)
 
     # ---- writing
 
@@ -219,7 +232,7 @@ class Resources:
 
     async def _patch(self, call: Call) -> Answer:
         type_ = patch_type(call.http, call.kind)
-        raw = await read(call.http)
+        raw = await self._read(call, "patch")
         try:
             media = YAML_TYPE if type_ is PatchType.APPLY else JSON_TYPE
             document = await apart(len(raw), partial(decode.parse, raw, media))
@@ -245,7 +258,8 @@ class Resources:
 
     async def _delete_options(self, call: Call) -> tuple[DeleteOptions, Request]:
         """A body that is there makes the query unimportant."""
-        raw = await read(call.http) if call.http.body_exists else b""
+        verb = "delete" if call.info.verb == "delete" else "delete_collection"
+        raw = await self._read(call, verb) if call.http.body_exists else b""
         if raw:
             type_ = content_type(call.http.headers.get("Content-Type", ""))
             asked = await apart(len(raw), partial(options.of_delete_body, raw, type_))
@@ -255,12 +269,27 @@ class Resources:
 
     async def _body(self, call: Call, kind: Kind) -> Object:
         type_ = content_type(call.http.headers.get("Content-Type", ""))
-        raw = await read(call.http)
+        raw = await self._read(call, call.info.verb)
         of_kind = partial(decode.of_kind, kind, raw, type_, call.request.field_validation)
         obj, warnings = await apart(len(raw), of_kind)
         call.request.warnings.extend(warnings)
         audit.requested(kind, obj)
         return obj
+
+    async def _read(self, call: Call, verb: str) -> bytes:
+        """The body, which `verb` sends. Raises: RequestEntityTooLarge."""
+        try:
+            raw = await call.http.read()
+        except web.HTTPRequestEntityTooLarge as large:
+            raise RequestEntityTooLarge(f"Request entity too large: limit is {BODY_BYTES}") from large
+        size, what = len(raw), (call.info.group, call.kind.plural, verb)
+        try:
+            row = self._sizes[what]
+        except KeyError:
+            row = self._sizes[what] = self._sent.row(*what)
+        row[bisect_left(_SENT_BYTES, size)] += 1
+        row[-1] += size
+        return raw
 
     # ---- answering
 
@@ -303,14 +332,6 @@ class Resources:
             body = form.pretty(b"".join(pieces))
             pieces, size = [body], len(body)
         return await sending.joined(call.http, pieces, size, media.type)
-
-
-async def read(http: web.BaseRequest) -> bytes:
-    """The body. Raises: RequestEntityTooLarge."""
-    try:
-        return await http.read()
-    except web.HTTPRequestEntityTooLarge as large:
-        raise RequestEntityTooLarge(f"Request entity too large: limit is {BODY_BYTES}") from large
 
 
 _MOST_WARNING, _MOST_WARNED = 256, 4096

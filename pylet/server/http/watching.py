@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import NamedTuple
 
 from aiohttp import web
 
+from pylet.aio.prometheus import Counter, Histogram
 from pylet.api.errors import ApiError, Expired
 from pylet.server.http import websocket
 from pylet.server.http.answer import Connection, Stream, Streamed
@@ -24,6 +27,16 @@ _REMIND_SECONDS = 2  # before the end, as upstream, so that whoever comes back h
 _LEAST_SECONDS = 1800  # upstream's --min-request-timeout; the end is spread so that not all come back at once
 
 
+class Told(NamedTuple):
+    """What a watch is told of, as it is counted; `lists`: what there is comes first."""
+
+    group: str
+    version: str
+    resource: str
+    scope: str
+    lists: bool
+
+
 class Watches:
     """All that run, so that a stop can end them."""
 
@@ -31,9 +44,20 @@ class Watches:
         self._running: set[asyncio.Future[None]] = set()
         self._is_stopping = False
         self._shared: tuple[Batch, Form, bytes] | None = None
+        self._too_slow = Counter("apiserver_terminated_watchers_total", "Too slow, cut off.", ("group", "resource"))
+        self._listed = Histogram(
+            "apiserver_watch_list_duration_seconds",
+            "Until watches had told what there is.",
+            ("group", "resource", "scope", "version"),
+            (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 2, 4, 6, 8, 10, 15, 20, 30, 45, 60),
+        )
 
     def __len__(self) -> int:
         return len(self._running)
+
+    def lines(self) -> Iterator[str]:
+        yield from self._too_slow.lines()
+        yield from self._listed.lines()
 
     def stop(self) -> None:
         """End all; their clients come back to whoever serves then."""
@@ -43,10 +67,10 @@ class Watches:
                 ended.set_result(None)
 
     async def serve(
-        self, request: web.BaseRequest, subscription: Subscription, frames: Frames, timeout_seconds: int
+        self, request: web.BaseRequest, subscription: Subscription, frames: Frames, timeout_seconds: int, told: Told
     ) -> Streamed:
         """Stream until the time is over, the client goes or is too slow."""
-        stream = _begun(request, frames)
+        began, stream = perf_counter(), _begun(request, frames)
         first, later = frames.first, frames.later
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
@@ -63,8 +87,10 @@ class Watches:
             for batch in subscription.initial:
                 await stream.write(_opening(batch, first, later))
                 first = later
+            if told.lists:
+                self._listed.observe(perf_counter() - began, told.group, told.resource, told.scope, told.version)
             if not self._is_stopping:
-                subscription.follow(self._deliver(stream, first, later, end))
+                subscription.follow(self._deliver(stream, first, later, end, told))
                 await ended
         except Expired as gone:
             stream.write_now(frames.error(gone.status()))
@@ -87,7 +113,7 @@ class Watches:
         return stream.end()
 
     def _deliver(
-        self, stream: Stream | websocket.Events, first: Form, later: Form, end: Callable[[], None]
+        self, stream: Stream | websocket.Events, first: Form, later: Form, end: Callable[[], None], told: Told
     ) -> Callable[[Batch], None]:
         transport = stream.transport
         form = first
@@ -98,6 +124,7 @@ class Watches:
                 end()
                 return
             if transport.get_write_buffer_size() > _MOST_BUFFERED_BYTES:
+                self._too_slow.add(told.group, told.resource)
                 transport.abort()
                 end()
                 return

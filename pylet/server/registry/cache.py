@@ -9,7 +9,7 @@ more of it while telling many takes long, is a Batch.
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 
 from pylet.api.errors import Expired
@@ -23,7 +23,7 @@ from pylet.server.registry.selection import Selection
 
 log = logging.getLogger(__name__)
 
-_HISTORY_EVENTS = 4096
+HISTORY_EVENTS = 4096
 _HISTORY_EVENTS_LEAST = 100  # kept however old they are
 _HISTORY_BYTES = 4 << 20  # of the entries only the history still holds
 _HISTORY_BYTES_MOST = 16 << 20  # of those that are kept however old they are
@@ -132,6 +132,10 @@ class Cache:
         self.is_closed = False
         self.told = 0
         """Events that watchers were given since the start."""
+        self.applied = self.opened = self.consistent = 0
+        """Changes that came, objects that watches began with, lists of what there is now."""
+        self.lists: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        """By index how many lists there were, of how many objects they were made and how many they had."""
         self._compacted = 0
         self._history: deque[Event] = deque()
         self._history_bytes = 0
@@ -162,6 +166,7 @@ class Cache:
         if self._ordered is not None:
             self._ordered.change(before, entry)
         event = Event(revision, key, before, entry)
+        self.applied += 1
         self._remember(event)
         if self._groups:
             self._pending.append(event)
@@ -284,6 +289,7 @@ class Cache:
     # ---- inside
 
     def _initial(self, entries: list[Entry], revision: int, *, mark_end: bool) -> Iterator[Batch]:
+        self.opened += len(entries)
         changes: list[Change] = []
         size = 0
         for entry in entries:
@@ -313,7 +319,7 @@ class Cache:
         history = self._history
         history.append(event)
         self._history_bytes += len(event.before.raw) if event.before is not None else 0
-        while len(history) > _HISTORY_EVENTS or (
+        while len(history) > HISTORY_EVENTS or (
             self._history_bytes > (_HISTORY_BYTES if len(history) > _HISTORY_EVENTS_LEAST else _HISTORY_BYTES_MOST)
         ):
             self._forget()

@@ -30,6 +30,8 @@ class Feed:
         self.cache = cache
         self.taken = 0
         """Changes that came, since the start."""
+        self.filled = 0
+        """How often it began with what the store held."""
         self._known = known
         self._convert = convert
         storage = cache.kind.storage
@@ -60,6 +62,7 @@ class Feed:
         entries = [entry_of(kind, value, row.revision) for (_, row), value in zip(rows, values, strict=True)]
         self.cache.start(entries, revision)
         self._since = revision
+        self.filled += 1
         while self._backlog and not self._must_wait(self._backlog[0][0]):
             self._apply(*self._backlog.popleft())
 

@@ -180,13 +180,24 @@ def page(cache: Cache, selection: Selection, options: ListOptions, current: int)
             raise Expired(_LIST_TOO_OLD) from gone
     else:
         revision = current
+        cache.consistent += not options.revision
         if selection.is_indexed and not options.limit and after is None:
-            return Page(sorted(selection.of(cache.table), key=lambda entry: entry.key), revision)
+            found = sorted(selection.of(cache.table), key=lambda entry: entry.key)
+            _note(cache, selection.index, len(found), len(found))
+            return Page(found, revision)
         ordered = cache.in_order()
     where = ordered.span(selection.namespace, selection.name, after)
     matching, size = selection.among(ordered, where), where.stop - where.start
     found = list(islice(matching, min(options.limit, size)) if options.limit > 0 else matching)
+    _note(cache, "", size, len(found))
     if next(matching, None) is None:
         return Page(found, revision)
     remaining = size - len(found) if selection.is_plain else None
     return Page(found, revision, str(Token(revision, found[-1].key)), remaining)
+
+
+def _note(cache: Cache, index: str, looked_at: int, found: int) -> None:
+    lists = cache.lists[index]
+    lists[0] += 1
+    lists[1] += looked_at
+    lists[2] += found

@@ -42,7 +42,7 @@ class UnknownField(BadRequest):
 class Selection:
     """Compared by identity: `selection_of` gives one object per wording."""
 
-    __slots__ = ("_index", "_label", "_labels", "_terms", "is_plain", "name", "namespace", "pinned")
+    __slots__ = ("_index", "_label", "_labels", "_terms", "index", "is_plain", "name", "namespace", "pinned")
 
     def __init__(self, kind: Kind, namespace: str, labels: str, fields: str) -> None:
         try:
@@ -56,6 +56,8 @@ class Selection:
         self._index: tuple[str, str] | None = None
         self._read_fields(kind, fields)
         self.is_plain = self._labels is None and not self._terms and self.name is None
+        self.index = "" if self._index is None else f"f:{self._index[0]}"
+        """Upstream's name of what leads to it."""
         self.pinned = (self.namespace, self.name or "")
         """Where all that is selected lies; "" is anywhere."""
 

@@ -16,10 +16,10 @@ from contextlib import suppress
 from functools import partial
 
 from pylet.aio.paced import Paced
-from pylet.aio.prometheus import counts, gauges
 from pylet.api.errors import ApiError, Timeout
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
+from pylet.server.registry import caches_counted
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.feed import Convert, Feed
 from pylet.server.registry.form import Layout, stored
@@ -118,22 +118,7 @@ class State:
             group.create_task(self._settle())
 
     def metrics(self) -> Iterator[str]:
-        """How many objects there are, under today's name and the one before, and what watchers were told."""
-        by_resource = {kind.resource: (kind, feed) for kind, feed in self._feeds.items()}  # whatever its versions
-        sizes = {name: len(feed.cache.table.entries) for name, (_, feed) in by_resource.items()}
-        yield from gauges(
-            "apiserver_storage_objects", "Objects.", [({"resource": name}, sizes[name]) for name in sizes]
-        )
-        labels = {name: {"group": kind.group, "resource": kind.plural} for name, (kind, _) in by_resource.items()}
-        yield from gauges("apiserver_resource_objects", "Objects.", [(labels[name], sizes[name]) for name in sizes])
-        taken = [(labels[name], feed.taken) for name, (_, feed) in by_resource.items() if feed.taken]
-        yield from counts("apiserver_storage_events_received_total", "Changes that the store told of.", taken)
-        told = [
-            ({"group": kind.group, "version": kind.version, "resource": kind.plural}, cache.told)
-            for kind, cache in self.caches.items()
-            if cache.told
-        ]
-        yield from counts("apiserver_watch_events_total", "Events given to watchers.", told)
+        return caches_counted.lines(self._feeds.values(), self.caches.values())
 
     async def reached(self, revision: int) -> None:
         """Wait until the caches have taken everything up to `revision`."""

@@ -238,6 +238,8 @@ async def test_the_metrics_count_requests(cluster: Any) -> None:
     await cluster.ask("GET", "/api/v1/endpoints")
     await cluster.ask("POST", f"{MAPS}?dryRun=All", config_map("dry"))
     await cluster.ask("GET", f"{MAPS}?watch=1&timeoutSeconds=1")
+    listed = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
+    await cluster.ask("GET", f"{MAPS}?watch=1&timeoutSeconds=1&{listed}")
     pod = {"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     await cluster.ask("POST", "/api/v1/namespaces/default/pods?dryRun=All", pod)
     assert (await cluster.ask("GET", "/version", anonymous=True)).status == 200
@@ -253,10 +255,23 @@ async def test_the_metrics_count_requests(cluster: Any) -> None:
         f'apiserver_request_total{{{written},dry_run="",code="201",system_client=""}} 1',
         f'apiserver_request_total{{{written},dry_run="All",code="201",system_client=""}} 1',
         f'apiserver_request_duration_seconds_bucket{{{read},dry_run="",le="1"}} 1',
-        f'apiserver_request_duration_seconds_count{{{watched},dry_run=""}} 1',
+        f'apiserver_request_duration_seconds_count{{{watched},dry_run=""}} 2',
         f'apiserver_response_sizes_bucket{{{read},le="1e+06"}} 1',
         'apiserver_requested_deprecated_apis{group="",removed_release="",resource="endpoints",subresource=""',
-        f'apiserver_request_sli_duration_seconds_bucket{{{written},dry_run="",le="+Inf"}} 1',
+        f'apiserver_request_sli_duration_seconds_bucket{{{written},le="+Inf"}} 1',
+        f'apiserver_request_sli_duration_seconds_bucket{{{written},le="60"}} 1',
+        'authentication_duration_seconds_count{result="error"} 1',
+        'authorization_duration_seconds_count{result="no-opinion"} 1',
+        'authenticated_user_requests{username="other"} ',
+        'apiserver_request_body_size_bytes_count{group="",resource="configmaps",verb="create"} 2',
+        'apiserver_cache_list_total{group="",index="",resource="configmaps"} 1',
+        'apiserver_cache_list_returned_objects_total{group="",resource="configmaps"} ',
+        'apiserver_watch_cache_consistent_read_total{fallback="false",group="",resource="configmaps",success="true"} 1',
+        'apiserver_init_events_total{group="",resource="configmaps"} ',
+        'apiserver_watch_list_duration_seconds_count{group="",resource="configmaps",scope="namespace",version="v1"} 1',
+        'apiserver_current_inqueue_requests{request_kind="readOnly"} 0',
+        'apiserver_flowcontrol_work_estimated_seats_bucket{flow_schema="exempt",priority_level="exempt",le="1"} ',
+        'version_info{binary="1.36.',
         "# TYPE apiserver_request_sli_duration_seconds histogram",
         'apiserver_current_inflight_requests{request_kind="readOnly"} 1',
         'apiserver_current_inflight_requests{request_kind="mutating"} 0',

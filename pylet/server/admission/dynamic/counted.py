@@ -11,6 +11,7 @@ from time import perf_counter
 
 from pylet.aio.prometheus import Counter, Histogram
 from pylet.api.errors import ApiError
+from pylet.server import spent
 from pylet.server.admission.dynamic.review import Unusable
 from pylet.server.webhooks import WebhookFailed
 
@@ -56,7 +57,9 @@ def asking(name: str, operation: str, type_: str, *, ignores_failure: bool) -> I
     finally:
         operation = operation.upper()
         _REQUESTS.add(name, type_, operation, str(code), rejected)
-        _SECONDS.observe(perf_counter() - began, name, operation, rejected, type_)
+        took = perf_counter() - began
+        _SECONDS.observe(took, name, operation, rejected, type_)
+        (spent.one_after_another if type_ == "admit" else spent.at_once)(took)
         if error:
             _REJECTIONS.add(name, type_, operation, error, str(code))
 

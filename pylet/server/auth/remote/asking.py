@@ -54,6 +54,10 @@ class Asker:
 
     async def get(self, url: str, tls: ssl.SSLContext | None) -> Any:
         """Raises: NoAnswer."""
+        return decoded(url, await self.read(url, tls))
+
+    async def read(self, url: str, tls: ssl.SSLContext | None) -> bytes:
+        """Raises: NoAnswer."""
         told = f'Get "{url}"'
         try:
             async with asyncio.timeout(SECONDS):
@@ -62,10 +66,7 @@ class Asker:
             raise NoAnswer(f"{told}: {said(late)}") from late
         if not 200 <= status < 300:
             raise NoAnswer(f"GET {url}: status {status}")
-        try:
-            return orjson.loads(raw)
-        except orjson.JSONDecodeError as bad:
-            raise NoAnswer(f"GET {url}: the answer is not JSON") from bad
+        return raw
 
     async def post(
         self, target: kubeconfig.Endpoint, body: Object, tls: ssl.SSLContext | None, seconds: float
@@ -134,6 +135,14 @@ class Asker:
             raise NoAnswer(f"{told}: {said(failed)}", is_transient=is_reset) from failed
         wait = answered.wait_seconds(answer.status, answer.headers)
         return answer.status, answer.headers.get("Content-Type", ""), raw, wait
+
+
+def decoded(url: str, raw: bytes) -> Any:
+    """What was answered there. Raises: NoAnswer."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError as bad:
+        raise NoAnswer(f"GET {url}: the answer is not JSON") from bad
 
 
 def _decoded(found: Object, asked: Object) -> Object:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,6 +17,7 @@ from pylet.aio.clock import Clock
 from pylet.aio.filewatch import FileWatch
 from pylet.aio.prometheus import Counter, gauge, gauges
 from pylet.server import identity
+from pylet.server.auth.remote.counted import hashed
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class FollowedFile:
         self._use = use
         self._clock = clock
         self._looking = asyncio.Lock()
-        self._id = _hash(identity.name_of(socket.gethostname()).encode())
+        self._id = hashed(identity.name_of(socket.gethostname()).encode())
         self._prefix = f"apiserver_{subject}_config_controller"
         help_ = "Times that the configuration was read again."
         self._reloads = Counter(f"{self._prefix}_automatic_reloads_total", help_, ("status", "apiserver_id_hash"))
@@ -77,7 +77,7 @@ class FollowedFile:
         known = [({"status": how, "apiserver_id_hash": self._id}, at.timestamp()) for how, at in self._last.items()]
         name = f"{self._prefix}_automatic_reload_last_timestamp_seconds"
         yield from gauges(name, "When it was last read again.", known)
-        labels = {"apiserver_id_hash": self._id, "hash": _hash(self._used)}
+        labels = {"apiserver_id_hash": self._id, "hash": hashed(self._used)}
         yield from gauge(f"{self._prefix}_last_config_info", "Which configuration holds.", labels, 1)
 
     async def _look(self) -> bool:
@@ -101,7 +101,3 @@ class FollowedFile:
     def _count(self, how: str) -> None:
         self._reloads.add(how, self._id)
         self._last[how] = self._clock.now()
-
-
-def _hash(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -16,6 +16,7 @@ from pylet.api.errors import aggregated
 from pylet.api.object import Object
 from pylet.server.auth.remote import Known
 from pylet.server.auth.remote.asking import NoAnswer
+from pylet.server.auth.remote.counted import Counted
 from pylet.server.auth.remote.following import Unfit
 from pylet.server.auth.remote.oidc import Issuer
 from pylet.server.auth.tokens import BadToken
@@ -58,7 +59,11 @@ def anonymous_at(config: Object) -> frozenset[str] | None:
 class Issuers:
     """Whom tokens are believed; `change` says others."""
 
-    def __init__(self, config: Object, make: Callable[[Object], Issuer], own_issuers: Sequence[str]) -> None:
+    def __init__(
+        self, config: Object, make: Callable[[Object], Issuer], own_issuers: Sequence[str], counted: Counted
+    ) -> None:
+        """`counted` forgets whom nobody believes any more."""
+        self._counted = counted
         self._config = config
         self._make = make
         self._own = own_issuers
@@ -94,6 +99,8 @@ class Issuers:
                     await issuer.read_keys()
         except (NoAnswer, TimeoutError) as failed:
             raise Unfit(f"cannot read the issuers' keys: {failed}", may_pass=True) from failed
+        for gone in {issuer.url for issuer in self._issuers} - {issuer.url for issuer in issuers}:
+            self._counted.forget(gone)
         self._issuers, self._config = issuers, config
         return True
 

@@ -17,8 +17,9 @@ from pylet.api.schema import Mismatch
 from pylet.server.auth import jws
 from pylet.server.auth.authenticate import groups_of
 from pylet.server.auth.remote import Known
-from pylet.server.auth.remote.asking import Asker, NoAnswer
+from pylet.server.auth.remote.asking import Asker, NoAnswer, decoded
 from pylet.server.auth.remote.claims import ClaimMappings
+from pylet.server.auth.remote.counted import Counted
 from pylet.server.auth.tokens import BadToken
 from pylet.server.registry import User
 
@@ -38,6 +39,7 @@ class Issuer:
         own_audiences: Sequence[str],
         now: Callable[[], datetime],
         algorithms: Sequence[str] = jws.ALGORITHMS,
+        counted: Counted | None = None,
     ) -> None:
         issuer = jwt["issuer"]
         self.url: str = issuer["url"]
@@ -50,12 +52,19 @@ class Issuer:
         self._own_audiences = tuple(own_audiences)
         self._now = now
         self._algorithms = frozenset(algorithms)
+        self._counted = counted or Counted()
         self._keys: dict[str, Any] = {}
         self._reading = asyncio.Lock()
         self._read_at: datetime | None = None
 
     async def user(self, token: str, audiences: frozenset[str]) -> Known | None:
         """Raises: BadToken."""
+        with self._counted.judging(self.url) as judging:
+            found = await self._user(token, audiences)
+            judging.is_meant = found is not None
+            return found
+
+    async def _user(self, token: str, audiences: frozenset[str]) -> Known | None:
         try:
             signed = jws.read(token)
         except ValueError:
@@ -118,12 +127,23 @@ class Issuer:
         is_known = isinstance(found, dict) and found.get("issuer") == self.url
         if not is_known or not isinstance(found.get("jwks_uri"), str):
             raise NoAnswer(f"{self._discovery} does not describe {self.url}")
-        keys = await self._asker.get(found["jwks_uri"], self._tls)
-        listed = keys.get("keys") if isinstance(keys, dict) else None
-        if not isinstance(listed, list):
-            raise NoAnswer(f"{found['jwks_uri']} lists no keys")
+        listed = await self._published(found["jwks_uri"])
         known = [key for key in listed if isinstance(key, dict) and isinstance(key.get("kid", ""), str)]
         return {key.get("kid", ""): public for key in known if (public := jws.public_key(key))}
+
+    async def _published(self, url: str) -> list[Any]:
+        """Raises: NoAnswer."""
+        try:
+            raw = await self._asker.read(url, self._tls)
+            keys = decoded(url, raw)
+            listed = keys.get("keys") if isinstance(keys, dict) else None
+            if not isinstance(listed, list):
+                raise NoAnswer(f"{url} lists no keys")
+        except NoAnswer:
+            self._counted.read(self.url, self._now(), None)
+            raise
+        self._counted.read(self.url, self._now(), raw)
+        return listed
 
 
 def _check_texts(claims: Object) -> None:

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain as chain_of
 from pathlib import Path
 
 from pylet.aio.clock import Clock
@@ -14,7 +15,7 @@ from pylet.client.kubeconfig import KubeconfigError
 from pylet.server.auth import jws
 from pylet.server.auth.authenticate import groups_of
 from pylet.server.auth.authorize import Chain
-from pylet.server.auth.remote import Outside, TokenSource, chain, issuers
+from pylet.server.auth.remote import Outside, TokenSource, chain, counted, issuers
 from pylet.server.auth.remote.access_webhook import Counted
 from pylet.server.auth.remote.asking import Asker
 from pylet.server.auth.remote.following import FollowedFile, Unfit
@@ -34,8 +35,9 @@ def outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
     static = {} if config.token_auth_file is None else dict(static_tokens(config.token_auth_file))
     authentication, followed = _authentication(config, audience)
     algorithms = jws.ALGORITHMS if config.authentication_config is not None else config.oidc_signing_algs or ("RS256",)
-    make = partial(Issuer, asker=asker, own_audiences=(audience,), now=clock.now, algorithms=algorithms)
-    believed = issuers.Issuers(authentication, make, (audience,))
+    tokens = counted.Counted()
+    make = partial(Issuer, asker=asker, own_audiences=(audience,), now=clock.now, algorithms=algorithms, counted=tokens)
+    believed = issuers.Issuers(authentication, make, (audience,), tokens)
     files = [FollowedFile(*followed, believed.change, clock)] if followed is not None else []
     sources: list[TokenSource] = [believed]
     if (file := config.authentication_token_webhook_config_file) is not None:
@@ -50,7 +52,7 @@ def outside(config: ServerConfig, audience: str, clock: Clock) -> Outside:
         asker.close,
         issuers.anonymous_at(authentication),
         files,
-        Counted().lines if configured is None else configured.counted.lines,
+        lambda: chain_of(tokens.lines(), (Counted() if configured is None else configured.counted).lines()),
     )
 
 

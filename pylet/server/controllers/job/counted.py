@@ -26,7 +26,7 @@ _SECONDS = Histogram(f"{_PREFIX}job_sync_duration_seconds", "Looking.", _OF_LOOK
 _JOBS = Counter(f"{_PREFIX}jobs_finished_total", "Jobs that ended.", ("completion_mode", "result", "reason"))
 _PODS = Counter(f"{_PREFIX}job_pods_finished_total", "Pods counted for good.", ("completion_mode", "result"))
 _INDEXES = Counter(f"{_PREFIX}job_finished_indexes_total", "Indexes that ended.", ("status", "backoffLimit"))
-_MADE = Counter(f"{_PREFIX}job_pods_creation_total", "Pods made, by what for.", ("reason", "status"))
+_MADE = Counter(f"{_PREFIX}job_pods_creation_total", "Pods by what they were for.", ("reason", "status"))
 _HANDLED = Counter(
     f"{_PREFIX}pod_failures_handled_by_failure_policy_total", "Failed pods that a rule was for.", ("action",)
 )

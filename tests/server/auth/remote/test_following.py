@@ -13,6 +13,7 @@ from pylet.aio.clock import VirtualClock
 from pylet.server.auth.authorize import Link
 from pylet.server.auth.remote.asking import Asker, NoAnswer
 from pylet.server.auth.remote.chain import ConfiguredChain, of_webhook, read
+from pylet.server.auth.remote.counted import Counted
 from pylet.server.auth.remote.following import FollowedFile, Unfit
 from pylet.server.auth.remote.issuers import Issuers
 from pylet.server.config import ServerConfig
@@ -100,7 +101,7 @@ class Keyless:
 
 
 async def test_issuers_without_keys_change_nothing_yet() -> None:
-    issuers = Issuers({"anonymous": None}, Keyless, ())  # type: ignore[arg-type]
+    issuers = Issuers({"anonymous": None}, Keyless, (), Counted())  # type: ignore[arg-type]
     jwt = {
         "issuer": {"url": "https://a.test", "audiences": ["x"]},
         "claimMappings": {"username": {"claim": "sub", "prefix": ""}},

@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
+from pylet.server.auth.remote.asking import NoAnswer
 from pylet.server.auth.remote.claims import ClaimMappings
+from pylet.server.auth.remote.counted import Counted, hashed
 from pylet.server.auth.remote.issuers import anonymous_at
 from pylet.server.auth.remote.oidc import Issuer
 from pylet.server.auth.remote.settings import BadSettings, static_tokens
@@ -51,6 +53,9 @@ class Answers:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.keys: Any = None
+
+    async def read(self, url: str, tls: Any) -> bytes:
+        return orjson.dumps(await self.get(url, tls))
 
     async def get(self, url: str, tls: Any) -> Any:
         self.asked.append(url)
@@ -95,6 +100,33 @@ async def test_keys_are_read_once() -> None:
     for _ in range(3):
         await reader.user(token(CLAIMS), AUDIENCES)
     assert asker.asked == [f"{URL}/.well-known/openid-configuration", f"{URL}/keys"]
+
+
+async def test_what_becomes_of_tokens_and_of_an_issuers_keys_is_counted() -> None:
+    asker, counted = Answers(), Counted()
+    reader = Issuer(JWT, asker, (OWN,), lambda: NOW, counted=counted)  # type: ignore[arg-type]
+    await reader.user(token(CLAIMS), AUDIENCES)
+    assert await reader.user(token({**CLAIMS, "iss": "https://other.test"}), AUDIENCES) is None
+    with pytest.raises(BadToken):
+        await reader.user(token({**CLAIMS, "exp": 0}), AUDIENCES)
+    asker.keys = []
+    with pytest.raises(NoAnswer):
+        await reader.read_keys()
+    prefix, of = "apiserver_authentication_jwt_authenticator", f'jwt_issuer_hash="{hashed(URL.encode())}"'
+    told = [line for line in counted.lines() if not line.startswith("#")]
+    assert f'{prefix}_latency_seconds_count{{{of},result="success"}} 1' in told
+    assert f'{prefix}_latency_seconds_count{{{of},result="failure"}} 1' in told
+    fetched = [line for line in told if line.startswith(f"{prefix}_jwks_fetch_last_timestamp_seconds")]
+    assert sorted(result for line in fetched for result in ("failure", "success") if f'"{result}"' in line) == [
+        "failure",
+        "success",
+    ]
+    assert {line.rpartition(" ")[2] for line in fetched} == {str(NOW.timestamp())}
+    (keys,) = [line for line in told if line.startswith(f"{prefix}_jwks_fetch_last_key_set_info")]
+    asker.keys = None
+    assert f'hash="{hashed(await asker.read(f"{URL}/keys", None))}"' in keys
+    counted.forget(URL)
+    assert not [line for line in counted.lines() if "jwks" in line]
 
 
 async def test_who_comes_while_keys_are_read_waits_for_them() -> None:
