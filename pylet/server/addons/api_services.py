@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pylet.api.object import Object
 
 _LABELS = {"kube-aggregator.kubernetes.io/automanaged": "onstart"}
-_PRIORITIES = (
+_GROUPS = (
     # group, versions, how early clients shall look there
     ("", "v1", 18000),
     ("admissionregistration.k8s.io", "v1", 16700),
@@ -34,11 +34,13 @@ _PRIORITIES = (
     ("scheduling.k8s.io", "v1", 16600),
     ("storage.k8s.io", "v1", 16800),
 )
+PRIORITIES = {"apiregistration.k8s.io": 20000, **{group: priority for group, _, priority in _GROUPS}}
+"""How early clients shall look there, by group."""
 _VERSION_PRIORITIES = {"": 1, "flowcontrol.apiserver.k8s.io": 21, "metrics.k8s.io": 100, "resource.k8s.io": 21}
 
 
 def objects() -> Iterator[Object]:
-    for group, versions, priority in _PRIORITIES:
+    for group, versions, priority in _GROUPS:
         for version in versions.split():
             rank = 30 if version == "v2" else _VERSION_PRIORITIES.get(group, 15)
             spec = {"group": group, "version": version, "groupPriorityMinimum": priority, "versionPriority": rank}

@@ -1,14 +1,14 @@
 """What is served, told to clients: the classic documents of each group and version, and the aggregated ones.
 
 All are made of the kinds when first asked for and kept as bytes with their ETag, until kinds come or go.
-Source: apiserver pkg/endpoints/discovery, pkg/controlplane/apiserver/apis.go (priorities of groups).
+Source: apiserver pkg/endpoints/discovery.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import orjson
@@ -17,6 +17,7 @@ from pylet.api.crd.versions import priority
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.wire.accept import clauses
+from pylet.server.addons import api_services
 from pylet.server.http import representation
 from pylet.server.http.allowed import body_kind, verbs_of
 from pylet.server.http.negotiation import JSON_TYPE, accepted
@@ -27,29 +28,7 @@ if TYPE_CHECKING:
 _AGGREGATED = "apidiscovery.k8s.io"
 _AGGREGATED_TYPE = f"{JSON_TYPE};g={_AGGREGATED};v=v2;as=APIGroupDiscoveryList"
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
-_PRIORITIES = (
-    "apiregistration.k8s.io",
-    "apps",
-    "events.k8s.io",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "networking.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "storage.k8s.io",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "scheduling.k8s.io",
-    "coordination.k8s.io",
-    "node.k8s.io",
-    "discovery.k8s.io",
-    "resource.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-)
-"""The order upstream names its groups in; custom ones follow by name."""
+_CUSTOM_PRIORITY, _CUSTOM_VERSION, _OWN_VERSION = 1000, 100, 15
 _CUSTOM_VERBS = ("delete", "deletecollection", "get", "list", "patch", "create", "update", "watch")
 _STORED_VERSIONS = {
     "CustomResourceDefinition": "v1beta1",
@@ -75,10 +54,14 @@ class Kinds(Protocol):
 
 
 class Extension(Protocol):
-    """A group and version another server serves; `resources` as aggregated discovery shows them."""
+    """A group and version another server serves; `resources` as aggregated discovery shows them, `priorities` the
+    group's and the version's."""
 
     is_available: bool
     resources: list[Object]
+
+    @property
+    def priorities(self) -> tuple[int, int]: ...
 
 
 class Remote(Protocol):
@@ -141,18 +124,9 @@ class Discovery:
         self._kinds = [
             kind for kind in served if (kind.schema is None) == ((kind.group, kind.version) in self._built_in)
         ]
-        versions: dict[str, set[str]] = {}
-        for kind in self._kinds:
-            versions.setdefault(kind.group, set()).add(kind.version)
         self._remote = {(group, version): found for group, version, found in self._extensions or ()}
-        for group, version in self._remote:
-            versions.setdefault(group, set()).add(version)
-        self._groups = {group: self._in_order(group, versions[group]) for group in sorted(versions, key=_place)}
-
-    def _in_order(self, group: str, versions: Iterable[str]) -> list[str]:
-        """The one to prefer first, which no built-in one is beside others: their APIServices are of less priority."""
-        found = sorted(versions, key=priority, reverse=True)
-        return sorted(found, key=lambda version: (group, version) in self._built_in)
+        priorities = {(kind.group, kind.version): _priorities(kind) for kind in self._kinds}
+        self._groups = _ordered(priorities | {which: found.priorities for which, found in self._remote.items()})
 
     def _has_built_in(self, group: str) -> bool:
         return any(known == group for known, _ in self._built_in)
@@ -315,5 +289,20 @@ def _storage_hash(kind: Kind) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()[:8]).decode()
 
 
-def _place(group: str) -> tuple[int, str]:
-    return _PRIORITIES.index(group) if group in _PRIORITIES else len(_PRIORITIES), group
+def _priorities(kind: Kind) -> tuple[int, int]:
+    version = _OWN_VERSION if kind.schema is None else _CUSTOM_VERSION
+    return api_services.PRIORITIES.get(kind.group, _CUSTOM_PRIORITY), version
+
+
+def _ordered(priorities: Mapping[tuple[str, str], tuple[int, int]]) -> dict[str, list[str]]:
+    """Groups by the highest priority that one of their versions gives them, then by name; versions by their own, then
+    the newest first. Source: apiserver pkg/endpoints/discovery/aggregated, calculateAPIGroupsLocked."""
+    highest: dict[str, int] = {}
+    versions: dict[str, list[tuple[int, str]]] = {}
+    for (group, version), (of_group, of_version) in priorities.items():
+        highest[group] = max(of_group, highest.get(group, 0))
+        versions.setdefault(group, []).append((of_version, version))
+    return {
+        group: [name for _, name in sorted(versions[group], key=lambda one: (one[0], priority(one[1])), reverse=True)]
+        for group in sorted(versions, key=lambda group: (-highest[group], group))
+    }

@@ -61,6 +61,10 @@ class Extension:
     def service(self) -> Key:
         return Key(self.spec["service"]["namespace"], self.spec["service"]["name"])
 
+    @property
+    def priorities(self) -> tuple[int, int]:
+        return self.spec["groupPriorityMinimum"], self.spec["versionPriority"]
+
 
 class Extensions:
     """`identity` is the front proxy's pair; `generation` counts changes of what is served. `run` until cancelled.
@@ -157,7 +161,7 @@ class Extensions:
     async def swaggers(self) -> Swaggers:
         """The OpenAPI documents (version 2) of those that answer and have one, the more important first."""
         asked = sorted(
-            (-known.spec["groupPriorityMinimum"], -known.spec["versionPriority"], f"apis/{group}/{version}", known)
+            (-known.priorities[0], -known.priorities[1], f"apis/{group}/{version}", known)
             for (group, version), known in self._known.items()
             if known.is_available
         )
@@ -236,6 +240,7 @@ class Extensions:
             self.generation += 1
         elif known.spec != spec:
             known.spec = spec
+            self.generation += 1
             known.look_again.set()
 
     def _wake(self, before: Entry | None, after: Entry | None) -> None:
@@ -317,10 +322,13 @@ class Extensions:
             status, body = await self._forwarder.fetch(target, seconds=_ANSWER_SECONDS)
             if not 200 <= status < 300:
                 raise ServiceUnavailable(f"bad status from {asked}: {status}")
-            return "Passed", "all checks passed", _resources(orjson.loads(body), spec)
-        except (ApiError, ValueError, KeyError, TypeError) as failed:
-            why = failed.message if isinstance(failed, ApiError) else f"{failed}"
-            return "FailedDiscoveryCheck", f"failing or missing response from {asked}: {why}", None
+        except ApiError as failed:
+            return "FailedDiscoveryCheck", f"failing or missing response from {asked}: {failed.message}", None
+        try:
+            found = _resources(orjson.loads(body), spec)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            found = None  # it answers: upstream does not ask for more
+        return "Passed", "all checks passed", found
 
 
 def _resources(document: Object, spec: Object) -> list[Object]:

@@ -47,6 +47,7 @@ _OURS = ("impersonate-", "x-remote-", "access-control-allow-")
 _WITHOUT_BODY = ("GET", "HEAD", "OPTIONS", "DELETE")
 _HELD_BYTES = 16 << 20  # of HTML, whose links are rewritten, and of what the server itself asked for
 _CONNECT_SECONDS = 10
+_NO_REDIRECT = b"the backend attempted to redirect this request, which is not permitted"
 
 
 class _Undialed(ApiError):
@@ -187,6 +188,8 @@ def _passed(http: web.BaseRequest, target: Target) -> CIMultiDict[str]:
 async def _answered(http: web.BaseRequest, found: aiohttp.ClientResponse, target: Target) -> Answer | Streamed:
     headers = _returned(found, target)
     type_ = found.headers.get("Content-Type", TEXT)
+    if target.links is None and 300 <= found.status <= 399 and "Location" in found.headers:
+        return Answer(_NO_REDIRECT, 502, TEXT)  # who may redirect the API's clients learns their tokens: CVE-2022-3172
     if found.status in (204, 304):
         return Answer(b"", found.status, type_, headers)
     if http.method == "HEAD":

@@ -27,6 +27,7 @@ GROUP, VERSION = "metrics.k8s.io", "v1beta1"
 
 class OwnMetrics:
     is_available = True
+    priorities = 100, 100
 
     def __init__(self, tables: Callable[[Kind], Table], kubelets: KubeletProxy, clock: Clock) -> None:
         self._tables = tables

@@ -62,14 +62,15 @@ class Extension:
             "caBundle": self.ca,
             **spec,
         }
-        answer = await self.cluster.ask("POST", API_SERVICES, {"metadata": {"name": "v1.metrics.test"}, "spec": told})
+        name = f"{told['version']}.{told['group']}"
+        answer = await self.cluster.ask("POST", API_SERVICES, {"metadata": {"name": name}, "spec": told})
         assert answer.status == 201, answer.body
 
-    async def available(self, status: str) -> dict[str, Any]:
+    async def available(self, status: str, name: str = "v1.metrics.test") -> dict[str, Any]:
         """The condition, once it has that status."""
 
         async def condition() -> dict[str, Any]:
-            found = (await self.cluster.ask("GET", f"{API_SERVICES}/v1.metrics.test")).json
+            found = (await self.cluster.ask("GET", f"{API_SERVICES}/{name}")).json
             return condition_of(found, "Available") or {}
 
         return await answered(condition, lambda found: found.get("status") == status)
@@ -98,6 +99,8 @@ async def extension(cluster: Any, tmp_path: Path) -> AsyncIterator[Extension]:
             return web.json_response({"items": [{"value": "30"}]})
         if request.path == METRICS:
             return web.json_response({"resources": []})
+        if request.path.endswith("/elsewhere"):
+            return web.Response(status=int(request.query["as"]), headers={"Location": "https://elsewhere.test/"})
         headers = {name: request.headers.getall(name) for name in request.headers if name.startswith("X-Remote")}
         return web.json_response({"path": request.path_qs, "who": headers})
 
@@ -130,6 +133,32 @@ async def test_a_group_comes_and_goes_with_its_server(cluster: Any, extension: E
     assert "metrics.test" not in [group["name"] for group in (await cluster.ask("GET", "/apis")).json["groups"]]
 
 
+async def test_who_answers_is_available_whatever_the_answer_says(cluster: Any, extension: Extension) -> None:
+    await extension.register(group="mute.test")
+    assert (await extension.available("True", "v1.mute.test"))["reason"] == "Passed"
+
+
+async def test_groups_and_versions_are_told_by_their_priority(cluster: Any, extension: Extension) -> None:
+    for version, of_group, of_version in (("v1", 1, 2), ("v2", 1, 1), ("v1alpha1", 17850, 3)):
+        await extension.register(version=version, groupPriorityMinimum=of_group, versionPriority=of_version)
+        await extension.available("True", f"{version}.metrics.test")
+
+    async def told() -> tuple[list[str], list[str]]:
+        groups = (await cluster.ask("GET", "/apis")).json["groups"]
+        found = next(group for group in groups if group["name"] == "metrics.test")
+        return [group["name"] for group in groups], [version["version"] for version in found["versions"]]
+
+    groups, versions = await told()
+    assert groups[:3] == ["apiregistration.k8s.io", "metrics.test", "apps"]
+    assert versions == ["v1alpha1", "v1", "v2"]
+    less = {"spec": {"groupPriorityMinimum": 1, "versionPriority": 1}}
+    await cluster.ask(
+        "PATCH", f"{API_SERVICES}/v1alpha1.metrics.test", less, Content_Type="application/merge-patch+json"
+    )
+    groups, versions = await told()
+    assert (groups[-1], versions) == ("metrics.test", ["v1", "v2", "v1alpha1"])
+
+
 async def test_it_hears_who_asks(cluster: Any, extension: Extension) -> None:
     await extension.register()
     await extension.available("True")
@@ -141,6 +170,15 @@ async def test_it_hears_who_asks(cluster: Any, extension: Extension) -> None:
     assert seen["who"]["X-Remote-User"] == ["ann"]
     assert seen["who"]["X-Remote-Group"] == ["system:masters", "system:authenticated"]
     assert (await cluster.ask("GET", path, anonymous=True)).status in (401, 403)
+
+
+@pytest.mark.parametrize("status", [301, 307, 399])
+async def test_it_redirects_nobody(cluster: Any, extension: Extension, status: int) -> None:
+    await extension.register()
+    await extension.available("True")
+    answer = await cluster.ask("GET", f"/apis/metrics.test/v1/elsewhere?as={status}")
+    assert (answer.status, "Location" in answer.headers) == (502, False)
+    assert answer.body == b"the backend attempted to redirect this request, which is not permitted"
 
 
 async def test_its_openapi_document_is_among_the_cluster_s(cluster: Any, extension: Extension) -> None:
