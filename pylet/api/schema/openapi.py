@@ -164,17 +164,25 @@ def _customs(kinds: Iterable[Kind], prefix: str) -> dict[str, Object]:
 
 def _custom(kind: Kind, prefix: str) -> Object:
     published: Object = getattr(kind.schema, "published", {})
-    gvk = {"x-kubernetes-group-version-kind": [group_version_kind((kind.group, kind.version, kind.name))]}
+    told = _told(kind, kind.name)
     if not published or (prefix == _V2 and published.get("x-kubernetes-preserve-unknown-fields")):
         # Any property named here would make clients refuse all others.
-        return {"type": "object", **gvk}
+        return {"type": "object", **told}
     schema = _simpler(published) if prefix == _V2 else _embedding(published, prefix)
     schema["properties"] = {
         **schema.get("properties", {}),
         **_type_meta(),
         "metadata": _reference("ObjectMeta", prefix),
     }
-    return {**schema, **gvk}
+    return {**schema, **told}
+
+
+def _told(kind: Kind, name: str) -> Object:
+    """Of what kind of that name the objects are, and what they may be selected by."""
+    of_kind = {"x-kubernetes-group-version-kind": [group_version_kind((kind.group, kind.version, name))]}
+    if not kind.fields:
+        return of_kind
+    return {**of_kind, "x-kubernetes-selectable-fields": [{"fieldPath": path} for path in kind.fields]}
 
 
 def _custom_list(kind: Kind, prefix: str) -> Object:
@@ -191,7 +199,7 @@ def _custom_list(kind: Kind, prefix: str) -> Object:
             },
             "metadata": _reference("ListMeta", prefix),
         },
-        "x-kubernetes-group-version-kind": [group_version_kind((kind.group, kind.version, kind.list_kind))],
+        **_told(kind, kind.list_kind),
     }
 
 

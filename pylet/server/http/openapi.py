@@ -171,7 +171,16 @@ def _documents(kinds: Iterable[Kind]) -> dict[str, list[Kind]]:
 
 def _fingerprint(name: str, kinds: Iterable[Kind]) -> bytes:
     told = [
-        (kind.name, kind.list_kind, kind.verbs, kind.subresources, kind.namespaced, _published(kind)) for kind in kinds
+        (
+            kind.name,
+            kind.list_kind,
+            kind.verbs,
+            kind.subresources,
+            kind.namespaced,
+            tuple(kind.fields),
+            _published(kind),
+        )
+        for kind in kinds
     ]
     return orjson.dumps([VERSION, name, told])
 

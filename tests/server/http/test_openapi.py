@@ -6,7 +6,7 @@ from typing import Any
 
 from pylet.api.schema.published_enums import enums
 from pylet.api.wire.protobuf.reading import raw_fields
-from tests.server.crd.test_custom_resources import define, definition, version
+from tests.server.crd.test_custom_resources import DEFINITIONS, define, definition, version
 from tests.waiting import answered
 
 GNOSTIC = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
@@ -92,6 +92,24 @@ async def test_a_custom_group_has_documents_of_its_versions_alone(cluster: Any) 
     assert "/apis/example.com/v1/" not in document["paths"]
     assert "/apis/example.com/v1/widgets" in document["paths"]
     assert document["info"]["version"] == "1.36"
+
+
+async def test_what_custom_objects_may_be_selected_by_is_told_and_followed(cluster: Any) -> None:
+    crd = definition(version("v1", storage=True, selectableFields=[{"jsonPath": ".spec.color"}]))
+    await define(cluster, crd)
+    root = "apis/example.com/v1"
+    before = (await cluster.ask("GET", "/openapi/v3")).json["paths"][root]["serverRelativeURL"]
+    schemas = (await cluster.ask("GET", before)).json["components"]["schemas"]
+    definitions = (await cluster.ask("GET", "/openapi/v2")).json["definitions"]
+    for name in ("com.example.v1.Widget", "com.example.v1.WidgetList"):
+        for told in (schemas, definitions):
+            assert told[name]["x-kubernetes-selectable-fields"] == [{"fieldPath": "spec.color"}]
+    less = [{"op": "remove", "path": "/spec/versions/0/selectableFields"}]
+    path = f"{DEFINITIONS}/widgets.example.com"
+    await cluster.ask("PATCH", path, less, Content_Type="application/json-patch+json")
+    after = (await cluster.ask("GET", "/openapi/v3")).json["paths"][root]["serverRelativeURL"]
+    assert after != before
+    assert "x-kubernetes-selectable-fields" not in (await cluster.ask("GET", after)).body.decode()
 
 
 def _references(value: Any) -> Any:
