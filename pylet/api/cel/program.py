@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pylet.api import patience
 from pylet.api.cel.checker import Scope, check
 from pylet.api.cel.compiler import compile_tree
 from pylet.api.cel.errors import CelError, CompileError, CostExceeded, EvaluationError, Issue
@@ -55,10 +56,12 @@ class Program:
     def evaluate(self, bindings: Mapping[str, Any], budget: Budget | None = None) -> Any:
         """The value; what it cost is taken from `budget`, also when it fails.
 
-        Raises: EvaluationError, CostExceeded (this call alone was too much), OutOfBudget.
+        Raises: EvaluationError, CostExceeded (this call alone was too much), OutOfBudget, Longer.
         """
         frame: list[Any] = [None] * self._size
-        frame[0] = PER_CALL_LIMIT - self._cost
+        waited = patience.left()
+        limit = PER_CALL_LIMIT if waited is None else min(waited, PER_CALL_LIMIT)
+        frame[0] = limit - self._cost
         for name, place in self._places.items():
             frame[place] = bindings.get(name, UNSET)
         try:
@@ -72,8 +75,10 @@ class Program:
         except FAILURES as unfit:
             raise EvaluationError("no such overload") from unfit
         finally:
+            spent = limit - frame[0]
+            if waited is not None:
+                patience.spend(spent)
             if budget is not None:
-                spent = PER_CALL_LIMIT - frame[0]
                 if spent > budget.remaining:
                     budget.remaining = -1
                     raise OutOfBudget("validation failed due to running out of cost budget")

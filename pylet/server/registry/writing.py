@@ -19,7 +19,6 @@ from typing import Protocol, TypeAlias
 
 import orjson
 
-from pylet.aio.apart import apart
 from pylet.api import schema
 from pylet.api.errors import AlreadyExists, ApiError, NotFound
 from pylet.api.kind import Kind
@@ -28,6 +27,7 @@ from pylet.api.timestamps import format_time
 from pylet.client.view import Entry
 from pylet.server.admission.chain import Chain
 from pylet.server.admission.interface import CREATE, DELETE, UPDATE
+from pylet.server.patient import patient
 from pylet.server.registry import customs, deletion, metadata
 from pylet.server.registry.admitting import Admission, Admitted
 from pylet.server.registry.answers import Deleted, Written, deleted_well
@@ -136,7 +136,7 @@ class Writer:
             kind.strategy.prepare_create(obj)
             if kind.strategy.has_status and "status" not in obj:
                 schema.default_kind(kind, obj)  # an empty status, as Go prints it
-            await apart(request.size, partial(judge, request, kind, key, obj, None))
+            await patient(request.size, partial(judge, request, kind, key, obj, None))
             await admitted.validate(key)
             metadata.end_create(obj["metadata"], dry_run=request.dry_run)
             if request.dry_run:
@@ -258,7 +258,7 @@ class Writer:
             is_same = _is_same(obj, old)
             if not is_same or kind.schema is not None:  # a definition's rules may have changed, or compare
                 del meta["resourceVersion"]
-                await apart(request.size + len(entry.raw), partial(judge, request, kind, key, obj, old))
+                await patient(request.size + len(entry.raw), partial(judge, request, kind, key, obj, old))
             else:
                 warn(request, kind, obj, old)
             await admitted.validate(key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
+from pylet.api import patience
 from pylet.api.cel.re2.syntax import MAX_SIZE, Alt, Assert, BadPattern, Chars, Part, Repeat, Seq
 
 
@@ -130,4 +131,5 @@ def run(program: list[Step], text: str, start: int, *, any_match: bool = False) 
             if stop:
                 break
         threads = waiting
+        patience.spend(len(seen))
     return found

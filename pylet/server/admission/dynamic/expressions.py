@@ -15,6 +15,7 @@ from pylet.api.cel.library.authorizer import Unanswered
 from pylet.api.cel.program import MATCH_CONDITIONS_BUDGET, Budget, OutOfBudget, Program
 from pylet.api.errors import aggregated
 from pylet.api.object import Object
+from pylet.server.patient import patient
 
 T = TypeVar("T")
 
@@ -23,7 +24,7 @@ async def evaluated(evaluate: Callable[[], T]) -> T:
     """What `evaluate` comes to; it begins again after each question that somebody elsewhere has to answer."""
     while True:
         try:
-            return evaluate()
+            return await patient(0, evaluate)
         except Unanswered as needed:
             await needed.answer()
 
