@@ -28,16 +28,16 @@ _CLOSING = b"]}\n"
 _RAW = attrgetter("raw")
 _REMEMBERED_BYTES = 4 << 20
 _META = "io.k8s.apimachinery.pkg.apis.meta.v1."
-_STATUS = f"{_META}Status"
+STATUS = f"{_META}Status"
 _LENGTH_BYTES = 4  # before each frame of protobuf
-_PARTIAL = f"{_META}PartialObjectMetadata"
+PARTIAL = f"{_META}PartialObjectMetadata"
 
 
 def one(kind: Kind, entry: Entry, media: Media, now: datetime, include: str = "") -> bytes:
-    """One object as the media type has it."""
+    """What is shown of one object, in JSON: to be `encoded` as the media type has it."""
     match media.shape:
         case Shape.OBJECT:
-            return encoded(raw(kind, entry), media, definition=kind.definition)
+            return raw(kind, entry)
         case Shape.TABLE:
             found = obj(kind, entry)
             made = table.table(kind, [found], found["metadata"], now, include=include, api_version=_meta_version(media))
@@ -48,7 +48,7 @@ def one(kind: Kind, entry: Entry, media: Media, now: datetime, include: str = ""
             raise NotAcceptable(
                 f"you requested PartialObjectMetadataList, but the requested object is not a list ({go_type})"
             )
-    return encoded(orjson.dumps(made), media, definition=_PARTIAL)
+    return orjson.dumps(made)
 
 
 class Listed(NamedTuple):
@@ -96,7 +96,7 @@ def many(kind: Kind, page: Page, media: Media, now: datetime, include: str = "")
                 return Listed(_joined(head, "items", parts.partials(page.entries, _meta_version(media))))
             objects = (metadata.partial(obj(kind, entry), _meta_version(media)) for entry in page.entries)
     if media.type == PROTOBUF_TYPE:
-        return Listed(_protobuf(head, kind, page, kind.definition if media.shape is Shape.OBJECT else _PARTIAL))
+        return Listed(_protobuf(head, kind, page, kind.definition if media.shape is Shape.OBJECT else PARTIAL))
     return Listed(_written(head, "items", objects, media))
 
 
@@ -130,7 +130,7 @@ def pretty(body: bytes) -> bytes:
     return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
 
 
-def encoded(body: bytes, media: Media, *, definition: str = _STATUS) -> bytes:
+def encoded(body: bytes, media: Media, *, definition: str = STATUS) -> bytes:
     """JSON as the media type wants it; `definition` is that of the object."""
     if media.type == YAML_TYPE:
         return as_yaml(orjson.loads(body))
@@ -218,7 +218,7 @@ class _ProtobufForm:
         from pylet.api.wire import protobuf
 
         if self._partial:
-            return protobuf.frame(type_, protobuf.dump(metadata.partial(entry.object, self._partial), _PARTIAL))
+            return protobuf.frame(type_, protobuf.dump(metadata.partial(entry.object, self._partial), PARTIAL))
         return protobuf.frame(type_, protobuf.dump(_shown(self._kind, type_, entry), self._kind.definition))
 
 
@@ -359,7 +359,7 @@ _messages = _Messages()
 def _protobuf_error(status: Object) -> bytes:
     from pylet.api.wire import protobuf
 
-    return protobuf.frame("ERROR", protobuf.dump(status, _STATUS))
+    return protobuf.frame("ERROR", protobuf.dump(status, STATUS))
 
 
 def _framed(type_: str, made: Object) -> bytes:

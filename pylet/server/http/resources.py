@@ -16,7 +16,7 @@ import orjson
 from aiohttp import web
 from multidict import MultiMapping
 
-from pylet.aio.apart import apart
+from pylet.aio.apart import LARGE_BYTES, apart
 from pylet.aio.prometheus import Histogram
 from pylet.api.errors import (
     ApiError,
@@ -53,7 +53,6 @@ from pylet.server.http.watching import Told, Watches
 from pylet.server.registry import DeleteOptions, ListOptions, MayCreate, Page, Registry, Request, User, Written
 
 BODY_BYTES = 3 << 20
-_STATUS = "io.k8s.apimachinery.pkg.apis.meta.v1.Status"
 _SENT_BYTES = tuple(range(50_000, 3_100_000, 100_000))
 _ACROSS = ("list", "watch", "deletecollection")
 
@@ -188,7 +187,7 @@ class Resources:
     async def _get(self, call: Call) -> Answer:
         options.refuse_export(call.query)
         entry = await self._registry.get(call.request, call.query.get("resourceVersion", ""))
-        return self._shown(call, entry, 200)
+        return await self._shown(call, entry, 200)
 
     async def _list(self, call: Call) -> Answer | Streamed:
         page = await self._registry.list(call.request, _list_options(call))
@@ -216,19 +215,20 @@ class Resources:
         obj = await self._body(call, kind)
         if call.info.subresource == "token":
             await self._registry.admit(call.request, obj, kind)
-            return self._encoded(call, kind, orjson.dumps(self._token_requests.answer(call.request.key, obj)), 201)
+            token = self._token_requests.answer(call.request.key, obj)
+            return await self._encoded(call, kind, orjson.dumps(token), 201)
         if "get" not in kind.verbs and not call.info.subresource and kind.verbs and kind.plural != "bindings":
             await self._registry.admit(call.request, obj, kind)
             review = await self._reviews.answer(kind, obj, call.request.user, call.info.namespace)
-            return self._encoded(call, kind, orjson.dumps(review), 201)
+            return await self._encoded(call, kind, orjson.dumps(review), 201)
         written = await self._registry.create(call.request, obj)
         if written.entry.revision == 0 and not call.request.dry_run:
-            return self._encoded(call, None, written.entry.raw, 201)  # what binding and eviction answer
-        return self._shown(call, written.entry, 201)
+            return await self._encoded(call, None, written.entry.raw, 201)  # what binding and eviction answer
+        return await self._shown(call, written.entry, 201)
 
     async def _update(self, call: Call) -> Answer:
         obj = await self._body(call, body_kind(call.kind, call.info.subresource))
-        return self._written(call, await self._registry.update(call.request, obj))
+        return await self._written(call, await self._registry.update(call.request, obj))
 
     async def _patch(self, call: Call) -> Answer:
         type_ = patch_type(call.http, call.kind)
@@ -239,7 +239,8 @@ class Resources:
         except BadRequest as bad:
             why = bad.message.rpartition("json parse error: ")[2]
             raise BadRequest(_PATCH_ERRORS.get(type_, "error decoding patch: ") + why) from bad
-        return self._written(call, await self._registry.patch(call.request, document.value, type_, document.duplicates))
+        patched = await self._registry.patch(call.request, document.value, type_, document.duplicates)
+        return await self._written(call, patched)
 
     async def _delete(self, call: Call) -> Answer:
         asked, request = await self._delete_options(call)
@@ -248,7 +249,7 @@ class Resources:
         body = deleted.body
         if not is_status and call.kind.stored_as is not None:
             body = orjson.dumps(call.kind.from_stored(orjson.loads(body)))
-        return self._encoded(call, None if is_status else call.kind, body, deleted.code)
+        return await self._encoded(call, None if is_status else call.kind, body, deleted.code)
 
     async def _delete_collection(self, call: Call) -> Answer | Streamed:
         selection = _list_options(call)
@@ -293,29 +294,35 @@ class Resources:
 
     # ---- answering
 
-    def _written(self, call: Call, written: Written) -> Answer:
-        return self._shown(call, written.entry, 201 if written.created else 200)
+    async def _written(self, call: Call, written: Written) -> Answer:
+        return await self._shown(call, written.entry, 201 if written.created else 200)
 
-    def _shown(self, call: Call, entry: Entry, code: int) -> Answer:
+    async def _shown(self, call: Call, entry: Entry, code: int) -> Answer:
         media = call.media
         kind = body_kind(call.kind, call.info.subresource) if call.info.subresource else call.kind
         if media is PLAIN or media == PLAIN:
             body = form.raw(kind, entry)
-            return sending.whole(call.http, form.pretty(body) if call.wants_indent else body, code, media.type)
-        body = form.one(kind, entry, media, self._now(), _include(call))
-        if call.wants_indent and media.type == JSON_TYPE:
-            body = form.pretty(body)
-        return sending.whole(call.http, body, code, media.type)
+            if call.wants_indent:
+                body = await apart(len(body), partial(form.pretty, body))
+            return sending.whole(call.http, body, code, media.type)
+        made = form.one(kind, entry, media, self._now(), _include(call))
+        definition = kind.definition if media.shape is Shape.OBJECT else form.PARTIAL
+        return await self._as_media(call, made, definition, code)
 
-    def _encoded(self, call: Call, kind: Kind | None, body: bytes, code: int) -> Answer:
+    async def _encoded(self, call: Call, kind: Kind | None, body: bytes, code: int) -> Answer:
         """An answer made on the spot: JSON of that kind, or of a Status, which never becomes a table."""
         if kind is not None and call.media.shape is not Shape.OBJECT:
             made = Entry(Key("", ""), 0, body, "", {}, (), ())
-            return self._shown(call, made, code)
-        found = form.encoded(body, call.media, definition=_STATUS if kind is None else kind.definition)
-        if call.wants_indent and call.media.type == JSON_TYPE:
-            found = form.pretty(found)
-        return sending.whole(call.http, found, code, call.media.type)
+            return await self._shown(call, made, code)
+        return await self._as_media(call, body, form.STATUS if kind is None else kind.definition, code)
+
+    async def _as_media(self, call: Call, body: bytes, definition: str, code: int) -> Answer:
+        """JSON as the media type has it."""
+        media = call.media
+        if call.wants_indent and media.type == JSON_TYPE:
+            media = media._replace(is_pretty=True)
+        found = await apart(len(body), partial(form.encoded, body, media, definition=definition))
+        return sending.whole(call.http, found, code, media.type)
 
     async def _shown_list(self, call: Call, page: Page) -> Answer | Streamed:
         media = call.media
@@ -324,7 +331,8 @@ class Resources:
         size = listed.length
         if size is None:
             pieces = made = []
-            for piece in listed.pieces:
+            waits = LARGE_BYTES if media.type == YAML_TYPE and media.shape is Shape.OBJECT else 0
+            while (piece := await apart(waits, partial(next, listed.pieces, None))) is not None:
                 made.append(piece)
                 await asyncio.sleep(0)  # others want to be served while a long list is made
             size = sum(map(len, made))
