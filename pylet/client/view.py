@@ -114,7 +114,7 @@ class _Decoded:
     def add(self, entry: Entry) -> None:
         self._entries.append(entry)
         self._bytes += len(entry.raw)
-        while self._bytes > _DECODED_BOUND_BYTES and len(self._entries) > 1:
+        while self._bytes > _DECODED_BOUND_BYTES and len(self._entries) > 2:  # before and after
             self._forget()
 
     def age(self) -> None:

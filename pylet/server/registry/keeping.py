@@ -13,8 +13,12 @@ from pylet.client.view import Entry
 from pylet.server.registry.cache import Cache
 from pylet.server.registry.counted import StoreTimes
 from pylet.server.registry.form import Layout, entry_of, headed, stored, written
+from pylet.server.registry.ownership import OtherError
 from pylet.server.registry.state import State
 from pylet.store import interface as store
+
+_MOST_CUSTOM_BYTES = 3 << 19  # what etcd takes
+_MOST_BYTES = 3 << 20  # as JSON, whose quotation marks and ends of lines take more than upstream's protobuf
 
 
 class Keeper:
@@ -35,6 +39,8 @@ class Keeper:
             self._state.known[id(value)] = whole
         else:
             kept = await self._state.encoded(kind, obj)
+        if len(kept) > (_MOST_BYTES if kind.storage is None else _MOST_CUSTOM_BYTES):
+            raise OtherError("etcdserver: request is too large")
         place = Layout.place(kind, key)
         try:
             if before is None:

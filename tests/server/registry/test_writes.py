@@ -43,6 +43,13 @@ async def test_a_name_is_generated_from_its_prefix(api: Api) -> None:
     assert len(name) == 63
 
 
+async def test_what_etcd_would_not_take_is_not_kept(api: Api) -> None:
+    large = configmap("x", **{f"k{n}": "\x01" * 90_000 for n in range(6)})
+    status = await refused(api.create(large))
+    assert (status["code"], status["message"]) == (500, "etcdserver: request is too large")
+    assert await api.create(large, dry_run=True)
+
+
 async def test_a_refusal_stays_small(api: Api) -> None:
     made = configmap("x")
     made["metadata"]["labels"] = {f"-{number}": "" for number in range(30_000)}
