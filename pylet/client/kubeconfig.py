@@ -91,7 +91,7 @@ def parse(file: Path, data: bytes) -> Object:
 
     try:
         document = yaml.load(data, yaml.CSafeLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, ValueError) as error:  # of odd tags
         reason = " ".join(str(error).split())
         raise KubeconfigError(f'error loading config file "{file}": {reason}') from None
     if document is None:
@@ -100,7 +100,18 @@ def parse(file: Path, data: bytes) -> Object:
         raise KubeconfigError(f'error loading config file "{file}": it is not a kubeconfig')
     if (version := document.get("apiVersion", "v1")) != "v1":
         raise KubeconfigError(f'error loading config file "{file}": no kind "Config" is registered for "{version}"')
+    for plural, single in _LISTS.items():
+        entries = document.get(plural) or []
+        if not isinstance(entries, list) or not all(_is_named(entry, single) for entry in entries):
+            raise KubeconfigError(
+                f'error loading config file "{file}": {plural} has to list a name and a {single} each'
+            )
     return document
+
+
+def _is_named(entry: Any, single: str) -> bool:
+    is_named = isinstance(entry, dict) and isinstance(entry.get("name"), str)
+    return is_named and isinstance(entry.get(single) or {}, dict)
 
 
 def _absolute(document: Object, folder: Path) -> Object:

@@ -104,7 +104,7 @@ def decode(cls: type[T], data: bytes) -> T:
             field = known.get(key >> 3)
             if field is not None and value is not None:
                 _take(values, field, wire_type, value)
-    except (IndexError, KeyError, UnicodeDecodeError) as broken:
+    except (IndexError, KeyError, TypeError, OverflowError, UnicodeDecodeError) as broken:
         raise Malformed(f"not a {cls.__name__} message") from broken
     if position > end:
         raise Malformed(f"truncated {cls.__name__} message")

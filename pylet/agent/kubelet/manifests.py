@@ -9,6 +9,7 @@ import hashlib
 from datetime import datetime
 
 from pylet.api import timestamps
+from pylet.api.errors import BadRequest
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object, annotations_of
 from pylet.api.podtemplate import TERMINAL
@@ -28,18 +29,19 @@ class BadManifest(ValueError):
 
 def static_pod(text: bytes, path: str, node_name: str, now: datetime) -> Object:
     """The pod of a manifest, defaulted; its uid changes with what the file says. Raises: BadManifest."""
-    import yaml
-
-    from pylet.api.schema import default_kind
+    from pylet.api.schema import default_kind, of_kind
+    from pylet.api.wire import decode
 
     try:
-        pod: Object = yaml.safe_load(text)
-        if pod["kind"] != "Pod" or pod["apiVersion"] != "v1":
-            raise BadManifest(f"{path}: {pod['apiVersion']} {pod['kind']} is no Pod of v1")
+        pod = decode.recognized(text)
+        of_kind(POD).decode(pod)
+        told = f"{pod['apiVersion']} {pod['kind']}"
         meta, spec = pod["metadata"], pod["spec"]
         name = f"{meta['name']}-{node_name.lower()}"
-    except (yaml.YAMLError, TypeError, KeyError) as bad:
+    except (BadRequest, ValueError, KeyError) as bad:
         raise BadManifest(f"{path}: no Pod: {bad}") from bad
+    if told != "v1 Pod":
+        raise BadManifest(f"{path}: {told} is no Pod of v1")
     if not spec.get("containers"):
         raise BadManifest(f"{path}: spec.containers: Required value")
     if "serviceAccountName" in spec or "serviceAccount" in spec:

@@ -89,7 +89,9 @@ def read(document: Any) -> Rules:
 
 
 def _list(item: Any, field: str) -> tuple[Sequence[str], Keys]:
-    resources, providers = (item or {}).get("resources"), (item or {}).get("providers")
+    if not isinstance(item, dict):
+        raise BadConfiguration(f"{field}: is no list of resources with providers")
+    resources, providers = item.get("resources"), item.get("providers")
     if not resources or not all(isinstance(name, str) and name and name != "*" for name in resources):
         raise BadConfiguration(f"{field}.resources: names such as secrets, deployments.apps or *.* are needed")
     if not providers:

@@ -52,6 +52,10 @@ def test_its_mirror_belongs_to_the_node() -> None:
         pytest.param(b"kind: Service\napiVersion: v1\nmetadata: {name: a}\nspec: {}", "is no Pod", id="another kind"),
         pytest.param(b"{", "no Pod", id="no YAML"),
         pytest.param(b"- a", "no Pod", id="a list"),
+        pytest.param(WEB.replace(b"spec: {", b"spec: {tolerations: 7, "), "no Pod", id="a number of tolerations"),
+        pytest.param(WEB.replace(b"spec: {", b"spec: {volumes: [x], "), "no Pod", id="a volume that is a word"),
+        pytest.param(b"kind: Pod\napiVersion: v1\nmetadata: {name: a}\nspec: !!int x", "no Pod", id="an odd tag"),
+        pytest.param(b"kind: Pod\napiVersion: v1\nmetadata: {name: a}\nspec:", "no Pod", id="no spec"),
         pytest.param(b"kind: Pod\napiVersion: v1\nmetadata: {name: a}\nspec: {}", "Required value", id="no containers"),
         pytest.param(
             WEB.replace(b"spec: {", b"spec: {serviceAccountName: x, "), "serviceAccounts", id="a service account"

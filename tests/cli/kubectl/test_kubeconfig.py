@@ -28,6 +28,22 @@ def test_options_go_before_what_the_file_says(tmp_path: Path) -> None:
     assert kubeconfig.endpoint(CONFIG).key == b"key"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "users: x",
+        "clusters: [x]",
+        "contexts: [{name: 1}]",
+        "users: [{name: a, user: b}]",
+        "a: !!int b",
+        "!!timestamp x",
+    ],
+)
+def test_what_is_of_another_shape_is_told_in_one_line(text: str) -> None:
+    with pytest.raises(kubeconfig.KubeconfigError, match="error loading config file"):
+        kubeconfig.parse(Path("f"), text.encode())
+
+
 def test_another_version_is_none_that_is_known(tmp_path: Path) -> None:
     file = tmp_path / "config"
     file.write_text("{apiVersion: v-1, kind: Config}")

@@ -86,6 +86,7 @@ def test_the_first_list_that_names_a_resource_decides() -> None:
         ({}, "not a EncryptionConfiguration"),
         (document(), "at least one list"),
         (document(([], [IDENTITY])), "resources[0].resources"),
+        ({**document(), "resources": [["secrets"]]}, "resources[0]: is no list"),
         (document((["secrets"], [])), "resources[0].providers: at least one"),
         (document((["secrets"], [{"kms": {}}])), "resources[0].providers[0].kms"),
         (document((["secrets"], [{"aesgcm": {"keys": []}}])), "keys: at least one key"),
