@@ -35,12 +35,12 @@ class Keeper:
         was made otherwise. Raises: StoreError, ApiError."""
         kind, whole = cache.kind, headed(cache.kind, obj)
         value = kept = written(kind, whole)
+        if len(value) > (_MOST_BYTES if kind.storage is None else _MOST_CUSTOM_BYTES):
+            raise OtherError("etcdserver: request is too large")
         if kind.storage is None:
             self._state.known[id(value)] = whole
         else:
             kept = await self._state.encoded(kind, obj)
-        if len(kept) > (_MOST_BYTES if kind.storage is None else _MOST_CUSTOM_BYTES):
-            raise OtherError("etcdserver: request is too large")
         place = Layout.place(kind, key)
         try:
             if before is None:
