@@ -21,6 +21,7 @@ from pylet.agent.certificates import new_requests
 from pylet.aio import certificate, timeset
 from pylet.aio.certificate import Pair
 from pylet.aio.clock import Clock
+from pylet.aio.prometheus import Counter
 from pylet.api import jointoken
 from pylet.api.errors import ApiError, Unauthorized
 from pylet.api.kinds.certificatesigningrequest import KIND as CSR
@@ -233,7 +234,10 @@ class Renewal:
         clock: Clock,
         request: Callable[[], Awaitable[None]],
         renewed: Callable[[], Awaitable[None]],
+        errors: Counter,
     ) -> None:
+        """`errors` counts how often it failed."""
+        self._errors = errors
         self._pair = pair
         self._clock = clock
         self._request = request
@@ -252,6 +256,7 @@ class Renewal:
                 if self._due_in() <= timedelta():
                     await timeset.sleep(self._clock, _ONCE_SECONDS)
             except (ApiError, JoinError, OSError) as failed:  # OSError: a full disk must not end the node
+                self._errors.add()
                 log.warning("renew %s: %s; trying again in %d s", self._pair.certificate.name, failed, _RETRY_SECONDS)
                 await self._clock.sleep(_RETRY_SECONDS)
 

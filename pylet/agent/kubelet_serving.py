@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from pylet.agent.join import SERVING_SIGNER, Credentials, Renewal, request_certificate
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.access import Access
 from pylet.agent.kubelet.http import Facts, KubeletServer
 from pylet.agent.kubelet.metering import Meter
@@ -57,7 +58,7 @@ async def serve(
     )
     server = KubeletServer(node, pods, Access(api.client, clock, config.node_name), meter, facts)
     async with asyncio.TaskGroup() as group:
-        group.create_task(Renewal(pair, clock, renew, load).run())
+        group.create_task(Renewal(pair, clock, renew, load, counters.SERVING_RENEWAL_ERRORS).run())
         if api.servers is not None:
             tunnels = Tunnels(
                 api.servers,

@@ -28,6 +28,7 @@ from pylet.agent.join import (
     join,
     request_certificate,
 )
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet_parts import run_kubelet
 from pylet.agent.network.addresses import Moved, NoAddress, find, until_moved
 from pylet.agent.network_parts import network_parts
@@ -142,7 +143,7 @@ def identity_renewal(
         then()
         await client.renewed()
 
-    return Renewal(credentials.client, clock, renew, renewed)
+    return Renewal(credentials.client, clock, renew, renewed, counters.CLIENT_RENEWAL_ERRORS)
 
 
 async def run_node(

@@ -11,13 +11,14 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pylet.aio.clock import Clock
 from pylet.api import timestamps
 from pylet.api.errors import AlreadyExists, ApiError, NotFound
 from pylet.api.kinds.event import KIND as EVENT
 from pylet.api.object import Key, Object
+from pylet.client.correlation import Correlator, Seen
 from pylet.client.interface import Client
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 _WAITING = 1000
 _REMEMBERED = 4096
 _MOST = 1 << 24
+_MESSAGE_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Recorder:
         self._told = asyncio.Event()
         self._written: OrderedDict[int, int] = OrderedDict()  # stamp and count as one: 4,096 are 0.6 MiB
         self._stamp = 0
+        self._correlator = Correlator()
 
     def tell(
         self,
@@ -86,15 +89,25 @@ class Recorder:
 
     async def _write(self, notice: Notice) -> None:
         meta = notice.about["metadata"]
-        said = meta.get("uid", ""), notice.type, notice.reason, notice.message, notice.field_path
-        which = hash(said)
-        stamp, count = divmod(self._written.get(which, 0), _MOST)
-        if not (count and await self._tell_again(_key(meta, stamp), notice, count + 1)):
-            stamp, count = await self._create(notice), 0
-        self._written[which] = stamp * _MOST + min(count + 1, _MOST - 1)
-        self._written.move_to_end(which)
+        seen = self._seen(notice)
+        stamp, count = divmod(self._written.get(seen.which, 0), _MOST)
+        if not seen.is_spam and not (count and await self._tell_again(_key(meta, stamp), notice, seen, count + 1)):
+            stamp, count = await self._create(replace(notice, message=seen.message)), 0
+        elif not count:
+            return  # nobody was told of it before, either
+        self._written[seen.which] = stamp * _MOST + min(count + 1, _MOST - 1)
+        self._written.move_to_end(seen.which)
         if len(self._written) > _REMEMBERED:
             self._written.popitem(last=False)
+
+    def _seen(self, notice: Notice) -> Seen:
+        """What is told in the newer way is told whatever there is of it."""
+        meta = notice.about["metadata"]
+        about = notice.about.get("kind"), meta.get("namespace"), meta["name"], meta.get("uid")
+        what = notice.type, notice.reason, notice.message, notice.field_path
+        if notice.action:
+            return Seen(hash((about, *what)), notice.message, is_combined=False, is_spam=False)
+        return self._correlator.see(about, *what, self._clock.monotonic())
 
     async def _create(self, notice: Notice) -> int:
         """A name each by when it was told: in order of names are those of one object in order of time."""
@@ -104,10 +117,12 @@ class Recorder:
                 await self._client.create(EVENT, self._event(_key(notice.about["metadata"], self._stamp), notice))
                 return self._stamp
 
-    async def _tell_again(self, key: Key, notice: Notice, count: int) -> bool:
+    async def _tell_again(self, key: Key, notice: Notice, seen: Seen, count: int) -> bool:
         """False where it has expired."""
         now = self._clock.now()
         again: Object = {"count": count, "lastTimestamp": timestamps.format_time(now)}
+        if seen.is_combined:
+            again["message"] = seen.message[:_MESSAGE_CHARACTERS]
         if notice.action:
             again = {"series": {"count": count, "lastObservedTime": timestamps.format_micro(now)}}
         try:
@@ -125,7 +140,7 @@ class Recorder:
             "involvedObject": _reference(notice.about, notice.field_path),
             "type": notice.type,
             "reason": notice.reason,
-            "message": notice.message[:1024],
+            "message": notice.message[:_MESSAGE_CHARACTERS],
             "reportingComponent": self._component,
             **(self._as_action(notice) if notice.action else self._as_counted()),
         }

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from pylet.aio.clock import Clock
+from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.client import counters
 from pylet.server.admission import pod_security
@@ -72,7 +73,14 @@ def build_front(
         OpenApi(kinds, extensions),
         extensions,
         health,
-        plain.answers(metrics, health, guard.tokens, limiter, flags),
+        plain.answers(
+            metrics,
+            health,
+            guard.tokens,
+            limiter,
+            flags,
+            lambda: (entry.decoded() for entry in registry.table(POD).entries.values()),
+        ),
         secrets_encryption,
     )
     resources = Resources(registry, guard.reviews, guard.token_requests, watches, clock.now)

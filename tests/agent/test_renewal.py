@@ -10,6 +10,7 @@ import pytest
 
 from pylet.agent.join import Renewal
 from pylet.aio.certificate import Pair
+from pylet.aio.prometheus import Counter
 from pylet.api.errors import Unauthorized
 from pylet.server.authority import LEAF_LIFE
 from pylet.server.issuing import new_ca, new_leaf
@@ -28,6 +29,7 @@ class Node:
         self.clock = clock
         self.asked: list[float] = []
         self.refuses = 0
+        self.errors = Counter("errors", "")
         self._ca = Pair(directory / "ca.crt", directory / "ca.key")
         self._ahead = server_ahead
         self._ca.write(*new_ca("ca", NOW))
@@ -49,7 +51,7 @@ class Node:
         return
 
     async def live(self, hours: float) -> None:
-        renewal = Renewal(self.pair, self.clock, self.ask, self.loaded)
+        renewal = Renewal(self.pair, self.clock, self.ask, self.loaded, self.errors)
         living = asyncio.create_task(renewal.run())
         await asyncio.sleep(hours * HOUR)
         living.cancel()
@@ -71,6 +73,7 @@ def test_one_that_was_off_for_years_asks_at_once_and_until_it_is_answered(tmp_pa
         node.refuses = 3
         await node.live(1)
         assert node.asked == pytest.approx([0, 30 / HOUR, 60 / HOUR, 90 / HOUR], abs=0.001)
+        assert node.errors.value() == node.refuses
 
     run(scenario())
 

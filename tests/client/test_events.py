@@ -79,6 +79,23 @@ async def test_what_has_expired_is_said_anew() -> None:
     assert counts(api) == [("u1", "BackOff", 2)]
 
 
+async def test_what_differs_in_words_alone_is_combined() -> None:
+    api = Api()
+    recorder = Recorder(api, VirtualClock(), "kubelet", "n1")  # type: ignore[arg-type]
+    for number in range(12):
+        recorder.tell(pod(1), "Warning", "Unhealthy", f"words {number}")
+    await tell(api, recorder=recorder)
+    *apart, combined = api.events.values()
+    assert [(event["message"], event["count"]) for event in apart] == [(f"words {number}", 1) for number in range(9)]
+    assert (combined["message"], combined["count"]) == ("(combined from similar events): words 11", 3)
+
+
+async def test_an_object_of_which_too_much_is_said_is_left_alone() -> None:
+    api = Api()
+    await tell(api, *[(pod(1), "BackOff")] * 40, (pod(2), "BackOff"))
+    assert counts(api) == [("u1", "BackOff", 25), ("u2", "BackOff", 1)]
+
+
 async def test_two_who_say_the_same_have_an_event_each() -> None:
     api: Any = Api()
     for component in ("kubelet", "other"):

@@ -130,6 +130,15 @@ STORAGE_TOTAL = Histogram(
     ("plugin_name", "operation_name"),
     _STORAGE,
 )
+IMAGE_VOLUMES = Counter("kubelet_image_volume_requested_total", "Image volumes to be mounted.")
+IMAGE_VOLUMES_MOUNTED = Counter("kubelet_image_volume_mounted_succeed_total", "Those that were.")
+IMAGE_VOLUME_ERRORS = Counter("kubelet_image_volume_mounted_errors_total", "Those that could not be.")
+CLIENT_RENEWAL_ERRORS = Counter(
+    "kubelet_certificate_manager_client_expiration_renew_errors", "The node's certificate was not renewed."
+)
+SERVING_RENEWAL_ERRORS = Counter(
+    "kubelet_server_expiration_renew_errors", "The kubelet's serving certificate was not renewed."
+)
 CSI = Histogram(
     "csi_operations_seconds",
     "Calls of CSI drivers.",
@@ -145,6 +154,8 @@ ALL: tuple[Counter | Histogram, ...] = (
     *(each for pair in PINNED.values() for each in pair), ALIGNMENTS, ALIGNMENT_ERRORS, ALIGNMENT_MILLISECONDS,
     CLAIMS, REQUESTS, REQUEST_SECONDS, PROVIDERS, PROVIDER_ERRORS, PROVIDER_CONFIG, RECONSTRUCTED,
     RECONSTRUCTED_ERRORS, CLOSING_BEGAN, CLOSING_ENDED, STORAGE, STORAGE_TOTAL, CSI,
+    IMAGE_VOLUMES, IMAGE_VOLUMES_MOUNTED, IMAGE_VOLUME_ERRORS, CLIENT_RENEWAL_ERRORS,
+    SERVING_RENEWAL_ERRORS,
 )  # fmt: skip
 
 

@@ -70,6 +70,11 @@ class Answer:
         return cls(orjson.dumps(value), status, headers=headers)
 
     @classmethod
+    def indented(cls, value: object) -> Answer:
+        """As upstream writes what is no object of the API, whatever is asked for."""
+        return cls(orjson.dumps(value, option=orjson.OPT_INDENT_2))
+
+    @classmethod
     def text(cls, text: str, status: int = 200) -> Answer:
         return cls(text.encode(), status, TEXT, (("X-Content-Type-Options", "nosniff"),))
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 
 from pylet.aio.prometheus import counts, gauges
+from pylet.api.causes import quoted
 from pylet.server.http.answer import Answer
 
 ROOTS = ("healthz", "livez", "readyz")
@@ -78,6 +79,9 @@ class Health:
             self._counts[root, check, "success" if is_fine else "error"] += 1
             lines.append(f"[+]{check} ok\n" if is_fine else f"[-]{check} failed: reason withheld\n")
             failed |= not is_fine
+        if unknown := sorted(set(excluded) - set(checks)):
+            named = ",".join(map(quoted, unknown))
+            lines.append(f"warn: some health checks cannot be excluded: no matches for {named}\n")
         if failed:
             return Answer.text("".join(lines) + f"{root} check failed\n", 500)
         return Answer.text("".join(lines) + f"{root} check passed\n" if "verbose" in query else "ok")

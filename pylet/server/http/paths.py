@@ -84,4 +84,4 @@ class Paths:
         served |= {(group, version) for group, version, _ in self._extensions}  # whether they answer or not
         groups = {f"/apis/{group}" for group, _ in served} | {f"/apis/{group}/{version}" for group, version in served}
         plain = {path for path in self._plain if not path.startswith(UNLISTED)}
-        return Answer.of({"paths": sorted({*_DOCUMENTS, *plain, *groups, *self._health.paths()})})
+        return Answer.indented({"paths": sorted({*_DOCUMENTS, *plain, *groups, *self._health.paths()})})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from pylet.aio import process
 from pylet.api.errors import MethodNotAllowed
+from pylet.api.object import Object
 from pylet.server.auth.tokens import Tokens
 from pylet.server.flow import Limiter, standing
 from pylet.server.http.answer import Answer
@@ -34,6 +35,7 @@ def answers(
     tokens: Tokens,
     limiter: Limiter,
     flags: Callable[[], Mapping[str, str]],
+    pods: Callable[[], Iterable[Object]],
 ) -> dict[str, Say]:
     """Who says what at each path."""
 
@@ -51,6 +53,11 @@ def answers(
     def metrics_text(http: web.BaseRequest) -> Answer:
         return _exposition(metrics.text())
 
+    def resources(http: web.BaseRequest) -> Answer:
+        from pylet.server.http import pod_resources
+
+        return _exposition("".join(f"{line}\n" for line in pod_resources.lines(pods())))
+
     def levels(http: web.BaseRequest) -> Answer:
         return Answer.text(standing.priority_levels(limiter.states(datetime.now(UTC))))
 
@@ -67,6 +74,7 @@ def answers(
         f"{UNLISTED}/api_priority_and_fairness/dump_requests": requests,
         "/version": _version,
         "/metrics": metrics_text,
+        "/metrics/resources": resources,
         "/metrics/slis": lambda http: _exposition("".join(f"{line}\n" for line in health.indicators())),
         "/openid/v1/jwks": lambda http: Answer(orjson.dumps(tokens.jwks()), type_="application/jwk-set+json"),
         "/.well-known/openid-configuration": lambda http: _openid_configuration(tokens.issuer),
@@ -104,7 +112,7 @@ def _openid_configuration(issuer: str) -> Answer:
 def _version(http: web.BaseRequest) -> Answer:
     """Raises: MethodNotAllowed."""
     only_get(http)
-    return Answer.of(
+    return Answer.indented(
         {
             "major": BUILD["major"],
             "minor": BUILD["minor"],

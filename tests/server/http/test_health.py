@@ -33,6 +33,13 @@ def test_before_the_start_hooks_fail_and_others_do_not() -> None:
     assert f"[+]{HOOK} excluded: ok" in whole.body.decode()
 
 
+def test_what_is_no_check_cannot_be_left_out() -> None:
+    lines = Health(lambda: True).answer("/livez", {"verbose": ""}, ["nosuch", "etcd", "another"]).body.decode()
+    said = 'warn: some health checks cannot be excluded: no matches for "another","nosuch"'
+    assert lines.splitlines()[-2:] == [said, "livez check passed"]
+    assert "[+]etcd excluded: ok" in lines
+
+
 def test_the_indicators_count_what_was_asked() -> None:
     started: list[int] = []
     health = Health(lambda: bool(started))

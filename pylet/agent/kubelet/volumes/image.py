@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.image_names import with_tag
 from pylet.agent.kubelet.volumes import mounts, tools
 from pylet.agent.kubelet.volumes.interface import Host, Place, VolumeError, VolumeType
@@ -36,11 +37,22 @@ class ImageVolume(VolumeType):
     read_only = True
 
     async def mount(self, source: Object, place: Place) -> Path:
+        if mounts.is_mounted(place.directory):
+            return place.directory
+        counters.IMAGE_VOLUMES.add()
+        try:
+            await self._mount(source, place)
+        except VolumeError:
+            counters.IMAGE_VOLUME_ERRORS.add()
+            raise
+        counters.IMAGE_VOLUMES_MOUNTED.add()
+        return place.directory
+
+    async def _mount(self, source: Object, place: Place) -> None:
+        """Raises: VolumeError."""
         images = place.host.images
         if images is None:
             raise VolumeError("image volumes are not served by this node")
-        if mounts.is_mounted(place.directory):
-            return place.directory
         tools.need("ctr", "containerd")
         reference = source["reference"]
         try:
@@ -51,7 +63,6 @@ class ImageVolume(VolumeType):
             raise VolumeError(f'image "{reference}" is not present')
         place.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
         await images.ctr("mount", image.id, str(place.directory))
-        return place.directory
 
     async def unmount(self, directory: Path, host: Host) -> None:
         if host.images is not None and mounts.is_mounted(directory):

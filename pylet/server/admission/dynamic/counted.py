@@ -33,8 +33,22 @@ _REJECTIONS = Counter(
 _OPEN = Counter(f"{_HOOK}fail_open_count", "Writes that went on without a webhook that failed.", ("name", "type"))
 _CHECKS = Counter(f"{_POLICY}total", "What policies found, by what was done about it.", _OF_CHECK)
 _CHECK_SECONDS = Histogram(f"{_POLICY}duration_seconds", "Finding it.", _OF_CHECK, (5e-7, 0.001, 0.01, 0.1, 1))
+_OF_MUTATION = ("policy", "policy_binding", "error_type")
+_MUTATION = "apiserver_mutating_admission_policy_check_"
+_MUTATIONS = Counter(f"{_MUTATION}total", "What policies changed, or could not.", _OF_MUTATION)
+_MUTATION_SECONDS = Histogram(f"{_MUTATION}duration_seconds", "Changing it.", _OF_MUTATION, (5e-7, 0.001, 0.01, 0.1, 1))
+_CONDITION, _OF_CONDITION = "apiserver_admission_match_condition_", ("name", "kind", "type", "operation")
+_EVALUATING = Histogram(
+    f"{_CONDITION}evaluation_seconds",
+    "Finding out whether conditions hold.",
+    _OF_CONDITION,
+    (0.001, 0.005, 0.01, 0.025, 0.1, 0.2, 0.25),
+)
+_UNKNOWN = Counter(f"{_CONDITION}evaluation_errors_total", "Conditions without a value.", _OF_CONDITION)
+_EXCLUDED = Counter(f"{_CONDITION}exclusions_total", "Not asked, by a condition.", _OF_CONDITION)
 _MOST_CODE = 600
 _UNAVAILABLE = 503
+_SPENT = "validation failed due to running out of cost budget"
 
 
 @contextmanager
@@ -64,12 +78,46 @@ def asking(name: str, operation: str, type_: str, *, ignores_failure: bool) -> I
             _REJECTIONS.add(name, type_, operation, error, str(code))
 
 
-def checked(policy: str, binding: str, action: str, seconds: float, *, failed: bool) -> None:
-    labels = policy, binding, "invalid_error" if failed else "no_error", action.lower()
+@contextmanager
+def evaluating(name: str, kind: str, type_: str, operation: str, without_value: type[Exception]) -> Iterator[None]:
+    """Match conditions of a webhook or a policy, which `without_value` says if it is raised."""
+    labels, began = (name, kind, type_, operation.upper()), perf_counter()
+    try:
+        yield
+    except without_value:
+        _UNKNOWN.add(*labels)
+        _EVALUATING.observe(perf_counter() - began, *labels)
+        raise
+    _EVALUATING.observe(perf_counter() - began, *labels)
+
+
+def excluded(name: str, type_: str, operation: str) -> None:
+    """A webhook was not asked."""
+    _EXCLUDED.add(name, "webhook", type_, operation.upper())
+
+
+def mutated(policy: str, binding: str, seconds: float, problem: str = "") -> None:
+    labels = policy, binding, _error(problem) if problem else "no_error"
+    _MUTATIONS.add(*labels)
+    _MUTATION_SECONDS.observe(seconds, *labels)
+
+
+def _error(message: str) -> str:
+    """As upstream tells sorts of errors apart."""
+    if message.startswith("compilation"):
+        return "compile_error"
+    return "out_of_budget" if message.startswith(_SPENT) else "invalid_error"
+
+
+def checked(policy: str, binding: str, action: str, seconds: float, message: str) -> None:
+    """`message` is what is said against the write."""
+    labels = policy, binding, _error(message), action.lower()
     _CHECKS.add(*labels)
     _CHECK_SECONDS.observe(seconds, *labels)
 
 
 def lines() -> Iterator[str]:
-    for counted in (_SECONDS, _REQUESTS, _REJECTIONS, _OPEN, _CHECKS, _CHECK_SECONDS):
+    for counted in (_SECONDS, _REQUESTS, _REJECTIONS, _OPEN, _CHECKS, _CHECK_SECONDS, _MUTATIONS, _MUTATION_SECONDS):
+        yield from counted.lines()
+    for counted in (_EVALUATING, _UNKNOWN, _EXCLUDED):
         yield from counted.lines()

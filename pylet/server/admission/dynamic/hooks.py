@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pylet.api.errors import Forbidden
 from pylet.api.object import Object
 from pylet.client.view import Entry
+from pylet.server.admission.dynamic import counted
 from pylet.server.admission.dynamic.asked import Asked, Match, request_of
 from pylet.server.admission.dynamic.cluster import Cluster
 from pylet.server.admission.dynamic.matching import Constraints
@@ -35,7 +36,7 @@ class Hook:
     is_reinvoked: bool
     conditions: Compiled | None
 
-    async def match(self, asked: Asked, cluster: Cluster) -> Match | None:
+    async def match(self, asked: Asked, cluster: Cluster, type_: str) -> Match | None:
         """In which version it is to be asked about the write, if it is. Raises: ApiError."""
         found = self.constraints.match(asked)
         if found is None or self.conditions is None:
@@ -47,8 +48,13 @@ class Hook:
         obj, old = await asked.objects(found)
         request = request_of(asked, found)
         values = bindings(obj=obj, old=old, request=request, ask=cluster.ask(asked.write.user))
+        operation = asked.write.operation
         try:
-            return found if await evaluated(lambda: conditions.hold(values)) else None
+            with counted.evaluating(self.name, "webhook", type_, operation, Failed):
+                holds = await evaluated(lambda: conditions.hold(values))
+            if not holds:
+                counted.excluded(self.name, type_, operation)
+            return found if holds else None
         except Failed as failed:
             if self.ignores_failure:
                 return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from time import perf_counter
 from typing import Any
 
 import orjson
@@ -22,6 +23,7 @@ from pylet.api.object import Object
 from pylet.api.patch import BadPatch, TooLarge, Unprocessable, checking, json_patch, typed
 from pylet.api.patch import Failed as PatchFailed
 from pylet.api.patch.shape import DEDUCED, Form, Shape
+from pylet.server.admission.dynamic import counted
 from pylet.server.admission.dynamic.asked import Asked
 from pylet.server.admission.dynamic.cluster import Cluster
 from pylet.server.admission.dynamic.expressions import Expression, Failed, Spent, evaluated
@@ -75,8 +77,10 @@ async def _invoked(asked: Asked, invocation: Invocation, invoked: Invoked, clust
     values = await values_of(asked, invocation, cluster)
     try:
         conditions = policy.conditions
-        if conditions is not None and not await evaluated(lambda: conditions.hold(values)):
-            return []
+        if conditions is not None:
+            with counted.evaluating(policy.name, "policy", "validate", write.operation, Failed):
+                if not await evaluated(lambda: conditions.hold(values)):
+                    return []
     except Failed as failed:
         return [] if policy.ignores_failure else [Problem(policy, binding, str(failed), _INVALID)]
     parameters = (invocation.parameters or {}).get("metadata") or {}
@@ -88,9 +92,12 @@ async def _invoked(asked: Asked, invocation: Invocation, invoked: Invoked, clust
     for type_, expression in policy.mutations:
         if write.obj is None:
             break
+        began = perf_counter()
         try:
             await _mutated(asked, invocation, type_, expression, values, cluster)
+            counted.mutated(policy.name, binding.name, perf_counter() - began)
         except (Failed, Spent) as failed:
+            counted.mutated(policy.name, binding.name, perf_counter() - began, str(failed))
             problems.append(Problem(policy, binding, str(failed), _INVALID))
             continue
         values = await values_of(asked, invocation, cluster)

@@ -87,14 +87,16 @@ class ValidatingPolicy(Policy):
         found = self.spec.get("auditAnnotations") or ()
         return [(one["key"], Expression(one["valueExpression"], environment, (t.STRING, t.NULL))) for one in found]
 
-    def judge(self, values: dict[str, Any]) -> tuple[list[Denial], dict[str, str], list[str]]:
+    def judge(self, values: dict[str, Any], operation: str) -> tuple[list[Denial], dict[str, str], list[str]]:
         """What is said against the write, audit annotations, and why there are fewer of them than asked for.
 
         What fails is said against the write only where failing is not to be ignored.
         """
         try:
-            if self.conditions is not None and not self.conditions.hold(values):
-                return [], {}, []
+            if self.conditions is not None:
+                with counted.evaluating(self.name, "policy", "validate", operation, Failed):
+                    if not self.conditions.hold(values):
+                        return [], {}, []
             budget = Budget()
             denials = self._denials(self.variables.bind(values, budget), budget)
             return denials, *self._annotated(values)
@@ -151,11 +153,11 @@ async def validate(write: Attributes, policies: Sequence[ValidatingPolicy], clus
         policy, binding = invocation.policy, invocation.binding
         assert isinstance(policy, ValidatingPolicy)
         values, began = await values_of(asked, invocation, cluster), perf_counter()
-        denials, annotations, unannotated = await evaluated(partial(policy.judge, values))
+        denials, annotations, unannotated = await evaluated(partial(policy.judge, values, write.operation))
         for denial in denials:
             for action in binding.spec.get("validationActions") or ():
                 took = perf_counter() - began
-                counted.checked(policy.name, binding.name, action, took, failed=not denial.reason)
+                counted.checked(policy.name, binding.name, action, took, denial.message)
             if _acted(write, policy, binding, denial):
                 denied.append((policy, binding, denial))
         denied += [(policy, binding, Denial(0, why)) for why in unannotated]

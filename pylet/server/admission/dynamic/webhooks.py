@@ -40,7 +40,7 @@ async def mutate(write: Attributes, hooks: Sequence[Hook], cluster: Cluster) -> 
     invoked = write.reinvocation.notes.setdefault(MUTATING, Invoked())
     invoked.begin(write)
     for position, hook in enumerate(hooks):
-        match = await hook.match(asked, cluster)
+        match = await hook.match(asked, cluster, "admit")
         if match is None or invoked.skips(write, hook.uid):
             continue
         if await _mutated(hook, asked, match, cluster, position):
@@ -89,7 +89,7 @@ async def validate(write: Attributes, hooks: Sequence[Hook], cluster: Cluster) -
     asked = Asked(write, cluster)
     if asked.is_config:
         return
-    found = [(hook, match) for hook in hooks if (match := await hook.match(asked, cluster)) is not None]
+    found = [(hook, match) for hook in hooks if (match := await hook.match(asked, cluster, "validating")) is not None]
     answers = (_judged(hook, asked, match, cluster, position) for position, (hook, match) in enumerate(found))
     for refused in await asyncio.gather(*answers):
         if refused is not None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pylet.api.object import Object
+from pylet.server.admission.dynamic import counted
 from tests.server.admission.dynamic.conftest import Dynamic, rule
 from tests.server.kit import configmap, pod, refused
 
@@ -67,7 +68,10 @@ async def test_mutations_see_those_before_them(dynamic: Dynamic) -> None:
         applying('Object{data: {"z": object.data.y + variables.x}}'),
         variables=variables,
     )
+    name = 'apiserver_mutating_admission_policy_check_total{policy="p",policy_binding="b",error_type="no_error"}'
+    before = sum(int(line.split()[-1]) for line in counted.lines() if line.startswith(name))
     assert (await dynamic.api.create(configmap("c", x="1")))["data"] == {"x": "1", "y": "1", "z": "11"}
+    assert f"{name} {before + 2}" in counted.lines()
 
 
 async def test_who_wants_it_is_asked_again_after_later_changes(dynamic: Dynamic) -> None:

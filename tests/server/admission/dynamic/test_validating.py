@@ -135,7 +135,7 @@ async def test_bindings_warn_and_audit_without_refusing(dynamic: Dynamic) -> Non
             "validationActions": ["Warn", "Audit"],
         }
     ]
-    of = 'apiserver_validating_admission_policy_check_total{policy="p",policy_binding="b",error_type="no_error"'
+    of = 'apiserver_validating_admission_policy_check_total{policy="p",policy_binding="b",error_type="invalid_error"'
     assert any(line.startswith(f'{of},enforcement_action="warn"}}') for line in counted.lines())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter as Amounts
 from types import SimpleNamespace
 from typing import Any
 
@@ -211,6 +212,20 @@ async def test_nobody_is_asked_about_configurations_of_admission(dynamic: Dynami
     assert dynamic.webhooks.asked == []
 
 
+def conditions_counted() -> dict[str, int]:
+    """Of match conditions of webhooks that validate what is created, all together."""
+    prefix, found = "apiserver_admission_match_condition_", Amounts[str]()
+    for line in counted.lines():
+        name, _, number = line.rpartition(" ")
+        if (
+            line.startswith(prefix)
+            and 'kind="webhook",type="validating",operation="CREATE"' in name
+            and "le=" not in name
+        ):
+            found[name.removeprefix(prefix).partition("{")[0]] += int(float(number))
+    return found
+
+
 async def test_match_conditions_decide_with_the_authorizer(dynamic: Dynamic) -> None:
     from pylet.api.cel.library.authorizer import Question
 
@@ -220,16 +235,22 @@ async def test_match_conditions_decide_with_the_authorizer(dynamic: Dynamic) -> 
         {"name": "two", "expression": "!authorizer.group('').resource('secrets').check('get').allowed()"},
     ]
     await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS], "matchConditions": conditions})
+    before = conditions_counted()
     await dynamic.api.create(configmap("c"))
     await refused(dynamic.api.create(configmap("x")))
     dynamic.allowed.add(Question(verb="get", resource="secrets"))
     await dynamic.api.create(configmap("x"))
+    found = {name: number - before.get(name, 0) for name, number in conditions_counted().items()}
+    assert (found["evaluation_seconds_count"], found["exclusions_total"]) == (3, 2)
+    assert not found.get("evaluation_errors_total")
 
 
 async def test_a_match_condition_that_fails_refuses(dynamic: Dynamic) -> None:
     conditions = [{"name": "one", "expression": "object.data.missing == 'x'"}]
     await dynamic.configure("ValidatingWebhookConfiguration", {"rules": [CONFIG_MAPS], "matchConditions": conditions})
+    before = conditions_counted().get("evaluation_errors_total", 0)
     status = await refused(dynamic.api.create(configmap("c", z="1")))
+    assert conditions_counted()["evaluation_errors_total"] == before + 1
     assert status["message"] == (
         "configmaps \"c\" is forbidden: expression 'object.data.missing == 'x'' resulted in error: no such key: missing"
     )
