@@ -28,11 +28,10 @@ from pylet.server.auth.authorize import Authorizer
 from pylet.server.auth.impersonate import Impersonation
 from pylet.server.auth.request_header import proxied_user
 from pylet.server.http import protocols
-from pylet.server.http.answer import FLOW, Answer, Streamed
+from pylet.server.http.answer import Answer, Streamed
 from pylet.server.http.request_info import RequestInfo
 from pylet.server.registry import User
 from pylet.server.spent import REQUEST_ID
-from pylet.server.warned import WARNED
 
 if TYPE_CHECKING:
     from pylet.server.audit.auditor import Auditor
@@ -104,8 +103,6 @@ class Access:
         if not id_ or not id_.isascii():  # it goes back in a header
             id_ = next(self._ids)
         REQUEST_ID.set(id_)
-        FLOW.set(())
-        WARNED.set(())
         auditor = self._auditor
         if auditor is not None:
             auditor.expect()

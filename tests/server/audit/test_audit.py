@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,12 @@ import orjson
 import pytest
 
 from pylet.api.wire import decode, protobuf
+from pylet.server.audit import RECORD
+from pylet.server.audit.auditor import Auditor
 from pylet.server.audit.log import AuditLog, Rotation
 from pylet.server.audit.policy import Level, Policy
 from pylet.server.audit.record import REDACTED, Record, redacted
-from pylet.server.auth.attributes import Attributes
+from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.config import ServerConfig
 from pylet.server.registry import User
 from tests.server.conftest import Cluster, running_server, session
@@ -137,6 +140,21 @@ def test_an_event_says_no_more_than_its_level() -> None:
         assert event["responseStatus"] == {"metadata": {}, "code": 201}
         assert event["requestReceivedTimestamp"] == "2026-01-02T03:04:05.000000Z"
         assert "managedFields" not in event.get("requestObject", {}).get("metadata", {})
+
+
+def test_what_is_asked_beside_is_not_told() -> None:
+    record = Record("id", "/uri", PODS, policy(rule()).decide(PODS), NOW, [], "curl", {})
+
+    def serve() -> None:
+        RECORD.set(record)
+        for decision in (Decision(True, "by a role"), Decision(False, "may not create")):
+            Auditor.authorized(decision)
+
+    copy_context().run(serve)
+    assert record.annotations == {
+        "authorization.k8s.io/decision": "allow",
+        "authorization.k8s.io/reason": "by a role",
+    }
 
 
 async def test_a_full_log_is_turned_over_and_old_ones_go(tmp_path: Path) -> None:

@@ -156,3 +156,13 @@ async def test_what_makes_an_object_takes_the_right_to_create(cluster: Any, meth
     assert 'cannot create resource "limitranges" in API group ""' in refused.json["message"]
     assert (await written(None)).status == 201
     assert (await written(token)).status == 200
+
+
+async def test_who_is_refused_is_told_by_which_flow_and_who_is_nobody_is_not(cluster: Any) -> None:
+    header = "X-Kubernetes-PF-FlowSchema-UID"
+    allowed, refused, unknown = [
+        await cluster.ask("GET", PODS, **who) for who in ({}, {"anonymous": True}, {"token": "wrong"})
+    ]
+    assert [one.status for one in (allowed, refused, unknown)] == [200, 403, 401]
+    assert allowed.headers[header] != refused.headers[header]
+    assert header not in unknown.headers
