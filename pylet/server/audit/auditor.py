@@ -109,7 +109,7 @@ class Auditor:
             if record.asked.verb in _DELETING and isinstance(request, dict):
                 request = {**request, **_DELETE_OPTIONS}
         if record.detail.level >= Level.REQUEST_RESPONSE or status >= 400 or _answers_status(record.asked):
-            response = decoded(body, type_) if body and not record.asked.path else None
+            response = decoded(body, type_) if body and _may_tell(record.asked.path, status) else None
         if record.on_start is not None:  # it might have gone on for long
             self._add(record, STARTED, status, request, response)
         self._add(record, COMPLETE, status, request, response)
@@ -153,6 +153,11 @@ class Auditor:
 
 def _answers_status(asked: Attributes) -> bool:
     return asked.verb == "delete" or asked.subresource in ("binding", "eviction") or asked.resource == "bindings"
+
+
+def _may_tell(path: str, status: int) -> bool:
+    """Whether an object may be the answer: of what is no resource, discovery's and refusals are."""
+    return not path or status >= 400 or f"{path}/".startswith(("/api/", "/apis/"))
 
 
 def decoded(raw: bytes, content_type: str) -> Any:

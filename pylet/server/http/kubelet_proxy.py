@@ -111,7 +111,7 @@ class KubeletProxy:
     async def _copied(
         self, http: web.BaseRequest, node: str, path: str, query: Mapping[str, str], tls: ssl.SSLContext
     ) -> Answer | Streamed:
-        host, port = self._tunnels.kubelet(node)
+        host, port = self._kubelet(node)
         try:
             async with self._opened().get(f"https://{in_url(host)}:{port}/{path}", params=query, ssl=tls) as found:
                 if found.status >= 400:
@@ -121,12 +121,12 @@ class KubeletProxy:
             raise _unreachable(node, path, failed) from failed
 
     async def _joined(self, http: web.BaseRequest, node: str, path: str, query: list[tuple[str, str]]) -> Streamed:
+        host, port = self._kubelet(node)
         if http.headers.get("Upgrade") is None:
             raise BadRequest("Upgrade request required")
         near = http.transport
         if near is None:
             raise ConnectionResetError
-        host, port = self._tunnels.kubelet(node)
         lines = [f"{http.method} /{path}?{urlencode(query)} HTTP/1.1", f"Host: {in_url(host)}:{port}"]
         lines += [f"{name}: {value}" for name, value in headers_passed_on(http) if _is_passed(name.lower())]
         head = "\r\n".join(lines) + "\r\n\r\n"
@@ -138,6 +138,13 @@ class KubeletProxy:
             raise _unreachable(node, path, failed) from failed
         http.protocol.connection_lost(None)
         return Streamed(keep_alive=False)
+
+    def _kubelet(self, node: str) -> tuple[str, int]:
+        """Of the node that a pod is on. Raises: ApiError, which calls a node that is not there a pod, as upstream's."""
+        try:
+            return self._tunnels.kubelet(node)
+        except NotFound as gone:
+            raise NotFound("", "pods", node) from gone
 
     def _pod(self, info: RequestInfo) -> Object:
         entry = self._registry.table(POD).entries.get(Key(info.namespace, info.name))

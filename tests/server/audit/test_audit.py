@@ -17,7 +17,7 @@ import pytest
 
 from pylet.api.wire import decode, protobuf
 from pylet.server.audit import RECORD
-from pylet.server.audit.auditor import Auditor
+from pylet.server.audit.auditor import Auditor, _may_tell
 from pylet.server.audit.log import AuditLog, Rotation
 from pylet.server.audit.policy import Level, Policy
 from pylet.server.audit.record import REDACTED, Record, redacted
@@ -140,6 +140,14 @@ def test_an_event_says_no_more_than_its_level() -> None:
         assert event["responseStatus"] == {"metadata": {}, "code": 201}
         assert event["requestReceivedTimestamp"] == "2026-01-02T03:04:05.000000Z"
         assert "managedFields" not in event.get("requestObject", {}).get("metadata", {})
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "tells"),
+    [("", 200, True), ("/apis", 200, True), ("/api/v1", 200, True), ("/version", 200, False), ("/version", 405, True)],
+)
+def test_discovery_and_refusals_answer_objects(path: str, status: int, tells: bool) -> None:
+    assert _may_tell(path, status) is tells
 
 
 def test_what_is_asked_beside_is_not_told() -> None:

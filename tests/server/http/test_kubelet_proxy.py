@@ -77,7 +77,7 @@ async def answer(request: web.BaseRequest) -> web.StreamResponse:
 
 @pytest.fixture
 async def kubelet(cluster: Any, tmp_path: Path) -> AsyncIterator[int]:
-    """A node named n, a pod p on it with containers c and gone, and a pod that is nowhere."""
+    """A node named n, a pod p on it with containers c and gone, a pod that is nowhere and one whose node is."""
     server = await asyncio.get_running_loop().create_server(
         web.Server(answer), "127.0.0.1", 0, ssl=serving_context(cluster, tmp_path)
     )
@@ -93,7 +93,8 @@ async def kubelet(cluster: Any, tmp_path: Path) -> AsyncIterator[int]:
     # Pods need their ServiceAccount; its controller may have been faster.
     account = await cluster.ask("POST", f"{NAMESPACE}/serviceaccounts", {"metadata": {"name": "default"}})
     assert account.status in (201, 409)
-    for name, more in (("p", {"nodeName": "n"}), ("nowhere", {"nodeSelector": {"no": "node"}})):
+    places = {"p": {"nodeName": "n"}, "nowhere": {"nodeSelector": {"no": "node"}}, "lost": {"nodeName": "gone-node"}}
+    for name, more in places.items():
         containers = [{"name": c, "image": "x"} for c in ("c", "gone")]
         made = await cluster.ask("POST", PODS, {"metadata": {"name": name}, "spec": {"containers": containers, **more}})
         assert made.status == 201, made.body
@@ -139,6 +140,8 @@ async def test_a_reader_who_leaves_does_not_keep_the_kubelet_waiting(cluster: An
         ("none/log", 404, 'pods "none" not found'),
         ("nowhere/exec?container=c&command=ls", 400, "pod nowhere does not have a host assigned"),
         ("p/exec?container=c&command=ls", 400, "Upgrade request required"),
+        ("lost/log?container=c", 404, 'pods "gone-node" not found'),
+        ("lost/exec?container=c&command=ls", 404, 'pods "gone-node" not found'),
     ],
 )
 @pytest.mark.usefixtures("kubelet")

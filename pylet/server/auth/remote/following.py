@@ -51,7 +51,7 @@ class FollowedFile:
         self._id = hashed(identity.name_of(socket.gethostname()).encode())
         self._prefix = f"apiserver_{subject}_config_controller"
         help_ = "Times that the configuration was read again."
-        self._reloads = Counter(f"{self._prefix}_automatic_reloads_total", help_, ("status", "apiserver_id_hash"))
+        self._reloads = Counter(f"{self._prefix}_automatic_reloads_total", help_, ("apiserver_id_hash", "status"))
         self._last: dict[str, datetime] = {}
 
     async def run(self) -> None:
@@ -99,5 +99,5 @@ class FollowedFile:
         return False
 
     def _count(self, how: str) -> None:
-        self._reloads.add(how, self._id)
+        self._reloads.add(self._id, how)
         self._last[how] = self._clock.now()
