@@ -44,7 +44,7 @@ class Metrics:
     def __init__(self) -> None:
         self._seconds = Histogram("apiserver_request_duration_seconds", "Answering them.", _OF_ALL, _SECONDS)
         self._bytes = Histogram("apiserver_response_sizes", "Of answers to GET and LIST.", _OF_REQUEST, _BYTES)
-        self._rows: dict[tuple[Asked, str, int, str], _Row] = {}
+        self._rows: dict[tuple[Asked, str, int], _Row] = {}
         self._waits = Histogram(
             "", "", _OF_REQUEST, _SLI_SECONDS
         )  # what to put right in times that others took part of
@@ -57,11 +57,11 @@ class Metrics:
         self.sources: list[Callable[[], Iterator[str]]] = []
         """What other parts count, each as lines of its own."""
 
-    def count(self, asked: Asked, dry_run: str, code: int, seconds: float, size: int, client: str) -> None:
-        """`dry_run` is All, or "" where changes are meant; `client` a part of the control plane, or ""."""
-        row = self._rows.get((asked, dry_run, code, client))
+    def count(self, asked: Asked, dry_run: str, code: int, seconds: float, size: int) -> None:
+        """`dry_run` is All, or "" where changes are meant."""
+        row = self._rows.get((asked, dry_run, code))
         if row is None:
-            row = self._row(asked, dry_run, code, client)
+            row = self._row(asked, dry_run, code)
         row.times += 1
         row.seconds[bisect_left(_SECONDS, seconds)] += 1
         row.seconds[-1] += seconds
@@ -69,9 +69,9 @@ class Metrics:
             sizes[bisect_left(_BYTES, size)] += 1
             sizes[-1] += size
 
-    def _row(self, asked: Asked, dry_run: str, code: int, client: str) -> _Row:
+    def _row(self, asked: Asked, dry_run: str, code: int) -> _Row:
         sizes = self._bytes.row(*asked) if asked.verb in _READS else None
-        row = self._rows[asked, dry_run, code, client] = _Row(self._seconds.row(*asked, dry_run), sizes)
+        row = self._rows[asked, dry_run, code] = _Row(self._seconds.row(*asked, dry_run), sizes)
         return row
 
     def others_took(self, asked: Asked, seconds: float, others: float) -> None:
@@ -105,9 +105,9 @@ class Metrics:
         return "".join(f"{line}\n" for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
-        requests = Counter("apiserver_request_total", "Requests answered.", (*_OF_ALL, "code", "system_client"))
-        for (asked, dry_run, code, client), row in self._rows.items():
-            requests.set(row.times, *asked, dry_run, str(code), client)
+        requests = Counter("apiserver_request_total", "Requests answered.", (*_OF_ALL, "code"))
+        for (asked, dry_run, code), row in self._rows.items():
+            requests.set(row.times, *asked, dry_run, str(code))
         yield from requests.lines()
         for each in (self._cut_off, self._aborts, self._bytes, self._seconds):
             yield from each.lines()

@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 _COMPONENT = "apiserver"
 _METHODS = {"create": "POST", "update": "PUT", "deletecollection": "DELETE"}  # what metrics call these verbs
 _OF_MANY = ("list", "watch", "deletecollection")
-_SYSTEM = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "cluster-policy-controller")
 _READING = ("get", "list", "watch", "head", "options")
 _UPGRADED = ("attach", "exec", "portforward")
 _LASTING = (*_UPGRADED, "log", "proxy")
@@ -104,9 +103,7 @@ class App:
             self._metrics.cut_off(asked, answer.status)
         else:
             dry_run = "All" if "dryRun=All" in http.query_string else ""
-            program, _, version = http.headers.get("User-Agent", "").partition("/")
-            client = program if version and program in _SYSTEM else ""
-            self._metrics.count(asked, dry_run, answer.status, seconds, answer.size, client)
+            self._metrics.count(asked, dry_run, answer.status, seconds, answer.size)
             if spent.BY_REQUEST and (others := spent.take()) and not dry_run:
                 self._metrics.others_took(asked, seconds, others)
         await self._access.leave(http, answer)
