@@ -276,6 +276,12 @@ UP, DOWN = policies(("Percent", 100, 15), ("Pods", 4, 15)), policies(("Percent",
             "ScaleDownLimit",
             id="the gentlest policy",
         ),
+        pytest.param(
+            {"scaleUp": policies(("Percent", 10, 60)), "scaleDown": DOWN}, 1, 9, 2, "ScaleUpLimit", id="rounded up"
+        ),
+        pytest.param(
+            {"scaleUp": policies(("Percent", 300, 60)), "scaleDown": DOWN}, 2, 9, 8, "ScaleUpLimit", id="four times"
+        ),
         pytest.param({"scaleUp": UP, "scaleDown": policies(("Pods", 9, 60))}, 3, 0, 1, "TooFewReplicas", id="least"),
         pytest.param({"scaleUp": UP, "scaleDown": DOWN}, 9, 90, 10, "TooManyReplicas", id="most"),
     ],

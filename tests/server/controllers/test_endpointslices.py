@@ -231,6 +231,20 @@ def test_endpoints_hold_a_thousand_addresses_ready_ones_first(ready: int, unread
     assert over == (ready + unready > 1000)
 
 
+def test_pods_of_other_ports_share_the_thousand() -> None:
+    pods = []
+    for number in range(2001):
+        one = pod(f"p{number:04}")
+        one["status"]["podIPs"] = [{"ip": f"10.0.{number // 250}.{number % 250 + 1}"}]
+        one["spec"]["containers"] = [{"name": "c", "ports": [{"name": "web", "containerPort": 80 + number % 3}]}]
+        pods.append(one)
+    web = service(ports=[{"port": 80, "targetPort": "web"}])
+    (create,) = endpoints_controller.controller().plan(KEY, view(web, *pods), NOW).actions
+    assert isinstance(create, Create)
+    found = {subset["ports"][0]["port"]: len(subset["addresses"]) for subset in create.object["subsets"]}
+    assert found == {80: 334, 81: 334, 82: 332}
+
+
 @pytest.mark.parametrize("managed_by", ["endpoint-controller", "somebody", ""])
 def test_endpoints_go_with_their_service_if_they_were_made_for_it(managed_by: str) -> None:
     labels = {"endpoints.kubernetes.io/managed-by": managed_by} if managed_by else {}

@@ -175,3 +175,19 @@ async def test_a_service_gains_and_loses_its_second_address() -> None:
         ]
         single = await api.patch(SERVICE, "a", "s", {"spec": {"ipFamilyPolicy": "SingleStack"}})
         assert (single["spec"]["clusterIPs"], single["spec"]["ipFamilies"]) == ([first], ["IPv4"])
+
+
+@pytest.mark.parametrize(
+    ("more", "what"),
+    [
+        ({"ipFamilies": ["IPv4", "IPv6"]}, "IP families"),
+        ({"clusterIP": "10.43.0.9", "clusterIPs": ["10.43.0.9", "fd00::9"]}, "cluster IPs"),
+    ],
+)
+async def test_one_family_is_not_two(more: Object, what: str) -> None:
+    async with running(MemoryStore(), service_cidr="10.43.0.0/16,fd00::/112") as api:
+        await api.namespace("a")
+        status = await refused(api.create(service("s", ipFamilyPolicy="SingleStack", **more)))
+        must = f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {what} are specified"
+        causes = [(cause["field"], cause["message"]) for cause in status["details"]["causes"]]
+        assert causes == [("spec.ipFamilyPolicy", f'Invalid value: "SingleStack": {must}')]

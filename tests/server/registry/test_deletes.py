@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
+from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.kinds.namespace import KIND as NAMESPACE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
@@ -112,6 +113,7 @@ async def test_deletecollection_takes_what_is_selected(api: Api) -> None:
 async def test_a_namespace_terminates_until_it_is_finalized(api: Api) -> None:
     gone = await api.delete(NAMESPACE, "", "a")
     assert gone["status"]["phase"] == "Terminating"
+    assert gone["metadata"]["deletionTimestamp"] == "2026-01-02T03:04:05Z"
     refusal = await refused(api.create(configmap("x")))
     assert refusal["message"] == (
         'configmaps "x" is forbidden: unable to create new content in namespace a because it is being terminated'
@@ -126,6 +128,19 @@ async def test_a_namespace_terminates_until_it_is_finalized(api: Api) -> None:
     assert (await api.delete(NAMESPACE, "", "a"))["status"]["phase"] == "Terminating"
     await api.update(gone | {"spec": {"finalizers": []}}, subresource="finalize")
     assert (await refused(api.get(NAMESPACE, "", "a")))["code"] == 404
+
+
+async def test_a_definition_waits_for_what_it_defined(api: Api) -> None:
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    spec = {"group": "b.c", "scope": "Cluster", "names": {"plural": "as", "kind": "A"}, "versions": [version]}
+    head = {"apiVersion": DEFINITION.api_version, "kind": DEFINITION.name, "metadata": {"name": "as.b.c"}}
+    await api.create({**head, "spec": spec})
+    for _ in range(2):  # who asks again changes nothing
+        await api.delete(DEFINITION, "", "as.b.c")
+        gone = await api.get(DEFINITION, "", "as.b.c")
+        assert gone["metadata"]["deletionTimestamp"] == "2026-01-02T03:04:05Z"
+        assert gone["metadata"]["finalizers"] == ["customresourcecleanup.apiextensions.k8s.io"]
+        assert [found["type"] for found in gone["status"]["conditions"]].count("Terminating") == 1
 
 
 async def test_the_systems_namespaces_stay(api: Api) -> None:

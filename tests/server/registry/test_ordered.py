@@ -1,8 +1,10 @@
-"""What bears a label is found whatever changed before."""
+"""What bears a label is found whatever changed before, and where names and namespaces lie."""
 
 from __future__ import annotations
 
 import random
+
+import pytest
 
 from pylet.api import kinds
 from pylet.api.object import Key
@@ -30,3 +32,25 @@ def test_a_label_is_found_as_if_each_entry_were_judged() -> None:
         selection = selection_of(kind, chance.choice(["a", "b", ""]), asked, "")
         found = list(selection.among(ordered, ordered.span(selection.namespace, None, None)))
         assert found == [rows[key] for key in sorted(rows) if selection.matches(rows[key])]
+
+
+@pytest.mark.parametrize(
+    ("keys", "namespace", "name", "found"),
+    [
+        ("a/x a/y b/x", "", None, "a/x a/y b/x"),
+        ("a/x a/y b/x", "a", None, "a/x a/y"),
+        ("a/x a/y b/x", "a", "x", "a/x"),
+        pytest.param("a/x a/y b/x", "", "x", "a/x a/y b/x", id="a name may be in every namespace"),
+        pytest.param("a/y b/x", "a", "x", "a/y", id="of none by this name at most one is looked at"),
+        ("/x", "", "x", "/x"),
+        ("/x /y", "", "x", "/x"),
+        ("", "", "x", ""),
+    ],
+)
+def test_where_names_lie(keys: str, namespace: str, name: str | None, found: str) -> None:
+    rows = {}
+    for revision, text in enumerate(keys.split()):
+        key = Key(*text.split("/"))
+        rows[key] = Entry(key, revision, b"", "", {}, (), ())
+    ordered = Ordered(rows)
+    assert ordered.keys[ordered.span(namespace, name, None)] == [Key(*text.split("/")) for text in found.split()]

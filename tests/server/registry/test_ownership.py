@@ -9,6 +9,7 @@ import pytest
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.kinds.deployment import KIND as DEPLOYMENT
+from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
 from pylet.api.object import Object
 from pylet.client.interface import PatchType
 from tests.server.kit import Api, configmap, refused
@@ -143,6 +144,16 @@ async def test_a_status_is_owned_through_its_subresource_only(api: Api) -> None:
     assert owners(changed)["two status"] == {"f:status": {"f:replicas": {}}}
     again = await api.patch(DEPLOYMENT, "a", "d", {"status": {"replicas": 3}}, field_manager="three")
     assert owners(again).keys() == {"one", "two status"}
+
+
+async def test_a_status_that_leaves_metadata_alone_owns_none_of_it(api: Api) -> None:
+    spec = {"attacher": "a.b", "nodeName": "n", "source": {"persistentVolumeName": "v"}}
+    meta = {"name": "v"}
+    await api.create({"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment", "metadata": meta, "spec": spec})
+    patch = {"metadata": {"labels": {"a": "b"}}, "status": {"attached": True}}
+    changed = await api.patch(ATTACHMENT, "", "v", patch, subresource="status", field_manager="two")
+    assert "labels" not in changed["metadata"]
+    assert owners(changed)["two status"] == {"f:status": {"f:attached": {}}}
 
 
 async def test_labels_are_owned_through_the_status_of_a_definition(api: Api) -> None:

@@ -9,8 +9,10 @@ import orjson
 import pytest
 
 from pylet.api.errors import Expired
+from pylet.api.kinds.clusterrole import KIND as CLUSTER_ROLE
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.event import KIND as EVENT
+from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.object import Object
 from pylet.client.view import Entry
@@ -94,6 +96,18 @@ async def test_pods_are_found_by_their_node(api: Api) -> None:
     assert await api.names(POD, fields="spec.nodeName=n1") == ["p"]
     assert await api.names(POD, fields="spec.nodeName=") == ["r"]
     assert await api.names(POD, fields="spec.nodeName!=n1,metadata.name!=r") == ["q"]
+    await api.create(pod("s", nodeName="n1"))
+    first = await api.list(POD, fields="spec.nodeName=n1", limit=1)
+    assert [entry.key.name for entry in first.entries] == ["p"]
+    assert await api.names(POD, fields="spec.nodeName=n1", limit=1, more=first.more) == ["s"]
+
+
+async def test_where_a_namespace_is_a_field(api: Api) -> None:
+    await api.create(pod("p"))
+    assert await api.names(POD, fields="metadata.namespace=a") == ["p"]
+    assert await api.names(CLUSTER_ROLE, fields="metadata.namespace=a") == []
+    status = await refused(api.list(NODE, fields="metadata.namespace=a"))
+    assert status["message"].endswith("field label not supported: metadata.namespace")
 
 
 @pytest.mark.parametrize(

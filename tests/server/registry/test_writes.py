@@ -112,6 +112,17 @@ async def test_create_refuses(api: Api, meta: Object, code: int, message: str | 
     assert message is None or status["message"] == message
 
 
+async def test_an_owner_is_kept_once(api: Api) -> None:
+    one, two = ({"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": uid} for uid in ("u1", "u2"))
+    warnings: list[str] = []
+    obj = configmap("x")
+    obj["metadata"]["ownerReferences"] = [one, two, one, one]
+    made = await api.create(obj, warnings=warnings)
+    assert made["metadata"]["ownerReferences"] == [one, two]
+    (warning,) = warnings
+    assert warning.endswith("duplicate UID(s) observed: u1, u1")
+
+
 async def test_a_prefix_of_no_name_is_told_beside_the_name_made_of_it(api: Api) -> None:
     status = await refused(api.create(configmap("") | {"metadata": {"namespace": "a", "generateName": "A_"}}))
     assert [cause["field"] for cause in status["details"]["causes"]] == ["metadata.generateName", "metadata.name"]
@@ -311,6 +322,9 @@ async def test_a_put_can_create_some_kinds_under_its_own_name_only(api: Api) -> 
     request = api.request("update", ENDPOINTS, "a", "f")
     status = await refused(api.registry.update(request, endpoints))
     assert status["message"] == "the name of the object (e) does not match the name on the URL (f)"
+    made = await api.update({**endpoints, "metadata": {**endpoints["metadata"], "resourceVersion": "5"}})
+    assert made["metadata"]["resourceVersion"] != "5"
+    await api.delete(ENDPOINTS, "a", "e")
     endpoints["metadata"]["uid"] = "lost"
     status = await refused(api.update(endpoints))
     assert status["message"].endswith("Precondition failed: UID in precondition: lost, UID in object meta: ")
