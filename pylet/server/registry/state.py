@@ -50,6 +50,7 @@ class State:
         self._feeds: dict[Kind, Feed] = {}
         self._by_prefix: dict[str, list[Feed]] = {}
         self._behind = asyncio.Event()
+        self._settling: set[Feed] = set()
         self._loading: dict[Kind, asyncio.Lock] = {}
         for kind in kinds:
             self.caches[kind] = self._feed(kind).cache
@@ -172,20 +173,30 @@ class State:
             feed.cache.tell()
 
     async def _settle(self) -> None:
-        """Have conversions done that nobody waits for: watchers do not ask."""
-        while True:
-            await self._behind.wait()
-            self._behind.clear()
-            for feed in list(self._feeds.values()):
+        """Have conversions done that nobody waits for, as watchers do not ask: each kind's by itself, so that none
+        waits for a webhook that is another's."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._behind.wait()
+                self._behind.clear()
+                for feed in self._feeds.values():
+                    if feed.is_behind and feed not in self._settling:
+                        self._settling.add(feed)
+                        group.create_task(self._bring_up(feed))
+
+    async def _bring_up(self, feed: Feed) -> None:
+        kind = feed.cache.kind
+        try:
+            while feed.is_behind and self._feeds.get(kind) is feed:
                 try:
                     await feed.settle()
                 except ApiError as failed:
-                    log.warning("%s: %s; again in %d s", feed.cache.kind, failed.message, _RETRY_SECONDS)
-                    self._behind.set()
+                    log.warning("%s: %s; again in %d s", kind, failed.message, _RETRY_SECONDS)
                     if feed.waiting > _MOST_WAITING:
-                        self.drop(feed.cache.kind)  # read anew when somebody asks again
-            if self._behind.is_set():
-                await asyncio.sleep(_RETRY_SECONDS)
+                        self.drop(kind)  # read anew when somebody asks again
+                    await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            self._settling.discard(feed)
 
     async def _catch_up(self) -> None:
         """Take what a scan shows instead of the events that were missed; what happened in between is not told."""

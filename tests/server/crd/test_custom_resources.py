@@ -15,6 +15,7 @@ import pytest
 from aiohttp import web
 
 from pylet.server.pki import Pki
+from pylet.server.registry import state
 from tests.server.kit import gone
 from tests.waiting import answered
 
@@ -51,7 +52,7 @@ async def define(cluster: Any, crd: dict[str, Any]) -> None:
     made = await cluster.ask("POST", DEFINITIONS, crd)
     assert made.status == 201, made.body
     await answered(
-        lambda: cluster.ask("GET", f"{DEFINITIONS}/widgets.example.com"),
+        lambda: cluster.ask("GET", f"{DEFINITIONS}/{crd['metadata']['name']}"),
         lambda answer: b"InitialNamesAccepted" in answer.body,
     )
 
@@ -206,12 +207,13 @@ async def test_owners_and_namespaces_take_custom_objects_along(cluster: Any) -> 
 
 
 @asynccontextmanager
-async def webhook(pki: Pki, answers: Callable[[dict[str, Any]], dict[str, Any]]) -> AsyncIterator[str]:
+async def webhook(pki: Pki, answers: Callable[[dict[str, Any]], Any]) -> AsyncIterator[str]:
     """A conversion webhook with the server's own certificate; gives its URL."""
 
     async def handle(request: web.Request) -> web.Response:
         review = await request.json()
-        response = {"uid": review["request"]["uid"], **answers(review["request"])}
+        found = answers(review["request"])
+        response = {"uid": review["request"]["uid"], **(await found if asyncio.iscoroutine(found) else found)}
         return web.json_response({**review, "request": None, "response": response})
 
     app = web.Application()
@@ -283,6 +285,40 @@ async def test_a_watch_shows_converted_objects(cluster: Any) -> None:
             await cluster.ask("POST", WIDGETS, widget("a", color="red"))
             event = orjson.loads(await watching.content.readline())
         assert (event["type"], event["object"]["spec"]["color"]) == ("ADDED", "red-v2")
+
+
+async def test_changes_in_a_row_are_shown_as_they_are_converted_whatever_other_webhooks_do(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "_RETRY_SECONDS", 3600)
+    pki = cluster.running.pki
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def late(request: dict[str, Any]) -> dict[str, Any]:
+        asked.set()
+        await may_answer.wait()
+        return painted(request)
+
+    async with webhook(pki, late) as url, asyncio.timeout(60):
+        versions = version("v1", storage=True), version("v2")
+        for plural, kind in (("widgets", "Widget"), ("gadgets", "Gadget")):
+            names = {"plural": plural, "kind": kind}
+            crd = definition(*versions, names=names, conversion=conversion(url, pki.ca.certificate))
+            await define(cluster, crd | {"metadata": {"name": f"{plural}.example.com"}})
+        second = f"{cluster.running.url}{WIDGETS.replace('/v1/', '/v2/')}"
+        async with (
+            cluster.admin.get(f"{second}?watch=true") as widgets,
+            cluster.admin.get(f"{second.replace('widgets', 'gadgets')}?watch=true") as gadgets,
+        ):
+            await cluster.ask("POST", WIDGETS, widget("a", color="red"))
+            await asked.wait()
+            asked.clear()
+            await cluster.ask("POST", WIDGETS, widget("b", color="red"))
+            await cluster.ask("POST", WIDGETS.replace("widgets", "gadgets"), widget("c") | {"kind": "Gadget"})
+            await asked.wait()  # of the gadget, though the widget is not answered yet
+            may_answer.set()
+            seen = [orjson.loads(await watching.content.readline()) for watching in (widgets, widgets, gadgets)]
+        assert [event["object"]["metadata"]["name"] for event in seen] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
