@@ -11,7 +11,7 @@ from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.object import Key, Object, key_of
 from pylet.client.interface import Client
 from pylet.server.addons import gateway_api
-from pylet.server.addons.wanted import change_of, kind_of
+from pylet.server.addons.wanted import change_of, is_another, kind_of
 
 
 async def ensure(client: Client, objects: Iterable[Object]) -> None:
@@ -44,6 +44,8 @@ async def _ensure(client: Client, obj: Object) -> None:
         with suppress(AlreadyExists):
             await client.create(kind, obj)
         return
-    change = change_of(obj, current)
-    if change is not None:
+    if is_another(obj, current):
+        await client.delete(kind, key)
+        await client.create(kind, obj)
+    elif (change := change_of(obj, current)) is not None:
         await client.patch(kind, key, change)

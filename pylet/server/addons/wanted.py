@@ -18,6 +18,11 @@ _MADE_ONCE = ("IngressClass", "Service", "StorageClass")  # defaults that may mo
 _GRANTS = ("rules", "subjects")
 
 
+def is_another(obj: Object, current: Object) -> bool:
+    """Whether no patch can make the one of the other: it has to go first. Source: pkg/controlplane/reconcilers."""
+    return obj.get("addressType") != current.get("addressType")
+
+
 def change_of(obj: Object, current: Object) -> Object | None:
     """The merge patch that makes `current` what it shall be; None where it is to be left alone."""
     annotations = annotations_of(current)

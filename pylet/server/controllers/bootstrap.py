@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from pylet.api.kind import Kind
-from pylet.api.object import Key, Object, is_terminating, key_of
+from pylet.api.object import Key, Object, is_terminating, key_of, uid_of
 from pylet.api.patch import merge
 from pylet.client.view import Entry, View
-from pylet.server.addons.wanted import change_of, kind_of
-from pylet.server.reconcile.plan import Action, Controller, Create, Emit, Patch, Plan, Watch
+from pylet.server.addons.wanted import change_of, is_another, kind_of
+from pylet.server.reconcile.plan import Action, Controller, Create, Delete, Emit, Patch, Plan, Watch
 
 _SPEAKER = "kubernetes-service-cidr-controller"
 _MISMATCH = "The default ServiceCIDR [{}] does not match the controller flag configurations [{}]"
@@ -43,6 +43,8 @@ def _actions(kind: Kind, obj: Object, found: Object | None) -> Sequence[Action]:
         return (Create(kind, obj),)
     if is_terminating(found):
         return ()
+    if is_another(obj, found):
+        return (Delete(kind, key_of(obj), uid_of(found)),)
     change = change_of(obj, found)
     if change is not None and merge.apply(found, change) != found:
         return (Patch(kind, key_of(obj), change),)

@@ -8,6 +8,7 @@ from pylet.api import flowcontrol
 from pylet.api.clustersettings import ClusterSettings
 from pylet.api.kinds.clusterrole import KIND as CLUSTERROLE
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
+from pylet.api.kinds.endpointslice import KIND as ENDPOINT_SLICE
 from pylet.api.kinds.prioritylevelconfiguration import KIND as LEVEL
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.kinds.servicecidr import DEFAULT
@@ -65,6 +66,13 @@ async def test_the_services_networks_may_become_two(api: Api, service_cidr: str,
     for key, address in ((Key("default", "kubernetes"), "10.43.0.1"), (Key("kube-system", "kube-dns"), "10.43.0.10")):
         assert (await client.get(SERVICE, key))["spec"]["clusterIP"] == address
     assert (await client.get(SERVICE_CIDR, Key("", DEFAULT)))["spec"]["cidrs"] == expected
+
+
+async def test_the_server_may_move_to_an_address_of_the_other_family(api: Api) -> None:
+    client = await start(api)
+    await ensure(client, objects(ClusterSettings(), advertise_address="fd00::1", port=6443))
+    slice_ = await client.get(ENDPOINT_SLICE, Key("default", "kubernetes"))
+    assert (slice_["addressType"], slice_["endpoints"][0]["addresses"]) == ("IPv6", ["fd00::1"])
 
 
 async def test_grants_are_restored_and_extra_ones_stay(api: Api) -> None:

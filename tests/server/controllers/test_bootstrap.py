@@ -12,7 +12,7 @@ from pylet.api.clustersettings import ClusterSettings
 from pylet.api.object import Key, Object, key_of
 from pylet.server import addons
 from pylet.server.controllers import bootstrap
-from pylet.server.reconcile.plan import Action, Create, Emit, Patch
+from pylet.server.reconcile.plan import Action, Create, Delete, Emit, Patch
 from tests.server.controllers.picture import NOW, STORED, view
 
 OBJECTS = [
@@ -68,6 +68,13 @@ def test_what_leads_to_the_server_is_put_right() -> None:
     (patch,) = actions(KUBERNETES, one("Service"), one("Endpoints"), slice_)
     assert isinstance(patch, Patch)
     assert patch.patch["endpoints"] == [{"addresses": ["192.0.2.1"], "conditions": {"ready": True}}]
+
+
+def test_addresses_of_another_family_go_first() -> None:
+    other = one("EndpointSlice", addressType="IPv6", endpoints=[])
+    (delete,) = actions(KUBERNETES, one("Service"), one("Endpoints"), other)
+    assert isinstance(delete, Delete)
+    assert (delete.kind.name, delete.uid) == ("EndpointSlice", "u")
 
 
 def test_what_is_on_its_way_out_is_waited_for() -> None:
