@@ -43,6 +43,8 @@ class ApiError(Exception):
 
     warnings: Sequence[str] = ()
     """What the client is warned of beside: texts for `Warning` headers."""
+    at_the_door = False
+    """Whether the request was refused before anybody looked at what it is about."""
 
     def __init__(self, message: str, *, details: Object | None = None) -> None:
         super().__init__(message)

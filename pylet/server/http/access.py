@@ -21,7 +21,7 @@ from aiohttp import web
 
 from pylet.aio.certificate import has_begun
 from pylet.aio.prometheus import Histogram, counts, doubling
-from pylet.api.errors import Unauthorized
+from pylet.api.errors import ApiError, Forbidden, Unauthorized
 from pylet.server.auth.attributes import Attributes, Decision
 from pylet.server.auth.authenticate import Authenticator, Subject, certificate_user
 from pylet.server.auth.authorize import Authorizer
@@ -123,12 +123,24 @@ class Access:
             auditor.begin(http, asked, id_)
         headers = http.headers
         if "impersonate-" in " ".join(headers).lower():
-            acting = await self._impersonation.begin(asked, headers.items())
+            try:
+                acting = await self._impersonation.begin(asked, headers.items())
+            except ApiError as refused:
+                refused.at_the_door = True
+                raise
             if acting is not None:
                 asked = asked._replace(user=acting.user)
                 if auditor is not None:
                     auditor.impersonated(*acting)
         return asked
+
+    async def let_in(self, asked: Attributes) -> None:
+        """As `check`, of the request as a whole."""
+        try:
+            await self.check(asked)
+        except Forbidden as refused:
+            refused.at_the_door = True
+            raise
 
     async def check(self, asked: Attributes) -> None:
         """Whether he may. Raises: Forbidden, Undecided."""

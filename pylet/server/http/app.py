@@ -147,7 +147,7 @@ class App:
             seat.leave()
 
     async def _let_in(self, http: web.BaseRequest, info: RequestInfo, asked: Attributes) -> Answer | Streamed:
-        await self._access.check(asked)
+        await self._access.let_in(asked)
         user = asked.user
         if (extension := self._extensions.find(info.path)) is not None:
             return await self._extensions.serve(http, extension, user)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[web.BaseRequest], Answer]
 
+_CACHED = (("Cache-Control", "public, max-age=3600"),)
 UNLISTED = "/debug"
 """What is below it is not among the paths that `/` lists."""
 _PATHS = ("/flagz", "/healthz", "/livez", "/metrics", "/readyz", "/statusz", "/version")
@@ -76,7 +77,7 @@ def answers(
         "/metrics": metrics_text,
         "/metrics/resources": resources,
         "/metrics/slis": lambda http: _exposition("".join(f"{line}\n" for line in health.indicators())),
-        "/openid/v1/jwks": lambda http: Answer(orjson.dumps(tokens.jwks()), type_="application/jwk-set+json"),
+        "/openid/v1/jwks": lambda http: Answer(orjson.dumps(tokens.jwks()), 200, "application/jwk-set+json", _CACHED),
         "/.well-known/openid-configuration": lambda http: _openid_configuration(tokens.issuer),
         "/statusz": statusz,
         "/flagz": flagz,
@@ -105,7 +106,8 @@ def _openid_configuration(issuer: str) -> Answer:
             "response_types_supported": ["id_token"],
             "subject_types_supported": ["public"],
             "id_token_signing_alg_values_supported": ["ES256"],
-        }
+        },
+        headers=_CACHED,
     )
 
 

@@ -158,6 +158,27 @@ async def test_what_makes_an_object_takes_the_right_to_create(cluster: Any, meth
     assert (await written(token)).status == 200
 
 
+@pytest.mark.parametrize(
+    ("headers", "status", "is_marked"),
+    [
+        pytest.param({"Impersonate_User": "bob"}, 403, True, id="who may not ask"),
+        pytest.param({"Impersonate_Group": "dev"}, 400, True, id="who cannot be acted as"),
+        pytest.param({}, 404, False, id="what is not there"),
+    ],
+)
+async def test_who_is_refused_at_the_door_is_told_so_by_a_header(
+    cluster: Any, headers: dict[str, str], status: int, is_marked: bool
+) -> None:
+    refused = await cluster.ask("GET", f"{PODS}/p", **headers)
+    assert refused.status == status
+    assert ("X-Content-Type-Options" in refused.headers) is is_marked
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/openid/v1/jwks"])
+async def test_what_believers_of_the_tokens_read_may_be_kept_for_an_hour(cluster: Any, path: str) -> None:
+    assert (await cluster.ask("GET", path)).headers.getall("Cache-Control") == ["public, max-age=3600"]
+
+
 async def test_who_is_refused_is_told_by_which_flow_and_who_is_nobody_is_not(cluster: Any) -> None:
     header = "X-Kubernetes-PF-FlowSchema-UID"
     allowed, refused, unknown = [
