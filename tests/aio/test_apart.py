@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from contextvars import ContextVar
 
 import pytest
 
@@ -24,3 +25,16 @@ async def test_what_is_raised_comes_back() -> None:
 
     with pytest.raises(ValueError, match="no"):
         await apart(LARGE_BYTES, fail)
+
+
+async def test_it_sees_the_callers_context_and_leaves_it_alone() -> None:
+    told: ContextVar[str] = ContextVar("told", default="")
+    told.set("caller")
+
+    def tell() -> str:
+        before = told.get()
+        told.set("thread")
+        return before
+
+    assert [await apart(LARGE_BYTES, tell) for _ in range(2)] == ["caller", "caller"]
+    assert told.get() == "caller"

@@ -115,7 +115,7 @@ def _version(version: Object, position: int, own: list[str]) -> list[Cause]:
         found.append(causes.required(f"{where}.schema.openAPIV3Schema"))
     if problems := names.dns_1035_label(name):
         bad = causes.invalid(f"{where}.name", name, ",".join(problems))
-        found += [bad] if position else [bad, Cause(bad.reason, bad.message, "spec.version")]
+        found += [bad] if position or not name else [bad, Cause(bad.reason, bad.message, "spec.version")]
     for problem in _deprecation_problems(version):
         found.append(causes.marshalled(f"{where}.deprecationWarning", version["deprecationWarning"], problem))
     if "schema" not in own:  # upstream does not find it here then

@@ -170,7 +170,8 @@ def _attribute(attribute: Object, where: str) -> list[Cause]:
         if len(value) > _VALUE_BYTES:
             found.append(causes.too_long(f"{where}.{name}", _VALUE_BYTES))
     if len(attribute) != 1:
-        found.append(causes.invalid(where, attribute or "", "exactly one value must be specified"))
+        shown = golang.inside("DeviceAttribute", attribute) if attribute else ""
+        found.append(causes.invalid(where, shown, "exactly one value must be specified"))
     return found
 
 

@@ -47,7 +47,7 @@ class ServiceCIDRStrategy(Strategy):
         before, after = old["spec"].get("cidrs") or [], obj["spec"].get("cidrs") or []
         widened = (len(before), len(after)) == (1, 2)  # to dual-stack
         if len(before) != len(after) and not widened:
-            return causes.immutable("spec.cidrs", after, before)
+            return [causes.invalid("spec.cidrs", obj["spec"].get("cidrs"), causes.IMMUTABLE)]
         found: list[Cause] = []
         for position, cidr in enumerate(before):
             found += causes.immutable(f"spec.cidrs[{position}]", after[position], cidr)

@@ -110,8 +110,15 @@ def _spec(spec: Object) -> list[Cause]:
     found += template.not_negative(spec, "replicas", "minReadySeconds")
     found += template.not_negative(spec.get("ordinals") or {}, "start", field="spec.ordinals")
     claims = {dig(claim, "metadata", "name", default="") for claim in spec.get("volumeClaimTemplates") or ()}
-    found += template.validate_replicated(spec, "StatefulSet", selected="statefulset", claims=claims)
+    judged = {**spec, "template": _unnamed(spec.get("template") or {})}
+    found += template.validate_replicated(judged, "StatefulSet", selected="statefulset", claims=claims)
     return found
+
+
+def _unnamed(pod: Object) -> Object:
+    """The template without what the controller says of each pod anyway: how it is called."""
+    spec = {name: value for name, value in (pod.get("spec") or {}).items() if name not in ("hostname", "subdomain")}
+    return {**pod, "spec": spec}
 
 
 def _update_strategy(strategy: Object) -> list[Cause]:

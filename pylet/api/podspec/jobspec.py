@@ -153,7 +153,7 @@ def _exit_codes(codes: Object, containers: Collection[Any], field: str) -> list[
         found.append(causes.invalid(f"{field}.containerName", name, says))
     where = f"{field}.values"
     if not values:
-        found.append(causes.invalid(where, None, "at least one value is required"))
+        found.append(causes.invalid(where, codes.get("values"), "at least one value is required"))
     elif len(values) > _MOST_EXIT_CODES:
         found.append(causes.too_many(where, len(values), _MOST_EXIT_CODES))
     seen: set[int] = set()

@@ -82,7 +82,8 @@ def validate_replicated(
         labels, matches = labels_of(template), selector.from_object(chosen)
         if not matches.is_everything and not matches(labels):
             says = "`selector` does not match template `labels`"
-            found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
+            shown = dig(template, "metadata", "labels")
+            found.append(causes.invalid("spec.template.metadata.labels", shown, says))
     elif kind != "DaemonSet":
         says = "invalid label selector" if kind == "ReplicaSet" else ""
         return [*found, causes.invalid("spec.selector", golang.inside("LabelSelector", chosen or {}), says)]

@@ -16,10 +16,12 @@ from typing import Any, Final, TypeAlias
 
 from pylet.api.object import Object
 from pylet.api.quantity import canonical_milli
+from pylet.api.schema import emptied
 from pylet.api.schema.mismatch import Mismatch
 
 Check: TypeAlias = "Node | type"
 _DROP: Final = object()
+_EMPTIES: Final = (list, dict)
 _GO_TIMES = ("v1.Time", "v1.MicroTime")
 
 
@@ -312,6 +314,7 @@ class Struct:
         Raises: Mismatch or another ValueError, with Go's message, for the first value that cannot be decoded.
         """
         unknown: list[str] = []
+        emptied.forget()
         try:
             self.decode_into(obj, unknown)
         except Mismatch as mismatch:
@@ -362,7 +365,9 @@ class Struct:
             raise
         if drops is not None:
             for name in drops:
-                del obj[name]
+                value = obj.pop(name)
+                if value.__class__ in _EMPTIES and not value:
+                    emptied.note(obj, name, value, is_printed=name in self.keeps_zero)
 
     def child(self, name: str) -> Node | None:
         check = self.fields.get(name)

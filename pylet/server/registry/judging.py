@@ -8,6 +8,7 @@ from pylet.api import causes
 from pylet.api.errors import Cause, Conflict, Invalid
 from pylet.api.kind import Kind, Strategy
 from pylet.api.object import Key, Object
+from pylet.api.schema import emptied
 from pylet.client.view import Entry
 from pylet.server.registry import customs, metadata
 from pylet.server.registry.request import Request
@@ -55,24 +56,29 @@ def _failed(request: Request, key: Key, field: str, asked: str, found: str) -> C
 
 def judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | None) -> None:
     """Warns of what is odd. Raises: Invalid."""
+    found = _found(request, kind, obj, old)
+    if found:
+        with emptied.shown() as differs:
+            again = _found(request, kind, obj, old) if differs else found
+        # What is empty is not another value than what is absent, so that no more may be wrong now.
+        is_worded_anew = [(one.reason, one.field) for one in again] == [(one.reason, one.field) for one in found]
+        raise Invalid(kind.group, kind.name, key.name, again if is_worded_anew else found)
+    warn(request, kind, obj, old)
+
+
+def _found(request: Request, kind: Kind, obj: Object, old: Object | None) -> Sequence[Cause]:
     ruling, meta = _ruling(request, kind), obj["metadata"]
     rules = ruling.strategy
-    found: Sequence[Cause]
     try:
         with causes.Bounded():
             if old is None:
                 if customs.judges_metadata_last(request.kind):
-                    found = rules.validate(obj) or metadata.validate(ruling, meta)
-                else:
-                    found = [*metadata.validate(ruling, meta), *rules.validate(obj)]
-            else:
-                found = [*metadata.validate(ruling, meta), *metadata.validate_update(meta, old["metadata"])]
-                found += rules.validate_update(obj, old, request.subresource)
+                    return rules.validate(obj) or metadata.validate(ruling, meta)
+                return [*metadata.validate(ruling, meta), *rules.validate(obj)]
+            found = [*metadata.validate(ruling, meta), *metadata.validate_update(meta, old["metadata"])]
+            return [*found, *rules.validate_update(obj, old, request.subresource)]
     except causes.TooMany as many:
-        found = many.causes
-    if found:
-        raise Invalid(kind.group, kind.name, key.name, found)
-    warn(request, kind, obj, old)
+        return many.causes
 
 
 def warn(request: Request, kind: Kind, obj: Object, old: Object | None) -> None:

@@ -10,6 +10,7 @@ from pylet.api.errors import Cause, Invalid
 from pylet.api.kind import Kind
 from pylet.api.object import Object
 from pylet.api.patch import json_word
+from pylet.api.schema import emptied
 from pylet.api.wire import registered
 from pylet.api.wire.decode import NO_KIND
 
@@ -52,6 +53,7 @@ def decode_changed(kind: Kind, obj: Object, known: Object) -> list[str]:
     fresh = {name: value for name, value in obj.items() if name not in known or known[name] is not value}
     parts = list(fresh)
     unknown = schema.of_kind(kind).decode(fresh)
+    emptied.move(fresh, obj)
     for name in parts:
         if name in fresh:
             obj[name] = fresh[name]

@@ -15,6 +15,7 @@ from pylet.api.patch import apply, checking, managed
 from pylet.api.patch.fieldset import Set, difference, has, of_paths
 from pylet.api.patch.managed import APPLY, Managed, Manager, Owned
 from pylet.api.remembered import remembered
+from pylet.api.schema import emptied
 from pylet.server.registry.request import Request
 from pylet.server.registry.versions import Find, versions_of
 
@@ -95,7 +96,8 @@ class Ownership:
 
         Raises: Unconverted, having done nothing.
         """
-        entries = self._entries(request, kind, obj, old, now)
+        with emptied.shown(if_printed=True):
+            entries = self._entries(request, kind, obj, old, now)
         obj["metadata"].pop("managedFields", None)
         if entries:
             obj["metadata"]["managedFields"] = entries

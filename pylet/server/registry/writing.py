@@ -23,6 +23,7 @@ from pylet.api import schema
 from pylet.api.errors import AlreadyExists, ApiError, NotFound
 from pylet.api.kind import Kind
 from pylet.api.object import Key, Object
+from pylet.api.schema import emptied
 from pylet.api.timestamps import format_time
 from pylet.client.view import Entry
 from pylet.server.admission.chain import Chain
@@ -137,6 +138,7 @@ class Writer:
             if kind.strategy.has_status and "status" not in obj:
                 schema.default_kind(kind, obj)  # an empty status, as Go prints it
             await patient(request.size, partial(judge, request, kind, key, obj, None))
+            emptied.forget()  # what is kept is not shown otherwise
             await admitted.validate(key)
             metadata.end_create(obj["metadata"], dry_run=request.dry_run)
             if request.dry_run:
@@ -259,6 +261,7 @@ class Writer:
             if not is_same or kind.schema is not None:  # a definition's rules may have changed, or compare
                 del meta["resourceVersion"]
                 await patient(request.size + len(entry.raw), partial(judge, request, kind, key, obj, old))
+                emptied.forget()
             else:
                 warn(request, kind, obj, old)
             await admitted.validate(key)

@@ -9,6 +9,7 @@ import pytest
 from pylet.api.kinds.configmap import KIND as CONFIGMAP
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.api.kinds.deployment import KIND as DEPLOYMENT
+from pylet.api.kinds.endpointslice import KIND as SLICE
 from pylet.api.kinds.volumeattachment import KIND as ATTACHMENT
 from pylet.api.object import Object
 from pylet.client.interface import PatchType
@@ -52,6 +53,20 @@ async def test_every_writer_has_an_entry(api: Api) -> None:
     assert entry["time"] == "2026-01-02T03:04:05Z"
     changed = await api.patch(CONFIGMAP, "a", "x", {"data": {"b": "1"}}, field_manager="two")
     assert owners(changed) == {"one": {"f:data": {".": {}, "f:a": {}}}, "two": {"f:data": {"f:b": {}}}}
+
+
+def slice_() -> Object:
+    meta = {"name": "s", "namespace": "a", "labels": {}}
+    empty: Object = {"endpoints": [], "ports": []}
+    return {"kind": SLICE.name, "apiVersion": SLICE.api_version, "metadata": meta, "addressType": "IPv4", **empty}
+
+
+async def test_a_list_that_is_printed_is_owned_though_it_is_empty_and_belongs_to_who_writes_it_so(api: Api) -> None:
+    made = await api.create(slice_(), field_manager="one")
+    assert made["endpoints"] is made["ports"] is None
+    assert owners(made) == {"one": {"f:addressType": {}, "f:endpoints": {}, "f:ports": {}}}
+    changed = await api.update(slice_(), field_manager="two")
+    assert owners(changed) == {"one": {"f:addressType": {}}, "two": {"f:endpoints": {}, "f:ports": {}}}
 
 
 async def test_apply_creates_changes_and_unsets(api: Api) -> None:
