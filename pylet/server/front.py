@@ -12,6 +12,7 @@ from pylet.client import counters
 from pylet.server.admission import pod_security
 from pylet.server.admission.dynamic import counted
 from pylet.server.core import Core
+from pylet.server.crd import counted as definitions_counted
 from pylet.server.flow import Limiter
 from pylet.server.http import own_metrics, plain
 from pylet.server.http.access import Access
@@ -84,7 +85,7 @@ def build_front(
         secrets_encryption,
     )
     resources = Resources(registry, guard.reviews, guard.token_requests, watches, clock.now)
-    metrics.sources += [resources.metrics, watches.lines]
+    metrics.sources += [resources.metrics, watches.lines, definitions_counted.lines, kubelets.metrics]
     app = App(
         access=access,
         limiter=limiter,

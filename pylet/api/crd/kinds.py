@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
@@ -35,14 +35,25 @@ _UNCHECKED = (
 _KNOWN_FINALIZERS = ("orphan", "foregroundDeletion", "kubernetes")
 
 
-def kinds_of(definition: bytes) -> list[Kind]:
-    """The kinds of an established definition, given as JSON: the stored version's last, when it is served at all."""
+Timed: TypeAlias = Callable[[str, Callable[[], Any]], Any]
+"""Does what it is given, and counts how long that takes; the text is compilation or evaluation."""
+
+
+def untimed(what: str, do: Callable[[], Any]) -> Any:
+    return do()
+
+
+def kinds_of(definition: bytes, timed: Timed = untimed) -> list[Kind]:
+    """The kinds of an established definition, given as JSON: the stored version's last, when it is served at all.
+
+    `timed` has the rules compiled and evaluated.
+    """
     crd = orjson.loads(definition)
     spec, accepted = crd["spec"], crd["status"]["acceptedNames"]
     stored = next(version["name"] for version in spec["versions"] if version["storage"])
     conversion = spec.get("conversion") or {}
     webhook = conversion.get("webhook") if conversion.get("strategy") == "Webhook" else None
-    schemas = {version["name"]: CustomSchema(definition, version["name"]) for version in spec["versions"]}
+    schemas = {version["name"]: CustomSchema(definition, version["name"], timed) for version in spec["versions"]}
     scales = {
         version["name"]: scale_paths(scale)
         for version in spec["versions"]
@@ -134,10 +145,11 @@ def _deprecation(spec: Object, accepted: Object, version: Object) -> str:
 class CustomSchema:
     """The schema of one version: `pylet.api.kind.Schema`, compiled on first use."""
 
-    __slots__ = ("_definition", "_root", "_rules", "version")
+    __slots__ = ("_definition", "_root", "_rules", "timed", "version")
 
-    def __init__(self, definition: bytes, version: str) -> None:
+    def __init__(self, definition: bytes, version: str, timed: Timed) -> None:
         self._definition = definition
+        self.timed = timed
         self.version = version
         self._root: Structural | None = None
         self._rules: Any = UNSET
@@ -167,7 +179,7 @@ class CustomSchema:
             if b"x-kubernetes-validations" in self._definition:
                 from pylet.api.cel.rules import compile_rules
 
-                self._rules = compile_rules(self.published)
+                self._rules = self.timed("compilation", lambda: compile_rules(self.published))
         return self._rules
 
     def child(self, name: str) -> Node | None:
@@ -296,7 +308,7 @@ class CustomStrategy(Strategy):
             return found
         if any(cause.reason in _BLOCKING for cause in found):
             return [*found, Cause("FieldValueInvalid", f"Invalid value: null: {_UNCHECKED}", "<nil>")]
-        return [*found, *rules.validate(obj, old, "")]
+        return [*found, *self._schema.timed("evaluation", lambda: rules.validate(obj, old, ""))]
 
     def _scale_problems(self, obj: Object, *, spec: bool) -> list[Cause]:
         if self._scale is None:

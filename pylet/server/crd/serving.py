@@ -17,6 +17,7 @@ import orjson
 from pylet.api.errors import ApiError
 from pylet.api.kinds.customresourcedefinition import KIND as DEFINITION
 from pylet.client.view import Entry, Table
+from pylet.server.crd import counted
 from pylet.server.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Definitions:
 
         self._made[name] = made_of
         try:
-            fresh = kinds_of(after.raw)
+            fresh = kinds_of(after.raw, counted.timed)
         except (ValueError, KeyError, StopIteration):
             log.exception("cannot serve what %s defines", name)
             fresh = []

@@ -8,13 +8,14 @@ Sources: pkg/registry/core/pod/strategy.go (LogLocation, streamLocation).
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 from aiohttp import web
 
+from pylet.aio.prometheus import Counter
 from pylet.aio.splice import splice
 from pylet.api.errors import ApiError, BadRequest, InternalError, MethodNotAllowed, NotFound, ServiceUnavailable
 from pylet.api.ip import in_url
@@ -45,9 +46,17 @@ class KubeletProxy:
     ) -> None:
         self.tls = tls
         self._blind = blind
+        self._logs = Counter(
+            "kube_apiserver_pod_logs_insecure_backend_total",
+            "Logs, by whether nodes had to prove who they are.",
+            ("usage",),
+        )
         self._tunnels = tunnels
         self._registry = registry
         self._session: aiohttp.ClientSession | None = None
+
+    def metrics(self) -> Iterator[str]:
+        return self._logs.lines()
 
     def serves(self, info: RequestInfo) -> bool:
         subresource = (info.resource, info.subresource)
@@ -89,7 +98,9 @@ class KubeletProxy:
         if not pod["spec"].get("nodeName"):
             return Answer(b"", 204, TEXT)  # nothing runs yet, so nothing has been logged
         options = {name: http.query[name] for name in _LOG_OPTIONS if name in http.query}
-        tls = self._blind() if flag(http.query, "insecureSkipTLSVerifyBackend") else self.tls
+        skips = flag(http.query, "insecureSkipTLSVerifyBackend")
+        self._logs.add("skip_tls_allowed" if skips else "enforce_tls")
+        tls = self._blind() if skips else self.tls
         path = f"containerLogs/{_place(info)}/{container}"
         return await self._copied(http, pod["spec"]["nodeName"], path, options, tls)
 

@@ -20,9 +20,12 @@ from pylet.api.object import Object
 from pylet.api.servicespec import addresses, traffic
 from pylet.client.view import Entry, Table
 from pylet.server.registry.networks import Networks
-from pylet.server.registry.pools import Full, Held, Pool, Refused, free, static_part, take
+from pylet.server.registry.pools import Choices, Full, Held, Pool, Refused, free, static_part, take
 
 NONE = "None"
+
+
+_ADDRESSES, _PORTS = "kube_apiserver_clusterip_allocator", "kube_apiserver_nodeport_allocator"
 
 
 class Addresses:
@@ -31,18 +34,24 @@ class Addresses:
     def __init__(self, services: Table, networks: Networks, ports: tuple[int, int]) -> None:
         self._networks = networks
         self._ports = Pool(*ports, static_part(ports[1] - ports[0] + 1, 32, 128))
+        self._chosen = Choices(f"{_ADDRESSES}_allocation", ("cidr",))
+        self._ports_chosen = Choices(f"{_PORTS}_allocation", ())
         for entry in services.entries.values():
             self._heard(None, entry)
         services.listen(self._heard)
 
     def metrics(self) -> Iterator[str]:
         used = list(self._networks.used())
-        prefix, allocated = "kube_apiserver_clusterip_allocator", "Of the range, taken."
-        yield from gauges(f"{prefix}_allocated_ips", allocated, [({"cidr": cidr}, taken) for cidr, taken, _ in used])
-        yield from gauges(f"{prefix}_available_ips", "Free.", [({"cidr": cidr}, free) for cidr, _, free in used])
-        prefix, taken = "kube_apiserver_nodeport_allocator", len(self._ports.taken)
-        yield from gauge(f"{prefix}_allocated_ports", allocated, {}, taken)
-        yield from gauge(f"{prefix}_available_ports", "Free.", {}, self._ports.last - self._ports.first + 1 - taken)
+        allocated = "Of the range, taken."
+        yield from self._chosen.lines()
+        yield from self._ports_chosen.lines()
+        yield from gauges(
+            f"{_ADDRESSES}_allocated_ips", allocated, [({"cidr": cidr}, taken) for cidr, taken, _ in used]
+        )
+        yield from gauges(f"{_ADDRESSES}_available_ips", "Free.", [({"cidr": cidr}, free) for cidr, _, free in used])
+        taken = len(self._ports.taken)
+        yield from gauge(f"{_PORTS}_allocated_ports", allocated, {}, taken)
+        yield from gauge(f"{_PORTS}_available_ports", "Free.", {}, self._ports.last - self._ports.first + 1 - taken)
 
     @contextmanager
     def allocate(self, service: Object, old: Object | None, *, dry_run: bool) -> Iterator[None]:
@@ -149,6 +158,8 @@ class Addresses:
             try:
                 self._networks.check(asked, dry_run=held.dry_run)
             except (Refused, ValueError) as why:
+                if isinstance(why, Refused) and not held.dry_run and (cidr := self._networks.of(asked)):
+                    self._chosen.refused(cidr, is_asked_for=True)
                 ips = service["spec"].get("clusterIPs")
                 cause = causes.invalid("spec.clusterIPs", ips, f"failed to allocate IP {asked}: {why}")
                 raise Invalid("", "Service", name, (cause,)) from why
@@ -157,8 +168,12 @@ class Addresses:
             try:
                 ip = self._networks.choose(family)
             except Full as full:
+                if not held.dry_run:
+                    self._chosen.refused(self._networks.last(family), is_asked_for=False)
                 raise InternalError(f'failed to allocate a serviceIP for Service "{name}": {full}') from full
         held.take(*self._networks.place(ip))
+        if not held.dry_run:
+            self._chosen.made(self._networks.of(ip), is_asked_for=bool(asked))
         return ip
 
     # ---- ports
@@ -200,18 +215,28 @@ class Addresses:
 
     def _take_port(self, asked: int | None, mine: set[int], held: Held) -> int:
         """The port asked for, or a free one; those in `mine` the Service has already."""
-        pool = self._ports
         if asked and asked in mine:
             return asked
-        if not asked:
-            asked = pool.choose()
-        elif not held.dry_run and not pool.first <= asked <= pool.last:
+        try:
+            port = self._ports.choose() if not asked else self._checked(asked, held)
+        except (Refused, Full):
+            if not held.dry_run:
+                self._ports_chosen.refused(is_asked_for=bool(asked))
+            raise
+        held.take(self._ports.taken, port)
+        if not held.dry_run:
+            self._ports_chosen.made(is_asked_for=bool(asked))
+        return port
+
+    def _checked(self, port: int, held: Held) -> int:
+        """Raises: Refused."""
+        pool = self._ports
+        if not held.dry_run and not pool.first <= port <= pool.last:
             valid = f"{pool.first}-{pool.last}"
             raise Refused(f"provided port is not in the valid range. The range of valid ports is {valid}")
-        elif pool.taken[asked]:
+        if pool.taken[port]:
             raise Refused("provided port is already allocated")
-        held.take(pool.taken, asked)
-        return asked
+        return port
 
     def _heard(self, before: Entry | None, after: Entry | None) -> None:
         for entry, change in ((before, free), (after, take)):

@@ -58,6 +58,16 @@ class Networks:
         address = ip_address(ip)
         return self._taken[f"IPv{address.version}"], int(address)
 
+    def of(self, ip: str) -> str:
+        """The network that the address is of; "" where it is of none."""
+        _, number = self.place(ip)
+        family = ip_address(ip).version
+        return next((c for c in self._of_family(f"IPv{family}") if _range(c)[0] <= number <= _range(c)[1]), "")
+
+    def last(self, family: str) -> str:
+        """The network that is asked when none before it had an address."""
+        return (list(self._of_family(family)) or [""])[-1]
+
     def used(self) -> Iterator[tuple[str, int, int]]:
         """Of each network: how many of its addresses are taken, and how many are not."""
         for cidr in self._networks():
@@ -66,9 +76,10 @@ class Networks:
             yield cidr, taken, last - first + 1 - taken
 
     def _ranges(self, family: str) -> Iterator[tuple[int, int, int]]:
-        for cidr in self._networks():
-            if (":" in cidr) == (family == "IPv6"):
-                yield _range(cidr)
+        yield from map(_range, self._of_family(family))
+
+    def _of_family(self, family: str) -> Iterator[str]:
+        return (cidr for cidr in self._networks() if (":" in cidr) == (family == "IPv6"))
 
     def _networks(self) -> dict[str, None]:
         """Each network once. Before the default ServiceCIDR is there, the configured networks count as ready."""

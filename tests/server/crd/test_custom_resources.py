@@ -14,6 +14,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from pylet.server.crd import counted
 from pylet.server.pki import Pki
 from pylet.server.registry import state
 from tests.server.kit import gone
@@ -100,6 +101,11 @@ async def test_what_is_defined_is_served(cluster: Any) -> None:
     assert (await cluster.ask("GET", f"{WIDGETS}?fieldSelector=spec.replicas%3D5")).status == 400
 
 
+def counts_of(sample: str) -> float:
+    """The value by the name and labels."""
+    return sum(float(line.rpartition(" ")[2]) for line in counted.lines() if line.rpartition(" ")[0] == sample)
+
+
 async def test_each_version_has_a_scale_of_its_own_or_none(cluster: Any) -> None:
     def scaled_by(field: str) -> dict[str, Any]:
         return {"scale": {"specReplicasPath": f".spec.{field}", "statusReplicasPath": ".status.replicas"}}
@@ -135,7 +141,11 @@ async def test_what_changes_nothing_is_judged_too(cluster: Any) -> None:
     }
     await define(cluster, definition(version("v1", storage=True, schema={"openAPIV3Schema": schema})))
     assert (await cluster.ask("POST", WIDGETS, widget("a", a="x"))).status == 201
+    evaluated = "apiserver_cel_evaluation_duration_seconds_count"
+    before = counts_of(evaluated)
     again = await cluster.ask("PATCH", f"{WIDGETS}/a", {"spec": {"a": "x"}}, Content_Type=MERGE)
+    assert counts_of(evaluated) == before + 1
+    assert counts_of("apiserver_cel_compilation_duration_seconds_count") >= 1
     assert (again.status, again.json["details"]["causes"][0]["field"]) == (422, "spec.a")
 
 
@@ -252,6 +262,10 @@ def conversion(url: str, ca: Path) -> dict[str, Any]:
 async def test_a_webhook_converts_between_versions(cluster: Any) -> None:
     pki = cluster.running.pki
     asked: list[int] = []
+    calls = 'apiserver_conversion_webhook_request_total{failure_type="",result="success"}'
+    of = 'crd_name="widgets.example.com",from_version="v1",succeeded="true",to_version="v2"'
+    conversions = f"apiserver_crd_conversion_webhook_duration_seconds_count{{{of}}}"
+    before = counts_of(calls), counts_of(conversions)
 
     def answers(request: dict[str, Any]) -> dict[str, Any]:
         asked.append(len(request["objects"]))
@@ -269,6 +283,7 @@ async def test_a_webhook_converts_between_versions(cluster: Any) -> None:
         assert listed.json["items"][0]["metadata"]["labels"] == {"converted": "true"}
         assert "finalizers" not in listed.json["items"][0]["metadata"]
         assert asked == [2]
+        assert (counts_of(calls), counts_of(conversions)) == (before[0] + 1, before[1] + 1)
 
         put = await cluster.ask("PATCH", f"{second}/a", {"spec": {"color": "blue"}}, Content_Type=MERGE)
         assert put.json["spec"]["color"] == "blue"

@@ -120,6 +120,9 @@ async def test_a_log_is_taken_from_whoever_answers_if_the_client_says_so(cluster
     for said in ("", "&insecureSkipTLSVerifyBackend=false"):
         refused = await cluster.ask("GET", log + said)
         assert (refused.status, "CERTIFICATE_VERIFY_FAILED" in refused.json["message"]) == (503, True)
+    told = (await cluster.ask("GET", "/metrics")).body.decode()
+    for usage, times in (("skip_tls_allowed", 1), ("enforce_tls", 2)):
+        assert f'kube_apiserver_pod_logs_insecure_backend_total{{usage="{usage}"}} {times}\n' in told
     server.close()
 
 

@@ -75,6 +75,26 @@ async def test_what_is_deleted_or_refused_is_free_again(api: Api) -> None:
     await api.create(service("u", type="NodePort", ports=[{"port": 80, "nodePort": 30002}]))
 
 
+async def test_what_is_handed_out_and_refused_is_counted(api: Api) -> None:
+    def told() -> dict[str, int]:
+        lines = [line.rpartition(" ") for line in api.registry.metrics() if "_allocator_allocation_" in line]
+        return {name.removeprefix("kube_apiserver_"): int(value) for name, _, value in lines if name[0] != "#"}
+
+    before = told()
+    await api.create(service("first", clusterIP="10.43.0.9", type="NodePort", ports=[{"port": 80, "nodePort": 30001}]))
+    await api.create(service("second", type="NodePort"))
+    await refused(api.create(service("third", clusterIP="10.43.0.9")))
+    await refused(api.create(service("fourth", type="NodePort", ports=[{"port": 80, "nodePort": 30001}])))
+    found = {name: number - before.get(name, 0) for name, number in told().items()}
+    total, failed = "clusterip_allocator_allocation_total", "clusterip_allocator_allocation_errors_total"
+    assert found[f'{total}{{cidr="10.43.0.0/16",scope="static"}}'] == 1
+    assert found[f'{total}{{cidr="10.43.0.0/16",scope="dynamic"}}'] == 2
+    assert found[f'{failed}{{cidr="10.43.0.0/16",scope="static"}}'] == 1
+    assert found['nodeport_allocator_allocation_total{scope="static"}'] == 1
+    assert found['nodeport_allocator_allocation_total{scope="dynamic"}'] == 1
+    assert found['nodeport_allocator_allocation_errors_total{scope="static"}'] == 1
+
+
 async def test_racing_services_never_share(api: Api) -> None:
     asked = (api.create(service(f"s{i}", clusterIP="10.43.0.9")) for i in range(5))
     answers = await asyncio.gather(*asked, return_exceptions=True)
