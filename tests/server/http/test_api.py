@@ -350,10 +350,11 @@ async def test_the_metrics_do_not_remember_names_that_nothing_has(cluster: Any) 
         'group="",resource="pods",scope="resource",subresource=""',
     )
     assert (
-        f'apiserver_request_total{{component="apiserver",{nothing},verb="GET",version="",dry_run="",code="404",' in text
+        f'apiserver_request_total{{component="apiserver",{nothing},verb="GET",version="",dry_run="",code="404"}}'
+        in text
     )
     assert (
-        f'apiserver_request_total{{component="apiserver",{pods},verb="GET",version="v1",dry_run="",code="404",' in text
+        f'apiserver_request_total{{component="apiserver",{pods},verb="GET",version="v1",dry_run="",code="404"}}' in text
     )
 
 
