@@ -7,6 +7,7 @@ Source: apimachinery pkg/util/proxy/upgradeaware.go.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -167,14 +168,19 @@ class Forwarder:
         return Streamed(keep_alive=False)
 
 
+def _named(headers: Mapping[str, str]) -> set[str]:
+    """What concerns one connection by its own word."""
+    return {name.strip().lower() for name in headers.get("Connection", "").split(",")}
+
+
 def _passed(http: web.BaseRequest, target: Target) -> CIMultiDict[str]:
     """The client's headers less what concerns its own connection and who it is."""
-    named = {name.strip().lower() for name in http.headers.get("Connection", "").split(",")}
     kept = {"content-length"} if target.links is None else {"content-length", "host"}
+    dropped = (_HOP_BY_HOP - kept) | _named(http.headers) | {"authorization"}
     headers = CIMultiDict(
         (name, value)
         for name, value in headers_passed_on(http)
-        if name.lower() not in (_HOP_BY_HOP - kept) | named | {"authorization"} and not name.lower().startswith(_OURS)
+        if name.lower() not in dropped and not name.lower().startswith(_OURS)
     )
     if http.remote:
         before = http.headers.get("X-Forwarded-For")
@@ -221,8 +227,9 @@ async def _held(found: aiohttp.ClientResponse) -> bytes:
 
 def _returned(found: aiohttp.ClientResponse, target: Target) -> list[tuple[str, str]]:
     headers: list[tuple[str, str]] = []
+    dropped = _HOP_BY_HOP | _named(found.headers) | {"content-type", "date"}
     for name, value in found.headers.items():
-        if name.lower() in _HOP_BY_HOP | {"content-type", "date"} or name.lower().startswith(_OURS):
+        if name.lower() in dropped or name.lower().startswith(_OURS):
             continue
         if name == "Location" and target.links is not None:
             value = target.links.rewritten(value)

@@ -35,7 +35,9 @@ async def behind(request: web.Request) -> web.StreamResponse:
             return web.json_response({**seen, "body": (await request.read()).decode()})
         case "/teapot":
             return web.Response(
-                status=418, text="short and stout", headers={"Set-Cookie": "a=b", "Connection": "close"}
+                status=418,
+                text="short and stout",
+                headers={"Set-Cookie": "a=b", "Connection": "close, X-Own", "X-Own": "1"},
             )
         case "/moved":
             raise web.HTTPFound("/elsewhere?x=1")
@@ -139,6 +141,7 @@ async def test_who_asked_stays_here(base: str, client: aiohttp.ClientSession) ->
 async def test_status_and_headers_come_back(base: str, client: aiohttp.ClientSession) -> None:
     async with client.get(f"{base}/teapot") as found:
         assert (found.status, await found.text(), found.headers["Set-Cookie"]) == (418, "short and stout", "a=b")
+        assert "X-Own" not in found.headers
 
 
 async def test_redirects_are_not_followed_and_lead_back_here(base: str, client: aiohttp.ClientSession) -> None:
