@@ -150,7 +150,7 @@ class KubeletServer:
                 query = parse([*request.query.items()])
             except BadQuery as bad:
                 raise Refused(bad.code, str(bad)) from bad
-            if query.services or path == "journal":
+            if query.services:
                 return await self._service_logs(request, query)
             path = (*query.files, path)[0].replace("\\", "/").lstrip("/")
         try:

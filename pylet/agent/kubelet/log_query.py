@@ -18,11 +18,7 @@ from pylet.api import timestamps
 
 _MOST_LINES, _MOST_SERVICES, _LONGEST_NAME = 100_000, 4, 256
 _UNSAFE = re.compile(r"[^a-zA-Z\-_.:0-9@]")
-_RELATIVE = re.compile(r"[+-]?\d+[smhd]")
 _DATE = "%Y-%m-%d %H:%M:%S"
-_DATES = "date must be a relative time of the form '(+|-)[0-9]+(s|m|h|d)' or a date in 'YYYY-MM-DD HH:MM:SS' form"
-_FORMATS = ("", "cat", "json", "short", "short-iso", "short-iso-precise", "short-precise", "short-unix")
-_BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 _OWN = ("pylet-server", "pylet-agent")
 """The units in which a kubelet runs here."""
 
@@ -39,15 +35,11 @@ class BadQuery(Exception):
 class LogQuery:
     services: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-    since: str = ""
-    until: str = ""
     since_time: datetime | None = None
     until_time: datetime | None = None
     tail_lines: int | None = None
     boot: int | None = None
     pattern: str = ""
-    case_sensitive: bool = False
-    output: str = ""
 
     @property
     def has_options(self) -> bool:
@@ -68,30 +60,18 @@ def parse(asked: Sequence[tuple[str, str]]) -> LogQuery:
 
     named = [text for name, text in asked if name == "query"]
     files = tuple(text for text in named if "/" in text or "\\" in text)
-    units = (*(text for text in named if text not in files), *(text for name, text in asked if name == "unit"))
-    services = tuple(unit for unit in units if unit.strip())
-    if units and not files and not services:
-        wrong.append(_invalid("unit", named or None, "unit cannot be empty"))
+    services = tuple(text for text in named if text not in files and text.strip())
+    if named and not files and not services:
+        wrong.append(_invalid("query", named, "query cannot be empty"))
     number, time = "strconv.Atoi: parsing {text}: invalid syntax", "invalid time format"
     query = LogQuery(
         services,
         files,
-        since=first.get("since", ""),
-        until=first.get("until", ""),
         since_time=read("sinceTime", first.get("sinceTime", ""), timestamps.parse, time),
         until_time=read("untilTime", first.get("untilTime", ""), timestamps.parse, time),
         boot=read("boot", first.get("boot", ""), int, number),
-        tail_lines=read("tailLines", first.get("tailLines") or first.get("tail", ""), int, number),
-        pattern=first.get("pattern") or first.get("grep", ""),
-        case_sensitive=bool(
-            read(
-                "case-sensitive",
-                first.get("case-sensitive", ""),
-                lambda text: _BOOLEANS[text.lower()],
-                "strconv.ParseBool: parsing {text}: invalid syntax",
-            )
-        ),
-        output=first.get("output", ""),
+        tail_lines=read("tailLines", first.get("tailLines", ""), int, number),
+        pattern=first.get("pattern", ""),
     )
     if wrong:
         raise BadQuery(400, wrong)
@@ -112,14 +92,6 @@ def _objections(query: LogQuery) -> Iterator[str]:
         re.compile(query.pattern)
     except re.error as bad:
         yield _invalid("pattern", query.pattern, f"error parsing regexp: {bad}")
-    for name, moment in (("sinceTime", query.since_time), ("untilTime", query.until_time)):
-        if moment and (query.since or query.until):
-            yield f"{name}: Forbidden: `since or until` and `{name}` cannot be specified"
-    for name, text in (("since", query.since), ("until", query.until)):
-        if text and not _is_date(text):
-            yield _invalid(name, text, _DATES)
-    if query.output not in _FORMATS:
-        yield f"output: Unsupported value: {_json(query.output)}: supported values: {_json(_FORMATS)[1:-1]}"
 
 
 def _ill_named(query: LogQuery) -> Iterator[str]:
@@ -132,7 +104,9 @@ def _ill_named(query: LogQuery) -> Iterator[str]:
             yield _invalid("query", name, "input contains unsupported characters")
     if len(services) > _MOST_SERVICES:
         yield f"query: Too many: {len(services)}: must have at most {_MOST_SERVICES} items"
-    if files and services:
+    if not files and not services and query.has_options:
+        yield "query: Required value: cannot be empty with options"
+    elif files and services:
         both = ", ".join(f"[{' '.join(names)}]" for names in (files, services))
         yield _invalid("query", both, "cannot specify a file and service")
     elif len(files) > 1:
@@ -154,31 +128,21 @@ def units_of(services: Sequence[str], known: str) -> tuple[str, ...]:
 
 
 def journal_command(query: LogQuery, units: Sequence[str]) -> list[str]:
-    """journalctl(1); no units are all."""
-    since = query.since or (query.since_time and _utc(query.since_time))
-    until = query.until or (query.until_time and _utc(query.until_time))
+    """journalctl(1)."""
     return [
-        *("journalctl", "--utc", "--no-pager"),
-        *([f"--since={since}"] if since else []),
-        *([f"--until={until}"] if until else []),
+        *("journalctl", "--utc", "--no-pager", "--output=short-precise"),
+        *([f"--since={_utc(query.since_time)}"] if query.since_time else []),
+        *([f"--until={_utc(query.until_time)}"] if query.until_time else []),
         *([] if query.tail_lines is None else ["--pager-end", f"--lines={query.tail_lines}"]),
         *(f"--unit={unit}" for unit in units),
-        *([f"--grep={query.pattern}", f"--case-sensitive={_json(query.case_sensitive)}"] if query.pattern else []),
+        *([f"--grep={query.pattern}", "--case-sensitive=false"] if query.pattern else []),
         *([] if query.boot is None else ["--boot", str(query.boot)]),
-        f"--output={query.output or 'short-precise'}",
     ]
 
 
 def file_names(service: str) -> tuple[str, ...]:
     """Where below /var/log a service that is not in the journal may write, the likeliest first."""
     return service, f"{service}.log", f"{service}/{service}.log"
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return bool(_RELATIVE.fullmatch(text) or datetime.strptime(text, _DATE))
-    except ValueError:
-        return False
 
 
 def _utc(moment: datetime) -> str:

@@ -27,20 +27,20 @@ async def tell(query: LogQuery, top: Path, write: Write) -> None:
     with suppress(OSError):
         await _run(["journalctl", "--field", "_SYSTEMD_UNIT"], note)
     units = {service: units_of([service], known.decode(errors="replace")) for service in query.services}
+    if written := [unit for found in units.values() for unit in found]:
+        try:
+            await _run(journal_command(query, written), write)
+        except OSError:
+            await write(b"\nerror: journal output not available\n")
     elsewhere = [service for service, found in units.items() if not found]
     if elsewhere and query.has_options:
         names = f"[{' '.join(elsewhere)}]"
         await write(
             f"\noptions present and query resolved to log files for {names}\ntry without specifying options\n".encode()
         )
-    elif elsewhere:
-        for service in elsewhere:
-            await _file(service, top, write)
-    else:
-        try:
-            await _run(journal_command(query, [unit for found in units.values() for unit in found]), write)
-        except OSError:
-            await write(b"\nerror: journal output not available\n")
+        return
+    for service in elsewhere:
+        await _file(service, top, write)
 
 
 async def _run(command: list[str], write: Write) -> None:
