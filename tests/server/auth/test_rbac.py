@@ -99,6 +99,7 @@ def test_public_paths_are_open_to_all_and_discovery_to_the_authenticated() -> No
     nobody = User("system:anonymous", ("system:unauthenticated",))
     assert policy.decide(asked("get /version", nobody)).allowed
     assert not policy.decide(asked("get /api", nobody)).allowed
+    assert not policy.decide(asked("get /.well-known/openid-configuration", nobody)).allowed
     assert policy.decide(asked("get /api")).allowed
 
 
