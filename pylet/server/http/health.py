@@ -51,7 +51,7 @@ _STARTED = (
 _CHECKS = {
     "healthz": (*_ALIVE, *_STARTED),
     "livez": (*_ALIVE, *_STARTED),
-    "readyz": ("ping", "log", "informer-sync", *_STARTED, "shutdown"),
+    "readyz": ("ping", "log", "etcd", "etcd-readiness", "informer-sync", *_STARTED, "shutdown"),
 }
 
 

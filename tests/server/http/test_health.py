@@ -11,7 +11,11 @@ HOOK = "poststarthook/scheduling/bootstrap-system-priority-classes"
 
 @pytest.mark.parametrize(
     ("root", "has", "lacks"),
-    [("healthz", "etcd", "informer-sync"), ("livez", "etcd", "shutdown"), ("readyz", "informer-sync", "etcd")],
+    [
+        ("healthz", "etcd", "informer-sync"),
+        ("livez", "etcd", "shutdown"),
+        ("readyz", "etcd-readiness", "loopback-serving-certificate"),
+    ],
 )
 def test_the_checks_of_a_started_server(root: str, has: str, lacks: str) -> None:
     health = Health(lambda: True)
