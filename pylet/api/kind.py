@@ -142,6 +142,10 @@ class Storage(Protocol):
         """Make what the store held, already converted, an object of this version, in place; whether that changed it."""
         ...
 
+    def complete(self, obj: Object) -> None:
+        """Make what the store held, not yet converted, an object of the version that it says, in place."""
+        ...
+
     def renamed(self, obj: Object) -> Object:
         """`obj` as it is stored: of the stored version, by renaming and that version's schema."""
         ...

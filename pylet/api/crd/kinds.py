@@ -231,14 +231,16 @@ class CustomStorage:
         lost: list[str] = []
         meta = obj["metadata"]
         if self._name == self.version or self.conversion is None:
-            root = self.schemas[self.version].root
-            pruning.prune(obj, root, "", lost)
-            pruning.prune_nulls(obj, root)
-            changed |= defaulting.default(obj, root)
+            changed |= _complete(obj, self.schemas[self.version].root, lost)
         if self._name != self.version:  # a converted object loses what its version does not know, and gets nothing
             pruning.prune(obj, self.schemas[self._name].root, "", lost)
         obj["metadata"] = meta
         return changed or bool(lost)
+
+    def complete(self, obj: Object) -> None:
+        schema = self.schemas.get(obj["apiVersion"].rpartition("/")[2])
+        if schema is not None:
+            _complete(obj, schema.root, [])
 
     def renamed(self, obj: Object) -> Object:
         kept: Object = orjson.loads(orjson.dumps(obj))
@@ -247,6 +249,16 @@ class CustomStorage:
         pruning.prune(kept, root, "", [])
         defaulting.default(kept, root)
         return kept
+
+
+def _complete(obj: Object, root: Structural, lost: list[str]) -> bool:
+    """What the store held, by the schema of its version, in place; whether defaults came to it."""
+    meta = obj["metadata"]
+    pruning.prune(obj, root, "", lost)
+    pruning.prune_nulls(obj, root)
+    changed = defaulting.default(obj, root)
+    obj["metadata"] = meta
+    return changed
 
 
 class CustomStrategy(Strategy):

@@ -100,10 +100,12 @@ class Feed:
             self.cache.apply(event.revision, key, entry)
 
     async def _converted(self, values: list[bytes]) -> list[bytes]:
-        if not self._is_converted or self._convert is None:
-            return values
         kind = self.cache.kind
+        if not self._is_converted or self._convert is None or kind.storage is None:
+            return values
         strange = {at: orjson.loads(value) for at, value in enumerate(values) if not value.startswith(self._head)}
+        for obj in strange.values():
+            kind.storage.complete(obj)  # the webhook is asked about what its version's defaults make of it
         if strange:
             fresh = await self._convert(kind, kind.version, list(strange.values()))
             for at, obj in zip(strange, fresh, strict=True):

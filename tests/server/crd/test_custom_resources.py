@@ -290,6 +290,35 @@ async def test_a_webhook_converts_between_versions(cluster: Any) -> None:
         assert (await cluster.ask("GET", f"{WIDGETS}/a")).json["spec"]["color"] == "blue-v1"
 
 
+async def test_a_webhook_converts_what_the_stored_version_s_defaults_make_of_an_object(cluster: Any) -> None:
+    pki = cluster.running.pki
+    asked: list[dict[str, Any]] = []
+
+    def answers(request: dict[str, Any]) -> dict[str, Any]:
+        asked.extend(dict(obj["spec"]) for obj in request["objects"] if obj["apiVersion"].endswith("v1"))
+        return painted(request)
+
+    def shaded(shade: dict[str, Any]) -> dict[str, Any]:
+        spec = {"type": "object", "properties": {"color": {"type": "string"}, "shade": shade}}
+        return {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}
+
+    versions = (
+        version("v1", storage=True, schema=shaded({"type": "string"})),
+        version("v2", schema=shaded({"type": "string"})),
+    )
+    async with webhook(pki, answers) as url:
+        await define(cluster, definition(*versions, conversion=conversion(url, pki.ca.certificate)))
+        assert (await cluster.ask("POST", WIDGETS, widget("a", color="red"))).status == 201
+        shade = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/shade"
+        later = [{"op": "add", "path": f"{shade}/default", "value": "dark"}]
+        await cluster.ask(
+            "PATCH", f"{DEFINITIONS}/widgets.example.com", later, Content_Type="application/json-patch+json"
+        )
+        read = await cluster.ask("GET", f"{WIDGETS.replace('/v1/', '/v2/')}/a")
+        assert read.json["spec"] == {"color": "red-v2", "shade": "dark"}
+    assert asked == [{"color": "red", "shade": "dark"}]
+
+
 async def test_a_watch_shows_converted_objects(cluster: Any) -> None:
     pki = cluster.running.pki
     async with webhook(pki, painted) as url:
