@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -18,13 +18,14 @@ from pylet.agent.nftkeeper import TableKeeper
 from pylet.agent.nftset import Element
 from pylet.agent.proxy import affinity, flows, rules, ruleset
 from pylet.agent.proxy.claims import Claims, Owner
+from pylet.agent.proxy.counted import Counted
 from pylet.agent.proxy.health import HealthChecks
 from pylet.agent.proxy.model import OTHERS, Frontend, Here, frontends, health_check, host_ports
 from pylet.agent.proxy.rules import Layout
 from pylet.agent.proxy.ruleset import Installed, Ruleset
 from pylet.agent.proxy.status import Status
 from pylet.aio.clock import Clock
-from pylet.api.backends import SERVICE_NAME
+from pylet.api.backends import SERVICE_NAME, family_of
 from pylet.api.object import Key, Object
 from pylet.client.view import Entry, Table
 
@@ -68,6 +69,7 @@ class Proxy:
         self._installed = Installed()
         self._chains: set[str] = set()
         self._checks = HealthChecks(here.addresses)
+        self._counted = Counted(clock, tuple(dict.fromkeys(map(family_of, here.addresses))))
         self._keeper = TableKeeper[Owner](clock, retry_seconds=_RETRY_SECONDS)
         self.written = self._keeper.written
 
@@ -84,26 +86,36 @@ class Proxy:
             for stop in listeners:
                 stack.callback(stop)
             stack.callback(self._checks.close)
-            await stack.enter_async_context(Status(self._clock, lambda: self._checks.healthy, self._node).served())
+            status = Status(self._clock, lambda: self._checks.healthy, self._node, self._counted, self._waiting)
+            await stack.enter_async_context(status.served())
             table = stack.enter_context(contextlib.closing(nft.Table(self._layout.table, rules.TYPES | rules.AFFINITY)))
             await self._keeper.run(
-                table, partial(self._write_all, table), partial(self._write_changes, table), self._failed
+                table, partial(self._write, table, self._write_all), partial(self._write_dirty, table), self._failed
             )
 
     def _failed(self) -> None:
         self._checks.healthy = False
+        self._counted.failed()
+
+    def _waiting(self) -> int:
+        """Services whose rules are still to be written."""
+        return sum(sort == _SERVICE for sort, _ in self._keeper.dirty)
 
     # ---- observing
 
     def _service_changed(self, before: Entry | None, after: Entry | None) -> None:
         entry = after or before
         assert entry is not None
+        self._counted.service_changed()
         self._keeper.touch((_SERVICE, entry.key))
 
     def _slice_changed(self, before: Entry | None, after: Entry | None) -> None:
-        for entry in (before, after):
-            if entry is not None and (name := entry.labels.get(SERVICE_NAME)):
-                self._keeper.touch((_SERVICE, Key(entry.key.namespace, name)))
+        entries = [entry for entry in (before, after) if entry is not None]
+        named = [(entry.key.namespace, entry.labels.get(SERVICE_NAME)) for entry in entries]
+        services = {Key(namespace, name) for namespace, name in named if name}
+        self._counted.endpoints_changed(services, after)
+        for service in services:
+            self._keeper.touch((_SERVICE, service))
 
     def _pod_changed(self, before: Entry | None, after: Entry | None) -> None:
         entry = after or before
@@ -116,6 +128,14 @@ class Proxy:
             self._keeper.lose()
 
     # ---- acting
+
+    async def _write(self, table: nft.Table, write: Callable[[nft.Table], Awaitable[None]]) -> None:
+        with self._counted.writing(whole=write == self._write_all):
+            await write(table)
+
+    async def _write_dirty(self, table: nft.Table) -> None:
+        if self._keeper.dirty:
+            await self._write(table, self._write_changes)
 
     async def _write_all(self, table: nft.Table) -> None:
         self._written.clear()

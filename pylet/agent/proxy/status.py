@@ -11,11 +11,14 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable
 
-from pylet.aio import httpanswer
+from pylet.agent.proxy.counted import Counted
+from pylet.aio import httpanswer, process
 from pylet.aio.clock import Clock
 from pylet.aio.httpanswer import Answer
+from pylet.aio.prometheus import gauge
 from pylet.api.object import Object, dig, is_terminating
 from pylet.api.timestamps import format_micro
+from pylet.version import BUILD
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +30,18 @@ _LEAVING = "ToBeDeletedByClusterAutoscaler"
 
 
 class Status:
-    """`is_well` tells whether the rules are as they should be, `node` what the API says of this node."""
+    """`is_well` tells whether the rules are as they should be, `node` what the API says of this node, `waiting` of how
+    many Services rules are still to be written."""
 
-    def __init__(self, clock: Clock, is_well: Callable[[], bool], node: Callable[[], Object | None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        is_well: Callable[[], bool],
+        node: Callable[[], Object | None],
+        counted: Counted,
+        waiting: Callable[[], int],
+    ) -> None:
+        self._counted, self._waiting = counted, waiting
         self._clock = clock
         self._is_well = is_well
         self._node = node
@@ -52,19 +64,32 @@ class Status:
     def health(self, path: str) -> Answer:
         match path:
             case "/livez":
-                return self._health({}, is_well=self._is_well())
+                answer = self._health({}, is_well=self._is_well())
             case "/healthz":
                 is_eligible = _is_eligible(self._node())
-                return self._health({"nodeEligible": is_eligible}, is_well=self._is_well() and is_eligible)
-        return _ABSENT
+                answer = self._health({"nodeEligible": is_eligible}, is_well=self._is_well() and is_eligible)
+            case _:
+                return _ABSENT
+        self._counted.answers[path].add(str(answer.code))
+        return answer
 
     def status(self, path: str) -> Answer:
         match path:
             case "/healthz":
                 return Answer(200, "ok", headers=_PLAIN)
+            case "/metrics":
+                return Answer(200, self._metrics(), "text/plain; version=0.0.4; charset=utf-8")
             case "/proxyMode":
                 return Answer(200, "nftables", headers=_PLAIN)
         return _ABSENT
+
+    def _metrics(self) -> str:
+        lines = [
+            *self._counted.lines(self._waiting()),
+            *gauge("kubernetes_build_info", "The version.", BUILD, 1),
+            *process.lines(),
+        ]
+        return "".join(f"{line}\n" for line in lines)
 
     def _health(self, more: Object, *, is_well: bool) -> Answer:
         now = self._clock.now()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,6 +19,7 @@ from pylet.api.kinds.node import KIND as NODE
 from pylet.api.kinds.pod import KIND as POD
 from pylet.api.kinds.service import KIND as SERVICE
 from pylet.api.object import Key, Object
+from pylet.api.timestamps import format_micro
 from pylet.client.view import Entry, Table
 from tests.netns import Lab, Member, needs_netns
 from tests.waiting import until
@@ -238,6 +240,30 @@ async def test_the_proxy_says_how_it_is() -> None:
             assert "200 OK" in await ask("127.0.0.1:10256/livez")
             wait = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait"
             assert world.node.run("cat", wait).strip() == "3600"
+
+
+async def test_what_it_writes_and_how_late_is_counted() -> None:
+    with Lab(nodes=1) as lab:
+        world = World(lab.nodes[0])
+        world.put(_service("web", "10.43.0.7"), _slice("web", "10.42.0.1"))
+        async with running(world):
+            await until(lambda: "10.42.0.1" in world.rules())
+            changed = _slice("web", "10.42.0.2", revision=2)
+            now = format_micro(datetime.now(UTC) + timedelta(seconds=1))  # after the proxy's start, whatever the second
+            changed["metadata"]["annotations"] = {"endpoints.kubernetes.io/last-change-trigger-time": now}
+            world.put(item=changed)
+            await until(lambda: "10.42.0.2" in world.rules())
+            said = await asyncio.to_thread(world.node.run, "curl", "-sg", "http://127.0.0.1:10249/metrics")
+            prefix, family = "kubeproxy_sync_proxy_rules", '{ip_family="IPv4"}'
+            for line in (
+                f"kubeproxy_sync_full_proxy_rules_duration_seconds_count{family} 1",
+                f"kubeproxy_network_programming_duration_seconds_count{family} 1",
+                f"{prefix}_service_changes_pending 0",
+                f"{prefix}_endpoint_changes_total 2",
+            ):
+                assert f"\n{line}\n" in said, line
+            count = f"{prefix}_duration_seconds_count{family} "
+            assert int(said.partition(count)[2].partition("\n")[0]) >= 2
 
 
 async def test_a_health_check_port_counts_this_nodes_endpoints() -> None:
