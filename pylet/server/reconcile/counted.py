@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pylet.aio.prometheus import Counter, Histogram, gauges
 
-_SECONDS = (1e-08, 1e-07, 1e-06, 1e-05, 0.0001, 0.001, 0.01, 0.1, 1, 10)
+_SECONDS = (1e-08, 1e-07, 1e-06, 9.999999999999999e-06, 9.999999999999999e-05, 0.001, 0.01, 0.1, 1, 10)  # as Go counts
 
 
 class Counted:
