@@ -9,7 +9,7 @@ from typing import Any
 from pylet.api import causes, columns, golang, names, selector, timestamps
 from pylet.api.errors import Cause
 from pylet.api.kind import Column, Kind
-from pylet.api.object import Object, is_terminating, is_true
+from pylet.api.object import Object, dig, is_terminating, is_true
 from pylet.api.podspec import jobspec, jobstatus, template
 
 _NAME_LABELS = ("job-name", "batch.kubernetes.io/job-name")
@@ -111,7 +111,8 @@ def _selector(spec: Object) -> list[Cause]:
         return found
     if not fits:
         says = "`selector` does not match template `labels`"
-        found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
+        shown = dig(spec, "template", "metadata", "labels")
+        found.append(causes.invalid("spec.template.metadata.labels", shown, says))
     return found
 
 

@@ -10,7 +10,7 @@ from pylet.api import causes, columns, selector
 from pylet.api.errors import Cause
 from pylet.api.kind import Kind
 from pylet.api.kinds.replicaset import COLUMNS, ReplicaSetStrategy, cells
-from pylet.api.object import Object
+from pylet.api.object import Object, dig
 from pylet.api.podspec import template
 from pylet.api.podspec.replicated import ReplicatedStrategy
 
@@ -35,7 +35,8 @@ class ReplicationControllerStrategy(ReplicatedStrategy):
         labels = template.labels_of(pods)
         if chosen and not selector.from_labels(chosen)(labels):
             says = "`selector` does not match template `labels`"
-            found.append(causes.invalid("spec.template.metadata.labels", labels or None, says))
+            shown = dig(pods, "metadata", "labels")
+            found.append(causes.invalid("spec.template.metadata.labels", shown, says))
         found += template.validate(pods, "spec.template")
         return [*found, *template.restarts_always(pods, "ReplicationController")]
 

@@ -204,6 +204,13 @@ def _pod_failure_condition(pattern: Object) -> None:
         pattern["status"] = "True"
 
 
+def _persistent_volume(volume: Object) -> None:
+    """Not of the spec itself: a VolumeAttachment's inline one has no defaults."""
+    spec = volume["spec"]
+    spec.setdefault("persistentVolumeReclaimPolicy", "Retain")
+    spec.setdefault("volumeMode", "Filesystem")
+
+
 def _replication_controller(controller: Object) -> None:
     spec = controller["spec"]
     labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
@@ -325,6 +332,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "core.v1.Namespace": _namespace,
     "core.v1.NodeSpec": _node_spec,
     "core.v1.NodeStatus": _node_status,
+    "core.v1.PersistentVolume": _persistent_volume,
     "core.v1.Pod": _pod,
     "core.v1.PodSpec": _pod_spec,
     "core.v1.PodStatus": _pod_status,

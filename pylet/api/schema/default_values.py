@@ -54,7 +54,6 @@ VALUES: Final[Mapping[str, Mapping[str, Any]]] = {
     "core.v1.ObjectFieldSelector": {"apiVersion": "v1"},
     "core.v1.PersistentVolumeClaimSpec": {"volumeMode": "Filesystem"},
     "core.v1.PersistentVolumeClaimStatus": {"phase": "Pending"},
-    "core.v1.PersistentVolumeSpec": {"persistentVolumeReclaimPolicy": "Retain", "volumeMode": "Filesystem"},
     "core.v1.PersistentVolumeStatus": {"phase": "Pending"},
     "core.v1.PodSpec": {
         "dnsPolicy": "ClusterFirst",

@@ -248,7 +248,7 @@ class Writer:
     ) -> Entry:
         """Put `obj` into the place of `entry`."""
         key, old = entry.key, entry.object
-        with self._allocation(request, kind, obj, old):
+        with nullcontext() if request.subresource else self._allocation(request, kind, obj, old):
             if "generation" in old["metadata"]:
                 obj["metadata"]["generation"] = old["metadata"]["generation"]
             else:
