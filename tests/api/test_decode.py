@@ -59,6 +59,8 @@ def test_yaml() -> None:
         pytest.param("22:22", "22:22", id="two ports are no sexagesimal number"),
         pytest.param("1e3", 1000.0, id="an exponent"),
         pytest.param("0o17", 15, id="a new octal number"),
+        pytest.param("18446744073709551615", 18446744073709551615, id="the largest number"),
+        pytest.param("-99999999999999999999", -1e20, id="a number of more than 64 bits"),
         pytest.param("y", True, id="a letter that means yes"),
         pytest.param("N", False, id="a letter that means no"),
         pytest.param("017", 15, id="an old octal number"),

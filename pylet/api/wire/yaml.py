@@ -39,7 +39,7 @@ def load(raw: bytes) -> tuple[Any, list[str]]:
         raise BadRequest(f"error converting YAML to JSON: yaml: {_place(bad)}{bad.problem}") from bad
     except (IndexError, KeyError) as bad:  # PyYAML's, of `!!int` and `!!bool` that are none
         raise BadRequest(f"error converting YAML to JSON: yaml: cannot decode a scalar: {bad}") from bad
-    except (yaml.YAMLError, ValueError) as bad:
+    except (yaml.YAMLError, ValueError, OverflowError) as bad:
         raise BadRequest(f"error converting YAML to JSON: yaml: {bad}") from bad
 
 
@@ -125,7 +125,8 @@ class _Reader:
                 return text == "y" if text in _LETTERS else self._loader.construct_yaml_bool(node)
             case "int":
                 octal = event.value.startswith("0o")
-                return int(event.value, 8) if octal else self._loader.construct_yaml_int(node)
+                whole = int(event.value, 8) if octal else self._loader.construct_yaml_int(node)
+                return whole if -(1 << 63) <= whole < 1 << 64 else float(whole)  # as JSON's are read
             case "float":
                 number = self._loader.construct_yaml_float(node)
                 if not math.isfinite(number):
