@@ -34,7 +34,7 @@ from pylet.server.config import ServerConfig
 from pylet.server.core import Core, open_core
 from pylet.server.front import Front, build_front
 from pylet.server.http import extensions
-from pylet.server.http.answer import Listener
+from pylet.server.http.answer import LINE_BYTES, Listener
 from pylet.server.http.resources import BODY_BYTES
 from pylet.server.loopback import Loopback
 from pylet.server.pki import FRONT_PROXY, Pki
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 _STOP_SECONDS = 5.0
 _DAY_SECONDS = 86400.0
 _IDLE_SECONDS = 90.0  # of a connection between two requests, or before it has asked for anything; as upstream
-_HEAD_BYTES = 1 << 20  # of a request's first line, or of a header: Go's DefaultMaxHeaderBytes
+_HEADERS = 2000  # a proxy tells each group of whom it impersonates in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +235,9 @@ async def _http(front: Front, listening: socket.socket, tls: ssl.SSLContext) -> 
         lingering_time=1.0,
         keepalive_timeout=_IDLE_SECONDS,
         auto_decompress=False,  # no more does upstream: a few bytes may become gigabytes
-        max_line_size=_HEAD_BYTES,
-        max_field_size=_HEAD_BYTES,
+        max_line_size=LINE_BYTES,
+        max_field_size=LINE_BYTES,
+        max_headers=_HEADERS,
     )
     server = await loop.create_server(listener, sock=listening, ssl=tls, backlog=1024)
     try:

@@ -15,6 +15,7 @@ from http import HTTPStatus
 
 import orjson
 from aiohttp import web
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from pylet.server import audit
@@ -29,16 +30,42 @@ FLOW: ContextVar[tuple[tuple[str, str], ...]] = ContextVar("flow", default=())
 
 _LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _DRAIN_BYTES = 64 << 10
+LINE_BYTES = 1 << 20  # of a request's first line, or of a header: Go's DefaultMaxHeaderBytes
+HEAD_BYTES = LINE_BYTES + (512 << 10)  # and what comes in the same piece as its end
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    b"Connection: close\r\n\r\n431 Request Header Fields Too Large"
+)
 
 
 class Connection(RequestHandler):
     """A client's connection; `lost` is called when it goes away while a stream is being written."""
 
-    __slots__ = ("lost",)
+    __slots__ = ("body", "head_bytes", "lost")
 
     def connection_made(self, transport: object) -> None:
         self.lost: Callable[[], None] | None = None
+        self.head_bytes = 0
+        self.body: StreamReader = EMPTY_PAYLOAD  # of the last request whose head was read
         super().connection_made(transport)  # type: ignore[arg-type]
+
+    def data_received(self, data: bytes) -> None:
+        """A head is bounded as a whole: the parser only bounds each of its lines."""
+        heads, is_of_body = self._request_count, not self.body.is_eof()
+        super().data_received(data)
+        if heads != self._request_count:
+            self.body = self._messages[-1][1]
+        if is_of_body or heads != self._request_count:
+            self.head_bytes = 0
+            return
+        self.head_bytes += len(data)
+        if self.head_bytes > HEAD_BYTES and not self._upgraded and self.transport is not None:
+            self.transport.write(_TOO_LARGE)
+            self.force_close()
+
+    def log_exception(self, *args: object, **kw: object) -> None:
+        """What a client sends amiss is no failure of this server: anybody could fill its log."""
+        self.logger.debug(*args, **kw)  # type: ignore[arg-type]
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)

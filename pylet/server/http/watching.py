@@ -18,11 +18,11 @@ from pylet.aio.prometheus import Counter, Histogram
 from pylet.api.errors import ApiError, Expired
 from pylet.server.http import websocket
 from pylet.server.http.answer import Connection, Stream, Streamed
+from pylet.server.http.backlog import Backlog
 from pylet.server.http.protocols import is_websocket
 from pylet.server.http.representation import Frames
 from pylet.server.registry import END, Batch, Form, Subscription
 
-_MOST_BUFFERED_BYTES = 8 << 20
 _REMIND_SECONDS = 2  # before the end, as upstream, so that whoever comes back has little to catch up with
 _LEAST_SECONDS = 1800  # upstream's --min-request-timeout; the end is spread so that not all come back at once
 
@@ -44,6 +44,7 @@ class Watches:
         self._running: set[asyncio.Future[None]] = set()
         self._is_stopping = False
         self._shared: tuple[Batch, Form, bytes] | None = None
+        self._backlog: Backlog[asyncio.WriteTransport, Told] = Backlog()
         self._too_slow = Counter("apiserver_terminated_watchers_total", "Too slow, cut off.", ("group", "resource"))
         self._listed = Histogram(
             "apiserver_watch_list_duration_seconds",
@@ -101,6 +102,7 @@ class Watches:
             for timer in timers:
                 timer.cancel()
             self._running.discard(ended)
+            self._backlog.forget(stream.transport)
             connection.lost = None
         if stream.transport.is_closing():
             return Streamed(keep_alive=False)
@@ -123,11 +125,13 @@ class Watches:
             if batch is END:
                 end()
                 return
-            if transport.get_write_buffer_size() > _MOST_BUFFERED_BYTES:
-                self._too_slow.add(told.group, told.resource)
-                transport.abort()
-                end()
-                return
+            if (slow := self._backlog.slowest(transport, told)) is not None:
+                self._too_slow.add(slow[1].group, slow[1].resource)
+                self._backlog.forget(slow[0])
+                slow[0].abort()
+                if slow[0] is transport:
+                    end()
+                    return
             if form is later:
                 transport.write(self._framed(stream, batch, form))
             else:

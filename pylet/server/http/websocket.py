@@ -114,12 +114,16 @@ class _Deaf(asyncio.Protocol):
         transport = self._http.transport
         if transport is None:
             return
+        answers: list[bytes] = []
         for opcode, said in self._controls(data):
-            if opcode == _CLOSE:
-                transport.write(_frame(_CLOSE, said[:2]))
+            if opcode == _PING:
+                answers.append(_frame(_PONG, said))
+            elif opcode == _CLOSE:
+                transport.write(b"".join((*answers, _frame(_CLOSE, said[:2]))))
                 transport.close()
-            elif opcode == _PING:
-                transport.write(_frame(_PONG, said))
+                return
+        if answers:
+            transport.write(b"".join(answers))
 
     def pause_writing(self) -> None:
         self.has_room.clear()
@@ -151,10 +155,13 @@ class _Deaf(asyncio.Protocol):
                 return
             if heard[0] & 0x08 and not more:
                 mask, said = heard[begin - 4 : begin], heard[begin : begin + length]
-                if heard[1] & 0x80:
-                    said = bytearray(octet ^ mask[at % 4] for at, octet in enumerate(said))
-                yield heard[0], bytes(said)
+                yield heard[0], _masked(said, mask) if heard[1] & 0x80 else bytes(said)
             self._to_skip = begin + (int.from_bytes(heard[2 : 2 + more], "big") if more else length)
+
+
+def _masked(data: bytearray, mask: bytearray) -> bytes:
+    key = (bytes(mask) * (len(data) // 4 + 1))[: len(data)]
+    return (int.from_bytes(data) ^ int.from_bytes(key)).to_bytes(len(data))
 
 
 def _frame(opcode: int, data: bytes) -> bytes:
