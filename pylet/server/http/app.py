@@ -168,8 +168,11 @@ class App:
             raise not_found()  # whatever a definition would add to such a group
         if kind is None or not kind.verbs:
             return Answer.text("404 page not found\n", 404)
-        may_create = partial(self._access.check, asked._replace(verb="create"))
-        return await self._resources.serve(http, info, kind, user, may_create)
+        return await self._resources.serve(http, info, kind, user, partial(self._may_create, asked))
+
+    async def _may_create(self, asked: Attributes) -> None:
+        """Raises: Forbidden, Undecided."""
+        await self._access.check(asked._replace(verb="create"))
 
     async def _connect(self, http: web.BaseRequest, info: RequestInfo, user: User, serve: _Serve) -> Answer | Streamed:
         """What admission warns of is told with the answer, whatever that is, but of what is streamed."""
