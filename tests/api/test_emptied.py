@@ -19,11 +19,11 @@ def test_what_is_empty_is_shown_for_a_while_as_it_was_written() -> None:
     obj["endpoints"] = None  # as defaults print it
     kept = {"metadata": {"name": "a"}, "addressType": "IPv4", "endpoints": None}
     assert obj == kept
-    with emptied.shown() as differs:
+    with emptied.Shown() as differs:
         assert differs
         assert obj == {**kept, "metadata": {"name": "a", "labels": {}}, "endpoints": [], "ports": []}
     assert obj == kept
-    with emptied.shown(if_printed=True):
+    with emptied.Shown(if_printed=True):
         assert obj == {**kept, "endpoints": [], "ports": []}
     assert obj == kept
 
@@ -31,7 +31,7 @@ def test_what_is_empty_is_shown_for_a_while_as_it_was_written() -> None:
 def test_what_has_got_a_value_since_keeps_it() -> None:
     obj = _decoded()
     obj["ports"] = [{"port": 80}]
-    with emptied.shown():
+    with emptied.Shown():
         assert obj["ports"] == [{"port": 80}]
 
 
@@ -39,8 +39,8 @@ def test_what_was_noted_goes_with_the_fields_and_ends_with_the_next_body() -> No
     obj = _decoded()
     other = dict(obj)
     emptied.move(obj, other)
-    with emptied.shown(if_printed=True):
+    with emptied.Shown(if_printed=True):
         assert ("ports" in obj, "ports" in other) == (False, True)
     schema.of_kind(SLICE).decode({"metadata": {"name": "b"}, "addressType": "IPv4"})
-    with emptied.shown() as differs:
+    with emptied.Shown() as differs:
         assert not differs

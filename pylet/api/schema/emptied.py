@@ -6,8 +6,6 @@ decoded where this one was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -43,25 +41,30 @@ def move(obj: Object, other: Object) -> None:
         noted[:] = [empty._replace(obj=other) if empty.obj is obj else empty for empty in noted]
 
 
-@contextmanager
-def shown(*, if_printed: bool = False) -> Iterator[bool]:
-    """The object is as it was written, for as long as this lasts; whether that makes a difference.
+class Shown:
+    """The object is as it was written, for as long as this is entered, which answers whether that makes a difference.
 
-    `if_printed`: what Go leaves out when it is empty stays absent.
+    `if_printed`: what Go leaves out when it is empty stays absent. A context of its own: every write enters one.
     """
-    absent = [
-        empty
-        for empty in _noted.get() or ()
-        if empty.obj.get(empty.name) is None and (empty.is_printed or not if_printed)
-    ]
-    before = [empty.obj.get(empty.name, absent) for empty in absent]
-    for empty in absent:
-        empty.obj[empty.name] = empty.value
-    try:
-        yield bool(absent)
-    finally:
-        for empty, value in zip(absent, before, strict=True):
-            if value is absent:
+
+    __slots__ = ("_absent", "_before")
+
+    def __init__(self, *, if_printed: bool = False) -> None:
+        self._before: list[Any] = []
+        self._absent: list[_Empty] = []
+        if noted := _noted.get():
+            told = [empty for empty in noted if empty.is_printed] if if_printed else noted
+            self._absent = [empty for empty in told if empty.obj.get(empty.name) is None]
+
+    def __enter__(self) -> bool:
+        for empty in self._absent:
+            self._before.append(empty.obj.get(empty.name, _noted))
+            empty.obj[empty.name] = empty.value
+        return bool(self._absent)
+
+    def __exit__(self, *raised: object) -> None:
+        for empty, value in zip(self._absent, self._before, strict=True):
+            if value is _noted:
                 del empty.obj[empty.name]
             else:
                 empty.obj[empty.name] = value

@@ -58,7 +58,7 @@ def judge(request: Request, kind: Kind, key: Key, obj: Object, old: Object | Non
     """Warns of what is odd. Raises: Invalid."""
     found = _found(request, kind, obj, old)
     if found:
-        with emptied.shown() as differs:
+        with emptied.Shown() as differs:
             again = _found(request, kind, obj, old) if differs else found
         # What is empty is not another value than what is absent, so that no more may be wrong now.
         is_worded_anew = [(one.reason, one.field) for one in again] == [(one.reason, one.field) for one in found]

@@ -96,7 +96,7 @@ class Ownership:
 
         Raises: Unconverted, having done nothing.
         """
-        with emptied.shown(if_printed=True):
+        with emptied.Shown(if_printed=True):
             entries = self._entries(request, kind, obj, old, now)
         obj["metadata"].pop("managedFields", None)
         if entries:
