@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.group_names import GroupNames
 from pylet.agent.kubelet.usage import number
 from pylet.cri.messages import LinuxResources
@@ -43,12 +44,14 @@ class Cgroups:
 
     async def apply(self, group: str, resources: LinuxResources) -> None:
         """Make the group, if need be, and set its limits; zeros are no limits. Raises: OSError."""
-        if self.names.is_systemd:
-            from pylet.agent.kubelet import slices
+        is_there = any((tree / group.lstrip("/")).is_dir() for tree in self._trees())
+        with counters.seconds(counters.CGROUPS, "update" if is_there else "create"):
+            if self.names.is_systemd:
+                from pylet.agent.kubelet import slices
 
-            v2_weight = weight(resources.cpu_shares) if self.is_v2 else None
-            await slices.ensure(group, slices.limits(resources, v2_weight, self._pids(group)))
-        self._write_limits(group, resources)
+                v2_weight = weight(resources.cpu_shares) if self.is_v2 else None
+                await slices.ensure(group, slices.limits(resources, v2_weight, self._pids(group)))
+            self._write_limits(group, resources)
 
     def _write_limits(self, group: str, resources: LinuxResources) -> None:
         if self.is_v2:
@@ -82,11 +85,14 @@ class Cgroups:
             from pylet.agent.kubelet import slices
 
             slices.stop(there[0].name)
-        for _ in range(_ATTEMPTS):
-            if not _remove_or_kill(there):
-                return
-            time.sleep(_DYING_SECONDS)
-        log.warning("cgroup %s: what runs in it cannot be killed", group)
+        if not there:
+            return
+        with counters.seconds(counters.CGROUPS, "destroy"):
+            for _ in range(_ATTEMPTS):
+                if not _remove_or_kill(there):
+                    return
+                time.sleep(_DYING_SECONDS)
+            log.warning("cgroup %s: what runs in it cannot be killed", group)
 
     def memory(self, group: str) -> tuple[int, int]:
         """Its limit, 0 where it has none, and what it uses."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
 
 from pylet.aio.prometheus import SECONDS, Counter, Histogram
 
@@ -22,6 +24,16 @@ _SIZE_NAMES = ("0-10MB", "10MB-100MB", "100MB-500MB", "500MB-1GB", "1GB-5GB", "5
 
 def image_size(size: int) -> str:
     return _SIZE_NAMES[bisect_left(_SIZES, size)]
+
+
+@contextmanager
+def seconds(histogram: Histogram, *labels: str) -> Iterator[None]:
+    """How long the block takes, whatever becomes of it."""
+    began = perf_counter()
+    try:
+        yield
+    finally:
+        histogram.observe(perf_counter() - began, *labels)
 
 
 def _powers(first: float, factor: float, count: int) -> tuple[float, ...]:
@@ -130,6 +142,7 @@ STORAGE_TOTAL = Histogram(
     ("plugin_name", "operation_name"),
     _STORAGE,
 )
+CGROUPS = Histogram("kubelet_cgroup_manager_duration_seconds", "What is done to control groups.", ("operation_type",))
 IMAGE_VOLUMES = Counter("kubelet_image_volume_requested_total", "Image volumes to be mounted.")
 IMAGE_VOLUMES_MOUNTED = Counter("kubelet_image_volume_mounted_succeed_total", "Those that were.")
 IMAGE_VOLUME_ERRORS = Counter("kubelet_image_volume_mounted_errors_total", "Those that could not be.")
@@ -154,7 +167,7 @@ ALL: tuple[Counter | Histogram, ...] = (
     *(each for pair in PINNED.values() for each in pair), ALIGNMENTS, ALIGNMENT_ERRORS, ALIGNMENT_MILLISECONDS,
     CLAIMS, REQUESTS, REQUEST_SECONDS, PROVIDERS, PROVIDER_ERRORS, PROVIDER_CONFIG, RECONSTRUCTED,
     RECONSTRUCTED_ERRORS, CLOSING_BEGAN, CLOSING_ENDED, STORAGE, STORAGE_TOTAL, CSI,
-    IMAGE_VOLUMES, IMAGE_VOLUMES_MOUNTED, IMAGE_VOLUME_ERRORS, CLIENT_RENEWAL_ERRORS,
+    CGROUPS, IMAGE_VOLUMES, IMAGE_VOLUMES_MOUNTED, IMAGE_VOLUME_ERRORS, CLIENT_RENEWAL_ERRORS,
     SERVING_RENEWAL_ERRORS,
 )  # fmt: skip
 

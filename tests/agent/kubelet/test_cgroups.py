@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pylet.agent.kubelet import counters
 from pylet.agent.kubelet.cgroups import Cgroups, weight
 from pylet.agent.kubelet.config import resources_of
 from pylet.agent.kubelet.group_names import CGROUPFS, SYSTEMD, GroupNames
@@ -65,6 +66,22 @@ def test_what_still_runs_in_a_group_is_killed(tmp_path: Path) -> None:
         (group / "cgroup.procs").write_text(f"{left.pid}\n")
         Cgroups(mounted=tmp_path).remove_pod("u1")
         assert left.wait() == -9
+
+
+async def test_how_long_it_takes_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.controllers").touch()
+    done = {operation: sum(counters.CGROUPS.counts(operation)) for operation in ("create", "update", "destroy")}
+    cgroups = Cgroups(mounted=tmp_path)
+    for _ in range(3):
+        await cgroups.apply("/kubepods/podu1", HALF)
+    cgroups.remove("/kubepods/podu2")
+    cgroups.remove("/kubepods/podu1")
+    now = {operation: sum(counters.CGROUPS.counts(operation)) for operation in done}
+    assert {operation: now[operation] - done[operation] for operation in done} == {
+        "create": 1,
+        "update": 2,
+        "destroy": 1,
+    }
 
 
 @pytest.mark.parametrize("tree", ["", "pids"], ids=["v2", "v1"])
