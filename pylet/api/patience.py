@@ -1,5 +1,5 @@
-"""How long a computation may last at once while others wait for it, counted in steps: an expression's cost, the states
-of a pattern. Whoever may take his time counts nothing.
+"""How long a computation may last, counted in steps: an expression's cost, the states of a pattern. A few while others
+wait for it, more where nobody does; whoever may take his time counts nothing.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 
 STEPS: Final = 50_000  # some 10 ms
+MOST_STEPS: Final = 100_000_000  # half a minute
 
 _left: ContextVar[int | None] = ContextVar("patience", default=None)
 
 
 class Longer(Exception):
-    """There is more to compute than others can wait for."""
+    """There is more to compute than it may take."""
 
 
-def at_once(compute: Callable[[], T]) -> T:
-    """What `compute` returns. Raises: Longer, then it is to be begun anew where nobody waits."""
-    token = _left.set(STEPS)
+def within(steps: int, compute: Callable[[], T]) -> T:
+    """What `compute` returns. Raises: Longer."""
+    token = _left.set(steps)
     try:
         return compute()
     finally:
@@ -29,7 +30,7 @@ def at_once(compute: Callable[[], T]) -> T:
 
 
 def left() -> int | None:
-    """How many steps others wait for; None: as many as it takes."""
+    """How many steps are left; None: as many as it takes."""
     return _left.get()
 
 

@@ -4,19 +4,26 @@ begun anew apart from the loop."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from pylet.aio.apart import LARGE_BYTES, apart
 from pylet.api import patience
+from pylet.api.errors import Timeout
 
 T = TypeVar("T")
 
 
 async def patient(size_bytes: int, compute: Callable[[], T]) -> T:
-    """As `apart`, of what may be begun twice."""
+    """As `apart`, of what may be begun twice. Raises: Timeout."""
     if size_bytes < LARGE_BYTES:
         try:
-            return patience.at_once(compute)
+            return patience.within(patience.STEPS, compute)
         except patience.Longer:
             pass
-    return await apart(LARGE_BYTES, compute)
+    try:
+        return await apart(LARGE_BYTES, partial(patience.within, patience.MOST_STEPS, compute))
+    except patience.Longer as longer:
+        raise Timeout(
+            "Timeout: request did not complete within requested timeout - context deadline exceeded"
+        ) from longer

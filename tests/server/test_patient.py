@@ -10,6 +10,7 @@ from pylet.aio.apart import LARGE_BYTES
 from pylet.api import patience
 from pylet.api.cel import re2
 from pylet.api.cel.program import Budget
+from pylet.api.errors import Timeout
 from pylet.server.patient import patient
 from tests.api.cel.expressions import value_of
 
@@ -28,9 +29,15 @@ async def test_what_is_long_ends_in_another_thread(size: int, steps: int, stays:
     assert ((await patient(size, lambda: where(steps))) == [threading.get_ident()]) is stays
 
 
+async def test_what_takes_too_long_ends() -> None:
+    with pytest.raises(Timeout):
+        await patient(1, lambda: patience.spend(patience.MOST_STEPS + 1))
+    assert await patient(1, lambda: where(1000))
+
+
 def test_nobody_waits_where_nobody_said_so() -> None:
     assert where(10**7)
-    assert patience.at_once(lambda: where(100))
+    assert patience.within(patience.STEPS, lambda: where(100))
     assert patience.left() is None
 
 
@@ -38,7 +45,7 @@ def test_nobody_waits_where_nobody_said_so() -> None:
 def test_an_expression_that_costs_much_is_begun_anew(source: str) -> None:
     values = list(range(300))
     with pytest.raises(patience.Longer):
-        patience.at_once(lambda: value_of(source, Budget(), x=values))
+        patience.within(patience.STEPS, lambda: value_of(source, Budget(), x=values))
     assert value_of(source, Budget(), x=values) is True
 
 
@@ -48,10 +55,10 @@ def test_so_are_many_that_cost_little() -> None:
             assert value_of("x.all(a, a >= 0)", Budget(), x=list(range(30))) is True
 
     with pytest.raises(patience.Longer):
-        patience.at_once(many)
+        patience.within(patience.STEPS, many)
 
 
 def test_a_pattern_of_many_states_is_begun_anew() -> None:
     with pytest.raises(patience.Longer):
-        patience.at_once(lambda: re2.search("a" * 1000, SLOW))
+        patience.within(patience.STEPS, lambda: re2.search("a" * 1000, SLOW))
     assert not re2.search("a" * 50, SLOW)
