@@ -10,19 +10,28 @@ from contextvars import ContextVar
 
 REQUEST_ID: ContextVar[str] = ContextVar("Audit-Id", default="")
 """What the request being answered is called in the audit log, and in every answer's Audit-Id."""
+_MOST = 10_000
 BY_REQUEST: dict[str, list[float]] = {}
 """Seconds of what was done one after another, and the most of what was done at once."""
 
 
 def one_after_another(seconds: float) -> None:
-    if id_ := REQUEST_ID.get():
-        BY_REQUEST.setdefault(id_, [0.0, 0.0])[0] += seconds
+    if (found := _of_request()) is not None:
+        found[0] += seconds
 
 
 def at_once(seconds: float) -> None:
-    if id_ := REQUEST_ID.get():
-        found = BY_REQUEST.setdefault(id_, [0.0, 0.0])
+    if (found := _of_request()) is not None:
         found[1] = max(found[1], seconds)
+
+
+def _of_request() -> list[float] | None:
+    if not (id_ := REQUEST_ID.get()):
+        return None
+    found = BY_REQUEST.setdefault(id_, [0.0, 0.0])
+    if len(BY_REQUEST) > _MOST:  # somebody went on with what a request had begun
+        del BY_REQUEST[next(iter(BY_REQUEST))]
+    return found
 
 
 def take() -> float:

@@ -97,6 +97,7 @@ class App:
             answer = refusal(http, InternalError(f"Internal error occurred: {http.method} {http.path} failed"))
         finally:
             self._metrics.in_flight[changes] -= not lasts
+            others = spent.take() if spent.BY_REQUEST else 0.0
         seconds = time.perf_counter() - started
         asked = self._asked(http, info)
         if is_cut_off:
@@ -104,7 +105,7 @@ class App:
         else:
             dry_run = "All" if "dryRun=All" in http.query_string else ""
             self._metrics.count(asked, dry_run, answer.status, seconds, answer.size)
-            if spent.BY_REQUEST and (others := spent.take()) and not dry_run:
+            if others and not dry_run:
                 self._metrics.others_took(asked, seconds, others)
         await self._access.leave(http, answer)
         if log.isEnabledFor(logging.DEBUG):

@@ -10,6 +10,7 @@ import orjson
 import pytest
 import yaml
 
+from pylet.server import spent
 from pylet.server.flow import Limiter, Rejected
 
 NAMESPACE = "/api/v1/namespaces/default"
@@ -303,11 +304,13 @@ async def test_the_metrics_count_requests(cluster: Any) -> None:
 
 async def test_what_is_cut_off_is_counted_apart(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def reject(*_: Any) -> None:
+        spent.one_after_another(1)
         raise Rejected
 
     with monkeypatch.context() as busy:
         busy.setattr(Limiter, "enter", reject)
         answer = await cluster.ask("GET", MAPS)
+    assert not spent.BY_REQUEST
     assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
     text = (await cluster.ask("GET", "/metrics")).body.decode()
     (line,) = [line for line in text.splitlines() if line.startswith("apiserver_request_terminations_total{")]
