@@ -77,7 +77,8 @@ def patched(
             obj, unknown = named.decoded(kind, obj, current if type_ is PatchType.MERGE else {}, before.decode())
             unknown.sort()
     except schema.Mismatch as misfit:
-        raise invalid(_unstructured(misfit) if type_ is PatchType.STRATEGIC else str(misfit)) from misfit
+        told = _unstructured(misfit) if type_ is PatchType.STRATEGIC else str(_first(kind, before) or misfit)
+        raise invalid(told) from misfit
     except ValueError as bad_value:
         is_bytes = type_ is PatchType.STRATEGIC and str(bad_value).startswith("illegal base64")
         raise invalid(f"error decoding from json: {bad_value}" if is_bytes else str(bad_value)) from bad_value
@@ -121,6 +122,17 @@ def _by_operation(twice: Sequence[str], unknown: Iterable[str]) -> list[str]:
     """What is odd about a JSON patch, whose paths begin with the number of the operation in brackets."""
     problems = [*twice, *strict.unknown([*unknown])]
     return sorted(problems, key=lambda problem: int(problem.partition("[")[2].partition("]")[0]))
+
+
+def _first(kind: Kind, text: bytes) -> schema.Mismatch | None:
+    """The wrong type that is told of an object: the first in its JSON, whose fields upstream has sorted."""
+    try:
+        schema.of_kind(kind).decode(orjson.loads(text))
+    except schema.Mismatch as misfit:
+        return misfit
+    except ValueError:
+        pass
+    return None
 
 
 def _restored(kind: Kind, obj: Object, current: Object) -> list[str]:

@@ -308,6 +308,12 @@ async def test_a_status_write_changes_status_and_labels_only(api: Api) -> None:
     assert after["metadata"]["generation"] == 1
 
 
+async def test_a_merge_patch_is_told_of_the_first_wrong_type_by_its_field_s_name(api: Api) -> None:
+    await api.create(configmap("x"))
+    status = await refused(api.patch(CONFIGMAP, "a", "x", {"immutable": 5, "data": {"b": 5, "a": True}}))
+    assert status["message"].endswith("cannot unmarshal bool into Go struct field ConfigMap.data of type string")
+
+
 async def test_a_write_that_changes_nothing_is_warned_of_as_any_other(api: Api) -> None:
     meta = {"name": "s", "namespace": "a"}
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "type": "kubernetes.io/tls"}
