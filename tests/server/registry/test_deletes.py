@@ -49,6 +49,22 @@ async def test_propagation_becomes_a_finalizer(api: Api, propagation: str, final
 
 
 @pytest.mark.parametrize(
+    ("propagation", "finalizers"),
+    [
+        ("Background", ["example.com/mine"]),
+        ("Foreground", ["example.com/mine", "foregroundDeletion"]),
+        ("", ["orphan", "example.com/mine"]),
+    ],
+)
+async def test_the_last_word_on_propagation_counts(api: Api, propagation: str, finalizers: list[str]) -> None:
+    obj = configmap("x")
+    obj["metadata"]["finalizers"] = ["orphan", "example.com/mine"]
+    await api.create(obj)
+    await api.delete(CONFIGMAP, "a", "x", propagation=propagation)
+    assert (await api.get(CONFIGMAP, "a", "x"))["metadata"]["finalizers"] == finalizers
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"uid": "other"}, "The object might have been deleted and then recreated"),
@@ -71,6 +87,12 @@ async def test_a_bound_pod_is_given_its_time(api: Api) -> None:
     assert shortened["metadata"]["deletionTimestamp"] == "2026-01-02T03:04:10Z"
     await api.delete(POD, "a", "p", grace_seconds=0)
     assert (await refused(api.get(POD, "a", "p")))["code"] == 404
+
+
+async def test_a_second_is_time_too(api: Api) -> None:
+    await api.create(pod("p", nodeName="n1"))
+    await api.delete(POD, "a", "p", grace_seconds=1)
+    assert (await api.get(POD, "a", "p"))["metadata"]["deletionGracePeriodSeconds"] == 1
 
 
 async def test_time_that_is_left_is_taken_from_who_waits_for_others_too(api: Api) -> None:

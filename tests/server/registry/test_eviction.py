@@ -76,21 +76,22 @@ SYNC_FAILED = {"type": "DisruptionAllowed", "status": "False", "reason": "SyncFa
 
 
 @pytest.mark.parametrize(
-    ("of", "says"),
+    ("of", "says", "retry_seconds"),
     [
         pytest.param(
-            budget(disruptionsAllowed=0, currentHealthy=1), "needs 1 healthy pods and has 1 currently", id="few"
+            budget(disruptionsAllowed=0, currentHealthy=1), "needs 1 healthy pods and has 1 currently", None, id="few"
         ),
-        pytest.param(budget(disruptionsAllowed=0), "does not allow evicting pods currently", id="none allowed"),
-        pytest.param(budget(observedGeneration=0), "is still being processed by the server.", id="not counted yet"),
+        pytest.param(budget(disruptionsAllowed=0), "does not allow evicting pods currently", None, id="none allowed"),
+        pytest.param(budget(observedGeneration=0), "is still being processed by the server.", 10, id="not counted yet"),
         pytest.param(
             budget(disruptionsAllowed=0, conditions=[SYNC_FAILED]),
             "does not allow evicting pods currently because it failed sync: no scale",
+            None,
             id="not countable",
         ),
     ],
 )
-def test_refusals(of: Object, says: str) -> None:
+def test_refusals(of: Object, says: str, retry_seconds: int | None) -> None:
     before = deepcopy(of)
     with pytest.raises(TooManyRequests) as refused:
         eviction.spent(of, "p", NOW)
@@ -99,6 +100,7 @@ def test_refusals(of: Object, says: str) -> None:
     assert refused.value.details["causes"] == [
         {"reason": "DisruptionBudget", "message": f"The disruption budget d {says}"}
     ]
+    assert refused.value.details.get("retryAfterSeconds") == retry_seconds
     assert before["status"]["disruptionsAllowed"] == of["status"]["disruptionsAllowed"]
 
 

@@ -12,6 +12,7 @@ from pylet.api.kinds.deployment import KIND as DEPLOYMENT
 from pylet.api.kinds.endpoints import KIND as ENDPOINTS
 from pylet.api.kinds.lease import KIND as LEASE
 from pylet.api.kinds.pod import KIND as POD
+from pylet.api.kinds.poddisruptionbudget import KIND as BUDGET
 from pylet.api.kinds.secret import KIND as SECRET
 from pylet.api.object import Object
 from pylet.client.interface import PatchType
@@ -289,14 +290,47 @@ async def test_a_binding_may_ask_for_one_pod_as_it_is(api: Api, asked: Object, w
 
 async def test_eviction_marks_and_deletes(api: Api) -> None:
     await api.create(pod("p", nodeName="n1"))
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p", "namespace": "a"}}
-    assert (await api.create(eviction, name="p", subresource="eviction"))["status"] == "Success"
+    assert (await api.create(eviction("p"), name="p", subresource="eviction"))["status"] == "Success"
     evicted = await api.get(POD, "a", "p")
     assert evicted["metadata"]["deletionGracePeriodSeconds"] == 30
     (condition,) = evicted["status"]["conditions"]
     assert (condition["type"], condition["reason"]) == ("DisruptionTarget", "EvictionByEvictionAPI")
-    other = await refused(api.create(eviction, name="q", subresource="eviction"))
+    other = await refused(api.create(eviction("p"), name="q", subresource="eviction"))
     assert other["message"] == "name in URL does not match name in Eviction object"
+
+
+def eviction(name: str, **options: Any) -> Object:
+    meta = {"name": name, "namespace": "a"}
+    return {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": meta, "deleteOptions": options}
+
+
+async def running_pod(api: Api, name: str, *, ready: str = "True", **labels: str) -> None:
+    obj = pod(name, nodeName="n1")
+    obj["metadata"]["labels"] = labels
+    await api.create(obj)
+    status = {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}
+    await api.patch(POD, "a", name, {"status": status}, subresource="status")
+
+
+async def test_an_eviction_spends_of_its_budget(api: Api) -> None:
+    for name in ("p", "q"):
+        await running_pod(api, name, app="web")
+    await running_pod(api, "unready", ready="False", app="web")
+    await running_pod(api, "free", app="other")
+    spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}
+    meta = {"name": "b", "namespace": "a"}
+    await api.create({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta, "spec": spec})
+    status = {"observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1}
+    await api.patch(BUDGET, "a", "b", {"status": {**status, "expectedPods": 3}}, subresource="status")
+    stale = eviction("unready", preconditions={"resourceVersion": "1"})
+    assert (await refused(api.create(stale, name="unready", subresource="eviction")))["code"] == 409
+    for name, left in (("free", 1), ("unready", 1), ("p", 0)):
+        assert (await api.create(eviction(name), name=name, subresource="eviction"))["status"] == "Success"
+        assert "deletionTimestamp" in (await api.get(POD, "a", name))["metadata"]
+        assert (await api.get(BUDGET, "a", "b"))["status"]["disruptionsAllowed"] == left
+    assert (await api.get(BUDGET, "a", "b"))["status"]["disruptedPods"] == {"p": "2026-01-02T03:04:05Z"}
+    assert (await refused(api.create(eviction("q"), name="q", subresource="eviction")))["code"] == 429
+    assert "deletionTimestamp" not in (await api.get(POD, "a", "q"))["metadata"]
 
 
 async def test_a_status_write_changes_status_and_labels_only(api: Api) -> None:
