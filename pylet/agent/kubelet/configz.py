@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pylet.agent.kubelet.config_values import BadConfig, span
+from pylet.agent.kubelet.config_values import span
 from pylet.agent.kubelet.eviction import DEFAULT_HARD
 from pylet.agent.kubelet.fixed_fields import FIXED, says_nothing
 from pylet.api import goduration
@@ -96,6 +96,6 @@ def _as_go(value: Any) -> Any:
     if isinstance(value, str) and value[:1].isdigit() and value[-1:] in "smh":
         try:
             return goduration.shown(span(value))
-        except (BadConfig, ValueError):
+        except ValueError:
             return value
     return str(value) if isinstance(value, Path) else value
