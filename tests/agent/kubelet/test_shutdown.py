@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
+from pylet.agent.kubelet import counters, logind
 from pylet.agent.kubelet.admission import Home, refusal
+from pylet.agent.kubelet.closing import Closing
 from pylet.agent.kubelet.config_values import BadConfig
 from pylet.agent.kubelet.kubelet_config import from_object
 from pylet.agent.kubelet.shutdown import Closed, Phase, by_phase
+from pylet.aio.clock import VirtualClock
 from pylet.api.object import Object
 from tests.agent.kubelet.builders import pod
+from tests.waiting import until
 
 CRITICAL = 2_000_000_000
 
@@ -79,3 +90,50 @@ def test_pods_end_by_priority_and_none_waits_for_a_phase_without_pods() -> None:
 
 def test_a_closing_node_takes_no_pods() -> None:
     assert refusal(pod(), Home(is_closing=True)) == ("NodeShutdown", "Pod was rejected as the node is shutting down.")
+
+
+@pytest.mark.parametrize("text", [None, "nonsense"], ids=["for the first time", "after a record that nobody can read"])
+async def test_a_shutdown_is_recorded_before_pods_end_and_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    record = tmp_path / "graceful_node_shutdown_state"
+    if text is not None:
+        record.write_text(text)
+    seen: list[Closed] = []
+
+    class Machine:
+        settings, clock, closing, tell = SimpleNamespace(root=tmp_path), VirtualClock(), asyncio.Event(), Mock()
+
+        def pods(self) -> list[Object]:
+            return [pod(meta={"name": "p"}), {**pod(meta={"name": "q"}), "status": {"phase": "Failed"}}]
+
+        async def end_all(self, pods: list[Object], ending: int, seconds: int) -> None:
+            assert [found["metadata"]["name"] for found in pods] == ["p"]
+            seen.append(Closed.of(record.read_text()))
+
+    @asynccontextmanager
+    async def shutdowns() -> AsyncIterator[AsyncIterator[bool]]:
+        async def told() -> AsyncIterator[bool]:
+            yield True
+            await asyncio.Event().wait()
+
+        yield told()
+
+    monkeypatch.setattr(logind, "allow", AsyncMock())
+    monkeypatch.setattr(logind, "lock", AsyncMock())
+    monkeypatch.setattr(logind, "shutdowns", shutdowns)
+    machine: Any = Machine()
+    task = asyncio.create_task(Closing((Phase(0, 9),), machine, Mock()).run())
+    began = machine.clock.now()
+    await until(lambda: bool(seen) and Closed.of(record.read_text()).ended is not None)
+    task.cancel()
+    assert seen == [Closed(began)]
+    assert Closed.of(record.read_text()).began == began
+    assert machine.closing.is_set()
+
+
+def test_what_a_kubelet_before_did_is_counted(tmp_path: Path) -> None:
+    machine: Any = SimpleNamespace(settings=SimpleNamespace(root=tmp_path))
+    (tmp_path / "graceful_node_shutdown_state").write_text(Closed(datetime(2026, 1, 1, tzinfo=UTC)).to_text())
+    Closing((), machine, Mock())._recall()
+    assert (counters.CLOSING_BEGAN.value(), counters.CLOSING_ENDED.value()) == (1767225600, 0)

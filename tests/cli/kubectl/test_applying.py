@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 
+from pylet.cli.failure import Failure
+from pylet.cli.kubectl import downloading
+from pylet.cli.kubectl.http import ConnectionFailed
 from tests.cli.kubectl.conftest import Ended, Kubectl, edit_with
 
 
@@ -247,3 +253,38 @@ async def test_a_revision_that_was_copied_along_is_no_mistake(kubectl: Kubectl, 
     copied["metadata"]["resourceVersion"] = "7"
     file.write_text(json.dumps(copied))
     assert await kubectl("create", "-f", str(file)) == Ended(0, "configmap/one created\n", "")
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "told"),
+    [
+        ([503, OSError("away"), b"x"], 3, "x"),
+        ([503, 503, 500], 3, "server reported 500 so, status code=500"),
+        ([404], 1, "server reported 404 so, status code=404"),
+        ([OSError("a"), OSError("b"), OSError("away")], 3, "away"),
+    ],
+    ids=["in the end", "never", "not there", "nobody"],
+)
+def test_a_url_is_tried_again_where_the_server_is_to_blame(
+    monkeypatch: pytest.MonkeyPatch, answers: list[int | OSError | bytes], asked: int, told: str
+) -> None:
+    left = iter(answers)
+    urls: list[str] = []
+
+    def urlopen(url: str) -> io.BytesIO:
+        urls.append(url)
+        answer = next(left)
+        if isinstance(answer, int):
+            raise HTTPError(url, answer, "so", Message(), None)
+        if isinstance(answer, OSError):
+            raise answer
+        return io.BytesIO(answer)
+
+    monkeypatch.setattr(downloading, "urlopen", urlopen)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    try:
+        found = downloading.downloaded("http://a.test/x").decode()
+    except (Failure, ConnectionFailed) as failure:
+        found = str(failure)
+    assert told in found
+    assert urls == ["http://a.test/x"] * asked

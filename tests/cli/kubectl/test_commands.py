@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
 
 from tests.cli.kubectl.conftest import MANIFEST, Ended, Kubectl, edit_with
+from tests.waiting import answered
 
 EVENTS = """\
 apiVersion: v1
@@ -88,6 +90,12 @@ async def test_nodes_are_closed_marked_and_emptied(kubectl: Kubectl, tmp_path: P
         "node/n1 already cordoned (server dry run)\nevicting pod default/bare (server dry run)\n"
         "node/n1 drained (server dry run)\n"
     )
+    drain = asyncio.create_task(kubectl("drain", "n1", "--force", "--timeout=60s"))
+    leaving = ("get", "pod", "bare", "-o=jsonpath={.metadata.deletionTimestamp}")
+    await answered(lambda: kubectl(*leaving), lambda told: "Z" in told.out)
+    assert not drain.done()
+    await kubectl("delete", "pod", "bare", "--force", "--grace-period=0")
+    assert (await drain).status == 0
 
 
 async def test_an_object_is_edited(kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +133,36 @@ async def test_what_the_server_refuses_is_edited_again(
     assert stored == f'A copy of your changes has been stored to "{copy}"'
     assert "x: [y]" in copy.read_text()
     assert '# configmaps "one" was not valid:\n# * patch: Invalid value: ' in (tmp_path / "shown").read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "told"),
+    [
+        pytest.param(': > "$1"', 0, "^Edit cancelled, saved file was empty.\n$", id="nothing is left"),
+        pytest.param("exit 3", 1, '^error: there was a problem with the editor ".*editor"\n$', id="the editor fails"),
+        pytest.param(
+            'sed -i "s/name: one/name: two/" "$1"',
+            1,
+            "\nerror: At least one of apiVersion, kind and name was changed\n$",
+            id="another object",
+        ),
+        pytest.param(
+            'grep -q "# The edited file had a syntax error: " "$1" || echo "{" >> "$1"',
+            1,
+            "\nerror: Edit cancelled, no valid changes were saved.\n$",
+            id="no YAML, and left so",
+        ),
+    ],
+)
+async def test_what_comes_to_nothing(
+    kubectl: Kubectl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, status: int, told: str
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    edit_with(f"#!/bin/sh\n{script}\n", tmp_path, monkeypatch)
+    await kubectl("create", "configmap", "one", "--from-literal=x=old")
+    ended = await kubectl("edit", "cm", "one")
+    assert (ended.status, ended.out) == (status, "")
+    assert re.search(told, ended.err), ended.err
 
 
 async def test_an_object_is_edited_before_it_is_made(
