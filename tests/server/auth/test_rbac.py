@@ -118,3 +118,34 @@ def test_a_refusal_is_worded_as_upstream(question: str, who: str, where: str) ->
 
 def test_a_refused_path_is_named() -> None:
     assert asked("get /metrics").forbidden().message == 'forbidden: User "jane" cannot get path "/metrics"'
+
+
+def rule(verbs: str, resources: str = "", names: str = "", *, groups: str = "core", urls: str = "") -> Rule:
+    found = [frozenset(text.split()) for text in (verbs, groups if resources else "", resources, names)]
+    return Rule(*found, tuple(urls.split()))
+
+
+@pytest.mark.parametrize(
+    ("mine", "wanted", "is_covered"),
+    [
+        (rule("get list", "pods"), rule("get", "pods"), True),
+        (rule("get", "pods"), rule("get list", "pods"), False),
+        (rule("*", "*", groups="*"), rule("get", "pods services"), True),
+        (rule("get", "pods"), rule("get", "pods", groups="other"), False),
+        (rule("get", "pods"), rule("get", "pods/log"), False),
+        (rule("get", "*/log"), rule("get", "pods/log"), True),
+        (rule("get", "*/log"), rule("get", "pods"), False),
+        (rule("get", "pods", "a b"), rule("get", "pods", "a"), True),
+        (rule("get", "pods", "a"), rule("get", "pods", "a"), True),
+        (rule("get", "pods", "a"), rule("get", "pods", "a b"), False),
+        (rule("get", "pods", "a"), rule("get", "pods"), False),
+        (rule("get", "pods"), rule("get", "pods", "a"), True),
+        (rule("get", urls="/a /logs/*"), rule("get", urls="/logs/x"), True),
+        (rule("get", urls="/logs/*"), rule("get", urls="/logs/* /a"), False),
+        (rule("get", urls="/logs"), rule("get", urls="/logs/*"), False),
+        (rule("get", "pods"), rule("get", urls="/pods"), False),
+        (rule("get", urls="*"), rule("get", "pods"), False),
+    ],
+)
+def test_what_one_may_pass_on(mine: Rule, wanted: Rule, *, is_covered: bool) -> None:
+    assert all(map(mine.covers, wanted.pieces())) is is_covered
