@@ -21,7 +21,7 @@ from pylet.api.cel.library.quantity import Quantity
 from pylet.api.cel.names import unescape
 from pylet.api.cel.program import Budget, Program
 from pylet.api.cel.types import Declaration, Type, parse_type
-from pylet.api.cel.values import Duration, Struct, Timestamp, parse_timestamp, type_name
+from pylet.api.cel.values import Duration, Timestamp, parse_timestamp, type_name
 from pylet.api.object import Object
 
 BOOL, STRING, DYN, NULL = t.BOOL, t.STRING, t.DYN, t.NULL
@@ -256,11 +256,6 @@ def to_json(value: Any) -> Any:
         case None | bool() | int() | float() | str():
             return value
     raise EvaluationError(f"cannot convert {type_name(value)} to JSON")
-
-
-def is_patch(value: Any, name: str) -> bool:
-    """Whether a value was constructed as `name`: `Object` or `JSONPatch`."""
-    return isinstance(value, Struct) and value.name == name
 
 
 # ---- device selectors
