@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from pylet.api.errors import BadRequest
+from pylet.api.errors import BadRequest, RequestEntityTooLarge
 from pylet.api.wire.weight import MOST, OBJECT, VALUE
 
 _MOST_DEPTH: Final = 200
@@ -28,7 +28,10 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load(raw: bytes) -> tuple[Any, list[str]]:
-    """The first document as JSON values, and in go-yaml's words which keys are written twice. Raises: BadRequest."""
+    """The first document as JSON values, and in go-yaml's words which keys are written twice.
+
+    Raises: BadRequest, RequestEntityTooLarge.
+    """
     try:
         loader = _Loader(raw)
         try:
@@ -137,17 +140,19 @@ class _Reader:
         return event.value
 
     def _copy(self, value: Any) -> Any:
-        """What an alias stands for, anew: objects are changed in place later."""
-        self._weigh(OBJECT + len(value) * (_FIELD - _VALUE) if isinstance(value, dict) else _VALUE)
+        """What an alias stands for, anew: objects are changed in place later. It counts as often as it is used."""
+        self._weight += OBJECT + len(value) * (_FIELD - _VALUE) if isinstance(value, dict) else _VALUE
+        if self._weight > MOST:
+            raise ValueError("document contains excessive aliasing")
         if isinstance(value, dict):
             return {name: self._copy(inner) for name, inner in value.items()}
         return [self._copy(inner) for inner in value] if isinstance(value, list) else value
 
     def _weigh(self, weight: int) -> None:
-        """What an alias stands for counts as often as it is used."""
         self._weight += weight
         if self._weight > MOST:
-            raise ValueError("document contains excessive aliasing")
+            says = f"it has more than {MOST // _FIELD} fields and objects or {MOST // _VALUE} values"
+            raise RequestEntityTooLarge(f"Request entity too large: {says}")
 
 
 def _go_tag(tag: str, text: str) -> str:
