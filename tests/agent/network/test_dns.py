@@ -87,12 +87,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Member]:
             thread.start()
         try:
             with one.entered():
-                for _ in range(200):
-                    try:
-                        ask("dns-version.cluster.local", "TXT")
-                        break
-                    except (dns.exception.Timeout, OSError):
-                        continue
+                until_it_holds("the resolver answers", _is_there)
                 file.write_text("nameserver 10.77.0.12\n")
                 until_it_holds("whom the machine asks is asked", lambda: ask("www.example.test").answer, seconds=20)
             yield one
@@ -166,6 +161,13 @@ def ask(name: str, type_: str = "A", *, tcp: bool = False, edns: bool = False) -
     query = dns.message.make_query(name, type_, use_edns=0 if edns else -1)
     send = dns.query.tcp if tcp else dns.query.udp
     return send(query, ADDRESS, timeout=30 if type_ != "TXT" else 1)
+
+
+def _is_there() -> bool:
+    try:
+        return bool(ask("dns-version.cluster.local", "TXT"))
+    except (dns.exception.Timeout, OSError):
+        return False
 
 
 def answers(reply: dns.message.Message) -> set[str]:
