@@ -44,7 +44,7 @@ def test_it_renders(template: str, text: str) -> None:
     assert jsonpath.render(jsonpath.parse(template), POD) == text
 
 
-@pytest.mark.parametrize("template", ["{.a", "{.a[", "{.a[?(@.b]}", "{.a}{end}"])
+@pytest.mark.parametrize("template", ["{.a", "{.a[", "{.a[-]}", "{.a[1:-]}", "{.a[?(@.b]}", "{.a}{end}"])
 def test_what_can_not_be_read_is_refused(template: str) -> None:
     with pytest.raises(jsonpath.BadPath):
         jsonpath.render(jsonpath.parse(template), POD)

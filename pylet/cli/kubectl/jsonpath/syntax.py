@@ -211,11 +211,17 @@ def _bracket(text: str, at: int, steps: list[Step]) -> int:
     elif (match := _SLICE.match(body)) and body:
         first, last, step = match.groups()
         single = last is None
-        number = [int(part.lstrip(":")) if part and part != ":" else None for part in (first, last, step)]
-        steps.append(Slice(number[0], number[1], number[2], single))
+        steps.append(Slice(_index(first), _index(last), _index(step), single))
     else:
         raise BadPath(f"invalid array index {body}")
     return end + 1
+
+
+def _index(part: str | None) -> int | None:
+    digits = (part or "").removeprefix(":")
+    if digits == "-":
+        raise BadPath(f"array index {digits} is not a number")
+    return int(digits) if digits else None
 
 
 def _filter(text: str, at: int, steps: list[Step]) -> int:
