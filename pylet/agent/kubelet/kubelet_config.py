@@ -112,31 +112,31 @@ def from_object(found: Object, flags: Mapping[str, Any] = NO_FLAGS) -> KubeletCo
     if value.get("enableSystemLogQuery") and not value.get("enableSystemLogHandler", True):
         raise BadConfig("enableSystemLogHandler is required for enableSystemLogQuery")
     return KubeletConfig(
-        _eviction_policy(value),
-        images,
-        value.get("maxPods", DEFAULT.max_pods),
-        value.get("podPidsLimit", DEFAULT.pod_pids_limit),
-        _reserved(value),
-        _log_bounds(value),
-        value.get("nodeStatusMaxImages", DEFAULT.images_reported),
-        value.get("staticPodPath"),
-        _placement(value) if any(name in value for name in _PLACEMENT) else None,
-        _verification(value),
-        _shutdown(value),
-        value.get("podsPerCore", DEFAULT.pods_per_core),
-        _pulls_at_once(value),
-        value.get("crashLoopBackOff", DEFAULT.longest_back_off),
-        value.get("allowedUnsafeSysctls", DEFAULT.unsafe_sysctls),
-        value.get("seccompDefault", DEFAULT.seccomp_default),
-        value.get("userNamespaces", DEFAULT.ids_per_pod),
-        value.get("cgroupDriver") or DEFAULT.cgroup_driver,
-        value.get("memorySwap", DEFAULT.may_swap),
-        value.get("cpuCFSQuotaPeriod", DEFAULT.quota_period_micros) if value.get("cpuCFSQuota", True) else None,
-        _kept(value),
-        _bounds_pods(value),
-        value.get("providerID", ""),
-        value.get("singleProcessOOMKill"),
-        found,
+        eviction=_eviction_policy(value),
+        image_gc=images,
+        max_pods=value.get("maxPods", DEFAULT.max_pods),
+        pod_pids_limit=value.get("podPidsLimit", DEFAULT.pod_pids_limit),
+        reserved=_reserved(value),
+        log_bounds=_log_bounds(value),
+        images_reported=value.get("nodeStatusMaxImages", DEFAULT.images_reported),
+        static_pod_path=value.get("staticPodPath"),
+        placement=_placement(value) if any(name in value for name in _PLACEMENT) else None,
+        verification=_verification(value),
+        shutdown=_shutdown(value),
+        pods_per_core=value.get("podsPerCore", DEFAULT.pods_per_core),
+        pulls_at_once=_pulls_at_once(value),
+        longest_back_off=value.get("crashLoopBackOff", DEFAULT.longest_back_off),
+        unsafe_sysctls=value.get("allowedUnsafeSysctls", DEFAULT.unsafe_sysctls),
+        seccomp_default=value.get("seccompDefault", DEFAULT.seccomp_default),
+        ids_per_pod=value.get("userNamespaces", DEFAULT.ids_per_pod),
+        cgroup_driver=value.get("cgroupDriver") or DEFAULT.cgroup_driver,
+        may_swap=value.get("memorySwap", DEFAULT.may_swap),
+        quota_period_micros=_cpu_quota_period(value),
+        kept=_kept(value),
+        bounds_pods=_bounds_pods(value),
+        provider_id=value.get("providerID", ""),
+        kills_one_process=value.get("singleProcessOOMKill"),
+        said=found,
     )
 
 
@@ -162,6 +162,13 @@ def _kept(value: Mapping[str, Any]) -> tuple[Kept, ...]:
         return kept(value)
     except ValueError as bad:
         raise BadConfig(str(bad)) from bad
+
+
+def _cpu_quota_period(value: Mapping[str, Any]) -> int | None:
+    if not value.get("cpuCFSQuota", True):
+        return None
+    micros: int | None = value.get("cpuCFSQuotaPeriod", DEFAULT.quota_period_micros)
+    return micros
 
 
 def _bounds_pods(value: Mapping[str, Any]) -> bool:

@@ -104,7 +104,7 @@ class AccessWebhook:
                 if not self._denies:
                     self._counted.opened.add(self._name, "timeout" if failed.is_late else "error")
                 return Decision(False, denied=self._denies, error=str(failed))
-            if sum(map(len, asked[1:9])) < _LONG:
+            if sum(len(text) for text in asked if isinstance(text, str)) < _LONG:
                 seconds = self._allowed_seconds if status.get("allowed") else self._refused_seconds
                 self._known.keep(question, status, seconds)
         return _decision(status)
