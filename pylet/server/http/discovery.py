@@ -52,6 +52,8 @@ class Kinds(Protocol):
 
     def __iter__(self) -> Iterator[Kind]: ...
 
+    def has_built_in(self, group: str) -> bool: ...
+
 
 class Extension(Protocol):
     """A group and version another server serves; `resources` as aggregated discovery shows them, `priorities` the
@@ -111,7 +113,7 @@ class Discovery:
         self._refresh()
         if (group, version) in self._built_in:
             return True
-        return version in self._groups.get(group, ()) and not self._has_built_in(group)
+        return version in self._groups.get(group, ()) and not self._served.has_built_in(group)
 
     def _refresh(self) -> None:
         generation = self._served.generation, self._extensions.generation if self._extensions is not None else 0
@@ -127,9 +129,6 @@ class Discovery:
         self._remote = {(group, version): found for group, version, found in self._extensions or ()}
         priorities = {(kind.group, kind.version): _priorities(kind) for kind in self._kinds}
         self._groups = _ordered(priorities | {which: found.priorities for which, found in self._remote.items()})
-
-    def _has_built_in(self, group: str) -> bool:
-        return any(known == group for known, _ in self._built_in)
 
     def _keep(self, name: str, body: bytes) -> None:
         self._made[name] = body, f'"{hashlib.sha512(body).hexdigest().upper()}"'

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from contextvars import copy_context
 from datetime import UTC, datetime
 from functools import partial
@@ -15,6 +16,7 @@ from typing import Any
 import orjson
 import pytest
 
+from pylet.api.object import Object
 from pylet.api.wire import decode, protobuf
 from pylet.server.audit import RECORD
 from pylet.server.audit.auditor import Auditor, _may_tell
@@ -181,27 +183,31 @@ async def test_a_full_log_is_turned_over_and_old_ones_go(tmp_path: Path) -> None
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-async def test_requests_are_written_down_stage_by_stage(
-    tmp_path: Path, make_config: Callable[..., ServerConfig]
-) -> None:
-    written, rules = tmp_path / "audit.log", tmp_path / "policy.yaml"
-    rules.write_bytes(
-        orjson.dumps(
-            {
-                "apiVersion": "audit.k8s.io/v1",
-                "kind": "Policy",
-                "rules": [rule("RequestResponse", namespaces=["default"]), rule("Metadata", users=["", "bob"])],
-            }
-        )
-    )
-    path = "/api/v1/namespaces/default/secrets"
-    settled = make_config(audit_policy_file=rules, audit_log_path=str(written))
+@asynccontextmanager
+async def audited(
+    make_config: Callable[..., ServerConfig],
+    tmp_path: Path,
+    *rules: Object,
+    omits: Sequence[str] = ("RequestReceived",),
+) -> AsyncIterator[tuple[Cluster, Path]]:
+    """A server that writes down what `rules` say, but for the stages it omits, and where it does."""
+    written, policy = tmp_path / "audit.log", tmp_path / "policy.yaml"
+    said = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": omits, "rules": rules}
+    policy.write_bytes(orjson.dumps(said))
     async with (
-        running_server(settled) as running,
+        running_server(make_config(audit_policy_file=policy, audit_log_path=str(written))) as running,
         session(running.pki, certificate=True) as admin,
         session(running.pki, certificate=False) as anyone,
     ):
-        cluster = Cluster(running, admin, anyone)
+        yield Cluster(running, admin, anyone), written
+
+
+async def test_requests_are_written_down_stage_by_stage(
+    tmp_path: Path, make_config: Callable[..., ServerConfig]
+) -> None:
+    path = "/api/v1/namespaces/default/secrets"
+    rules = rule("RequestResponse", namespaces=["default"]), rule("Metadata", users=["", "bob"])
+    async with audited(make_config, tmp_path, *rules, omits=()) as (cluster, written):
         made = await cluster.ask("POST", path, {**SECRET, "data": {"a": "aGlkZGVu"}}, Audit_ID="mine")
         assert made.headers["Audit-Id"] == "mine"
         assert (await cluster.ask("GET", f"{path}/nix", Audit_ID="nö")).headers["Audit-Id"].isascii()
@@ -235,17 +241,8 @@ async def test_requests_are_written_down_stage_by_stage(
 async def test_requests_are_written_down_as_they_were_understood(
     tmp_path: Path, make_config: Callable[..., ServerConfig]
 ) -> None:
-    written, rules = tmp_path / "audit.log", tmp_path / "policy.yaml"
-    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
-    rules.write_bytes(orjson.dumps({**policy, "rules": [rule("RequestResponse", users=["system:admin"])]}))
-    settled = make_config(audit_policy_file=rules, audit_log_path=str(written))
-    async with (
-        running_server(settled) as running,
-        session(running.pki, certificate=True) as admin,
-        session(running.pki, certificate=False) as anyone,
-    ):
-        cluster = Cluster(running, admin, anyone)
-
+    rules = rule("RequestResponse", users=["system:admin"])
+    async with audited(make_config, tmp_path, rules) as (cluster, written):
         base = "/api/v1/namespaces/default"
         await cluster.ask("POST", f"{base}/services", {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}})
         await cluster.ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", {"spec": {"token": "hidden"}})
@@ -280,20 +277,8 @@ async def test_requests_are_written_down_as_they_were_understood(
 
 
 async def test_who_has_an_answer_finds_it_in_the_log(tmp_path: Path, make_config: Callable[..., ServerConfig]) -> None:
-    written, rules = tmp_path / "audit.log", tmp_path / "policy.yaml"
-    policy = {
-        "apiVersion": "audit.k8s.io/v1",
-        "kind": "Policy",
-        "rules": [rule("Metadata", users=["system:admin", ""])],
-    }
-    rules.write_bytes(orjson.dumps(policy))
-    settled = make_config(audit_policy_file=rules, audit_log_path=str(written))
-    async with (
-        running_server(settled) as running,
-        session(running.pki, certificate=True) as admin,
-        session(running.pki, certificate=False) as anyone,
-    ):
-        cluster = Cluster(running, admin, anyone)
+    rules = rule("Metadata", users=["system:admin", ""])
+    async with audited(make_config, tmp_path, rules, omits=()) as (cluster, written):
         for at in range(20):
             await cluster.ask("GET", "/api/v1/nodes", Audit_ID=f"id-{at}")
             last = orjson.loads(written.read_bytes().splitlines()[-1])
@@ -316,16 +301,7 @@ async def test_a_log_that_hangs_holds_an_answer_up_for_a_while_only(
 async def test_what_a_token_of_a_secret_says_is_noted_and_warned_of(
     tmp_path: Path, make_config: Callable[..., ServerConfig]
 ) -> None:
-    written, rules = tmp_path / "audit.log", tmp_path / "policy.yaml"
-    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
-    rules.write_bytes(orjson.dumps({**policy, "rules": [rule("Metadata", users=[BOT, ""])]}))
-    settled = make_config(audit_policy_file=rules, audit_log_path=str(written))
-    async with (
-        running_server(settled) as running,
-        session(running.pki, certificate=True) as admin,
-        session(running.pki, certificate=False) as anyone,
-    ):
-        cluster = Cluster(running, admin, anyone)
+    async with audited(make_config, tmp_path, rule("Metadata", users=[BOT, ""])) as (cluster, written):
         base = "/api/v1/namespaces/default"
         account = {"metadata": {"name": "bot"}, "secrets": [{"name": "made"}]}
         await cluster.ask("POST", f"{base}/serviceaccounts", account)
@@ -363,18 +339,9 @@ async def test_what_a_token_of_a_secret_says_is_noted_and_warned_of(
 
 
 async def test_what_controllers_write_is_written_down(tmp_path: Path, make_config: Callable[..., ServerConfig]) -> None:
-    written, rules = tmp_path / "audit.log", tmp_path / "policy.yaml"
-    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"]}
     accounts = ["system:serviceaccounts:kube-system"]
     choosing = {**resources("pods"), "level": "Request", "userGroups": accounts, "verbs": ["create", "delete"]}
-    rules.write_bytes(orjson.dumps({**policy, "rules": [choosing]}))
-    settled = make_config(audit_policy_file=rules, audit_log_path=str(written))
-    async with (
-        running_server(settled) as running,
-        session(running.pki, certificate=True) as admin,
-        session(running.pki, certificate=False) as anyone,
-    ):
-        cluster = Cluster(running, admin, anyone)
+    async with audited(make_config, tmp_path, choosing) as (cluster, written):
         labels = {"app": "web"}
         template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "web:0"}]}}
         spec = {"selector": {"matchLabels": labels}, "replicas": 1, "template": template}

@@ -25,6 +25,9 @@ class Kinds:
     def __iter__(self) -> Iterator[Kind]:
         return iter(self.all)
 
+    def has_built_in(self, group: str) -> bool:
+        return any(kind.group == group and kind.schema is None for kind in self.all)
+
 
 def read(discovery: Discovery, path: str, accept: str = "") -> dict:  # type: ignore[type-arg]
     found = discovery.document(path, accept)
