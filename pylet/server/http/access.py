@@ -10,7 +10,6 @@ import itertools
 import ssl
 import time
 import uuid
-from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -71,9 +70,7 @@ class Access:
         )
         self._known = self._unknown = 0
         self._judging = Histogram("authorization_duration_seconds", "Judging requests.", ("result",), _SECONDS)
-        self._judged: dict[str, list[float]] = {}  # its rows
-        seconds = Histogram("authentication_duration_seconds", "Finding out who asks.", ("result",), _SECONDS)
-        self._looking, self._looked, self._in_vain = seconds, seconds.row("success"), seconds.row("error")
+        self._looking = Histogram("authentication_duration_seconds", "Finding out who asks.", ("result",), _SECONDS)
         self._users = dict.fromkeys((*_NAMED, _MAIL, _OTHERS), 0)
         self._ids = map("{}{:012x}".format, itertools.repeat(str(uuid.uuid4())[:-12]), itertools.count(1))
 
@@ -85,7 +82,7 @@ class Access:
         yield from self._looking.lines()
         users = [({"username": user}, number) for user, number in self._users.items() if number]
         yield from counts("authenticated_user_requests", "Requests by who sends them, most as others.", users)
-        judged = [({"result": result}, int(sum(row[:-1]))) for result, row in self._judged.items()]
+        judged = [({"result": result}, sum(self._judging.counts(result))) for (result,) in self._judging.labelled()]
         yield from counts("authorization_attempts_total", "Requests that were judged.", judged)
         yield from self._judging.lines()
         yield from self._impersonation.metrics()
@@ -109,12 +106,12 @@ class Access:
         try:
             user = await self._user(http)
             self._known += 1
-            _note(self._looked, perf_counter() - began)
+            self._looking.observe(perf_counter() - began, "success")
             name = user.name
             self._users[name if name in _NAMED else _MAIL if "@" in name else _OTHERS] += 1
         except Unauthorized:
             self._unknown += 1
-            _note(self._in_vain, perf_counter() - began)
+            self._looking.observe(perf_counter() - began, "error")
             if auditor is not None:
                 await auditor.refuse(http, attributes(_NOBODY, http, info), id_)
             raise
@@ -146,12 +143,7 @@ class Access:
         """Whether he may. Raises: Forbidden, Undecided."""
         began = perf_counter()
         decision = await self._authorizer.ask(asked)
-        result = _result(decision)
-        try:
-            row = self._judged[result]
-        except KeyError:
-            row = self._judged[result] = self._judging.row(result)
-        _note(row, perf_counter() - began)
+        self._judging.observe(perf_counter() - began, _result(decision))
         if self._auditor is not None:
             self._auditor.authorized(decision)
         if decision.allowed:
@@ -203,11 +195,6 @@ def _bearer(transport: asyncio.Transport, certificate: dict[str, Any]) -> User |
         certificate[_BEARER] = certificate_user(certificate["subject"], encoded)
     user: User | None = certificate[_BEARER]
     return user
-
-
-def _note(row: list[float], seconds: float) -> None:
-    row[bisect_left(_SECONDS, seconds)] += 1
-    row[-1] += seconds
 
 
 def _result(decision: Decision) -> str:

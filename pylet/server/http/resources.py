@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -90,7 +89,6 @@ class Resources:
         self._sent = Histogram(
             "apiserver_request_body_size_bytes", "Of what is sent.", ("group", "resource", "verb"), _SENT_BYTES
         )
-        self._sizes: dict[tuple[str, str, str], list[float]] = {}  # its rows
         self._verbs = {
             "get": self._get,
             "list": self._list,
@@ -283,13 +281,7 @@ class Resources:
             raw = await call.http.read()
         except web.HTTPRequestEntityTooLarge as large:
             raise RequestEntityTooLarge(f"Request entity too large: limit is {BODY_BYTES}") from large
-        size, what = len(raw), (call.info.group, call.kind.plural, verb)
-        try:
-            row = self._sizes[what]
-        except KeyError:
-            row = self._sizes[what] = self._sent.row(*what)
-        row[bisect_left(_SENT_BYTES, size)] += 1
-        row[-1] += size
+        self._sent.observe(len(raw), call.info.group, call.kind.plural, verb)
         return raw
 
     # ---- answering
